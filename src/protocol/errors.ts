@@ -1,0 +1,75 @@
+/**
+ * What is to be done about an error; it alone decides backoff, exit code and gRPC status.
+ *
+ * - `retry`: it may pass by itself; tried again with backoff, by split.
+ * - `reconfigure`: the user must change a setting, a privilege or the machine.
+ * - `resync`: what was kept no longer fits the source; the user must agree to start a table over.
+ * - `report`: a defect of Headwaters or of the server; never skipped.
+ */
+export type Remedy = "retry" | "reconfigure" | "resync" | "report";
+
+/** Every code there is, with its remedy and its meaning; `docs/errors.md` is made from this table. */
+export const errorCodes = {
+  CONFIGURATION_INVALID: ["reconfigure", "A setting is missing, unknown or has a value that it can't have."],
+  HOST_UNKNOWN: ["reconfigure", "The name of the host can't be resolved."],
+  CONNECTION_REFUSED: ["reconfigure", "Nothing listens at this host and port."],
+  CONNECTION_TIMEOUT: ["retry", "The server did not answer in time."],
+  CONNECTION_LOST: ["retry", "The connection broke while it was in use."],
+  SERVER_UNAVAILABLE: ["retry", "The server is starting, stopping, overloaded or has no free connection."],
+  PROTOCOL_MISMATCH: ["reconfigure", "Something else than the expected database answers at this port."],
+  TLS_MISMATCH: ["reconfigure", "One side wants TLS and the other does not."],
+  TLS_UNVERIFIED: ["reconfigure", "The certificate of the server can't be verified."],
+  LOGIN_FAILED: ["reconfigure", "The server refuses this user or password."],
+  DATABASE_UNKNOWN: ["reconfigure", "The database, keyspace or data centre does not exist."],
+  SCHEMA_UNKNOWN: ["reconfigure", "The schema does not exist in this database."],
+  TABLE_UNKNOWN: ["reconfigure", "A selected table does not exist, or no longer."],
+  TABLE_CHANGED: ["retry", "The table was altered while it was read; it is planned anew."],
+  PRIVILEGE_MISSING: ["reconfigure", "The user lacks a privilege."],
+  NO_TABLES: ["reconfigure", "There is nothing to sync with this selection."],
+  NAMES_COLLIDE: ["reconfigure", "Two names differ only by case, which the destination can't tell apart."],
+  CURSOR_INVALID: ["reconfigure", "The cursor column does not exist or is of a type that can't be one."],
+  VALUE_OUT_OF_RANGE: ["reconfigure", "A value does not fit the type of its column."],
+  READ_CONFLICT: ["retry", "The server asks to read again: a restart, a conflict, a snapshot that is too old."],
+  READ_TIMEOUT: ["retry", "A read took longer than the server or the settings allow."],
+  SOURCE_FAILED: ["report", "The source reported an error that Headwaters does not know."],
+  SCOPE_CHANGED: ["resync", "The selection, server or database is another than the copy was made with."],
+  KEY_DUPLICATE: ["report", "Two rows of the source have the same key."],
+  DELETES_STOPPED: ["resync", "More rows would be deleted than `maxDeleteFraction` allows."],
+  SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],
+  SYNC_RUNNING: ["reconfigure", "Another sync of this connection is running."],
+  LEASE_LOST: ["report", "Another writer took this connection over; nothing was committed."],
+  DESTINATION_EMPTY: ["reconfigure", "The destination holds nothing of this connection yet."],
+  DESTINATION_UNUSABLE: ["reconfigure", "The destination can't be opened or written."],
+  DESTINATION_FULL: ["reconfigure", "The disk of the destination is full."],
+  DESTINATION_FAILED: ["report", "The destination reported an error that Headwaters does not know."],
+  DEFECT: ["report", "Headwaters made a mistake."],
+} as const satisfies Readonly<Record<string, readonly [Remedy, string]>>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/**
+ * The one class of errors that a user sees. `message` says what is wrong and names the setting; `hint` says what to
+ * do. Neither holds a secret.
+ */
+export class HeadwatersError extends Error {
+  override readonly name = "HeadwatersError";
+  readonly code: ErrorCode;
+  readonly hint: string | null;
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint ?? null;
+  }
+
+  get remedy(): Remedy {
+    return errorCodes[this.code][0];
+  }
+}
+
+/** Whatever was thrown, as a {@link HeadwatersError}: the unknown is a defect, never skipped. */
+export function asHeadwatersError(thrown: unknown): HeadwatersError {
+  if (thrown instanceof HeadwatersError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new HeadwatersError("DEFECT", message, { cause: thrown });
+}

@@ -1,0 +1,118 @@
+import type { z } from "zod";
+import type { Json } from "./json.ts";
+import type { Log } from "./log.ts";
+import type { Operation } from "./operation.ts";
+import type { Pass, PassKind, Plan, Split } from "./pass.ts";
+import type { Rows } from "./rows.ts";
+import type { Table } from "./table.ts";
+import type { Type } from "./types.ts";
+
+/** An open source database. Its methods may be called at the same time; disposing ends what is under way. */
+export interface Source extends AsyncDisposable {
+  /** Looks at one thing after the other (reachable, log in, privileges, …) and says of each how it stands. */
+  check(signal: AbortSignal): AsyncIterable<CheckResult>;
+
+  /** Every table that this login may read and that can be copied; what is hidden or unreadable is an error to tell. */
+  discover(signal: AbortSignal): Promise<readonly Table[]>;
+
+  /**
+   * Cuts the reading of `tables` into splits and takes the read point, without reading a row of them.
+   * `previous` is the `next` of the last closed pass by table id; a `window` begins there.
+   */
+  plan(
+    tables: readonly Table[],
+    kind: PassKind,
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan>;
+
+  /**
+   * Takes up a pass that another process planned. Resolves to the pass to go on with (its snapshot may be a new one),
+   * or to `null` where going on would be unsound, and the pass must start over.
+   */
+  resume(pass: Pass, signal: AbortSignal): Promise<Pass | null>;
+
+  /**
+   * Reads a split from `state` (`null`: from its start). Checkpoint as often as the position is cheap to tell, at best
+   * after each batch: rows behind the last checkpoint are held in memory and read again after a failure.
+   * The end of the iteration says that the split is done. Throws {@link HeadwatersError}s only.
+   */
+  read(pass: Pass, split: Split, state: Json, how: Reading): AsyncIterable<Operation>;
+
+  /** Reads rows by key, at the strongest consistency there is. Keys that do not exist are left out. */
+  lookup(table: Table, keys: Rows, how: Reading): AsyncIterable<Rows>;
+
+  /** Called after a commit that holds `state`: a stream may let go of what lies before it. */
+  acknowledge?(split: Split, state: Json): Promise<void>;
+}
+
+/** How something is to be read. */
+export interface Reading {
+  /** Ends every wait at once. */
+  readonly signal: AbortSignal;
+  /** About how many bytes a batch should have. */
+  readonly batchBytes: number;
+  /** A stream ends when it has caught up, or never. */
+  readonly until: "caught up" | "forever";
+  /**
+   * `independent`: by another path than `fast` takes, where the source has one (text against binary), so that
+   * `verify` does not trust the decoder that it checks.
+   */
+  readonly path: "fast" | "independent";
+}
+
+/** How one thing that `check` looked at stands. */
+export interface CheckResult {
+  /** Stable and short: `connect`, `login`, `privileges`. */
+  readonly name: string;
+  /** For people: "Log in as reader". */
+  readonly label: string;
+  readonly status: "ok" | "warning" | "failed";
+  /** What was seen; of a failure what is wrong and what to do. */
+  readonly message: string;
+}
+
+/** What a user may set for one table. */
+export interface TableOptions {
+  /** The cursor column; `null`: read without one; absent: detected. */
+  readonly cursor?: string | null;
+  /** Types that replace the detected ones, by column. */
+  readonly types?: Readonly<Record<string, Type>>;
+}
+
+/** What a source is opened with, beside its configuration. */
+export interface SourceContext {
+  readonly log: Log;
+  /** By table id; what the user set, for tables where they set anything. */
+  readonly tables: Readonly<Record<string, TableOptions>>;
+  /** `exact`, or the types that the published example of this source has. */
+  readonly types: "exact" | "example";
+  readonly signal: AbortSignal;
+}
+
+/** What a source can do, as data. */
+export interface SourceCapabilities {
+  readonly passes: readonly PassKind[];
+  /** The source reads by another path for `verify`. */
+  readonly independentPath: boolean;
+}
+
+/** A kind of source, as the registry knows it. */
+export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
+  /** As in `source: yugabytedb`. */
+  readonly name: string;
+  /** As people write it: `YugabyteDB`. */
+  readonly title: string;
+  /**
+   * One schema gives the types, the check of YAML and JSON, the forms, the help and the reference in the docs.
+   * Every setting has a `description` in its metadata; secrets have `secret: true` there.
+   */
+  readonly configuration: Schema;
+  readonly capabilities: SourceCapabilities;
+  /** The part of a configuration that decides which rows there are (server, database, schema): kept as part of the scope. */
+  scope(configuration: z.output<Schema>): Json;
+  /** The name of the destination schema, unless the user gives one. */
+  schema(configuration: z.output<Schema>): string;
+  /** Does not connect yet where connecting can fail: `check` tells the reason step by step. */
+  open(configuration: z.output<Schema>, context: SourceContext): Promise<Source>;
+}

@@ -1,0 +1,29 @@
+/**
+ * The types of a column: the set that Fivetran's connector protocol has, so that every destination can keep each of
+ * them. No source invents another; what fits none is STRING (text) or JSON (structure).
+ */
+export type Type = { readonly kind: Exclude<Kind, "DECIMAL"> } | DecimalType;
+
+/** An exact number of up to `precision` digits (1–38), `scale` of them (0–`precision`) behind the point. */
+export interface DecimalType {
+  readonly kind: "DECIMAL";
+  readonly precision: number;
+  readonly scale: number;
+}
+
+export type Kind =
+  | "BOOLEAN"
+  | "SHORT"
+  | "INT"
+  | "LONG"
+  | "DECIMAL"
+  | "FLOAT"
+  | "DOUBLE"
+  | "NAIVE_DATE"
+  | "NAIVE_TIME"
+  | "NAIVE_DATETIME"
+  | "UTC_DATETIME"
+  | "BINARY"
+  | "XML"
+  | "STRING"
+  | "JSON";

@@ -1,0 +1,100 @@
+import type { Kind, Type } from "../protocol/types.ts";
+
+/** Bytes of one value in `Vector.values`; 0 for BOOLEAN (one bit), `null` for types with offsets. */
+export function byteWidth(type: Type): number | null {
+  switch (type.kind) {
+    case "BOOLEAN":
+      return 0;
+    case "SHORT":
+      return 2;
+    case "INT":
+    case "FLOAT":
+    case "NAIVE_DATE":
+      return 4;
+    case "LONG":
+    case "DOUBLE":
+    case "NAIVE_TIME":
+    case "NAIVE_DATETIME":
+    case "UTC_DATETIME":
+      return 8;
+    case "DECIMAL":
+      return type.precision <= 18 ? 8 : 16;
+    case "BINARY":
+    case "STRING":
+    case "XML":
+    case "JSON":
+      return null;
+  }
+}
+
+/** `DECIMAL(10,2)`, `LONG`: as users write and read it. */
+export function typeName(type: Type): string {
+  return type.kind === "DECIMAL" ? `DECIMAL(${type.precision},${type.scale})` : type.kind;
+}
+
+const kinds: readonly Kind[] = [
+  "BOOLEAN",
+  "SHORT",
+  "INT",
+  "LONG",
+  "DECIMAL",
+  "FLOAT",
+  "DOUBLE",
+  "NAIVE_DATE",
+  "NAIVE_TIME",
+  "NAIVE_DATETIME",
+  "UTC_DATETIME",
+  "BINARY",
+  "XML",
+  "STRING",
+  "JSON",
+];
+
+/** The inverse of {@link typeName}, whatever the case; `null`: no such type. `DECIMAL` alone is DECIMAL(38,0). */
+export function parseType(name: string): Type | null {
+  const match = /^([A-Z_]+)(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?$/.exec(name.trim().toUpperCase());
+  const kind = kinds.find((candidate) => candidate === match?.[1]);
+  if (kind === undefined || match === null) return null;
+  if (kind !== "DECIMAL") return match[2] === undefined ? { kind } : null;
+  const precision = Number(match[2] ?? 38);
+  const scale = Number(match[3] ?? 0);
+  return precision >= 1 && precision <= 38 && scale <= precision ? { kind, precision, scale } : null;
+}
+
+export function sameType(a: Type, b: Type): boolean {
+  return typeName(a) === typeName(b);
+}
+
+/** Digits before the point that a whole number of this kind can have. */
+const wholeDigits: Partial<Record<Kind, number>> = { SHORT: 5, INT: 10, LONG: 19 };
+
+/**
+ * The narrowest type that holds every value of both, exactly: SHORT < INT < LONG < DECIMAL, FLOAT < DOUBLE, and
+ * STRING holds anything. Whole numbers and floats meet in DOUBLE only where all of them are exact there (SHORT and INT).
+ */
+export function widen(a: Type, b: Type): Type {
+  if (sameType(a, b)) return a;
+  const [narrow, wide] = rank(a) <= rank(b) ? [a, b] : [b, a];
+  const whole = wholeDigits[narrow.kind];
+  if (whole !== undefined) {
+    if (wholeDigits[wide.kind] !== undefined) return wide;
+    if (wide.kind === "DECIMAL") return decimal(Math.max(whole, wide.precision - wide.scale), wide.scale);
+    if (wide.kind === "DOUBLE" && narrow.kind !== "LONG") return wide;
+    if (wide.kind === "FLOAT" && narrow.kind !== "LONG") return narrow.kind === "SHORT" ? wide : { kind: "DOUBLE" };
+  }
+  if (narrow.kind === "FLOAT" && wide.kind === "DOUBLE") return wide;
+  if (narrow.kind === "DECIMAL" && wide.kind === "DECIMAL") {
+    const before = Math.max(narrow.precision - narrow.scale, wide.precision - wide.scale);
+    return decimal(before, Math.max(narrow.scale, wide.scale));
+  }
+  if (narrow.kind === "NAIVE_DATE" && wide.kind === "NAIVE_DATETIME") return wide;
+  return { kind: "STRING" };
+}
+
+function rank(type: Type): number {
+  return kinds.indexOf(type.kind);
+}
+
+function decimal(before: number, scale: number): Type {
+  return before + scale <= 38 ? { kind: "DECIMAL", precision: Math.max(1, before + scale), scale } : { kind: "STRING" };
+}
