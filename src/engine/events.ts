@@ -17,7 +17,13 @@ export type SyncEvent =
       readonly estimatedRows: number | null;
     }
   /** Rows and bytes that were read since the last event of this kind; `splitsDone` of the pass so far. */
-  | { readonly kind: "read"; readonly table: string; readonly rows: number; readonly bytes: number; readonly splitsDone: number }
+  | {
+      readonly kind: "read";
+      readonly table: string;
+      readonly rows: number;
+      readonly bytes: number;
+      readonly splitsDone: number;
+    }
   /** Every row of the pass was read; the copy is compared and completed. */
   | { readonly kind: "settling"; readonly table: string }
   /** A reading failed and will be tried again. */

@@ -41,6 +41,8 @@ export interface Pass extends Plan {
   readonly tables: readonly Table[];
   /** The start of the sync that opened it: ISO 8601, UTC. Rows that a later sync wrote are not undone by settling it. */
   readonly opened: string;
+  /** A fingerprint of everything that decides which rows and columns are read. */
+  readonly scope: string;
   /** What is read replaces the copy whole (another key): nothing of the old one is compared. */
   readonly replace: boolean;
 }

@@ -107,9 +107,12 @@ export interface Settlement {
 export interface Warehouse extends Sink {
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
   settlement(pass: Pass, table: Table): Promise<Settlement>;
-  /** Keys (the key columns) to be looked up: those that {@link Settlement.missing} counts. */
+  /**
+   * Keys (the key columns) to be looked up: those that {@link Settlement.missing} counts. They are fixed when the
+   * iteration begins; the engine writes and commits in transactions while it goes on.
+   */
   missing(pass: Pass, table: Table): AsyncIterable<Rows>;
-  /** Keys (the key columns) to be looked up: those that {@link Settlement.gone} counts. */
+  /** Likewise: those that {@link Settlement.gone} counts. */
   gone(pass: Pass, table: Table): AsyncIterable<Rows>;
   /** Compares a source table, read once more, with its copy. */
   compare(table: Table): Promise<Comparison>;
@@ -125,6 +128,8 @@ export interface Difference {
   readonly kind: "missing" | "extra" | "different";
   /** Column name to value as text, of the key. */
   readonly key: Readonly<Record<string, string | null>>;
+  /** The table's version column as text, `null` where there is no row or no such column: tells what moved meanwhile. */
+  readonly version: { readonly source: string | null; readonly copy: string | null };
   /** Of a `different` row: the columns that differ. */
   readonly columns: readonly { readonly name: string; readonly source: string | null; readonly copy: string | null }[];
 }
@@ -146,9 +151,7 @@ export interface Comparison extends AsyncDisposable {
   /** Second reading; call `digested` first. */
   collect(rows: Rows): Promise<void>;
   /** Ends the second reading: how many keys differ, and up to `limit` of each kind. */
-  differences(
-    limit: number,
-  ): Promise<{
+  differences(limit: number): Promise<{
     readonly missing: number;
     readonly extra: number;
     readonly different: number;

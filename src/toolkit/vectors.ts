@@ -6,6 +6,9 @@ import { byteWidth } from "./types.ts";
 /** Rows that a builder starts with room for; it doubles from there. */
 const initialRows = 1024;
 
+/** Hexadecimal digits, as ASCII. */
+const hexDigits = new TextEncoder().encode("0123456789abcdef");
+
 /**
  * Writes one column, value by value, in Arrow's layout. Call the one method that fits the column's type, or `null()`,
  * once a row. The halves of 64-bit values are taken as two 32-bit numbers, so that no BigInt is made on the hot path.
@@ -14,6 +17,7 @@ export class VectorBuilder {
   readonly type: Type;
   length = 0;
   readonly #width: number | null;
+  #capacity = initialRows;
   #validity: Uint8Array | null = null;
   #values: Uint8Array<ArrayBuffer>;
   #offsets: Int32Array | null;
@@ -45,7 +49,7 @@ export class VectorBuilder {
 
   null(): void {
     const row = this.#next();
-    this.#validity ??= allValid(this.#capacity());
+    this.#validity ??= allValid(this.#capacity);
     this.#validity[row >> 3]! &= ~(1 << (row & 7));
     if (this.#offsets !== null) this.#offsets[row + 1] = this.#used;
   }
@@ -56,11 +60,13 @@ export class VectorBuilder {
   }
 
   int16(value: number): void {
-    this.#view16[this.#next()] = value;
+    const row = this.#next();
+    this.#view16[row] = value;
   }
 
   int32(value: number): void {
-    this.#view32[this.#next()] = value;
+    const row = this.#next();
+    this.#view32[row] = value;
   }
 
   /** `low` and `high` are the halves of the value; their signs do not matter. */
@@ -70,6 +76,20 @@ export class VectorBuilder {
     this.#view32[word + 1] = high;
   }
 
+  /** A whole number that a double holds exactly (within ±2⁵³), as 64 bits. */
+  int64Number(value: number): void {
+    this.int64(value % 4294967296, Math.floor(value / 4294967296));
+  }
+
+  /** The quarters of a 128-bit value, lowest first; their signs do not matter. */
+  int128(first: number, second: number, third: number, fourth: number): void {
+    const word = this.#next() * 4;
+    this.#view32[word] = first;
+    this.#view32[word + 1] = second;
+    this.#view32[word + 2] = third;
+    this.#view32[word + 3] = fourth;
+  }
+
   bigint64(value: bigint): void {
     this.int64(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
   }
@@ -77,27 +97,39 @@ export class VectorBuilder {
   /** An unscaled decimal, in whichever width the type has. */
   decimal(value: bigint): void {
     if (this.#width === 8) return this.bigint64(value);
-    const word = this.#next() * 4;
-    for (let part = 0; part < 4; part++) {
-      this.#view32[word + part] = Number(BigInt.asIntN(32, value >> BigInt(32 * part)));
-    }
+    const part = (shift: bigint): number => Number(BigInt.asIntN(32, value >> shift));
+    this.int128(part(0n), part(32n), part(64n), part(96n));
   }
 
   float32(value: number): void {
-    this.#viewFloat[this.#next()] = value;
+    const row = this.#next();
+    this.#viewFloat[row] = value;
   }
 
   float64(value: number): void {
-    this.#viewDouble[this.#next()] = value;
+    const row = this.#next();
+    this.#viewDouble[row] = value;
   }
 
   /** Text must be valid UTF-8. */
   bytesOf(source: Uint8Array, start: number, end: number): void {
-    const position = this.#reserve(end - start);
+    let to = this.#reserve(end - start);
     const values = this.#values;
     // A call into memcpy costs more than a short loop does (measured: equal at about 40 bytes).
-    if (end - start > 40) values.set(source.subarray(start, end), position);
-    else for (let from = start, to = position; from < end; from++, to++) values[to] = source[from]!;
+    if (end - start > 40) values.set(source.subarray(start, end), to);
+    else for (let from = start; from < end; ) values[to++] = source[from++]!;
+  }
+
+  /** A UUID of 16 bytes, as its 36 characters. */
+  uuid(source: Uint8Array, start: number): void {
+    let to = this.#reserve(36);
+    const values = this.#values;
+    for (let index = 0; index < 16; index++) {
+      if (index === 4 || index === 6 || index === 8 || index === 10) values[to++] = 0x2d;
+      const byte = source[start + index]!;
+      values[to++] = hexDigits[byte >> 4]!;
+      values[to++] = hexDigits[byte & 15]!;
+    }
   }
 
   text(value: string): void {
@@ -109,56 +141,54 @@ export class VectorBuilder {
   /** The column so far; the builder starts anew. */
   finish(): Vector {
     const { type, length } = this;
+    const width = this.#width;
+    const size = width === null ? this.#used : width === 0 ? (length + 7) >> 3 : length * width;
     const vector: Vector = {
       type,
       validity: this.#validity,
-      values: this.#values.subarray(
-        0,
-        this.#width === null ? this.#used : this.#width === 0 ? (length + 7) >> 3 : length * this.#width,
-      ),
+      values: this.#values.subarray(0, size),
       offsets: this.#offsets === null ? null : this.#offsets.subarray(0, length + 1),
     };
-    const capacity = this.#capacity();
-    this.#adopt(new ArrayBuffer(this.#values.byteLength));
-    if (this.#offsets !== null) this.#offsets = new Int32Array(capacity + 1);
+    if (this.#offsets !== null) {
+      this.#offsets = new Int32Array(this.#capacity + 1);
+      // The next batch will be about as large; one huge value must not make every later buffer as large as itself.
+      this.#adopt(new ArrayBuffer(roundUp(Math.max(initialRows * 16, Math.min(size * 1.25, this.#values.byteLength)))));
+    } else {
+      this.#adopt(new ArrayBuffer(this.#values.byteLength));
+    }
     this.#validity = null;
     this.length = 0;
     this.#used = 0;
     return vector;
   }
 
-  #capacity(): number {
-    if (this.#offsets !== null) return this.#offsets.length - 1;
-    return this.#width === 0 ? this.#values.byteLength * 8 : this.#values.byteLength / this.#width!;
-  }
-
   /** Makes room for one more row and gives its index. */
   #next(): number {
-    if (this.length === this.#capacity()) this.#grow();
-    return this.length++;
+    const row = this.length;
+    if (row === this.#capacity) this.#grow();
+    this.length = row + 1;
+    return row;
   }
 
   #grow(): void {
-    const capacity = this.#capacity();
+    const capacity = this.#capacity;
+    this.#capacity = capacity * 2;
     if (this.#offsets !== null) this.#offsets = grown(this.#offsets, new Int32Array(capacity * 2 + 1));
     else this.#adopt(grown(this.#values, new Uint8Array(this.#values.byteLength * 2)).buffer);
-    if (this.#validity !== null) {
-      const validity = allValid(capacity * 2);
-      validity.set(this.#validity.subarray(0, (capacity + 7) >> 3));
-      this.#validity = validity;
-    }
+    if (this.#validity !== null) this.#validity = grown(this.#validity, allValid(capacity * 2));
   }
 
   /** A row of `bytes` bytes: gives the position where they go. */
   #reserve(bytes: number): number {
     const row = this.#next();
     const position = this.#used;
-    this.#used = position + bytes;
-    if (this.#used > this.#values.byteLength) {
-      const size = Math.max(this.#used, this.#values.byteLength * 2);
-      this.#adopt(grown(this.#values, new Uint8Array((size + 7) & ~7)).buffer);
+    const used = position + bytes;
+    if (used > this.#values.byteLength) {
+      const size = roundUp(Math.max(used, this.#values.byteLength * 2));
+      this.#values = grown(this.#values.subarray(0, position), new Uint8Array(size));
     }
-    this.#offsets![row + 1] = this.#used;
+    this.#used = used;
+    this.#offsets![row + 1] = used;
     return position;
   }
 
@@ -296,4 +326,9 @@ function allValid(rows: number): Uint8Array {
 function grown<A extends { set(from: A): void }>(from: A, to: A): A {
   to.set(from);
   return to;
+}
+
+/** The next multiple of 8. */
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
 }

@@ -1,0 +1,152 @@
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Pass, PassKind } from "../protocol/pass.ts";
+import type { SourceCapabilities } from "../protocol/source.ts";
+import type { Table, TableState } from "../protocol/table.ts";
+import { sameType } from "../toolkit/types.ts";
+import type { Settings } from "./connection.ts";
+
+/** A sweep that is estimated to take less is made with each sync (`deletes: auto`), in milliseconds. */
+const cheapSweep = 10_000;
+const day = 24 * 60 * 60 * 1_000;
+
+/** What a sync was asked to do beyond the settings. */
+export interface Wishes {
+  /** Read every row, whatever is stored. */
+  readonly full: boolean;
+  /** Sweep, whatever `deletes` says. */
+  readonly sweep: boolean;
+  /** The user agrees that the copy takes on another scope. */
+  readonly acceptScope: boolean;
+}
+
+export interface Decision {
+  /** The stored pass that is gone on with. */
+  readonly resume: Pass | null;
+  /** A stored pass that no longer fits and starts over. */
+  readonly abandon: Pass | null;
+  /** Passes to plan after that, in order. */
+  readonly passes: readonly PassKind[];
+  /** The first of `passes` replaces the copy. */
+  readonly replace: boolean;
+}
+
+/**
+ * Decides what a sync reads of one table: nothing stored, another table under its name, new columns and another cursor
+ * ask for a full pass; else a window pass where there is a cursor; then a sweep where one is due.
+ *
+ * Throws `SCOPE_CHANGED` and `SCHEMA_CHANGE_BLOCKED`.
+ */
+export function decide(
+  table: Table,
+  scope: string,
+  state: TableState | null,
+  open: Pass | null,
+  wishes: Wishes,
+  settings: Settings,
+  capabilities: SourceCapabilities,
+  now: Date,
+): Decision {
+  checkScope(table, scope, state?.scope ?? open?.scope ?? null, wishes.acceptScope);
+  if (state !== null) checkSchemaChange(state.table, table, settings.schemaChanges);
+
+  const fits = open !== null && open.scope === scope && !wishes.full && sameShape(open.tables[0]!, table);
+  const resume = fits ? open : null;
+  const abandon = fits ? null : open;
+
+  if (resume?.kind === "full") return { resume, abandon, passes: healing(table, capabilities), replace: false };
+  const replace = state !== null && !sameKey(state.table, table);
+  if (wishes.full || state === null || needsFull(state, scope, table) || table.cursor === null) {
+    return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
+  }
+  const passes: PassKind[] = ["window"];
+  // A sweep that is gone on with counts as made now, so that a long one is not made twice.
+  const swept = resume?.kind === "keys" ? now : new Date(state.sweptAt);
+  if (canSweep(table, capabilities) && sweepDue(swept, state.sweepMilliseconds, wishes.sweep, settings.deletes, now)) {
+    passes.push("keys");
+  }
+  return { resume, abandon, passes, replace: false };
+}
+
+/**
+ * What heals a full pass that spanned runs: rows may have changed, and gone, after they were read. Without a cursor only
+ * a second reading tells.
+ */
+function healing(table: Table, capabilities: SourceCapabilities): PassKind[] {
+  if (table.cursor === null) return ["full"];
+  return canSweep(table, capabilities) ? ["window", "keys"] : ["window"];
+}
+
+function canSweep(table: Table, capabilities: SourceCapabilities): boolean {
+  return table.key.length > 0 && capabilities.passes.includes("keys");
+}
+
+function sweepDue(
+  swept: Date,
+  milliseconds: number | null,
+  wished: boolean,
+  deletes: Settings["deletes"],
+  now: Date,
+): boolean {
+  if (wished || deletes === "each_sync") return true;
+  if (deletes === "never") return false;
+  const age = now.getTime() - swept.getTime();
+  if (deletes !== "auto") return age >= deletes;
+  return age >= day || (milliseconds !== null && milliseconds < cheapSweep);
+}
+
+function needsFull(state: TableState, scope: string, table: Table): boolean {
+  return (
+    state.scope !== scope ||
+    state.table.cursor !== table.cursor ||
+    state.next === null ||
+    !coveredBy(state.table, table)
+  );
+}
+
+/** Whether every column of `now` was there before, of the same type, in the same table. */
+function coveredBy(before: Table, now: Table): boolean {
+  return (
+    before.identity === now.identity &&
+    sameKey(before, now) &&
+    now.columns.every((column) => {
+      const old = before.columns.find((candidate) => candidate.name === column.name);
+      return old !== undefined && sameType(old.type, column.type);
+    })
+  );
+}
+
+function sameShape(before: Table, now: Table): boolean {
+  return coveredBy(before, now) && before.columns.length === now.columns.length && before.cursor === now.cursor;
+}
+
+function sameKey(before: Table, now: Table): boolean {
+  return before.key.length === now.key.length && before.key.every((name, index) => name === now.key[index]);
+}
+
+function checkScope(table: Table, now: string, before: string | null, accepted: boolean): void {
+  if (before === null || before === now || accepted) return;
+  throw new HeadwatersError(
+    "SCOPE_CHANGED",
+    `table "${table.id}": the copy was made from another server, database, schema or selection than the configuration names now`,
+    {
+      hint: "To make the copy equal to the new source (rows that it lacks are deleted), run sync with --accept-scope; to start over, run reset; else restore the configuration.",
+    },
+  );
+}
+
+function checkSchemaChange(before: Table, now: Table, policy: Settings["schemaChanges"]): void {
+  if (policy !== "block_all") return;
+  const changed = now.columns.find((column) => {
+    const old = before.columns.find((candidate) => candidate.name === column.name);
+    return old === undefined || !sameType(old.type, column.type);
+  });
+  if (changed === undefined && sameKey(before, now)) return;
+  const what = changed === undefined ? "its key" : `column "${changed.name}"`;
+  throw new HeadwatersError(
+    "SCHEMA_CHANGE_BLOCKED",
+    `table "${now.id}": ${what} changed in the source, and schemaChanges is block_all`,
+    {
+      hint: "Set schemaChanges to allow_columns or allow_all, or leave the table out.",
+    },
+  );
+}

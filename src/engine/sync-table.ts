@@ -1,0 +1,189 @@
+import { randomUUID } from "node:crypto";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Pass, PassKind, Progress, Split } from "../protocol/pass.ts";
+import type { Reading } from "../protocol/source.ts";
+import type { Table, TableState } from "../protocol/table.ts";
+import type { Semaphore } from "../toolkit/semaphore.ts";
+import type { Connection } from "./connection.ts";
+import { decide, type Decision, type Wishes } from "./decide.ts";
+import type { SyncEvent } from "./events.ts";
+import { readSplit } from "./read-split.ts";
+import { scopeOf } from "./selection.ts";
+import { settle } from "./settle.ts";
+import type { Tally } from "./tally.ts";
+import type { Writer } from "./writer.ts";
+
+/** What the tables of one sync share. */
+export interface Syncing {
+  readonly connection: Connection;
+  readonly wishes: Wishes & { readonly acceptDeletes: boolean };
+  readonly writer: Writer;
+  /** The start of the sync: ISO 8601, UTC. */
+  readonly started: string;
+  readonly signal: AbortSignal;
+  /** Bytes that all splits together may hold. */
+  readonly memory: Semaphore;
+  /** Splits that may be read at the same time. */
+  readonly readers: Semaphore;
+  readonly throttle: (rows: number, signal: AbortSignal) => Promise<void>;
+  report(event: SyncEvent): void;
+}
+
+/** What the destination held of one table when the sync began. */
+export interface StoredTable {
+  readonly state: TableState | null;
+  readonly open: Pass | null;
+  readonly progress: readonly Progress[];
+}
+
+/** Brings the copy of one table up to date. */
+export async function syncTable(table: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
+  const { connection, wishes, writer, started, signal } = syncing;
+  const scope = scopeOf(connection.scope, table.id);
+  const decideWith = (open: Pass | null): Decision =>
+    decide(table, scope, stored.state, open, wishes, connection.settings, connection.capabilities, new Date(started));
+  let { state } = stored;
+  let decision = decideWith(stored.open);
+  if (decision.abandon !== null) await abandon(decision.abandon, table, writer);
+  if (decision.resume !== null) {
+    const pass = await connection.source.resume(decision.resume, signal);
+    if (pass === null) {
+      await abandon(decision.resume, table, writer);
+      decision = decideWith(null);
+    } else {
+      state = await readPass(pass, table, state, stored.progress, tally, syncing);
+    }
+  }
+  for (const [index, kind] of decision.passes.entries()) {
+    const pass = await openPass(table, kind, state, { scope, replace: decision.replace && index === 0 }, syncing);
+    state = await readPass(pass, table, state, [], tally, syncing);
+  }
+}
+
+async function abandon(pass: Pass, table: Table, writer: Writer): Promise<void> {
+  await writer.run(table.id, async (transaction) => {
+    writer.forget(pass);
+    await transaction.abandon(pass);
+  });
+}
+
+/** Plans a pass and makes it durable before its first row is read. */
+async function openPass(
+  table: Table,
+  kind: PassKind,
+  state: TableState | null,
+  how: Pick<Pass, "scope" | "replace">,
+  { connection, writer, started, signal }: Syncing,
+): Promise<Pass> {
+  const previous = state === null ? {} : { [table.id]: state.next };
+  const plan = await connection.source.plan([table], kind, previous, signal);
+  const pass: Pass = { ...plan, ...how, id: randomUUID(), kind, tables: [table], opened: started };
+  await writer.run(table.id, async (transaction) => transaction.open(pass));
+  await writer.commit();
+  return pass;
+}
+
+async function readPass(
+  pass: Pass,
+  table: Table,
+  state: TableState | null,
+  progress: readonly Progress[],
+  tally: Tally,
+  syncing: Syncing,
+): Promise<TableState> {
+  const { connection, writer, report } = syncing;
+  const began = performance.now();
+  const bySplit = new Map(progress.map((entry) => [entry.split, entry]));
+  let splitsDone = progress.filter((entry) => entry.done).length;
+  const resumed = progress.length > 0;
+  tally.passes.push(pass.kind);
+  report({
+    kind: "pass",
+    table: table.id,
+    pass: pass.kind,
+    resumed,
+    splits: pass.splits.length,
+    splitsDone,
+    estimatedRows: pass.kind === "window" ? null : table.estimatedRows,
+  });
+
+  // The first split that fails stops the others of its table.
+  const stop = new AbortController();
+  const signal = AbortSignal.any([syncing.signal, stop.signal]);
+  const readOne = async (split: Split): Promise<void> => {
+    const known = bySplit.get(split.id);
+    if (known?.done === true) return;
+    const release = await syncing.readers.acquire(1, signal);
+    try {
+      await readSplit(
+        pass,
+        split,
+        { state: known?.state ?? null, attempt: (known?.attempt ?? 0) + 1 },
+        {
+          source: connection.source,
+          writer,
+          settings: connection.settings,
+          memory: syncing.memory,
+          throttle: syncing.throttle,
+          signal,
+          onRows: (name, rows, bytes) => {
+            tally.rowsRead += rows;
+            tally.bytesRead += bytes;
+            report({ kind: "read", table: name, rows, bytes, splitsDone });
+          },
+          onRetry: (error, milliseconds) => report({ kind: "retry", table: table.id, error, milliseconds }),
+        },
+      );
+      splitsDone += 1;
+    } catch (thrown) {
+      stop.abort(thrown);
+      throw thrown;
+    } finally {
+      release();
+    }
+  };
+  const results = await Promise.allSettled(pass.splits.map(readOne));
+  if (results.some((result) => result.status === "rejected")) {
+    syncing.signal.throwIfAborted();
+    throw stop.signal.reason;
+  }
+
+  report({ kind: "settling", table: table.id });
+  const how: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };
+  await settle(pass, table, tally, how, syncing);
+  const next = nextState(pass, table, state, resumed ? null : Math.round(performance.now() - began));
+  await writer.run(table.id, async (transaction) => {
+    writer.forget(pass);
+    await transaction.close(pass, new Map([[table.id, next]]));
+  });
+  await writer.commit();
+  tally.asOf = next.asOf;
+  return next;
+}
+
+/** What is kept of a table once `pass` is closed on it. */
+function nextState(pass: Pass, table: Table, before: TableState | null, milliseconds: number | null): TableState {
+  const next = pass.next[table.id] ?? null;
+  switch (pass.kind) {
+    case "full":
+      return { table, next, asOf: pass.asOf, scope: pass.scope, sweptAt: pass.asOf, sweepMilliseconds: milliseconds };
+    case "keys":
+      // Without a version a sweep says nothing of rows that changed; nor may it move the cursor.
+      return {
+        ...known(before, pass),
+        table,
+        asOf: table.version === null ? known(before, pass).asOf : pass.asOf,
+        sweptAt: pass.asOf,
+        sweepMilliseconds: milliseconds,
+      };
+    case "window":
+    case "stream":
+      return { ...known(before, pass), table, next, asOf: pass.asOf };
+  }
+}
+
+function known(state: TableState | null, pass: Pass): TableState {
+  if (state === null)
+    throw new HeadwatersError("DEFECT", `a ${pass.kind} pass was planned for a table without a full copy`);
+  return state;
+}

@@ -1,0 +1,247 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Split } from "../protocol/pass.ts";
+import type { RunRecord, Stored } from "../protocol/sink.ts";
+import type { Table } from "../protocol/table.ts";
+import { Semaphore } from "../toolkit/semaphore.ts";
+import type { Connection } from "./connection.ts";
+import type { SyncEvent } from "./events.ts";
+import { isSelected, select } from "./selection.ts";
+import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
+import { Tally } from "./tally.ts";
+import { throttle } from "./throttle.ts";
+import { RolledBack, Writer } from "./writer.ts";
+
+export interface SyncOptions {
+  /** Ends the sync: what is complete is committed, and the next sync goes on from there. */
+  readonly signal: AbortSignal;
+  /** Only these of the selected tables. */
+  readonly tables?: readonly string[];
+  /** Read every row, whatever is stored. */
+  readonly full?: boolean;
+  /** Sweep, whatever `deletes` says. */
+  readonly sweep?: boolean;
+  /** The user agrees that the copy takes on another scope. */
+  readonly acceptScope?: boolean;
+  /** The user agrees to more deletes than `maxDeleteFraction`. */
+  readonly acceptDeletes?: boolean;
+}
+
+/** How often a table that is altered while it is read is planned anew. */
+const replans = 3;
+
+/**
+ * Runs one sync of a connection. A table that fails does not stop the others: the record says how each ended. Rejects
+ * only where nothing could be done at all (another sync is running, the destination fails).
+ */
+export async function sync(
+  connection: Connection,
+  options: SyncOptions,
+  report: (event: SyncEvent) => void,
+): Promise<RunRecord> {
+  const { warehouse } = connection;
+  const started = new Date().toISOString();
+  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: started });
+  try {
+    return await new Run(connection, options, report, started, lease).run();
+  } finally {
+    await warehouse.release(lease);
+  }
+}
+
+class Run {
+  readonly #connection: Connection;
+  readonly #options: SyncOptions;
+  readonly #report: (event: SyncEvent) => void;
+  readonly #started: string;
+  readonly #lease: number;
+  readonly #id = randomUUID();
+  readonly #tallies = new Map<string, Tally>();
+
+  constructor(
+    connection: Connection,
+    options: SyncOptions,
+    report: (event: SyncEvent) => void,
+    started: string,
+    lease: number,
+  ) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#report = report;
+    this.#started = started;
+    this.#lease = lease;
+  }
+
+  async run(): Promise<RunRecord> {
+    const stored = await this.#connection.warehouse.load();
+    const tables = await this.#tables(stored);
+    this.#report({ kind: "selected", tables: [...this.#tallies.keys()] });
+    let left = tables;
+    // An error of the destination at one table undoes the transaction that the others share: they go on from what is
+    // durable, without it. Each round has one table less.
+    while (left.length > 0) left = await this.#round(left);
+    return this.#record(true);
+  }
+
+  /** The tables to sync. Those of the copy that the source no longer shows fail: they are not emptied. */
+  async #tables(stored: Stored): Promise<readonly Table[]> {
+    const { source, selection, settings } = this.#connection;
+    const wanted = this.#options.tables ?? [];
+    const discovered = await source.discover(this.#options.signal);
+    const vanished = [...stored.tables.keys()].filter(
+      (id) => isSelected(id, selection) && !discovered.some((table) => table.id === id),
+    );
+    const selected = vanished.length > 0 && discovered.length === 0 ? [] : select(discovered, selection);
+    const known = stored.tables.size > 0 && settings.schemaChanges !== "allow_all" ? stored.tables : null;
+    const tables = selected.filter((table) => known === null || known.has(table.id));
+    const names = [...tables.map((table) => table.id), ...vanished];
+    const unknown = wanted.find((name) => !names.includes(name));
+    if (unknown !== undefined) {
+      throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
+        hint: `The selected tables are ${names.join(", ")}.`,
+      });
+    }
+    const asked = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
+    for (const name of names.filter(asked)) this.#tallies.set(name, new Tally(name));
+    for (const name of vanished.filter(asked)) {
+      this.#end(
+        name,
+        new HeadwatersError(
+          "TABLE_UNKNOWN",
+          `table "${name}" is no longer in the source, or this user may no longer see it`,
+          {
+            hint: "Its copy was left as it is. If the table is gone for good, leave it out (tables.exclude) or reset it.",
+          },
+        ),
+      );
+    }
+    return tables.filter((table) => asked(table.id));
+  }
+
+  /** Syncs tables, all at once; resolves to those that must go on after the transaction was undone. */
+  async #round(tables: readonly Table[]): Promise<readonly Table[]> {
+    const { warehouse, settings } = this.#connection;
+    const stored = await warehouse.load();
+    await using writer = new Writer(
+      warehouse,
+      this.#lease,
+      this.#started,
+      settings,
+      stored.progress,
+      (changes, segments) => {
+        for (const [table, change] of changes) this.#tallies.get(table)?.add(change);
+        this.#report({ kind: "committed", changes });
+        for (const { split, state } of segments) void this.#acknowledge(split, state);
+      },
+    );
+    const syncing: Syncing = {
+      connection: this.#connection,
+      wishes: {
+        full: this.#options.full ?? false,
+        sweep: this.#options.sweep ?? false,
+        acceptScope: this.#options.acceptScope ?? false,
+        acceptDeletes: this.#options.acceptDeletes ?? false,
+      },
+      writer,
+      started: this.#started,
+      signal: this.#options.signal,
+      memory: new Semaphore(settings.memoryBytes),
+      readers: new Semaphore(settings.parallel),
+      throttle: throttle(settings.maxRowsPerSecond),
+      report: this.#report,
+    };
+    await writer.run(null, async (transaction) => transaction.record(this.#record(false)));
+    // As many tables as splits at a time: planning one takes a connection of its own.
+    const turns = new Semaphore(settings.parallel);
+    const rolledBack = await Promise.all(
+      tables.map(async (table): Promise<RolledBack | null> => {
+        const tally = this.#tallies.get(table.id)!;
+        try {
+          const release = await turns.acquire(1, syncing.signal);
+          tally.start();
+          await this.#syncReplanned(table, storedOf(stored, table.id), tally, syncing).finally(release);
+          this.#end(table.id, null);
+        } catch (thrown) {
+          if (thrown instanceof RolledBack) return thrown;
+          this.#end(table.id, thrown);
+        }
+        return null;
+      }),
+    );
+    const first = rolledBack.find((error) => error !== null);
+    if (first !== undefined) return this.#afterRollback(tables, first);
+    await writer.run(null, async (transaction) => transaction.record(this.#record(true)));
+    await writer.commit();
+    return [];
+  }
+
+  /** Not vital: a stream that is told late only keeps more than it must. */
+  async #acknowledge(split: Split, state: Json): Promise<void> {
+    try {
+      await this.#connection.source.acknowledge?.(split, state);
+    } catch (thrown) {
+      this.#connection.log.warn(`the source could not be told what is committed: ${asHeadwatersError(thrown).message}`);
+    }
+  }
+
+  /** A table that was altered while it was read is looked at and planned again. */
+  async #syncReplanned(table: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
+    let current = table;
+    let known = stored;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await syncTable(current, known, tally, syncing);
+      } catch (thrown) {
+        const altered = thrown instanceof HeadwatersError && thrown.code === "TABLE_CHANGED";
+        if (!altered || attempt > replans) throw thrown;
+        this.#report({ kind: "retry", table: table.id, error: thrown, milliseconds: 0 });
+        const tables = await this.#connection.source.discover(syncing.signal);
+        const now = tables.find((candidate) => candidate.id === table.id);
+        if (now === undefined)
+          throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" was dropped while it was read`);
+        current = now;
+        await syncing.writer.commit();
+        known = storedOf(await this.#connection.warehouse.load(), table.id);
+      }
+    }
+  }
+
+  #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): readonly Table[] {
+    // Not at one table, or at the lease: nothing can go on.
+    if (table === null || cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
+    this.#end(table, cause);
+    return tables.filter((candidate) => this.#tallies.get(candidate.id)!.outcome === "running");
+  }
+
+  #end(table: string, thrown: unknown): void {
+    const tally = this.#tallies.get(table)!;
+    if (thrown === null) tally.end("whole");
+    else if (this.#options.signal.aborted) tally.end("stopped");
+    else tally.end("failed", asHeadwatersError(thrown));
+    this.#report({ kind: "finished", run: tally.run });
+  }
+
+  #record(ended: boolean): RunRecord {
+    const tables = [...this.#tallies.values()].map((tally) => tally.run);
+    const failed = tables.some((table) => table.outcome === "failed");
+    const stopped = tables.some((table) => table.outcome === "stopped");
+    return {
+      id: this.#id,
+      started: this.#started,
+      ended: ended ? new Date().toISOString() : null,
+      outcome: !ended ? "running" : failed ? "failed" : stopped ? "stopped" : "succeeded",
+      tables,
+    };
+  }
+}
+
+function storedOf(stored: Stored, table: string): StoredTable {
+  const open = stored.passes.find((pass) => pass.tables.some((candidate) => candidate.id === table)) ?? null;
+  return {
+    state: stored.tables.get(table) ?? null,
+    open,
+    progress: open === null ? [] : stored.progress.filter((entry) => entry.pass === open.id),
+  };
+}

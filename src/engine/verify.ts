@@ -1,0 +1,225 @@
+import { hostname } from "node:os";
+import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
+import type { Pass, Plan } from "../protocol/pass.ts";
+import type { Rows } from "../protocol/rows.ts";
+import type { Comparison, Difference } from "../protocol/sink.ts";
+import type { Reading } from "../protocol/source.ts";
+import type { Table, TableState } from "../protocol/table.ts";
+import { backoff, sleep } from "../toolkit/backoff.ts";
+import type { Connection } from "./connection.ts";
+import { discover } from "./discover.ts";
+import { scopeOf } from "./selection.ts";
+
+/**
+ * - `CONVERGED`: source and copy are equal.
+ * - `NOT PROVEN`: they differ, and the source has moved since the sync: that may be why.
+ * - `DIVERGED`: they differ, and nothing explains it.
+ */
+export type Verdict = "CONVERGED" | "NOT PROVEN" | "DIVERGED";
+
+export interface TableVerdict {
+  readonly table: string;
+  readonly verdict: Verdict;
+  /** Rows on both sides; `null` where they could not be counted. */
+  readonly sourceRows: number | null;
+  readonly copyRows: number | null;
+  readonly missing: number;
+  readonly extra: number;
+  readonly different: number;
+  /** A few of each kind. */
+  readonly shown: readonly Difference[];
+  /** What the verdict rests on, in whole sentences. */
+  readonly reasons: readonly string[];
+  readonly milliseconds: number;
+}
+
+export interface VerifyReport {
+  readonly verdict: Verdict;
+  readonly tables: readonly TableVerdict[];
+}
+
+export type VerifyEvent =
+  | {
+      readonly kind: "verifying";
+      readonly table: string;
+      readonly reading: 1 | 2;
+      readonly estimatedRows: number | null;
+    }
+  | { readonly kind: "read"; readonly table: string; readonly rows: number }
+  | { readonly kind: "verified"; readonly result: TableVerdict };
+
+export interface VerifyOptions {
+  readonly signal: AbortSignal;
+  /** Only these of the selected tables. */
+  readonly tables?: readonly string[];
+  /** Differences of each kind to show. */
+  readonly limit?: number;
+}
+
+/**
+ * Compares source and copy: counts and order-free digests by buckets of the key's hash, then the rows of buckets that
+ * differ. Reads the source by another path than a sync does, where it has one. Writes nothing to the copy.
+ */
+export async function verify(
+  connection: Connection,
+  options: VerifyOptions,
+  report: (event: VerifyEvent) => void,
+): Promise<VerifyReport> {
+  const { warehouse } = connection;
+  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
+  try {
+    const stored = await warehouse.load();
+    const tables = (await discover(connection, options.signal)).filter(
+      (table) => options.tables === undefined || options.tables.length === 0 || options.tables.includes(table.id),
+    );
+    const verdicts: TableVerdict[] = [];
+    for (const table of tables) {
+      const state = stored.tables.get(table.id) ?? null;
+      const result = await verifyTable(table, state, connection, options, report);
+      verdicts.push(result);
+      report({ kind: "verified", result });
+    }
+    return { verdict: worst(verdicts.map((table) => table.verdict)), tables: verdicts };
+  } finally {
+    await warehouse.release(lease);
+  }
+}
+
+function worst(verdicts: readonly Verdict[]): Verdict {
+  if (verdicts.includes("DIVERGED")) return "DIVERGED";
+  return verdicts.includes("NOT PROVEN") ? "NOT PROVEN" : "CONVERGED";
+}
+
+async function verifyTable(
+  table: Table,
+  state: TableState | null,
+  connection: Connection,
+  options: VerifyOptions,
+  report: (event: VerifyEvent) => void,
+): Promise<TableVerdict> {
+  const began = performance.now();
+  const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
+  const ended = (result: Omit<TableVerdict, "table" | "milliseconds">): TableVerdict => ({
+    ...result,
+    table: table.id,
+    milliseconds: Math.round(performance.now() - began),
+  });
+  if (state === null) {
+    return ended({ ...nothing, verdict: "NOT PROVEN", reasons: ["The table was never copied whole: run sync first."] });
+  }
+  await using comparison = await connection.warehouse.compare(table);
+  report({ kind: "verifying", table: table.id, reading: 1, estimatedRows: table.estimatedRows });
+  await readAll(table, connection, options.signal, async (rows) => {
+    await comparison.digest(rows);
+    report({ kind: "read", table: table.id, rows: rows.length });
+  });
+  const digests = await comparison.digested();
+  const counts = { ...nothing, sourceRows: digests.source, copyRows: digests.copy };
+  if (digests.differing === 0) {
+    return ended({ ...counts, verdict: "CONVERGED", reasons: [`All ${digests.source} rows are equal.`] });
+  }
+  report({ kind: "verifying", table: table.id, reading: 2, estimatedRows: table.estimatedRows });
+  await readAll(table, connection, options.signal, async (rows) => {
+    await comparison.collect(rows);
+    report({ kind: "read", table: table.id, rows: rows.length });
+  });
+  return ended({ ...counts, ...(await judge(table, state, comparison, options.limit ?? 5)) });
+}
+
+async function judge(
+  table: Table,
+  state: TableState,
+  comparison: Comparison,
+  limit: number,
+): Promise<Pick<TableVerdict, "verdict" | "reasons" | "missing" | "extra" | "different" | "shown">> {
+  const found = await comparison.differences(limit);
+  const { missing, extra, different, shown } = found;
+  const counts = { missing, extra, different, shown };
+  if (missing + extra + different === 0) {
+    return {
+      ...counts,
+      verdict: "NOT PROVEN",
+      reasons: ["The source was written to between the two readings; verify again."],
+    };
+  }
+  const moved = shown.filter((difference) => movedSince(difference, state));
+  const reasons: string[] = [];
+  if (moved.length > 0) {
+    reasons.push(
+      `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`,
+    );
+  }
+  if (extra > 0 && state.sweptAt < state.asOf) {
+    reasons.push(`Deletes were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`);
+  }
+  // All that is shown must be explained, and by deletes only where none were looked for since.
+  const unexplained = shown.filter(
+    (difference) => !moved.includes(difference) && !(difference.kind === "extra" && state.sweptAt < state.asOf),
+  );
+  if (unexplained.length === 0 && reasons.length > 0) return { ...counts, verdict: "NOT PROVEN", reasons };
+  const columns = table.version === null ? " The table has no column that tells when a row changed." : "";
+  return {
+    ...counts,
+    verdict: "DIVERGED",
+    reasons: [`Source and copy differ in ${missing + extra + different} rows.${columns}`, ...reasons],
+  };
+}
+
+/** Whether the source's row is younger than the copy: its version differs from the copy's and lies after the read point. */
+function movedSince({ kind, version }: Difference, state: TableState): boolean {
+  if (kind === "extra" || version.source === null || version.source === version.copy) return false;
+  const written = Date.parse(version.source.includes("T") ? version.source : version.source.replace(" ", "T"));
+  return Number.isFinite(written) && written >= Date.parse(state.asOf) - clockTolerance;
+}
+
+/** Writers stamp rows by clocks of their own, before they commit: milliseconds. */
+const clockTolerance = 1_000;
+
+/** Reads every row once, split by split, by the independent path. */
+async function readAll(
+  table: Table,
+  { source, settings }: Connection,
+  signal: AbortSignal,
+  take: (rows: Rows) => Promise<void>,
+): Promise<void> {
+  const plan = await source.plan([table], "full", {}, signal);
+  const pass = verifyingPass(plan, table);
+  const how: Reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "independent" };
+  for (const split of pass.splits) {
+    let state = null as Parameters<typeof source.read>[2];
+    for (let attempt = 1; ; attempt++) {
+      // Rows count once their checkpoint has come: a reading that fails goes on from there.
+      let held: Rows[] = [];
+      try {
+        for await (const operation of source.read(pass, split, state, how)) {
+          if (operation.kind === "upsert") held.push(operation.rows);
+          if (operation.kind !== "checkpoint") continue;
+          for (const rows of held) await take(rows);
+          held = [];
+          state = operation.state;
+        }
+        for (const rows of held) await take(rows);
+        break;
+      } catch (thrown) {
+        const error = asHeadwatersError(thrown);
+        if (signal.aborted || error.remedy !== "retry" || attempt >= settings.attempts) throw error;
+        await sleep(backoff(attempt + 1), signal);
+      }
+    }
+  }
+}
+
+function verifyingPass(plan: Plan, table: Table): Pass {
+  if (plan.splits.length === 0)
+    throw new HeadwatersError("DEFECT", `the plan of a full pass over "${table.id}" has no splits`);
+  const now = new Date().toISOString();
+  return {
+    ...plan,
+    id: "verify",
+    kind: "full",
+    tables: [table],
+    opened: now,
+    scope: scopeOf(null, table.id),
+    replace: false,
+  };
+}

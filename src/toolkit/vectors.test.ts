@@ -1,0 +1,67 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Type } from "../protocol/types.ts";
+import { appendCell, type Cell, cell, project, RowsBuilder, rowsOf, VectorBuilder } from "./vectors.ts";
+
+const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+const int128 = fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n });
+const values: readonly [Type, fc.Arbitrary<Cell>][] = [
+  [{ kind: "BOOLEAN" }, fc.boolean()],
+  [{ kind: "SHORT" }, fc.integer({ min: -32768, max: 32767 })],
+  [{ kind: "INT" }, fc.integer()],
+  [{ kind: "LONG" }, int64],
+  [{ kind: "DECIMAL", precision: 18, scale: 4 }, fc.bigInt({ min: -(10n ** 18n) + 1n, max: 10n ** 18n - 1n })],
+  [{ kind: "DECIMAL", precision: 38, scale: 10 }, int128],
+  [{ kind: "FLOAT" }, fc.float()],
+  [{ kind: "DOUBLE" }, fc.double()],
+  [{ kind: "NAIVE_DATE" }, fc.integer()],
+  [{ kind: "NAIVE_TIME" }, int64],
+  [{ kind: "NAIVE_DATETIME" }, int64],
+  [{ kind: "UTC_DATETIME" }, int64],
+  [{ kind: "BINARY" }, fc.uint8Array({ maxLength: 100 })],
+  [{ kind: "STRING" }, fc.string({ unit: "grapheme", maxLength: 60 })],
+];
+
+describe("vectors", () => {
+  test.each(values)("a column of %j gives back what was put in, in every batch", (type, value) => {
+    const column = fc.array(fc.option(value, { freq: 4 }), { maxLength: 3_000, size: "large" });
+    fc.assert(
+      fc.property(column, column, (first, second) => {
+        const builder = new VectorBuilder(type);
+        for (const cells of [first, second]) {
+          for (const one of cells) appendCell(builder, one);
+          const vector = builder.finish();
+          expect(vector.values.byteOffset % 8).toBe(0);
+          expect(cells.map((_, row) => cell(vector, row))).toEqual(cells);
+          if (!cells.includes(null)) expect(vector.validity).toBeNull();
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("text that is longer than the builder has room for", () => {
+    const builder = new VectorBuilder({ kind: "STRING" });
+    const long = "é".repeat(1 << 20);
+    for (const text of ["", long, "a", long]) builder.text(text);
+    const vector = builder.finish();
+    expect([0, 1, 2, 3].map((row) => cell(vector, row))).toEqual(["", long, "a", long]);
+  });
+
+  test("a batch counts its rows and bytes, and gives out columns by name", () => {
+    const columns = [
+      { name: "id", type: { kind: "LONG" } },
+      { name: "name", type: { kind: "STRING" } },
+    ] as const;
+    const builder = new RowsBuilder(columns);
+    expect([builder.length, builder.bytes]).toEqual([0, 0]);
+    const rows = rowsOf(columns, [
+      [1n, "one"],
+      [2n, null],
+    ]);
+    expect(rows.length).toBe(2);
+    const names = project(rows, ["name"]);
+    expect([names.columns, cell(names.values[0]!, 0), cell(names.values[0]!, 1)]).toEqual([["name"], "one", null]);
+    expect(() => project(rows, ["nam"])).toThrow('no column "nam"');
+  });
+});

@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { definition } from "../../src/destinations/duckdb/index.ts";
+import { type Connection, defaultSettings, type Settings } from "../../src/engine/connection.ts";
+import type { SyncEvent } from "../../src/engine/events.ts";
+import { sync, type SyncOptions } from "../../src/engine/sync.ts";
+import type { RunRecord, Warehouse } from "../../src/protocol/sink.ts";
+import type { MemorySource } from "./memory-source.ts";
+
+/** A DuckDB file in a folder of its own, which goes with it. */
+export class Copy implements AsyncDisposable {
+  readonly path: string;
+  readonly warnings: string[] = [];
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.path = join(folder, "copy.duckdb");
+  }
+
+  static async make(): Promise<Copy> {
+    return new Copy(await mkdtemp(join(tmpdir(), "headwaters-")));
+  }
+
+  open(): Promise<Warehouse> {
+    const log = { debug: () => {}, info: () => {}, warn: (message: string) => void this.warnings.push(message) };
+    const context = {
+      log,
+      connection: "c",
+      schema: "s",
+      systemColumnPrefix: "_headwaters",
+      deletion: "soft",
+      rename: {},
+    } as const;
+    return definition.open(definition.configuration.parse({ path: this.path }), context, { create: true });
+  }
+
+  /** One sync, with a destination that is opened for it and closed after it. */
+  async sync(
+    source: MemorySource,
+    options: Partial<SyncOptions> & {
+      settings?: Partial<Settings>;
+      scope?: string;
+      wrap?: (warehouse: Warehouse) => Warehouse;
+    } = {},
+    report: (event: SyncEvent) => void = () => {},
+  ): Promise<RunRecord> {
+    await using warehouse = await this.open();
+    const { settings, scope, wrap, ...rest } = options;
+    const connection: Connection = {
+      name: "c",
+      source,
+      capabilities: { passes: ["full", "window", "keys"], independentPath: false },
+      warehouse: wrap?.(warehouse) ?? warehouse,
+      scope: scope ?? "s",
+      selection: { include: [], exclude: [] },
+      settings: { ...defaultSettings, deletes: "each_sync", maxDeleteFraction: 1, ...settings },
+      log: { debug: () => {}, info: () => {}, warn: (message) => void this.warnings.push(message) },
+    };
+    return sync(connection, { signal: new AbortController().signal, ...rest }, report);
+  }
+
+  /** Rows of a query, by a client that is not ours. */
+  async query(sql: string): Promise<Record<string, unknown>[]> {
+    const instance = await DuckDBInstance.create(this.path, { access_mode: "READ_ONLY" });
+    const connection = await instance.connect();
+    try {
+      return (await connection.runAndReadAll(sql)).getRowObjects();
+    } finally {
+      connection.closeSync();
+      instance.closeSync();
+    }
+  }
+
+  /** Rows of a copy that are not deleted, as `id → name`; a key that comes twice is an error. */
+  async rows(table = "t"): Promise<Record<number, string>> {
+    const rows: Record<number, string> = {};
+    for (const { id, name } of await this.query(
+      `SELECT id, name FROM s."${table}" WHERE NOT _headwaters_deleted ORDER BY id`,
+    )) {
+      if (String(id) in rows) throw new Error(`key ${String(id)} is twice in the copy`);
+      rows[id as number] = name as string;
+    }
+    return rows;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** What the copy of a source's table must hold. */
+export function expected(source: MemorySource, table = "t"): Record<number, string> {
+  return Object.fromEntries(
+    [...source.tables.get(table)!.values()].sort((a, b) => a.id - b.id).map(({ id, name }) => [id, name]),
+  );
+}
