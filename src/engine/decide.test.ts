@@ -20,7 +20,11 @@ const plain: Table = { ...table, columns: [id], cursor: null, version: null };
 const noon = "2026-01-02T12:00:00.000Z";
 const state: TableState = { table, next: "x", asOf: noon, scope: "s", sweptAt: noon, sweepMilliseconds: 60_000 };
 const wishes: Wishes = { full: false, sweep: false, acceptScope: false };
-const capabilities = { passes: ["full", "window", "keys"] as const, independentPath: true };
+const capabilities = {
+  passes: ["full", "window", "keys"] as const,
+  independentPath: true,
+  schema: "declared",
+} as const;
 
 const pass = (kind: PassKind, of: Table = table): Pass => ({
   id: "p",
@@ -63,6 +67,11 @@ describe("what a sync reads of a table", () => {
     ["nothing stored", { state: null }, { passes: ["full"], replace: false }],
     ["a cursor", {}, { passes: ["window"] }],
     ["no cursor", { table: plain, state: { ...state, table: plain } }, { passes: ["full"] }],
+    [
+      "no cursor but a version",
+      { table: { ...table, cursor: null }, state: { ...state, table: { ...table, cursor: null }, next: null } },
+      { passes: ["keys"] },
+    ],
     ["asked for everything", { wishes: { full: true } }, { passes: ["full"] }],
     ["asked for a sweep", { wishes: { sweep: true } }, { passes: ["window", "keys"] }],
     ["a sweep that is cheap", { state: { ...state, sweepMilliseconds: 900 } }, { passes: ["window", "keys"] }],

@@ -49,19 +49,26 @@ export function decide(
   checkScope(table, scope, state?.scope ?? open?.scope ?? null, wishes.acceptScope);
   if (state !== null) checkSchemaChange(state.table, table, settings.schemaChanges);
 
-  const fits = open !== null && open.scope === scope && !wishes.full && sameShape(open.tables[0]!, table);
+  const inferred = capabilities.schema === "inferred";
+  const fits = open !== null && open.scope === scope && !wishes.full && sameShape(open.tables[0]!, table, inferred);
   const resume = fits ? open : null;
   const abandon = fits ? null : open;
 
   if (resume?.kind === "full") return { resume, abandon, passes: healing(table, capabilities), replace: false };
   const replace = state !== null && !sameKey(state.table, table);
-  if (wishes.full || state === null || needsFull(state, scope, table) || table.cursor === null) {
+  // Without a cursor a sweep still shows every change, if rows have a version.
+  const swept = table.cursor === null && table.version !== null && canSweep(table, capabilities);
+  if (wishes.full || state === null || needsFull(state, scope, table, inferred) || (table.cursor === null && !swept)) {
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
   }
+  if (swept) return { resume, abandon, passes: ["keys"], replace: false };
   const passes: PassKind[] = ["window"];
   // A sweep that is gone on with counts as made now, so that a long one is not made twice.
-  const swept = resume?.kind === "keys" ? now : new Date(state.sweptAt);
-  if (canSweep(table, capabilities) && sweepDue(swept, state.sweepMilliseconds, wishes.sweep, settings.deletes, now)) {
+  const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
+  if (
+    canSweep(table, capabilities) &&
+    sweepDue(sweptAt, state.sweepMilliseconds, wishes.sweep, settings.deletes, now)
+  ) {
     passes.push("keys");
   }
   return { resume, abandon, passes, replace: false };
@@ -72,7 +79,7 @@ export function decide(
  * a second reading tells.
  */
 function healing(table: Table, capabilities: SourceCapabilities): PassKind[] {
-  if (table.cursor === null) return ["full"];
+  if (table.cursor === null) return table.version !== null && canSweep(table, capabilities) ? ["keys"] : ["full"];
   return canSweep(table, capabilities) ? ["window", "keys"] : ["window"];
 }
 
@@ -94,29 +101,39 @@ function sweepDue(
   return age >= day || (milliseconds !== null && milliseconds < cheapSweep);
 }
 
-function needsFull(state: TableState, scope: string, table: Table): boolean {
+function needsFull(state: TableState, scope: string, table: Table, inferred: boolean): boolean {
   return (
     state.scope !== scope ||
     state.table.cursor !== table.cursor ||
-    state.next === null ||
-    !coveredBy(state.table, table)
+    state.table.version !== table.version ||
+    (table.cursor !== null && state.next === null) ||
+    !coveredBy(state.table, table, inferred)
   );
 }
 
-/** Whether every column of `now` was there before, of the same type, in the same table. */
-function coveredBy(before: Table, now: Table): boolean {
+/**
+ * Whether every column of `now` was there before, of the same type, in the same table. Where columns are inferred, one
+ * that is new was in no row before: the rows that have it are read as rows that changed.
+ */
+function coveredBy(before: Table, now: Table, inferred: boolean): boolean {
   return (
     before.identity === now.identity &&
     sameKey(before, now) &&
-    now.columns.every((column) => {
-      const old = before.columns.find((candidate) => candidate.name === column.name);
-      return old !== undefined && sameType(old.type, column.type);
-    })
+    (inferred ||
+      now.columns.every((column) => {
+        const old = before.columns.find((candidate) => candidate.name === column.name);
+        return old !== undefined && sameType(old.type, column.type);
+      }))
   );
 }
 
-function sameShape(before: Table, now: Table): boolean {
-  return coveredBy(before, now) && before.columns.length === now.columns.length && before.cursor === now.cursor;
+function sameShape(before: Table, now: Table, inferred: boolean): boolean {
+  return (
+    coveredBy(before, now, inferred) &&
+    (inferred || before.columns.length === now.columns.length) &&
+    before.cursor === now.cursor &&
+    before.version === now.version
+  );
 }
 
 function sameKey(before: Table, now: Table): boolean {

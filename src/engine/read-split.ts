@@ -3,6 +3,7 @@ import type { Json } from "../protocol/json.ts";
 import type { Operation } from "../protocol/operation.ts";
 import type { Pass, Split } from "../protocol/pass.ts";
 import type { Reading, Source } from "../protocol/source.ts";
+import type { Table } from "../protocol/table.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
 import type { Semaphore } from "../toolkit/semaphore.ts";
 import { rowsBytes } from "../toolkit/vectors.ts";
@@ -19,6 +20,8 @@ export interface SplitReading {
   readonly throttle: (rows: number, signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
   onRows(table: string, rows: number, bytes: number): void;
+  /** The split's rows need this from here on. */
+  onSchema(table: Table): void;
   onRetry(error: HeadwatersError, milliseconds: number): void;
 }
 
@@ -118,6 +121,7 @@ class Attempt {
 
   /** Counts what was read and slows down where the user asked for it. */
   async #meter(operation: Data): Promise<number> {
+    if (operation.kind === "schema") this.#reading.onSchema(operation.table);
     if (!("rows" in operation)) return 0;
     const bytes = operationBytes(operation);
     this.#rows += operation.rows.length;

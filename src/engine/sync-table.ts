@@ -3,6 +3,7 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { Pass, PassKind, Progress, Split } from "../protocol/pass.ts";
 import type { Reading } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
+import { unite } from "../toolkit/types.ts";
 import type { Semaphore } from "../toolkit/semaphore.ts";
 import type { Connection } from "./connection.ts";
 import { decide, type Decision, type Wishes } from "./decide.ts";
@@ -37,8 +38,9 @@ export interface StoredTable {
 }
 
 /** Brings the copy of one table up to date. */
-export async function syncTable(table: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
+export async function syncTable(discovered: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
   const { connection, wishes, writer, started, signal } = syncing;
+  let table = withSeenColumns(discovered, stored, connection);
   const scope = scopeOf(connection.scope, table.id);
   const decideWith = (open: Pass | null): Decision =>
     decide(table, scope, stored.state, open, wishes, connection.settings, connection.capabilities, new Date(started));
@@ -52,12 +54,22 @@ export async function syncTable(table: Table, stored: StoredTable, tally: Tally,
       decision = decideWith(null);
     } else {
       state = await readPass(pass, table, state, stored.progress, tally, syncing);
+      table = state.table;
     }
   }
   for (const [index, kind] of decision.passes.entries()) {
     const pass = await openPass(table, kind, state, { scope, replace: decision.replace && index === 0 }, syncing);
     state = await readPass(pass, table, state, [], tally, syncing);
+    table = state.table;
   }
+}
+
+/** Where columns are inferred: those that were seen in a row once stay, though a sample does not show them. */
+function withSeenColumns(discovered: Table, { state, open }: StoredTable, { capabilities }: Connection): Table {
+  if (capabilities.schema === "declared") return discovered;
+  return [state?.table, open?.tables[0]]
+    .filter((seen) => seen?.identity === discovered.identity)
+    .reduce((table: Table, seen) => unite(seen!, table), discovered);
 }
 
 async function abandon(pass: Pass, table: Table, writer: Writer): Promise<void> {
@@ -94,6 +106,7 @@ async function readPass(
   const { connection, writer, report } = syncing;
   const began = performance.now();
   const bySplit = new Map(progress.map((entry) => [entry.split, entry]));
+  let current = table;
   let splitsDone = progress.filter((entry) => entry.done).length;
   const resumed = progress.length > 0;
   tally.passes.push(pass.kind);
@@ -131,6 +144,7 @@ async function readPass(
             tally.bytesRead += bytes;
             report({ kind: "read", table: name, rows, bytes, splitsDone });
           },
+          onSchema: (wider) => (current = unite(current, wider)),
           onRetry: (error, milliseconds) => report({ kind: "retry", table: table.id, error, milliseconds }),
         },
       );
@@ -150,8 +164,8 @@ async function readPass(
 
   report({ kind: "settling", table: table.id });
   const how: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };
-  await settle(pass, table, tally, how, syncing);
-  const next = nextState(pass, table, state, resumed ? null : Math.round(performance.now() - began));
+  await settle(pass, current, tally, how, syncing);
+  const next = nextState(pass, current, state, resumed ? null : Math.round(performance.now() - began));
   await writer.run(table.id, async (transaction) => {
     writer.forget(pass);
     await transaction.close(pass, new Map([[table.id, next]]));

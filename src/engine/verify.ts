@@ -6,6 +6,7 @@ import type { Comparison, Difference } from "../protocol/sink.ts";
 import type { Reading } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
+import { unite } from "../toolkit/types.ts";
 import type { Connection } from "./connection.ts";
 import { discover } from "./discover.ts";
 import { scopeOf } from "./selection.ts";
@@ -73,8 +74,10 @@ export async function verify(
       (table) => options.tables === undefined || options.tables.length === 0 || options.tables.includes(table.id),
     );
     const verdicts: TableVerdict[] = [];
-    for (const table of tables) {
-      const state = stored.tables.get(table.id) ?? null;
+    for (const discovered of tables) {
+      const state = stored.tables.get(discovered.id) ?? null;
+      const inferred = connection.capabilities.schema === "inferred" && state !== null;
+      const table = inferred ? unite(state.table, discovered) : discovered;
       const result = await verifyTable(table, state, connection, options, report);
       verdicts.push(result);
       report({ kind: "verified", result });

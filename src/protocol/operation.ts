@@ -9,7 +9,9 @@ import type { Table } from "./table.ts";
  * - `update`: key columns and those that changed; ignored where the row does not exist.
  * - `delete`: key columns; ignored where the row does not exist.
  * - `keys`: key and version columns of rows that exist (in `keys` passes).
- * - `schema`: from here on the table looks like this: new columns, wider types.
+ * - `schema`: from here on rows of this split may have these columns: new ones, wider types. Splits that are read at the
+ *   same time send theirs alone: the table has the columns of all, each as wide as its widest. Rows of a column that
+ *   became wider may still come with the narrower type.
  * - `truncate`: the table's rows that were there before are gone.
  * - `checkpoint`: everything this split sent so far is whole; it resumes from `state`. The end of a split is a
  *   checkpoint of its own.

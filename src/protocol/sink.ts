@@ -51,7 +51,10 @@ export interface Transaction extends AsyncDisposable {
   open(pass: Pass): Promise<void>;
   /** Lets a pass go with what was set aside of it: it will start over. Rows that it has already put into the copy stay. */
   abandon(pass: Pass): Promise<void>;
-  /** `split` is `null` for rows that the engine looked up while settling. */
+  /**
+   * `split` is `null` for rows that the engine looked up while settling. What a `schema` operation adds becomes part
+   * of the stored pass too: `load` gives it back so.
+   */
   write(pass: Pass, split: Split | null, operation: Exclude<Operation, { kind: "checkpoint" }>): Promise<void>;
   /**
    * All splits are done: settles what was set aside (writes what differs, deletes what the pass did not meet), forgets

@@ -95,6 +95,11 @@ export interface SourceCapabilities {
   readonly passes: readonly PassKind[];
   /** The source reads by another path for `verify`. */
   readonly independentPath: boolean;
+  /**
+   * `declared`: the source knows its columns. `inferred`: they are seen in the rows; `discover` looks at a sample, and
+   * `read` sends `schema` operations before rows that need more.
+   */
+  readonly schema: "declared" | "inferred";
 }
 
 /** A kind of source, as the registry knows it. */

@@ -1,3 +1,4 @@
+import type { Table } from "../protocol/table.ts";
 import type { Kind, Type } from "../protocol/types.ts";
 
 /** Bytes of one value in `Vector.values`; 0 for BOOLEAN (one bit), `null` for types with offsets. */
@@ -97,4 +98,15 @@ function rank(type: Type): number {
 
 function decimal(before: number, scale: number): Type {
   return before + scale <= 38 ? { kind: "DECIMAL", precision: Math.max(1, before + scale), scale } : { kind: "STRING" };
+}
+
+/** A table with the columns of both, each as wide as its widest; whatever else `b` says holds. */
+export function unite(a: Table, b: Table): Table {
+  const columns = new Map(a.columns.map((column) => [column.name, column]));
+  for (const column of b.columns) {
+    const known = columns.get(column.name);
+    const type = known === undefined ? column.type : widen(known.type, column.type);
+    columns.set(column.name, { ...column, type, nullable: column.nullable || known?.nullable !== false });
+  }
+  return { ...b, columns: [...columns.values()] };
 }

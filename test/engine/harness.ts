@@ -52,7 +52,7 @@ export class Copy implements AsyncDisposable {
     const connection: Connection = {
       name: "c",
       source,
-      capabilities: { passes: ["full", "window", "keys"], independentPath: false },
+      capabilities: { passes: ["full", "window", "keys"], independentPath: false, schema: "declared" },
       warehouse: wrap?.(warehouse) ?? warehouse,
       scope: scope ?? "s",
       selection: { include: [], exclude: [] },
