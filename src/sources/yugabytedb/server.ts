@@ -1,0 +1,58 @@
+import type { PostgresConnection } from "../../toolkit/postgres/connection.ts";
+
+/** What kind of server this is, as far as reading depends on it. */
+export interface Server {
+  /** What `version()` says. */
+  readonly version: string;
+  /** `server_version_num`: 150018; YugabyteDB before 2025.1 has 110002. */
+  readonly versionNumber: number;
+  readonly yugabyte: boolean;
+  /** `yb_hash_code()` is there: tables can be cut by the hash that they are sharded by. */
+  readonly hashCode: boolean;
+  /** `yb_table_properties()` is there: it tells how many key columns are hashed. */
+  readonly tableProperties: boolean;
+  /** `yb_read_time` is there: statements can read as of a moment in the past. */
+  readonly readTime: boolean;
+  /** Text is not sure to be UTF-8. */
+  readonly sqlAscii: boolean;
+  readonly standby: boolean;
+  /** This role sees when the transactions of others began. */
+  readonly seesTransactions: boolean;
+}
+
+const serverSql = `
+SELECT version() AS version, current_setting('server_version_num') AS number,
+  (version() LIKE '%-YB-%')::text AS yugabyte,
+  EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_hash_code')::text AS hash_code,
+  EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_table_properties')::text AS table_properties,
+  EXISTS (SELECT FROM pg_settings WHERE name = 'yb_read_time')::text AS read_time,
+  (current_setting('server_encoding') = 'SQL_ASCII')::text AS sql_ascii,
+  pg_is_in_recovery()::text AS standby,
+  pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::text AS sees_transactions`;
+
+export async function describeServer(connection: PostgresConnection, signal: AbortSignal): Promise<Server> {
+  const [row] = await connection.query(serverSql, [], signal);
+  const is = (name: string): boolean => row?.[name] === "true";
+  return {
+    version: row?.["version"] ?? "",
+    versionNumber: Number(row?.["number"] ?? 0),
+    yugabyte: is("yugabyte"),
+    hashCode: is("hash_code"),
+    tableProperties: is("table_properties"),
+    readTime: is("read_time"),
+    sqlAscii: is("sql_ascii"),
+    standby: is("standby"),
+    seesTransactions: is("sees_transactions"),
+  };
+}
+
+/** Why the start of the next window can't be told from open transactions, if so. */
+export function transactionWarnings(server: Server, user: string, lag: number): string[] {
+  const instead = `Rows that are committed more than ${lag} s (the setting lag) after their cursor are found by sweeps only.`;
+  if (server.yugabyte) return [`YugabyteDB shows open transactions of one node alone. ${instead}`];
+  if (server.standby) return [`A standby does not show the open transactions of its primary. ${instead}`];
+  if (server.seesTransactions) return [];
+  return [
+    `User "${user}" may not see when the transactions of others began. ${instead} GRANT pg_read_all_stats lets it see them.`,
+  ];
+}

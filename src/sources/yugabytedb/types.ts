@@ -1,0 +1,210 @@
+import type { DecimalType, Type } from "../../protocol/types.ts";
+import type { Codec } from "../../toolkit/postgres/codecs.ts";
+import { sameType } from "../../toolkit/types.ts";
+
+/** The type of a column as the catalogs describe it; of a domain, its base type. */
+export interface NativeType {
+  /** `int4`, `_text`. */
+  readonly name: string;
+  /** The schema that the type is in. */
+  readonly schema: string;
+  /** `pg_type.typtype`: b base, c composite, e enum, m multirange, r range. */
+  readonly kind: string;
+  /** `pg_type.typcategory`: A is an array. */
+  readonly category: string;
+  /** `pg_attribute.atttypmod`, −1 where there is none. */
+  readonly modifier: number;
+  /** As SQL writes it, without a modifier: what a literal is cast to. */
+  readonly sql: string;
+}
+
+/** How one column is read: its type here, what is selected, and how that is decoded. */
+export interface Mapping {
+  readonly type: Type;
+  readonly codec: Codec;
+  /** The expression to select, of a quoted column. */
+  select(column: string): string;
+  /** The value's text, cast to the native type, is the same value again: it can be a key or a bound in a statement. */
+  readonly reversible: boolean;
+  /** What a user should know of it; `null`: nothing. */
+  readonly note: string | null;
+}
+
+type PlainKind = Exclude<Type["kind"], "DECIMAL">;
+
+/**
+ * Types of pg_catalog that have one of ours. The cast is the identity: it keeps the binary form what the decoder
+ * expects, even where the column was altered meanwhile. `bpchar` keeps its padding; `::text` would strip it.
+ */
+const exact: Readonly<Record<string, readonly [PlainKind, Codec, cast: string]>> = {
+  bool: ["BOOLEAN", "boolean", "bool"],
+  int2: ["SHORT", "int2", "int2"],
+  int4: ["INT", "int4", "int4"],
+  int8: ["LONG", "int8", "int8"],
+  oid: ["LONG", "oid", "oid"],
+  float4: ["FLOAT", "float4", "float4"],
+  float8: ["DOUBLE", "float8", "float8"],
+  bytea: ["BINARY", "bytea", "bytea"],
+  date: ["NAIVE_DATE", "date", "date"],
+  time: ["NAIVE_TIME", "time", "time"],
+  timestamp: ["NAIVE_DATETIME", "timestamp", "timestamp"],
+  timestamptz: ["UTC_DATETIME", "timestamp", "timestamptz"],
+  uuid: ["STRING", "uuid", "uuid"],
+  text: ["STRING", "text", "text"],
+  varchar: ["STRING", "text", "text"],
+  bpchar: ["STRING", "text", "bpchar"],
+  name: ["STRING", "text", "text"],
+  char: ["STRING", "checked_text", "text"],
+  json: ["JSON", "text", "json"],
+  jsonb: ["JSON", "jsonb", "jsonb"],
+  xml: ["XML", "text", "text"],
+};
+
+/** Types whose text is all that there is to say of them: STRING, without a word about it. */
+const asText = new Set(
+  [
+    "money timetz interval inet cidr macaddr macaddr8 bit varbit tsvector tsquery pg_lsn xid xid8 cid tid jsonpath",
+    "point line lseg box path polygon circle txid_snapshot pg_snapshot int2vector oidvector aclitem refcursor",
+    "regproc regprocedure regoper regoperator regclass regtype regrole regnamespace regconfig regdictionary regcollation",
+    "citext ltree lquery ltxtquery semver isbn issn ean13",
+  ].flatMap((names) => names.split(" ")),
+);
+
+/** Of a value of its own kind there is no order, or its text is not what it was made of. */
+const irreversible = new Set(["json", "xml"]);
+
+/** What a user's type is cast to, and how that is decoded. */
+const chosen: Readonly<Record<PlainKind, readonly [Codec, cast: string]>> = {
+  BOOLEAN: ["boolean", "bool"],
+  SHORT: ["int2", "int2"],
+  INT: ["int4", "int4"],
+  LONG: ["int8", "int8"],
+  FLOAT: ["float4", "float4"],
+  DOUBLE: ["float8", "float8"],
+  NAIVE_DATE: ["date", "date"],
+  NAIVE_TIME: ["time", "time"],
+  NAIVE_DATETIME: ["timestamp", "timestamp"],
+  UTC_DATETIME: ["timestamp", "timestamptz"],
+  BINARY: ["bytea", "bytea"],
+  STRING: ["text", "text"],
+  XML: ["text", "text"],
+  JSON: ["text", "text"],
+};
+
+/** As Python's `isoformat()` writes it: a fraction of six digits or none, and what Python has no year for as text. */
+function isoTimestamp(column: string, zone: string, type: string): string {
+  const inRange = `${column} BETWEEN ${type} '0001-01-01 00:00:00${zone}' AND ${type} '9999-12-31 23:59:59.999999${zone}'`;
+  const text = `replace(to_char(${column}, 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '')`;
+  return `CASE WHEN ${inRange} THEN ${text} || '${zone === "" ? "" : "+00:00"}' ELSE ${column}::text END`;
+}
+
+/** What the published example makes of a type, where it is another than ours. */
+const example: Readonly<Record<string, readonly [PlainKind, Codec, select: (column: string) => string]>> = {
+  date: ["STRING", "text", (column) => `${column}::text`],
+  time: ["STRING", "text", (column) => `replace(to_char(${column}::interval, 'HH24:MI:SS.US'), '.000000', '')`],
+  timestamp: ["STRING", "text", (column) => isoTimestamp(column, "", "timestamp")],
+  timestamptz: ["STRING", "text", (column) => isoTimestamp(column, "+00", "timestamptz")],
+  numeric: ["DOUBLE", "float8", (column) => `${column}::float8`],
+  bytea: ["STRING", "text", (column) => `${column}::text`],
+};
+
+/**
+ * How a column of this type is read. `wanted` is the type that the user gave it, if any; `isKey`: a key stays exact,
+ * lest two of them become one.
+ */
+export function mappingOf(
+  native: NativeType,
+  types: "exact" | "example",
+  wanted: Type | undefined,
+  isKey: boolean,
+): Mapping {
+  const detected = detect(native, types, isKey);
+  return wanted === undefined || sameType(wanted, detected.type) ? detected : convert(native, wanted);
+}
+
+function detect(native: NativeType, types: "exact" | "example", isKey: boolean): Mapping {
+  if (native.schema === "pg_catalog") {
+    const known = types === "example" && !(isKey && native.name === "numeric") ? example[native.name] : undefined;
+    if (known !== undefined) {
+      const [kind, codec, select] = known;
+      return mapping({ kind }, codec, select, native.name !== "numeric");
+    }
+    if (native.name === "numeric") return numeric(native);
+    const row = exact[native.name];
+    if (row !== undefined) {
+      const [kind, codec, cast] = row;
+      return mapping({ kind }, codec, (column) => `${column}::${cast}`, !irreversible.has(native.name));
+    }
+  }
+  if (native.category === "A" || native.kind === "c" || native.name === "hstore") {
+    return mapping({ kind: "JSON" }, "text", (column) => `to_json(${column})::text`, false);
+  }
+  const known = native.kind === "e" || native.kind === "r" || native.kind === "m" || asText.has(native.name);
+  return mapping(
+    { kind: "STRING" },
+    "text",
+    (column) => `${column}::text`,
+    native.kind === "e" || native.schema === "pg_catalog",
+    known ? null : `is of type ${native.sql}, which Headwaters does not know: it is copied as text`,
+  );
+}
+
+/** Exact where the type says how many digits there are, and they are no more than 38. */
+function numeric(native: NativeType): Mapping {
+  const type = decimalOf(native.modifier);
+  if (type !== null) return mapping(type, "numeric", (column) => column, true);
+  const note =
+    native.modifier < 0
+      ? "is numeric without a precision: it is copied as text, exactly; set its type to DECIMAL(p,s) for a number"
+      : "has more than 38 digits: it is copied as text, exactly";
+  return mapping({ kind: "STRING" }, "text", (column) => `${column}::text`, true, note);
+}
+
+/**
+ * `numeric(p,s)` from its modifier: precision in the upper half, scale in the lower 11 bits with its sign (PostgreSQL
+ * 15 has −1000 to 1000; before, it was never negative and filled 16 bits). A negative scale rounds before the point; one
+ * above the precision means zeros behind it. `null`: more digits than a DECIMAL has, or no modifier.
+ */
+export function decimalOf(modifier: number): DecimalType | null {
+  if (modifier < 0) return null;
+  const precision = ((modifier - 4) >> 16) & 0xffff;
+  const scale = (((modifier - 4) & 0x7ff) ^ 0x400) - 0x400;
+  const digits = scale < 0 ? precision - scale : Math.max(precision, scale);
+  return digits > 38 ? null : { kind: "DECIMAL", precision: digits, scale: Math.max(0, scale) };
+}
+
+/** The server casts, and says where it can't; digits that would be lost are an error too. */
+function convert(native: NativeType, wanted: Type): Mapping {
+  if (wanted.kind === "DECIMAL") {
+    const isNumeric = native.schema === "pg_catalog" && native.name === "numeric";
+    return mapping(wanted, "numeric", (column) => (isNumeric ? column : `${column}::numeric`), isNumeric);
+  }
+  const [codec, cast] = chosen[wanted.kind];
+  switch (wanted.kind) {
+    case "STRING":
+      return mapping(wanted, codec, (column) => `${column}::text`, detect(native, "exact", false).reversible);
+    case "JSON":
+      return mapping(
+        wanted,
+        codec,
+        native.category === "S" ? (column) => `${column}::text::json::text` : (column) => `to_json(${column})::text`,
+        false,
+      );
+    case "BINARY":
+      return mapping(wanted, codec, (column) => `convert_to(${column}::text, 'UTF8')`, false);
+    case "XML":
+      return mapping(wanted, codec, (column) => `${column}::text::xml::text`, false);
+    default:
+      return mapping(wanted, codec, (column) => `${column}::${cast}`, false);
+  }
+}
+
+function mapping(
+  type: Type,
+  codec: Codec,
+  select: (column: string) => string,
+  reversible: boolean,
+  note: string | null = null,
+): Mapping {
+  return { type, codec, select, reversible, note };
+}

@@ -1,0 +1,313 @@
+import { Socket } from "node:net";
+import pg from "pg";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import { copyOut } from "./copy-out.ts";
+import { type ErrorContext, nativeCode, postgresError } from "./errors.ts";
+import { type SslAttempt, type SslSettings, sslAttempts } from "./ssl.ts";
+
+/** Where and how to connect. */
+export interface PostgresSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+  readonly ssl: SslSettings;
+  /** For the whole of connecting, in milliseconds. */
+  readonly connectTimeout: number;
+  /** Of any one statement, in milliseconds; `null`: what the server has set for the role, 0: none. */
+  readonly statementTimeout: number | null;
+}
+
+/**
+ * What every session is set to, so that text and binary mean the same on any server. Rows hidden by row-level
+ * security would be lost from the copy unseen: switched off, a hidden row is an error instead. A session that waits
+ * for the destination must not be ended by the server's idle timeouts.
+ */
+const sessionSettings: Readonly<Record<string, string>> = {
+  TimeZone: "UTC",
+  DateStyle: "ISO",
+  IntervalStyle: "iso_8601",
+  extra_float_digits: "3",
+  bytea_output: "hex",
+  xmlbinary: "base64",
+  client_encoding: "UTF8",
+  row_security: "off",
+  application_name: "headwaters",
+  idle_in_transaction_session_timeout: "0",
+  idle_session_timeout: "0",
+  transaction_timeout: "0",
+};
+
+/** A row of a catalog query: values as the server writes them. */
+export type TextRow = Readonly<Record<string, string | null>>;
+
+/** What the types of `pg` leave out of its client and its connection. */
+interface PgInternals {
+  readonly processID: number | null;
+  readonly secretKey: number | null;
+}
+interface PgConnectionInternals extends pg.Connection {
+  connect(port: number, host: string): void;
+  requestSsl(): void;
+  cancel(processID: number, secretKey: number): void;
+}
+
+/** Connects; tries what `sslmode` allows. Throws {@link HeadwatersError}s, or the signal's reason. */
+export async function connectPostgres(settings: PostgresSettings, signal: AbortSignal): Promise<PostgresConnection> {
+  const attempts = sslAttempts(settings.ssl);
+  let first: HeadwatersError | null = null;
+  for (const attempt of attempts) {
+    try {
+      return await connectOnce(settings, attempt, signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = postgresError(thrown, errorContext(settings));
+      if (first === null && attempts.length > 1 && mayFallBack(error)) first = error;
+      else throw first !== null && isRefusedByRule(error) ? first : error;
+    }
+  }
+  throw first ?? new HeadwatersError("DEFECT", "no way to connect was tried");
+}
+
+/** Where nothing answers, another kind of encryption changes nothing. */
+function mayFallBack(error: HeadwatersError): boolean {
+  return !["HOST_UNKNOWN", "CONNECTION_REFUSED", "CONNECTION_TIMEOUT", "PROTOCOL_MISMATCH"].includes(error.code);
+}
+
+/** `pg_hba.conf` has no line for this kind of connection: the other attempt got further, its error tells more. */
+function isRefusedByRule(error: HeadwatersError): boolean {
+  return nativeCode(error.cause) === "28000" && error.message.includes("pg_hba.conf");
+}
+
+async function connectOnce(
+  settings: PostgresSettings,
+  attempt: SslAttempt,
+  signal: AbortSignal,
+): Promise<PostgresConnection> {
+  signal.throwIfAborted();
+  const { host, port } = settings;
+  const socket = new Socket();
+  let connected = false;
+  let foreign: string | null = null;
+  socket.once("connect", () => {
+    connected = true;
+  });
+  // The first byte tells whether PostgreSQL is at the port: N, S (TLS or not), R (log in), E (error), v (version).
+  socket.once("data", (chunk: Buffer) => {
+    if (!"NSREv".includes(String.fromCharCode(chunk[0] ?? 0))) {
+      foreign = chunk.toString("latin1", 0, 4) === "HTTP" ? "an HTTP server" : "something else than PostgreSQL";
+      socket.destroy(new Error("not PostgreSQL"));
+    }
+  });
+  const client = new pg.Client({
+    host,
+    port,
+    database: settings.database,
+    user: settings.user,
+    // A function: not read from the environment where it is empty, and not shown where the client is printed.
+    password: () => settings.password,
+    ssl: attempt.tls ?? false,
+    stream: () => socket,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 30_000,
+    connectionTimeoutMillis: settings.connectTimeout,
+    application_name: "headwaters",
+    types: { getTypeParser: () => (value: string) => value },
+  });
+  const connection = new PostgresConnection(client, settings, attempt);
+  const abort = (): void => void socket.destroy(new Error("aborted"));
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    await client.connect();
+    await connection.prepare(signal);
+    return connection;
+  } catch (thrown) {
+    socket.destroy();
+    signal.throwIfAborted();
+    if (foreign !== null) {
+      throw new HeadwatersError("PROTOCOL_MISMATCH", `port: ${foreign} answers at ${host}:${port}`, {
+        hint: "Set port to that of the database: YugabyteDB's YSQL listens at 5433, PostgreSQL at 5432.",
+        cause: thrown,
+      });
+    }
+    if (thrown instanceof Error && thrown.message === "timeout expired") {
+      const what = connected ? "takes the connection, but does not answer as PostgreSQL does" : "can't be reached";
+      throw new HeadwatersError(
+        "CONNECTION_TIMEOUT",
+        `host: ${host}:${port} ${what} (waited ${settings.connectTimeout / 1000} s)`,
+        {
+          hint: "Check host, port and the firewall between; connect_timeout says how long to wait.",
+          cause: thrown,
+        },
+      );
+    }
+    throw thrown;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function errorContext(settings: PostgresSettings): ErrorContext {
+  const { host, port, database, user, ssl } = settings;
+  return { host, port, database, user, sslmode: ssl.sslmode };
+}
+
+/**
+ * One session. One statement at a time. Every method takes a signal, whose abort cancels the statement at the server
+ * and closes the session; then the method throws the signal's reason. All else it throws is a {@link HeadwatersError}.
+ */
+export class PostgresConnection implements AsyncDisposable {
+  readonly settings: PostgresSettings;
+  /** What the connection is encrypted with, and how far the server's certificate was verified. */
+  readonly tls: "none" | "unverified" | "verified";
+  readonly #client: pg.Client;
+  #lost: unknown = null;
+  #ended = false;
+  #busy = false;
+
+  constructor(client: pg.Client, settings: PostgresSettings, attempt: SslAttempt) {
+    this.#client = client;
+    this.settings = settings;
+    this.tls = attempt.tls === null ? "none" : attempt.verifies === "no" ? "unverified" : "verified";
+    client.on("error", (error) => {
+      this.#lost ??= error;
+    });
+    client.on("end", () => {
+      this.#ended = true;
+    });
+  }
+
+  /** Nothing has ended it so far. */
+  get alive(): boolean {
+    return !this.#ended && this.#lost === null;
+  }
+
+  /** A transaction is open, whole or failed. */
+  get inTransaction(): boolean {
+    const status = this.#client.getTransactionStatus();
+    return status === "T" || status === "E";
+  }
+
+  /** Ends the transaction; a session that can't is closed. */
+  async rollback(): Promise<void> {
+    try {
+      await this.#client.query("ROLLBACK");
+    } catch {
+      this.destroy();
+    }
+  }
+
+  /** The server's process id: who this session is in `pg_stat_activity`. */
+  get processId(): number {
+    return internals(this.#client).processID ?? 0;
+  }
+
+  /** Sets what this server knows of the session settings, in one round trip. */
+  async prepare(signal: AbortSignal): Promise<void> {
+    const wanted = { ...sessionSettings };
+    const { statementTimeout } = this.settings;
+    if (statementTimeout !== null) wanted["statement_timeout"] = String(statementTimeout);
+    await this.query(
+      `SELECT set_config(s.name, w.value, false)
+       FROM unnest($1::text[], $2::text[]) AS w(name, value)
+       JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)`,
+      [Object.keys(wanted), Object.values(wanted)],
+      signal,
+    );
+  }
+
+  /** Rows as objects by column name, values as text. */
+  async query(
+    text: string,
+    values: readonly (string | number | null | readonly string[])[],
+    signal: AbortSignal,
+    table?: ErrorContext["table"],
+  ): Promise<TextRow[]> {
+    return this.#run(signal, table, async () => {
+      const result = await this.#client.query<Record<string, string | null>>(text, [...values]);
+      return result.rows;
+    });
+  }
+
+  /** Several statements without parameters, in one round trip; the rows of the last, as arrays of text. */
+  async simple(text: string, signal: AbortSignal, table?: ErrorContext["table"]): Promise<(string | null)[][]> {
+    return this.#run(signal, table, async () => {
+      const result: unknown = await this.#client.query({ text, rowMode: "array" });
+      const last = Array.isArray(result) ? result.at(-1) : result;
+      return (last as pg.QueryArrayResult<(string | null)[]>).rows;
+    });
+  }
+
+  /**
+   * Runs a `COPY … TO STDOUT` and yields whole CopyData messages, heads included, as they came from the socket. Left
+   * before its end, it cancels the statement and closes the session.
+   */
+  async *copy(text: string, signal: AbortSignal, table?: ErrorContext["table"]): AsyncGenerator<Buffer, void> {
+    let done = false;
+    signal.throwIfAborted();
+    const abort = (): void => this.destroy();
+    signal.addEventListener("abort", abort, { once: true });
+    this.#busy = true;
+    try {
+      yield* copyOut(this.#client, text);
+      done = true;
+    } catch (thrown) {
+      done = true;
+      signal.throwIfAborted();
+      throw postgresError(this.#lost ?? thrown, { ...errorContext(this.settings), table });
+    } finally {
+      signal.removeEventListener("abort", abort);
+      if (!done) this.destroy();
+      this.#busy = false;
+    }
+  }
+
+  /** Ends the session at once; a statement under way is cancelled at the server too, which else might work on. */
+  destroy(): void {
+    if (this.#busy && this.alive) this.#cancel();
+    this.#lost ??= new Error("Connection terminated");
+    this.#client.connection.stream.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#busy) return this.destroy();
+    if (this.alive) await this.#client.end();
+  }
+
+  async #run<T>(signal: AbortSignal, table: ErrorContext["table"], work: () => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    const abort = (): void => this.destroy();
+    signal.addEventListener("abort", abort, { once: true });
+    this.#busy = true;
+    try {
+      return await work();
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw postgresError(this.#lost ?? thrown, { ...errorContext(this.settings), table });
+    } finally {
+      this.#busy = false;
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Asks the server by a connection of its own, as the protocol wants it. Best effort: the session ends anyway. */
+  #cancel(): void {
+    const { processID, secretKey } = internals(this.#client);
+    if (processID === null || secretKey === null) return;
+    const { ssl, host, port } = this.#client;
+    const side = new pg.Connection({ ssl }) as PgConnectionInternals;
+    const send = (): void => {
+      side.cancel(processID, secretKey);
+      side.stream.end();
+    };
+    side.on("connect", () => (ssl ? side.requestSsl() : send()));
+    side.on("sslconnect", send);
+    side.on("error", () => side.stream.destroy());
+    side.connect(port, host);
+  }
+}
+
+function internals(client: pg.Client): PgInternals {
+  return client as unknown as PgInternals;
+}

@@ -1,0 +1,274 @@
+import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import { escapeIdentifier, qualifiedName } from "./literals.ts";
+import type { SslMode } from "./ssl.ts";
+
+/** What an error's message and hint are made of. */
+export interface ErrorContext {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly sslmode: SslMode;
+  /** The table that was being read, where one was. */
+  readonly table?: { readonly schema: string; readonly name: string } | undefined;
+}
+
+/** An error as `pg` and Node.js throw them: SQLSTATE, errno or TLS code. */
+interface NativeError {
+  readonly code: string | null;
+  readonly message: string;
+  readonly detail: string | null;
+  readonly hint: string | null;
+}
+
+type Explain = (context: ErrorContext, error: NativeError) => readonly [ErrorCode, message: string, hint: string];
+
+const hostUnknown: Explain = ({ host }) => [
+  "HOST_UNKNOWN",
+  `host: the name "${host}" can't be resolved`,
+  "Check the spelling of host, and that this machine's DNS knows it.",
+];
+
+const unreachable: Explain = ({ host, port }) => [
+  "CONNECTION_REFUSED",
+  `host: there is no way from this machine to ${host}:${port}`,
+  "Check host, the network and the firewall between this machine and the server.",
+];
+
+const connectionLost: Explain = ({ host, port }, { message }) => [
+  "CONNECTION_LOST",
+  `the connection to ${host}:${port} broke: ${message}`,
+  "It is tried again. If it happens often, look for a firewall, a proxy or a server that restarts.",
+];
+
+const certificate: Explain = ({ host, sslmode }, { message }) => [
+  "TLS_UNVERIFIED",
+  `sslmode: "${sslmode}" asks to verify the certificate of ${host}, and it can't be: ${message}`,
+  'Set sslrootcert to the certificate of the authority that signed it; if only the name differs, use a host that the certificate has, or sslmode "verify-ca".',
+];
+
+const serverUnavailable: Explain = ({ host, port }, { message }) => [
+  "SERVER_UNAVAILABLE",
+  `the server at ${host}:${port} is not available: ${message}`,
+  "It is tried again. If it stays so, look at the server's log.",
+];
+
+const valueOutOfRange: Explain = (context, { message }) => [
+  "VALUE_OUT_OF_RANGE",
+  `${inTable(context)}a value does not fit: ${message}`,
+  "Set the column's type to one that holds every value; STRING always does.",
+];
+
+const conflict: Explain = (context, { message }) => [
+  "READ_CONFLICT",
+  `${inTable(context)}the server asks to read again: ${message}`,
+  "It is tried again.",
+];
+
+/** By SQLSTATE (https://www.postgresql.org/docs/15/errcodes-appendix.html), errno, or the TLS code of Node.js. */
+const table: Readonly<Record<string, Explain>> = {
+  ENOTFOUND: hostUnknown,
+  EAI_AGAIN: ({ host }) => [
+    "HOST_UNKNOWN",
+    `host: the name "${host}" can't be resolved now: the name server does not answer`,
+    "Check this machine's DNS, and the spelling of host.",
+  ],
+  ECONNREFUSED: ({ host, port }) => [
+    "CONNECTION_REFUSED",
+    `port: nothing listens at ${host}:${port}`,
+    "Check host and port, and that the server runs and listens on this address.",
+  ],
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  EACCES: unreachable,
+  EADDRNOTAVAIL: unreachable,
+  ETIMEDOUT: ({ host, port }) => [
+    "CONNECTION_TIMEOUT",
+    `host: ${host}:${port} did not answer in time`,
+    "Check host, port and the firewall between; connect_timeout says how long to wait.",
+  ],
+  ECONNRESET: connectionLost,
+  EPIPE: connectionLost,
+  "08000": connectionLost,
+  "08003": connectionLost,
+  "08006": connectionLost,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificate,
+  UNABLE_TO_GET_ISSUER_CERT: certificate,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: certificate,
+  DEPTH_ZERO_SELF_SIGNED_CERT: certificate,
+  SELF_SIGNED_CERT_IN_CHAIN: certificate,
+  CERT_HAS_EXPIRED: certificate,
+  CERT_NOT_YET_VALID: certificate,
+  CERT_SIGNATURE_FAILURE: certificate,
+  CERT_REVOKED: certificate,
+  CERT_UNTRUSTED: certificate,
+  CERT_REJECTED: certificate,
+  INVALID_CA: certificate,
+  INVALID_PURPOSE: certificate,
+  ERR_TLS_CERT_ALTNAME_INVALID: certificate,
+  "28P01": ({ user }) => [
+    "LOGIN_FAILED",
+    `password: the server refuses the password of user "${user}", or there is no such user`,
+    "Check user and password.",
+  ],
+  "28000": ({ user, sslmode }, { message }) =>
+    message.includes("no encryption")
+      ? [
+          "TLS_MISMATCH",
+          `sslmode: the server takes no unencrypted connection of user "${user}": ${message}`,
+          `Set sslmode to "require" or stricter (it is "${sslmode}").`,
+        ]
+      : [
+          "LOGIN_FAILED",
+          `user: the server refuses user "${user}": ${message}`,
+          "Check user, and that the server's pg_hba.conf lets it in from this machine.",
+        ],
+  "3D000": ({ database }) => [
+    "DATABASE_UNKNOWN",
+    `database: the server has no database "${database}"`,
+    "Check the spelling of database; upper and lower case count.",
+  ],
+  "3F000": (_context, { message }) => ["SCHEMA_UNKNOWN", `schema: ${message}`, "Check the spelling of schema."],
+  "42501": (context, { message }) =>
+    message.includes("row-level security")
+      ? [
+          "PRIVILEGE_MISSING",
+          `${inTable(context)}row-level security would hide rows from user "${context.user}": ${message}`,
+          `A copy with hidden rows would not be one. ALTER ROLE ${escapeIdentifier(context.user)} BYPASSRLS; or exclude the table.`,
+        ]
+      : [
+          "PRIVILEGE_MISSING",
+          `${inTable(context)}user "${context.user}" lacks a privilege: ${message}`,
+          context.table === undefined
+            ? `Ask the owner to grant it to ${escapeIdentifier(context.user)}.`
+            : `GRANT SELECT ON ${qualifiedName(context.table.schema, context.table.name)} TO ${escapeIdentifier(context.user)};`,
+        ],
+  "42P01": (context, { message }) => [
+    "TABLE_UNKNOWN",
+    `${inTable(context)}the table does not exist: ${message}`,
+    "If it was dropped or renamed, exclude it from the selection.",
+  ],
+  "42703": (context, { message }) => [
+    "TABLE_CHANGED",
+    `${inTable(context)}a column is gone: ${message}`,
+    "The table was altered while it was read; it is planned anew.",
+  ],
+  "57014": (context, { message }) => [
+    "READ_TIMEOUT",
+    `${inTable(context)}the server cancelled a read: ${message}`,
+    "Raise statement_timeout, or the role's own (0 is none).",
+  ],
+  "55P03": conflict,
+  "40001": conflict,
+  "40P01": conflict,
+  "72000": conflict,
+  "53300": ({ host, port }, { message }) => [
+    "SERVER_UNAVAILABLE",
+    `the server at ${host}:${port} has no free connection: ${message}`,
+    "It is tried again. Read fewer splits at the same time, or let the server take more connections.",
+  ],
+  "53200": serverUnavailable,
+  "53400": serverUnavailable,
+  "57P01": serverUnavailable,
+  "57P02": serverUnavailable,
+  "57P03": serverUnavailable,
+  "57P05": connectionLost,
+  "25P03": connectionLost,
+  "25P04": connectionLost,
+  "22003": valueOutOfRange,
+  "22007": valueOutOfRange,
+  "22008": valueOutOfRange,
+  "22P02": valueOutOfRange,
+  "22P05": valueOutOfRange,
+  "22021": valueOutOfRange,
+};
+
+/** What Node.js and `pg` say without a code that tells it (`pattern` is of the message). */
+const clientMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
+  [
+    /does not support SSL connections/,
+    ({ sslmode }) => [
+      "TLS_MISMATCH",
+      `sslmode: "${sslmode}" asks for TLS, and the server has it switched off`,
+      'Switch TLS on at the server, or set sslmode to "prefer" or "disable".',
+    ],
+  ],
+  [
+    /establishing an SSL connection|wrong version number|SSL routines|TLS connection was established/i,
+    ({ sslmode }, { message }) => [
+      "TLS_MISMATCH",
+      `sslmode: "${sslmode}" asks for TLS, and the handshake failed: ${message}`,
+      "Check port, sslmode, sslcert and sslkey.",
+    ],
+  ],
+  [
+    /client password must be a (non-empty )?string/,
+    ({ user }) => [
+      "LOGIN_FAILED",
+      `password: the server asks user "${user}" for a password, and none is set`,
+      "Set password.",
+    ],
+  ],
+  [/Connection terminated|not queryable|socket/i, connectionLost],
+];
+
+/** What YugabyteDB says under codes that tell less (40001, XX000). */
+const yugabyteMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
+  [/snapshot too old|restart read|read restart/i, conflict],
+  [
+    /schema version mismatch|catalog version mismatch/i,
+    (context, { message }) => [
+      "TABLE_CHANGED",
+      `${inTable(context)}the table was altered: ${message}`,
+      "It is planned anew.",
+    ],
+  ],
+];
+
+/**
+ * Any error of a PostgreSQL connection as one that a user can act on. What no table knows is `SOURCE_FAILED` with the
+ * server's own text.
+ */
+export function postgresError(thrown: unknown, context: ErrorContext): HeadwatersError {
+  if (thrown instanceof HeadwatersError) return thrown;
+  const error = native(thrown);
+  const said = (patterns: typeof clientMessages): Explain | undefined =>
+    patterns.find(([pattern]) => pattern.test(error.message))?.[1];
+  const isServers = error.code !== null && /^[0-9A-Z]{5}$/.test(error.code);
+  const explain =
+    (error.code === "40001" || error.code === "XX000" ? said(yugabyteMessages) : undefined) ??
+    table[error.code ?? ""] ??
+    (isServers ? undefined : said(clientMessages));
+  if (explain !== undefined) {
+    const [code, message, hint] = explain(context, error);
+    return new HeadwatersError(code, message, { hint, cause: thrown });
+  }
+  const state = error.code === null ? "" : ` (${error.code})`;
+  const detail = error.detail === null ? "" : ` ${error.detail}`;
+  return new HeadwatersError("SOURCE_FAILED", `${inTable(context)}the server says: ${error.message}${detail}${state}`, {
+    ...(error.hint === null ? {} : { hint: error.hint }),
+    cause: thrown,
+  });
+}
+
+/** The SQLSTATE or errno of whatever was thrown; `null`: it has none. */
+export function nativeCode(thrown: unknown): string | null {
+  return native(thrown).code;
+}
+
+function native(thrown: unknown): NativeError {
+  const fields = (typeof thrown === "object" && thrown !== null ? thrown : {}) as Record<string, unknown>;
+  const text = (name: string): string | null => (typeof fields[name] === "string" ? fields[name] : null);
+  // Several addresses of one host: Node.js gives the errors of each, and no message.
+  const first = thrown instanceof AggregateError ? thrown.errors.find((error) => error instanceof Error) : undefined;
+  return {
+    code: text("code"),
+    message: text("message") || first?.message || String(thrown),
+    detail: text("detail"),
+    hint: text("hint"),
+  };
+}
+
+function inTable({ table }: ErrorContext): string {
+  return table === undefined ? "" : `table ${qualifiedName(table.schema, table.name)}: `;
+}

@@ -1,0 +1,96 @@
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { ConnectionOptions } from "node:tls";
+import { HeadwatersError } from "../../protocol/errors.ts";
+
+/** libpq's words, https://www.postgresql.org/docs/15/libpq-ssl.html#LIBPQ-SSL-PROTECTION. */
+export const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
+export type SslMode = (typeof sslModes)[number];
+
+export interface SslSettings {
+  readonly sslmode: SslMode;
+  /** A file in PEM, the PEM text itself, or `system` for the certificate authorities that Node.js trusts. */
+  readonly sslrootcert?: string | undefined;
+  /** The client's certificate and key: files in PEM, or the PEM text itself. */
+  readonly sslcert?: string | undefined;
+  readonly sslkey?: string | undefined;
+}
+
+/** One way to try a connection: `tls` is `null` where it is not encrypted. */
+export interface SslAttempt {
+  readonly tls: ConnectionOptions | null;
+  /** The certificate's chain is checked; with `full` the name of the host too. */
+  readonly verifies: "no" | "chain" | "full";
+}
+
+/**
+ * What is tried, in order, until one connects. As libpq does it: `allow` begins without TLS, `prefer` with it, and
+ * both fall back whatever the server's reason was; the others have one way. Any mode checks the chain where there is
+ * a root certificate: `require` with `sslrootcert` is `verify-ca`.
+ * Throws `CONFIGURATION_INVALID` where a file is missing.
+ */
+export function sslAttempts(settings: SslSettings): readonly SslAttempt[] {
+  const plain: SslAttempt = { tls: null, verifies: "no" };
+  switch (settings.sslmode) {
+    case "disable":
+      return [plain];
+    case "allow":
+      return [plain, encrypted(settings)];
+    case "prefer":
+      return [encrypted(settings), plain];
+    default:
+      return [encrypted(settings)];
+  }
+}
+
+function encrypted(settings: SslSettings): SslAttempt {
+  const { sslmode } = settings;
+  const mustVerify = sslmode === "verify-ca" || sslmode === "verify-full";
+  const system = settings.sslrootcert === "system";
+  if (system && sslmode !== "verify-full") {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `sslrootcert: "system" needs sslmode "verify-full"`, {
+      hint: "Anyone can have a certificate of a public authority, so the name of the host must be checked as well.",
+    });
+  }
+  const ca = system ? undefined : pem("sslrootcert", settings.sslrootcert, "root.crt");
+  if (mustVerify && ca === undefined && !system) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `sslrootcert: sslmode "${sslmode}" needs a root certificate`, {
+      hint: 'Set sslrootcert to a file in PEM, or to "system" for a certificate of a public authority.',
+    });
+  }
+  const verifies = sslmode === "verify-full" ? "full" : ca === undefined ? "no" : "chain";
+  const cert = pem("sslcert", settings.sslcert, "postgresql.crt");
+  const key = pem("sslkey", settings.sslkey, "postgresql.key");
+  return {
+    verifies,
+    tls: {
+      rejectUnauthorized: verifies !== "no",
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+      // The chain was verified by then; `verify-ca` takes any host that the authority vouches for.
+      ...(verifies === "chain" ? { checkServerIdentity: () => undefined } : {}),
+    },
+  };
+}
+
+/** The text of a PEM; where the setting is absent, of libpq's own file in the home directory, if that exists. */
+function pem(setting: string, value: string | undefined, fallback: string): string | undefined {
+  if (value !== undefined && value.trimStart().startsWith("-----BEGIN")) return value;
+  const file = value ?? libpqFile(fallback);
+  if (value === undefined && !existsSync(file)) return undefined;
+  try {
+    return readFileSync(file, "utf8");
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: the file can't be read: ${reason}`, {
+      hint: `Set ${setting} to a file in PEM that exists, or to the text of the PEM itself.`,
+      cause: thrown,
+    });
+  }
+}
+
+function libpqFile(name: string): string {
+  const appData = process.platform === "win32" ? process.env["APPDATA"] : undefined;
+  return appData === undefined ? join(homedir(), ".postgresql", name) : join(appData, "postgresql", name);
+}
