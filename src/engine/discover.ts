@@ -3,6 +3,9 @@ import type { Connection } from "./connection.ts";
 import { select } from "./selection.ts";
 
 /** The selected tables of the source, as they stand now. */
-export async function discover(connection: Connection, signal: AbortSignal): Promise<readonly Table[]> {
+export async function discover(
+  connection: Pick<Connection, "source" | "selection">,
+  signal: AbortSignal,
+): Promise<readonly Table[]> {
   return select(await connection.source.discover(signal), connection.selection);
 }

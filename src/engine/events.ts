@@ -30,5 +30,5 @@ export type SyncEvent =
   | { readonly kind: "retry"; readonly table: string; readonly error: HeadwatersError; readonly milliseconds: number }
   /** Data and state are durable; changes by table id since the last commit. */
   | { readonly kind: "committed"; readonly changes: ReadonlyMap<string, Changes> }
-  /** A table is whole, failed or was stopped. */
-  | { readonly kind: "finished"; readonly run: TableRun };
+  /** A table is whole, failed or was stopped; `error` is that of `run`, with its hint. */
+  | { readonly kind: "finished"; readonly run: TableRun; readonly error: HeadwatersError | null };

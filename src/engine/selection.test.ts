@@ -45,4 +45,10 @@ describe("selection", () => {
     expect(new Set(scopes).size).toBe(3);
     expect(scopeOf({ host: "a" }, "t")).toBe(scopes[0]);
   });
+
+  test("what concerns another table is not in a table's scope", () => {
+    const scope = (of: Record<string, string>): string => scopeOf({ host: "a", tables: of }, "t");
+    expect(scope({ t: "x", u: "y" })).toBe(scope({ t: "x" }));
+    expect(new Set([scope({ t: "x" }), scope({ t: "y" }), scope({}), scopeOf({ host: "a" }, "t")]).size).toBe(4);
+  });
 });

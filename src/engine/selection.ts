@@ -42,12 +42,19 @@ export function isSelected(name: string, selection: Selection): boolean {
   );
 }
 
-/** The fingerprint of what decides which rows of a table there are. */
+/** The fingerprint of what decides which rows of a table there are: of the scope's `tables`, only what is its own. */
 export function scopeOf(scope: Json, table: string): string {
   return createHash("sha256")
-    .update(JSON.stringify([scope, table]))
+    .update(JSON.stringify([ofTable(scope, table), table]))
     .digest("hex")
     .slice(0, 32);
+}
+
+function ofTable(scope: Json, table: string): Json {
+  if (scope === null || typeof scope !== "object" || !("tables" in scope)) return scope;
+  const { tables, ...shared } = scope;
+  const own = tables !== null && typeof tables === "object" && !Array.isArray(tables) ? tables : {};
+  return { ...shared, table: (own as Readonly<Record<string, Json>>)[table] ?? null };
 }
 
 function listed(names: readonly string[]): string {

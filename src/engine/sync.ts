@@ -220,7 +220,7 @@ class Run {
     if (thrown === null) tally.end("whole");
     else if (this.#options.signal.aborted) tally.end("stopped");
     else tally.end("failed", asHeadwatersError(thrown));
-    this.#report({ kind: "finished", run: tally.run });
+    this.#report({ kind: "finished", run: tally.run, error: tally.error });
   }
 
   #record(ended: boolean): RunRecord {

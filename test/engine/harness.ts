@@ -59,7 +59,7 @@ export class Copy implements AsyncDisposable {
       settings: { ...defaultSettings, deletes: "each_sync", maxDeleteFraction: 1, ...settings },
       log: { debug: () => {}, info: () => {}, warn: (message) => void this.warnings.push(message) },
     };
-    return sync(connection, { signal: new AbortController().signal, ...rest }, report);
+    return await sync(connection, { signal: new AbortController().signal, ...rest }, report);
   }
 
   /** Rows of a query, by a client that is not ours. */
