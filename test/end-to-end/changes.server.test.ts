@@ -1,0 +1,137 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { definition as duckdb } from "../../src/destinations/duckdb/index.ts";
+import { defaultSettings } from "../../src/engine/connection.ts";
+import { sync } from "../../src/engine/sync.ts";
+import { verify } from "../../src/engine/verify.ts";
+import type { Log } from "../../src/protocol/log.ts";
+import { definition as yugabytedb } from "../../src/sources/yugabytedb/index.ts";
+import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
+import { describeWith } from "../servers/require.ts";
+
+const signal = new AbortController().signal;
+const log: Log = { debug: () => {}, info: () => {}, warn: () => {} };
+
+/** Syncs table `t` of a database into a file, in this process; `verdict` also verifies it. */
+async function run(server: PostgresqlServer, path: string, verdict = false): Promise<string> {
+  const { host, port, user, password, database } = server;
+  const context = { log, tables: {}, types: "exact", signal } as const;
+  const configuration = yugabytedb.configuration.parse({ host, port, user, password, database });
+  await using source = await yugabytedb.open(configuration, context);
+  const target = {
+    log,
+    connection: "c",
+    schema: "s",
+    systemColumnPrefix: "_headwaters",
+    deletion: "soft",
+    rename: {},
+  } as const;
+  await using warehouse = await duckdb.open(duckdb.configuration.parse({ path }), target, { create: true });
+  const connection = {
+    name: "c",
+    source,
+    capabilities: yugabytedb.capabilities,
+    warehouse,
+    scope: yugabytedb.scope(configuration),
+    selection: { include: [], exclude: [] },
+    settings: { ...defaultSettings, deletes: "each_sync", maxDeleteFraction: 1, batchBytes: 2_000 },
+    log,
+  } as const;
+  const record = await sync(connection, { signal, acceptDeletes: true }, () => {});
+  if (record.outcome !== "succeeded") throw new Error(JSON.stringify(record.tables));
+  return verdict ? (await verify(connection, { signal }, () => {})).verdict : record.outcome;
+}
+
+async function rows(path: string): Promise<unknown[]> {
+  const instance = await DuckDBInstance.create(path, { access_mode: "READ_ONLY" });
+  const connection = await instance.connect();
+  try {
+    const sql =
+      "SELECT COLUMNS(c -> c NOT LIKE '\\_headwaters%' ESCAPE '\\')::VARCHAR FROM s.t WHERE NOT _headwaters_deleted ORDER BY ALL";
+    const result = await connection.runAndReadAll(sql);
+    return result.getRowObjects().map((row) =>
+      Object.fromEntries(
+        Object.entries(row)
+          .sort()
+          .filter(([, value]) => value !== null),
+      ),
+    );
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+const id = fc.integer({ min: 1, max: 12 });
+const stamp = fc.constantFrom("now()", "NULL", "now() - interval '3 days'", "now() + interval '1 year'");
+const change = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("put" as const), id, stamp }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("delete" as const), id }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("rekey" as const), id, to: id }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("widen" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("add" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("drop" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("truncate" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("recreate" as const) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("sync" as const) }) },
+);
+type Change = typeof change extends fc.Arbitrary<infer Step> ? Step : never;
+
+const create = `CREATE TABLE t (a int, b text, name varchar(20), amount int, updated_at timestamptz, PRIMARY KEY (a, b))`;
+
+function statement(step: Exclude<Change, { kind: "sync" }>, count: number): string {
+  switch (step.kind) {
+    case "put":
+      return `INSERT INTO t (a, b, name, amount, updated_at) VALUES (${step.id}, 'k', 'write ${count}', ${count}, ${step.stamp})
+        ON CONFLICT (a, b) DO UPDATE SET name = excluded.name, amount = excluded.amount, updated_at = excluded.updated_at`;
+    case "delete":
+      return `DELETE FROM t WHERE a = ${step.id}`;
+    case "rekey":
+      return `UPDATE t SET a = ${step.to}, updated_at = now() WHERE a = ${step.id} AND NOT EXISTS (SELECT FROM t WHERE a = ${step.to})`;
+    case "widen":
+      return "ALTER TABLE t ALTER amount TYPE bigint";
+    case "add":
+      return `ALTER TABLE t ADD extra_${count} int DEFAULT ${count}`;
+    case "drop":
+      return `DO $$ DECLARE c text; BEGIN
+        SELECT attname INTO c FROM pg_attribute WHERE attrelid = 't'::regclass AND attname LIKE 'extra%' AND NOT attisdropped LIMIT 1;
+        IF c IS NOT NULL THEN EXECUTE format('ALTER TABLE t DROP %I', c); END IF; END $$`;
+    case "truncate":
+      return "TRUNCATE t";
+    case "recreate":
+      return `DROP TABLE t; ${create}`;
+  }
+}
+
+await describeWith(startPostgresql, "after any changes of rows and schema", (server) => {
+  test("an incremental copy equals a fresh one, and is proven", { timeout: 300_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 5, maxLength: 25 }), async (steps) => {
+        const folder = await mkdtemp(join(tmpdir(), "headwaters-"));
+        try {
+          await runSql(server.connectionString, `DROP TABLE IF EXISTS t; ${create}`);
+          await runSql(
+            server.connectionString,
+            "INSERT INTO t SELECT i, 'k', 'first', i, now() FROM generate_series(1, 6) i",
+          );
+          const copy = join(folder, "copy.duckdb");
+          await run(server, copy);
+          for (const [count, step] of steps.entries()) {
+            if (step.kind === "sync") await run(server, copy);
+            else await runSql(server.connectionString, statement(step, count));
+          }
+          expect(await run(server, copy, true)).toBe("CONVERGED");
+          await run(server, join(folder, "fresh.duckdb"));
+          expect(await rows(copy)).toEqual(await rows(join(folder, "fresh.duckdb")));
+        } finally {
+          await rm(folder, { recursive: true, force: true });
+        }
+      }),
+      { numRuns: 30, endOnFailure: true },
+    );
+  });
+});
