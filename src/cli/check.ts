@@ -1,0 +1,91 @@
+import { type Command } from "commander";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { CheckResult } from "../protocol/source.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { openSource, openWarehouse } from "./connect.ts";
+import type { Style } from "./display/text.ts";
+import { exitCode, type Outcome } from "./exit-codes.ts";
+import {
+  connectionCommand,
+  type ConnectionOptions,
+  examples,
+  exitCodesHelp,
+  requestOf,
+  withOutputOptions,
+} from "./options.ts";
+import { attempt, forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import type { World } from "./world.ts";
+
+export function checkCommand(world: World): Command {
+  return withOutputOptions(connectionCommand("check"))
+    .description(
+      "Looks at a connection step by step – host, TLS, login, database, schema, privileges, destination – and says of each how it stands and what to do. Changes nothing.",
+    )
+    .addHelpText(
+      "after",
+      examples(
+        ["check", "every connection of headwaters.yaml"],
+        [
+          "check --source yugabytedb --configuration configuration.json",
+          "settings that are not in a file of connections yet",
+        ],
+      ),
+    )
+    .addHelpText("after", exitCodesHelp())
+    .action((connections: readonly string[], flags: ConnectionOptions & OutputOptions) =>
+      runCommand(world, flags, (session) =>
+        forEachConnection(session, requestOf(connections, flags), (connection) => checkConnection(session, connection)),
+      ),
+    );
+}
+
+const marks: Readonly<Record<CheckResult["status"], readonly [Style, string]>> = {
+  ok: ["green", "ok     "],
+  warning: ["yellow", "warning"],
+  failed: ["red", "failed "],
+};
+
+/** Checks both sides, the destination also where the source fails: all that is wrong shows at once. */
+export async function checkConnection(session: Session, connection: ConfiguredConnection): Promise<Outcome> {
+  const { output, json, quiet, tell } = session;
+  const { name, source, destination } = connection;
+  if (!json && !quiet) output.line(`${name}: ${source.definition.title} to ${destination.definition.title}`);
+  const results: CheckResult[] = [];
+  const take = async (checks: AsyncIterable<CheckResult>): Promise<Outcome> => {
+    for await (const result of checks) {
+      results.push(result);
+      if (json) tell(name, { kind: "check", ...result });
+      else if (!quiet || result.status === "failed") output.line(shown(session, result));
+    }
+    return "ok";
+  };
+  const thrown = [
+    await attempt(session, name, async () => {
+      await using source = await openSource(connection, session);
+      return await take(source.check(session.signal));
+    }),
+    await attempt(session, name, () => take(checkWarehouse(session, connection))),
+  ];
+  const failed = results.filter((result) => result.status === "failed").length;
+  const outcome = thrown.find((end) => end !== "ok") ?? (failed > 0 ? "reconfigure" : "ok");
+  if (json) tell(name, { kind: "checked", outcome, exitCode: exitCode(outcome) });
+  else if (!quiet && outcome === "ok") output.line(`${name}: ready to sync`);
+  return outcome;
+}
+
+function shown({ output }: Session, { label, status, message }: CheckResult): string {
+  const [style, mark] = marks[status];
+  return `  ${output.paint(style, mark)}  ${label}${message === "" ? "" : `: ${message}`}`;
+}
+
+/** A destination that is not there yet is no fault: the first sync makes it. */
+async function* checkWarehouse(session: Session, connection: ConfiguredConnection): AsyncGenerator<CheckResult> {
+  try {
+    await using warehouse = await openWarehouse(connection, session, false);
+    yield* warehouse.check(session.signal);
+  } catch (error) {
+    if (!(error instanceof HeadwatersError) || error.code !== "DESTINATION_EMPTY") throw error;
+    const label = `Open the destination (${connection.destination.definition.title})`;
+    yield { name: "destination", label, status: "ok", message: "nothing is there yet; the first sync makes it" };
+  }
+}

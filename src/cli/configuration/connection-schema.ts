@@ -1,0 +1,140 @@
+import { z } from "zod";
+import { defaultSettings } from "../../engine/connection.ts";
+import { parseType } from "../../toolkit/types.ts";
+import { bytesText, durationText, parseBytes, parseDuration } from "./quantities.ts";
+
+/** Numbers may come as text: from `${ENV}`, which knows nothing else. */
+function numeric(value: unknown): unknown {
+  return typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+}
+
+function whole(least: number, most: number) {
+  return z.preprocess(numeric, z.number().int().min(least).max(most));
+}
+
+function quantity(parse: (text: string) => number | null, what: string) {
+  return z.preprocess(
+    (value) => (typeof value === "number" ? String(value) : value),
+    z.string().transform((text, context) => {
+      const parsed = parse(text);
+      if (parsed !== null && parsed > 0) return parsed;
+      context.addIssue({ code: "custom", message: `must be ${what}` });
+      return z.NEVER;
+    }),
+  );
+}
+
+const duration = quantity(parseDuration, "a duration with its unit: 500ms, 30s, 5m, 6h, 1d");
+const size = quantity(parseBytes, "a size with its unit: 512KB, 64MB, 1GB");
+
+const typeName = z.string().transform((text, context) => {
+  const type = parseType(text);
+  if (type !== null) return type;
+  const message = "must be one of Headwaters' types, as LONG, DECIMAL(12,4), UTC_DATETIME, STRING, JSON";
+  context.addIssue({ code: "custom", message });
+  return z.NEVER;
+});
+
+const names = z.array(z.string().min(1));
+
+const selection = z.preprocess(
+  (value) => (Array.isArray(value) ? { include: value } : value),
+  z.strictObject({
+    include: names
+      .default([])
+      .meta({ description: "Tables to sync, by name or pattern with *; all where it is empty." }),
+    exclude: names.default([]).meta({ description: "Tables to leave out, by name or pattern with *." }),
+  }),
+);
+
+const override = z.strictObject({
+  cursor: z.string().min(1).nullable().optional().meta({
+    description: "The timestamp column that says when a row changed; null: read this table without one.",
+  }),
+  types: z
+    .record(z.string(), typeName)
+    .default({})
+    .meta({ description: "Types that replace the detected ones, by column." }),
+  rename: z.string().min(1).optional().meta({ description: "The name of the table in the destination." }),
+});
+
+const kind = z.looseObject({ type: z.string().min(1) });
+
+/** When deletes are looked for, as in `deletes: 6h`. */
+export const deletesSetting = z.preprocess(
+  (value) => (typeof value === "number" ? String(value) : value),
+  z.string().transform((text, context): "auto" | "each_sync" | "never" | number => {
+    if (text === "auto" || text === "each_sync" || text === "never") return text;
+    const interval = parseDuration(text);
+    if (interval !== null && interval > 0) return interval;
+    context.addIssue({ code: "custom", message: "must be auto, each_sync, never, or an interval as 30m, 6h, 1d" });
+    return z.NEVER;
+  }),
+);
+
+export const parallelSetting = whole(1, 64);
+
+/** One entry below `connections:`. What `source` and `destination` hold is checked by their own schemas. */
+export const connectionSchema = z.strictObject({
+  source: kind.meta({ description: "The database to read from: its type and settings." }),
+  destination: kind.meta({
+    description: "The warehouse to write to: its type and settings, or an address as duckdb:warehouse.duckdb.",
+  }),
+  schema: z.string().min(1).optional().meta({
+    description: "The schema in the destination; else named as the source's schema, keyspace or database.",
+  }),
+  tables: selection.default({ include: [], exclude: [] }).meta({
+    description: "Which tables are synced: a list, or include and exclude, of names or patterns with *.",
+  }),
+  overrides: z
+    .record(z.string(), override)
+    .default({})
+    .meta({ description: "Settings of single tables, by table name." }),
+  types: z.enum(["exact", "example"]).default("exact").meta({
+    description: "exact: no value loses a digit; example: the types of the published connector example of this source.",
+  }),
+  deletes: deletesSetting.default(defaultSettings.deletes).meta({
+    description:
+      "When deletes are looked for: auto (with each sync where that takes seconds, else once a day), each_sync, never, or an interval as 6h.",
+  }),
+  deletion: z.enum(["soft", "hard"]).default("soft").meta({
+    description: "soft: deleted rows stay and are marked; hard: they are removed.",
+  }),
+  maxDeleteFraction: z
+    .preprocess(numeric, z.number().min(0).max(1))
+    .default(defaultSettings.maxDeleteFraction)
+    .meta({ description: "The part of a table's rows, 0 to 1, that one pass may delete before it stops and asks." }),
+  schemaChanges: z.enum(["allow_all", "allow_columns", "block_all"]).default(defaultSettings.schemaChanges).meta({
+    description: "What may change by itself: tables and columns, columns only, nothing.",
+  }),
+  systemColumnPrefix: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must begin with a letter or _, followed by letters, digits and _")
+    .default("_headwaters")
+    .meta({
+      description: "System columns are <prefix>_synced and <prefix>_deleted; _fivetran fits existing dbt models.",
+    }),
+  parallel: parallelSetting.default(defaultSettings.parallel).meta({
+    description: "Splits that are read from the source at the same time.",
+  }),
+  memory: size.prefault(bytesText(defaultSettings.memoryBytes)).meta({
+    description: "Rows that are read ahead of the destination take at most about this much.",
+  }),
+  batchSize: size
+    .prefault(bytesText(defaultSettings.batchBytes))
+    .meta({ description: "About how much one batch of rows takes." }),
+  commitInterval: duration.prefault(durationText(defaultSettings.commitMilliseconds)).meta({
+    description: "Data and state are committed at least this often while rows arrive.",
+  }),
+  commitRows: whole(1, 1_000_000_000).optional().meta({
+    description: "… and after this many rows (the checkpoint interval of the published examples: 1000).",
+  }),
+  maxRowsPerSecond: whole(1, 1_000_000_000).optional().meta({
+    description: "The most rows that are read from the source in a second.",
+  }),
+  attempts: whole(1, 100).default(defaultSettings.attempts).meta({
+    description: "Readings of one split before its table fails.",
+  }),
+});
+
+export type ConnectionEntry = z.output<typeof connectionSchema>;

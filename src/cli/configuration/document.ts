@@ -1,0 +1,100 @@
+import { isScalar, LineCounter, parseDocument } from "yaml";
+import { HeadwatersError } from "../../protocol/errors.ts";
+
+/** A path into a document: names of settings, positions in lists. */
+export type Path = readonly (string | number)[];
+
+/** A parsed file whose values can be found again in its text. */
+export interface Document {
+  /** As the user named it. */
+  readonly file: string;
+  readonly value: unknown;
+  /** Counted from 1; of the nearest part of the path that exists; `null`: the whole file. */
+  line(path: Path): number | null;
+  /** What stands in the file for a number or the like: `0123`, where its value is 123. `null`: not one word there. */
+  text(path: Path): string | null;
+}
+
+/**
+ * What is wrong with the text, by the parser's codes. Its own messages repeat parts of the file, and so perhaps a
+ * password.
+ */
+const mistakes: Readonly<Record<string, string>> = {
+  BAD_ALIAS: "refers to an anchor (*name) that has no name",
+  BAD_DQ_ESCAPE: 'has an escape (\\) that does not exist, in a text in "quotes"',
+  BAD_INDENT: "is not indented as the lines around it",
+  BAD_SCALAR_START: "begins with a character that needs quotes around the text",
+  BLOCK_AS_IMPLICIT_KEY: "has two settings in one line, or a text with a colon that needs quotes",
+  BLOCK_IN_FLOW: "has an indented block inside of { } or [ ]",
+  DUPLICATE_KEY: "repeats a name that was there before",
+  MISSING_CHAR: "lacks a closing quote, bracket, comma or colon, here or before",
+  MULTILINE_IMPLICIT_KEY: "begins a setting in one line and ends it in another; a colon is missing, or quotes",
+  MULTIPLE_DOCS: "begins a second document (---)",
+  TAB_AS_INDENT: "is indented by a tab; use spaces",
+  UNEXPECTED_TOKEN: "has something that does not belong there: a quote, a bracket or a comma",
+};
+
+/** In `{ password: ${NAME} }` YAML takes the braces of the reference for its own: marks stand in for them meanwhile. */
+const references = /\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\}/g;
+const marked = /\$\uE000([^\uE001]*)\uE001/g;
+
+function unmarked(text: string): string {
+  return text.replace(marked, "${$1}");
+}
+
+/** Reads YAML, and so JSON too. Throws `CONFIGURATION_INVALID` with line and column. */
+export function parseYaml(text: string, file: string): Document {
+  const lines = new LineCounter();
+  // Aliases are limited by the parser's own default (100), against files that grow without end.
+  const markedText = text.replace(references, "$\uE000$1\uE001");
+  const document = parseDocument(markedText, { prettyErrors: false, lineCounter: lines, merge: true });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    const mistake = mistakes[error.code] ?? `can't be understood (${error.code})`;
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${file}, line ${line}, column ${col}: this line ${mistake}.`, {
+      hint: "Texts with a colon, a # or a quote inside, or a @, %, &, *, !, { or [ at the start, need quotes around them.",
+    });
+  }
+  return {
+    file,
+    value: valueOf(document, file),
+    line(path) {
+      for (let depth = path.length; depth > 0; depth--) {
+        const node: unknown = document.getIn(path.slice(0, depth), true);
+        const range = (node as { range?: readonly number[] | null } | undefined)?.range;
+        if (range?.[0] !== undefined) return lines.linePos(range[0]).line;
+      }
+      return null;
+    },
+    text(path) {
+      const node: unknown = document.getIn(path, true);
+      return isScalar(node) && node.value !== null && node.source !== undefined ? unmarked(node.source) : null;
+    },
+  };
+}
+
+/** Reads `configuration.json`: JSON, also with the `//` comments that the published examples show in theirs. */
+export function parseJson(text: string, file: string): Document {
+  return parseYaml(withoutComments(text), file);
+}
+
+function valueOf(document: ReturnType<typeof parseDocument>, file: string): unknown {
+  try {
+    return document.toJS({ reviver: (_, value: unknown) => (typeof value === "string" ? unmarked(value) : value) });
+  } catch (error) {
+    // An alias without its anchor is only noticed here.
+    if (!(error instanceof ReferenceError)) throw error;
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${file}: an alias (*name) has no anchor (&name) before it.`, {
+      hint: "A text that begins with * needs quotes around it.",
+      cause: error,
+    });
+  }
+}
+
+/** Puts blanks in the place of `//` comments outside of quotes, so that lines and columns stay. */
+function withoutComments(text: string): string {
+  return text
+    .replace(/^\uFEFF/, " ")
+    .replace(/"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*/g, (part) => (part.startsWith("//") ? " ".repeat(part.length) : part));
+}

@@ -1,0 +1,197 @@
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import type { Redactor } from "../redact.ts";
+import { type Document, parseJson, parseYaml, type Path } from "./document.ts";
+import { type Place } from "./problems.ts";
+import { type ConfiguredConnection, type RawConnection, resolveConnection } from "./resolve.ts";
+
+/** Where `headwaters.yaml` is looked for. */
+export const defaultFile = "headwaters.yaml";
+
+/** Where the fixed form copies to, unless it says so. */
+export const defaultDestination = "duckdb:warehouse.duckdb";
+
+/** Which connections a command works on: those of a file, or the one that the command line describes. */
+export interface Request {
+  /** In the file; none: all. With `source`: the connection's name. */
+  readonly names: readonly string[];
+  readonly file?: string;
+  readonly source?: string;
+  readonly configuration?: string;
+  readonly destination?: string;
+  readonly schema?: string;
+  readonly tables?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly deletes?: string;
+  readonly parallel?: string;
+}
+
+export interface Surroundings {
+  /** The current folder. */
+  readonly folder: string;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Learns the secrets as they are read. */
+  readonly redactor: Redactor;
+}
+
+/** Reads and checks connections, in the order of their names in the request, or else in the file. */
+export async function loadConnections(
+  request: Request,
+  surroundings: Surroundings,
+): Promise<readonly ConfiguredConnection[]> {
+  const raw = fixedForm(request) ? [await fromFlags(request, surroundings)] : await fromFile(request, surroundings);
+  const { environment, redactor } = surroundings;
+  const connections: ConfiguredConnection[] = [];
+  for (const connection of raw) connections.push(await resolveConnection(connection, environment, redactor));
+  return connections;
+}
+
+function fixedForm({ source, configuration, destination, schema }: Request): boolean {
+  return [source, configuration, destination, schema].some((flag) => flag !== undefined);
+}
+
+/** `--source yugabytedb --configuration configuration.json --destination duckdb:warehouse.duckdb` */
+async function fromFlags(request: Request, { folder }: Surroundings): Promise<RawConnection> {
+  const { source, configuration, destination = defaultDestination, schema, tables, names, file } = request;
+  const usage = "Write: --source yugabytedb --configuration configuration.json --destination duckdb:warehouse.duckdb";
+  const wrong = (message: string, hint = usage): HeadwatersError =>
+    new HeadwatersError("CONFIGURATION_INVALID", message, { hint });
+  if (file !== undefined) {
+    throw wrong("--file can't go with --source, --configuration, --destination or --schema.", "Choose one of both.");
+  }
+  if (source === undefined) throw wrong("--source is missing.");
+  if (configuration === undefined) throw wrong("--configuration is missing: the file with the source's settings.");
+  if (names.length > 1) throw wrong(`With --source there is one connection, not ${names.length}: ${names.join(", ")}.`);
+  const document = parseJson(await read(resolve(folder, configuration), configuration, wrong), configuration);
+  if (!isMapping(document.value)) throw wrong(`${configuration} must hold the source's settings as a JSON object.`);
+  if ("type" in document.value) throw wrong(`${configuration}: type is not a setting; --source says it.`);
+  // The published examples tell to leave a setting empty for "none".
+  const settings = Object.entries(document.value).filter(([, value]) => value !== "");
+  const entry = {
+    source: { ...Object.fromEntries(settings), type: source },
+    destination,
+    ...(schema === undefined ? {} : { schema }),
+    ...(tables === undefined ? {} : { tables: { include: tables } }),
+  };
+  return withFlags(request, {
+    name: names[0] ?? source,
+    entry,
+    folders: { source: dirname(resolve(folder, configuration)), destination: folder },
+    placeOf([part, ...rest]) {
+      if (part === "source" && rest.length > 0 && rest[0] !== "type") {
+        return { label: rest.join("."), file: configuration, line: document.line(rest) };
+      }
+      const label = rest.length > 0 && rest[0] !== "type" ? `${part}, ${rest.join(".")}` : String(part);
+      return { label: `--${label}`, file: null, line: null };
+    },
+    textOf: ([, ...rest]) => document.text(rest),
+  });
+}
+
+async function fromFile(request: Request, { folder }: Surroundings): Promise<readonly RawConnection[]> {
+  const file = request.file ?? defaultFile;
+  const document = parseYaml(await read(resolve(folder, file), file, missingFile), file);
+  const connections = connectionsOf(document);
+  const all = Object.keys(connections);
+  const unknown = request.names.find((name) => !all.includes(name));
+  if (unknown !== undefined) {
+    const meant = nearest(unknown, all);
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${file} has no connection "${unknown}".`, {
+      hint: meant === null ? `It has ${all.join(", ")}.` : `Did you mean ${meant}?`,
+    });
+  }
+  const names = request.names.length === 0 ? all : [...new Set(request.names)];
+  return names.map((name) => {
+    const at = (path: Path): Path => ["connections", name, ...path];
+    const entry = connections[name];
+    if (!isMapping(entry)) {
+      const line = document.line(at([]));
+      throw new HeadwatersError(
+        "CONFIGURATION_INVALID",
+        `${file}, line ${line}: connections.${name} must hold a source and a destination.`,
+        { hint: `Compare it with what "headwaters init" writes.` },
+      );
+    }
+    return withFlags(request, {
+      name,
+      entry,
+      folders: { source: dirname(resolve(folder, file)), destination: dirname(resolve(folder, file)) },
+      placeOf: (path) => ({ label: at(path).join("."), file, line: document.line(at(path)) }),
+      textOf: (path) => document.text(at(path)),
+    });
+  });
+}
+
+function missingFile(message: string): HeadwatersError {
+  return new HeadwatersError("CONFIGURATION_INVALID", message, {
+    hint: `Write one with "headwaters init", name another with --file, or describe the connection by --source, --configuration and --destination.`,
+  });
+}
+
+function connectionsOf({ value, file, line }: Document): Readonly<Record<string, unknown>> {
+  const wrong = (message: string, hint: string): HeadwatersError =>
+    new HeadwatersError("CONFIGURATION_INVALID", `${file}${message}`, { hint });
+  const example = `Write "connections:", and below it, indented, a name for each connection; "headwaters init" writes an example.`;
+  if (!isMapping(value)) throw wrong(" holds no settings.", example);
+  const stranger = Object.keys(value).find((name) => name !== "connections");
+  if (stranger !== undefined) {
+    const meant = nearest(stranger, ["connections"]);
+    const hint = meant === null ? example : `Did you mean ${meant}?`;
+    throw wrong(`, line ${line([stranger])}: ${stranger} is not a setting.`, hint);
+  }
+  const { connections } = value;
+  if (!isMapping(connections) || Object.keys(connections).length === 0) throw wrong(" has no connections.", example);
+  const odd = Object.keys(connections).find((name) => !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name));
+  if (odd !== undefined) {
+    const where = `, line ${line(["connections", odd])}: the connection name ${JSON.stringify(odd)}`;
+    throw wrong(`${where} can't be used.`, "Names have letters, digits, _, . and - only.");
+  }
+  return connections;
+}
+
+/** Puts what the command line says over what the file says; problems with it then name the flag. */
+function withFlags({ deletes, parallel, exclude }: Request, raw: RawConnection): RawConnection {
+  const flags: Readonly<Record<string, unknown>> = Object.fromEntries(
+    Object.entries({ deletes, parallel }).filter(([, value]) => value !== undefined),
+  );
+  const entry = { ...raw.entry, ...flags };
+  return {
+    ...raw,
+    entry: exclude === undefined ? entry : { ...entry, tables: excluding(entry["tables"], exclude) },
+    placeOf(path): Place {
+      const [part] = path;
+      return typeof part === "string" && part in flags
+        ? { label: `--${part}`, file: null, line: null }
+        : raw.placeOf(path);
+    },
+  };
+}
+
+/** A selection that leaves out more; one of a wrong shape stays as it is, to be told by its schema. */
+function excluding(tables: unknown, names: readonly string[]): unknown {
+  if (tables === undefined) return { exclude: names };
+  if (Array.isArray(tables)) return { include: tables, exclude: names };
+  if (!isMapping(tables)) return tables;
+  const { exclude = [] } = tables;
+  return Array.isArray(exclude) ? { ...tables, exclude: [...exclude, ...names] } : tables;
+}
+
+async function read(path: string, named: string, wrong: (message: string) => HeadwatersError): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const { code = String(error) } = error as NodeJS.ErrnoException;
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: "does not exist",
+      EISDIR: "is a folder",
+      EACCES: "may not be read by this user",
+    };
+    throw wrong(`${named} ${reasons[code] ?? `can't be read (${code})`}.`);
+  }
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,231 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { destinations } from "../../destinations/index.ts";
+import type { Selection, Settings } from "../../engine/connection.ts";
+import type { DestinationDefinition } from "../../protocol/sink.ts";
+import type { SourceDefinition, TableOptions } from "../../protocol/source.ts";
+import { sources } from "../../sources/index.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import type { Redactor } from "../redact.ts";
+import { type ConnectionEntry, connectionSchema } from "./connection-schema.ts";
+import type { Path } from "./document.ts";
+import { invalid, type Place, type Problem, validate } from "./problems.ts";
+import { type Setting, settingNames, settingsOf } from "./settings.ts";
+import { type Fetched, resolveValues } from "./values.ts";
+
+/** A connection as it stands in a file or on the command line. */
+export interface RawConnection {
+  readonly name: string;
+  readonly entry: Readonly<Record<string, unknown>>;
+  /** Folders from which relative paths are meant. */
+  readonly folders: { readonly source: string; readonly destination: string };
+  placeOf(path: Path): Place;
+  /** What stands there in the file, where its value is a number or the like. */
+  textOf(path: Path): string | null;
+}
+
+/** A connection whose every setting was checked; nothing is open yet. */
+export interface ConfiguredConnection {
+  readonly name: string;
+  readonly source: { readonly definition: SourceDefinition; readonly configuration: unknown };
+  readonly destination: { readonly definition: DestinationDefinition; readonly configuration: unknown };
+  /** In the destination. */
+  readonly schema: string;
+  readonly selection: Selection;
+  readonly tables: Readonly<Record<string, TableOptions>>;
+  readonly rename: Readonly<Record<string, string>>;
+  readonly types: "exact" | "example";
+  readonly deletion: "soft" | "hard";
+  readonly systemColumnPrefix: string;
+  readonly settings: Settings;
+}
+
+/** Names of variables whose values are secrets, whatever setting they go into. */
+const secretVariable = /PASS|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE/i;
+
+/** Puts outside values in place, finds source and destination, and checks all settings. Throws all problems at once. */
+export async function resolveConnection(
+  raw: RawConnection,
+  environment: NodeJS.ProcessEnv,
+  redactor: Redactor,
+): Promise<ConfiguredConnection> {
+  const { value, fetched, problems } = await resolveValues(raw.entry, {
+    folder: raw.folders.source,
+    environment,
+    mayFetch: ([part, ...rest]) => (part === "source" || part === "destination") && rest.length === 1,
+  });
+  for (const { variable, value } of fetched) {
+    if (variable === null || secretVariable.test(variable)) redactor.add(value);
+  }
+  const entry = withDestinationMapping(value as Readonly<Record<string, unknown>>);
+  const parts = { raw, entry, fetched, redactor };
+  const source = await connector("source", sources, parts);
+  const destination = await connector("destination", destinations, parts);
+  const whole = validate(connectionSchema, entry, {
+    at: [],
+    secrets: new Set(),
+    known: (path) => settingNames(connectionSchema, path),
+  });
+  const found = [...problems, ...whole.problems, ...source.problems, ...destination.problems];
+  const first = found.filter(({ path }, index) => found.findIndex((other) => samePath(other.path, path)) === index);
+  if (first.length > 0 || whole.output === null || source.definition === null || destination.definition === null) {
+    throw invalid(first, (path) => raw.placeOf(path));
+  }
+  return configured(
+    raw.name,
+    whole.output,
+    { definition: source.definition, configuration: source.configuration },
+    { definition: destination.definition, configuration: destination.configuration },
+  );
+}
+
+function configured(
+  name: string,
+  entry: ConnectionEntry,
+  source: ConfiguredConnection["source"],
+  destination: ConfiguredConnection["destination"],
+): ConfiguredConnection {
+  const overrides = Object.entries(entry.overrides);
+  return {
+    name,
+    source,
+    destination,
+    schema: entry.schema ?? source.definition.schema(source.configuration),
+    selection: entry.tables,
+    tables: Object.fromEntries(
+      overrides.map(([table, { cursor, types }]) => [table, { ...(cursor === undefined ? {} : { cursor }), types }]),
+    ),
+    rename: Object.fromEntries(
+      overrides.flatMap(([table, { rename }]) => (rename === undefined ? [] : [[table, rename] as const])),
+    ),
+    types: entry.types,
+    deletion: entry.deletion,
+    systemColumnPrefix: entry.systemColumnPrefix,
+    settings: {
+      deletes: entry.deletes,
+      maxDeleteFraction: entry.maxDeleteFraction,
+      schemaChanges: entry.schemaChanges,
+      parallel: entry.parallel,
+      memoryBytes: entry.memory,
+      batchBytes: entry.batchSize,
+      commitMilliseconds: entry.commitInterval,
+      commitRows: entry.commitRows ?? null,
+      maxRowsPerSecond: entry.maxRowsPerSecond ?? null,
+      attempts: entry.attempts,
+    },
+  };
+}
+
+/** `destination: duckdb:warehouse.duckdb` as the mapping that it stands for, so far as can be told. */
+function withDestinationMapping(entry: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { destination } = entry;
+  if (typeof destination !== "string") return entry;
+  const colon = destination.indexOf(":");
+  const type = colon < 0 ? destination : destination.slice(0, colon);
+  return { ...entry, destination: { type, [address]: colon < 0 ? null : destination.slice(colon + 1) } };
+}
+
+/** Where the part behind `duckdb:` waits for its definition, out of the way of all settings. */
+const address = Symbol("address");
+
+interface Connector<Definition> {
+  readonly definition: Definition | null;
+  readonly configuration: unknown;
+  readonly problems: readonly Problem[];
+}
+
+type Definition = SourceDefinition | DestinationDefinition;
+
+/** Loads the definition that `type` names, makes its secrets known, and checks its settings. */
+async function connector<D extends Definition>(
+  part: "source" | "destination",
+  registry: Readonly<Record<string, { load(): Promise<D> }>>,
+  {
+    raw,
+    entry,
+    fetched,
+    redactor,
+  }: {
+    readonly raw: RawConnection;
+    readonly entry: Readonly<Record<string, unknown>>;
+    readonly fetched: readonly Fetched[];
+    readonly redactor: Redactor;
+  },
+): Promise<Connector<D>> {
+  const given = entry[part];
+  // What is no mapping, or has no type, the schema of the whole entry tells.
+  if (typeof given !== "object" || given === null || !("type" in given)) return nothing([]);
+  const { type, ...rest } = given;
+  if (typeof type !== "string" || type === "") return nothing([]);
+  if (!Object.hasOwn(registry, type)) return nothing([unknownKind(part, type, Object.keys(registry))]);
+  const definition = await registry[type]!.load();
+  const settings = settingsOf(definition.configuration);
+  const values = withAddress(definition, rest, raw, part, settings);
+  const secrets = new Set(settings.filter((setting) => setting.secret).map((setting) => setting.name));
+  for (const name of secrets) {
+    if (typeof values[name] === "string") redactor.add(values[name]);
+  }
+  for (const { path, value } of fetched) {
+    if (path[0] === part && secrets.has(String(path[1]))) redactor.add(value);
+  }
+  const { output, problems } = validate(definition.configuration, values, {
+    at: [part],
+    secrets,
+    known: (path) => settingNames(definition.configuration, path),
+  });
+  if (output === null) return { definition, configuration: null, problems };
+  return { definition, configuration: withPaths(output, settings, raw.folders[part]), problems: [] };
+}
+
+function nothing<D>(problems: readonly Problem[]): Connector<D> {
+  return { definition: null, configuration: null, problems };
+}
+
+function unknownKind(part: "source" | "destination", type: string, known: readonly string[]): Problem {
+  const meant = nearest(type, known);
+  return {
+    path: [part, "type"],
+    message: `names no ${part} that there is: ${JSON.stringify(type)}`,
+    remedy: meant === null ? `There is ${known.join(", ")}.` : `Did you mean ${meant}?`,
+  };
+}
+
+/** Settings as given, those that are text as they stand in the file: `0123` stays `0123`. */
+function withAddress(
+  definition: Definition,
+  given: Readonly<Record<string | symbol, unknown>>,
+  raw: RawConnection,
+  part: string,
+  settings: readonly Setting[],
+): Readonly<Record<string, unknown>> {
+  const behind = given[address];
+  if (behind !== undefined && "fromAddress" in definition) {
+    const values = behind === null || behind === "" ? {} : definition.fromAddress(String(behind));
+    return values as Readonly<Record<string, unknown>>;
+  }
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => {
+      const isText = settings.find((setting) => setting.name === name)?.type === "string";
+      const text =
+        isText && (typeof value === "number" || typeof value === "boolean") ? raw.textOf([part, name]) : null;
+      return [name, text ?? value];
+    }),
+  );
+}
+
+/** Relative paths are meant from the folder of the configuration, wherever the command runs. */
+function withPaths(output: unknown, settings: readonly Setting[], folder: string): unknown {
+  if (typeof output !== "object" || output === null) return output;
+  return Object.fromEntries(
+    Object.entries(output).map(([name, value]) => {
+      const path = settings.find((setting) => setting.name === name)?.path ?? "no";
+      if (typeof value !== "string" || path === "no") return [name, value];
+      const resolved = resolve(folder, value);
+      return [name, path === "always" || existsSync(resolved) ? resolved : value];
+    }),
+  );
+}
+
+function samePath(a: Path, b: Path): boolean {
+  return a.length === b.length && a.every((part, index) => String(part) === String(b[index]));
+}

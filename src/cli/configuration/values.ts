@@ -1,0 +1,144 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Path } from "./document.ts";
+import type { Problem } from "./problems.ts";
+
+/** A value that came from outside of the file. */
+export interface Fetched {
+  /** The setting it went into, or into a part of which. */
+  readonly path: Path;
+  /** The environment variable; `null`: a file or a command. */
+  readonly variable: string | null;
+  readonly value: string;
+}
+
+/** A configuration whose values are all in place. */
+export interface Resolved {
+  readonly value: unknown;
+  readonly fetched: readonly Fetched[];
+  readonly problems: readonly Problem[];
+}
+
+/** Commands that give a secret may ask a vault over the network, not a person. */
+const commandTimeout = 30_000;
+
+/** `$${` is a plain `${`; `${NAME:-value}` falls back to the value where NAME is unset or empty. */
+const reference = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
+
+/** What the published examples put in the place of values: `<YOUR_YUGABYTEDB_HOST>`, `<TRUE_OR_FALSE>`. */
+const placeholder = /^<[A-Z][A-Z0-9_]*>$/;
+
+/**
+ * Puts the values of environment variables, files and commands in the place of `${NAME}`, `{ file: path }` and
+ * `{ command: [program, argument, …] }`. Files and commands are meant from `folder`, and only where `mayFetch` says so.
+ */
+export async function resolveValues(
+  value: unknown,
+  options: {
+    readonly folder: string;
+    readonly environment: NodeJS.ProcessEnv;
+    mayFetch(path: Path): boolean;
+  },
+): Promise<Resolved> {
+  const fetched: Fetched[] = [];
+  const problems: Problem[] = [];
+
+  async function at(value: unknown, path: Path): Promise<unknown> {
+    if (typeof value === "string") return text(value, path);
+    if (Array.isArray(value)) return Promise.all(value.map((item, index) => at(item, [...path, index])));
+    if (typeof value !== "object" || value === null) return value;
+    const outside = options.mayFetch(path) ? fetcherOf(value) : null;
+    if (outside !== null) return fetch(outside, path);
+    const entries = Object.entries(value).map(async ([key, item]) => [key, await at(item, [...path, key])] as const);
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  function text(value: string, path: Path): unknown {
+    if (placeholder.test(value)) {
+      const remedy = "Put the real value there, or leave the setting out if it is optional.";
+      problems.push({ path, message: `still holds the placeholder ${value}`, remedy });
+      return value;
+    }
+    return value.replace(reference, (whole, name: string | undefined, fallback: string | undefined) => {
+      if (name === undefined) return "${";
+      const given = options.environment[name];
+      const found = fallback !== undefined && (given === undefined || given === "") ? fallback : given;
+      if (found === undefined) {
+        const remedy = `Set it (export ${name}=…), or give a value to fall back to: \${${name}:-value}.`;
+        problems.push({ path, message: `needs the environment variable ${name}, which is not set`, remedy });
+        return whole;
+      }
+      if (given !== undefined) fetched.push({ path, variable: name, value: found });
+      return found;
+    });
+  }
+
+  async function fetch(outside: Outside, path: Path): Promise<unknown> {
+    const result = await outside(options.folder);
+    if (typeof result === "string") {
+      fetched.push({ path, variable: null, value: result });
+      return result;
+    }
+    problems.push({ path, ...result });
+    return "";
+  }
+
+  return { value: await at(value, []), fetched, problems };
+}
+
+/** Resolves to the value, or to what is wrong. */
+type Outside = (folder: string) => Promise<string | Pick<Problem, "message" | "remedy">>;
+
+function fetcherOf(value: object): Outside | null {
+  const entries = Object.entries(value);
+  const [kind, argument] = entries[0] ?? [];
+  if (entries.length !== 1) return null;
+  if (kind === "file") return (folder) => fromFile(argument, folder);
+  if (kind === "command") return (folder) => fromCommand(argument, folder);
+  return null;
+}
+
+async function fromFile(path: unknown, folder: string): ReturnType<Outside> {
+  if (typeof path !== "string") return { message: "must name its file as text", remedy: "Write { file: path }." };
+  try {
+    return withoutLastNewline(await readFile(resolve(folder, path), "utf8"));
+  } catch (error) {
+    const { code = String(error) } = error as NodeJS.ErrnoException;
+    return { message: `can't be read from the file ${path} (${code})`, remedy: "Check its path and permissions." };
+  }
+}
+
+async function fromCommand(command: unknown, folder: string): ReturnType<Outside> {
+  if (!isCommand(command)) {
+    return { message: "must name its command as a list of texts", remedy: "Write { command: [program, argument] }." };
+  }
+  const [program, ...args] = command;
+  return new Promise((done) => {
+    execFile(program, args, { cwd: folder, timeout: commandTimeout, encoding: "utf8" }, (error, stdout) => {
+      if (error === null) done(withoutLastNewline(stdout));
+      else
+        done({
+          message: `can't be had from the command ${program}: ${ending(error)}`,
+          remedy: "Run it by hand to see why.",
+        });
+    });
+  });
+}
+
+function isCommand(command: unknown): command is [string, ...string[]] {
+  return Array.isArray(command) && command.length > 0 && command.every((part) => typeof part === "string");
+}
+
+/** How a command failed; what it wrote may hold the secret and is not repeated. */
+function ending(error: Error & { code?: number | string | null; killed?: boolean; signal?: string | null }): string {
+  if (error.killed === true) return `it took more than ${commandTimeout / 1000} s`;
+  if (typeof error.code === "number") return `it ended with exit code ${error.code}`;
+  return typeof error.code === "string"
+    ? `it can't be started (${error.code})`
+    : `it was ended by ${error.signal ?? "a signal"}`;
+}
+
+function withoutLastNewline(text: string): string {
+  return text.replace(/\r?\n$/, "");
+}

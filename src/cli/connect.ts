@@ -1,0 +1,61 @@
+import type { Connection } from "../engine/connection.ts";
+import type { Log } from "../protocol/log.ts";
+import type { Warehouse } from "../protocol/sink.ts";
+import type { Source } from "../protocol/source.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
+
+export interface ConnectOptions {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Opens the source of a connection; it does not connect yet. */
+export async function openSource(
+  { source, tables, types }: ConfiguredConnection,
+  { log, signal }: ConnectOptions,
+): Promise<Source> {
+  return source.definition.open(source.configuration, { log, tables, types, signal });
+}
+
+/** Opens the destination of a connection. Where nothing is there yet: makes it, or throws `DESTINATION_EMPTY`. */
+export async function openWarehouse(
+  { name, destination, schema, systemColumnPrefix, deletion, rename }: ConfiguredConnection,
+  { log }: ConnectOptions,
+  create: boolean,
+): Promise<Warehouse> {
+  const context = { log, connection: name, schema, systemColumnPrefix, deletion, rename };
+  return destination.definition.open(destination.configuration, context, { create });
+}
+
+/** Opens both sides, for the engine. Disposing closes both. */
+export async function connect(
+  configured: ConfiguredConnection,
+  options: ConnectOptions,
+  create: boolean,
+): Promise<Connection & AsyncDisposable> {
+  const source = await openSource(configured, options);
+  try {
+    const warehouse = await openWarehouse(configured, options, create);
+    const { definition, configuration } = configured.source;
+    return {
+      name: configured.name,
+      source,
+      capabilities: definition.capabilities,
+      warehouse,
+      scope: definition.scope(configuration),
+      selection: configured.selection,
+      settings: configured.settings,
+      log: options.log,
+      async [Symbol.asyncDispose]() {
+        try {
+          await source[Symbol.asyncDispose]();
+        } finally {
+          await warehouse[Symbol.asyncDispose]();
+        }
+      },
+    };
+  } catch (error) {
+    await source[Symbol.asyncDispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,22 @@
+import type { SyncEvent } from "../../engine/events.ts";
+import type { VerifyEvent } from "../../engine/verify.ts";
+import { errorCodes, type HeadwatersError } from "../../protocol/errors.ts";
+
+/** An event as JSON holds it: errors and maps become plain objects. */
+export function eventJson(event: SyncEvent | VerifyEvent): Readonly<Record<string, unknown>> {
+  switch (event.kind) {
+    case "retry":
+      return { ...event, error: errorJson(event.error) };
+    case "finished":
+      return { ...event, error: event.error === null ? null : errorJson(event.error) };
+    case "committed":
+      return { ...event, changes: Object.fromEntries(event.changes) };
+    default:
+      return { ...event };
+  }
+}
+
+/** What a script needs to know of an error. */
+export function errorJson(error: HeadwatersError): Readonly<Record<string, unknown>> {
+  return { code: error.code, remedy: errorCodes[error.code][0], message: error.message, hint: error.hint };
+}

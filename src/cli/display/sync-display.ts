@@ -1,0 +1,227 @@
+import type { SyncEvent } from "../../engine/events.ts";
+import type { RunRecord } from "../../protocol/sink.ts";
+import { showError } from "../errors.ts";
+import type { Output } from "../output.ts";
+import type { Session } from "../session.ts";
+import { eventJson } from "./events-json.ts";
+import { count, counted, duration, rate } from "./format.ts";
+import { LiveRegion } from "./live-region.ts";
+import { syncFrame } from "./sync-frame.ts";
+import { SyncProgress, type TableProgress } from "./sync-progress.ts";
+import { exitCode, type Outcome } from "../exit-codes.ts";
+import { syncSummary } from "./sync-summary.ts";
+
+/** Shows one sync, from its first event to its record. Disposed, it leaves the terminal as it was. */
+export interface SyncDisplay extends Disposable {
+  event(event: SyncEvent): void;
+  end(run: RunRecord, outcome: Outcome): void;
+}
+
+export interface DisplayOptions {
+  readonly output: Output;
+  readonly connection: string;
+  readonly tell: Session["tell"];
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** A steady clock in milliseconds. */
+  readonly now: () => number;
+}
+
+/** The display that fits: JSON if asked for, a live table on a terminal, lines elsewhere. */
+export function syncDisplay(options: DisplayOptions): SyncDisplay {
+  if (options.json) return new JsonDisplay(options);
+  if (options.quiet) return new QuietDisplay(options);
+  return options.output.live ? new LiveDisplay(options) : new LinesDisplay(options);
+}
+
+/** Ten frames a second look steady and cost nothing. */
+const frameInterval = 100;
+
+/** Few enough lines for a log, often enough to see that it goes on. */
+const lineInterval = 5_000;
+
+/** Reads come by the hundred a second; in JSON they are added up. */
+const jsonInterval = 1_000;
+
+class LiveDisplay implements SyncDisplay {
+  readonly #options: DisplayOptions;
+  readonly #progress: SyncProgress;
+  readonly #region: LiveRegion;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: DisplayOptions) {
+    this.#options = options;
+    this.#progress = new SyncProgress(options.now());
+    this.#region = new LiveRegion(options.output);
+    this.#timer = setInterval(() => this.#draw(), frameInterval).unref();
+  }
+
+  event(event: SyncEvent): void {
+    this.#progress.apply(event, this.#options.now());
+    if (event.kind === "retry") retried(this.#options.output, event);
+  }
+
+  end(run: RunRecord): void {
+    const { output, connection } = this.#options;
+    this.#region.clear();
+    this.#finish();
+    for (const line of syncSummary(connection, run, output.paint)) output.line(line);
+    failures(output, this.#progress);
+  }
+
+  [Symbol.dispose](): void {
+    this.#region.clear();
+    this.#finish();
+  }
+
+  #draw(): void {
+    const { output, now } = this.#options;
+    if (this.#progress.tables.size === 0) return;
+    this.#region.draw(syncFrame(this.#progress, now(), output.rows - 1, output.paint));
+  }
+
+  #finish(): void {
+    clearInterval(this.#timer);
+    this.#region[Symbol.dispose]();
+  }
+}
+
+class LinesDisplay implements SyncDisplay {
+  readonly #options: DisplayOptions;
+  readonly #progress: SyncProgress;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: DisplayOptions) {
+    this.#options = options;
+    this.#progress = new SyncProgress(options.now());
+    this.#timer = setInterval(() => this.#tick(), lineInterval).unref();
+  }
+
+  event(event: SyncEvent): void {
+    const { output, now, connection } = this.#options;
+    this.#progress.apply(event, now());
+    if (event.kind === "selected") {
+      output.line(`${connection}: ${counted(event.tables.length, "table")}: ${event.tables.join(", ")}`);
+    } else if (event.kind === "pass") {
+      output.line(`${event.table}: ${passBegins(event)}`);
+    } else if (event.kind === "settling") {
+      output.line(`${event.table}: all read, ${counted(this.#progress.of(event.table).rows, "row")}; settling`);
+    } else if (event.kind === "retry") {
+      retried(output, event);
+    } else if (event.kind === "finished") {
+      output.line(`${event.run.table}: ${event.run.outcome}`);
+    }
+  }
+
+  end(run: RunRecord): void {
+    const { output, connection } = this.#options;
+    clearInterval(this.#timer);
+    for (const line of syncSummary(connection, run, output.paint)) output.line(line);
+    failures(output, this.#progress);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    const { output, now } = this.#options;
+    for (const table of this.#progress.tables.values()) {
+      if (table.state === "reading") output.line(`${table.table}: ${reading(table, now())}`);
+    }
+  }
+}
+
+/** Nothing but what failed. */
+class QuietDisplay implements SyncDisplay {
+  readonly #options: DisplayOptions;
+  readonly #progress: SyncProgress;
+
+  constructor(options: DisplayOptions) {
+    this.#options = options;
+    this.#progress = new SyncProgress(options.now());
+  }
+
+  event(event: SyncEvent): void {
+    this.#progress.apply(event, this.#options.now());
+  }
+
+  end(): void {
+    failures(this.#options.output, this.#progress);
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+class JsonDisplay implements SyncDisplay {
+  readonly #options: DisplayOptions;
+  readonly #reads = new Map<string, Extract<SyncEvent, { kind: "read" }>>();
+  #flushed: number;
+
+  constructor(options: DisplayOptions) {
+    this.#options = options;
+    this.#flushed = options.now();
+  }
+
+  event(event: SyncEvent): void {
+    const now = this.#options.now();
+    // A commit of state alone tells nothing.
+    if (event.kind === "committed" && event.changes.size === 0) return;
+    if (event.kind !== "read") {
+      this.#flush(now);
+      this.#write(eventJson(event));
+      return;
+    }
+    const { rows = 0, bytes = 0 } = this.#reads.get(event.table) ?? {};
+    this.#reads.set(event.table, { ...event, rows: rows + event.rows, bytes: bytes + event.bytes });
+    if (now - this.#flushed >= jsonInterval) this.#flush(now);
+  }
+
+  end(run: RunRecord, outcome: Outcome): void {
+    this.#flush(this.#options.now());
+    this.#write({ kind: "summary", outcome, exitCode: exitCode(outcome), run });
+  }
+
+  [Symbol.dispose](): void {}
+
+  #flush(now: number): void {
+    for (const event of this.#reads.values()) this.#write(eventJson(event));
+    this.#reads.clear();
+    this.#flushed = now;
+  }
+
+  #write(value: Readonly<Record<string, unknown>>): void {
+    this.#options.tell(this.#options.connection, value);
+  }
+}
+
+function passBegins(event: Extract<SyncEvent, { kind: "pass" }>): string {
+  const rows = event.estimatedRows === null ? "" : `, about ${counted(event.estimatedRows, "row")}`;
+  const splits = counted(event.splits, "split");
+  return event.resumed
+    ? `goes on with its ${event.pass} pass, ${event.splitsDone} of ${splits} done${rows}`
+    : `${event.pass} pass, ${splits}${rows}`;
+}
+
+function reading(table: TableProgress, now: number): string {
+  const pace = table.rate(now);
+  const left = table.left(now);
+  return [
+    `${counted(table.rows, "row")} read`,
+    ...(table.fraction === null ? [] : [`${Math.floor(table.fraction * 100)}%`]),
+    ...(pace === null ? [] : [rate(pace)]),
+    ...(table.splits > 0 ? [`${count(table.splitsDone)}/${counted(table.splits, "split")}`] : []),
+    ...(left === null ? [] : [`${duration(left)} left`]),
+  ].join(", ");
+}
+
+function retried(output: Output, { table, error, milliseconds }: Extract<SyncEvent, { kind: "retry" }>): void {
+  output.error(`${table}: ${error.message} (${error.code}); tried again in ${duration(milliseconds)}`);
+}
+
+/** After the summary, where they are seen: why tables failed, and what to do. */
+function failures(output: Output, progress: SyncProgress): void {
+  for (const { table, error } of progress.tables.values()) {
+    if (error !== null) showError(output, error, table);
+  }
+}

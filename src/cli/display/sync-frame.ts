@@ -1,0 +1,84 @@
+import { count, counted, duration, rate, size } from "./format.ts";
+import type { ShownState, SyncProgress, TableProgress } from "./sync-progress.ts";
+import { type ColumnLayout, cut, type Paint, type Style, tableLines } from "./text.ts";
+
+const layout: readonly ColumnLayout[] = [
+  { title: "table", align: "left" },
+  { title: "pass", align: "left", least: 6 },
+  { title: "rows", align: "right", least: 11 },
+  { title: "rows/s", align: "right", least: 8 },
+  { title: "done", align: "left", least: 15 },
+  { title: "left", align: "right", least: 8 },
+  { title: "splits", align: "right", least: 7 },
+  { title: "state", align: "left", least: 8 },
+];
+
+const styles: Readonly<Record<ShownState, Style>> = {
+  waiting: "dim",
+  reading: "cyan",
+  settling: "cyan",
+  running: "cyan",
+  retrying: "yellow",
+  whole: "green",
+  failed: "red",
+  stopped: "yellow",
+};
+
+/** Where there is no room for all, those that say least give way first. */
+const leastTelling: readonly (readonly ShownState[])[] = [["waiting"], ["whole"], ["stopped"], ["failed"]];
+
+const barWidth = 10;
+const longestName = 32;
+
+/** What a terminal of so many lines shows of a sync that goes on. */
+export function syncFrame(progress: SyncProgress, now: number, lines: number, paint: Paint): readonly string[] {
+  const tables = [...progress.tables.values()];
+  const { kept, left } = fit(tables, Math.max(1, lines - 3));
+  const rows = kept.map((table) => row(table, now, paint));
+  const seconds = (now - progress.began) / 1_000;
+  const pace = seconds < 0.5 ? "" : `, ${rate(progress.rows / seconds)}`;
+  const total = `${counted(progress.rows, "row")}, ${size(progress.bytes)} in ${duration(now - progress.began)}${pace}`;
+  return [...tableLines(layout, rows, paint), paint("dim", `${left === "" ? "" : `… ${left}; `}${total}`)];
+}
+
+function row(table: TableProgress, now: number, paint: Paint): readonly string[] {
+  const reading = table.state === "reading";
+  const { fraction } = table;
+  const done = table.state === "whole" || table.state === "settling" ? 1 : fraction;
+  const started = table.pass !== null;
+  const pace = reading ? table.rate(now) : null;
+  const left = table.left(now);
+  return [
+    cut(table.table, longestName),
+    table.pass ?? "",
+    started ? count(table.rows) : "",
+    pace === null ? "" : rate(pace),
+    started && done !== null ? `${bar(done)} ${String(Math.floor(done * 100)).padStart(3)}%` : "",
+    left === null ? "" : duration(left),
+    started && table.splits > 0 ? `${table.splitsDone}/${table.splits}` : "",
+    paint(styles[table.state], table.state),
+  ];
+}
+
+function bar(fraction: number): string {
+  const full = Math.round(fraction * barWidth);
+  return "█".repeat(full) + "░".repeat(barWidth - full);
+}
+
+/** The tables that fit, in their order, and what the others are at: `12 waiting, 3 whole`. */
+function fit(tables: readonly TableProgress[], lines: number): { kept: readonly TableProgress[]; left: string } {
+  const hidden = new Set<TableProgress>();
+  for (const states of leastTelling) {
+    // From the end: the tables that come next, and those that have just ended, stay in sight.
+    const candidates = tables.filter((table) => states.includes(table.state));
+    for (const table of states.includes("waiting") ? candidates.reverse() : candidates) {
+      if (tables.length - hidden.size > lines) hidden.add(table);
+    }
+  }
+  const kept = tables.filter((table) => !hidden.has(table)).slice(0, lines);
+  const counts = new Map<ShownState, number>();
+  for (const table of tables) {
+    if (!kept.includes(table)) counts.set(table.state, (counts.get(table.state) ?? 0) + 1);
+  }
+  return { kept, left: [...counts].map(([state, number]) => `${number} ${state}`).join(", ") };
+}

@@ -1,0 +1,143 @@
+import type { SyncEvent } from "../../engine/events.ts";
+import type { HeadwatersError } from "../../protocol/errors.ts";
+import type { PassKind } from "../../protocol/pass.ts";
+import type { Changes, TableRun } from "../../protocol/sink.ts";
+
+export type ShownState = "waiting" | "reading" | "settling" | "retrying" | TableRun["outcome"];
+
+/** Rates are those of the last seconds: long enough to be calm, short enough to be true. */
+const rateWindow = 5_000;
+const sampleInterval = 250;
+
+/** Before this a prediction of the end is a guess. */
+const predictAfter = 2_000;
+
+/** How far the sync of one table has come. Moments are milliseconds of any steady clock. */
+export class TableProgress {
+  readonly table: string;
+  state: ShownState = "waiting";
+  pass: PassKind | null = null;
+  resumed = false;
+  splits = 0;
+  splitsDone = 0;
+  /** Rows of this pass read in this run. */
+  rows = 0;
+  estimatedRows: number | null = null;
+  changes: Changes = { inserted: 0, updated: 0, deleted: 0 };
+  run: TableRun | null = null;
+  error: HeadwatersError | null = null;
+  #passBegan = 0;
+  #fractionAtBegin = 0;
+  #samples: { readonly at: number; readonly rows: number }[] = [];
+
+  constructor(table: string) {
+    this.table = table;
+  }
+
+  begin(event: Extract<SyncEvent, { kind: "pass" }>, now: number): void {
+    this.state = "reading";
+    this.pass = event.pass;
+    this.resumed = event.resumed;
+    this.splits = event.splits;
+    this.splitsDone = event.splitsDone;
+    this.rows = 0;
+    this.estimatedRows = event.estimatedRows;
+    this.#passBegan = now;
+    this.#samples = [{ at: now, rows: 0 }];
+    this.#fractionAtBegin = this.fraction ?? 0;
+  }
+
+  read(rows: number, splitsDone: number, now: number): void {
+    this.state = "reading";
+    this.rows += rows;
+    this.splitsDone = splitsDone;
+    if (now - this.#samples.at(-1)!.at >= sampleInterval) this.#samples.push({ at: now, rows: this.rows });
+    while (this.#samples.length > 1 && now - this.#samples[1]!.at >= rateWindow) this.#samples.shift();
+  }
+
+  /** Every row of the pass is read. */
+  settle(): void {
+    this.state = "settling";
+    this.splitsDone = this.splits;
+  }
+
+  /** Rows a second, lately; `null`: nothing to tell yet. */
+  rate(now: number): number | null {
+    const oldest = this.#samples[0];
+    if (oldest === undefined || this.rows === 0 || now <= oldest.at) return null;
+    return ((this.rows - oldest.rows) * 1_000) / (now - oldest.at);
+  }
+
+  /**
+   * The part of the pass that is read, 0–1; `null`: unknown. Estimates can be far too low, so rows alone never say that
+   * all is read. Of a resumed pass only the splits count: how many rows were read before is not known.
+   */
+  get fraction(): number | null {
+    const bySplits = this.splits === 0 ? null : Math.min(1, this.splitsDone / this.splits);
+    if (this.resumed || bySplits === 1 || this.estimatedRows === null || this.estimatedRows <= 0) return bySplits;
+    return Math.min(0.99, this.rows / this.estimatedRows);
+  }
+
+  /** Milliseconds until the pass is read, by its pace so far; `null`: too early to say. */
+  left(now: number): number | null {
+    const { fraction } = this;
+    const elapsed = now - this.#passBegan;
+    if (this.state !== "reading" || fraction === null || elapsed < predictAfter) return null;
+    const gained = fraction - this.#fractionAtBegin;
+    return gained < 0.01 ? null : (elapsed * (1 - fraction)) / gained;
+  }
+}
+
+/** How far a sync has come: what its events add up to. */
+export class SyncProgress {
+  readonly began: number;
+  readonly tables = new Map<string, TableProgress>();
+  /** Rows and bytes read from the source, in all passes. */
+  rows = 0;
+  bytes = 0;
+
+  constructor(now: number) {
+    this.began = now;
+  }
+
+  apply(event: SyncEvent, now: number): void {
+    switch (event.kind) {
+      case "selected":
+        for (const table of event.tables) this.of(table);
+        return;
+      case "pass":
+        return this.of(event.table).begin(event, now);
+      case "read":
+        this.rows += event.rows;
+        this.bytes += event.bytes;
+        return this.of(event.table).read(event.rows, event.splitsDone, now);
+      case "settling":
+        return this.of(event.table).settle();
+      case "retry":
+        this.of(event.table).state = "retrying";
+        return;
+      case "committed":
+        for (const [table, { inserted, updated, deleted }] of event.changes) {
+          const { changes } = this.of(table);
+          this.of(table).changes = {
+            inserted: changes.inserted + inserted,
+            updated: changes.updated + updated,
+            deleted: changes.deleted + deleted,
+          };
+        }
+        return;
+      case "finished":
+        this.of(event.run.table).state = event.run.outcome;
+        this.of(event.run.table).run = event.run;
+        this.of(event.run.table).error = event.error;
+    }
+  }
+
+  of(table: string): TableProgress {
+    const known = this.tables.get(table);
+    if (known !== undefined) return known;
+    const progress = new TableProgress(table);
+    this.tables.set(table, progress);
+    return progress;
+  }
+}

@@ -1,0 +1,112 @@
+/** What can be put on text; where colors are off nothing is. */
+export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+
+/** The codes that begin and end a style. */
+const codes: Readonly<Record<Style, readonly [number, number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
+
+export type Paint = (style: Style, text: string) => string;
+
+export const plain: Paint = (_, text) => text;
+
+export const colored: Paint = (style, text) => `\x1b[${codes[style][0]}m${text}\x1b[${codes[style][1]}m`;
+
+// oxlint-disable-next-line no-control-regex
+const styling = /\x1b\[\d{1,2}m/g;
+
+// oxlint-disable-next-line no-control-regex
+const beforeAndAfterStyling = /(\x1b\[\d{1,2}m)/;
+
+// oxlint-disable-next-line no-control-regex
+const control = /\x1b\[\d{1,2}m|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]/g;
+
+/**
+ * Text without control characters, so that no name of a table can move the cursor; line feeds stay, and colors where
+ * they are on.
+ */
+export function printable(text: string, colors: boolean): string {
+  return text.replace(control, (found) => {
+    if (found.length > 1) return colors ? found : "";
+    return found === "\t" ? " " : "\uFFFD";
+  });
+}
+
+/** Scripts whose letters take two columns: Chinese, Japanese, Korean, and most emoji. */
+const wide =
+  /[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFD}]/u;
+
+/** Columns that a text takes on a terminal. */
+export function width(text: string): number {
+  let columns = 0;
+  for (const character of text.replace(styling, "")) {
+    if (/\p{M}|\u200D/u.test(character)) continue;
+    columns += wide.test(character) ? 2 : 1;
+  }
+  return columns;
+}
+
+/** Unstyled text, cut to so many columns; what is cut ends in `…`. */
+export function cut(text: string, columns: number): string {
+  if (width(text) <= columns) return text;
+  let kept = "";
+  let used = 0;
+  for (const character of text) {
+    used += width(character);
+    if (used > columns - 1) break;
+    kept += character;
+  }
+  return columns < 1 ? "" : `${kept}…`;
+}
+
+/** A styled line, cut to so many columns; styles that are open at the cut are ended. */
+export function cutStyled(line: string, columns: number): string {
+  if (width(line) <= columns) return line;
+  let kept = "";
+  let used = 0;
+  let cutOff = false;
+  for (const part of line.split(beforeAndAfterStyling)) {
+    if (part.startsWith("\x1b[")) kept += part;
+    else if (!cutOff) {
+      const room = columns - used;
+      const fits = cut(part, room);
+      cutOff = fits !== part;
+      kept += fits;
+      used += width(fits);
+    }
+  }
+  return kept;
+}
+
+/** How a column of a table stands. */
+export interface ColumnLayout {
+  readonly title: string;
+  readonly align: "left" | "right";
+  /** Columns that it takes at least, so that a table that is drawn again stands still. */
+  readonly least?: number;
+}
+
+/** Lines of a table, columns two blanks apart; the titles come first. Cells may be styled. */
+export function tableLines(
+  layout: readonly ColumnLayout[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+): readonly string[] {
+  const widths = layout.map(({ title, least = 0 }, index) =>
+    Math.max(least, width(title), ...rows.map((row) => width(row[index] ?? ""))),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, index) => {
+        const blanks = " ".repeat(Math.max(0, widths[index]! - width(cell)));
+        return layout[index]!.align === "left" ? cell + blanks : blanks + cell;
+      })
+      .join("  ")
+      .trimEnd();
+  return [paint("dim", line(layout.map(({ title }) => title))), ...rows.map(line)];
+}

@@ -1,0 +1,23 @@
+import { errorCodes, type ErrorCode, type HeadwatersError } from "../protocol/errors.ts";
+import type { TableRun } from "../protocol/sink.ts";
+import type { Outcome } from "./exit-codes.ts";
+import type { Output } from "./output.ts";
+
+/** Tells an error to people: what is wrong, what to do, and the code by which it can be looked up. */
+export function showError(output: Output, error: HeadwatersError, of: string | null = null): void {
+  const paint = output.paintError;
+  const where = of === null ? "" : `${of}: `;
+  output.error(`${paint("red", "error")} ${where}${error.message} ${paint("dim", `(${error.code})`)}`);
+  const hint = error.hint ?? (error.remedy === "report" ? reporting : null);
+  if (hint !== null) output.error(`  ${hint}`);
+}
+
+const reporting = "Please report it, with the output of the same command with --log-level debug.";
+
+/** How a sync ended for one table. */
+export function outcomeOf({ outcome, error }: TableRun): Outcome {
+  if (outcome === "stopped") return "stopped";
+  if (outcome !== "failed") return "ok";
+  const code = /^[A-Z_]+/.exec(error ?? "")?.[0] ?? "";
+  return Object.hasOwn(errorCodes, code) ? errorCodes[code as ErrorCode][0] : "report";
+}

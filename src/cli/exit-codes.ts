@@ -1,0 +1,38 @@
+import type { Remedy } from "../protocol/errors.ts";
+
+/** How a command ended. */
+export type Outcome = "ok" | Remedy | "diverged" | "not proven" | "stopped";
+
+/** What a script learns from the exit code: what is to be done. In the order of the codes, as `--help` shows them. */
+export const exitCodes: Readonly<Record<Outcome, readonly [code: number, meaning: string]>> = {
+  ok: [0, "done: every selected table is whole"],
+  report: [1, "a defect of Headwaters or of a server: report it"],
+  reconfigure: [2, "change the command line, a setting, a privilege or the machine"],
+  retry: [3, "it may pass by itself: run it again"],
+  resync: [4, "the copy no longer fits the source: agree to go on, or reset"],
+  diverged: [5, "verify: DIVERGED, the copy differs from the source"],
+  "not proven": [6, "verify: NOT PROVEN, the source moved meanwhile"],
+  stopped: [130, "stopped by Ctrl-C or SIGTERM; what was complete is kept"],
+};
+
+/** What needs a person first comes first; a retry helps only where nothing else is wrong. */
+const gravest: readonly Outcome[] = [
+  "stopped",
+  "report",
+  "diverged",
+  "resync",
+  "reconfigure",
+  "retry",
+  "not proven",
+  "ok",
+];
+
+/** The one outcome of a command of which parts ended differently. */
+export function worst(outcomes: Iterable<Outcome>): Outcome {
+  const all = new Set(outcomes);
+  return gravest.find((outcome) => all.has(outcome)) ?? "ok";
+}
+
+export function exitCode(outcome: Outcome): number {
+  return exitCodes[outcome][0];
+}

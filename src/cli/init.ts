@@ -1,0 +1,107 @@
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Command } from "commander";
+import { HeadwatersError } from "../protocol/errors.ts";
+import { sources } from "../sources/index.ts";
+import { nearest } from "../toolkit/nearest.ts";
+import { defaultFile } from "./configuration/load.ts";
+import { settingsOf } from "./configuration/settings.ts";
+import { sampleFile, variableOf } from "./configuration/sample.ts";
+import type { Outcome } from "./exit-codes.ts";
+import { examples, withOutputOptions } from "./options.ts";
+import { Questions } from "./questions.ts";
+import { type OutputOptions, runCommand, type Session } from "./session.ts";
+import type { World } from "./world.ts";
+
+interface InitFlags extends OutputOptions {
+  readonly file?: string;
+  readonly source?: string;
+}
+
+const defaultSource = "yugabytedb";
+
+export function initCommand(world: World): Command {
+  const command = new Command("init")
+    .description(
+      "Writes a commented file of connections with every setting there is. On a terminal it asks for what can't be guessed; values that are not given are taken from environment variables.",
+    )
+    .argument("[connection]", "name of the connection (default: as its source)")
+    .optionsGroup("What to write:")
+    .option("--source <kind>", `kind of the source: ${Object.keys(sources).join(", ")} (default: ${defaultSource})`)
+    .option("-f, --file <path>", `where to; a file that is there is left alone (default: ${defaultFile})`);
+  return withOutputOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        ["init", "headwaters.yaml in this folder"],
+        ["init iot --source yugabytedb --file connections/iot.yaml", "names of your own"],
+      ),
+    )
+    .action((connection: string | undefined, flags: InitFlags) =>
+      runCommand(world, flags, (session) => init(session, connection, flags)),
+    );
+}
+
+async function init(session: Session, name: string | undefined, flags: InitFlags): Promise<Outcome> {
+  const { world, output, json, quiet, tell } = session;
+  const { source = defaultSource, file = defaultFile } = flags;
+  if (!Object.hasOwn(sources, source)) {
+    const meant = nearest(source, Object.keys(sources));
+    throw new HeadwatersError("CONFIGURATION_INVALID", `--source names no source that there is: "${source}".`, {
+      hint: meant === null ? `There is ${Object.keys(sources).join(", ")}.` : `Did you mean ${meant}?`,
+    });
+  }
+  const definition = await sources[source]!.load();
+  const settings = settingsOf(definition.configuration);
+  const needed = settings.filter((setting) => setting.required);
+  const asked = world.stdin.isTTY === true && output.errorIsTerminal && !json && !quiet;
+  const answers = asked
+    ? await ask(
+        session,
+        needed.filter((setting) => !setting.secret).map(({ name }) => name),
+      )
+    : {};
+  if (session.signal.aborted) return "stopped";
+  const text = sampleFile(name ?? source, definition, settings, answers);
+  try {
+    // Readable by its owner alone: sooner or later someone writes a password into it.
+    await writeFile(resolve(world.folder, file), text, { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    throw notWritten(file, error);
+  }
+  const variables = needed.filter(({ name }) => answers[name] === undefined && name !== "host");
+  const unset = variables
+    .map((setting) => variableOf(source, setting.name))
+    .filter((v) => world.environment[v] === undefined);
+  if (json) tell(null, { kind: "init", file, variables: unset });
+  if (json || quiet) return "ok";
+  output.line(`Wrote ${file}.`);
+  if (unset.length > 0) output.line(`Set ${unset.join(", ")}, or write the values into ${file}.`);
+  output.line(`Then: headwaters check, headwaters sync.`);
+  return "ok";
+}
+
+/** Answers by setting; what is left empty is left out. */
+async function ask(session: Session, names: readonly string[]): Promise<Readonly<Record<string, string>>> {
+  using questions = new Questions(session);
+  const answers: Record<string, string> = {};
+  for (const name of names) {
+    const answer = await questions.ask(`${name} (nothing: take it from the environment):`);
+    if (answer !== "") answers[name] = answer;
+  }
+  return answers;
+}
+
+function notWritten(file: string, error: unknown): HeadwatersError {
+  const { code = String(error) } = error as NodeJS.ErrnoException;
+  if (code === "EEXIST") {
+    return new HeadwatersError("CONFIGURATION_INVALID", `${file} is there already; it was left as it is.`, {
+      hint: "Name another with --file, or move it away first.",
+      cause: error,
+    });
+  }
+  return new HeadwatersError("CONFIGURATION_INVALID", `${file} can't be written (${code}).`, {
+    hint: "Check the folder and its permissions, or name another file with --file.",
+    cause: error,
+  });
+}

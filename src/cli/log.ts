@@ -1,0 +1,37 @@
+import { pino, stdTimeFunctions } from "pino";
+import type { Log } from "../protocol/log.ts";
+import type { Style } from "./display/text.ts";
+import type { Output } from "./output.ts";
+
+/** From the one that says most. `error`: nothing but errors, which are shown anyway. */
+export const logLevels = ["debug", "info", "warn", "error"] as const;
+
+export type LogLevel = (typeof logLevels)[number];
+
+const styles: Readonly<Record<string, Style>> = { debug: "dim", info: "cyan", warn: "yellow", error: "red" };
+
+/** Logs to standard error: JSON lines, or plain lines for people. Secrets are taken out of every message first. */
+export function createLog(output: Output, options: { readonly level: LogLevel; readonly json: boolean }): Log {
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      messageKey: "message",
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+    },
+    { write: (line) => output.error(options.json ? line.trimEnd() : forPeople(line, output)) },
+  );
+  const clean = (message: string): string => output.redactor.text(message);
+  return {
+    debug: (message) => logger.debug(clean(message)),
+    info: (message) => logger.info(clean(message)),
+    warn: (message) => logger.warn(clean(message)),
+  };
+}
+
+function forPeople(line: string, output: Output): string {
+  const { time, level, message } = JSON.parse(line) as { time: string; level: string; message: string };
+  const moment = output.errorIsTerminal ? new Date(time).toTimeString().slice(0, 8) : time;
+  return `${output.paintError("dim", moment)} ${output.paintError(styles[level] ?? "cyan", level)} ${message}`;
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+import process from "node:process";
+import { run } from "./program.ts";
+import type { World } from "./world.ts";
+
+/** Who reads the output may go before it ends (`| head`): the sync goes on, what it would say is dropped. */
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
+const world: World = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  stdin: process.stdin,
+  environment: process.env,
+  folder: process.cwd(),
+  onStop(callback) {
+    const signals = ["SIGINT", "SIGTERM"] as const;
+    for (const signal of signals) process.on(signal, callback);
+    return () => {
+      for (const signal of signals) process.off(signal, callback);
+    };
+  },
+  exit: (code) => process.exit(code),
+  exitCode: 0,
+};
+
+await run(process.argv.slice(2), world);
+process.exitCode = world.exitCode;

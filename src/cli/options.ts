@@ -1,0 +1,72 @@
+import { Command, Option } from "commander";
+import { defaultDestination, defaultFile, type Request } from "./configuration/load.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { logLevels } from "./log.ts";
+
+/** The flags that say which connections a command works on. */
+export interface ConnectionOptions {
+  readonly file?: string;
+  readonly source?: string;
+  readonly configuration?: string;
+  readonly destination?: string;
+  readonly schema?: string;
+  readonly tables?: readonly string[];
+  readonly exclude?: readonly string[];
+}
+
+/** `--tables a,b --tables c` */
+function names(value: string, before: readonly string[] | undefined): readonly string[] {
+  const given = value.split(",").map((name) => name.trim());
+  return [...(before ?? []), ...given.filter((name) => name !== "")];
+}
+
+/** A command that works on connections: those of a file, or the one that the flags describe. */
+export function connectionCommand(name: string): Command {
+  return new Command(name)
+    .argument("[connection...]", `connections of the file; all if none is named. With --source: the connection's name`)
+    .optionsGroup("Which connections:")
+    .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
+    .option("--source <kind>", "describe one connection without a file: kind of its source")
+    .option("--configuration <file>", "… the source's settings, a JSON file")
+    .option("--destination <kind:address>", `… where to (default: ${defaultDestination})`)
+    .option("--schema <name>", "… the destination schema (default: the source's)")
+    .optionsGroup("Which tables:")
+    .option("--tables <names>", "only these tables, with commas between; with --source also patterns with *", names)
+    .option("--exclude <names>", "not these tables; patterns with * too", names);
+}
+
+/** The flags that every command has. */
+export function withOutputOptions(command: Command): Command {
+  return command
+    .optionsGroup("Output:")
+    .option("--json", "one JSON object a line, for programs")
+    .option("-q, --quiet", "errors only")
+    .addOption(
+      new Option("--log-level <level>", "how much to log to standard error (default: info)").choices(logLevels),
+    );
+}
+
+export function requestOf(connections: readonly string[], options: ConnectionOptions): Request {
+  const { file, source, configuration, destination, schema, tables, exclude } = options;
+  const given = { file, source, configuration, destination, schema, tables, exclude };
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { names: connections, ...(Object.fromEntries(set) as Omit<Request, "names">) };
+}
+
+/** Tables that narrow one run; the fixed form selects by them instead. */
+export function narrowed(options: ConnectionOptions): readonly string[] {
+  return options.source === undefined ? (options.tables ?? []) : [];
+}
+
+/** The exit codes, as help shows them. */
+export function exitCodesHelp(): string {
+  const lines = Object.values(exitCodes).map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`);
+  return ["", "Exit codes:", ...lines].join("\n");
+}
+
+/** Examples, as help shows them: each a command with what it does. */
+export function examples(...shown: readonly (readonly [command: string, what: string])[]): string {
+  return ["", "Examples:", ...shown.flatMap(([command, what]) => [`  # ${what}`, `  $ headwaters ${command}`])].join(
+    "\n",
+  );
+}

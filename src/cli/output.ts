@@ -1,0 +1,99 @@
+import { colored, type Paint, plain, printable } from "./display/text.ts";
+import type { Redactor } from "./redact.ts";
+
+/** What is needed of `process.stdout` and `process.stderr`. */
+export interface OutputStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** Lines at the bottom of the terminal that are drawn again and again, and make room for other output. */
+export interface Region extends Disposable {
+  clear(): void;
+  redraw(): void;
+}
+
+/**
+ * The one way out of the process: what is written is free of secrets, and of control characters other than our own.
+ */
+export class Output {
+  readonly redactor: Redactor;
+  /** A terminal on which lines can be drawn over. */
+  readonly live: boolean;
+  readonly paint: Paint;
+  readonly paintError: Paint;
+  readonly #out: OutputStream;
+  readonly #error: OutputStream;
+  #region: Region | null = null;
+
+  constructor(out: OutputStream, error: OutputStream, environment: NodeJS.ProcessEnv, redactor: Redactor) {
+    this.redactor = redactor;
+    this.#out = out;
+    this.#error = error;
+    const movable = environment["TERM"] !== "dumb";
+    // https://no-color.org: present and not empty.
+    const colors = movable && (environment["NO_COLOR"] ?? "") === "";
+    this.live = out.isTTY === true && movable;
+    this.paint = out.isTTY === true && colors ? colored : plain;
+    this.paintError = error.isTTY === true && colors ? colored : plain;
+  }
+
+  /** What a terminal shows at once; a terminal that does not tell has 80 columns and 24 lines. */
+  get columns(): number {
+    return this.#out.columns || 80;
+  }
+
+  get rows(): number {
+    return this.#out.rows || 24;
+  }
+
+  /** Results: one or more lines to standard output. */
+  line(text = ""): void {
+    this.#above(this.#out.isTTY === true, () => this.#out.write(`${this.clean(text)}\n`));
+  }
+
+  /** One JSON value in one line to standard output. */
+  json(value: unknown): void {
+    this.#out.write(`${JSON.stringify(this.redactor.json(value))}\n`);
+  }
+
+  /** Logs and errors: one or more lines to standard error. */
+  error(text: string): void {
+    const safe = printable(this.redactor.text(text), this.paintError === colored);
+    this.#above(this.#error.isTTY === true, () => this.#error.write(`${safe}\n`));
+  }
+
+  /** Whether people read standard error on a terminal. */
+  get errorIsTerminal(): boolean {
+    return this.#error.isTTY === true;
+  }
+
+  /** Text as it may be shown. */
+  clean(text: string): string {
+    return printable(this.redactor.text(text), this.paint === colored);
+  }
+
+  /** Terminal codes as they are; the caller has cleaned what it puts between them. */
+  control(codes: string): void {
+    this.#out.write(codes);
+  }
+
+  /** Other output goes above this region, from now on; `null`: there is none any more. */
+  keepBelow(region: Region | null): void {
+    this.#region = region;
+  }
+
+  /** Leaves the terminal as it was, for a process that ends at once. */
+  release(): void {
+    this.#region?.[Symbol.dispose]();
+  }
+
+  #above(sameTerminal: boolean, write: () => void): void {
+    if (!sameTerminal || this.#region === null) return write();
+    this.#region.clear();
+    write();
+    this.#region.redraw();
+  }
+}

@@ -1,0 +1,111 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { destinations } from "../destinations/index.ts";
+import { sources } from "../sources/index.ts";
+import { exitCode } from "./exit-codes.ts";
+import type { World } from "./world.ts";
+
+interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<(world: World) => Command>;
+}
+
+/** Every command, loaded with all it needs only when it is named: `headwaters --help` answers at once. */
+const commands: readonly CommandEntry[] = [
+  {
+    name: "init",
+    summary: "write a headwaters.yaml to begin with",
+    load: async () => (await import("./init.ts")).initCommand,
+  },
+  {
+    name: "check",
+    summary: "look at source and destination step by step",
+    load: async () => (await import("./check.ts")).checkCommand,
+  },
+  {
+    name: "discover",
+    summary: "show the tables and how each is read",
+    load: async () => (await import("./discover.ts")).discoverCommand,
+  },
+  {
+    name: "sync",
+    summary: "bring copies up to date",
+    load: async () => (await import("./sync.ts")).syncCommand,
+  },
+  {
+    name: "verify",
+    summary: "prove that the copies are right",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  {
+    name: "status",
+    summary: "show how the copies stand",
+    load: async () => (await import("./status.ts")).statusCommand,
+  },
+  {
+    name: "reset",
+    summary: "read tables whole with the next sync",
+    load: async () => (await import("./reset.ts")).resetCommand,
+  },
+  {
+    name: "demo",
+    summary: "watch a real database flow into DuckDB",
+    load: async () => (await import("./demo/command.ts")).demoCommand,
+  },
+];
+
+const introduction = `Keeps an exact copy of a database in a warehouse, and proves that it is exact.
+
+Sources: ${titles(sources)}. Destinations: ${titles(destinations)}.`;
+
+const firstSteps = `
+First steps:
+  $ headwaters init          # writes headwaters.yaml: say there where your database is
+  $ headwaters check         # is everything reachable and allowed?
+  $ headwaters sync          # the first time all rows, after that what changed
+  $ headwaters verify        # is the copy right?
+
+"headwaters <command> --help" shows the flags of a command, with examples.`;
+
+/** Runs one command line; `world.exitCode` is how it ended. */
+export async function run(argv: readonly string[], world: World): Promise<void> {
+  const program = new Command("headwaters")
+    .description(introduction)
+    .optionsGroup("Help:")
+    .version(version(), "-V, --version", "show the version")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .configureHelp({ subcommandTerm: (command) => command.name() })
+    .configureOutput({
+      writeOut: (text) => world.stdout.write(text),
+      writeErr: (text) => world.stderr.write(text),
+      getOutHelpWidth: () => world.stdout.columns ?? 80,
+      getErrHelpWidth: () => world.stderr.columns ?? 80,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText("after", firstSteps)
+    .exitOverride();
+  for (const { name, summary, load } of commands) {
+    const command = argv.includes(name) ? (await load())(world) : new Command(name);
+    program.addCommand(command.summary(summary).copyInheritedSettings(program));
+  }
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    world.exitCode = error.exitCode === 0 ? exitCode("ok") : exitCode("reconfigure");
+  }
+}
+
+function titles(registry: Readonly<Record<string, { readonly title: string }>>): string {
+  return Object.values(registry)
+    .map(({ title }) => title)
+    .join(", ");
+}
+
+function version(): string {
+  const file = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(file) as { version: string }).version;
+}

@@ -1,0 +1,27 @@
+import { createInterface, type Interface } from "node:readline";
+import type { Session } from "./session.ts";
+
+/** Asks a person on the terminal, line by line. Lines that were typed or pasted ahead answer the questions to come. */
+export class Questions implements Disposable {
+  readonly #session: Session;
+  readonly #interface: Interface;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(session: Session) {
+    this.#session = session;
+    const { world, signal } = session;
+    this.#interface = createInterface({ input: world.stdin, terminal: false, signal });
+    this.#lines = this.#interface[Symbol.asyncIterator]();
+  }
+
+  /** The answer without blanks around it; empty where the input has ended or the user stopped the command. */
+  async ask(question: string): Promise<string> {
+    this.#session.output.error(question);
+    const { done, value } = await this.#lines.next();
+    return done === true ? "" : String(value).trim();
+  }
+
+  [Symbol.dispose](): void {
+    this.#interface.close();
+  }
+}

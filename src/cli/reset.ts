@@ -1,0 +1,76 @@
+import { type Command } from "commander";
+import { reset } from "../engine/reset.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { openWarehouse } from "./connect.ts";
+import { counted } from "./display/format.ts";
+import type { Outcome } from "./exit-codes.ts";
+import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
+import { Questions } from "./questions.ts";
+import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import type { World } from "./world.ts";
+
+interface ResetFlags extends ConnectionOptions, OutputOptions {
+  readonly drop?: boolean;
+  readonly yes?: boolean;
+}
+
+export function resetCommand(world: World): Command {
+  const command = connectionCommand("reset")
+    .description(
+      "Forgets how far tables were read, so that the next sync reads them whole and settles what differs. The copies stay readable, unless --drop takes them away.",
+    )
+    .optionsGroup("What to reset:")
+    .option("--drop", "remove the copies too")
+    .option("-y, --yes", "do not ask");
+  return withOutputOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        ["reset iot --tables alerts", "read one table whole with the next sync"],
+        ["reset iot --drop --yes", "begin from nothing, without a question"],
+      ),
+    )
+    .action((connections: readonly string[], flags: ResetFlags) =>
+      runCommand(world, flags, (session) =>
+        forEachConnection(session, requestOf(connections, flags), (connection) =>
+          resetConnection(session, connection, flags),
+        ),
+      ),
+    );
+}
+
+async function resetConnection(
+  session: Session,
+  connection: ConfiguredConnection,
+  flags: ResetFlags,
+): Promise<Outcome> {
+  const { output, json, quiet, tell } = session;
+  const { drop = false, yes = false, tables } = flags;
+  const which = tables === undefined ? "all tables" : tables.join(", ");
+  const what = drop ? `Forget the state of ${which} and remove the copies` : `Forget the state of ${which}`;
+  if (!yes && !(await confirmed(session, `${connection.name}: ${what}?`))) {
+    output.error(`${connection.name}: nothing was changed.`);
+    return "ok";
+  }
+  await using warehouse = await openWarehouse(connection, session, false);
+  const names = await reset({ warehouse }, tables ?? null, drop);
+  if (json) tell(connection.name, { kind: "reset", tables: names, dropped: drop });
+  else if (!quiet)
+    output.line(
+      `${connection.name}: ${counted(names.length, "table")} reset${drop ? ", copies removed" : ""}: ${names.join(", ")}`,
+    );
+  return "ok";
+}
+
+async function confirmed(session: Session, question: string): Promise<boolean> {
+  if (session.world.stdin.isTTY !== true || !session.output.errorIsTerminal) {
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      "reset asks before it changes anything, and there is no one to ask.",
+      { hint: "Add --yes." },
+    );
+  }
+  using questions = new Questions(session);
+  return /^y(es)?$/i.test(await questions.ask(`${question} Type yes to go on:`));
+}

@@ -1,0 +1,121 @@
+import { destinations } from "../destinations/index.ts";
+import { asHeadwatersError } from "../protocol/errors.ts";
+import type { Log } from "../protocol/log.ts";
+import { sources } from "../sources/index.ts";
+import { type ConfiguredConnection } from "./configuration/resolve.ts";
+import { loadConnections, type Request } from "./configuration/load.ts";
+import { errorJson } from "./display/events-json.ts";
+import { showError } from "./errors.ts";
+import { exitCode, type Outcome, worst } from "./exit-codes.ts";
+import { createLog, type LogLevel } from "./log.ts";
+import { Output } from "./output.ts";
+import { Redactor } from "./redact.ts";
+import type { World } from "./world.ts";
+
+/** The flags that every command has. */
+export interface OutputOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly logLevel?: LogLevel;
+}
+
+/** What a command works with while it runs. */
+export interface Session {
+  readonly world: World;
+  readonly output: Output;
+  readonly log: Log;
+  /** Aborted by the first Ctrl-C or SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** Writes one line of JSON for programs. */
+  tell(connection: string | null, value: Readonly<Record<string, unknown>>): void;
+}
+
+/** Runs a command: hears signals, tells errors, sets the exit code. */
+export async function runCommand(
+  world: World,
+  options: OutputOptions,
+  body: (session: Session) => Promise<Outcome>,
+): Promise<void> {
+  const { json = false, quiet = false } = options;
+  const redactor = new Redactor([...Object.keys(sources), ...Object.keys(destinations)]);
+  const output = new Output(world.stdout, world.stderr, world.environment, redactor);
+  const log = createLog(output, { level: options.logLevel ?? (quiet ? "error" : "info"), json });
+  const stop = new AbortController();
+  const unlisten = world.onStop(() => {
+    if (stop.signal.aborted) {
+      output.release();
+      world.exit(exitCode("stopped"));
+      return;
+    }
+    const stopping = "Stopping: what is complete is kept. Ctrl-C once more quits at once.";
+    if (json) log.info(stopping);
+    else if (!quiet) output.error(stopping);
+    stop.abort();
+  });
+  const tell: Session["tell"] = (connection, value) =>
+    output.json({ time: new Date().toISOString(), ...(connection === null ? {} : { connection }), ...value });
+  const session: Session = { world, output, log, signal: stop.signal, json, quiet, tell };
+  try {
+    world.exitCode = exitCode(await attempt(session, null, () => body(session)));
+  } finally {
+    unlisten();
+  }
+}
+
+/** Does something, of one connection or of none; where it throws, tells the error and resolves to its outcome. */
+export async function attempt(
+  session: Session,
+  connection: string | null,
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
+  const { output, json, signal } = session;
+  try {
+    return await work();
+  } catch (thrown) {
+    const error = asHeadwatersError(thrown);
+    // What was under way when the user stopped it fails as it must.
+    if (signal.aborted) {
+      session.log.debug(`stopped while: ${error.message}`);
+      return "stopped";
+    }
+    if (json) session.tell(connection, { kind: "error", error: errorJson(error), exitCode: exitCode(error.remedy) });
+    else showError(output, error, connection);
+    session.log.debug(stacks(thrown));
+    return error.remedy;
+  }
+}
+
+/** Does something with each connection, one after the other; one that fails does not stop the others. */
+export async function forEachConnection(
+  session: Session,
+  request: Request,
+  work: (connection: ConfiguredConnection) => Promise<Outcome>,
+): Promise<Outcome> {
+  const { world, output } = session;
+  const connections = await loadConnections(request, {
+    folder: world.folder,
+    environment: world.environment,
+    redactor: output.redactor,
+  });
+  const outcomes: Outcome[] = [];
+  for (const connection of connections) {
+    if (session.signal.aborted) outcomes.push("stopped");
+    else outcomes.push(await attempt(session, connection.name, () => work(connection)));
+  }
+  return worst(outcomes);
+}
+
+/** Where an error was thrown, and its causes: for whoever looks for the defect. */
+function stacks(thrown: unknown): string {
+  const parts: string[] = [];
+  for (
+    let error = thrown;
+    error !== undefined && parts.length < 8;
+    error = error instanceof Error ? error.cause : undefined
+  ) {
+    parts.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  return parts.join("\ncaused by ");
+}

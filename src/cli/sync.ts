@@ -1,0 +1,108 @@
+import { type Command } from "commander";
+import { sync, type SyncOptions } from "../engine/sync.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { connect } from "./connect.ts";
+import { syncDisplay } from "./display/sync-display.ts";
+import { outcomeOf } from "./errors.ts";
+import { type Outcome, worst } from "./exit-codes.ts";
+import {
+  connectionCommand,
+  type ConnectionOptions,
+  examples,
+  exitCodesHelp,
+  narrowed,
+  requestOf,
+  withOutputOptions,
+} from "./options.ts";
+import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { verifyOpen } from "./verify.ts";
+import type { World } from "./world.ts";
+
+/** What a user wishes of one sync beyond the connection's settings. */
+export interface SyncWishes extends Omit<SyncOptions, "signal"> {
+  /** Compare source and copy afterwards. */
+  readonly verify?: boolean;
+}
+
+interface SyncFlags extends ConnectionOptions, OutputOptions {
+  readonly full?: boolean;
+  readonly sweep?: boolean;
+  readonly verify?: boolean;
+  readonly deletes?: string;
+  readonly parallel?: string;
+  readonly acceptScope?: boolean;
+  readonly acceptDeletes?: boolean;
+}
+
+export function syncCommand(world: World): Command {
+  const command = connectionCommand("sync")
+    .description(
+      "Brings copies up to date: reads each table whole the first time, and after that only what changed. Stop it at any time; the next sync goes on from there.",
+    )
+    .optionsGroup("How to sync:")
+    .option("--full", "read every row again; write only what differs, delete what is gone")
+    .option("--sweep", "look for deleted rows and changes without a new cursor, even if `deletes` says not yet")
+    .option("--verify", "compare source and copy afterwards, as `headwaters verify` does")
+    .option("--deletes <when>", "when to look for deletes: auto, each_sync, never, or an interval as 6h")
+    .option("--parallel <number>", "splits to read at the same time")
+    .option("--accept-scope", "go on although the server, database or selection is another than before")
+    .option("--accept-deletes", "go on although more rows would be deleted than maxDeleteFraction allows");
+  return withOutputOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        ["sync", "every connection of headwaters.yaml, one after the other"],
+        ["sync iot --tables sensor_readings,alerts", "two tables of one connection"],
+        ["sync iot --sweep --verify", "find deleted rows too, then prove that the copy is right"],
+        [
+          "sync --source yugabytedb --configuration configuration.json --destination duckdb:warehouse.duckdb",
+          "without a file of connections",
+        ],
+        ["sync --json | jq -c 'select(.kind == \"finished\")'", "for a program"],
+      ),
+    )
+    .addHelpText("after", exitCodesHelp())
+    .action((connections: readonly string[], flags: SyncFlags) =>
+      runCommand(world, flags, (session) => {
+        const { deletes, parallel, full, sweep, verify, acceptScope, acceptDeletes } = flags;
+        const wishes = { full, sweep, verify, acceptScope, acceptDeletes, tables: narrowed(flags) };
+        const overrides = {
+          ...(deletes === undefined ? {} : { deletes }),
+          ...(parallel === undefined ? {} : { parallel }),
+        };
+        const request = { ...requestOf(connections, flags), ...overrides };
+        return forEachConnection(session, request, (connection) => syncConnection(session, connection, given(wishes)));
+      }),
+    );
+}
+
+/** Syncs one connection and shows how it goes. */
+export async function syncConnection(
+  session: Session,
+  configured: ConfiguredConnection,
+  { verify = false, ...wishes }: SyncWishes,
+): Promise<Outcome> {
+  const { output, json, quiet, signal, tell } = session;
+  await using connection = await connect(configured, session, true);
+  const synced = await (async () => {
+    using display = syncDisplay({
+      output,
+      tell,
+      connection: configured.name,
+      json,
+      quiet,
+      now: () => performance.now(),
+    });
+    const run = await sync(connection, { ...wishes, signal }, (event) => display.event(event));
+    const outcome = worst(run.tables.map(outcomeOf));
+    display.end(run, outcome);
+    return outcome;
+  })();
+  if (!verify || synced !== "ok") return synced;
+  return await verifyOpen(session, connection, wishes.tables ?? []);
+}
+
+/** Without the flags that were not given. */
+function given(wishes: { readonly [Key in keyof SyncWishes]: SyncWishes[Key] | undefined }): SyncWishes {
+  return Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined)) as SyncWishes;
+}

@@ -1,0 +1,20 @@
+import { HeadwatersError } from "../protocol/errors.ts";
+import { nearest } from "../toolkit/nearest.ts";
+
+/** Those of the things that have one of these names; all where no name is given. Throws for a name that none has. */
+export function onlyTables<Thing>(
+  things: readonly Thing[],
+  names: readonly string[],
+  nameOf: (thing: Thing) => string,
+): readonly Thing[] {
+  if (names.length === 0) return things;
+  const known = things.map(nameOf);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    const meant = nearest(unknown, known);
+    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: there is no table "${unknown}" here.`, {
+      hint: meant === null ? `There is ${known.join(", ") || "none"}.` : `Did you mean ${meant}?`,
+    });
+  }
+  return things.filter((thing) => names.includes(nameOf(thing)));
+}

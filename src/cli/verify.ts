@@ -1,0 +1,87 @@
+import { type Command } from "commander";
+import type { Connection } from "../engine/connection.ts";
+import { verify, type VerifyReport } from "../engine/verify.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { connect } from "./connect.ts";
+import { eventJson } from "./display/events-json.ts";
+import { verdictOutcomes, VerifyProgress, verifySummary } from "./display/verify-display.ts";
+import { exitCode, type Outcome } from "./exit-codes.ts";
+import {
+  connectionCommand,
+  type ConnectionOptions,
+  examples,
+  exitCodesHelp,
+  narrowed,
+  requestOf,
+  withOutputOptions,
+} from "./options.ts";
+import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import type { World } from "./world.ts";
+
+export function verifyCommand(world: World): Command {
+  return withOutputOptions(connectionCommand("verify"))
+    .description(
+      "Compares source and copy row by row and ends with CONVERGED (they are equal), NOT PROVEN (they differ, but the source moved meanwhile) or DIVERGED. Changes nothing.",
+    )
+    .addHelpText(
+      "after",
+      examples(
+        ["verify", "every connection of headwaters.yaml"],
+        ["verify iot --tables alerts", "one table of one connection"],
+        ["sync iot --sweep --verify", "bring the copy up to date, then prove it"],
+      ),
+    )
+    .addHelpText("after", exitCodesHelp())
+    .action((connections: readonly string[], flags: ConnectionOptions & OutputOptions) =>
+      runCommand(world, flags, (session) =>
+        forEachConnection(session, requestOf(connections, flags), (connection) =>
+          verifyConnection(session, connection, narrowed(flags)),
+        ),
+      ),
+    );
+}
+
+/** Verifies one connection and shows what is found. `tables` empty: all that are selected. */
+export async function verifyConnection(
+  session: Session,
+  configured: ConfiguredConnection,
+  tables: readonly string[],
+): Promise<Outcome> {
+  await using connection = await connect(configured, session, false);
+  return await verifyOpen(session, connection, tables);
+}
+
+/** Likewise, of a connection that is open already. */
+export async function verifyOpen(
+  session: Session,
+  connection: Connection,
+  tables: readonly string[],
+): Promise<Outcome> {
+  const { output, json, quiet } = session;
+  const report = await verifyShown(session, connection, tables);
+  const unknown = tables.find((name) => !report.tables.some(({ table }) => table === name));
+  if (unknown !== undefined) {
+    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
+      hint: 'Run "headwaters discover" to see them.',
+    });
+  }
+  const outcome = verdictOutcomes[report.verdict];
+  if (json) session.tell(connection.name, { kind: "verdict", outcome, exitCode: exitCode(outcome), ...report });
+  else if (!quiet || outcome !== "ok") {
+    for (const line of verifySummary(connection.name, report, output.paint)) output.line(line);
+  }
+  return outcome;
+}
+
+async function verifyShown(
+  { output, json, quiet, signal, tell }: Session,
+  connection: Connection,
+  tables: readonly string[],
+): Promise<VerifyReport> {
+  using progress = json || quiet ? null : new VerifyProgress(output);
+  return await verify(connection, { signal, tables }, (event) => {
+    progress?.event(event);
+    if (json && event.kind === "verified") tell(connection.name, eventJson(event));
+  });
+}

@@ -1,0 +1,11 @@
+import type { DestinationDefinition } from "../../protocol/sink.ts";
+import { configuration } from "./config.ts";
+import { openWarehouse } from "./warehouse.ts";
+
+export const definition: DestinationDefinition<typeof configuration> = {
+  name: "duckdb",
+  title: "DuckDB",
+  configuration,
+  fromAddress: (address) => (address === "" ? {} : { path: address }),
+  open: openWarehouse,
+};

@@ -1,0 +1,66 @@
+import duckdb from "@duckdb/node-bindings";
+import type { LogicalType } from "@duckdb/node-bindings";
+import type { Kind, Type } from "../../protocol/types.ts";
+
+/** Our type → DuckDB's. All are exact; JSON and TIMESTAMPTZ are part of the binary, nothing is downloaded. */
+const names: Readonly<Record<Exclude<Kind, "DECIMAL">, string>> = {
+  BOOLEAN: "BOOLEAN",
+  SHORT: "SMALLINT",
+  INT: "INTEGER",
+  LONG: "BIGINT",
+  FLOAT: "FLOAT",
+  DOUBLE: "DOUBLE",
+  NAIVE_DATE: "DATE",
+  NAIVE_TIME: "TIME",
+  NAIVE_DATETIME: "TIMESTAMP",
+  UTC_DATETIME: "TIMESTAMP WITH TIME ZONE",
+  BINARY: "BLOB",
+  XML: "VARCHAR",
+  STRING: "VARCHAR",
+  JSON: "JSON",
+};
+
+export function duckdbType(type: Type): string {
+  return type.kind === "DECIMAL" ? `DECIMAL(${type.precision},${type.scale})` : names[type.kind];
+}
+
+/** The type of a column in the file; `null`: none of ours. XML comes back as STRING. */
+export function typeOf(duckdbName: string): Type | null {
+  const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(duckdbName);
+  if (decimal !== null) return { kind: "DECIMAL", precision: Number(decimal[1]), scale: Number(decimal[2]) };
+  if (duckdbName === "VARCHAR") return { kind: "STRING" };
+  const found = Object.entries(names).find(([, name]) => name === duckdbName);
+  return found === undefined ? null : { kind: found[0] as Exclude<Kind, "DECIMAL"> };
+}
+
+/** DuckDB's type with the very memory layout that a vector of `type` has; a cast narrows decimals, and checks them. */
+export function layoutType(type: Type): string {
+  if (type.kind !== "DECIMAL") return duckdbType(type);
+  return `DECIMAL(${type.precision <= 18 ? 18 : 38},${type.scale})`;
+}
+
+const ids: Readonly<Record<Exclude<Kind, "DECIMAL">, number>> = {
+  BOOLEAN: duckdb.Type.BOOLEAN,
+  SHORT: duckdb.Type.SMALLINT,
+  INT: duckdb.Type.INTEGER,
+  LONG: duckdb.Type.BIGINT,
+  FLOAT: duckdb.Type.FLOAT,
+  DOUBLE: duckdb.Type.DOUBLE,
+  NAIVE_DATE: duckdb.Type.DATE,
+  NAIVE_TIME: duckdb.Type.TIME,
+  NAIVE_DATETIME: duckdb.Type.TIMESTAMP,
+  UTC_DATETIME: duckdb.Type.TIMESTAMP_TZ,
+  BINARY: duckdb.Type.BLOB,
+  XML: duckdb.Type.VARCHAR,
+  STRING: duckdb.Type.VARCHAR,
+  JSON: duckdb.Type.VARCHAR,
+};
+
+/** {@link layoutType} as the native handle. */
+export function layoutHandle(type: Type): LogicalType {
+  if (type.kind === "DECIMAL") return duckdb.create_decimal_type(type.precision <= 18 ? 18 : 38, type.scale);
+  const handle = duckdb.create_logical_type(ids[type.kind]);
+  // By this name VARCHAR is JSON, and a column of JSON takes it as it is, without parsing it once more.
+  if (type.kind === "JSON") duckdb.logical_type_set_alias(handle, "JSON");
+  return handle;
+}

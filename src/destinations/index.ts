@@ -1,0 +1,16 @@
+import type { DestinationDefinition } from "../protocol/sink.ts";
+
+/** A destination that is loaded, with its driver, only when a configuration names it. */
+export interface DestinationEntry {
+  /** As people write it. */
+  readonly title: string;
+  load(): Promise<DestinationDefinition>;
+}
+
+/** Every destination there is, by the name that users give. */
+export const destinations: Readonly<Record<string, DestinationEntry>> = {
+  duckdb: {
+    title: "DuckDB",
+    load: async () => (await import("./duckdb/index.ts")).definition,
+  },
+};

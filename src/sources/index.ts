@@ -1,0 +1,20 @@
+import type { SourceDefinition } from "../protocol/source.ts";
+
+/** A source that is loaded, with its driver, only when a configuration names it. */
+export interface SourceEntry {
+  /** As people write it. */
+  readonly title: string;
+  load(): Promise<SourceDefinition>;
+}
+
+/** Every source there is, by the name that users give. */
+export const sources: Readonly<Record<string, SourceEntry>> = {
+  yugabytedb: {
+    title: "YugabyteDB",
+    load: async () => (await import("./yugabytedb/index.ts")).definition,
+  },
+  dragonflydb: {
+    title: "DragonflyDB",
+    load: async () => (await import("./dragonflydb/index.ts")).definition,
+  },
+};

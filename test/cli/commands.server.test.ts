@@ -1,0 +1,278 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
+import { describeWith } from "../servers/require.ts";
+import { type CliOptions, type CliRun, runCli } from "./run-cli.ts";
+import { Screen } from "./screen.ts";
+
+/** With everything that a URL, JSON, SQL or a shell would write in another way. */
+const password = `p@ss/'w"o rd%$\\é`;
+
+const tables = `
+  CREATE TABLE devices (device_id text PRIMARY KEY, name text, updated_at timestamptz NOT NULL DEFAULT now());
+  CREATE TABLE alerts (alert_id int PRIMARY KEY, text text, updated_at timestamptz NOT NULL DEFAULT now());
+  CREATE TABLE hidden (id int PRIMARY KEY);
+  INSERT INTO devices SELECT 'd' || i, 'device ' || i FROM generate_series(1, 500) i;
+  INSERT INTO alerts SELECT i, 'alert ' || i FROM generate_series(1, 30) i;
+`;
+
+await describeWith(startPostgresql, "commands", (server: PostgresqlServer) => {
+  const role = `reader_${server.database}`;
+  let folder: string;
+
+  beforeAll(async () => {
+    const secret = password.replaceAll("'", "''");
+    await runSql(
+      server.connectionString,
+      `${tables} CREATE ROLE ${role} LOGIN PASSWORD '${secret}'; GRANT SELECT ON devices, alerts TO ${role}; GRANT pg_read_all_stats TO ${role}`,
+    );
+  });
+
+  afterAll(async () => {
+    await runSql(server.connectionString, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "headwaters-cli-"));
+    await write();
+    return () => rm(folder, { recursive: true });
+  });
+
+  /** The file with one connection, and more settings of it or more connections behind. */
+  async function write(more = "", port = server.port): Promise<void> {
+    await writeFile(
+      join(folder, "headwaters.yaml"),
+      `connections:
+  iot:
+    source: { type: yugabytedb, host: ${server.host}, port: ${port}, database: ${server.database}, user: ${role}, password: \${PW} }
+    destination: duckdb:w.duckdb
+    tables: { exclude: [hidden] }
+${more}`,
+    );
+  }
+
+  async function cli(argv: readonly string[], options: CliOptions = {}): Promise<CliRun> {
+    const run = await runCli(argv, { folder, environment: { PW: password }, ...options });
+    for (const text of [run.out, run.error]) expectNoSecret(text);
+    return run;
+  }
+
+  async function json(argv: readonly string[]): Promise<readonly Record<string, unknown>[]> {
+    const { out } = await cli([...argv, "--json"]);
+    return out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  async function duckdb(sql: string): Promise<unknown[]> {
+    const instance = await DuckDBInstance.create(join(folder, "w.duckdb"));
+    const connection = await instance.connect();
+    try {
+      return (await connection.runAndReadAll(sql)).getRowsJson();
+    } finally {
+      connection.closeSync();
+      instance.closeSync();
+    }
+  }
+
+  test("check: every step, and that it is ready", async () => {
+    const { code, out, error } = await cli(["check"]);
+    expect(error).toBe("");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^iot: YugabyteDB to DuckDB\n {2}ok /);
+    expect(out).toContain("nothing is there yet; the first sync makes it");
+    expect(out).toMatch(/\niot: ready to sync\n$/);
+    expect(await readdir(folder)).toEqual(["headwaters.yaml"]);
+    const lines = await json(["check"]);
+    expect(lines.at(-1)).toMatchObject({ connection: "iot", kind: "checked", outcome: "ok", exitCode: 0 });
+    expect(lines[0]).toMatchObject({ kind: "check", status: "ok" });
+  });
+
+  test("check: what fails has its remedy, and the exit code says so", async () => {
+    const { code, out } = await cli(["check"], { environment: { PW: "another-secret" } });
+    expect(code).toBe(2);
+    expect(out).toMatch(/ {2}failed {3}Log in as reader_\w+: .*password/);
+    expect(out).not.toContain("another-secret");
+    expect(out).not.toContain("ready");
+  });
+
+  test("discover: tables, keys and how changes are found", async () => {
+    const { code, out } = await cli(["discover"]);
+    expect(code).toBe(0);
+    expect(out).toContain("iot: YugabyteDB, 2 tables\n");
+    expect(out).toMatch(/\ndevices +device_id +3 +.*by updated_at +sweep\n/);
+    const [devices] = await json(["discover", "--tables", "devices"]);
+    expect(devices).toMatchObject({
+      kind: "table",
+      table: { id: "devices", key: ["device_id"], cursor: "updated_at" },
+    });
+    const unknown = await cli(["discover", "--tables", "device"]);
+    expect([unknown.code, unknown.error]).toEqual([
+      2,
+      'error iot: --tables: there is no table "device" here. (TABLE_UNKNOWN)\n  Did you mean devices?\n',
+    ]);
+    expect((await cli(["discover", "--columns", "--tables", "alerts"])).out).toContain("  alert_id    INT not null\n");
+  });
+
+  test("status and verify before the first sync say that there is nothing", async () => {
+    for (const command of ["status", "verify", "reset"]) {
+      const { code, error } = await cli([command, ...(command === "reset" ? ["--yes"] : [])]);
+      expect(code).toBe(2);
+      expect(error).toMatch(/\(DESTINATION_EMPTY\)\n {2}\S/);
+    }
+    expect(await readdir(folder)).toEqual(["headwaters.yaml"]);
+  });
+
+  test("sync, again, status, verify, reset", async () => {
+    const first = await cli(["sync"]);
+    expect(first.error).toBe("");
+    expect(first.code).toBe(0);
+    expect(first.out).toMatch(/^iot: 2 tables: alerts, devices\n/);
+    expect(first.out).toMatch(/\ndevices +full +500 +500 +0 +0 +20..-/);
+    expect(first.out).toMatch(/\niot: synced; 2 of 2 tables whole; 530 rows read in /);
+    // oxlint-disable-next-line no-control-regex
+    expect(first.out).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
+
+    const summary = (await json(["sync"])).at(-1);
+    expect(summary).toMatchObject({ kind: "summary", outcome: "ok", exitCode: 0, run: { outcome: "succeeded" } });
+
+    const status = await cli(["status"]);
+    expect(status.out).toMatch(/^iot: DuckDB, schema public, 2 tables\n/);
+    expect(status.out).toMatch(/\ndevices +500 +20..-/);
+    expect(status.out.match(/^run .*succeeded, 2 of 2 tables whole/gm)?.length).toBe(2);
+    const [stored] = await json(["status", "--tables", "alerts"]);
+    expect(stored).toMatchObject({ kind: "status", tables: [{ table: "alerts", rows: 30, open: null }] });
+
+    const verified = await cli(["verify"]);
+    expect(verified.out).toMatch(/\niot: CONVERGED\n$/);
+    expect(verified.code).toBe(0);
+    expect((await cli(["verify", "--tables", "device"])).error).toMatch(/TABLE_UNKNOWN/);
+
+    await duckdb("UPDATE public.devices SET name = 'tampered' WHERE device_id = 'd7'");
+    const diverged = await cli(["verify"]);
+    expect(diverged.code).toBe(5);
+    expect(diverged.out).toMatch(/different device_id="d7": name is "device 7", copy has "tampered"/);
+    expect((await json(["verify", "--tables", "alerts"])).at(-1)).toMatchObject({ verdict: "CONVERGED", exitCode: 0 });
+
+    const piped = await cli(["reset"]);
+    expect([piped.code, piped.error]).toEqual([
+      2,
+      "error iot: reset asks before it changes anything, and there is no one to ask. (CONFIGURATION_INVALID)\n  Add --yes.\n",
+    ]);
+    const screen = new Screen();
+    const refused = await cli(["reset"], { typed: "no\n", stdout: screen, stderr: screen });
+    expect(refused.code).toBe(0);
+    expect(screen.text).toContain("iot: nothing was changed.");
+    const agreed = await cli(["reset", "--tables", "devices"], { typed: "yes\n", stdout: screen, stderr: screen });
+    expect(agreed.code).toBe(0);
+    expect(screen.text).toContain("iot: 1 table reset: devices");
+
+    const healed = await cli(["sync", "--verify"]);
+    expect(healed.code).toBe(0);
+    expect(healed.out).toMatch(/\ndevices +full +500 +0 +1 +0 /);
+    expect(healed.out).toMatch(/\niot: CONVERGED\n$/);
+  });
+
+  test("on a terminal the end of a sync is its summary", async () => {
+    const screen = new Screen(140, 40);
+    expect((await cli(["sync"], { stdout: screen, stderr: screen })).code).toBe(0);
+    expect(screen.text).toMatch(/^table +passes[^]*\niot: synced; 2 of 2 tables whole/);
+    expect(screen.cursorVisible).toBe(true);
+  });
+
+  test("a table that fails does not stop the others, and says what to do", async () => {
+    await write("    overrides: { alerts: { types: { text: LONG } } }\n");
+    const { code, out, error } = await cli(["sync"]);
+    expect(out).toMatch(/\ndevices +full +500 .*whole\n/);
+    expect(out).toMatch(/\niot: failed; 1 of 2 tables whole/);
+    expect(error).toMatch(/^error alerts: .*\([A-Z_]+\)\n {2}\S/);
+    expect(code).toBeGreaterThan(0);
+    expect(code).toBeLessThan(5);
+    expect((await cli(["sync", "--quiet"])).out).toBe("");
+  });
+
+  test("a connection that fails does not stop the others", async () => {
+    await write(
+      `  other:
+    source: { type: yugabytedb, host: ${server.host}, port: ${server.port}, database: ${server.database}, user: ${role}, password: \${PW} }
+    destination: duckdb:other.duckdb
+    tables: [devices]
+`,
+      1,
+    );
+    const { code, out, error } = await cli(["sync"]);
+    expect(code).toBe(2);
+    expect(error).toMatch(/^error iot: .*127\.0\.0\.1.*\(CONNECTION_REFUSED\)\n {2}\S/);
+    expect(out).toContain("other: synced; 1 of 1 table whole");
+    expect(await json(["sync", "iot"])).toMatchObject([
+      { connection: "iot", kind: "error", error: { code: "CONNECTION_REFUSED" } },
+    ]);
+  });
+
+  test("Ctrl-C stops cleanly, and the next sync ends equal to the source", async () => {
+    await write("    maxRowsPerSecond: 100\n    batchSize: 1KB\n");
+    const stopped = await cli(["sync"], { onReady: (stop) => setTimeout(stop, 1_500) });
+    expect(stopped.code).toBe(130);
+    expect(stopped.error).toContain("Stopping: what is complete is kept.");
+    await write();
+    const { code, out } = await cli(["sync", "--sweep", "--verify"]);
+    expect(out).toMatch(/\niot: CONVERGED\n$/);
+    expect(code).toBe(0);
+  });
+
+  test("the fixed form, with the published configuration", async () => {
+    const { host, port, database } = server;
+    const published = { host, port: String(port), database, user: role, password, schema: "public", sslmode: "prefer" };
+    await writeFile(join(folder, "configuration.json"), JSON.stringify(published));
+    const form = [
+      "--source",
+      "yugabytedb",
+      "--configuration",
+      "configuration.json",
+      "--destination",
+      "duckdb:w.duckdb",
+    ];
+    const { code, out } = await cli(["sync", ...form, "--schema", "factory", "--tables", "dev*"]);
+    expect(out).toContain("yugabytedb: synced; 1 of 1 table whole; 500 rows read");
+    expect(code).toBe(0);
+    expect(await duckdb("SELECT count(*) FROM factory.devices")).toEqual([["500"]]);
+    expect((await cli(["verify", ...form, "--schema", "factory", "--tables", "dev*"])).out).toMatch(
+      /yugabytedb: CONVERGED\n$/,
+    );
+  });
+
+  test("no command says a secret, whatever goes wrong and however much is logged", async () => {
+    const wrong: readonly (readonly [what: string, settings: string])[] = [
+      ["user", `host: ${server.host}, port: ${server.port}, database: ${server.database}, user: nobody`],
+      ["database", `host: ${server.host}, port: ${server.port}, database: nowhere, user: ${role}`],
+      ["port", `host: ${server.host}, port: 1, database: ${server.database}, user: ${role}`],
+      ["host", `host: nowhere.invalid, port: ${server.port}, database: ${server.database}, user: ${role}`],
+      ["setting", `host: ${server.host}, prot: 1, database: ${server.database}, user: ${role}`],
+    ];
+    for (const [, settings] of wrong) {
+      const source = `{ type: yugabytedb, ${settings}, password: \${PW}, connect_timeout: 2 }`;
+      await writeFile(
+        join(folder, "headwaters.yaml"),
+        `connections: { iot: { source: ${source}, destination: duckdb:w.duckdb } }`,
+      );
+      for (const command of ["check", "discover", "sync"]) {
+        for (const flags of [[], ["--json"]]) {
+          const { code, out, error } = await cli([command, "--log-level", "debug", ...flags]);
+          expect(code).toBeGreaterThan(0);
+          expect(out + error).not.toBe("");
+        }
+      }
+    }
+    for (const file of await readdir(folder)) expectNoSecret(await readFile(join(folder, file), "latin1"));
+  });
+});
+
+function expectNoSecret(text: string): void {
+  const spellings = [password, encodeURIComponent(password), JSON.stringify(password).slice(1, -1)];
+  for (const spelling of [...spellings, password.replaceAll("'", "''"), "p@ss", "p%40ss"])
+    expect(text).not.toContain(spelling);
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from "vitest";
+import { runCli } from "./run-cli.ts";
+
+const commands = ["init", "check", "discover", "sync", "verify", "status", "reset", "demo"];
+
+/** Help is part of the product: whoever changes it sees the change in review. `npx vitest run -u` writes it anew. */
+describe("help", () => {
+  test("of the program", async () => {
+    const { code, out, error } = await runCli(["--help"]);
+    expect([code, error]).toEqual([0, ""]);
+    await expect(out).toMatchFileSnapshot("golden/help.txt");
+  });
+
+  test.each(commands)("of %s", async (command) => {
+    const { code, out, error } = await runCli([command, "--help"]);
+    expect([code, error]).toEqual([0, ""]);
+    expect(out).toContain("Examples:");
+    await expect(out).toMatchFileSnapshot(`golden/help-${command}.txt`);
+    expect((await runCli(["help", command])).out).toBe(out);
+  });
+
+  test("no line is wider than 80 columns, but those to copy", async () => {
+    for (const argv of [["--help"], ...commands.map((command) => [command, "--help"])]) {
+      const { out } = await runCli(argv);
+      const wide = out.split("\n").filter((line) => line.length > 80 && !line.startsWith("  $ "));
+      expect(wide).toEqual([]);
+    }
+  });
+
+  test("the version is the package's", async () => {
+    expect((await runCli(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("usage", () => {
+  test.each([
+    [["snyc"], "error: unknown command 'snyc'\n(Did you mean sync?)\n"],
+    [["sync", "--fulll"], "error: unknown option '--fulll'\n(Did you mean --full?)\n"],
+    [
+      ["sync", "--log-level", "loud"],
+      "error: option '--log-level <level>' argument 'loud' is invalid. Allowed choices are debug, info, warn, error.\n",
+    ],
+    [["sync", "--tables"], "error: option '--tables <names>' argument missing\n"],
+    [["init", "a", "b"], "error: too many arguments for 'init'. Expected 1 argument but got 2.\n"],
+  ])("%j", async (argv, message) => {
+    const { code, out, error } = await runCli(argv);
+    expect([code, out, error]).toEqual([2, "", message]);
+  });
+
+  test("nothing at all shows the help", async () => {
+    const { code, error } = await runCli([]);
+    expect(code).toBe(2);
+    expect(error).toBe((await runCli(["--help"])).out);
+  });
+});

@@ -1,0 +1,112 @@
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadConnections } from "../../src/cli/configuration/load.ts";
+import { destinations } from "../../src/destinations/index.ts";
+import { sources } from "../../src/sources/index.ts";
+import { runCli } from "./run-cli.ts";
+import { Sandbox } from "./sandbox.ts";
+import { Screen } from "./screen.ts";
+
+let sandbox: Sandbox;
+
+beforeEach(async () => {
+  sandbox = await Sandbox.create();
+});
+
+afterEach(async () => {
+  await sandbox[Symbol.asyncDispose]();
+});
+
+const environment = { YUGABYTEDB_DATABASE: "iot", YUGABYTEDB_USER: "reader", YUGABYTEDB_PASSWORD: "hunter2" };
+
+function written(name = "headwaters.yaml"): Promise<string> {
+  return readFile(join(sandbox.folder, name), "utf8");
+}
+
+test("piped, it asks nothing, and the file works once the environment is there", async () => {
+  const { folder, redactor } = sandbox;
+  const { code, out, error } = await runCli(["init"], { folder });
+  expect([code, error]).toEqual([0, ""]);
+  expect(out).toBe(
+    "Wrote headwaters.yaml.\nSet YUGABYTEDB_DATABASE, YUGABYTEDB_USER, YUGABYTEDB_PASSWORD, or write the values into headwaters.yaml.\nThen: headwaters check, headwaters sync.\n",
+  );
+  const [connection] = await loadConnections({ names: [] }, { folder, environment, redactor });
+  expect(connection).toMatchObject({
+    name: "yugabytedb",
+    source: { configuration: { host: "localhost", database: "iot", user: "reader", password: "hunter2" } },
+    destination: { configuration: { path: join(folder, "warehouse.duckdb") } },
+  });
+  await expect(await written()).toMatchFileSnapshot("golden/headwaters.yaml");
+});
+
+test("only its owner may read it, and what is there is left alone", async () => {
+  const { folder } = sandbox;
+  await runCli(["init"], { folder });
+  if (process.platform !== "win32") {
+    expect((await stat(join(folder, "headwaters.yaml"))).mode & 0o777).toBe(0o600);
+  }
+  await writeFile(join(folder, "headwaters.yaml"), "mine");
+  const again = await runCli(["init"], { folder });
+  expect([again.code, again.error]).toEqual([
+    2,
+    "error headwaters.yaml is there already; it was left as it is. (CONFIGURATION_INVALID)\n  Name another with --file, or move it away first.\n",
+  ]);
+  expect(await written()).toBe("mine");
+});
+
+test("every commented setting can be put in place by taking its # away", async () => {
+  const { folder, redactor } = sandbox;
+  await runCli(["init"], { folder });
+  // Those without a value behind them are for the reader to fill.
+  const text = (await written()).replace(/^( +)#(\w+: \S.*)$/gm, "$1$2");
+  await writeFile(join(folder, "headwaters.yaml"), text);
+  const [connection] = await loadConnections({ names: [] }, { folder, environment, redactor });
+  expect(connection!.settings).toMatchObject({ deletes: "auto", commitRows: 1000, maxRowsPerSecond: 50_000 });
+  expect(connection!.tables).toMatchObject({ sensor_readings: { cursor: "recorded_at" } });
+});
+
+test("on a terminal it asks for what can't be guessed, but never for a secret", async () => {
+  const { folder, redactor } = sandbox;
+  const screen = new Screen();
+  const typed = "db.example.com\niot ${x}\n\n";
+  const { code } = await runCli(["init", "factory"], { folder, typed, stdout: screen, stderr: screen });
+  expect(code).toBe(0);
+  expect(screen.text).toContain("host (nothing: take it from the environment):");
+  expect(screen.text).not.toContain("password (");
+  const [connection] = await loadConnections({ names: [] }, { folder, environment, redactor });
+  expect(connection).toMatchObject({
+    name: "factory",
+    source: { configuration: { host: "db.example.com", database: "iot ${x}", user: "reader" } },
+  });
+});
+
+test.each(Object.keys(sources))("a file for %s has nothing but settings that there are", async (source) => {
+  const { folder, redactor } = sandbox;
+  const { code } = await runCli(["init", "--source", source, "--file", "one.yaml", "--quiet"], { folder });
+  expect(code).toBe(0);
+  const names = [...(await written("one.yaml")).matchAll(/\$\{([A-Z0-9_]+)\}/g)].map((match) => match[1]!);
+  const filled = Object.fromEntries(names.map((name) => [name, name.endsWith("PORT") ? "1000" : "x"]));
+  const [connection] = await loadConnections(
+    { names: [], file: "one.yaml" },
+    { folder, environment: filled, redactor },
+  );
+  expect(connection!.source.definition.name).toBe(source);
+});
+
+test("an unknown source, and a folder that is not there", async () => {
+  const { folder } = sandbox;
+  const unknown = await runCli(["init", "--source", "yugabite"], { folder });
+  expect([unknown.code, unknown.error]).toEqual([
+    2,
+    'error --source names no source that there is: "yugabite". (CONFIGURATION_INVALID)\n  Did you mean yugabytedb?\n',
+  ]);
+  const nowhere = await runCli(["init", "--file", "no/where.yaml"], { folder });
+  expect(nowhere.error).toMatch(/^error no\/where\.yaml can't be written \(ENOENT\)\./);
+});
+
+test("the registries know connectors by the names that these have", async () => {
+  for (const registry of [sources, destinations]) {
+    for (const [name, { title, load }] of Object.entries(registry)) expect(await load()).toMatchObject({ name, title });
+  }
+});

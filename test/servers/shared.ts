@@ -1,0 +1,47 @@
+import { LocalPostgresql } from "../../src/cli/demo/postgresql.ts";
+import { LocalValkey } from "../../src/cli/demo/valkey.ts";
+import { type ServerBinary, valkeyOfPackage } from "../../src/cli/demo/valkey-binary.ts";
+import { findRedisStack } from "./redis-stack-binary.ts";
+
+/** A server that runs until it is disposed. */
+export interface SharedServer extends AsyncDisposable {
+  /** Where it is, as the value of its variable would say. */
+  readonly address: string;
+}
+
+/** How the server for one source is had: from an address in the environment, else by starting one here. */
+export interface ServerKind {
+  /** The variable with an address, which always wins. */
+  readonly variable: string;
+  /** What is started otherwise. */
+  readonly standIn: string;
+  start(): Promise<SharedServer>;
+}
+
+/** Every server that suites share, by the name of the source that it serves. A run starts each one at most once. */
+export const serverKinds = {
+  yugabytedb: { variable: "HEADWATERS_TEST_YUGABYTEDB", standIn: "PostgreSQL 15", start: startSharedPostgresql },
+  dragonflydb: {
+    variable: "HEADWATERS_TEST_DRAGONFLYDB",
+    standIn: "Valkey 9",
+    start: async () => startSharedRedis(await valkeyOfPackage()),
+  },
+  redisstack: {
+    variable: "HEADWATERS_TEST_REDIS_STACK",
+    standIn: "Redis Stack 7.4",
+    start: async () => startSharedRedis(await findRedisStack()),
+  },
+} as const satisfies Record<string, ServerKind>;
+
+export type ServerName = keyof typeof serverKinds;
+
+async function startSharedPostgresql(): Promise<SharedServer> {
+  const server = await LocalPostgresql.start();
+  return { address: server.connectionString(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+async function startSharedRedis(binary: ServerBinary): Promise<SharedServer> {
+  const server = await LocalValkey.start({ binary });
+  const address = `redis://${server.host}:${server.port}`;
+  return { address, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
