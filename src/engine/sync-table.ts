@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Pass, PassKind, Progress, Split } from "../protocol/pass.ts";
 import type { Reading } from "../protocol/source.ts";
@@ -123,9 +124,10 @@ async function readPass(
   // The first split that fails stops the others of its table.
   const stop = new AbortController();
   const signal = AbortSignal.any([syncing.signal, stop.signal]);
+  // Every split that is being read listens to it, in several places.
+  setMaxListeners(0, signal);
   const readOne = async (split: Split): Promise<void> => {
     const known = bySplit.get(split.id);
-    if (known?.done === true) return;
     const release = await syncing.readers.acquire(1, signal);
     try {
       await readSplit(
@@ -156,7 +158,11 @@ async function readPass(
       release();
     }
   };
-  const results = await Promise.allSettled(pass.splits.map(readOne));
+  const left = pass.splits.filter((split) => bySplit.get(split.id)?.done !== true).values();
+  const readNext = async (): Promise<void> => {
+    for (const split of left) await readOne(split);
+  };
+  const results = await Promise.allSettled(Array.from({ length: connection.settings.parallel }, readNext));
   if (results.some((result) => result.status === "rejected")) {
     syncing.signal.throwIfAborted();
     throw stop.signal.reason;

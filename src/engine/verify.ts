@@ -164,7 +164,11 @@ async function judge(
   return {
     ...counts,
     verdict: "DIVERGED",
-    reasons: [`Source and copy differ in ${missing + extra + different} rows.${columns}`, ...reasons],
+    reasons: [
+      `Source and copy differ in ${missing + extra + different} rows.${columns}`,
+      ...reasons,
+      "Run sync with --full to write what differs.",
+    ],
   };
 }
 

@@ -127,7 +127,7 @@ class CopyComparison implements Comparison {
     );
     const count = (kind: Difference["kind"]): number => Number(counts.find((row) => row.kind === kind)?.n ?? 0);
     const shown = await this.#session.rows<Record<string, string | null>>(
-      `SELECT * EXCLUDE (place) FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY ALL) AS place FROM ${found})
+      `SELECT * EXCLUDE (place) FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY coalesce(s0, t0)) AS place FROM ${found})
         WHERE place <= ${Math.trunc(limit)} ORDER BY kind, place`,
     );
     await this.#session.run(`DROP TABLE ${found}`);

@@ -10,6 +10,17 @@ export type Parameter = string | number | bigint | boolean | null;
 /** A value as a query gives it: text for VARCHAR, bigint for BIGINT and HUGEINT, number for the smaller ones. */
 export type Value = string | number | bigint | boolean | null;
 
+interface Settings {
+  readonly catalog: string;
+  readonly threads: number;
+}
+
+/**
+ * Rows from which on a feed is worth two statements around it. It has work for one thread, and the others would spin
+ * meanwhile. (Measured, 1 M rows of 9 columns on 2 processors: 1.2 s of processor time, with a second thread 2.2 s.)
+ */
+const aloneRows = 16_384;
+
 /**
  * One connection to the file. Statements run one after the other, on DuckDB's own threads. Nothing here streams: an
  * unfinished result keeps the file locked after it is closed (seen), and another statement ends it.
@@ -21,10 +32,12 @@ export class Session {
   readonly #native: Connection;
   readonly #path: string;
   readonly #feed: Feed;
+  readonly #threads: number;
   #tail: Promise<unknown> = Promise.resolve();
 
-  private constructor(native: Connection, connection: DuckDBConnection, path: string, catalog: string) {
-    this.catalog = catalog;
+  private constructor(native: Connection, connection: DuckDBConnection, path: string, settings: Settings) {
+    this.catalog = settings.catalog;
+    this.#threads = settings.threads;
     this.#native = native;
     this.#connection = connection;
     this.#path = path;
@@ -35,8 +48,10 @@ export class Session {
     const connection = new DuckDBConnection(native);
     // Times become text, and text times, as UTC.
     await connection.run("SET TimeZone = 'UTC'");
-    const catalog = await connection.runAndReadAll("SELECT current_database()");
-    return new Session(native, connection, path, catalog.getRows()[0]![0] as string);
+    const reader = await connection.runAndReadAll(
+      "SELECT current_database() AS catalog, current_setting('threads')::INTEGER AS threads",
+    );
+    return new Session(native, connection, path, reader.getRowObjects()[0] as unknown as Settings);
   }
 
   /** Resolves to how many rows the statement changed. */
@@ -79,9 +94,17 @@ export class Session {
 
   /** Runs a statement that reads rows from memory: `sql` is given the table function that yields `slices`, in order. */
   feed(columns: readonly FeedColumn[], slices: readonly Slice[], sql: (source: string) => string): Promise<void> {
-    return this.#alone(() =>
-      this.#feed.serve(columns, slices, async (source) => void (await this.#connection.run(sql(source)))),
-    );
+    let rows = 0;
+    for (const { from, to } of slices) rows += to - from;
+    return this.#alone(async () => {
+      const alone = rows >= aloneRows && this.#threads > 1;
+      if (alone) await this.#connection.run("SET threads = 1");
+      try {
+        await this.#feed.serve(columns, slices, async (source) => void (await this.#connection.run(sql(source))));
+      } finally {
+        if (alone) await this.#connection.run(`SET threads = ${this.#threads}`);
+      }
+    });
   }
 
   /** Undoes the transaction, unless a failure already did. */
