@@ -27,9 +27,10 @@ export function initCommand(world: World): Command {
     )
     .argument("[connection]", "name of the connection (default: as its source)")
     .optionsGroup("What to write:")
-    .option("--source <kind>", `kind of the source: ${Object.keys(sources).join(", ")} (default: ${defaultSource})`)
+    .option("--source <kind>", `kind of the source (default: ${defaultSource})`)
     .option("-f, --file <path>", `where to; a file that is there is left alone (default: ${defaultFile})`);
   return withOutputOptions(command)
+    .addHelpText("after", `\nSources: ${Object.keys(sources).join(", ")}`)
     .addHelpText(
       "after",
       examples(

@@ -55,9 +55,11 @@ const commands: readonly CommandEntry[] = [
   },
 ];
 
-const introduction = `Keeps an exact copy of a database in a warehouse, and proves that it is exact.
+const introduction = "Keeps an exact copy of a database in a warehouse, and proves that it is exact.";
 
-Sources: ${titles(sources)}. Destinations: ${titles(destinations)}.`;
+const kinds = `
+Sources: ${titles(sources)}
+Destinations: ${titles(destinations)}`;
 
 const firstSteps = `
 First steps:
@@ -85,6 +87,7 @@ export async function run(argv: readonly string[], world: World): Promise<void> 
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
+    .addHelpText("after", kinds)
     .addHelpText("after", firstSteps)
     .exitOverride();
   for (const { name, summary, load } of commands) {

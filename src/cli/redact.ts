@@ -1,5 +1,5 @@
 /** What stands where a secret was. */
-export const redacted = "***";
+const redacted = "***";
 
 /** Shorter secrets are only taken out where they stand alone: a password `a` would else riddle every word. */
 const shortSecret = 4;

@@ -1,7 +1,6 @@
 import { type Command } from "commander";
 import type { Connection } from "../engine/connection.ts";
 import { verify, type VerifyReport } from "../engine/verify.ts";
-import { HeadwatersError } from "../protocol/errors.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { connect } from "./connect.ts";
 import { eventJson } from "./display/events-json.ts";
@@ -60,12 +59,6 @@ export async function verifyOpen(
 ): Promise<Outcome> {
   const { output, json, quiet } = session;
   const report = await verifyShown(session, connection, tables);
-  const unknown = tables.find((name) => !report.tables.some(({ table }) => table === name));
-  if (unknown !== undefined) {
-    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
-      hint: 'Run "headwaters discover" to see them.',
-    });
-  }
   const outcome = verdictOutcomes[report.verdict];
   if (json) session.tell(connection.name, { kind: "verdict", outcome, exitCode: exitCode(outcome), ...report });
   else if (!quiet || outcome !== "ok") {

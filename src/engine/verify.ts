@@ -70,9 +70,7 @@ export async function verify(
   const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
     const stored = await warehouse.load();
-    const tables = (await discover(connection, options.signal)).filter(
-      (table) => options.tables === undefined || options.tables.length === 0 || options.tables.includes(table.id),
-    );
+    const tables = only(await discover(connection, options.signal), options.tables ?? []);
     const verdicts: TableVerdict[] = [];
     for (const discovered of tables) {
       const state = stored.tables.get(discovered.id) ?? null;
@@ -86,6 +84,17 @@ export async function verify(
   } finally {
     await warehouse.release(lease);
   }
+}
+
+/** Those of the tables that were asked for; none asked for: all. Throws `TABLE_UNKNOWN`. */
+function only(tables: readonly Table[], wanted: readonly string[]): readonly Table[] {
+  const unknown = wanted.find((name) => !tables.some((table) => table.id === name));
+  if (unknown !== undefined) {
+    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
+      hint: `The selected tables are ${tables.map((table) => table.id).join(", ")}.`,
+    });
+  }
+  return wanted.length === 0 ? tables : tables.filter((table) => wanted.includes(table.id));
 }
 
 function worst(verdicts: readonly Verdict[]): Verdict {

@@ -114,7 +114,10 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
    */
   readonly configuration: Schema;
   readonly capabilities: SourceCapabilities;
-  /** The part of a configuration that decides which rows there are (server, database, schema): kept as part of the scope. */
+  /**
+   * The part of a configuration that decides which rows there are (server, database, schema): kept as part of the scope.
+   * What concerns one table alone (a pattern of keys) stands under `tables`, by table id.
+   */
   scope(configuration: z.output<Schema>): Json;
   /** The name of the destination schema, unless the user gives one. */
   schema(configuration: z.output<Schema>): string;

@@ -61,7 +61,7 @@ const override = z.strictObject({
 const kind = z.looseObject({ type: z.string().min(1) });
 
 /** When deletes are looked for, as in `deletes: 6h`. */
-export const deletesSetting = z.preprocess(
+const deletesSetting = z.preprocess(
   (value) => (typeof value === "number" ? String(value) : value),
   z.string().transform((text, context): "auto" | "each_sync" | "never" | number => {
     if (text === "auto" || text === "each_sync" || text === "never") return text;
@@ -72,7 +72,7 @@ export const deletesSetting = z.preprocess(
   }),
 );
 
-export const parallelSetting = whole(1, 64);
+const parallelSetting = whole(1, 64);
 
 /** One entry below `connections:`. What `source` and `destination` hold is checked by their own schemas. */
 export const connectionSchema = z.strictObject({

@@ -69,7 +69,7 @@ function explain(issue: Issue, root: unknown, checked: Checked): readonly Proble
 }
 
 /** A name where another was expected; `known` are those that there are. */
-export function unknownName(path: Path, name: string, known: readonly string[]): Problem {
+function unknownName(path: Path, name: string, known: readonly string[]): Problem {
   const meant = nearest(name, known);
   const remedy =
     meant !== null ? `Did you mean ${meant}?` : known.length === 0 ? "" : `There are ${[...known].sort().join(", ")}.`;

@@ -63,9 +63,19 @@ export const configuration = z
     sslrootcert: optionalText.meta({
       title: "Root certificate",
       description: 'The authority that signed the server\'s certificate: a file in PEM, its text, or "system".',
+      path: "existing",
     }),
-    sslcert: optionalText.meta({ title: "Client certificate", description: "A file in PEM, or its text." }),
-    sslkey: optionalText.meta({ title: "Client key", description: "A file in PEM, or its text.", secret: true }),
+    sslcert: optionalText.meta({
+      title: "Client certificate",
+      description: "A file in PEM, or its text.",
+      path: "existing",
+    }),
+    sslkey: optionalText.meta({
+      title: "Client key",
+      description: "A file in PEM, or its text.",
+      secret: true,
+      path: "existing",
+    }),
     connect_timeout: whole(1, 3600)
       .default(15)
       .meta({ title: "Connect timeout", description: "Seconds to wait for a connection." }),

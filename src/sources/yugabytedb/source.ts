@@ -82,7 +82,7 @@ export class YugabyteSource implements Source {
       // Before the snapshot: a transaction that ends between the two is seen by it, and counts here as open.
       const point = await takeReadPoint(
         connection,
-        { ours: this.#pool.processIds, lag: this.#configuration.lag, staleness: this.#staleness ?? 0 },
+        { ours: this.#pool.processIds, lag: this.#configuration.lag, staleness: this.#staleness(server) ?? 0 },
         signal,
       );
       const works = new Map<string, readonly Work[]>();
@@ -157,8 +157,9 @@ export class YugabyteSource implements Source {
     await this.#pool[Symbol.asyncDispose]();
   }
 
-  get #staleness(): number | null {
-    return this.#configuration.follower_reads ? this.#configuration.follower_staleness_ms : null;
+  /** How far back reads lie; only YugabyteDB has followers that can be read. */
+  #staleness({ yugabyte }: Server): number | null {
+    return yugabyte && this.#configuration.follower_reads ? this.#configuration.follower_staleness_ms : null;
   }
 
   /** Asked once; a failure is not kept. */
@@ -220,7 +221,7 @@ export class YugabyteSource implements Source {
       snapshots: this.#snapshots,
       server,
       ...looked,
-      staleness: this.#staleness,
+      staleness: this.#staleness(server),
       way: read,
       fetchRows: itersize,
     };
@@ -240,7 +241,7 @@ export class YugabyteSource implements Source {
     // Followers have a read time of their own; one split that needs no other's snapshot takes one as it is read.
     const alone = splits.length === 1 && workOf(splits[0]!.work).order !== "ctid";
     const snapshot: Snapshot =
-      this.#staleness !== null || alone
+      this.#staleness(server) !== null || alone
         ? { mode: "none" }
         : await this.#snapshots.take(
             server,

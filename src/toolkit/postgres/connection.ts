@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Socket } from "node:net";
 import pg from "pg";
 import { HeadwatersError } from "../../protocol/errors.ts";
@@ -116,8 +117,7 @@ async function connectOnce(
     types: { getTypeParser: () => (value: string) => value },
   });
   const connection = new PostgresConnection(client, settings, attempt);
-  const abort = (): void => void socket.destroy(new Error("aborted"));
-  signal.addEventListener("abort", abort, { once: true });
+  const forget = onAbort(signal, () => void socket.destroy(new Error("aborted")));
   try {
     await client.connect();
     await connection.prepare(signal);
@@ -144,8 +144,15 @@ async function connectOnce(
     }
     throw thrown;
   } finally {
-    signal.removeEventListener("abort", abort);
+    forget();
   }
+}
+
+/** Runs `act` when the signal aborts, until what this gives is called. Many statements may wait for one signal. */
+function onAbort(signal: AbortSignal, act: () => void): () => void {
+  setMaxListeners(0, signal);
+  signal.addEventListener("abort", act, { once: true });
+  return () => signal.removeEventListener("abort", act);
 }
 
 function errorContext(settings: PostgresSettings): ErrorContext {
@@ -246,8 +253,7 @@ export class PostgresConnection implements AsyncDisposable {
   async *copy(text: string, signal: AbortSignal, table?: ErrorContext["table"]): AsyncGenerator<Buffer, void> {
     let done = false;
     signal.throwIfAborted();
-    const abort = (): void => this.destroy();
-    signal.addEventListener("abort", abort, { once: true });
+    const forget = onAbort(signal, () => this.destroy());
     this.#busy = true;
     try {
       yield* copyOut(this.#client, text);
@@ -257,7 +263,7 @@ export class PostgresConnection implements AsyncDisposable {
       signal.throwIfAborted();
       throw postgresError(this.#lost ?? thrown, { ...errorContext(this.settings), table });
     } finally {
-      signal.removeEventListener("abort", abort);
+      forget();
       if (!done) this.destroy();
       this.#busy = false;
     }
@@ -277,8 +283,7 @@ export class PostgresConnection implements AsyncDisposable {
 
   async #run<T>(signal: AbortSignal, table: ErrorContext["table"], work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
-    const abort = (): void => this.destroy();
-    signal.addEventListener("abort", abort, { once: true });
+    const forget = onAbort(signal, () => this.destroy());
     this.#busy = true;
     try {
       return await work();
@@ -287,7 +292,7 @@ export class PostgresConnection implements AsyncDisposable {
       throw postgresError(this.#lost ?? thrown, { ...errorContext(this.settings), table });
     } finally {
       this.#busy = false;
-      signal.removeEventListener("abort", abort);
+      forget();
     }
   }
 
