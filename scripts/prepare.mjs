@@ -39,7 +39,7 @@ function install() {
   process.stdout.write("Installing the packages of package-lock.json …\n");
   // npm says how it was started; without it (plain `node scripts/prepare.mjs`) the one on the path is used.
   const npm = process.env.npm_execpath;
-  const [command, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
+  const [command, first] = npm?.endsWith("npm-cli.js") ? [process.execPath, [npm]] : ["npm", []];
   const { status, error } = spawnSync(command, [...first, "ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
