@@ -1,0 +1,81 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { RespError } from "../../toolkit/resp/errors.ts";
+import { entriesTable, type EntryKind, entryKinds } from "./entries.ts";
+import { type Expanded, expandedOf, expandedTable } from "./expanded.ts";
+import { keyspaceTable } from "./keyspace.ts";
+import { KeyReader } from "./read-keys.ts";
+import { keyRows } from "./key-rows.ts";
+import type { ReadContext } from "./read-context.ts";
+import type { ServerInfo } from "./server.ts";
+import { walkKeys } from "./walk-keys.ts";
+
+/** Keys whose fields become columns before the first is copied. */
+const sampledKeys = 1_000;
+
+/** All keys, the samples of series, the entries of streams, and what the configuration expands. */
+export async function discoverTables(
+  context: ReadContext,
+  { tables: options }: SourceContext,
+  server: ServerInfo,
+): Promise<readonly Table[]> {
+  const { configuration } = context;
+  const found: Table[] = [keyspaceTable(configuration, server)];
+  for (const kind of entryKinds) {
+    if (configuration[kind.setting] && (await knows(context, kind))) found.push(entriesTable(kind, configuration));
+  }
+  for (const [id, entry] of Object.entries(configuration.tables)) {
+    const expanded = expandedOf(id, entry, options[id]);
+    const table = expandedTable(expanded, options[id]);
+    found.push(expanded.open ? await sampled(context, table, expanded, server.now) : table);
+  }
+  const twice = found.find(({ id }, index) => found.findIndex((other) => other.id === id) < index);
+  if (twice !== undefined) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `tables: "${twice.id}" is the name of two tables`, {
+      hint: "Give it another name; table_name, and with _timeseries and _streams behind it, are taken.",
+    });
+  }
+  return found;
+}
+
+/** Whether the server has the commands for such keys; it answers that a key is missing then, or its kind of nothing. */
+async function knows({ pool, signal }: ReadContext, kind: EntryKind): Promise<boolean> {
+  return pool.with(signal, async (connection) => {
+    try {
+      await connection.call(kind.command, "headwaters:no such key", "-", "+", "COUNT", "1");
+      return true;
+    } catch (thrown) {
+      if (!(thrown instanceof RespError)) throw thrown;
+      if (thrown.word === "NOPERM" && /command/i.test(thrown.message)) throw thrown;
+      return !/unknown command/i.test(thrown.message);
+    }
+  });
+}
+
+/** The table with the columns that a sample of its keys needs. */
+async function sampled(context: ReadContext, table: Table, expanded: Expanded, now: number): Promise<Table> {
+  const { pool, log, signal, configuration } = context;
+  const rows = keyRows(context, table, { kind: "expanded", expanded }, "rows", now);
+  const reader = new KeyReader({
+    pool,
+    log,
+    signal,
+    batchBytes: 1 << 20,
+    maxValueBytes: configuration.max_value_bytes,
+  });
+  const work = { match: expanded.glob.toString("base64"), type: null };
+  const batch = { scanned: configuration.batch_size, atLeast: () => 100 };
+  let wider = table;
+  let keys = 0;
+  try {
+    for await (const asked of walkKeys(pool, work, "0", rows.questions, batch, signal)) {
+      for await (const read of reader.read(asked, rows)) if (read.kind === "schema") wider = read.table;
+      keys += asked.keys.count;
+      if (keys >= sampledKeys) break;
+    }
+  } catch (thrown) {
+    throw pool.error(thrown, signal);
+  }
+  return wider;
+}

@@ -1,0 +1,274 @@
+import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import { RespConnectionLost, RespError, RespProtocolError, RespTimeout } from "../../toolkit/resp/errors.ts";
+
+/** What messages name. */
+export interface ErrorContext {
+  readonly host: string;
+  readonly port: number;
+  readonly username: string | null;
+  readonly database: number;
+  readonly tls: boolean;
+}
+
+type Text = string | ((context: ErrorContext, native: string) => string);
+
+interface Meaning {
+  readonly code: ErrorCode;
+  readonly message: Text;
+  readonly hint: Text;
+}
+
+const where = ({ host, port }: ErrorContext): string => `${host}:${port}`;
+const who = ({ username }: ErrorContext): string => username ?? "default";
+
+/** What the server's errors mean, by a pattern of their text; the first that fits holds. */
+export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
+  [
+    /^NOAUTH|^ERR AUTH required/,
+    {
+      code: "LOGIN_FAILED",
+      message: (context) => `password: the server at ${where(context)} wants a password`,
+      hint: "Set password, and username where the server has several users (ACL).",
+    },
+  ],
+  [
+    /^WRONGPASS|^ERR invalid password/,
+    {
+      code: "LOGIN_FAILED",
+      message: (context) => `username, password: the server refuses the user "${who(context)}" with this password`,
+      hint: "Check both; ACL LIST on the server shows its users.",
+    },
+  ],
+  [
+    /^ERR (?:Client sent AUTH, but no password is set|AUTH .*(?:without any password|no password))/i,
+    {
+      code: "LOGIN_FAILED",
+      message: "password: the server has no password set, but one is configured",
+      hint: "Leave password empty, or set one on the server.",
+    },
+  ],
+  [
+    /^DENIED/,
+    {
+      code: "LOGIN_FAILED",
+      message: (context) =>
+        `the server at ${where(context)} is in protected mode and takes no connections from other machines`,
+      hint: "Set a password on the server (requirepass or ACL), or connect from its own machine.",
+    },
+  ],
+  [
+    /^ERR (?:DB index is out of range|invalid DB index|SELECT is not allowed)/i,
+    {
+      code: "DATABASE_UNKNOWN",
+      message: ({ database }) => `database: the server has no database ${database}`,
+      hint: "Most servers have 0 to 15, clusters 0 alone; the server's option for it is databases (dbnum on Dragonfly).",
+    },
+  ],
+  [
+    /^NOPERM.*(?:key|channel)/i,
+    {
+      code: "PRIVILEGE_MISSING",
+      message: (context) => `the user "${who(context)}" may not read all keys that key_pattern matches`,
+      hint: (context) =>
+        `Give the right with ACL SETUSER ${who(context)} %R~<pattern>, or narrow key_pattern to what the user may read.`,
+    },
+  ],
+  [
+    /^NOPERM/,
+    {
+      code: "PRIVILEGE_MISSING",
+      message: (context, native) => `the user "${who(context)}" has no right to the command ${deniedCommand(native)}`,
+      hint: (context, native) => `Give it with ACL SETUSER ${who(context)} +${deniedCommand(native).toLowerCase()}.`,
+    },
+  ],
+  [
+    /^LOADING/,
+    {
+      code: "SERVER_UNAVAILABLE",
+      message: (context) => `the server at ${where(context)} is still loading its data`,
+      hint: "It is tried again; if it lasts, look at the server's log.",
+    },
+  ],
+  [
+    /^ERR max number of clients|^ERR max clients/i,
+    {
+      code: "SERVER_UNAVAILABLE",
+      message: (context) => `the server at ${where(context)} has no free connection (maxclients)`,
+      hint: "Headwaters takes up to four connections for each table that it reads; close others, or raise maxclients.",
+    },
+  ],
+  [
+    /^(?:MASTERDOWN|BUSY|TRYAGAIN|CLUSTERDOWN|OOM|READONLY)\b/,
+    {
+      code: "SERVER_UNAVAILABLE",
+      message: (context, native) => `the server at ${where(context)} can't answer now: ${native}`,
+      hint: "It is tried again; if it lasts, look at the server.",
+    },
+  ],
+  [
+    /^(?:MOVED|ASK)\b/,
+    {
+      code: "CONFIGURATION_INVALID",
+      message: (context) => `host: ${where(context)} is one node of a cluster and does not have all keys`,
+      hint: "Make a connection for each node, with a table_name of its own.",
+    },
+  ],
+];
+
+/** The same for Node's errors, by their code. */
+export const socketErrors: Readonly<Record<string, Meaning>> = {
+  ENOTFOUND: hostUnknown(),
+  EAI_AGAIN: hostUnknown(),
+  EAI_FAIL: hostUnknown(),
+  ECONNREFUSED: {
+    code: "CONNECTION_REFUSED",
+    message: (context) => `host, port: nothing listens at ${where(context)}`,
+    hint: "Check both, and whether the server runs; Dragonfly, Redis and Valkey listen at 6379 unless told otherwise.",
+  },
+  EHOSTUNREACH: unreachable(),
+  ENETUNREACH: unreachable(),
+  ETIMEDOUT: unreachable(),
+  ECONNRESET: connectionLost(),
+  EPIPE: connectionLost(),
+  EPROTO: {
+    code: "TLS_MISMATCH",
+    message: (context) => `ssl: no TLS connection comes about with ${where(context)}`,
+    hint: "Set ssl to false if the port is not a TLS port; else see which TLS versions the server takes.",
+  },
+  DEPTH_ZERO_SELF_SIGNED_CERT: unverified("is signed by itself"),
+  SELF_SIGNED_CERT_IN_CHAIN: unverified("is signed by an authority that is not known here"),
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unverified("is signed by an authority that is not known here"),
+  UNABLE_TO_GET_ISSUER_CERT: unverified("is signed by an authority that is not known here"),
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unverified("is signed by an authority that is not known here"),
+  CERT_HAS_EXPIRED: unverified("has expired"),
+  ERR_TLS_CERT_ALTNAME_INVALID: {
+    code: "TLS_UNVERIFIED",
+    message: ({ host }) => `ssl: the server's certificate is not made out to ${host}`,
+    hint: "Set host to a name that is in the certificate, or ssl_check_hostname to false.",
+  },
+};
+
+function hostUnknown(): Meaning {
+  return {
+    code: "HOST_UNKNOWN",
+    message: ({ host }) => `host: the name "${host}" can't be resolved`,
+    hint: "Check its spelling and the name server.",
+  };
+}
+
+function unreachable(): Meaning {
+  return {
+    code: "CONNECTION_TIMEOUT",
+    message: (context) => `host, port: ${where(context)} can't be reached`,
+    hint: "Check both, and the firewall between.",
+  };
+}
+
+function connectionLost(): Meaning {
+  return {
+    code: "CONNECTION_LOST",
+    message: (context) => `the connection to ${where(context)} broke`,
+    hint: "It is tried again; if it lasts, look at the server's log and the network between.",
+  };
+}
+
+function unverified(what: string): Meaning {
+  return {
+    code: "TLS_UNVERIFIED",
+    message: `ssl: the server's certificate ${what}`,
+    hint: "Name the file with its authority in ssl_ca; ssl_verify: false takes any certificate.",
+  };
+}
+
+/** The command that a NOPERM names: `… to run the 'hscan' command`. */
+function deniedCommand(native: string): string {
+  return /'([^']+)'/.exec(native)?.[1]?.toUpperCase() ?? "(not named by the server)";
+}
+
+/** The key is of another type than the command is for; modules say it in words of their own. */
+export function isWrongType(error: RespError): boolean {
+  return /^(?:ERR )?WRONGTYPE|wrong (?:redis )?type|wrong kind of value/i.test(error.message);
+}
+
+/** The key was removed, or became one of another type, since SCAN gave it. */
+export function isGone(error: RespError): boolean {
+  return isWrongType(error) || /key does not exist|no such key/i.test(error.message);
+}
+
+/** Whatever was thrown while talking to the server, as a {@link HeadwatersError}. */
+export function sourceError(thrown: unknown, context: ErrorContext): HeadwatersError {
+  if (thrown instanceof HeadwatersError) return thrown;
+  const native = thrown instanceof Error ? thrown.message : String(thrown);
+  if (thrown instanceof RespError) {
+    const known = serverErrors.find(([pattern]) => pattern.test(native));
+    if (known !== undefined) return made(known[1], context, native, thrown);
+    return new HeadwatersError("SOURCE_FAILED", `the server reported: ${native}`, { cause: thrown });
+  }
+  if (thrown instanceof RespProtocolError) return notRedis(thrown, context);
+  if (thrown instanceof RespTimeout) return timedOut(thrown, context);
+  if (thrown instanceof RespConnectionLost && thrown.cause !== undefined) return sourceError(thrown.cause, context);
+  if (thrown instanceof RespConnectionLost) return made(connectionLost(), context, native, thrown);
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  if (/^ERR_SSL|^ERR_TLS/.test(code) && socketErrors[code] === undefined)
+    return made(socketErrors["EPROTO"]!, context, native, thrown);
+  const meaning = socketErrors[code];
+  if (meaning !== undefined) return made(meaning, context, native, thrown);
+  return new HeadwatersError("SOURCE_FAILED", `the connection to ${where(context)} failed: ${native}`, {
+    cause: thrown,
+  });
+}
+
+function made(
+  { code, message, hint }: Meaning,
+  context: ErrorContext,
+  native: string,
+  cause: unknown,
+): HeadwatersError {
+  const text = (from: Text): string => (typeof from === "string" ? from : from(context, native));
+  return new HeadwatersError(code, text(message), { hint: text(hint), cause });
+}
+
+function notRedis(thrown: RespProtocolError, context: ErrorContext): HeadwatersError {
+  // 21: a TLS alert; 22: a TLS handshake.
+  if (thrown.bytes[0] === 21 || thrown.bytes[0] === 22) return wantsTls(context, thrown);
+  const what = Buffer.from(thrown.bytes).toString("latin1").startsWith("HTTP")
+    ? "an HTTP server"
+    : "something else than Dragonfly, Redis or Valkey";
+  return new HeadwatersError("PROTOCOL_MISMATCH", `port: ${what} answers at ${where(context)}`, {
+    hint: "Set port to that of the database, typically 6379.",
+    cause: thrown,
+  });
+}
+
+/** The server wants TLS where none is configured. */
+export function wantsTls(context: ErrorContext, cause: unknown): HeadwatersError {
+  return new HeadwatersError("TLS_MISMATCH", `ssl: the server at ${where(context)} wants TLS, but ssl is false`, {
+    hint: "Set ssl to true, or port to one without TLS.",
+    cause,
+  });
+}
+
+/** TLS is configured, and the server answers in the clear. */
+export function hasNoTls(context: ErrorContext, cause: unknown): HeadwatersError {
+  return new HeadwatersError(
+    "TLS_MISMATCH",
+    `ssl: the server at ${where(context)} has no TLS at this port, but ssl is true`,
+    {
+      hint: "Set ssl to false, or port to the server's TLS port.",
+      cause,
+    },
+  );
+}
+
+function timedOut({ during, milliseconds }: RespTimeout, context: ErrorContext): HeadwatersError {
+  const seconds = `${milliseconds / 1000} s`;
+  if (during === "read") {
+    return new HeadwatersError("READ_TIMEOUT", `the server at ${where(context)} did not answer for ${seconds}`, {
+      hint: "It is tried again; if it lasts, look for slow commands on the server (SLOWLOG GET).",
+    });
+  }
+  const what = during === "tls" ? "takes the connection, but does not answer as TLS does" : "can't be reached";
+  return new HeadwatersError("CONNECTION_TIMEOUT", `host, port: ${where(context)} ${what} (waited ${seconds})`, {
+    hint: "Check host, port, ssl and the firewall between.",
+  });
+}

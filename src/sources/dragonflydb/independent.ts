@@ -1,0 +1,203 @@
+import { createHash } from "node:crypto";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Reading } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { RespConnection } from "../../toolkit/resp/connection.ts";
+import { RespError } from "../../toolkit/resp/errors.ts";
+import { appendCell, type Cell, cell, RowsBuilder, VectorBuilder } from "../../toolkit/vectors.ts";
+import { canonicalJson } from "./canonical-json.ts";
+import { documentMembers } from "./document.ts";
+import { isWrongType } from "./errors.ts";
+import type { Expanded } from "./expanded.ts";
+import { fieldTypes } from "./field-values.ts";
+import { matchKey } from "./key-pattern.ts";
+import type { KeyKind } from "./kinds.ts";
+import { Members } from "./members.ts";
+import { failureOf } from "./read-keys.ts";
+import { keyRows } from "./key-rows.ts";
+import type { ReadContext } from "./read-context.ts";
+import { Scanner, type ScanWork } from "./scan.ts";
+import { textOf } from "./text.ts";
+import { type NativeType, nativeType } from "./types.ts";
+import { versionColumn } from "./version-column.ts";
+
+const keysAtOnce = 100;
+const most = 2_147_483_647;
+
+/** How each type is read whole; DUMP reads any other. */
+const commands: Readonly<Record<string, (key: Buffer) => readonly [string, ...(string | Buffer)[]]>> = {
+  string: (key) => ["GET", key],
+  hash: (key) => ["HGETALL", key],
+  list: (key) => ["LRANGE", key, "0", "-1"],
+  set: (key) => ["SMEMBERS", key],
+  zset: (key) => ["ZRANGE", key, "0", "-1", "WITHSCORES"],
+  json: (key) => ["JSON.GET", key],
+};
+
+/** A key as JavaScript values. */
+interface Found {
+  readonly key: Buffer;
+  readonly type: NativeType;
+  readonly ttl: number;
+  readonly expires: number;
+  /** One for a string, a document or a dump; else members, alternating with values or scores. */
+  readonly pieces: readonly Buffer[];
+  /** Why it can't be read. */
+  readonly failure: string | null;
+}
+
+/**
+ * Reads keys as one would by hand: whole values with one command each (HGETALL, SMEMBERS, …), as JavaScript values,
+ * put in order and written by JavaScript's own JSON. For `verify`, which must not trust the decoder that it checks.
+ */
+export async function* readIndependently(
+  context: ReadContext,
+  table: Table,
+  kind: KeyKind,
+  work: ScanWork,
+  cursor: string,
+  now: number,
+  how: Reading,
+): AsyncGenerator<Operation> {
+  const { pool, signal, configuration } = context;
+  const { questions } = keyRows(context, table, kind, "known columns", now);
+  const rows = new RowsBuilder(table.columns);
+  const connection = await pool.take(signal);
+  try {
+    const scanner = new Scanner(connection, work, cursor, configuration.batch_size);
+    for (let batch = await scanner.next(keysAtOnce); batch !== null; batch = await scanner.next(keysAtOnce)) {
+      for (let index = 0; index < batch.count; index++) {
+        const found = await readWhole(connection, Buffer.from(batch.key(index)), questions.wants, context);
+        const cells =
+          found === null
+            ? null
+            : kind.kind === "keys"
+              ? keyCells(found, context, now)
+              : fieldCells(found, table, kind.expanded);
+        if (cells === null) continue;
+        table.columns.forEach(({ name }, column) => appendCell(rows.builders[column]!, cells[name] ?? null));
+        if (rows.bytes >= how.batchBytes) yield { kind: "upsert", table: table.id, rows: rows.finish() };
+      }
+      if (rows.length > 0) yield { kind: "upsert", table: table.id, rows: rows.finish() };
+      if (batch.cursor !== null) yield { kind: "checkpoint", state: { cursor: batch.cursor } satisfies Json };
+    }
+  } finally {
+    pool.give(connection);
+  }
+}
+
+async function readWhole(
+  connection: RespConnection,
+  key: Buffer,
+  wants: (type: NativeType) => boolean,
+  { configuration }: ReadContext,
+): Promise<Found | null> {
+  const type = nativeType(String(await connection.call("TYPE", key)));
+  if (type === null || !wants(type)) return null;
+  const ttl = Number(await connection.call("PTTL", key));
+  const expires = configuration.expires_at ? Number(await connection.call("PEXPIRETIME", key)) : -1;
+  const [command, ...rest] = commands[type.dataType]?.(key) ?? ["DUMP", key];
+  try {
+    const reply = await connection.call(command, ...rest);
+    const pieces = (Array.isArray(reply) ? reply : [reply]) as readonly (Buffer | null)[];
+    if (pieces.length === 0 || pieces[0] === null) return null;
+    const found: Found = { key, type, ttl, expires, pieces: pieces as readonly Buffer[], failure: null };
+    const bytes = found.pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const most = configuration.max_value_bytes;
+    return bytes > most ? { ...found, failure: `the value takes more than max_value_bytes (${most})` } : found;
+  } catch (thrown) {
+    if (!(thrown instanceof RespError)) throw thrown;
+    // It became another type in between: read it as that.
+    if (isWrongType(thrown)) return readWhole(connection, key, wants, { configuration } as ReadContext);
+    return { key, type, ttl, expires, pieces: [], failure: failureOf(thrown) };
+  }
+}
+
+function keyCells(found: Found, { configuration }: ReadContext, now: number): Record<string, Cell> {
+  const { key, ttl, expires, failure } = found;
+  const { value, size } =
+    failure === null ? valueOf(found, configuration.binary) : { value: `Error: ${failure}`, size: 0 };
+  const dataType = failure === null ? found.type.dataType : "error";
+  const prefix = failure === null && configuration.expires_at ? `${dataType} ${expires}` : dataType;
+  return {
+    key: textOf(key),
+    value: typeof value === "string" ? value : null,
+    value_binary: typeof value === "string" ? null : value,
+    data_type: dataType,
+    ttl: failure === null ? (ttl < 0 ? ttl : Math.min(most, Math.floor((ttl + 500) / 1_000))) : -2,
+    expires_at: failure === null && expires >= 0 ? BigInt(expires) * 1_000n : null,
+    last_modified: BigInt(now) * 1_000n,
+    size,
+    [versionColumn.name]: createHash("md5").update(`${prefix}\0`).update(value).digest(),
+  };
+}
+
+function valueOf({ type, pieces }: Found, binary: "base64" | "column"): { value: string | Buffer; size: number } {
+  const [first] = pieces as readonly [Buffer];
+  const texts = pieces.map(textOf);
+  const everyOther = (from: number): string[] => texts.filter((_, index) => index % 2 === from);
+  switch (type.dataType) {
+    case "string": {
+      const marked = binary === "column" && texts[0] !== first.toString();
+      return { value: marked ? first : texts[0]!, size: first.length };
+    }
+    case "list":
+      return { value: JSON.stringify(texts), size: texts.length };
+    case "set":
+      return { value: JSON.stringify(pieces.toSorted(Buffer.compare).map(textOf)), size: texts.length };
+    case "hash": {
+      const names = pieces.filter((_, index) => index % 2 === 0);
+      const order = names.map((_, index) => index).toSorted((a, b) => Buffer.compare(names[a]!, names[b]!));
+      const members = order.map((at) => `${JSON.stringify(texts[at * 2])}:${JSON.stringify(texts[at * 2 + 1])}`);
+      return { value: `{${members.join(",")}}`, size: names.length };
+    }
+    case "zset": {
+      const scores = everyOther(1).map((score) => (/\d$/.test(score) ? score : JSON.stringify(score)));
+      const pairs = everyOther(0).map((member, index) => `[${JSON.stringify(member)},${scores[index]}]`);
+      return { value: `[${pairs.join(",")}]`, size: pairs.length };
+    }
+    case "json":
+      return { value: canonicalJson(first.toString()), size: first.length };
+    default:
+      return { value: binary === "column" ? first : `base64:${first.toString("base64")}`, size: first.length };
+  }
+}
+
+/** A row of an expanded table; `null`: the key is not of its form. */
+function fieldCells(found: Found, table: Table, expanded: Expanded): Record<string, Cell> | null {
+  const { key, type, failure } = found;
+  if (failure !== null) throw new RespError(failure);
+  const positions = matchKey(expanded.parts, key, 0, key.length);
+  if (positions === null) return null;
+  const fields = new Map<string, Buffer>();
+  if (type.dataType === "json") {
+    const [source, made] = [new Members(), new Members()];
+    source.gather(1);
+    source.copy(found.pieces[0]!, 0, found.pieces[0]!.length);
+    documentMembers(source, expanded, made);
+    for (let piece = 0; piece < made.pieces; piece += 2)
+      fields.set(made.piece(piece).toString(), Buffer.from(made.piece(piece + 1)));
+  } else if (type.dataType === "hash") {
+    found.pieces.forEach((piece, index) => index % 2 === 0 && fields.set(textOf(piece), found.pieces[index + 1]!));
+  } else fields.set("value", found.pieces[0]!);
+  const cells: Record<string, Cell> = {};
+  const hash = createHash("md5").update(`${type.dataType}\0`);
+  for (const column of table.columns.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const part = expanded.keyColumns.indexOf(column.name);
+    const value = fields.get(expanded.fieldOf(column.name));
+    if (part >= 0) cells[column.name] = textOf(Buffer.from(key.subarray(positions[part * 2], positions[part * 2 + 1])));
+    else if (value !== undefined && column.name !== versionColumn.name) {
+      hash.update(`${column.name}\0${value.length}\0`).update(value);
+      cells[column.name] = column.type.kind === "STRING" ? textOf(value) : typedCell(column.type, value);
+    }
+  }
+  cells[versionColumn.name] = hash.digest();
+  return cells;
+}
+
+function typedCell(type: Table["columns"][number]["type"], value: Buffer): Cell {
+  const builder = new VectorBuilder(type);
+  if (!fieldTypes[type.kind]!(builder, value, 0, value.length)) return null;
+  return cell(builder.finish(), 0);
+}

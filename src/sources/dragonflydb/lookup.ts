@@ -1,0 +1,97 @@
+import type { Rows } from "../../protocol/rows.ts";
+import type { Reading } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { Commands } from "../../toolkit/resp/commands.ts";
+import { RespError } from "../../toolkit/resp/errors.ts";
+import { replyKind } from "../../toolkit/resp/replies.ts";
+import { cell, project } from "../../toolkit/vectors.ts";
+import { type EntryKind, EntryRows } from "./entries.ts";
+import { keyOf } from "./key-pattern.ts";
+import type { KeyKind } from "./kinds.ts";
+import { isGone } from "./errors.ts";
+import { KeyReader } from "./read-keys.ts";
+import { keyRows } from "./key-rows.ts";
+import type { ReadContext } from "./read-context.ts";
+import { KeyBatch } from "./scan.ts";
+import { bytesOf } from "./text.ts";
+import { askKeys } from "./walk-keys.ts";
+
+/** Keys that are asked for at the same time. */
+const atOnce = 512;
+
+/** Reads rows of keys. */
+export async function* lookupKeys(
+  context: ReadContext,
+  table: Table,
+  kind: KeyKind,
+  keys: Rows,
+  how: Reading,
+): AsyncGenerator<Rows> {
+  const { pool, log, signal, configuration } = context;
+  const columns = project(keys, table.key).values;
+  const rows = keyRows(context, table, kind, "known columns", Date.now());
+  const reader = new KeyReader({
+    pool,
+    log,
+    signal,
+    batchBytes: how.batchBytes,
+    maxValueBytes: configuration.max_value_bytes,
+  });
+  const connection = await pool.take(signal);
+  try {
+    for (let first = 0; first < keys.length; first += atOnce) {
+      const batch = new KeyBatch();
+      for (let row = first; row < Math.min(keys.length, first + atOnce); row++) {
+        const parts = columns.map((column) => bytesOf(Buffer.from(cell(column, row) as string)));
+        const key = kind.kind === "keys" ? parts[0]! : keyOf(kind.expanded.parts, parts);
+        batch.add(key, 0, key.length);
+      }
+      for await (const read of reader.read(await askKeys(connection, batch, rows.questions), rows)) {
+        if (read.kind === "rows") yield read.rows;
+      }
+    }
+    if (rows.length > 0) yield rows.finish();
+  } finally {
+    pool.give(connection);
+  }
+}
+
+/** Reads samples or stream entries. */
+export async function* lookupEntries(
+  context: ReadContext,
+  table: Table,
+  kind: EntryKind,
+  keys: Rows,
+  how: Reading,
+): AsyncGenerator<Rows> {
+  const { pool, signal } = context;
+  const columns = project(keys, table.key).values;
+  const entries = new EntryRows(table, kind, table.columns);
+  const connection = await pool.take(signal);
+  try {
+    for (let first = 0; first < keys.length; first += atOnce) {
+      const commands = new Commands();
+      const texts: Buffer[] = [];
+      for (let row = first; row < Math.min(keys.length, first + atOnce); row++) {
+        const cells = columns.map((column) => cell(column, row));
+        const text = Buffer.from(cells[0] as string);
+        const position = kind.one(cells);
+        texts.push(text);
+        commands.add(kind.command, bytesOf(text), position, position);
+      }
+      connection.send(commands);
+      for (const text of texts) {
+        while (!connection.complete()) await connection.more();
+        const { replies } = connection;
+        const error = replies.next() === replyKind.error ? new RespError(replies.text()) : null;
+        if (error === null && replies.value > 0) entries.take(replies, text);
+        connection.done();
+        if (error !== null && !isGone(error)) throw error;
+        if (entries.rows.bytes >= how.batchBytes) yield entries.rows.finish();
+      }
+    }
+    if (entries.rows.length > 0) yield entries.rows.finish();
+  } finally {
+    pool.give(connection);
+  }
+}

@@ -1,0 +1,75 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { RespConnection } from "../../toolkit/resp/connection.ts";
+
+/** What a server tells of itself. */
+export interface ServerInfo {
+  /** `Dragonfly`, `Valkey`, `Redis`, … */
+  readonly kind: string;
+  readonly version: string;
+  /** Which process of which server: a SCAN's cursor means nothing to another. */
+  readonly identity: Identity;
+  /** Its clock, in milliseconds since 1970. */
+  readonly now: number;
+  /** How many keys the selected database has. */
+  readonly keys: number;
+  readonly role: string;
+  /** It is one node of a cluster. */
+  readonly cluster: boolean;
+}
+
+/** Where there is no id of the process, the time of its start stands for it. */
+export type Identity = { readonly run: string } | { readonly replication: string; readonly started: number };
+
+/** The start is told in whole seconds since, and clocks are corrected: milliseconds. */
+const startTolerance = 5_000;
+
+/** Names that forks give themselves in INFO, by the field that has their version. */
+const kinds: readonly (readonly [string, string])[] = [
+  ["dragonfly_version", "Dragonfly"],
+  ["valkey_version", "Valkey"],
+  ["keydb_version", "KeyDB"],
+  ["redis_version", "Redis"],
+];
+
+/** Asks the server. Throws `SERVER_UNAVAILABLE` where it does not have all its data yet. */
+export async function serverInfo(connection: RespConnection, database: number): Promise<ServerInfo> {
+  const fields = parseInfo(String(await connection.call("INFO")));
+  const time = (await connection.call("TIME")) as readonly Buffer[];
+  const now = Number(time[0]) * 1_000 + Math.floor(Number(time[1]) / 1_000);
+  if (fields.get("loading") === "1" || fields.get("master_sync_in_progress") === "1") {
+    const what =
+      fields.get("loading") === "1" ? "is still loading its data" : "is a replica that is still copying its master";
+    throw new HeadwatersError("SERVER_UNAVAILABLE", `the server ${what}`, { hint: "Sync again once it is ready." });
+  }
+  const [field, kind] = kinds.find(([name]) => fields.has(name)) ?? ["redis_version", "Redis"];
+  const run = fields.get("run_id") ?? "";
+  const uptime = Number(fields.get("uptime_in_seconds") ?? 0) * 1_000;
+  return {
+    kind,
+    version: (fields.get(field) ?? "of unknown version").replace(/^df-/, "").replace(/^v(?=\d)/, ""),
+    identity: run !== "" ? { run } : { replication: fields.get("master_replid") ?? "", started: now - uptime },
+    now,
+    keys: Number(/keys=(\d+)/.exec(fields.get(`db${database}`) ?? "")?.[1] ?? 0),
+    role: fields.get("role") ?? "master",
+    cluster: fields.get("cluster_enabled") === "1",
+  };
+}
+
+export function sameServer(kept: Json, now: Identity): boolean {
+  if (typeof kept !== "object" || kept === null) return false;
+  const before = kept as Record<string, Json>;
+  if ("run" in now) return before["run"] === now.run;
+  return (
+    before["replication"] === now.replication && Math.abs(Number(before["started"]) - now.started) <= startTolerance
+  );
+}
+
+function parseInfo(text: string): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split(/\r?\n/)) {
+    const colon = line.indexOf(":");
+    if (colon > 0 && !line.startsWith("#")) fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return fields;
+}

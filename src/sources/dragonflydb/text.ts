@@ -1,0 +1,41 @@
+import { isUtf8 } from "node:buffer";
+
+/**
+ * Keys, fields, members and values are bytes. What is text stands as it is; what is not (no valid UTF-8, or with a NUL,
+ * which some destinations can't keep) stands as base64 behind this mark. Text that begins with the mark is treated the
+ * same, so that the bytes can always be had back.
+ */
+const mark = Buffer.from("base64:");
+
+/** Whether bytes are kept as they are. */
+export function isText(bytes: Buffer, start: number, end: number): boolean {
+  let ascii = 0;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === 0) return false;
+    ascii |= byte;
+  }
+  if (ascii > 0x7f && !isUtf8(bytes.subarray(start, end))) return false;
+  return bytes[start] !== mark[0] || !startsWithMark(bytes, start, end);
+}
+
+function startsWithMark(bytes: Buffer, start: number, end: number): boolean {
+  return end - start >= mark.length && bytes.compare(mark, 0, mark.length, start, start + mark.length) === 0;
+}
+
+/** Bytes that are not text, with the mark. */
+export function marked(bytes: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(`base64:${bytes.toString("base64", start, end)}`);
+}
+
+/** Bytes as the text that stands for them. */
+export function textOf(bytes: Buffer): string {
+  return isText(bytes, 0, bytes.length) ? bytes.toString() : marked(bytes, 0, bytes.length).toString();
+}
+
+/** The bytes that a text stands for. */
+export function bytesOf(text: Uint8Array): Buffer {
+  const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
+  if (!startsWithMark(bytes, 0, bytes.length)) return bytes;
+  return Buffer.from(bytes.toString("latin1", mark.length), "base64");
+}

@@ -1,0 +1,264 @@
+import { setTimeout as delay } from "node:timers/promises";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { type RedisServer, startOwnValkey, startRedisStack, startValkey } from "../../servers/redis.ts";
+import { describeWith } from "../../servers/require.ts";
+import type { Source } from "../../../src/protocol/source.ts";
+import { Copy } from "./copying.ts";
+
+const servers = [
+  ["Valkey", startValkey],
+  ["Redis Stack", startRedisStack],
+] as const;
+for (const [title, start] of servers) {
+  await describeWith(
+    () => start(8),
+    `the copy of ${title}`,
+    (server) => {
+      test("only what is new or changed is written, and what is gone is deleted", async () => {
+        await server.run("FLUSHDB");
+        await server.runAll(Array.from({ length: 3_000 }, (_, index) => ["SET", `key:${index}`, `value ${index}`]));
+        await using copy = await Copy.make();
+        expect((await copy.sync(server))["dragonfly_data"]).toMatchObject({
+          outcome: "whole",
+          inserted: 3_000,
+          passes: ["full"],
+        });
+        const stamps = (): Promise<Record<string, unknown>[]> =>
+          copy.query(
+            "SELECT max(last_modified) AS newest, count(DISTINCT last_modified) AS moments FROM s.dragonfly_data",
+          );
+        const before = await stamps();
+        const unchanged = await copy.sync(server);
+        expect(unchanged["dragonfly_data"]).toMatchObject({
+          outcome: "whole",
+          inserted: 0,
+          updated: 0,
+          deleted: 0,
+          passes: ["keys"],
+        });
+        expect(await stamps()).toEqual(before);
+
+        await delay(5);
+        await server.runAll([
+          ...Array.from({ length: 10 }, (_, index) => ["SET", `key:${index * 7}`, "changed"]),
+          ["SET", "new", "1"],
+          ["DEL", "key:1", "key:2"],
+          ["SET", "key:3", "value 3", "PX", 1],
+          ["EXPIRE", "key:4", 1_000],
+        ]);
+        await delay(20);
+        const changed = (await copy.sync(server))["dragonfly_data"];
+        expect(changed).toMatchObject({ outcome: "whole", inserted: 1, updated: 10, deleted: 3 });
+        const [{ moved } = {}] = await copy.query(
+          `SELECT count(*)::INT AS moved FROM s.dragonfly_data WHERE last_modified > (SELECT min(last_modified) FROM s.dragonfly_data)`,
+        );
+        expect(moved).toBe(11);
+        expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+        await server.run("SET", "key:1", "back");
+        await copy.sync(server);
+        expect((await copy.values())["key:1"]).toBe("back");
+      });
+
+      test("after any changes it is the source's, and proven", { timeout: 120_000 }, async () => {
+        const key = fc.constantFrom("a", "b", "c", "d");
+        const text = fc.constantFrom("1", "2", "x", "ä");
+        const command = fc.oneof(
+          fc.tuple(fc.constant("SET"), key, text),
+          fc.tuple(fc.constant("DEL"), key),
+          fc.tuple(fc.constant("HSET"), key, text, text),
+          fc.tuple(fc.constant("RPUSH"), key, text),
+          fc.tuple(fc.constant("LPOP"), key),
+          fc.tuple(fc.constant("SADD"), key, text),
+          fc.tuple(fc.constant("SREM"), key, text),
+          fc.tuple(fc.constant("ZADD"), key, fc.constantFrom("1", "-2.5"), text),
+          fc.tuple(fc.constant("XADD"), fc.constant("log"), fc.constant("*"), text, text),
+          fc.tuple(fc.constant("XTRIM"), fc.constant("log"), fc.constant("MAXLEN"), fc.constant("2")),
+          fc.tuple(fc.constant("HSET"), fc.constantFrom("user:1", "user:2"), fc.constantFrom("name", "age"), text),
+          fc.tuple(fc.constant("DEL"), fc.constantFrom("user:1", "user:2")),
+          fc.constant(["SYNC"]),
+        );
+        const settings = { tables: { users: { pattern: "user:{id}" } } };
+        await fc.assert(
+          fc.asyncProperty(fc.array(command, { minLength: 4, maxLength: 20 }), async (commands) => {
+            await server.run("FLUSHDB");
+            await server.run("HSET", "user:0", "name", "first");
+            await using copy = await Copy.make();
+            await copy.sync(server, settings);
+            for (const one of commands) {
+              if (one[0] === "SYNC") await whole(copy, server, settings);
+              // A command for a key of another type changes nothing.
+              else await server.run(...one).catch(() => {});
+            }
+            await whole(copy, server, settings);
+            const { verdict, tables } = await copy.verify(server, settings);
+            expect([verdict, tables.filter((table) => table.verdict !== "CONVERGED")]).toEqual(["CONVERGED", []]);
+          }),
+          { numRuns: 12, endOnFailure: true },
+        );
+      });
+
+      test("what is written during the SCAN is right after the next sync", async () => {
+        await server.run("FLUSHDB");
+        await server.runAll(Array.from({ length: 4_000 }, (_, index) => ["SET", `key:${index}`, "old"]));
+        await using copy = await Copy.make();
+        let turn = 0;
+        const disturbed = async (): Promise<void> => {
+          turn += 1;
+          const at = turn * 10;
+          await server.runAll([
+            ["SET", `key:${at}`, `new ${turn}`],
+            ["SET", `during:${turn}`, "new"],
+            ["DEL", `key:${4_000 - turn}`],
+            ["SET", `key:${at + 1}`, "soon gone", "PX", 1],
+            ["DEL", `key:${at + 2}`],
+            ["RPUSH", `key:${at + 2}`, "another type"],
+          ]);
+        };
+        const options = { engine: { batchBytes: 4_000 }, wrap: (source: Source) => disturbing(source, disturbed) };
+        for (let round = 0; round < 2; round++)
+          expect((await copy.sync(server, {}, options))["dragonfly_data"]!.outcome).toBe("whole");
+        expect(turn).toBeGreaterThan(10);
+        await whole(copy, server, {});
+        expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+        expect(Object.keys(await copy.values())).toHaveLength(Number(await server.run("DBSIZE")));
+      });
+    },
+  );
+}
+
+await describeWith(startOwnValkey, "a server that ends", (server) => {
+  const fill = (prefix: string, count = 4_000): Promise<void> =>
+    server.runAll(Array.from({ length: count }, (_, index) => ["SET", `${prefix}:${index}`, `value ${index}`]));
+  const slow = { engine: { batchBytes: 4_000, commitRows: 1 } };
+
+  test("a sync that was stopped goes on from its SCAN's cursor, and no live key is deleted", async () => {
+    await fill("key");
+    await using copy = await Copy.make();
+    const stop = new AbortController();
+    let operations = 0;
+    const stopping = (source: Source): Source =>
+      disturbing(source, async () => void (++operations === 30 && stop.abort(new Error("stopped"))));
+    await copy.sync(server, {}, { ...slow, wrap: stopping, signal: stop.signal });
+    const held = Object.keys(await copy.values()).length;
+    expect(held).toBeGreaterThan(100);
+    expect(held).toBeLessThan(4_000);
+    const resumed = (await copy.sync(server, {}, slow))["dragonfly_data"]!;
+    expect(resumed.outcome).toBe("whole");
+    expect(resumed.passes).toEqual(["full", "keys"]);
+    expect(resumed.rowsRead).toBeLessThan(2 * 4_000 - held + 200);
+    expect(resumed.deleted).toBe(0);
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+  });
+
+  test("another process at the same address makes the SCAN start over", async () => {
+    await server.run("FLUSHALL");
+    await fill("first");
+    await using copy = await Copy.make();
+    const stop = new AbortController();
+    let operations = 0;
+    const stopping = (source: Source): Source =>
+      disturbing(source, async () => void (++operations === 30 && stop.abort(new Error("stopped"))));
+    await copy.sync(server, {}, { ...slow, wrap: stopping, signal: stop.signal });
+    await server.run("SAVE");
+    await server.stop("SIGKILL");
+    await server.start();
+    await fill("second", 10);
+    const again = (await copy.sync(server, {}, slow))["dragonfly_data"]!;
+    expect(again).toMatchObject({ outcome: "whole", passes: ["full"] });
+    expect(Object.keys(await copy.values())).toHaveLength(4_010);
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+  });
+
+  test(
+    "one that is restarted in the middle of a sync is read from the start in the same sync",
+    { timeout: 60_000 },
+    async () => {
+      await server.run("FLUSHALL");
+      await fill("key");
+      await server.run("SAVE");
+      await using copy = await Copy.make();
+      let operations = 0;
+      const restarting = (source: Source): Source =>
+        disturbing(source, async () => {
+          if (++operations !== 20) return;
+          await server.stop("SIGKILL");
+          await server.start();
+        });
+      const run = (await copy.sync(server, {}, { ...slow, wrap: restarting }))["dragonfly_data"]!;
+      expect(run.error).toBeNull();
+      expect(run.outcome).toBe("whole");
+      expect(Object.keys(await copy.values())).toHaveLength(4_000);
+      expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+    },
+  );
+
+  test("one that has lost everything wipes nothing", async () => {
+    await server.run("FLUSHALL");
+    await fill("key", 100);
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await server.stop("SIGKILL");
+    await server.start();
+    await server.run("FLUSHALL");
+    const run = (await copy.sync(server))["dragonfly_data"]!;
+    expect(run).toMatchObject({ outcome: "failed", deleted: 0 });
+    expect(run.error).toContain("the source has none of the 100 rows");
+    expect(Object.keys(await copy.values())).toHaveLength(100);
+  });
+});
+
+await describeWith(
+  () => startValkey(9),
+  "another scope",
+  (server) => {
+    test.each([
+      ["a narrower pattern", { key_pattern: "a:*" }],
+      ["another database", { database: "10" }],
+      ["only some types", { key_types: ["hash"] }],
+    ])("%s deletes nothing by itself", async (_, settings) => {
+      await server.run("FLUSHDB");
+      await server.runAll(["a:1", "a:2", "b:1"].map((key) => ["SET", key, "x"]));
+      await using copy = await Copy.make();
+      await copy.sync(server);
+      const run = (await copy.sync(server, settings))["dragonfly_data"]!;
+      expect(run).toMatchObject({ outcome: "failed", deleted: 0 });
+      expect(Object.keys(await copy.values())).toEqual(["a:1", "a:2", "b:1"]);
+    });
+
+    test("one more expanded table concerns no other table", async () => {
+      await server.run("FLUSHDB");
+      await server.run("HSET", "user:1", "name", "Ada");
+      await using copy = await Copy.make();
+      await copy.sync(server);
+      const runs = await copy.sync(server, { tables: { users: { pattern: "user:{id}" } } });
+      expect(Object.values(runs).map(({ outcome }) => outcome)).toEqual(["whole", "whole", "whole"]);
+      const other = await copy.sync(server, { tables: { users: { pattern: "person:{id}" } } });
+      expect(other["users"]!.outcome).toBe("failed");
+      expect(other["dragonfly_data"]!.outcome).toBe("whole");
+    });
+  },
+);
+
+async function whole(copy: Copy, server: RedisServer, settings: Record<string, unknown>): Promise<void> {
+  const runs = await copy.sync(server, settings, { acceptDeletes: true });
+  expect(Object.values(runs).filter(({ outcome }) => outcome !== "whole")).toEqual([]);
+}
+
+/** A source behind which something happens at each operation that is read from the table of keys. */
+function disturbing(source: Source, happens: () => Promise<void>): Source {
+  return new Proxy(source, {
+    get(target, name) {
+      if (name !== "read") {
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === "function" ? (member.bind(target) as unknown) : member;
+      }
+      return async function* read(...of: Parameters<Source["read"]>) {
+        for await (const operation of target.read(...of)) {
+          if (of[1].tables[0] === "dragonfly_data") await happens();
+          yield operation;
+        }
+      };
+    },
+  });
+}
