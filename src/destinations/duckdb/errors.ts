@@ -24,8 +24,8 @@ const known: readonly Known[] = [
   {
     pattern: /No space left on device|not enough space|Disk quota exceeded|File too large/i,
     code: "DESTINATION_FULL",
-    message: (path) => `the disk of ${path} is full; nothing of this commit was kept`,
-    hint: "Make room, or move the file, and sync again: it goes on from the last commit.",
+    message: (path) => `the disk of ${path} is full`,
+    hint: "Make room and sync again: what was committed is whole, and the sync goes on from there.",
   },
   {
     pattern: /Permission denied|Read-only file system/i,

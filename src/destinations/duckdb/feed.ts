@@ -39,11 +39,10 @@ export class Feed {
   #slice = 0;
   #row = 0;
   #failure: unknown = null;
-  readonly #native: Connection;
-  #registered = false;
 
+  /** To be made outside of a transaction: what one registers is gone when it is undone (seen). */
   constructor(native: Connection) {
-    this.#native = native;
+    this.#register(native);
   }
 
   /** Runs `statement`, which reads the slices from the source it is given. One at a time. */
@@ -52,7 +51,6 @@ export class Feed {
     slices: readonly Slice[],
     statement: (source: string) => Promise<void>,
   ): Promise<void> {
-    if (!this.#registered) this.#register();
     this.#columns = columns;
     this.#slices = slices;
     this.#slice = 0;
@@ -67,7 +65,7 @@ export class Feed {
     }
   }
 
-  #register(): void {
+  #register(native: Connection): void {
     const handle = duckdb.create_table_function();
     duckdb.table_function_set_name(handle, this.#name);
     duckdb.table_function_set_bind(handle, (info) => {
@@ -85,8 +83,7 @@ export class Feed {
         duckdb.function_set_error(info, "the batch could not be read");
       }
     });
-    duckdb.register_table_function(this.#native, handle);
-    this.#registered = true;
+    duckdb.register_table_function(native, handle);
   }
 
   /** An empty chunk ends the scan. */

@@ -33,6 +33,7 @@ export class Session {
   readonly #path: string;
   readonly #feed: Feed;
   readonly #threads: number;
+  #threadsLowered = false;
   #tail: Promise<unknown> = Promise.resolve();
 
   private constructor(native: Connection, connection: DuckDBConnection, path: string, settings: Settings) {
@@ -97,13 +98,12 @@ export class Session {
     let rows = 0;
     for (const { from, to } of slices) rows += to - from;
     return this.#alone(async () => {
-      const alone = rows >= aloneRows && this.#threads > 1;
-      if (alone) await this.#connection.run("SET threads = 1");
-      try {
-        await this.#feed.serve(columns, slices, async (source) => void (await this.#connection.run(sql(source))));
-      } finally {
-        if (alone) await this.#connection.run(`SET threads = ${this.#threads}`);
+      if (rows >= aloneRows && this.#threads > 1) {
+        await this.#connection.run("SET threads = 1");
+        this.#threadsLowered = true;
       }
+      await this.#feed.serve(columns, slices, async (source) => void (await this.#connection.run(sql(source))));
+      await this.#restoreThreads();
     });
   }
 
@@ -115,6 +115,8 @@ export class Session {
       } catch (thrown) {
         if (!(thrown instanceof Error) || !thrown.message.includes("no transaction is active")) throw thrown;
       }
+      // A feed that failed could not: a transaction that failed takes no statement but this.
+      await this.#restoreThreads();
     });
   }
 
@@ -125,6 +127,12 @@ export class Session {
 
   close(): void {
     this.#connection.closeSync();
+  }
+
+  async #restoreThreads(): Promise<void> {
+    if (!this.#threadsLowered) return;
+    await this.#connection.run(`SET threads = ${this.#threads}`);
+    this.#threadsLowered = false;
   }
 
   #alone<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -1,0 +1,40 @@
+import { describe, test } from "vitest";
+import { commitChecks } from "./destination/commits.ts";
+import { comparisonChecks } from "./destination/comparisons.ts";
+import { operationChecks } from "./destination/operations.ts";
+import { passChecks } from "./destination/passes.ts";
+import { randomCheck } from "./destination/random.ts";
+import { schemaChecks } from "./destination/schemas.ts";
+import type { DestinationCheck, DestinationHarness } from "./destination/steps.ts";
+import { valueChecks } from "./destination/values.ts";
+
+export type { DestinationCheck, DestinationHarness } from "./destination/steps.ts";
+
+/** What every destination must do, each in a place of its own. */
+export const destinationChecks: readonly DestinationCheck[] = [
+  ...commitChecks,
+  ...passChecks,
+  ...operationChecks,
+  ...schemaChecks,
+  ...valueChecks,
+  ...comparisonChecks,
+];
+
+const long = { timeout: 180_000 };
+
+/** Runs the suite on a destination: `make` gives an empty one. */
+export function destinationConformance(title: string, make: () => Promise<DestinationHarness>): void {
+  describe(`${title} as a destination`, () => {
+    for (const check of destinationChecks) {
+      test(check.name, long, async () => {
+        await using harness = await make();
+        await check.run(harness);
+      });
+    }
+    const random = randomCheck(make, 25);
+    test(random.name, long, async () => {
+      await using harness = await make();
+      await random.run(harness);
+    });
+  });
+}

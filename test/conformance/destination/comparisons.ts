@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import type { Comparison, Warehouse } from "../../../src/protocol/sink.ts";
+import type { Table } from "../../../src/protocol/table.ts";
+import type { Cell } from "../../../src/toolkit/vectors.ts";
+import { type DestinationCheck, fill, holding, rows, schema, sync, tableOf, upsert } from "./steps.ts";
+
+const readings = tableOf(
+  "readings",
+  { id: "LONG", name: "STRING", seen: "UTC_DATETIME", price: "DECIMAL(12,2)", doc: "JSON", ttl: "INT" },
+  ["id"],
+  { version: "seen", volatile: ["ttl"] },
+);
+const cells = Array.from({ length: 3_000 }, (_, index): Cell[] => [
+  BigInt(index),
+  index % 7 === 0 ? null : `reading ${index}`,
+  BigInt(index) * 1_000_000n,
+  BigInt(index),
+  `{"n": ${index}}`,
+  index,
+]);
+
+/** Both readings; in different batches and another order. */
+async function compared(
+  warehouse: Warehouse,
+  table: Table,
+  source: readonly (readonly Cell[])[],
+  limit = 5,
+): Promise<{
+  readonly digested: Awaited<ReturnType<Comparison["digested"]>>;
+  readonly found: Awaited<ReturnType<Comparison["differences"]>>;
+}> {
+  await using comparison = await warehouse.compare(table);
+  for (let from = 0; from < source.length; from += 700)
+    await comparison.digest(rows(table, source.slice(from, from + 700).reverse()));
+  const digested = await comparison.digested();
+  for (let from = 0; from < source.length; from += 900)
+    await comparison.collect(rows(table, source.slice(from, from + 900)));
+  return { digested, found: await comparison.differences(limit) };
+}
+
+const tamperings = [
+  ["a value", "UPDATE s.readings SET name = 'tampered' WHERE id = 42", { different: 1 }],
+  ["a digit of a decimal", "UPDATE s.readings SET price = price + 0.01 WHERE id = 43", { different: 1 }],
+  ["a NULL", "UPDATE s.readings SET name = NULL WHERE id = 44", { different: 1 }],
+  ["a microsecond", "UPDATE s.readings SET seen = seen + INTERVAL '1 microsecond' WHERE id = 45", { different: 1 }],
+  ["a row that is gone", "DELETE FROM s.readings WHERE id = 46", { missing: 1 }],
+  ["a row that is marked deleted", "UPDATE s.readings SET _headwaters_deleted = TRUE WHERE id = 47", { missing: 1 }],
+  [
+    "a row too many",
+    "INSERT INTO s.readings SELECT 99999, name, seen, price, doc, ttl, _headwaters_synced, FALSE FROM s.readings WHERE id = 48",
+    { extra: 1 },
+  ],
+  ["a row that is twice there", "INSERT INTO s.readings SELECT * FROM s.readings WHERE id = 49", { extra: 1 }],
+  [
+    "two rows whose values were swapped",
+    "UPDATE s.readings SET price = 101 - price WHERE id IN (50, 51)",
+    { different: 2 },
+  ],
+] as const;
+
+export const comparisonChecks: readonly DestinationCheck[] = [
+  {
+    name: "verify: a copy that is equal is found equal, whatever was deleted or changed before",
+    async run(harness) {
+      await fill(harness, readings, cells);
+      await sync(harness, { tables: [readings], kind: "full", sync: 2 }, [upsert(readings, ...cells.slice(0, 2_900))]);
+      await holding(harness, async (warehouse) => {
+        const volatile = cells.slice(0, 2_900).map((row) => [...row.slice(0, 5), 7]);
+        const { digested, found } = await compared(warehouse, readings, volatile);
+        assert.deepEqual([digested.source, digested.copy, digested.differing], [2_900, 2_900, 0]);
+        assert.deepEqual(found, { missing: 0, extra: 0, different: 0, shown: [] });
+      });
+    },
+  },
+  ...tamperings.map(([name, sql, expected]): DestinationCheck => ({
+    name: `verify finds ${name}`,
+    async run(harness) {
+      await fill(harness, readings, cells);
+      await harness.tamper(sql.replaceAll("s.", `${schema}.`));
+      await holding(harness, async (warehouse) => {
+        const { digested, found } = await compared(warehouse, readings, cells);
+        assert.ok(digested.differing >= 1 && digested.differing <= 2 && digested.buckets > 100);
+        const { shown, ...counts } = found;
+        assert.deepEqual(counts, { missing: 0, extra: 0, different: 0, ...expected });
+        assert.equal(shown.length, Object.values(expected)[0]);
+        assert.equal(shown[0]!.kind, Object.keys(expected)[0]);
+      });
+    },
+  })),
+  {
+    name: "verify names keys, columns and versions, as text",
+    async run(harness) {
+      await fill(harness, readings, cells);
+      await harness.tamper(`UPDATE ${schema}.readings SET name = NULL, price = 1.50 WHERE id = 42`);
+      await harness.tamper(`DELETE FROM ${schema}.readings WHERE id >= 2990`);
+      await harness.tamper(`UPDATE ${schema}.readings SET id = -id WHERE id = 1`);
+      await holding(harness, async (warehouse) => {
+        const { found } = await compared(warehouse, readings, cells, 3);
+        const { shown, ...counts } = found;
+        assert.deepEqual(counts, { missing: 11, extra: 1, different: 1 });
+        assert.deepEqual(
+          shown.filter(({ kind }) => kind === "different"),
+          [
+            {
+              kind: "different",
+              key: { id: "42" },
+              version: { source: "1970-01-01T00:00:42Z", copy: "1970-01-01T00:00:42Z" },
+              columns: [{ name: "price", source: "0.42", copy: "1.50" }],
+            },
+          ],
+        );
+        assert.deepEqual(
+          shown.filter(({ kind }) => kind === "extra"),
+          [{ kind: "extra", key: { id: "-1" }, version: { source: null, copy: "1970-01-01T00:00:01Z" }, columns: [] }],
+        );
+        const missing = shown.filter(({ kind }) => kind === "missing");
+        assert.equal(missing.length, 3, "up to the limit of each kind");
+        assert.ok(
+          missing.every(
+            ({ version, columns }) => version.source !== null && version.copy === null && columns.length === 0,
+          ),
+        );
+      });
+    },
+  },
+  {
+    name: "verify tells what the source has changed since",
+    async run(harness) {
+      await fill(harness, readings, cells);
+      await holding(harness, async (warehouse) => {
+        const moved = cells.map((row) => [...row]);
+        moved[10]![1] = "moved";
+        moved.push([5_000n, "new", 0n, 0n, "{}", 0]);
+        const { digested, found } = await compared(warehouse, readings, moved.slice(1));
+        assert.deepEqual([digested.source, digested.copy], [3_000, 3_000]);
+        assert.deepEqual([found.missing, found.extra, found.different], [1, 1, 1]);
+      });
+    },
+  },
+  {
+    name: "verify counts equal rows of a table without a key",
+    async run(harness) {
+      const loose = tableOf("loose", { a: "INT", b: "STRING" }, []);
+      const source = [
+        [1, "x"],
+        [1, "x"],
+        [1, null],
+        [2, "y"],
+      ] as const;
+      await fill(harness, loose, source);
+      await holding(harness, async (warehouse) => {
+        assert.equal((await compared(warehouse, loose, source)).digested.differing, 0);
+        const { found } = await compared(warehouse, loose, [
+          [1, "x"],
+          [1, null],
+          [1, null],
+          [1, null],
+          [2, "y"],
+        ]);
+        assert.deepEqual([found.missing, found.extra, found.different], [2, 1, 0]);
+        assert.deepEqual(found.shown.map(({ kind, key }) => [kind, key]).sort(), [
+          ["extra", { a: "1", b: "x" }],
+          ["missing", { a: "1", b: null }],
+        ]);
+      });
+    },
+  },
+  {
+    name: "verify compares a table whose columns have changed since with the copy as it is",
+    async run(harness) {
+      const before = tableOf("drift", { id: "INT", a: "INT" }, ["id"]);
+      const after = tableOf("drift", { id: "LONG", a: "STRING", b: "INT" }, ["id"]);
+      await fill(harness, before, [
+        [1, 10],
+        [2, 20],
+      ]);
+      await holding(harness, async (warehouse) => {
+        const { found } = await compared(warehouse, after, [
+          [1n, "10", null],
+          [2n, "20", 5],
+        ]);
+        assert.deepEqual([found.missing, found.extra, found.different], [0, 0, 1]);
+        assert.deepEqual(found.shown[0]!.columns, [{ name: "b", source: "5", copy: null }]);
+      });
+    },
+  },
+];

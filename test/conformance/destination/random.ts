@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Operation } from "../../../src/protocol/operation.ts";
+import type { Pass } from "../../../src/protocol/pass.ts";
+import type { Transaction, Warehouse } from "../../../src/protocol/sink.ts";
+import type { Cell } from "../../../src/toolkit/vectors.ts";
+import { cell } from "../../../src/toolkit/vectors.ts";
+import {
+  copied,
+  type DestinationCheck,
+  type DestinationHarness,
+  gather,
+  holding,
+  left,
+  passOf,
+  some,
+  statesOf,
+  syncAt,
+  tableOf,
+  transact,
+  upsert,
+} from "./steps.ts";
+
+const table = tableOf("model", { k: "INT", p: "STRING", a: "INT", b: "STRING" }, ["k", "p"], { version: "a" });
+
+type Row = readonly [k: number, p: string, a: number | null, b: string | null];
+type Model = Map<string, Row>;
+
+const key = fc.tuple(fc.integer({ min: 0, max: 5 }), fc.constantFrom("x", "y"));
+const row: fc.Arbitrary<Row> = fc
+  .tuple(key, fc.option(fc.integer({ min: 0, max: 2 })), fc.option(fc.constantFrom("", "b", "longer than twelve")))
+  .map(([[k, p], a, b]) => [k, p, a, b] as const);
+const rowsOf = fc.array(row, { minLength: 1, maxLength: 6 });
+
+type Step =
+  | { readonly kind: "upsert"; readonly rows: readonly Row[] }
+  | { readonly kind: "update a" | "update b"; readonly rows: readonly Row[] }
+  | { readonly kind: "delete"; readonly keys: readonly (readonly [number, string])[] }
+  | { readonly kind: "truncate" };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("upsert" as const), rows: rowsOf }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constantFrom("update a" as const, "update b" as const), rows: rowsOf }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("delete" as const), keys: fc.array(key, { minLength: 1, maxLength: 4 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("truncate" as const) }) },
+);
+
+type Sync =
+  /** Each inner array is a transaction; the one at `undone` is disposed and written again. */
+  | { readonly kind: "stream"; readonly transactions: readonly (readonly Step[])[]; readonly undone: number }
+  | {
+      readonly kind: "full" | "keys";
+      readonly batches: readonly (readonly Row[])[];
+      readonly reopen: boolean;
+      readonly abandon: boolean;
+    };
+
+const aSync: fc.Arbitrary<Sync> = fc.oneof(
+  fc.record({
+    kind: fc.constant("stream" as const),
+    transactions: fc.array(fc.array(step, { maxLength: 5 }), { minLength: 1, maxLength: 3 }),
+    undone: fc.nat(5),
+  }),
+  fc.record({
+    kind: fc.constantFrom("full" as const, "keys" as const),
+    batches: fc.array(rowsOf, { maxLength: 4 }),
+    reopen: fc.boolean(),
+    abandon: fc.boolean(),
+  }),
+);
+
+function id([k, p]: readonly [number, string, ...unknown[]]): string {
+  return `${k} ${p}`;
+}
+
+function applied(model: Model, steps: readonly Step[]): void {
+  for (const one of steps) {
+    if (one.kind === "truncate") model.clear();
+    else if (one.kind === "delete") for (const each of one.keys) model.delete(id(each));
+    else {
+      for (const [k, p, a, b] of one.rows) {
+        const known = model.get(id([k, p]));
+        if (one.kind === "upsert") model.set(id([k, p]), [k, p, a, b]);
+        else if (known !== undefined)
+          model.set(id([k, p]), one.kind === "update a" ? [k, p, a, known[3]] : [k, p, known[2], b]);
+      }
+    }
+  }
+}
+
+function operationOf(one: Step): Exclude<Operation, { kind: "checkpoint" }> {
+  switch (one.kind) {
+    case "truncate":
+      return { kind: "truncate", table: table.id };
+    case "delete":
+      return some("delete", table, ["k", "p"], ...one.keys);
+    case "upsert":
+      return upsert(table, ...one.rows);
+    case "update a":
+      return some("update", table, ["k", "p", "a"], ...one.rows.map(([k, p, a]) => [k, p, a]));
+    case "update b":
+      return some("update", table, ["p", "k", "b"], ...one.rows.map(([k, p, , b]) => [p, k, b]));
+  }
+}
+
+/** Reads the whole of `source` and settles, as the engine does: what a sweep misses or finds gone is looked up first. */
+async function settled(warehouse: Warehouse, lease: number, start: string, pass: Pass, source: Model): Promise<void> {
+  const lookUp = async (transaction: Transaction, pages: ReturnType<Warehouse["gone"]>): Promise<void> => {
+    const keys = await gather(pages, (page) =>
+      Array.from({ length: page.length }, (_, at): Cell[] => page.values.map((vector) => cell(vector, at))),
+    );
+    const found = keys.flatMap(([k, p]) => source.get(id([k as number, p as string])) ?? []) as unknown as Cell[];
+    const rows: Row[] = [];
+    for (let at = 0; at < found.length; at += 4) rows.push(found.slice(at, at + 4) as unknown as Row);
+    if (rows.length > 0) await transaction.write(pass, null, upsert(table, ...rows));
+  };
+  await transact(warehouse, lease, start, async (transaction) => {
+    await lookUp(transaction, warehouse.missing(pass, table));
+    await lookUp(transaction, warehouse.gone(pass, table));
+    await transaction.close(pass, statesOf(pass));
+  });
+}
+
+async function run(harness: DestinationHarness, syncs: readonly Sync[], deletion: "soft" | "hard"): Promise<void> {
+  const model: Model = new Map();
+  const first: Sync = { kind: "full", batches: [], reopen: false, abandon: false };
+  for (const [index, one] of [first, ...syncs].entries()) {
+    const start = syncAt(index + 1);
+    const pass = passOf(`pass ${index}`, one.kind, [table], start);
+    const inHand = <Result>(work: (warehouse: Warehouse, lease: number) => Promise<Result>): Promise<Result> =>
+      holding(harness, work, { deletion });
+    if (one.kind === "stream") {
+      await inHand(async (warehouse, lease) => {
+        await transact(warehouse, lease, start, (transaction) => transaction.open(pass));
+        for (const [at, steps] of one.transactions.entries()) {
+          for (const undone of at === one.undone ? [true, false] : [false]) {
+            await using transaction = await warehouse.begin(lease, start);
+            for (const each of steps) await transaction.write(pass, left(pass), operationOf(each));
+            if (!undone) await transaction.commit([]);
+          }
+          applied(model, steps);
+        }
+        await transact(warehouse, lease, start, (transaction) => transaction.close(pass, statesOf(pass)));
+      });
+    } else {
+      const source: Model = new Map();
+      for (const batch of one.batches) for (const each of batch) source.set(id(each), each);
+      const write = async (transaction: Transaction, batch: readonly Row[]): Promise<void> =>
+        transaction.write(
+          pass,
+          left(pass),
+          pass.kind === "full"
+            ? upsert(table, ...batch)
+            : some("keys", table, ["k", "p", "a"], ...batch.map(([k, p, a]) => [k, p, a])),
+        );
+      await inHand(async (warehouse, lease) => {
+        await transact(warehouse, lease, start, (transaction) => transaction.open(pass));
+        for (const batch of one.batches)
+          await transact(warehouse, lease, start, (transaction) => write(transaction, batch));
+        if (one.abandon) await transact(warehouse, lease, start, (transaction) => transaction.abandon(pass));
+        else if (!one.reopen) await settled(warehouse, lease, start, pass, source);
+      });
+      if (one.reopen && !one.abandon)
+        await inHand((warehouse, lease) => settled(warehouse, lease, start, pass, source));
+      if (one.abandon) continue;
+      // A sweep looks at keys and versions: what else changed stays as it was.
+      const before = new Map(model);
+      model.clear();
+      for (const [name, each] of source) {
+        const known = before.get(name);
+        model.set(
+          name,
+          one.kind === "keys" && known !== undefined && known[2] === lastVersion(one.batches, name) ? known : each,
+        );
+      }
+    }
+    const all = await copied(harness, table.id);
+    const names = all.map(({ row: { k, p } }) => `${String(k)} ${String(p)}`);
+    assert.equal(new Set(names).size, names.length, "no key is twice");
+    if (deletion === "hard") assert.ok(all.every(({ deleted }) => !deleted));
+    const living = all
+      .filter(({ deleted }) => !deleted)
+      .map(({ row: found }) => [found["k"], found["p"], found["a"], found["b"]]);
+    const sorted = (rows: Iterable<readonly unknown[]>): string[] =>
+      [...rows].map((each) => JSON.stringify(each)).sort();
+    assert.deepEqual(sorted(living), sorted(model.values()), `after sync ${index}, ${one.kind}`);
+  }
+}
+
+/** The version that a sweep saw of a key: a key that it saw in two is looked up. */
+function lastVersion(batches: readonly (readonly Row[])[], name: string): number | null | undefined {
+  const seen = new Set(
+    batches
+      .flat()
+      .filter((each) => id(each) === name)
+      .map(([, , a]) => a),
+  );
+  return seen.size === 1 ? [...seen][0] : undefined;
+}
+
+export function randomCheck(make: () => Promise<DestinationHarness>, runs: number): DestinationCheck {
+  return {
+    name: "after any syncs the copy equals the model",
+    async run() {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(aSync, { maxLength: 6 }),
+          fc.constantFrom("soft", "hard"),
+          async (syncs, deletion) => {
+            await using harness = await make();
+            await run(harness, syncs, deletion);
+          },
+        ),
+        { numRuns: runs },
+      );
+    },
+  };
+}
