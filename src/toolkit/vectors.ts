@@ -80,7 +80,8 @@ export class VectorBuilder {
 
   /** A whole number that a double holds exactly (within ±2⁵³), as 64 bits. */
   int64Number(value: number): void {
-    this.int64(value % 4294967296, Math.floor(value / 4294967296));
+    // Stored as int32, the lower half is what is left of the value modulo 2³².
+    this.int64(value, Math.floor(value / 4294967296));
   }
 
   /** The quarters of a 128-bit value, lowest first; their signs do not matter. */

@@ -11,7 +11,7 @@ export interface CatalogColumn {
 }
 
 /** An index, by its leading columns; those of expressions end the list. */
-export interface CatalogIndex {
+interface CatalogIndex {
   readonly columns: readonly string[];
   readonly primary: boolean;
   /** Tells rows apart: unique over columns that are all not null, and of every row. */
@@ -33,6 +33,7 @@ export interface CatalogHeap {
   /** As of the last VACUUM or ANALYZE; −1 or 0: never. */
   readonly tuples: number;
   readonly pages: number;
+  /** Of its file; on YugabyteDB of what was flushed to disk, compressed. */
   readonly bytes: number;
 }
 
@@ -109,7 +110,7 @@ WITH RECURSIVE tree AS (
 SELECT tree.root::text AS root, c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
   (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))::text AS readable,
   c.reltuples::text AS tuples, c.relpages::text AS pages,
-  pg_relation_size(c.oid)::text AS bytes, pg_relation_filenode(c.oid)::text AS storage
+  (CASE WHEN version() LIKE '%-YB-%' THEN pg_table_size(c.oid) ELSE pg_relation_size(c.oid) END)::text AS bytes, pg_relation_filenode(c.oid)::text AS storage
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind <> 'p'
 ORDER BY tree.root, c.oid`;

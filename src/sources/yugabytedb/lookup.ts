@@ -34,12 +34,12 @@ const keysOfStatement = 1_000;
 
 /** Rows by key, as they stand now at the leaders; keys that do not exist are left out, NULL is none. */
 export async function* lookupRows(
-  reader: Pick<SplitReader, "pool" | "server" | "shape" | "way" | "fetchRows">,
+  reader: Pick<SplitReader, "pool" | "shape" | "way" | "fetchRows">,
   table: Table,
   keys: Rows,
   how: Reading,
 ): AsyncGenerator<Rows, void> {
-  const { pool, shape, server } = reader;
+  const { pool, shape } = reader;
   const columns = table.columns.map((column) => column.name);
   const terms = table.key.map((name) => {
     const { mapping, sql } = columnOf(shape, name);
@@ -59,7 +59,7 @@ export async function* lookupRows(
       lists.push(`(${values.join(", ")})`);
     }
     if (lists.length === 0) continue;
-    const result = new Result(shape, columns, [], server.sqlAscii);
+    const result = new Result(shape, columns, []);
     const sql = `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, null)} WHERE (${left}) IN (VALUES ${lists.join(", ")})`;
     const connection = await pool.acquire(how.signal);
     try {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { PassKind } from "../../protocol/pass.ts";
 import type { Reading } from "../../protocol/source.ts";
@@ -48,12 +49,12 @@ const firstFetch = 16;
 export async function* readSplit(
   reader: SplitReader,
   split: SplitOf,
-  state: unknown,
+  state: Json,
   how: Reading,
 ): AsyncGenerator<Operation, void> {
   const { table, work } = split;
   const kind = split.kind === "keys" ? "keys" : "upsert";
-  let position = positionOf(state as never);
+  let position = positionOf(state);
   for (;;) {
     const part = partOf(work, position);
     let rows = 0;
@@ -95,7 +96,7 @@ async function* readPart(
   const { work, table } = split;
   const { signal } = how;
   const terms = termsOf(work.order, shape, hashColumns, work.window?.column ?? null);
-  const result = new Result(shape, deliveredColumns(table, split.kind), terms, server.sqlAscii);
+  const result = new Result(shape, deliveredColumns(table, split.kind), terms);
   const sql = selectSql(shape, work, terms, position, partOf(work, position), result.expressions);
   const connection = await pool.acquire(signal);
   const frame = frameOf(snapshotFor(reader, split), reader.staleness);

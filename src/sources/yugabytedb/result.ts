@@ -34,14 +34,13 @@ export class Result {
   /** By term of the order: the column that holds its value. */
   readonly #terms: readonly number[];
 
-  /** `sqlAscii`: what the server calls text is not sure to be UTF-8. */
-  constructor(shape: Shape, delivered: readonly string[], terms: readonly Term[], sqlAscii: boolean) {
-    const selected = delivered.map((name) => selectedColumn(shape, name, sqlAscii));
+  constructor(shape: Shape, delivered: readonly string[], terms: readonly Term[]) {
+    const selected = delivered.map((name) => selectedColumn(shape, name));
     this.#terms = terms.map((term) => {
-      const name = shape.columns.find((column) => escapeIdentifier(column.name) === term.expression)?.name;
-      const known = selected.findIndex((column) => name !== undefined && column.name === name);
+      const { column } = term;
+      const known = selected.findIndex(({ name }) => column !== null && name === column);
       if (known >= 0) return known;
-      return selected.push(name === undefined ? computed(term) : selectedColumn(shape, name, sqlAscii)) - 1;
+      return selected.push(column === null ? computed(term) : selectedColumn(shape, column)) - 1;
     });
     this.#delivered = delivered.length;
     this.#builder = new RowsBuilder(selected);
@@ -71,10 +70,9 @@ export class Result {
   }
 }
 
-function selectedColumn(shape: Shape, name: string, sqlAscii: boolean): Selected {
+function selectedColumn(shape: Shape, name: string): Selected {
   const { mapping } = columnOf(shape, name);
-  const codec = sqlAscii && mapping.codec === "text" ? "checked_text" : mapping.codec;
-  return { name, type: mapping.type, codec, expression: mapping.select(escapeIdentifier(name)) };
+  return { name, type: mapping.type, codec: mapping.codec, expression: mapping.select(escapeIdentifier(name)) };
 }
 
 /** A term that is no column: the place of a row, or its hash code. */

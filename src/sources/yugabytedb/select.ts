@@ -4,6 +4,8 @@ import type { Bound, Order, Position, Work } from "./work.ts";
 
 /** What can be ordered and compared: an expression, and the type that its literals are cast to. */
 export interface Term {
+  /** The column that it is; `null`: it is computed. */
+  readonly column: string | null;
   readonly expression: string;
   readonly sql: string;
 }
@@ -16,7 +18,11 @@ export type HashColumns = readonly string[];
 
 /** The terms of an order. */
 export function termsOf(order: Order, shape: Shape, hashColumns: HashColumns, cursor: string | null): readonly Term[] {
-  const column = (name: string): Term => ({ expression: escapeIdentifier(name), sql: columnOf(shape, name).sql });
+  const column = (name: string): Term => ({
+    column: name,
+    expression: escapeIdentifier(name),
+    sql: columnOf(shape, name).sql,
+  });
   const key = shape.key.map(column);
   switch (order) {
     case "key":
@@ -26,14 +32,14 @@ export function termsOf(order: Order, shape: Shape, hashColumns: HashColumns, cu
     case "cursor":
       return [column(cursor!), ...key.filter((_, index) => shape.key[index] !== cursor)];
     case "ctid":
-      return [{ expression: "ctid", sql: "tid" }];
+      return [{ column: null, expression: "ctid", sql: "tid" }];
     case "none":
       return [];
   }
 }
 
 function hashTerm(columns: HashColumns): Term {
-  return { expression: `yb_hash_code(${columns.map(escapeIdentifier).join(", ")})`, sql: "int4" };
+  return { column: null, expression: `yb_hash_code(${columns.map(escapeIdentifier).join(", ")})`, sql: "int4" };
 }
 
 /** One statement's part of a split. */
@@ -82,9 +88,9 @@ export function selectSql(
   if (part.to !== null) conditions.push(...compare(terms, part.to, "<"));
   if (work.window !== null) {
     const { column, low, high } = work.window;
-    const { expression, sql } = { expression: escapeIdentifier(column), sql: columnOf(shape, column).sql };
-    if (low !== null) conditions.push(`${expression} >= ${literal(low, sql)}`);
-    conditions.push(`${expression} <= ${literal(high, sql)}`);
+    const { sql } = columnOf(shape, column);
+    if (low !== null) conditions.push(`${escapeIdentifier(column)} >= ${literal(low, sql)}`);
+    conditions.push(`${escapeIdentifier(column)} <= ${literal(high, sql)}`);
   }
   const clauses = [`SELECT ${expressions.join(", ")}`, `FROM ${relationOf(shape, work.heap)}`];
   if (conditions.length > 0) clauses.push(`WHERE ${conditions.join(" AND ")}`);

@@ -13,8 +13,6 @@ export interface Server {
   readonly tableProperties: boolean;
   /** `yb_read_time` is there: statements can read as of a moment in the past. */
   readonly readTime: boolean;
-  /** Text is not sure to be UTF-8. */
-  readonly sqlAscii: boolean;
   readonly standby: boolean;
   /** This role sees when the transactions of others began. */
   readonly seesTransactions: boolean;
@@ -26,7 +24,6 @@ SELECT version() AS version, current_setting('server_version_num') AS number,
   EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_hash_code')::text AS hash_code,
   EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_table_properties')::text AS table_properties,
   EXISTS (SELECT FROM pg_settings WHERE name = 'yb_read_time')::text AS read_time,
-  (current_setting('server_encoding') = 'SQL_ASCII')::text AS sql_ascii,
   pg_is_in_recovery()::text AS standby,
   pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::text AS sees_transactions`;
 
@@ -40,7 +37,6 @@ export async function describeServer(connection: PostgresConnection, signal: Abo
     hashCode: is("hash_code"),
     tableProperties: is("table_properties"),
     readTime: is("read_time"),
-    sqlAscii: is("sql_ascii"),
     standby: is("standby"),
     seesTransactions: is("sees_transactions"),
   };

@@ -15,6 +15,7 @@ const splitBytes = 8 << 20;
 const splitRows = 100_000;
 /** State is kept of each split: of a large table they grow instead. */
 const mostSplits = 512;
+const unknownSplits = 16;
 const blockBytes = 8192;
 /** From this correlation on (Spearman's, absolute) walking the key's index reads the file about in its order. */
 const leastCorrelation = 0.9;
@@ -45,7 +46,7 @@ export async function cutTable(
     return [{ ...whole, order: "cursor", span: splitRows }];
   }
   const keyed = shape.key.length > 0 && isOrdered(shape, shape.key);
-  if (keyed && hashColumns.length > 0) return cutHash(rows, window);
+  if (keyed && hashColumns.length > 0) return cutHash(rows, bytesOf(shape), window);
   if (server.yugabyte) {
     if (!keyed) return [{ ...whole, order: "none", span: rows ?? splitRows }];
     const bounds = await histogramBounds(connection, shape, countOf(rows, 0), signal);
@@ -94,9 +95,9 @@ async function cutHeap(
   }));
 }
 
-function cutHash(rows: number | null, window: Window | null): Work[] {
-  // Without an estimate: as many as a cluster of some nodes can work at, each not too large where there are many rows.
-  const count = rows === null ? 64 : countOf(rows, 0);
+function cutHash(rows: number | null, bytes: number, window: Window | null): Work[] {
+  // Where nothing is known of its size: as many as a cluster of some nodes can work at.
+  const count = rows === null && bytes === 0 ? unknownSplits : countOf(rows, bytes);
   const size = Math.ceil(hashCodes / count);
   return Array.from({ length: Math.ceil(hashCodes / size) }, (_, index) => ({
     order: "hash" as const,
@@ -106,6 +107,10 @@ function cutHash(rows: number | null, window: Window | null): Work[] {
     span: size,
     window,
   }));
+}
+
+function bytesOf({ catalog }: Shape): number {
+  return catalog.heaps.reduce((sum, heap) => sum + heap.bytes, 0);
 }
 
 function countOf(rows: number | null, bytes: number): number {

@@ -191,7 +191,7 @@ function convert(native: NativeType, wanted: Type): Mapping {
         false,
       );
     case "BINARY":
-      return mapping(wanted, codec, (column) => `convert_to(${column}::text, 'UTF8')`, false);
+      return mapping(wanted, codec, (column) => `convert_to(${column}::text, getdatabaseencoding())`, false);
     case "XML":
       return mapping(wanted, codec, (column) => `${column}::text::xml::text`, false);
     default:

@@ -5,7 +5,8 @@ import type { VectorBuilder } from "../vectors.ts";
  * How a column's values are written on the wire, and into which builder method they go. Each codec has a binary
  * decoder (`copy-binary.ts`) and a text decoder (`text-decode.ts`), which share no code.
  *
- * - `text` trusts the server that it is UTF-8; `checked_text` looks (SQL_ASCII, the type `"char"`).
+ * - `text` trusts the server, which converts to UTF-8 or at least looks (of SQL_ASCII); `checked_text` looks itself: the
+ *   type `"char"` may hold any byte, and PostgreSQL before 15 sends it as it is.
  * - `oid` is an unsigned 32-bit number, into a LONG; `tid` (a row's place: block and offset) into one as 2³² · block + offset.
  * - `time`: microseconds since midnight; `timestamp` with or without time zone.
  */

@@ -40,6 +40,9 @@ const sessionSettings: Readonly<Record<string, string>> = {
   transaction_timeout: "0",
 };
 
+/** A server that can't be reached to cancel a statement keeps nothing waiting for longer than this. */
+const cancelTimeout = 5_000;
+
 /** A row of a catalog query: values as the server writes them. */
 export type TextRow = Readonly<Record<string, string | null>>;
 
@@ -309,6 +312,7 @@ export class PostgresConnection implements AsyncDisposable {
     side.on("connect", () => (ssl ? side.requestSsl() : send()));
     side.on("sslconnect", send);
     side.on("error", () => side.stream.destroy());
+    (side.stream as Socket).setTimeout(cancelTimeout, () => side.stream.destroy());
     side.connect(port, host);
   }
 }

@@ -59,6 +59,12 @@ const valueOutOfRange: Explain = (context, { message }) => [
   "Set the column's type to one that holds every value; STRING always does.",
 ];
 
+const notUtf8: Explain = (context, { message }) => [
+  "VALUE_OUT_OF_RANGE",
+  `${inTable(context)}a text can't be told in UTF-8: ${message}`,
+  "Set the type of the column that holds it to BINARY.",
+];
+
 const conflict: Explain = (context, { message }) => [
   "READ_CONFLICT",
   `${inTable(context)}the server asks to read again: ${message}`,
@@ -179,8 +185,8 @@ const table: Readonly<Record<string, Explain>> = {
   "22007": valueOutOfRange,
   "22008": valueOutOfRange,
   "22P02": valueOutOfRange,
-  "22P05": valueOutOfRange,
-  "22021": valueOutOfRange,
+  "22P05": notUtf8,
+  "22021": notUtf8,
 };
 
 /** What Node.js and `pg` say without a code that tells it (`pattern` is of the message). */

@@ -50,7 +50,7 @@ export function numericDecoder(builder: VectorBuilder, fail: OutOfRange): ValueD
 
   if (precision <= 15) {
     const limit = 10 ** precision;
-    return (_bytes, view, start) => {
+    const slowly = (view: DataView, start: number): number => {
       const count = view.getInt16(start);
       const groups = groupsOf(view, start);
       let value = 0;
@@ -59,8 +59,25 @@ export function numericDecoder(builder: VectorBuilder, fail: OutOfRange): ValueD
         if (value >= limit) tooLarge();
       }
       value = value * restPower + partial(view, start, count, groups);
-      if (value >= limit) tooLarge();
-      builder.int64Number(view.getUint16(start + 4) === negative ? -value : value);
+      return value < limit ? value : tooLarge();
+    };
+    return (_bytes, view, start) => {
+      const count = view.getInt16(start);
+      const groups = view.getInt16(start + 2) + 1 + wholeGroups;
+      const sign = view.getUint16(start + 4);
+      let value = -1;
+      // What nearly every number is: no digit behind the scale, few before the point.
+      if ((sign === positive || sign === negative) && groups >= 0 && groups <= 4 && count <= groups + 1) {
+        let place = start + 8;
+        value = 0;
+        for (let index = 0; index < groups; index++, place += 2) {
+          value = value * base + (index < count ? view.getUint16(place) : 0);
+        }
+        const digit = count > groups ? view.getUint16(place) : 0;
+        value = digit % restDivisor === 0 ? value * restPower + digit / restDivisor : -1;
+      }
+      if (value < 0 || value >= limit) value = slowly(view, start);
+      builder.int64Number(sign === negative ? -value : value);
     };
   }
 

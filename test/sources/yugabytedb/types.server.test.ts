@@ -207,6 +207,32 @@ await describeWith(startPostgresql, "types of YugabyteDB", (server) => {
     });
   });
 
+  test("a database that does not know its encoding: text that is not UTF-8 is an error", async () => {
+    await sql(server, "CREATE DATABASE bytes_only ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+    try {
+      const url = new URL(server.connectionString);
+      url.pathname = "/bytes_only";
+      const ascii = { ...server, database: "bytes_only", connectionString: url.href };
+      await sql(
+        ascii,
+        "CREATE TABLE good (id int PRIMARY KEY, v text); INSERT INTO good VALUES (1, 'é'); CREATE TABLE bad (id int PRIMARY KEY, v text); INSERT INTO bad VALUES (1, E'\\xe9')",
+      );
+      await using source = await openSource(ascii);
+      for (const how of [fast, independent]) {
+        expect(await read(source, "good", how)).toEqual(["é"]);
+        const error = await rejection(read(source, "bad", how));
+        expect(error.code).toBe("VALUE_OUT_OF_RANGE");
+        expect(error.message).toContain("a text can't be told in UTF-8");
+        expect(error.hint).toContain("BINARY");
+      }
+      const tables = { bad: { types: { v: { kind: "BINARY" } } } } as const;
+      await using remedied = await openSource(ascii, {}, { tables });
+      expect(await read(remedied, "bad")).toEqual([bytes("e9")]);
+    } finally {
+      await sql(server, "DROP DATABASE bytes_only WITH (FORCE)");
+    }
+  });
+
   test("random values of many types are the same by both paths", async () => {
     await created;
     const name = `t${++tables}`;
