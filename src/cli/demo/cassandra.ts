@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
@@ -133,17 +134,30 @@ export class LocalCassandra implements AsyncDisposable {
     this.#keeper = null;
   }
 
-  /** The node's own word, and once for all that the superuser is made. */
+  /** The node's own word (and that the superuser is made), which it gives just before it listens. */
   async #isReady(): Promise<boolean> {
     try {
       const log = await readFile(this.#kept.log, "utf8");
-      const listens = log.includes("Starting listening for CQL clients");
-      return listens && (!this.#passwords || /Created default superuser|role 'cassandra'/.test(log));
+      if (!log.includes("Starting listening for CQL clients")) return false;
+      if (this.#passwords && !/Created default superuser|role 'cassandra'/.test(log)) return false;
+      return await listens(this.host, this.port);
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
       throw error;
     }
   }
+}
+
+function listens(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
 }
 
 async function layFiles(

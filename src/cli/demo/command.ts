@@ -1,78 +1,86 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Command } from "commander";
-import { Client } from "pg";
+import { Argument, Command } from "commander";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Changes, RunRecord } from "../../protocol/sink.ts";
 import { type ConfiguredConnection, resolveConnection } from "../configuration/resolve.ts";
 import { openWarehouse } from "../connect.ts";
-import { count, counted, duration } from "../display/format.ts";
+import { count, duration } from "../display/format.ts";
 import { examples } from "../options.ts";
 import type { Outcome } from "../exit-codes.ts";
 import { runCommand, type Session } from "../session.ts";
 import { syncConnection } from "../sync.ts";
 import { verifyConnection } from "../verify.ts";
 import type { World } from "../world.ts";
-import { changes, createStatements, rowCounts } from "./dataset.ts";
 import { lookInside } from "./look.ts";
-import { LocalPostgresql } from "./postgresql.ts";
+import { type Scenario, scenarios } from "./scenario.ts";
 
 /** Below the current folder. */
 const folder = "demo";
 
+interface DemoOptions {
+  readonly server?: string;
+}
+
 export function demoCommand(world: World): Command {
   return new Command("demo")
     .description(
-      `Starts a real PostgreSQL with the tables of an industrial IoT system, copies it to ${folder}/warehouse.duckdb below the current folder, changes it, copies only what changed, and proves that the copy is right. Takes about half a minute; the server goes at the end, the warehouse stays.`,
+      `Starts a real database, fills it, copies it to ${folder}/warehouse.duckdb below the current folder, changes it, copies only what changed, and proves that the copy is right. Takes about half a minute; the server goes at the end, the warehouse stays.`,
+    )
+    .addArgument(new Argument("[source]", "the kind of source").choices(Object.keys(scenarios)).default("yugabytedb"))
+    .option(
+      "--server <address>",
+      "dragonflydb: a server that runs, as redis://user:password@host:6379, and has an empty database",
     )
     .helpOption("-h, --help", "show this help")
-    .addHelpText("after", examples(["demo", "see it for yourself"]))
-    .action(() => runCommand(world, {}, demo));
+    .addHelpText(
+      "after",
+      examples(["demo", "see it for yourself"], ["demo dragonflydb", "sessions, caches and queues of a web shop"]),
+    )
+    .action((source: string, options: DemoOptions) =>
+      runCommand(world, {}, (session) => demo(session, source, options)),
+    );
 }
 
-async function demo(session: Session): Promise<Outcome> {
+async function demo(
+  session: Session,
+  source: string,
+  { server = null }: { readonly server?: string | null },
+): Promise<Outcome> {
   const { world, output, signal } = session;
   const warehouse = join(world.folder, folder, "warehouse.duckdb");
   const step = steps(session);
 
-  step("Starting a real PostgreSQL 15, a stand-in for YugabyteDB: they speak the same protocol");
-  await using server = await LocalPostgresql.start({ signal });
-  output.line(`It listens on ${server.host}:${server.port}, in ${server.folder}, and goes when the demo ends.`);
+  const entry = scenarios[source]!;
+  step(entry.title);
+  await using scenario = await entry.start(session, { server });
+  output.line(scenario.where);
 
-  step("Filling it: an industrial IoT system");
-  await execute(server, createStatements, signal);
-  output.line(
-    Object.entries(rowCounts)
-      .map(([table, rows]) => `${table} ${counted(rows, "row")}`)
-      .join(", "),
-  );
+  step("Filling it");
+  output.line(await scenario.fill(signal));
 
   await mkdir(join(world.folder, folder), { recursive: true });
   for (const file of [warehouse, `${warehouse}.wal`]) await rm(file, { force: true });
-  const connection = await connectionTo(server, session);
+  const connection = await connectionTo(scenario, session);
   step(`First sync: every row, into ${warehouse}`);
   const first = await syncConnection(session, connection, {});
   if (first !== "ok") return first;
 
   step("Life goes on in the source");
-  const changed = await execute(
-    server,
-    changes.map((change) => change.statement),
-    signal,
-  );
-  output.line(changes.map((change) => change.told).join(", "));
+  const changed = await scenario.change(signal);
+  output.line(scenario.changes.map((change) => change.told).join(", "));
 
   step("Second sync: only what changed (and with --sweep what was deleted)");
   const second = await syncConnection(session, connection, { sweep: true });
   if (second !== "ok") return second;
-  output.line(await movedOnly(session, connection, changed));
+  output.line(await movedOnly(session, connection, scenario, changed));
 
   step("verify: source and copy, compared row by row over another path than the sync took");
   const verified = await verifyConnection(session, connection, []);
   if (verified !== "ok") return verified;
 
   step("A look into the warehouse");
-  for (const line of await lookInside(warehouse, output.paint)) output.line(line);
+  for (const line of await lookInside(warehouse, scenario.query, output.paint)) output.line(line);
   output.line();
   output.line(`The warehouse stays: ${warehouse}`);
   output.line(`Next: "headwaters init" writes a headwaters.yaml for a database of your own.`);
@@ -90,29 +98,12 @@ function steps({ output }: Session): (title: string) => void {
   };
 }
 
-/** Runs statements in one transaction each; resolves to how many rows each one changed. */
-async function execute(server: LocalPostgresql, statements: readonly string[], signal: AbortSignal): Promise<number[]> {
-  const client = new Client({ connectionString: server.connectionString() });
-  const stop = (): void => void client.end();
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    await client.connect();
-    const rows: number[] = [];
-    for (const statement of statements) rows.push((await client.query(statement)).rowCount ?? 0);
-    return rows;
-  } finally {
-    signal.removeEventListener("abort", stop);
-    await client.end();
-  }
-}
-
-async function connectionTo(server: LocalPostgresql, { world, output }: Session): Promise<ConfiguredConnection> {
-  const { host, port, user, password } = server;
+async function connectionTo({ source }: Scenario, { world, output }: Session): Promise<ConfiguredConnection> {
   return resolveConnection(
     {
       name: "demo",
       entry: {
-        source: { type: "yugabytedb", host, port, database: "postgres", user, password, sslmode: "disable" },
+        source,
         destination: { type: "duckdb", path: join(folder, "warehouse.duckdb") },
       },
       folders: { source: world.folder, destination: world.folder },
@@ -128,6 +119,7 @@ async function connectionTo(server: LocalPostgresql, { world, output }: Session)
 async function movedOnly(
   session: Session,
   connection: ConfiguredConnection,
+  { changes, rows: all }: Scenario,
   changed: readonly number[],
 ): Promise<string> {
   await using warehouse = await openWarehouse(connection, session, false);
@@ -142,7 +134,6 @@ async function movedOnly(
     }
   }
   const total = changes.reduce((sum, { rows }) => sum + rows, 0);
-  const all = Object.values(rowCounts).reduce((sum, rows) => sum + rows, 0);
   return `Moved: ${count(total)} rows, just those that changed, of ${count(all)}.`;
 }
 

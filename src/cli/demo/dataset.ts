@@ -1,3 +1,5 @@
+import type { Change } from "./scenario.ts";
+
 /** The tables of an industrial IoT system, as the published YugabyteDB example has them. */
 export const tables = ["devices", "sensor_readings", "alerts", "maintenance_log"] as const;
 
@@ -92,14 +94,10 @@ export const createStatements: readonly string[] = [
 ];
 
 /** What happens in the source between the two syncs. */
-export const changes: readonly {
+export const changes: readonly (Change & {
   readonly table: (typeof tables)[number];
-  readonly what: "inserted" | "updated" | "deleted";
-  readonly rows: number;
-  /** For people. */
-  readonly told: string;
   readonly statement: string;
-}[] = [
+})[] = [
   {
     table: "sensor_readings",
     what: "inserted",

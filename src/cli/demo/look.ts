@@ -1,15 +1,8 @@
 import { count } from "../display/format.ts";
 import { type ColumnLayout, type Paint, tableLines } from "../display/text.ts";
 
-/** A query that the demo shows, over the copy in schema `public`. */
-const query = `SELECT d.site, count(*) AS readings, round(avg(r.temperature), 2) AS celsius, max(r.pressure) AS pressure,
-       count(*) FILTER (r.status <> 'ok') AS unusual
-FROM public.sensor_readings r JOIN public.devices d USING (device_id)
-WHERE NOT r._headwaters_deleted
-GROUP BY ALL ORDER BY d.site`;
-
 /** Asks the warehouse itself, as any DuckDB client would: the query and what it gives, as lines. */
-export async function lookInside(path: string, paint: Paint): Promise<readonly string[]> {
+export async function lookInside(path: string, query: string, paint: Paint): Promise<readonly string[]> {
   const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(path, { access_mode: "READ_ONLY" });
   try {

@@ -3,8 +3,10 @@ import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
+import { Commands } from "../../toolkit/resp/commands.ts";
 import type { RespConnection } from "../../toolkit/resp/connection.ts";
 import { RespError } from "../../toolkit/resp/errors.ts";
+import type { ReplyValue } from "../../toolkit/resp/replies.ts";
 import { appendCell, type Cell, cell, RowsBuilder, VectorBuilder } from "../../toolkit/vectors.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { documentMembers } from "./document.ts";
@@ -67,51 +69,70 @@ export async function* readIndependently(
   try {
     const scanner = new Scanner(connection, work, cursor, configuration.batch_size);
     for (let batch = await scanner.next(keysAtOnce); batch !== null; batch = await scanner.next(keysAtOnce)) {
-      for (let index = 0; index < batch.count; index++) {
-        const found = await readWhole(connection, Buffer.from(batch.key(index)), questions.wants, context);
-        const cells =
-          found === null
-            ? null
-            : kind.kind === "keys"
-              ? keyCells(found, context, now)
-              : fieldCells(found, table, kind.expanded);
+      const keys = Array.from({ length: batch.count }, (_, index) => Buffer.from(batch!.key(index)));
+      for await (const found of readWhole(connection, keys, questions.wants, context)) {
+        const cells = kind.kind === "keys" ? keyCells(found, context, now) : fieldCells(found, table, kind.expanded);
         if (cells === null) continue;
         table.columns.forEach(({ name }, column) => appendCell(rows.builders[column]!, cells[name] ?? null));
         if (rows.bytes >= how.batchBytes) yield { kind: "upsert", table: table.id, rows: rows.finish() };
       }
-      if (rows.length > 0) yield { kind: "upsert", table: table.id, rows: rows.finish() };
-      if (batch.cursor !== null) yield { kind: "checkpoint", state: { cursor: batch.cursor } satisfies Json };
+      if (batch.cursor === null || rows.bytes < how.batchBytes / 2) continue;
+      yield { kind: "upsert", table: table.id, rows: rows.finish() };
+      yield { kind: "checkpoint", state: { cursor: batch.cursor } satisfies Json };
     }
+    if (rows.length > 0) yield { kind: "upsert", table: table.id, rows: rows.finish() };
   } finally {
     pool.give(connection);
   }
 }
 
-async function readWhole(
+/** Keys that are there and wanted; of their values, one is in memory at a time. */
+async function* readWhole(
   connection: RespConnection,
-  key: Buffer,
+  keys: readonly Buffer[],
   wants: (type: NativeType) => boolean,
-  { configuration }: ReadContext,
-): Promise<Found | null> {
-  const type = nativeType(String(await connection.call("TYPE", key)));
-  if (type === null || !wants(type)) return null;
-  const ttl = Number(await connection.call("PTTL", key));
-  const expires = configuration.expires_at ? Number(await connection.call("PEXPIRETIME", key)) : -1;
-  const [command, ...rest] = commands[type.dataType]?.(key) ?? ["DUMP", key];
-  try {
-    const reply = await connection.call(command, ...rest);
-    const pieces = (Array.isArray(reply) ? reply : [reply]) as readonly (Buffer | null)[];
-    if (pieces.length === 0 || pieces[0] === null) return null;
-    const found: Found = { key, type, ttl, expires, pieces: pieces as readonly Buffer[], failure: null };
-    const bytes = found.pieces.reduce((sum, piece) => sum + piece.length, 0);
-    const most = configuration.max_value_bytes;
-    return bytes > most ? { ...found, failure: `the value takes more than max_value_bytes (${most})` } : found;
-  } catch (thrown) {
-    if (!(thrown instanceof RespError)) throw thrown;
-    // It became another type in between: read it as that.
-    if (isWrongType(thrown)) return readWhole(connection, key, wants, { configuration } as ReadContext);
-    return { key, type, ttl, expires, pieces: [], failure: failureOf(thrown) };
+  context: ReadContext,
+): AsyncGenerator<Found> {
+  const { expires_at: expiresAt, max_value_bytes: most } = context.configuration;
+  const questions = new Commands();
+  for (const key of keys) {
+    questions.add("TYPE", key);
+    questions.add("PTTL", key);
+    if (expiresAt) questions.add("PEXPIRETIME", key);
   }
+  connection.send(questions);
+  const wanted: Found[] = [];
+  for (const key of keys) {
+    const type = nativeType(String(await answer(connection)));
+    const ttl = Number(await answer(connection));
+    const expires = expiresAt ? Number(await answer(connection)) : -1;
+    if (type !== null && wants(type)) wanted.push({ key, type, ttl, expires, pieces: [], failure: null });
+  }
+  const values = new Commands();
+  for (const { key, type } of wanted) values.add(...(commands[type.dataType]?.(key) ?? ["DUMP", key]));
+  connection.send(values);
+  const changed: Buffer[] = [];
+  for (const found of wanted) {
+    const reply = await connection.reply();
+    if (reply instanceof RespError) {
+      // It became another type in between: it is read once more.
+      if (isWrongType(reply)) changed.push(found.key);
+      else yield { ...found, failure: failureOf(reply) };
+      continue;
+    }
+    const pieces = (Array.isArray(reply) ? reply : [reply]) as readonly (Buffer | null)[];
+    if (pieces.length === 0 || pieces[0] === null) continue;
+    const bytes = pieces.reduce((sum, piece) => sum + piece!.length, 0);
+    const failure = bytes > most ? `the value takes more than max_value_bytes (${most})` : null;
+    yield { ...found, pieces: pieces as readonly Buffer[], failure };
+  }
+  if (changed.length > 0) yield* readWhole(connection, changed, wants, context);
+}
+
+async function answer(connection: RespConnection): Promise<ReplyValue> {
+  const reply = await connection.reply();
+  if (reply instanceof RespError) throw reply;
+  return reply;
 }
 
 function keyCells(found: Found, { configuration }: ReadContext, now: number): Record<string, Cell> {

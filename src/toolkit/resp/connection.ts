@@ -28,6 +28,9 @@ export interface RespSettings {
   readonly timeout: number;
 }
 
+/** A TLS server answers within a round trip or two; one without TLS may wait for the end of a line for ever. */
+const mostTlsMilliseconds = 5_000;
+
 /** Unread bytes from which on the socket waits for the reader. */
 const mostUnread = 1 << 20;
 
@@ -77,7 +80,12 @@ async function openSocket(settings: RespSettings, signal: AbortSignal): Promise<
   const socket = tls === null ? plain : startTls(plain, host, tls);
   return new Promise((resolve, reject) => {
     let connected = false;
-    plain.once("connect", () => (connected = true));
+    plain.once("connect", () => {
+      connected = true;
+      if (tls === null) return;
+      clearTimeout(timer);
+      timer = setTimeout(expire, Math.min(timeout, mostTlsMilliseconds));
+    });
     const fail = (error: unknown): void => {
       finish();
       plain.destroy();
@@ -87,7 +95,13 @@ async function openSocket(settings: RespSettings, signal: AbortSignal): Promise<
     const onError = (error: Error): void => fail(error);
     const onClose = (): void => fail(new RespConnectionLost(false));
     const onAbort = (): void => fail(signal.reason);
-    const timer = setTimeout(() => fail(new RespTimeout(connected ? "tls" : "connect", timeout)), timeout);
+    const expire = (): void =>
+      fail(
+        connected
+          ? new RespTimeout("tls", Math.min(timeout, mostTlsMilliseconds))
+          : new RespTimeout("connect", timeout),
+      );
+    let timer = setTimeout(expire, timeout);
     const finish = (): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);

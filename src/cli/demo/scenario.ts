@@ -1,0 +1,51 @@
+import type { Session } from "../session.ts";
+
+/** A database with life in it, for one demo: it is filled, copied, changed, and copied again. */
+export interface Scenario extends AsyncDisposable {
+  /** Where the database is, as a sentence. */
+  readonly where: string;
+  /** The source of the connection, as a configuration has it. */
+  readonly source: Readonly<Record<string, unknown>>;
+  /** Rows that the first sync copies. */
+  readonly rows: number;
+  /** What {@link change} does to the rows of the copy. */
+  readonly changes: readonly Change[];
+  /** A query over the copy. */
+  readonly query: string;
+  /** Fills the database, which is empty; what with, for people. */
+  fill(signal: AbortSignal): Promise<string>;
+  /** Does what `changes` tell; resolves to how many rows each one changed. */
+  change(signal: AbortSignal): Promise<readonly number[]>;
+}
+
+export interface Change {
+  readonly table: string;
+  readonly what: "inserted" | "updated" | "deleted";
+  readonly rows: number;
+  /** For people. */
+  readonly told: string;
+}
+
+/** What a demo is started with. */
+export interface ScenarioOptions {
+  /** A server that runs; `null`: one is started. */
+  readonly server: string | null;
+}
+
+export interface ScenarioEntry {
+  /** The title of the first step. */
+  readonly title: string;
+  start(session: Session, options: ScenarioOptions): Promise<Scenario>;
+}
+
+/** Every demo there is, by the name of its source; drivers are loaded only for the one that runs. */
+export const scenarios: Readonly<Record<string, ScenarioEntry>> = {
+  yugabytedb: {
+    title: "Starting a real PostgreSQL 15, a stand-in for YugabyteDB: they speak the same protocol",
+    start: async (session, options) => (await import("./yugabytedb.ts")).startIndustry(session, options),
+  },
+  dragonflydb: {
+    title: "Finding a server of the Redis protocol, as DragonflyDB speaks it",
+    start: async (session, options) => (await import("./dragonflydb.ts")).startShop(session, options),
+  },
+};
