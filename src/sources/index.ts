@@ -9,9 +9,21 @@ export interface SourceEntry {
 
 /** Every source there is, by the name that users give. */
 export const sources: Readonly<Record<string, SourceEntry>> = {
+  cassandra: {
+    title: "Cassandra",
+    load: async () => (await import("./cassandra/index.ts")).definition,
+  },
+  scylladb: {
+    title: "ScyllaDB",
+    load: async () => (await import("./scylladb/index.ts")).definition,
+  },
   yugabytedb: {
     title: "YugabyteDB",
     load: async () => (await import("./yugabytedb/index.ts")).definition,
+  },
+  rethinkdb: {
+    title: "RethinkDB",
+    load: async () => (await import("./rethinkdb/index.ts")).definition,
   },
   dragonflydb: {
     title: "DragonflyDB",

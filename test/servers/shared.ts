@@ -1,6 +1,8 @@
+import { LocalCassandra } from "../../src/cli/demo/cassandra.ts";
 import { LocalPostgresql } from "../../src/cli/demo/postgresql.ts";
 import { LocalValkey } from "../../src/cli/demo/valkey.ts";
 import { type ServerBinary, valkeyOfPackage } from "../../src/cli/demo/valkey-binary.ts";
+import { StandIn } from "./rethinkdb/server.ts";
 import { findRedisStack } from "./redis-stack-binary.ts";
 
 /** A server that runs until it is disposed. */
@@ -21,6 +23,7 @@ export interface ServerKind {
 /** Every server that suites share, by the name of the source that it serves. A run starts each one at most once. */
 export const serverKinds = {
   yugabytedb: { variable: "HEADWATERS_TEST_YUGABYTEDB", standIn: "PostgreSQL 15", start: startSharedPostgresql },
+  cassandra: { variable: "HEADWATERS_TEST_CASSANDRA", standIn: "Cassandra 5.0", start: startSharedCassandra },
   dragonflydb: {
     variable: "HEADWATERS_TEST_DRAGONFLYDB",
     standIn: "Valkey 9",
@@ -31,6 +34,7 @@ export const serverKinds = {
     standIn: "Redis Stack 7.4",
     start: async () => startSharedRedis(await findRedisStack()),
   },
+  rethinkdb: { variable: "HEADWATERS_TEST_RETHINKDB", standIn: "a stand-in over the wire", start: startSharedStandIn },
 } as const satisfies Record<string, ServerKind>;
 
 export type ServerName = keyof typeof serverKinds;
@@ -40,8 +44,19 @@ async function startSharedPostgresql(): Promise<SharedServer> {
   return { address: server.connectionString(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
+async function startSharedCassandra(): Promise<SharedServer> {
+  const node = await LocalCassandra.start();
+  return { address: `cql://${node.host}:${node.port}`, [Symbol.asyncDispose]: () => node[Symbol.asyncDispose]() };
+}
+
 async function startSharedRedis(binary: ServerBinary): Promise<SharedServer> {
   const server = await LocalValkey.start({ binary });
   const address = `redis://${server.host}:${server.port}`;
+  return { address, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+async function startSharedStandIn(): Promise<SharedServer> {
+  const server = await StandIn.start();
+  const address = `rethinkdb://admin:@127.0.0.1:${server.port}`;
   return { address, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }

@@ -1,0 +1,23 @@
+import { z } from "zod";
+import { hostList, optionalText, sharedSettings, text } from "../../toolkit/cql/configuration.ts";
+
+/** The settings of a connection to Cassandra, under the names of the published example. */
+export const configuration = z
+  .strictObject({
+    hostname: text.meta({
+      title: "Host",
+      description: "Name or address of a node; several, separated by commas, are tried in turn.",
+    }),
+    ...sharedSettings("created_at"),
+    data_center: optionalText.meta({
+      title: "Data centre",
+      description: "The data centre whose nodes are read; absent: that of the node that answers first.",
+    }),
+  })
+  .meta({ title: "Cassandra", description: "Apache Cassandra from version 3.0 on." });
+
+export type Configuration = z.output<typeof configuration>;
+
+export function contactPoints({ hostname }: Configuration): string[] {
+  return hostList(hostname);
+}

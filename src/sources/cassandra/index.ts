@@ -1,0 +1,21 @@
+import type { SourceDefinition } from "../../protocol/source.ts";
+import { cqlSettings } from "../../toolkit/cql/configuration.ts";
+import { CqlSource } from "../../toolkit/cql/source.ts";
+import { configuration, contactPoints } from "./config.ts";
+
+export const definition: SourceDefinition<typeof configuration> = {
+  name: "cassandra",
+  title: "Cassandra",
+  configuration,
+  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared" },
+  scope: (settings) => ({ server: contactPoints(settings).toSorted().join(","), keyspace: settings.keyspace }),
+  schema: ({ keyspace }) => keyspace,
+  open: async (settings, context) => {
+    const where = {
+      contactPoints: contactPoints(settings),
+      dataCenter: settings.data_center ?? null,
+      names: { host: "hostname", dataCenter: "data_center" },
+    };
+    return new CqlSource(await cqlSettings(settings, where, null), context);
+  },
+};

@@ -1,0 +1,29 @@
+import { z } from "zod";
+import { hostList, optionalText, sharedSettings, text, whole } from "../../toolkit/cql/configuration.ts";
+
+/** The settings of a connection to ScyllaDB, under the names of the published example. */
+export const configuration = z
+  .strictObject({
+    host_1: text.meta({ title: "Host 1", description: "Name or address of a node." }),
+    host_2: optionalText.meta({
+      title: "Host 2",
+      description: "A node that is asked where the first does not answer.",
+    }),
+    host_3: optionalText.meta({ title: "Host 3", description: "A node that is asked where the others do not answer." }),
+    ...sharedSettings("updated_at"),
+    data_center_region: optionalText.meta({
+      title: "Data centre",
+      description: "The data centre whose nodes are read; absent: that of the node that answers first.",
+    }),
+    interval_hours: whole(1, 87_600).default(6).meta({
+      title: "Interval",
+      description: "Windows of changes are read in parts of so many hours of the cursor column.",
+    }),
+  })
+  .meta({ title: "ScyllaDB", description: "ScyllaDB, or Cassandra by the settings of ScyllaDB's example." });
+
+export type Configuration = z.output<typeof configuration>;
+
+export function contactPoints({ host_1: first, host_2: second, host_3: third }: Configuration): string[] {
+  return [first, second ?? "", third ?? ""].flatMap(hostList);
+}

@@ -1,0 +1,21 @@
+import type { SourceDefinition } from "../../protocol/source.ts";
+import { cqlSettings } from "../../toolkit/cql/configuration.ts";
+import { CqlSource } from "../../toolkit/cql/source.ts";
+import { configuration, contactPoints } from "./config.ts";
+
+export const definition: SourceDefinition<typeof configuration> = {
+  name: "scylladb",
+  title: "ScyllaDB",
+  configuration,
+  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared" },
+  scope: (settings) => ({ server: contactPoints(settings).toSorted().join(","), keyspace: settings.keyspace }),
+  schema: ({ keyspace }) => keyspace,
+  open: async (settings, context) => {
+    const where = {
+      contactPoints: contactPoints(settings),
+      dataCenter: settings.data_center_region ?? null,
+      names: { host: "host_1", dataCenter: "data_center_region" },
+    };
+    return new CqlSource(await cqlSettings(settings, where, settings.interval_hours), context);
+  },
+};

@@ -1,0 +1,244 @@
+import type { ConnectionOptions } from "node:tls";
+import { abortable } from "./abortable.ts";
+import type { CqlConnection } from "./connection.ts";
+import { type ControlRow, controlRows } from "./control-rows.ts";
+import { TypeChanged } from "./decode-page.ts";
+import { cqlError, type ErrorContext } from "./errors.ts";
+import { opcodes } from "./frames.ts";
+import {
+  executeBody,
+  openBody,
+  type Page,
+  prepareBody,
+  type Prepared,
+  queryBody,
+  type QueryOptions,
+  readPage,
+  readPrepared,
+} from "./messages.ts";
+import { NodePool } from "./node-pool.ts";
+import { asksForAnother, CqlServerError, serverErrors } from "./server-error.ts";
+import { isScylla } from "./sharding.ts";
+import { type Node, ownerOf, type Topology, topologyOf } from "./topology.ts";
+
+/** How a cluster is reached. */
+export interface ClusterOptions {
+  readonly contactPoints: readonly string[];
+  readonly port: number;
+  /** The local data centre; `null`: that of the contact point that answers first. */
+  readonly dataCenter: string | null;
+  readonly tls: ConnectionOptions | null;
+  readonly username: string | null;
+  readonly password: string | null;
+  readonly connectTimeout: number;
+  readonly requestTimeout: number;
+  readonly connectionsPerNode: number;
+  readonly names: ErrorContext["names"];
+  readonly keyspace: string;
+  readonly consistency: string;
+}
+
+/** What a request is sent with, beside its message. */
+export interface Routing {
+  readonly signal: AbortSignal;
+  /** Of the rows that are asked for: chooses the node, and the shard. */
+  readonly token?: bigint | null;
+  readonly table?: string;
+}
+
+/** A Cassandra or ScyllaDB cluster: its nodes, connections to them, and statements that they have prepared. */
+export class Cluster implements AsyncDisposable {
+  readonly options: ClusterOptions;
+  readonly #pools = new Map<string, NodePool>();
+  readonly #prepared = new Map<string, Promise<Prepared>>();
+  #topology: Promise<Topology> | null = null;
+  readonly #disposed = new AbortController();
+
+  constructor(options: ClusterOptions) {
+    this.options = options;
+  }
+
+  /** The cluster as it was when it was last looked at; connects the first time. */
+  async topology(signal: AbortSignal): Promise<Topology> {
+    return this.#topology === null ? this.refresh(signal) : abortable(this.#topology, signal);
+  }
+
+  /** Looks at the cluster anew. */
+  async refresh(signal: AbortSignal): Promise<Topology> {
+    const looking = this.#look();
+    const before = this.#topology;
+    // Who comes meanwhile goes by the one before.
+    this.#topology = before ?? looking;
+    looking.then(
+      () => (this.#topology = looking),
+      () => (this.#topology = before),
+    );
+    return abortable(looking, signal);
+  }
+
+  /** All rows of a small table of the server's own. */
+  async rows(statement: string, values: readonly Buffer[], routing: Routing): Promise<readonly ControlRow[]> {
+    return this.#onSomeNode(routing, async (connection) => this.#controlRows(connection, statement, values, routing));
+  }
+
+  /** Prepares a statement, once for all who ask. */
+  async prepare(statement: string, routing: Routing): Promise<Prepared> {
+    const known = this.#prepared.get(statement);
+    if (known !== undefined) return abortable(known, routing.signal);
+    const { signal } = this.#disposed;
+    const preparing = this.#onSomeNode({ ...routing, signal }, (connection) =>
+      prepareOn(connection, statement, signal),
+    );
+    this.#prepared.set(statement, preparing);
+    preparing.catch(() => this.#prepared.delete(statement));
+    return abortable(preparing, routing.signal);
+  }
+
+  /** One page of a prepared statement's rows. Throws what the server said, for who can do something about it. */
+  async page(statement: string, query: QueryOptions, routing: Routing): Promise<Page> {
+    const prepared = await this.prepare(statement, routing);
+    try {
+      return await this.#onSomeNode(routing, (connection) =>
+        executeOn(connection, statement, prepared, query, routing.signal),
+      );
+    } catch (thrown) {
+      // What is asked next time may be another table or column by now.
+      const isInvalid = thrown instanceof CqlServerError && thrown.code === serverErrors.invalid;
+      if (isInvalid || thrown instanceof TypeChanged) this.#prepared.delete(statement);
+      throw thrown;
+    }
+  }
+
+  /** An error for users, where the tables know it. */
+  explain(thrown: unknown, table?: string, node?: Pick<Node, "host" | "port">): unknown {
+    const { names, contactPoints, port, username, keyspace, tls, consistency } = this.options;
+    const host = node?.host ?? contactPoints.join(", ");
+    const at = { host, port: node?.port ?? port };
+    return cqlError(thrown, { names, ...at, username, keyspace, tls: tls !== null, consistency, table });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort(new Error("the source was closed"));
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+  }
+
+  /**
+   * Runs something on the node that owns the token, else on one with few requests; where a node breaks, on the next.
+   */
+  async #onSomeNode<Result>(routing: Routing, run: (connection: CqlConnection) => Promise<Result>): Promise<Result> {
+    const topology = await this.topology(routing.signal);
+    const token = routing.token ?? null;
+    const nodes = this.#inOrder(topology, token);
+    for (const [index, node] of nodes.entries()) {
+      const isLast = index === nodes.length - 1;
+      let connection: CqlConnection;
+      try {
+        connection = await abortable(this.#pool(node).connection(token), routing.signal);
+      } catch (thrown) {
+        routing.signal.throwIfAborted();
+        if (isLast) throw this.explain(thrown, routing.table, node);
+        continue;
+      }
+      try {
+        return await run(connection);
+      } catch (thrown) {
+        if (isLast || !asksForAnother(thrown) || routing.signal.aborted) throw thrown;
+      }
+    }
+    throw new Error("a topology has no nodes");
+  }
+
+  #inOrder({ nodes, ring }: Topology, token: bigint | null): readonly Node[] {
+    const owner = token === null ? null : ownerOf(ring, token);
+    const from = Math.floor(Math.random() * nodes.length);
+    const others = [...nodes.slice(from), ...nodes.slice(0, from)].filter((node) => node !== owner);
+    const all = owner === null ? others : [owner, ...others];
+    return [...all.filter((node) => !this.#pool(node).rests), ...all.filter((node) => this.#pool(node).rests)];
+  }
+
+  #pool({ host, port }: Pick<Node, "host" | "port">): NodePool {
+    const key = `${host} ${port}`;
+    const { tls, username, password, connectTimeout, requestTimeout, connectionsPerNode } = this.options;
+    const how = { host, port, tls, username, password, connectTimeout, requestTimeout };
+    const pool = this.#pools.get(key) ?? new NodePool(how, connectionsPerNode, this.#disposed.signal);
+    this.#pools.set(key, pool);
+    return pool;
+  }
+
+  /** Asks the contact points, one after the other, for the cluster's nodes. */
+  async #look(): Promise<Topology> {
+    const { contactPoints, port, dataCenter, names } = this.options;
+    const routing = { signal: this.#disposed.signal };
+    let first: unknown = null;
+    for (const host of contactPoints) {
+      try {
+        const connection = await this.#pool({ host, port }).connection(null);
+        const [local] = await this.#controlRows(connection, "SELECT * FROM system.local", [], routing);
+        const how = { wanted: dataCenter, setting: names.dataCenter, scylla: isScylla(connection.supported) };
+        return topologyOf(local!, await this.#peers(connection, routing), { host, port }, how);
+      } catch (thrown) {
+        routing.signal.throwIfAborted();
+        first ??= this.explain(thrown, undefined, { host, port });
+      }
+    }
+    throw first;
+  }
+
+  /** `peers_v2`, with ports, is there from Cassandra 4.0 on. */
+  async #peers(connection: CqlConnection, routing: Routing): Promise<readonly ControlRow[]> {
+    try {
+      return await this.#controlRows(connection, "SELECT * FROM system.peers_v2", [], routing);
+    } catch (thrown) {
+      if (!(thrown instanceof CqlServerError) || thrown.code !== serverErrors.invalid) throw thrown;
+      return this.#controlRows(connection, "SELECT * FROM system.peers", [], routing);
+    }
+  }
+
+  async #controlRows(
+    connection: CqlConnection,
+    statement: string,
+    values: readonly Buffer[],
+    { signal }: Routing,
+  ): Promise<ControlRow[]> {
+    const rows: ControlRow[] = [];
+    let pageState: Buffer | null = null;
+    do {
+      const query: QueryOptions = { consistency: "LOCAL_ONE", values, pageSize: 5_000, pageState };
+      const frame = await connection.request(opcodes.query, queryBody(statement, query), signal);
+      const page: Page | null = readPage(openBody(frame.body, frame.flags).reader);
+      if (page === null) return rows;
+      rows.push(...controlRows(page));
+      pageState = page.next;
+    } while (pageState !== null);
+    return rows;
+  }
+}
+
+async function prepareOn(connection: CqlConnection, statement: string, signal: AbortSignal): Promise<Prepared> {
+  const frame = await connection.request(opcodes.prepare, prepareBody(statement), signal);
+  return readPrepared(openBody(frame.body, frame.flags).reader);
+}
+
+/** A node that does not know the statement, or no longer, is told it. */
+async function executeOn(
+  connection: CqlConnection,
+  statement: string,
+  prepared: Prepared,
+  query: QueryOptions,
+  signal: AbortSignal,
+): Promise<Page> {
+  const send = async (): Promise<Page> => {
+    const frame = await connection.request(opcodes.execute, executeBody(prepared.id, query), signal);
+    const page = readPage(openBody(frame.body, frame.flags).reader);
+    if (page === null) throw new Error("a SELECT was answered without rows");
+    if (!page.columns.equals(prepared.columnBytes)) throw new TypeChanged("its columns or types changed");
+    return page;
+  };
+  try {
+    return await send();
+  } catch (thrown) {
+    if (!(thrown instanceof CqlServerError) || thrown.code !== serverErrors.unprepared) throw thrown;
+    await prepareOn(connection, statement, signal);
+    return send();
+  }
+}

@@ -1,0 +1,209 @@
+import { setMaxListeners } from "node:events";
+import { connect as connectPlain, isIP, type Socket } from "node:net";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { type Frame, FrameReader, opcodes, requestFrame } from "./frames.ts";
+import { authResponseBody, openBody, startupBody } from "./messages.ts";
+import {
+  CqlConnectionLost,
+  CqlLoginWanted,
+  CqlServerError,
+  CqlTimeout,
+  readServerError,
+  serverErrors,
+} from "./server-error.ts";
+
+/** Where and how to connect. */
+export interface ConnectOptions {
+  readonly host: string;
+  readonly port: number;
+  /** From this port of ours: ScyllaDB's shard-aware port tells the shard by it. */
+  readonly localPort?: number | undefined;
+  readonly tls: ConnectionOptions | null;
+  readonly username: string | null;
+  readonly password: string | null;
+  /** Milliseconds for connecting and logging in, and for each answer. */
+  readonly connectTimeout: number;
+  readonly requestTimeout: number;
+}
+
+interface Pending {
+  resolve(frame: Frame): void;
+  reject(reason: unknown): void;
+}
+
+/** Half of what the protocol has, so that a stream that nobody waits for any more is not reused too soon. */
+const mostStreams = 16_384;
+
+/** One connection to one node. Many requests share it, each on a stream of its own. */
+export class CqlConnection {
+  readonly #socket: Socket;
+  readonly #requestTimeout: number;
+  readonly #reader = new FrameReader();
+  readonly #pending = new Map<number, Pending>();
+  readonly #free: number[] = [];
+  #streams = 0;
+  #ended: unknown = null;
+  #answered = false;
+  #lastData = performance.now();
+  /** What the server said of itself: `SCYLLA_SHARD`, `CQL_VERSION`, … */
+  supported: ReadonlyMap<string, readonly string[]> = new Map();
+
+  private constructor(socket: Socket, requestTimeout: number) {
+    this.#socket = socket;
+    this.#requestTimeout = requestTimeout;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
+    socket.on("data", (chunk) => this.#receive(chunk));
+    socket.on("error", (error) => this.#end(new CqlConnectionLost(this.#answered, error)));
+    socket.on("close", () => this.#end(new CqlConnectionLost(this.#answered)));
+  }
+
+  /** Connects and logs in. Throws what {@link cqlError} explains. */
+  static async open(options: ConnectOptions, signal: AbortSignal): Promise<CqlConnection> {
+    const timeout = AbortSignal.timeout(options.connectTimeout);
+    const either = AbortSignal.any([signal, timeout]);
+    let connection: CqlConnection | null = null;
+    try {
+      const socket = await openSocket(options, either);
+      connection = new CqlConnection(socket, options.requestTimeout);
+      await connection.#start(options, either);
+      return connection;
+    } catch (thrown) {
+      connection?.close();
+      signal.throwIfAborted();
+      if (timeout.aborted) throw new CqlTimeout("connect", options.connectTimeout);
+      throw thrown;
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#ended === null;
+  }
+
+  /** Requests that wait for their answers. */
+  get inFlight(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Sends one request and resolves to its answer. An answer that is an error is thrown as {@link CqlServerError}. A
+   * request that is given up is still answered, into the void.
+   */
+  async request(opcode: number, body: Buffer, signal: AbortSignal): Promise<Frame> {
+    signal.throwIfAborted();
+    // Hundreds of requests may wait on one signal: no leak, which Node.js would warn of.
+    setMaxListeners(0, signal);
+    if (this.#ended !== null) throw this.#ended;
+    const stream = this.#free.pop() ?? this.#streams++;
+    if (stream >= mostStreams) throw new CqlServerError(serverErrors.overloaded, "too many requests at a time", 4);
+    const frame = await new Promise<Frame>((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+      };
+      const abort = (): void => {
+        settle();
+        reject(signal.reason as Error);
+      };
+      const timer = setTimeout(() => this.#timeOut(reject, settle), this.#requestTimeout);
+      signal.addEventListener("abort", abort, { once: true });
+      this.#pending.set(stream, {
+        resolve: (frame) => {
+          settle();
+          resolve(frame);
+        },
+        reject: (reason) => {
+          settle();
+          reject(reason as Error);
+        },
+      });
+      this.#socket.write(requestFrame(stream, opcode, body));
+    });
+    if (frame.opcode !== opcodes.error) return frame;
+    throw readServerError(openBody(frame.body, frame.flags).reader, frame.version);
+  }
+
+  close(): void {
+    this.#end(new CqlConnectionLost(this.#answered));
+  }
+
+  /** A peer that sent nothing at all for so long is taken for dead, so that no other request waits for it. */
+  #timeOut(reject: (reason: unknown) => void, settle: () => void): void {
+    settle();
+    const timeout = new CqlTimeout("request", this.#requestTimeout);
+    reject(timeout);
+    if (performance.now() - this.#lastData >= this.#requestTimeout) {
+      this.#end(new CqlConnectionLost(this.#answered, timeout));
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#lastData = performance.now();
+    try {
+      for (const frame of this.#reader.push(chunk)) {
+        this.#answered = true;
+        const pending = this.#pending.get(frame.stream);
+        // Negative streams are events, which nobody asked for.
+        if (pending === undefined) continue;
+        this.#pending.delete(frame.stream);
+        this.#free.push(frame.stream);
+        pending.resolve(frame);
+      }
+    } catch (thrown) {
+      this.#end(thrown);
+    }
+  }
+
+  #end(reason: unknown): void {
+    if (this.#ended !== null) return;
+    this.#ended = reason;
+    this.#socket.destroy();
+    for (const pending of this.#pending.values()) pending.reject(reason);
+    this.#pending.clear();
+  }
+
+  async #start(options: ConnectOptions, signal: AbortSignal): Promise<void> {
+    const supported = await this.request(opcodes.options, Buffer.alloc(0), signal);
+    this.supported = openBody(supported.body, supported.flags).reader.stringMultimap();
+    const started = await this.request(
+      opcodes.startup,
+      startupBody({ CQL_VERSION: this.supported.get("CQL_VERSION")?.[0] ?? "3.0.0", DRIVER_NAME: "headwaters" }),
+      signal,
+    );
+    if (started.opcode !== opcodes.authenticate) return;
+    const authenticator = openBody(started.body, started.flags).reader.string();
+    const { username, password } = options;
+    if (username === null || password === null) throw new CqlLoginWanted(authenticator);
+    const answer = await this.request(opcodes.authResponse, authResponseBody(username, password), signal);
+    if (answer.opcode !== opcodes.authSuccess) throw new CqlLoginWanted(authenticator);
+  }
+}
+
+function openSocket({ host, port, localPort, tls }: ConnectOptions, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const plain = connectPlain({ host, port, ...(localPort === undefined ? {} : { localPort }) });
+    const socket = tls === null ? plain : connectTls({ ...tls, socket: plain, host, ...serverName(host) });
+    const fail = (error: unknown): void => {
+      signal.removeEventListener("abort", abort);
+      plain.destroy();
+      reject(error as Error);
+    };
+    const abort = (): void => fail(signal.reason);
+    const closed = (): void => fail(new CqlConnectionLost(false));
+    signal.addEventListener("abort", abort, { once: true });
+    plain.once("error", fail);
+    socket.once("error", fail);
+    socket.once("close", closed);
+    socket.once(tls === null ? "connect" : "secureConnect", () => {
+      signal.removeEventListener("abort", abort);
+      for (const one of [plain, socket]) one.removeListener("error", fail);
+      socket.removeListener("close", closed);
+      resolve(socket);
+    });
+  });
+}
+
+/** Addresses are no names: TLS forbids to send them, and certificates are compared with the host then. */
+function serverName(host: string): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
+}

@@ -1,0 +1,275 @@
+import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import { TypeChanged, UnfitColumn } from "./decode-page.ts";
+import { NotCql } from "./frames.ts";
+import { protocolVersion } from "./frames.ts";
+import { CqlConnectionLost, CqlLoginWanted, CqlServerError, CqlTimeout, serverErrors } from "./server-error.ts";
+
+/** What an error's message and hint are made of. */
+export interface ErrorContext {
+  /** How this source calls its settings. */
+  readonly names: { readonly host: string; readonly dataCenter: string };
+  readonly host: string;
+  readonly port: number;
+  readonly username: string | null;
+  readonly keyspace: string;
+  readonly tls: boolean;
+  readonly consistency: string;
+  /** The table that was being read, where one was. */
+  readonly table?: string | undefined;
+}
+
+type Explain = (
+  context: ErrorContext,
+  message: string,
+  thrown: unknown,
+) => readonly [ErrorCode, message: string, hint: string];
+
+const unreachable: Explain = ({ names, host, port }) => [
+  "CONNECTION_REFUSED",
+  `${names.host}: there is no way from this machine to ${host}:${port}`,
+  `Check ${names.host}, the network and the firewall between this machine and the server.`,
+];
+
+const lost: Explain = ({ host, port }, message) => [
+  "CONNECTION_LOST",
+  `the connection to ${host}:${port} broke: ${message}`,
+  "It is tried again. If it happens often, look for a firewall, a proxy or a node that restarts.",
+];
+
+const certificate: Explain = ({ names, host }, message) => [
+  "TLS_UNVERIFIED",
+  `tls: the certificate of ${host} can't be verified: ${message}`,
+  `Set ca_file to the certificate of the authority that signed it; if only the name differs, use a ${names.host} that the certificate has, or set verify_hostname to false.`,
+];
+
+const plainServer: Explain = ({ host, port }, message) => [
+  "TLS_MISMATCH",
+  `tls: it is true, and what answers at ${host}:${port} speaks no TLS: ${message}`,
+  "Set tls to false, or switch client_encryption_options on at the server.",
+];
+
+const unavailable: Explain = (context, message) => [
+  "SERVER_UNAVAILABLE",
+  `${inTable(context)}the cluster can't answer now: ${message}`,
+  "It is tried again. If it stays so, look which nodes are down (nodetool status).",
+];
+
+const tooLong: Explain = (context, message) => [
+  "READ_TIMEOUT",
+  `${inTable(context)}a read failed or took too long, in small parts too: ${message}`,
+  "It is tried again. If it stays so, look at the server's load, at tombstones (a compaction removes them; tombstone_failure_threshold limits them), or raise read_request_timeout and range_request_timeout there.",
+];
+
+/** By errno, the TLS code of Node.js, or a code of the protocol as `0x2200`. */
+const table: Readonly<Record<string, Explain>> = {
+  ENOTFOUND: ({ names, host }) => [
+    "HOST_UNKNOWN",
+    `${names.host}: the name "${host}" can't be resolved`,
+    `Check the spelling of ${names.host}, and that this machine's DNS knows it.`,
+  ],
+  EAI_AGAIN: ({ names, host }) => [
+    "HOST_UNKNOWN",
+    `${names.host}: the name "${host}" can't be resolved now: the name server does not answer`,
+    `Check this machine's DNS, and the spelling of ${names.host}.`,
+  ],
+  ECONNREFUSED: ({ names, host, port }) => [
+    "CONNECTION_REFUSED",
+    `port: nothing listens at ${host}:${port}`,
+    `Check ${names.host} and port, and that the server runs and listens on this address (rpc_address).`,
+  ],
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  EACCES: unreachable,
+  EADDRNOTAVAIL: unreachable,
+  ETIMEDOUT: ({ names, host, port }) => [
+    "CONNECTION_TIMEOUT",
+    `${names.host}: ${host}:${port} did not answer in time`,
+    `Check ${names.host}, port and the firewall between.`,
+  ],
+  ECONNRESET: lost,
+  EPIPE: lost,
+  EPROTO: plainServer,
+  ERR_SSL_WRONG_VERSION_NUMBER: plainServer,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ({ host }) => [
+    "TLS_MISMATCH",
+    `cert_file: ${host} asks for a certificate of the client`,
+    "Set cert_file and key_file.",
+  ],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificate,
+  UNABLE_TO_GET_ISSUER_CERT: certificate,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: certificate,
+  DEPTH_ZERO_SELF_SIGNED_CERT: certificate,
+  SELF_SIGNED_CERT_IN_CHAIN: certificate,
+  CERT_HAS_EXPIRED: certificate,
+  CERT_NOT_YET_VALID: certificate,
+  CERT_SIGNATURE_FAILURE: certificate,
+  CERT_REVOKED: certificate,
+  CERT_UNTRUSTED: certificate,
+  CERT_REJECTED: certificate,
+  INVALID_CA: certificate,
+  INVALID_PURPOSE: certificate,
+  ERR_TLS_CERT_ALTNAME_INVALID: certificate,
+  [hex(serverErrors.protocol)]: ({ host, port }, message) => [
+    "PROTOCOL_MISMATCH",
+    `port: the server at ${host}:${port} does not take CQL protocol v${protocolVersion}: ${message}`,
+    "Cassandra from 3.0 and ScyllaDB speak it. If the server does, this is a defect: report it.",
+  ],
+  [hex(serverErrors.badCredentials)]: ({ username }, message) => [
+    "LOGIN_FAILED",
+    `password: the server refuses user "${username}" or its password: ${message}`,
+    "Check username and password.",
+  ],
+  [hex(serverErrors.unavailable)]: unavailable,
+  [hex(serverErrors.overloaded)]: unavailable,
+  [hex(serverErrors.bootstrapping)]: unavailable,
+  [hex(serverErrors.rateLimit)]: unavailable,
+  [hex(serverErrors.readTimeout)]: tooLong,
+  [hex(serverErrors.readFailure)]: tooLong,
+  [hex(serverErrors.unauthorized)]: (context, message) => [
+    "PRIVILEGE_MISSING",
+    `${inTable(context)}user "${context.username}" lacks a privilege: ${message}`,
+    `GRANT SELECT ON ${context.table === undefined ? `KEYSPACE ${quoted(context.keyspace)}` : `${quoted(context.keyspace)}.${quoted(context.table)}`} TO ${quoted(context.username ?? "")};`,
+  ],
+  [hex(serverErrors.unprepared)]: (context, message) => [
+    "TABLE_CHANGED",
+    `${inTable(context)}the server forgot a statement twice: ${message}`,
+    "The table was altered while it was read; it is planned anew.",
+  ],
+};
+
+/** What the server says with `Invalid`. */
+const invalidMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
+  [
+    /unconfigured table|unconfigured columnfamily|table .*does not exist|no keyspace/i,
+    (context, message) => [
+      "TABLE_UNKNOWN",
+      `${inTable(context)}the table does not exist: ${message}`,
+      "If it was dropped or renamed, exclude it from the selection.",
+    ],
+  ],
+  [
+    /keyspace .*does not exist/i,
+    ({ keyspace }, message) => [
+      "DATABASE_UNKNOWN",
+      `keyspace: "${keyspace}": ${message}`,
+      "Check the spelling of keyspace; upper and lower case count.",
+    ],
+  ],
+  [
+    /undefined column|unknown identifier|undefined name|unrecognized name/i,
+    (context, message) => ["TABLE_CHANGED", `${inTable(context)}a column is gone: ${message}`, "It is planned anew."],
+  ],
+];
+
+/**
+ * Any error of reading CQL as one that a user can act on. What no table knows is `SOURCE_FAILED` with the server's own
+ * text; a defect of ours stays one.
+ */
+export function cqlError(thrown: unknown, context: ErrorContext): unknown {
+  if (thrown instanceof HeadwatersError) return thrown;
+  const made = explained(thrown, context);
+  if (made === null) return thrown;
+  const [code, message, hint] = made;
+  return new HeadwatersError(code, message, { hint, cause: thrown });
+}
+
+function explained(thrown: unknown, context: ErrorContext): ReturnType<Explain> | null {
+  const { names, host, port } = context;
+  if (thrown instanceof CqlServerError) return explainedServer(thrown, context);
+  if (thrown instanceof CqlTimeout) {
+    if (thrown.during === "request") return tooLong(context, thrown.message, thrown);
+    return table["ETIMEDOUT"]!(context, thrown.message, thrown);
+  }
+  if (thrown instanceof CqlConnectionLost) {
+    const code = nativeCode(thrown.cause);
+    if (code !== null && table[code] !== undefined && table[code] !== lost)
+      return table[code](context, messageOf(thrown.cause), thrown);
+    if (thrown.answered) return lost(context, messageOf(thrown.cause ?? thrown), thrown);
+    // A TLS server drops what does not begin with a handshake, most without a word.
+    return [
+      context.tls ? "TLS_MISMATCH" : "PROTOCOL_MISMATCH",
+      `port: ${host}:${port} closes the connection at the first message`,
+      context.tls
+        ? "Look whether the server has TLS on at this port; if not, set tls to false."
+        : "Set tls to true if the server wants TLS; else check that this is its CQL port (native_transport_port).",
+    ];
+  }
+  if (thrown instanceof NotCql) return explainedBytes(thrown, context);
+  if (thrown instanceof CqlLoginWanted) {
+    return [
+      "LOGIN_FAILED",
+      `username: the server asks for a login (${thrown.authenticator}), and none that fits is set`,
+      "Set username and password.",
+    ];
+  }
+  if (thrown instanceof UnfitColumn) {
+    return [
+      "VALUE_OUT_OF_RANGE",
+      `${inTable(context)}a value of column "${thrown.column}" (${thrown.native}) does not fit: ${thrown.message}`,
+      `Set the column's type to one that holds every value: types: { ${thrown.column}: STRING } always does.`,
+    ];
+  }
+  if (thrown instanceof TypeChanged)
+    return ["TABLE_CHANGED", `${inTable(context)}${thrown.message}`, "It is planned anew."];
+  const code = nativeCode(thrown);
+  if (code === null) return null;
+  return (
+    table[code]?.(context, messageOf(thrown), thrown) ?? [
+      "SOURCE_FAILED",
+      `${names.host}: ${host}:${port}: ${messageOf(thrown)} (${code})`,
+      "Look for this code in the manual of Node.js or of the operating system.",
+    ]
+  );
+}
+
+function explainedServer(thrown: CqlServerError, context: ErrorContext): ReturnType<Explain> {
+  const { code, message } = thrown;
+  const said = code === serverErrors.invalid || code === serverErrors.config || code === serverErrors.syntax;
+  const explain = said ? invalidMessages.find(([pattern]) => pattern.test(message))?.[1] : table[hex(code)];
+  return (
+    explain?.(context, message, thrown) ?? [
+      "SOURCE_FAILED",
+      `${inTable(context)}the server says: ${message} (${hex(code)})`,
+      "Look into the server's log.",
+    ]
+  );
+}
+
+/** What the first bytes tell of who answers. */
+function explainedBytes({ bytes }: NotCql, context: ErrorContext): ReturnType<Explain> {
+  const { host, port } = context;
+  // A TLS alert: type 21, version 3.x.
+  if (bytes[0] === 0x15 && bytes[1] === 0x03) {
+    return ["TLS_MISMATCH", `tls: it is false, and the server at ${host}:${port} wants TLS`, "Set tls to true."];
+  }
+  return [
+    "PROTOCOL_MISMATCH",
+    `port: something else than Cassandra or ScyllaDB answers at ${host}:${port}`,
+    "Set port to the server's CQL port: 9042 unless native_transport_port says otherwise.",
+  ];
+}
+
+/** The errno or code of whatever was thrown; `null`: it has none. */
+function nativeCode(thrown: unknown): string | null {
+  if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return null;
+  return typeof thrown.code === "string" ? thrown.code : null;
+}
+
+function messageOf(thrown: unknown): string {
+  // Several addresses of one host: Node.js gives the errors of each, and no message.
+  if (thrown instanceof AggregateError && thrown.message === "") return messageOf(thrown.errors[0]);
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function hex(code: number): string {
+  return `0x${code.toString(16).padStart(4, "0")}`;
+}
+
+function inTable({ keyspace, table: name }: ErrorContext): string {
+  return name === undefined ? "" : `table "${keyspace}.${name}": `;
+}
+
+/** An identifier of CQL, whatever letters it has. */
+export function quoted(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}

@@ -1,0 +1,68 @@
+import type { Table } from "../../protocol/table.ts";
+import type { Cluster } from "./cluster.ts";
+import { PageDecoder } from "./decode-page.ts";
+import type { Consistency, Page } from "./messages.ts";
+import { murmur3Token, partitionKeyBytes } from "./murmur3.ts";
+import type { FetchPage, RangeWork } from "./read-range.ts";
+import { columnNames, type CqlTable } from "./schema.ts";
+
+/** One way of reading a table: which statement, and what its rows become. */
+export interface Fetching {
+  readonly cluster: Cluster;
+  readonly table: Table;
+  /** The columns of the batches, in their order. */
+  readonly columns: Table["columns"];
+  readonly native: CqlTable;
+  readonly statement: string;
+  readonly consistency: Consistency;
+}
+
+/** The values of a range's bounds, in the order of the statement. */
+export function boundValues({ tokens, window }: RangeWork): Buffer[] {
+  const longs = [
+    ...(tokens === null ? [] : [tokens.low, tokens.high]),
+    ...(window === null ? [] : [BigInt(window.low)]),
+    ...(window === null || window.high === null ? [] : [BigInt(window.high)]),
+  ];
+  return longs.map((value) => {
+    const bytes = Buffer.allocUnsafe(8);
+    bytes.writeBigInt64BE(value);
+    return bytes;
+  });
+}
+
+/** The fast path: cells go from the frames of the wire into vectors, and never are JavaScript values. */
+export async function fetchFast(fetching: Fetching, signal: AbortSignal): Promise<FetchPage> {
+  const { cluster, table, columns, native, statement, consistency } = fetching;
+  const prepared = await cluster.prepare(statement, { signal, table: table.id });
+  const decoder = new PageDecoder(columns, table.key, prepared.columns);
+  const partition = columnNames(native, "partition_key").map((name) =>
+    prepared.columns.findIndex((column) => column.name === name),
+  );
+  return async (work, { rows, state }, signal) => {
+    const routing = { signal, token: work.tokens?.high ?? null, table: table.id };
+    const values = boundValues(work);
+    const page = await cluster.page(statement, { consistency, values, pageSize: rows, pageState: state }, routing);
+    return {
+      rows: page.rows,
+      bytes: page.body.length - page.start,
+      next: page.next,
+      batches: (batchBytes) => decoder.decode(page, batchBytes),
+      lastToken: () => lastToken(page, partition),
+    };
+  };
+}
+
+/** The token of a page's last row, from the cells at `partition`. */
+function lastToken({ body, start, rows, columnCount }: Page, partition: readonly number[]): bigint | null {
+  if (rows === 0 || partition.includes(-1)) return null;
+  let at = start;
+  const skipCell = (): Buffer => {
+    const length = Math.max(0, body.readInt32BE(at));
+    at += 4 + length;
+    return body.subarray(at - length, at);
+  };
+  for (let cell = 0; cell < (rows - 1) * columnCount; cell++) skipCell();
+  const cells = Array.from({ length: columnCount }, skipCell);
+  return murmur3Token(partitionKeyBytes(partition.map((index) => cells[index]!)));
+}

@@ -1,0 +1,106 @@
+/**
+ * Frames of the CQL binary protocol v4 (native_protocol_v4.spec of Cassandra). Version 4 is what every server from
+ * Cassandra 3.0 and ScyllaDB on speaks.
+ */
+export const protocolVersion = 4;
+
+const headerBytes = 9;
+
+export const opcodes = {
+  error: 0x00,
+  startup: 0x01,
+  ready: 0x02,
+  authenticate: 0x03,
+  options: 0x05,
+  supported: 0x06,
+  query: 0x07,
+  result: 0x08,
+  prepare: 0x09,
+  execute: 0x0a,
+  authChallenge: 0x0e,
+  authResponse: 0x0f,
+  authSuccess: 0x10,
+} as const;
+
+/** A frame that came from the server. */
+export interface Frame {
+  /** Of the protocol, without the bit that says "response". */
+  readonly version: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly opcode: number;
+  readonly body: Buffer;
+}
+
+/** Something else than CQL answers. */
+export class NotCql extends Error {
+  /** The first bytes that came. */
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    super("the answer is no CQL frame");
+    this.bytes = bytes;
+  }
+}
+
+export function requestFrame(stream: number, opcode: number, body: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(headerBytes + body.length);
+  frame[0] = protocolVersion;
+  frame[1] = 0;
+  frame.writeInt16BE(stream, 2);
+  frame[4] = opcode;
+  frame.writeInt32BE(body.length, 5);
+  body.copy(frame, headerBytes);
+  return frame;
+}
+
+/** Puts frames together out of the chunks of a socket. */
+export class FrameReader {
+  readonly #header = Buffer.alloc(headerBytes);
+  #headerFilled = 0;
+  #body: Buffer | null = null;
+  #bodyFilled = 0;
+
+  /** Throws {@link NotCql} at the first bytes that can't be a response. */
+  *push(chunk: Buffer): Generator<Frame> {
+    let at = 0;
+    while (at < chunk.length || this.#isWhole()) {
+      if (this.#body === null) {
+        const taken = chunk.copy(this.#header, this.#headerFilled, at, at + headerBytes - this.#headerFilled);
+        this.#headerFilled += taken;
+        at += taken;
+        if ((this.#header[0]! & 0x80) === 0 || (this.#header[0]! & 0x7f) > 6) throw new NotCql(this.#header);
+        if (this.#headerFilled < headerBytes) return;
+        const length = this.#header.readInt32BE(5);
+        if (length < 0) throw new NotCql(this.#header);
+        // The body of a whole frame inside one chunk is not copied.
+        const whole = length <= chunk.length - at;
+        this.#body = whole ? chunk.subarray(at, at + length) : Buffer.allocUnsafeSlow(length);
+        this.#bodyFilled = whole ? length : 0;
+        if (whole) at += length;
+      } else if (this.#bodyFilled < this.#body.length) {
+        const taken = chunk.copy(this.#body, this.#bodyFilled, at);
+        this.#bodyFilled += taken;
+        at += taken;
+      }
+      if (this.#isWhole()) yield this.#take();
+    }
+  }
+
+  #isWhole(): boolean {
+    return this.#body !== null && this.#bodyFilled === this.#body.length;
+  }
+
+  #take(): Frame {
+    const frame = {
+      version: this.#header[0]! & 0x7f,
+      flags: this.#header[1]!,
+      stream: this.#header.readInt16BE(2),
+      opcode: this.#header[4]!,
+      body: this.#body!,
+    };
+    this.#headerFilled = 0;
+    this.#body = null;
+    return frame;
+  }
+}

@@ -1,0 +1,78 @@
+import { type ConnectOptions, CqlConnection } from "./connection.ts";
+import { localPortFor, type Sharding, shardingOf, shardOf } from "./sharding.ts";
+
+/** A node that could not be connected to is left alone for so long, in milliseconds, while there are others. */
+const restMilliseconds = 10_000;
+/** Tries of the shard-aware port: another program may have the port of ours. */
+const shardTries = 3;
+
+/** The connections to one node: a few, or one a shard where the node tells of its shards. */
+export class NodePool {
+  readonly #options: ConnectOptions;
+  readonly #most: number;
+  readonly #signal: AbortSignal;
+  readonly #slots = new Map<number, Promise<CqlConnection>>();
+  #sharding: Sharding | null = null;
+  #restsUntil = 0;
+
+  /** `signal` ends connecting; connections are closed by {@link close}. */
+  constructor(options: ConnectOptions, most: number, signal: AbortSignal) {
+    this.#options = options;
+    this.#most = most;
+    this.#signal = signal;
+  }
+
+  /** Whether it failed not long ago. */
+  get rests(): boolean {
+    return performance.now() < this.#restsUntil;
+  }
+
+  /** Connects where need be. `token` chooses the shard. */
+  async connection(token: bigint | null): Promise<CqlConnection> {
+    const sharding = this.#sharding;
+    const slots = sharding === null ? this.#most : Math.min(sharding.shards, 16);
+    const random = Math.floor(Math.random() * slots);
+    const slot = sharding !== null && token !== null ? shardOf(token, sharding) % slots : random;
+    const known = this.#slots.get(slot);
+    if (known !== undefined) {
+      const connection = await known;
+      if (connection.isOpen) return connection;
+      if (this.#slots.get(slot) === known) this.#slots.delete(slot);
+      return this.connection(token);
+    }
+    const opening = this.#open(slot);
+    this.#slots.set(slot, opening);
+    try {
+      const connection = await opening;
+      this.#sharding ??= shardingOf(connection.supported, this.#options.tls !== null);
+      this.#restsUntil = 0;
+      return connection;
+    } catch (thrown) {
+      if (this.#slots.get(slot) === opening) this.#slots.delete(slot);
+      this.#restsUntil = performance.now() + restMilliseconds;
+      throw thrown;
+    }
+  }
+
+  async #open(slot: number): Promise<CqlConnection> {
+    const sharding = this.#sharding;
+    if (sharding !== null && sharding.port !== null) {
+      for (let tries = 0; tries < shardTries; tries++) {
+        try {
+          const localPort = localPortFor(slot, sharding.shards);
+          return await CqlConnection.open({ ...this.#options, port: sharding.port, localPort }, this.#signal);
+        } catch {
+          // The port of ours is taken, or a firewall or NAT stands before the shard-aware one: the plain one serves.
+          this.#signal.throwIfAborted();
+        }
+      }
+    }
+    return CqlConnection.open(this.#options, this.#signal);
+  }
+
+  async close(): Promise<void> {
+    const opened = await Promise.allSettled(this.#slots.values());
+    for (const result of opened) if (result.status === "fulfilled") result.value.close();
+    this.#slots.clear();
+  }
+}

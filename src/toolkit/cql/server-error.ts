@@ -1,0 +1,90 @@
+import type { BodyReader } from "./messages.ts";
+
+/** The codes of section 9 of the specification, and one of ScyllaDB's. */
+export const serverErrors = {
+  server: 0x0000,
+  protocol: 0x000a,
+  badCredentials: 0x0100,
+  unavailable: 0x1000,
+  overloaded: 0x1001,
+  bootstrapping: 0x1002,
+  readTimeout: 0x1200,
+  readFailure: 0x1300,
+  syntax: 0x2000,
+  unauthorized: 0x2100,
+  invalid: 0x2200,
+  config: 0x2300,
+  alreadyExists: 0x2400,
+  unprepared: 0x2500,
+  rateLimit: 0x4321,
+} as const;
+
+/** What a server answered with an error. */
+export class CqlServerError extends Error {
+  readonly code: number;
+  /** The version that it speaks, where it does not speak ours. */
+  readonly version: number;
+
+  constructor(code: number, message: string, version: number) {
+    super(message);
+    this.code = code;
+    this.version = version;
+  }
+}
+
+export function readServerError(reader: BodyReader, version: number): CqlServerError {
+  return new CqlServerError(reader.int(), reader.string(), version);
+}
+
+/** The connection ended. `answered`: after at least one answer. */
+export class CqlConnectionLost extends Error {
+  readonly answered: boolean;
+
+  constructor(answered: boolean, cause?: unknown) {
+    super("the connection was closed", cause === undefined ? undefined : { cause });
+    this.answered = answered;
+  }
+}
+
+/** No answer came in time. */
+export class CqlTimeout extends Error {
+  readonly during: "connect" | "request";
+  readonly milliseconds: number;
+
+  constructor(during: CqlTimeout["during"], milliseconds: number) {
+    super(`no answer came for ${milliseconds / 1000} s`);
+    this.during = during;
+    this.milliseconds = milliseconds;
+  }
+}
+
+/** The server asks for a login, and the settings have none; or by a way that we do not know. */
+export class CqlLoginWanted extends Error {
+  readonly authenticator: string;
+
+  constructor(authenticator: string) {
+    super(`the server asks for a login (${authenticator})`);
+    this.authenticator = authenticator;
+  }
+}
+
+/**
+ * Whether a smaller read may succeed where this one failed: it took too long, or met too many tombstones (which the
+ * server reports as a failure of its replicas).
+ */
+export function asksForLess(thrown: unknown): boolean {
+  if (thrown instanceof CqlTimeout) return thrown.during === "request";
+  if (!(thrown instanceof CqlServerError)) return false;
+  if (thrown.code === serverErrors.readTimeout || thrown.code === serverErrors.readFailure) return true;
+  // ScyllaDB and old releases word a failure of a replica so.
+  return thrown.code === serverErrors.server && /timed? ?out|tombstone/i.test(thrown.message);
+}
+
+/** Whether another node may answer what this one could not. */
+export function asksForAnother(thrown: unknown): boolean {
+  if (thrown instanceof CqlConnectionLost) return true;
+  return (
+    thrown instanceof CqlServerError &&
+    (thrown.code === serverErrors.bootstrapping || thrown.code === serverErrors.overloaded)
+  );
+}

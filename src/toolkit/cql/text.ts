@@ -1,0 +1,178 @@
+import { decimalText, doubleText, floatText, readVarint } from "./numbers.ts";
+import { dateText, durationText, inetText, timestampText, timeText } from "./time-text.ts";
+import { type CqlType, fixedLength, type Scalar } from "./types.ts";
+
+/** A vint of Cassandra's: the ones that lead tell how many bytes follow. Gives the value and where it ends. */
+export function readUnsignedVint(buffer: Buffer, at: number): readonly [bigint, number] {
+  const first = buffer[at]!;
+  const extra = Math.clz32((~first & 0xff) << 24);
+  let value = extra >= 8 ? 0n : BigInt(first & (0xff >> extra));
+  for (let index = 1; index <= extra; index++) value = (value << 8n) | BigInt(buffer[at + index]!);
+  return [value, at + 1 + extra];
+}
+
+function zigZag(value: bigint): bigint {
+  return (value >> 1n) ^ -(value & 1n);
+}
+
+export function readDuration(buffer: Buffer, start: number): readonly [months: bigint, days: bigint, ns: bigint] {
+  const [months, afterMonths] = readUnsignedVint(buffer, start);
+  const [days, afterDays] = readUnsignedVint(buffer, afterMonths);
+  const [nanoseconds] = readUnsignedVint(buffer, afterDays);
+  return [zigZag(months), zigZag(days), zigZag(nanoseconds)];
+}
+
+export function uuidText(buffer: Buffer, start: number): string {
+  const hex = buffer.toString("hex", start, start + 16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+const textOf: Readonly<Record<Scalar, (buffer: Buffer, start: number, end: number) => string>> = {
+  ascii: (buffer, start, end) => buffer.toString("latin1", start, end),
+  text: (buffer, start, end) => buffer.toString("utf8", start, end),
+  bigint: (buffer, start) => buffer.readBigInt64BE(start).toString(),
+  counter: (buffer, start) => buffer.readBigInt64BE(start).toString(),
+  blob: (buffer, start, end) => `0x${buffer.toString("hex", start, end)}`,
+  boolean: (buffer, start) => (buffer[start] === 0 ? "false" : "true"),
+  date: (buffer, start) => dateText(buffer.readUInt32BE(start) - 2 ** 31),
+  decimal: (buffer, start, end) => decimalText(readVarint(buffer, start + 4, end), buffer.readInt32BE(start)),
+  double: (buffer, start) => doubleText(buffer.readDoubleBE(start)),
+  duration: (buffer, start) => durationText(...readDuration(buffer, start)),
+  float: (buffer, start) => floatText(buffer.readFloatBE(start)),
+  inet: (buffer, start, end) => inetText(buffer.subarray(start, end)),
+  int: (buffer, start) => buffer.readInt32BE(start).toString(),
+  smallint: (buffer, start) => buffer.readInt16BE(start).toString(),
+  tinyint: (buffer, start) => buffer.readInt8(start).toString(),
+  time: (buffer, start) => timeText(buffer.readBigInt64BE(start)),
+  timestamp: (buffer, start) => timestampText(buffer.readBigInt64BE(start)),
+  timeuuid: uuidText,
+  uuid: uuidText,
+  varint: (buffer, start, end) => readVarint(buffer, start, end).toString(),
+  empty: () => "",
+};
+
+/** Types whose values may have no bytes; of any other, a value without bytes is what CQL calls empty, to us NULL. */
+const mayBeEmpty: ReadonlySet<CqlType["kind"]> = new Set(["ascii", "text", "blob", "custom"]);
+
+export function isAbsent(type: CqlType, start: number, end: number): boolean {
+  return start === end && !mayBeEmpty.has(type.kind);
+}
+
+/** A value as text: scalars as CQL writes them (without quotes), all else as JSON. */
+export function valueText(type: CqlType, buffer: Buffer, start: number, end: number): string {
+  const scalar = textOf[type.kind as Scalar] as (typeof textOf)[Scalar] | undefined;
+  if (scalar !== undefined) return scalar(buffer, start, end);
+  return type.kind === "custom" ? textOf.blob(buffer, start, end) : jsonText(type, buffer, start, end);
+}
+
+/** Types whose text is a number of JSON already. */
+const numeric: ReadonlySet<CqlType["kind"]> = new Set([
+  "bigint",
+  "boolean",
+  "counter",
+  "decimal",
+  "int",
+  "smallint",
+  "tinyint",
+  "varint",
+]);
+
+/** A value as JSON, in the forms of CQL's own `SELECT JSON`; NaN and the infinities as strings. */
+export function jsonText(type: CqlType, buffer: Buffer, start: number, end: number): string {
+  if (isAbsent(type, start, end)) return "null";
+  switch (type.kind) {
+    case "list":
+    case "set":
+      return `[${elements(buffer, start)
+        .map((part) => partJson(type.of, buffer, part))
+        .join(",")}]`;
+    case "map":
+      return mapJson(type, buffer, start);
+    case "tuple":
+      return `[${tupleParts(type.of, buffer, start, end).join(",")}]`;
+    case "udt": {
+      const values = tupleParts(
+        type.fields.map(([, field]) => field),
+        buffer,
+        start,
+        end,
+      );
+      return `{${type.fields.map(([name], index) => `${JSON.stringify(name)}:${values[index]}`).join(",")}}`;
+    }
+    case "vector":
+      return `[${vectorParts(type, buffer, start).join(",")}]`;
+    case "float":
+    case "double": {
+      const text = valueText(type, buffer, start, end);
+      return /\d/.test(text) ? text : JSON.stringify(text);
+    }
+    default: {
+      const text = valueText(type, buffer, start, end);
+      return numeric.has(type.kind) ? text : JSON.stringify(text);
+    }
+  }
+}
+
+/** Where an element lies; `null`: it is null. */
+type Part = readonly [start: number, end: number] | null;
+
+function partJson(type: CqlType, buffer: Buffer, part: Part): string {
+  return part === null ? "null" : jsonText(type, buffer, part[0], part[1]);
+}
+
+/** The elements of a list or set. */
+function elements(buffer: Buffer, start: number): Part[] {
+  let at = start + 4;
+  return Array.from({ length: buffer.readInt32BE(start) }, () => {
+    const part = partAt(buffer, at);
+    at = part === null ? at + 4 : part[1];
+    return part;
+  });
+}
+
+function partAt(buffer: Buffer, at: number): Part {
+  const length = buffer.readInt32BE(at);
+  return length < 0 ? null : [at + 4, at + 4 + length];
+}
+
+/** Keys of JSON are strings: one that is not is written as JSON into a string, as CQL does. */
+function mapJson(type: CqlType & { kind: "map" }, buffer: Buffer, start: number): string {
+  const entries: string[] = [];
+  let at = start + 4;
+  const next = (of: CqlType): string => {
+    const part = partAt(buffer, at);
+    at = part === null ? at + 4 : part[1];
+    return partJson(of, buffer, part);
+  };
+  for (let left = buffer.readInt32BE(start); left > 0; left--) {
+    const key = next(type.key);
+    entries.push(`${key.startsWith('"') ? key : JSON.stringify(key)}:${next(type.value)}`);
+  }
+  return `{${entries.join(",")}}`;
+}
+
+/** Fields that were added to a type after the value was written are not there: null. */
+function tupleParts(types: readonly CqlType[], buffer: Buffer, start: number, end: number): string[] {
+  let at = start;
+  return types.map((type) => {
+    if (at >= end) return "null";
+    const part = partAt(buffer, at);
+    at = part === null ? at + 4 : part[1];
+    return partJson(type, buffer, part);
+  });
+}
+
+function vectorParts(type: CqlType & { kind: "vector" }, buffer: Buffer, start: number): string[] {
+  const length = fixedLength(type.of);
+  let at = start;
+  return Array.from({ length: type.size }, () => {
+    let bytes = length;
+    if (bytes === null) {
+      const [size, after] = readUnsignedVint(buffer, at);
+      bytes = Number(size);
+      at = after;
+    }
+    at += bytes;
+    return jsonText(type.of, buffer, at - bytes, at);
+  });
+}

@@ -1,0 +1,83 @@
+/** Milliseconds that a JavaScript date can hold either way of 1970. */
+export const mostMilliseconds = 8.64e15;
+
+const pad = (value: number, digits: number): string => String(value).padStart(digits, "0");
+
+/** Years of more than four digits have their sign, as in ISO 8601. */
+function yearText(year: number): string {
+  if (year >= 0 && year <= 9999) return pad(year, 4);
+  return `${year < 0 ? "-" : "+"}${pad(Math.abs(year), 4)}`;
+}
+
+/** The day `days` after 1970-01-01, for any 32-bit number (H. Hinnant, "chrono-compatible low-level date algorithms"). */
+export function dateText(days: number): string {
+  const shifted = days + 719_468;
+  const era = Math.floor(shifted / 146_097);
+  const dayOfEra = shifted - era * 146_097;
+  const yearOfEra = Math.floor(
+    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
+  );
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
+  const shiftedMonth = Math.floor((5 * dayOfYear + 2) / 153);
+  const day = dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1;
+  const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9;
+  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0);
+  return `${yearText(year)}-${pad(month, 2)}-${pad(day, 2)}`;
+}
+
+/** `2024-05-17T08:00:00.000Z`, for milliseconds that no JavaScript date holds too. */
+export function timestampText(milliseconds: bigint): string {
+  const day = 86_400_000n;
+  const days = (milliseconds >= 0n ? milliseconds : milliseconds - day + 1n) / day;
+  const inDay = Number(milliseconds - days * day);
+  const [hour, minute, second] = [inDay / 3_600_000, (inDay / 60_000) % 60, (inDay / 1_000) % 60].map(Math.floor);
+  // Whole days of 64-bit milliseconds pass the 2³¹ that dateText is exact for; doubles hold them all the same.
+  return `${dateText(Number(days))}T${pad(hour!, 2)}:${pad(minute!, 2)}:${pad(second!, 2)}.${pad(inDay % 1_000, 3)}Z`;
+}
+
+/** `08:30:00.000000001` of nanoseconds since midnight. */
+export function timeText(nanoseconds: bigint): string {
+  const seconds = Number(nanoseconds / 1_000_000_000n);
+  const rest = String(nanoseconds % 1_000_000_000n).padStart(9, "0");
+  return `${pad(Math.floor(seconds / 3600), 2)}:${pad(Math.floor(seconds / 60) % 60, 2)}:${pad(seconds % 60, 2)}.${rest}`;
+}
+
+const units = [
+  ["h", 3_600_000_000_000n],
+  ["m", 60_000_000_000n],
+  ["s", 1_000_000_000n],
+  ["ms", 1_000_000n],
+  ["us", 1_000n],
+  ["ns", 1n],
+] as const;
+
+/** As CQL writes durations: `1y2mo3d4h5m6s`, `-3d`, `0s`. All parts have the same sign. */
+export function durationText(months: bigint, days: bigint, nanoseconds: bigint): string {
+  const negative = months < 0n || days < 0n || nanoseconds < 0n;
+  const positive = (value: bigint): bigint => (value < 0n ? -value : value);
+  let text = "";
+  const years = positive(months) / 12n;
+  if (years > 0n) text += `${years}y`;
+  if (positive(months) % 12n > 0n) text += `${positive(months) % 12n}mo`;
+  if (days !== 0n) text += `${positive(days)}d`;
+  let left = positive(nanoseconds);
+  for (const [unit, size] of units) {
+    if (left >= size) text += `${left / size}${unit}`;
+    left %= size;
+  }
+  return text === "" ? "0s" : `${negative ? "-" : ""}${text}`;
+}
+
+/** IPv4 by its four numbers, IPv6 as RFC 5952 writes it; `bytes` are 4 or 16. */
+export function inetText(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  const groups = Array.from({ length: 8 }, (_, index) => (bytes[index * 2]! << 8) | bytes[index * 2 + 1]!);
+  let [from, length] = [-1, 1];
+  for (let start = 0; start < 8; start++) {
+    let end = start;
+    while (end < 8 && groups[end] === 0) end += 1;
+    if (end - start > length) [from, length] = [start, end - start];
+  }
+  const hex = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(":");
+  return from < 0 ? hex(groups) : `${hex(groups.slice(0, from))}::${hex(groups.slice(from + length))}`;
+}
