@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { Client, escapeIdentifier, type QueryResult, type QueryResultRow } from "pg";
+import { findBinaries } from "../../src/cli/demo/postgresql-binaries.ts";
 import { LocalPostgresql, type PostgresqlOptions } from "../../src/cli/demo/postgresql.ts";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
 import { MissingServer, sharedServer } from "./require.ts";
@@ -57,6 +58,16 @@ export async function startOwnPostgresql(options: PostgresqlOptions = {}): Promi
     await server[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** For what starts a PostgreSQL itself: whether its programs are here. Throws `MissingServer`. */
+export async function ownPostgresqlIsHere(): Promise<AsyncDisposable> {
+  try {
+    findBinaries();
+  } catch (error) {
+    throw error instanceof HeadwatersError ? new MissingServer(error.message, { cause: error }) : error;
+  }
+  return { [Symbol.asyncDispose]: async () => {} };
 }
 
 /** Runs statements on a connection of its own and gives the rows of the last one. */

@@ -1,0 +1,139 @@
+import type { HeadwatersError } from "../../protocol/errors.ts";
+import type { CheckResult, SourceContext } from "../../protocol/source.ts";
+import type { ReqlConnection } from "../../toolkit/reql/connection.ts";
+import type { ReqlPool } from "../../toolkit/reql/pool.ts";
+import { type Described, describeTable, listTables } from "./catalog.ts";
+import type { Configuration } from "./config.ts";
+import { discoverTable } from "./discover.ts";
+import { explain } from "./errors.ts";
+
+/** Which step an error of connecting belongs to, in the order in which they are passed. */
+const steps = ["connect", "tls", "login"] as const;
+type Step = (typeof steps)[number];
+
+const stepOfCode: Readonly<Partial<Record<HeadwatersError["code"], Step>>> = {
+  TLS_MISMATCH: "tls",
+  TLS_UNVERIFIED: "tls",
+  CONFIGURATION_INVALID: "tls",
+  LOGIN_FAILED: "login",
+};
+
+/** Where nobody listens in between. */
+const thisMachine = new Set(["localhost", "127.0.0.1", "::1"]);
+
+/** Looks at one thing after the other, and ends with the first that stands in the way of all that follows. */
+export async function* checkSource(
+  pool: ReqlPool,
+  configuration: Configuration,
+  context: SourceContext,
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult, void> {
+  const { host, port, username, use_ssl: encrypted } = configuration;
+  const labels: Readonly<Record<Step, string>> = {
+    connect: `Connect to ${host}:${port}`,
+    tls: "TLS",
+    login: `Log in as ${username}`,
+  };
+  let connection: ReqlConnection;
+  try {
+    connection = await pool.acquire(signal);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const error = explain(thrown, configuration);
+    const failed = stepOfCode[error.code] ?? "connect";
+    for (const step of steps.slice(0, steps.indexOf(failed))) {
+      if (step !== "tls" || encrypted) yield { name: step, label: labels[step], status: "ok", message: "ok" };
+    }
+    yield failure(failed, labels[failed], error);
+    return;
+  }
+  try {
+    yield { name: "connect", label: labels.connect, status: "ok", message: `RethinkDB ${connection.serverVersion}` };
+    yield tlsResult(labels.tls, configuration);
+    yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
+    yield* checkTables(connection, configuration, context, signal);
+  } finally {
+    pool.release(connection);
+  }
+}
+
+function tlsResult(label: string, { host, use_ssl: encrypted }: Configuration): CheckResult {
+  if (encrypted) return { name: "tls", label, status: "ok", message: "Encrypted, and the certificate is verified." };
+  if (thisMachine.has(host))
+    return { name: "tls", label, status: "ok", message: "Not encrypted; it does not leave this machine." };
+  const message = "Not encrypted: whoever is between sees the data. Set use_ssl to true where the server has TLS.";
+  return { name: "tls", label, status: "warning", message };
+}
+
+async function* checkTables(
+  connection: ReqlConnection,
+  configuration: Configuration,
+  context: SourceContext,
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult, void> {
+  const { database } = configuration;
+  const label = `Database ${database}`;
+  let names: readonly string[];
+  try {
+    names = await listTables(connection, database, signal);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    yield failure("database", label, explain(thrown, configuration));
+    return;
+  }
+  if (names.length === 0) {
+    yield {
+      name: "database",
+      label,
+      status: "failed",
+      message: "The database has no tables. Check the setting database.",
+    };
+    return;
+  }
+  yield { name: "database", label, status: "ok", message: `${names.length} table${names.length === 1 ? "" : "s"}` };
+  const readable: Described[] = [];
+  const refused: HeadwatersError[] = [];
+  for (const name of names) {
+    try {
+      readable.push(await describeTable(connection, database, name, signal));
+    } catch (thrown) {
+      signal.throwIfAborted();
+      refused.push(explain(thrown, { ...configuration, table: name }));
+    }
+  }
+  yield privileges(readable.length, refused);
+  for (const described of readable) yield* checkTable(connection, configuration, described, context, signal);
+}
+
+function privileges(readable: number, refused: readonly HeadwatersError[]): CheckResult {
+  const label = "Privileges";
+  const [first] = refused;
+  if (first === undefined)
+    return { name: "privileges", label, status: "ok", message: "The user may read every table." };
+  const others = refused.length > 1 ? ` So it is with ${refused.length - 1} more.` : "";
+  const message = `${first.message}.${others} ${first.hint ?? ""}`;
+  return { name: "privileges", label, status: readable === 0 ? "failed" : "warning", message };
+}
+
+/** What a user should know of how a table is read. */
+async function* checkTable(
+  connection: ReqlConnection,
+  configuration: Configuration,
+  described: Described,
+  context: SourceContext,
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult, void> {
+  const label = `Table ${described.name}`;
+  try {
+    const { notes } = await discoverTable(connection, configuration.database, described, context, signal);
+    if (notes.length === 0) return;
+    yield { name: `table ${described.name}`, label, status: "ok", message: notes.join(" ") };
+  } catch (thrown) {
+    signal.throwIfAborted();
+    yield failure(`table ${described.name}`, label, explain(thrown, { ...configuration, table: described.name }));
+  }
+}
+
+function failure(name: string, label: string, { message, hint }: HeadwatersError): CheckResult {
+  return { name, label, status: "failed", message: hint === null ? message : `${message}. ${hint}` };
+}

@@ -1,0 +1,85 @@
+import { z } from "zod";
+
+/** Settings of the published example come as text, and an empty field of a form means that nothing was set. */
+function blankIsAbsent(value: unknown): unknown {
+  return typeof value === "string" && value.trim() === "" ? undefined : value;
+}
+
+function whole(least: number, most: number) {
+  return z.preprocess(
+    (value) => (typeof value === "string" && /^\s*\d+\s*$/.test(value) ? Number(value) : blankIsAbsent(value)),
+    z
+      .int({ error: `must be a whole number from ${least} to ${most}` })
+      .min(least, { error: `must be at least ${least}` })
+      .max(most, { error: `must be at most ${most}` })
+      .optional(),
+  );
+}
+
+const words: Readonly<Record<string, boolean>> = { true: true, false: false, yes: true, no: false };
+
+const flag = z.preprocess(
+  (value) => {
+    const word = typeof value === "string" ? words[value.trim().toLowerCase()] : undefined;
+    return word ?? blankIsAbsent(value);
+  },
+  z.boolean({ error: "must be true or false" }).optional(),
+);
+
+const text = z.string().trim().min(1, { error: "must not be empty" });
+const optionalText = z.preprocess(blankIsAbsent, z.string().optional());
+
+/** How up to date what is read must be, from the cheapest on: https://rethinkdb.com/docs/consistency/ */
+export const readModes = ["outdated", "single", "majority"] as const;
+
+/** The settings of a connection to RethinkDB, under the names of the published example. */
+export const configuration = z
+  .strictObject({
+    host: text.meta({ title: "Host", description: "Name or address of a server." }),
+    port: whole(1, 65_535)
+      .default(28015)
+      .meta({ title: "Port", description: "Port of the driver protocol; not that of the web interface (8080)." }),
+    database: text.meta({ title: "Database", description: "Name of the database to read." }),
+    username: optionalText.default("admin").meta({
+      title: "User",
+      description: 'Who logs in; absent: "admin", which has no password on a new server. Needs the permission read.',
+    }),
+    password: z
+      .string()
+      .default("")
+      .meta({ title: "Password", description: "Password of the user; absent: none.", secret: true }),
+    use_ssl: flag.default(false).meta({
+      title: "TLS",
+      description: "Whether the connection is encrypted; the server's certificate must then be valid for the host.",
+    }),
+    ssl_ca: optionalText.meta({
+      title: "Authority",
+      description:
+        "File with the authority that signed the server's certificate (PEM); absent: those that Node.js trusts.",
+      path: true,
+    }),
+    read_mode: z
+      .preprocess(blankIsAbsent, z.enum(readModes, { error: `must be one of ${readModes.join(", ")}` }).optional())
+      .default("single")
+      .meta({
+        title: "Read mode",
+        description:
+          "outdated: read from any replica, which spares the primaries; single: from the primaries' memory; majority: only what a majority has on disk. Sweeps and second looks before a delete always read with majority.",
+      }),
+    lag: whole(0, 86_400).default(60).meta({
+      title: "Lag",
+      description:
+        "Seconds by which each window of changes overlaps the one before: documents that are stored later than this after their timestamp are found by sweeps only.",
+    }),
+    connect_timeout: whole(1, 3_600)
+      .default(20)
+      .meta({ title: "Connect timeout", description: "Seconds to wait for a connection and the login." }),
+    read_timeout: whole(2, 86_400).default(60).meta({
+      title: "Read timeout",
+      description:
+        "Seconds that the server may be silent while an answer is due. One that is busy still answers a small question meanwhile, and may take as long as it needs.",
+    }),
+  })
+  .meta({ title: "RethinkDB", description: "RethinkDB 2.3 or later." });
+
+export type Configuration = z.output<typeof configuration>;

@@ -1,0 +1,160 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { SourceContext } from "../../protocol/source.ts";
+import type { Column, Table } from "../../protocol/table.ts";
+import type { ReqlConnection } from "../../toolkit/reql/connection.ts";
+import { datum, term } from "../../toolkit/reql/terms.ts";
+import { typeName } from "../../toolkit/types.ts";
+import { type Described, keyRange, plainIndexes, tableTerm } from "./catalog.ts";
+import { FieldNames, versionColumn } from "./fields.ts";
+import { keyClass, keyKind } from "./keys.ts";
+import { inferColumns } from "./sample.ts";
+import { cutKeys } from "./splits.ts";
+import { isMoment, madeFields, timestampFields } from "./timestamps.ts";
+import { isKind, isRounded } from "./types.ts";
+
+/** Documents of each place of a table that are looked at. */
+const sampleRows = 200;
+/** Places: the first keys, the last, and some between. */
+const samplePlaces = 5;
+/** Without an index a window reads as many documents in the server as a full pass: worth a note from here on. */
+const largeRows = 100_000;
+
+type Sampled = { readonly [field: string]: Json };
+
+/** Describes a table from what the server says and from a sample of its documents. */
+export async function discoverTable(
+  connection: ReqlConnection,
+  database: string,
+  described: Described,
+  context: SourceContext,
+  signal: AbortSignal,
+): Promise<Table> {
+  const { name, id, primaryKey, estimatedRows, assumed } = described;
+  const from = tableTerm(database, name);
+  const range = await keyRange(connection, from, primaryKey, signal);
+  const sample = range === null ? [] : await sampleOf(connection, from, primaryKey, range, signal);
+  const options = context.tables[name];
+  checkTypes(name, primaryKey, options?.types);
+  const of = keyClass(range);
+  const keys = range === null ? [] : [range.first, range.last, ...sample.map((row) => row[primaryKey] ?? null)];
+  const key: Column = { name: primaryKey, type: { kind: keyKind(of, keys) }, nullable: false };
+  const names = new FieldNames();
+  names.add([key, versionColumn]);
+  const indexes = await plainIndexes(connection, from, signal);
+  const cursorField = options?.cursor === undefined ? timestampOf(sample, indexes) : options.cursor;
+  const inferred = inferColumns(sample, primaryKey, names, context, name);
+  const cursor = cursorField === null ? null : names.columnOf(cursorField);
+  const seen =
+    cursor === null || inferred.some((column) => column.name === cursor) || cursor === primaryKey
+      ? inferred
+      : // Said by the user, and in no document of the sample.
+        [
+          ...inferred,
+          { name: cursor, type: options?.types?.[cursor] ?? { kind: "UTC_DATETIME" as const }, nullable: true },
+        ];
+  return {
+    id: name,
+    columns: [key, ...seen, ...(cursor === null ? [] : [versionColumn])],
+    key: [primaryKey],
+    identity: `${id}/${of}`,
+    cursor,
+    version: cursor === null ? null : versionColumn.name,
+    estimatedRows,
+    notes: [
+      ...(assumed ? [`The server does not tell the primary key; it is taken to be "id".`] : []),
+      ...(of === "mixed" ? ["Its keys are of several types or arrays: the key column has them as JSON."] : []),
+      ...cursorNotes(cursorField, indexes, estimatedRows, options?.cursor !== undefined),
+      ...sampleNotes(sample, estimatedRows),
+    ],
+  };
+}
+
+/** Documents from several places of the key range, the same ones each time as long as they are there. */
+async function sampleOf(
+  connection: ReqlConnection,
+  from: ReturnType<typeof tableTerm>,
+  primaryKey: string,
+  range: { readonly first: Json; readonly last: Json },
+  signal: AbortSignal,
+): Promise<readonly Sampled[]> {
+  const ascending = { index: term("ASC", [primaryKey]) };
+  const queries = [
+    term("ORDER_BY", [from], ascending),
+    term("ORDER_BY", [from], { index: term("DESC", [primaryKey]) }),
+    ...cutKeys(range, samplePlaces - 1)
+      .slice(1)
+      .map(({ low }) => term("ORDER_BY", [term("BETWEEN", [from, datum(low), term("MAXVAL")])], ascending)),
+  ];
+  const parts = await Promise.all(
+    queries.map((query) => connection.value(term("LIMIT", [query, sampleRows]), { min_batch_rows: 1 }, signal)),
+  );
+  const documents = new Map<string, Sampled>();
+  for (const document of parts.flat() as Sampled[]) documents.set(JSON.stringify(document[primaryKey]), document);
+  return [...documents.values()];
+}
+
+/** The first of the known fields that tells a moment in any document, or that someone made an index for. */
+function timestampOf(sample: readonly Sampled[], indexes: ReadonlyMap<string, string>): string | null {
+  const tells = (field: string): boolean => indexes.has(field) || sample.some((row) => isMoment(row[field] ?? null));
+  return timestampFields.find(tells) ?? null;
+}
+
+function checkTypes(table: string, primaryKey: string, types: Readonly<Record<string, Column["type"]>> = {}): void {
+  for (const [column, type] of Object.entries(types)) {
+    const setting = `tables.${table}.types.${column}`;
+    if (column === primaryKey) {
+      throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: the type of the primary key can't be set`, {
+        hint: "Leave it out: keys keep the type that they have.",
+      });
+    }
+    if (isKind(type.kind)) continue;
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: no value of RethinkDB can be ${typeName(type)}`, {
+      hint: "Set BOOLEAN, INT, DOUBLE, STRING, UTC_DATETIME, BINARY or JSON.",
+    });
+  }
+}
+
+function cursorNotes(
+  field: string | null,
+  indexes: ReadonlyMap<string, string>,
+  rows: number | null,
+  chosen: boolean,
+): string[] {
+  if (field === null) {
+    const none = `No document of the sample has ${timestampFields.join(", ")} with a time: each sync reads the table fully.`;
+    return chosen ? [] : [none];
+  }
+  const notes: string[] = [];
+  if (madeFields.has(field)) {
+    notes.push(
+      `"${field}" tells when a document was made: changes of documents are found by sweeps, which read the whole table.`,
+    );
+  }
+  const index = indexes.get(field);
+  if (index !== undefined) notes.push(`Windows are read through the index "${index}".`);
+  else if ((rows ?? 0) >= largeRows) {
+    notes.push(
+      `No index has "${field}": for each window the server goes over the whole table. r.table(…).indexCreate(${JSON.stringify(field)}) makes one.`,
+    );
+  }
+  return notes;
+}
+
+/** Whole numbers past 2⁵³ are rounded before anyone can read them. */
+function sampleNotes(sample: readonly Sampled[], rows: number | null): string[] {
+  const rounded = new Set<string>();
+  for (const document of sample) {
+    for (const [field, value] of Object.entries(document))
+      if (typeof value === "number" && isRounded(value)) rounded.add(field);
+  }
+  const seen = `Columns are those of ${sample.length} documents; others are added as they are seen.`;
+  return [
+    ...(rows === null || rows > sample.length ? [seen] : []),
+    ...(rounded.size === 0
+      ? []
+      : [
+          `${[...rounded].map((field) => `"${field}"`).join(", ")}: whole numbers beyond 2^53 were rounded when RethinkDB stored them.`,
+        ]),
+  ];
+}

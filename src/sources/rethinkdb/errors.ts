@@ -1,0 +1,249 @@
+import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import { type ConnectionFailure, ReqlConnectionError, ReqlQueryError } from "../../toolkit/reql/failures.ts";
+import { ScanError } from "../../toolkit/reql/scanner.ts";
+
+/** What an error's message and hint are made of. */
+export interface ErrorContext {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly username: string;
+  /** The table that was being read, where one was. */
+  readonly table?: string | undefined;
+}
+
+type Explain = (context: ErrorContext, message: string) => readonly [ErrorCode, message: string, hint: string];
+
+const again = "It is tried again.";
+
+/** How a connection failed, as our client says it. */
+const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
+  "connect timeout": ({ host, port }) => [
+    "CONNECTION_TIMEOUT",
+    `host: ${host}:${port} did not answer in time`,
+    "Check host, port and the firewall between; connect_timeout says how long to wait.",
+  ],
+  "not RethinkDB": ({ host, port }, message) => [
+    "PROTOCOL_MISMATCH",
+    `port: what answers at ${host}:${port} is not RethinkDB's driver protocol: ${message}`,
+    foreignHint(message),
+  ],
+  "speaks TLS": ({ host, port }) => [
+    "TLS_MISMATCH",
+    `use_ssl: the server at ${host}:${port} wants TLS, and use_ssl is false`,
+    "Set use_ssl to true, and ssl_ca to the authority that signed the server's certificate.",
+  ],
+  "user unknown": ({ username }) => [
+    "LOGIN_FAILED",
+    `username: the server has no user "${username}"`,
+    /[,=]/.test(username)
+      ? "RethinkDB can't log in a user whose name has a comma or an equals sign: make one with another name."
+      : "Check username: upper and lower case count. Users are in the table rethinkdb.users.",
+  ],
+  "password wrong": ({ username }) => [
+    "LOGIN_FAILED",
+    `password: the server refuses the password of user "${username}"`,
+    "Check username and password.",
+  ],
+  "login refused": ({ username }, message) => [
+    "LOGIN_FAILED",
+    `username: the server refuses user "${username}": ${message}`,
+    "Check username and password.",
+  ],
+  silent: ({ host, port }, message) => [
+    "READ_TIMEOUT",
+    `the server at ${host}:${port} does not answer: ${message}`,
+    `${again} If the server is frozen or very slow, look at its log; read_timeout says how long to wait.`,
+  ],
+  lost: ({ host, port }, message) => [
+    "CONNECTION_LOST",
+    `the connection to ${host}:${port} broke: ${message}`,
+    `${again} If it happens often, look for a server that restarts, a firewall or a proxy.`,
+  ],
+  closed: ({ host, port }, message) => [
+    "CONNECTION_LOST",
+    `the connection to ${host}:${port} was given up: ${message}`,
+    again,
+  ],
+};
+
+function foreignHint(message: string): string {
+  if (message.includes("HTTP/")) {
+    return "It looks like the web interface (8080 by default): set port to that of the drivers, 28015 by default.";
+  }
+  if (message.includes("cluster")) {
+    return "It looks like the port between servers (29015 by default): set port to that of the drivers, 28015 by default.";
+  }
+  return "Set port to that of the drivers, 28015 by default. RethinkDB must be 2.3 or later.";
+}
+
+const refused: Explain = ({ host, port }) => [
+  "CONNECTION_REFUSED",
+  `port: nothing listens at ${host}:${port}`,
+  "Check host and port, and that the server runs and listens on this address (bind).",
+];
+
+const unreachable: Explain = ({ host, port }) => [
+  "CONNECTION_REFUSED",
+  `host: there is no way from this machine to ${host}:${port}`,
+  "Check host, the network and the firewall between this machine and the server.",
+];
+
+const lost: Explain = (context, message) => connectionFailures.lost(context, message);
+
+const unverified: Explain = ({ host }, message) => [
+  "TLS_UNVERIFIED",
+  `use_ssl: the certificate of ${host} can't be verified: ${message}`,
+  "Set ssl_ca to the authority that signed it, and host to a name that the certificate has.",
+];
+
+const plainPort: Explain = ({ host, port }, message) => [
+  "TLS_MISMATCH",
+  `use_ssl: the server at ${host}:${port} does not speak TLS: ${message}`,
+  "Set use_ssl to false, or switch TLS on at the server (driver-tls).",
+];
+
+/** By errno, and the TLS codes of Node.js. */
+const systemErrors: Readonly<Record<string, Explain>> = {
+  ENOTFOUND: ({ host }) => [
+    "HOST_UNKNOWN",
+    `host: the name "${host}" can't be resolved`,
+    "Check the spelling of host, and that this machine's DNS knows it.",
+  ],
+  EAI_AGAIN: ({ host }) => [
+    "HOST_UNKNOWN",
+    `host: the name "${host}" can't be resolved now: the name server does not answer`,
+    "Check this machine's DNS, and the spelling of host.",
+  ],
+  ECONNREFUSED: refused,
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  EADDRNOTAVAIL: unreachable,
+  ETIMEDOUT: connectionFailures["connect timeout"],
+  ECONNRESET: lost,
+  EPIPE: lost,
+  DEPTH_ZERO_SELF_SIGNED_CERT: unverified,
+  SELF_SIGNED_CERT_IN_CHAIN: unverified,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unverified,
+  UNABLE_TO_GET_ISSUER_CERT: unverified,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unverified,
+  CERT_HAS_EXPIRED: unverified,
+  CERT_NOT_YET_VALID: unverified,
+  CERT_SIGNATURE_FAILURE: unverified,
+  CERT_REVOKED: unverified,
+  CERT_UNTRUSTED: unverified,
+  ERR_TLS_CERT_ALTNAME_INVALID: unverified,
+  ERR_SSL_WRONG_VERSION_NUMBER: plainPort,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: plainPort,
+};
+
+/** One code stands for many things: the text tells them apart. The first that fits holds. */
+const queryErrors: readonly (readonly [code: number | null, text: RegExp, explain: Explain])[] = [
+  [
+    4_100_000,
+    /^Table `.*` does not exist/,
+    (context, message) => [
+      "TABLE_UNKNOWN",
+      `${inTable(context)}it does not exist: ${message}`,
+      "If it was dropped or renamed, leave it out of the selection.",
+    ],
+  ],
+  [
+    4_100_000,
+    /^Database `.*` does not exist/,
+    ({ database }) => [
+      "DATABASE_UNKNOWN",
+      `database: the server has no database "${database}"`,
+      "Check the spelling of database; upper and lower case count.",
+    ],
+  ],
+  [
+    4_100_000,
+    /Failed to retrieve the table configuration/,
+    (context, message) => [
+      "TABLE_CHANGED",
+      `${inTable(context)}it was dropped or altered while it was read: ${message}`,
+      "It is planned anew.",
+    ],
+  ],
+  [
+    4_100_000,
+    /^Index /,
+    (context, message) => [
+      "TABLE_CHANGED",
+      `${inTable(context)}an index that was to be read changed: ${message}`,
+      "It is planned anew, without that index.",
+    ],
+  ],
+  [
+    4_100_000,
+    /^Cannot perform read|not available|unavailable|not ready|lost contact|unreachable|aborted/i,
+    (context, message) => [
+      "SERVER_UNAVAILABLE",
+      `${inTable(context)}the server can't read now: ${message}`,
+      `${again} After a restart it takes some seconds; if it stays so, look at the table's status.`,
+    ],
+  ],
+  [
+    4_200_000,
+    /./,
+    (context, message) => ["READ_CONFLICT", `${inTable(context)}the server ended a query: ${message}`, again],
+  ],
+  [
+    null,
+    /required `(\w+)` permission/,
+    (context, message) => [
+      "PRIVILEGE_MISSING",
+      `${inTable(context)}${message}`,
+      `As admin run r.db(${JSON.stringify(context.database)}).grant(${JSON.stringify(context.username)}, {read: true}).`,
+    ],
+  ],
+  [
+    2_000_000,
+    /./,
+    (context, message) => [
+      "SOURCE_FAILED",
+      `${inTable(context)}a limit of the server was reached: ${message}`,
+      "Please report it: no query of ours should need more.",
+    ],
+  ],
+  [
+    null,
+    /^Token \d+ not in stream cache/,
+    (context, message) => ["READ_CONFLICT", `${inTable(context)}the server lost a query: ${message}`, again],
+  ],
+];
+
+function inTable({ table }: ErrorContext): string {
+  return table === undefined ? "" : `table "${table}": `;
+}
+
+/** Whatever was thrown, as an error that a user understands. */
+export function explain(thrown: unknown, context: ErrorContext): HeadwatersError {
+  if (thrown instanceof HeadwatersError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const found = explanation(thrown, message);
+  if (found === null) {
+    const what = thrown instanceof ReqlQueryError ? ` (code ${thrown.code})` : "";
+    return new HeadwatersError("SOURCE_FAILED", `${inTable(context)}${message}${what}`, { cause: thrown });
+  }
+  const [code, said, hint] = found(context, message);
+  return new HeadwatersError(code, said, { hint, cause: thrown });
+}
+
+function explanation(thrown: unknown, message: string): Explain | null {
+  if (thrown instanceof ReqlConnectionError) return connectionFailures[thrown.failure];
+  if (thrown instanceof ReqlQueryError) {
+    const found = queryErrors.find(([code, text]) => (code === null || code === thrown.code) && text.test(message));
+    return found?.[2] ?? null;
+  }
+  if (thrown instanceof ScanError) return scanFailure;
+  const code = (thrown as { readonly code?: unknown } | null)?.code;
+  return (typeof code === "string" ? systemErrors[code] : undefined) ?? null;
+}
+
+const scanFailure: Explain = (context, message) => [
+  "SOURCE_FAILED",
+  `${inTable(context)}an answer of the server is not the JSON that it should be: ${message}`,
+  "Please report it.",
+];

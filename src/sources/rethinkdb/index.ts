@@ -1,0 +1,13 @@
+import type { SourceDefinition } from "../../protocol/source.ts";
+import { configuration } from "./config.ts";
+import { addressOf, RethinkSource } from "./source.ts";
+
+export const definition: SourceDefinition<typeof configuration> = {
+  name: "rethinkdb",
+  title: "RethinkDB",
+  configuration,
+  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred" },
+  scope: ({ host, port, database }) => ({ server: `${host}:${port}`, database }),
+  schema: ({ database }) => database,
+  open: async (settings, context) => new RethinkSource(settings, await addressOf(settings), context),
+};

@@ -1,0 +1,72 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { Reading } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { Scanner } from "../../toolkit/reql/scanner.ts";
+import { datum, term } from "../../toolkit/reql/terms.ts";
+import { unite } from "../../toolkit/types.ts";
+import { type Cell, cell, project } from "../../toolkit/vectors.ts";
+import { tableTerm } from "./catalog.ts";
+import { checked, type TableReader } from "./read.ts";
+import { DocumentRows } from "./rows.ts";
+import { timeTerm } from "./timestamps.ts";
+import { timestampOf } from "./work.ts";
+
+/** Keys of one query. */
+const atOnce = 1_000;
+
+/**
+ * Reads documents by key, as a majority has them. A document that needs columns which the table has not is noted; once
+ * all are read `TABLE_CHANGED` is thrown, and the table is planned anew with these columns.
+ */
+export async function* lookupRows(
+  reader: TableReader,
+  table: Table,
+  keys: Rows,
+  skipped: ReadonlySet<string>,
+  how: Reading,
+): AsyncGenerator<Rows, void> {
+  const type = table.columns.find(({ name }) => name === table.key[0])!.type.kind;
+  const vector = project(keys, [table.key[0]!]).values[0]!;
+  const from = tableTerm(reader.database, table.id, "majority");
+  const rows = new DocumentRows(table, {
+    names: reader.names,
+    what: "rows",
+    timestamp: timestampOf(table),
+    skipped,
+    context: reader.context,
+    onRounded: (column) => reader.onRounded(table.id, column),
+  });
+  const documents = new Scanner();
+  let wider: Table | null = null;
+  for (let first = 0; first < keys.length; first += atOnce) {
+    const wanted: Json[] = [];
+    for (let row = first; row < Math.min(keys.length, first + atOnce); row++) {
+      wanted.push(datum(keyOf(cell(vector, row), type)));
+    }
+    const query = term("GET_ALL", [from, ...wanted]);
+    for await (const answer of reader.connection.answers(query, { min_batch_rows: 1 }, how.signal)) {
+      documents.load(checked(answer, table));
+      while (documents.next()) {
+        const needed = rows.append(documents);
+        if (needed !== null) wider = wider === null ? needed : unite(wider, needed);
+        if (rows.bytes >= how.batchBytes) yield* rows.finish();
+      }
+    }
+  }
+  yield* rows.finish();
+  if (wider === null) return;
+  reader.onWider(wider);
+  throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": documents have fields that were not there before`, {
+    hint: "It is planned anew, with columns for them.",
+  });
+}
+
+/** A key as the server has it. */
+function keyOf(value: Cell, type: Table["columns"][number]["type"]["kind"]): Json {
+  if (value instanceof Uint8Array) return { $reql_type$: "BINARY", data: Buffer.from(value).toString("base64") };
+  if (type === "UTC_DATETIME") return timeTerm(Number(BigInt(value as bigint) / 1_000n));
+  if (type === "JSON") return JSON.parse(value as string) as Json;
+  return typeof value === "bigint" ? Number(value) : value;
+}

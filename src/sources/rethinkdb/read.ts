@@ -1,0 +1,152 @@
+import { isUtf8 } from "node:buffer";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { PassKind } from "../../protocol/pass.ts";
+import type { Reading, SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { unite } from "../../toolkit/types.ts";
+import type { Answer, ReqlConnection } from "../../toolkit/reql/connection.ts";
+import { ParsedDocuments } from "../../toolkit/reql/parsed.ts";
+import { Scanner } from "../../toolkit/reql/scanner.ts";
+import { lambda, type Term, term } from "../../toolkit/reql/terms.ts";
+import { keysBetween, tableTerm } from "./catalog.ts";
+import type { FieldNames } from "./fields.ts";
+import { DocumentRows } from "./rows.ts";
+import { filtered, madeFields, notOlder, stretches, tellsMoment } from "./timestamps.ts";
+import { timestampOf, type Work } from "./work.ts";
+
+/** What the splits of a table are read with. */
+export interface TableReader {
+  readonly connection: ReqlConnection;
+  readonly database: string;
+  readonly readMode: string;
+  readonly names: FieldNames;
+  readonly context: SourceContext;
+  /** The table needs more columns than were known. */
+  onWider(table: Table): void;
+  onRounded(table: string, column: string): void;
+}
+
+/** A huge document must not wait for seven more. */
+const batchOptions = { min_batch_rows: 1 } as const;
+
+/**
+ * Reads a split: by key in the order of keys, so that it goes on behind the last one; a stretch of an index as it comes,
+ * and from its start again.
+ */
+export async function* readSplit(
+  reader: TableReader,
+  { kind, table, work }: { readonly kind: PassKind; readonly table: Table; readonly work: Work },
+  state: Json,
+  how: Reading,
+): AsyncGenerator<Operation, void> {
+  const key = table.key[0]!;
+  const query = work.index === null ? byKey(reader, kind, table, work, state) : byIndex(reader, table, work);
+  const operation = kind === "keys" ? "keys" : "upsert";
+  const rows = new DocumentRows(table, {
+    names: reader.names,
+    what: kind === "keys" ? "keys" : "rows",
+    timestamp: timestampOf(table),
+    skipped: new Set(work.skip),
+    context: reader.context,
+    onRounded: (column) => reader.onRounded(table.id, column),
+  });
+  const documents = how.path === "independent" ? new ParsedDocuments() : new Scanner();
+  for await (const answer of reader.connection.answers(query, batchOptions, how.signal)) {
+    documents.load(checked(answer, table));
+    while (documents.next()) {
+      const wider = rows.append(documents);
+      if (wider !== null) {
+        if (mustRestart(kind, rows.table, wider, how)) throw restart(reader, rows, documents, wider);
+        for (const batch of rows.finish()) yield { kind: operation, table: table.id, rows: batch };
+        reader.onWider(wider);
+        yield { kind: "schema", table: wider };
+        rows.widen(wider);
+        if (rows.append(documents) !== null) throw stillTooNarrow(table, key);
+      }
+      if (rows.bytes < how.batchBytes) continue;
+      const position: Json = { after: rows.keyOf(documents) };
+      for (const batch of rows.finish()) yield { kind: operation, table: table.id, rows: batch };
+      if (work.index === null) yield { kind: "checkpoint", state: position };
+      how.signal.throwIfAborted();
+    }
+  }
+  for (const batch of rows.finish()) yield { kind: operation, table: table.id, rows: batch };
+}
+
+/**
+ * A number with a fraction in its column is text otherwise than a whole one of 32 bits: `36.0`, not `36`. Where such a
+ * column turns out to hold text, a full pass starts over with it as text, so that all numbers in it are alike.
+ */
+function mustRestart(kind: PassKind, before: Table, after: Table, how: Reading): boolean {
+  if (kind !== "full" || how.path === "independent") return false;
+  return before.columns.some(
+    ({ type }, index) => type.kind === "DOUBLE" && after.columns[index]!.type.kind === "STRING",
+  );
+}
+
+/** Looks at the rest of the answer first: it may show more. */
+function restart(
+  reader: TableReader,
+  rows: DocumentRows,
+  documents: Scanner | ParsedDocuments,
+  wider: Table,
+): HeadwatersError {
+  let all = wider;
+  while (documents.next()) {
+    const more = rows.append(documents);
+    if (more !== null) all = unite(all, more);
+  }
+  reader.onWider(all);
+  return new HeadwatersError("TABLE_CHANGED", `table "${wider.id}": a column of numbers holds other values as well`, {
+    hint: "It is read anew, with that column as text.",
+  });
+}
+
+function byKey(reader: TableReader, kind: PassKind, table: Table, work: Work, state: Json): Term {
+  const { low, high } = work.keys!;
+  const after = (state as { readonly after: Json } | null)?.after ?? null;
+  // Deletes follow from what a sweep does not meet: it reads what a majority agrees on.
+  const from = tableTerm(reader.database, table.id, kind === "keys" ? "majority" : reader.readMode);
+  const bounds = { low: after ?? low, lowOpen: after !== null, high };
+  const documents = keysBetween(from, table.key[0]!, bounds);
+  const timestamp = timestampOf(table);
+  if (kind === "keys") return keysOnly(documents, table, timestamp);
+  return work.since === null ? documents : filtered(documents, notOlder(timestamp!, work.since));
+}
+
+/**
+ * Keys and timestamps; of a document whose timestamp does not tell when it changed all of it comes, since its version
+ * is a digest.
+ */
+function keysOnly(documents: Term, table: Table, timestamp: string | null): Term {
+  const key = table.key[0]!;
+  if (table.version === null || timestamp === null) return term("PLUCK", [documents, key]);
+  if (madeFields.has(timestamp)) return documents;
+  const short = (document: Term): Term => term("PLUCK", [document, key, timestamp]);
+  const choose = (document: Term): Term =>
+    term("BRANCH", [tellsMoment(timestamp)(document), short(document), document]);
+  return term("MAP", [documents, lambda(choose)]);
+}
+
+function byIndex(reader: TableReader, table: Table, { index, since }: Work): Term {
+  const from = tableTerm(reader.database, table.id, reader.readMode);
+  const { low, high, condition } = stretches(since!)[index!.stretch]!;
+  const documents = term("BETWEEN", [from, low, high], { index: index!.name });
+  if (condition === null) return documents;
+  const field = timestampOf(table)!;
+  return filtered(documents, (document) => condition(term("BRACKET", [document, field])));
+}
+
+/** Text must be UTF-8: it is handed on as it came. */
+export function checked({ text }: Answer, table: Table): Buffer {
+  if (isUtf8(text)) return text;
+  throw new HeadwatersError("VALUE_OUT_OF_RANGE", `table "${table.id}": a document has text that is not UTF-8`, {
+    hint: "Store such a value as binary; or leave the table out.",
+  });
+}
+
+function stillTooNarrow(table: Table, key: string): HeadwatersError {
+  return new HeadwatersError("DEFECT", `table "${table.id}" (${key}): a document does not fit the columns made for it`);
+}

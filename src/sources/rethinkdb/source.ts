@@ -1,0 +1,292 @@
+import { readFile } from "node:fs/promises";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { ReqlAddress, ReqlConnection } from "../../toolkit/reql/connection.ts";
+import { ReqlPool } from "../../toolkit/reql/pool.ts";
+import { unite } from "../../toolkit/types.ts";
+import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
+import { checkSource } from "./check.ts";
+import type { Configuration } from "./config.ts";
+import { discoverTable } from "./discover.ts";
+import { explain } from "./errors.ts";
+import { FieldNames, fieldOf } from "./fields.ts";
+import { keyClass } from "./keys.ts";
+import { lookupRows } from "./lookup.ts";
+import { readSplit, type TableReader } from "./read.ts";
+import { cutKeys, splitCount } from "./splits.ts";
+import { stretches } from "./timestamps.ts";
+import { nextOf, sinceOf, timestampOf, type Work, workJson, workOf } from "./work.ts";
+
+/** Tables that are looked at at the same time. */
+const looksAtOnce = 8;
+
+/** A RethinkDB database. Connections are opened as they are needed. */
+export class RethinkSource implements Source {
+  readonly #configuration: Configuration;
+  readonly #context: SourceContext;
+  readonly #pool: ReqlPool;
+  /** By table: the columns that `discover` showed. One that a pass lacks was not selected. */
+  readonly #shown = new Map<string, ReadonlySet<string>>();
+  /** By table: what documents needed beyond that. */
+  readonly #wider = new Map<string, Table>();
+  /** By table: splits that are read at the same time must agree on names. */
+  readonly #names = new Map<string, FieldNames>();
+  readonly #warned = new Set<string>();
+
+  constructor(configuration: Configuration, address: ReqlAddress, context: SourceContext) {
+    this.#configuration = configuration;
+    this.#context = context;
+    this.#pool = new ReqlPool(address);
+  }
+
+  check(signal: AbortSignal): AsyncIterable<CheckResult> {
+    return checkSource(this.#pool, this.#configuration, this.#context, signal);
+  }
+
+  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+    const { database } = this.#configuration;
+    return this.#use(undefined, signal, async (connection) => {
+      const names = await listTables(connection, database, signal);
+      const tables: (Table | null)[] = [];
+      for (let first = 0; first < names.length; first += looksAtOnce) {
+        const some = names.slice(first, first + looksAtOnce);
+        tables.push(...(await Promise.all(some.map((name) => this.#look(connection, name, signal)))));
+      }
+      return tables.filter((table) => table !== null);
+    });
+  }
+
+  async plan(
+    tables: readonly Table[],
+    kind: PassKind,
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const planned = await Promise.all(
+      tables.map((table) =>
+        this.#use(table.id, signal, async (connection) => {
+          // Before a document is read.
+          const now = await serverTime(connection, signal);
+          const works = await this.#cut(connection, table, kind, previous[table.id], signal);
+          return { table, now, works };
+        }),
+      ),
+    );
+    return {
+      splits: planned.flatMap(({ table, works }) =>
+        works.map((work, index): Split => ({ id: `${table.id}/${index}`, tables: [table.id], work: workJson(work) })),
+      ),
+      next: Object.fromEntries(
+        planned.map(({ table, now }) => [table.id, nextOf(table, now, this.#configuration.lag)] as const),
+      ),
+      asOf: new Date(Math.min(...planned.map(({ now }) => now))).toISOString(),
+      snapshot: null,
+    };
+  }
+
+  /** Key ranges are the same for everyone. Not sound is it to go on where documents need more columns than the pass has. */
+  async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
+    for (const table of pass.tables) {
+      const same = await this.#use(table.id, signal, (connection) => this.#isSame(connection, table, signal));
+      const wider = this.#wider.get(table.id);
+      if (!same || (wider !== undefined && !covers(table, wider))) return null;
+    }
+    return pass;
+  }
+
+  async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
+    const table = pass.tables.find(({ id }) => id === split.tables[0]);
+    if (table === undefined) throw new HeadwatersError("DEFECT", `split ${split.id} is of no table of its pass`);
+    yield* this.#reading(table, how.signal, (reader) =>
+      readSplit(reader, { kind: pass.kind, table, work: workOf(split) }, state, how),
+    );
+  }
+
+  async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows, void> {
+    const skipped = new Set(this.#skipped(table));
+    yield* this.#reading(table, how.signal, (reader) => lookupRows(reader, table, keys, skipped, how));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+  }
+
+  /** One table, with what its documents were seen to need; `null`: this user may not read it. */
+  async #look(connection: ReqlConnection, name: string, signal: AbortSignal): Promise<Table | null> {
+    const { database } = this.#configuration;
+    try {
+      const described = await describeTable(connection, database, name, signal);
+      const seen = await discoverTable(connection, database, described, this.#context, signal);
+      const wider = this.#wider.get(name);
+      const table = wider?.identity === seen.identity ? unite(wider, seen) : seen;
+      this.#shown.set(name, new Set(table.columns.map((column) => column.name)));
+      return table;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = explain(thrown, { ...this.#configuration, table: name });
+      if (error.code === "PRIVILEGE_MISSING") {
+        this.#warnOnce(`${error.message}; it is left out. ${error.hint ?? ""}`);
+        return null;
+      }
+      // Dropped since the tables were listed.
+      if (error.code === "TABLE_UNKNOWN") return null;
+      throw error;
+    }
+  }
+
+  async #cut(
+    connection: ReqlConnection,
+    table: Table,
+    kind: PassKind,
+    previous: Json | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly Work[]> {
+    const { database } = this.#configuration;
+    const from = tableTerm(database, table.id);
+    const described = await describeTable(connection, database, table.id, signal);
+    const range = await keyRange(connection, from, described.primaryKey, signal);
+    if (table.identity !== `${described.id}/${keyClass(range)}`) throw changed(table);
+    const since = kind === "window" ? sinceOf(table, previous) : null;
+    const skip = this.#skipped(table);
+    const field = timestampOf(table);
+    const indexes = since === null ? null : await plainIndexes(connection, from, signal);
+    const index = indexes?.get(field!);
+    if (since !== null && index !== undefined) {
+      return stretches(since).map((_, stretch) => ({ keys: null, index: { name: index, stretch }, since, skip }));
+    }
+    const parts = range === null ? 1 : splitCount(described.estimatedRows);
+    const keys = range === null ? [{ low: null, high: null }] : cutKeys(range, parts);
+    return keys.map((split) => ({ keys: split, index: null, since, skip }));
+  }
+
+  async #isSame(connection: ReqlConnection, table: Table, signal: AbortSignal): Promise<boolean> {
+    const { database } = this.#configuration;
+    const described = await describeTable(connection, database, table.id, signal);
+    return table.identity.startsWith(`${described.id}/`);
+  }
+
+  /** Fields whose columns `discover` showed and the table has not. */
+  #skipped(table: Table): readonly string[] {
+    const shown = [...(this.#shown.get(table.id) ?? [])];
+    return shown.filter((name) => !table.columns.some((column) => column.name === name)).map(fieldOf);
+  }
+
+  /** Reads with a connection of its own; a table that was made anew is not read as the old one. */
+  async *#reading<Item>(
+    table: Table,
+    signal: AbortSignal,
+    read: (reader: TableReader) => AsyncIterable<Item>,
+  ): AsyncGenerator<Item, void> {
+    const { database, read_mode: readMode } = this.#configuration;
+    let connection: ReqlConnection | null = null;
+    try {
+      connection = await this.#pool.acquire(signal);
+      if (!(await this.#isSame(connection, table, signal))) throw changed(table);
+      yield* read({
+        connection,
+        database,
+        readMode,
+        names: this.#namesOf(table),
+        context: this.#context,
+        onWider: (wider) => this.#widen(wider, table),
+        onRounded: (id, column) =>
+          this.#warnOnce(
+            `table "${id}": column "${column}" has whole numbers beyond 2^53, which RethinkDB rounded when it stored them`,
+          ),
+      });
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw explain(thrown, { ...this.#configuration, table: table.id });
+    } finally {
+      if (connection !== null) this.#pool.release(connection);
+    }
+  }
+
+  async #use<T>(
+    table: string | undefined,
+    signal: AbortSignal,
+    work: (connection: ReqlConnection) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await this.#pool.use(signal, work);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw explain(thrown, { ...this.#configuration, table });
+    }
+  }
+
+  #namesOf({ id, columns }: Table): FieldNames {
+    const names = this.#names.get(id) ?? new FieldNames();
+    names.add(columns);
+    this.#names.set(id, names);
+    return names;
+  }
+
+  #widen(table: Table, before: Table): void {
+    for (const { name, type } of before.columns) {
+      const now = table.columns.find((column) => column.name === name)?.type.kind;
+      if (type.kind === "DOUBLE" && now === "STRING") {
+        this.#warnOnce(
+          `table "${table.id}": column "${name}" holds other values beside numbers and becomes text; sync it once with --full, so that its numbers are all written alike`,
+        );
+      }
+    }
+    const known = this.#wider.get(table.id);
+    this.#wider.set(table.id, known?.identity === table.identity ? unite(known, table) : table);
+    const shown = this.#shown.get(table.id);
+    if (shown !== undefined) this.#shown.set(table.id, new Set([...shown, ...table.columns.map(({ name }) => name)]));
+  }
+
+  #warnOnce(message: string): void {
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    this.#context.log.warn(message);
+  }
+}
+
+/** How to reach the server. Throws `CONFIGURATION_INVALID` where the authority's file can't be read. */
+export async function addressOf(configuration: Configuration): Promise<ReqlAddress> {
+  const { host, port, username, password, use_ssl: encrypted, ssl_ca: file } = configuration;
+  return {
+    host,
+    port,
+    user: username,
+    password,
+    tls: encrypted ? (file === undefined ? {} : { ca: await authority(file) }) : null,
+    connectTimeout: configuration.connect_timeout * 1_000,
+    silence: configuration.read_timeout * 1_000,
+  };
+}
+
+async function authority(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new HeadwatersError("CONFIGURATION_INVALID", `ssl_ca: the file can't be read: ${reason}`, {
+      hint: "Set ssl_ca to a file in PEM that exists.",
+      cause: thrown,
+    });
+  }
+}
+
+function changed(table: Table): HeadwatersError {
+  return new HeadwatersError(
+    "TABLE_CHANGED",
+    `table "${table.id}": it was dropped and made again, or has keys of another type now`,
+    { hint: "It is planned anew." },
+  );
+}
+
+/** Whether rows that need `wider` fit into `table`. */
+function covers(table: Table, wider: Table): boolean {
+  const both = unite(table, wider).columns;
+  return both.every(({ name, type }) =>
+    table.columns.some((known) => known.name === name && known.type.kind === type.kind),
+  );
+}

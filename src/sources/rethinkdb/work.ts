@@ -1,0 +1,42 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Split } from "../../protocol/pass.ts";
+import type { Table } from "../../protocol/table.ts";
+import { fieldOf } from "./fields.ts";
+import type { KeySplit } from "./splits.ts";
+
+/** What a split needs: keys, or one stretch of an index; of a window also where it begins. */
+export interface Work {
+  /** Read by key: from one to before another. */
+  readonly keys: KeySplit | null;
+  /** Read through an index: its name, and which of the `stretches` of a window. */
+  readonly index: { readonly name: string; readonly stretch: number } | null;
+  /** Documents whose timestamp is not older: milliseconds since 1970. */
+  readonly since: number | null;
+  /** Fields whose columns are not selected. */
+  readonly skip: readonly string[];
+}
+
+export function workJson(work: Work): Json {
+  return { ...work } as unknown as Json;
+}
+
+export function workOf(split: Split): Work {
+  return split.work as unknown as Work;
+}
+
+/** The field that a table's windows and versions go by. */
+export function timestampOf({ cursor }: Table): string | null {
+  return cursor === null ? null : fieldOf(cursor);
+}
+
+/** Where the window that follows a pass starts. */
+export function nextOf(table: Table, now: number, lag: number): Json {
+  return table.cursor === null ? null : { since: now - lag * 1_000 };
+}
+
+export function sinceOf(table: Table, previous: Json | undefined): number {
+  const since = (previous as { readonly since?: unknown } | null | undefined)?.since;
+  if (typeof since === "number") return since;
+  throw new HeadwatersError("DEFECT", `table "${table.id}": a window was planned that has no beginning`);
+}

@@ -1,0 +1,279 @@
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import type { Json } from "../../protocol/json.ts";
+import { diagnose } from "./diagnose.ts";
+import { ReqlConnectionError, ReqlQueryError } from "./failures.ts";
+import { FrameReader } from "./frames.ts";
+import { shakeHands } from "./handshake.ts";
+import type { Term } from "./terms.ts";
+
+export interface ReqlAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  /** `null`: not encrypted. */
+  readonly tls: ConnectionOptions | null;
+  /** To connect and to log in, in milliseconds. */
+  readonly connectTimeout: number;
+  /** How long the server may be silent while an answer is due, in milliseconds. */
+  readonly silence: number;
+}
+
+/** Global optional arguments of a query: `read_mode`, `max_batch_bytes`, … */
+export type QueryOptions = Readonly<Record<string, Json>>;
+
+/** What a query is answered with: JSON text as it came, `{"t":3,"r":[…],"n":[]}`. */
+export interface Answer {
+  /** 1: one value, 2: the last rows, 3: rows and more to come, 5: about the server. */
+  readonly type: number;
+  readonly text: Buffer;
+}
+
+const start = 1;
+const continueText = "[2]";
+const stopText = "[3]";
+/** Asks the server who it is: answered at once, whatever else it is doing. */
+const probeText = "[5]";
+const partial = 3;
+
+interface Waiter {
+  readonly signal: AbortSignal;
+  resolve(answer: Buffer): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * One connection. Queries may run on it at the same time: answers are told apart by token. Errors are
+ * {@link ReqlQueryError}, {@link ReqlConnectionError}, those of the system, or the reason of an aborted signal.
+ */
+export class ReqlConnection implements AsyncDisposable {
+  readonly serverVersion: string;
+  readonly #socket: Socket;
+  readonly #silence: number;
+  readonly #waiting = new Map<bigint, Waiter>();
+  /** By signal: how many queries wait with it. */
+  readonly #signals = new Map<AbortSignal, { waiting: number; readonly abort: () => void }>();
+  readonly #frames: FrameReader;
+  #token = 0n;
+  #failed: Error | null = null;
+  #heard = performance.now();
+  #watch: NodeJS.Timeout | null = null;
+
+  private constructor(socket: Socket, serverVersion: string, silence: number) {
+    this.#socket = socket;
+    this.#silence = silence;
+    this.serverVersion = serverVersion;
+    this.#frames = new FrameReader((token, text) => this.#take(token, text));
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("close", () => this.#fail(new ReqlConnectionError("lost", this.#frames.ending)));
+  }
+
+  static async connect(address: ReqlAddress, signal: AbortSignal): Promise<ReqlConnection> {
+    signal.throwIfAborted();
+    const socket = open(address);
+    const late = new ReqlConnectionError("connect timeout", "no answer");
+    const timer = setTimeout(() => socket.destroy(late), address.connectTimeout);
+    const abort = (): void => void socket.destroy(signal.reason as Error);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      await connected(socket, address.tls !== null);
+      const version = await shakeHands(socket, address.user, address.password);
+      socket.setTimeout(0);
+      return new ReqlConnection(socket, version, address.silence);
+    } catch (thrown) {
+      socket.on("error", () => {}).destroy();
+      signal.throwIfAborted();
+      throw await diagnose(thrown, address);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Whether queries can still be sent. */
+  get alive(): boolean {
+    return this.#failed === null;
+  }
+
+  /** The value of a query, or its rows where it gives a stream: for what is known to be small. */
+  async value(query: Term, options: QueryOptions, signal: AbortSignal): Promise<Json> {
+    let rows: Json[] = [];
+    for await (const answer of this.answers(query, options, signal)) {
+      const { r } = JSON.parse(answer.text.toString()) as { r: Json[] };
+      if (answer.type === 1 || answer.type === 5) return r[0] ?? null;
+      rows = rows.length === 0 ? r : rows.concat(r);
+    }
+    return rows;
+  }
+
+  /**
+   * The answers of a query, as they came. Of a stream the next one is asked for before this one is handed out, so that
+   * the server works while the caller does. One that is left in the middle is stopped.
+   */
+  async *answers(query: Term, options: QueryOptions, signal: AbortSignal): AsyncGenerator<Answer> {
+    const token = ++this.#token;
+    const text = JSON.stringify([start, query, options]);
+    let next: Promise<Buffer> | null = this.#ask(token, text, signal);
+    try {
+      while (next !== null) {
+        const came: Buffer = await next;
+        next = null;
+        const answer = checked(came);
+        if (answer.type === partial) next = this.#ask(token, continueText, signal);
+        // Whoever awaits it sees the error; until then it only must not count as unhandled.
+        next?.catch(() => {});
+        yield answer;
+      }
+    } finally {
+      // The server answers both what was asked last and the stop; nobody waits for either.
+      if (next !== null) this.#leave(token);
+    }
+  }
+
+  /** Ends the connection at once: what is under way fails with `reason`. */
+  destroy(reason: Error = new ReqlConnectionError("closed", "the connection was closed")): void {
+    this.#fail(reason);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.destroy();
+  }
+
+  #ask(token: bigint, text: string, signal: AbortSignal): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error);
+      if (this.#failed !== null) return reject(this.#failed);
+      this.#waiting.set(token, { signal, resolve, reject });
+      this.#listen(signal);
+      this.#send(token, text);
+      this.#beginWatch();
+    });
+  }
+
+  /** One listener for all queries that wait with a signal: there may be many. */
+  #listen(signal: AbortSignal): void {
+    const known = this.#signals.get(signal);
+    if (known !== undefined) {
+      known.waiting++;
+      return;
+    }
+    const abort = (): void => {
+      this.#signals.delete(signal);
+      for (const [token, waiter] of this.#waiting) {
+        if (waiter.signal !== signal) continue;
+        this.#waiting.delete(token);
+        waiter.reject(signal.reason);
+      }
+    };
+    this.#signals.set(signal, { waiting: 1, abort });
+    signal.addEventListener("abort", abort, { once: true });
+  }
+
+  /** Forgets that a query waits, and gives who waited. */
+  #settle(token: bigint): Waiter | undefined {
+    const waiter = this.#waiting.get(token);
+    if (waiter === undefined) return undefined;
+    this.#waiting.delete(token);
+    const known = this.#signals.get(waiter.signal);
+    if (known !== undefined && --known.waiting === 0) {
+      this.#signals.delete(waiter.signal);
+      waiter.signal.removeEventListener("abort", known.abort);
+    }
+    return waiter;
+  }
+
+  #leave(token: bigint): void {
+    this.#settle(token);
+    if (this.#failed === null) this.#send(token, stopText);
+  }
+
+  #send(token: bigint, text: string): void {
+    const bytes = Buffer.byteLength(text);
+    const frame = Buffer.allocUnsafe(12 + bytes);
+    frame.writeBigInt64LE(token, 0);
+    frame.writeUInt32LE(bytes, 8);
+    frame.write(text, 12);
+    this.#socket.write(frame);
+  }
+
+  #read(chunk: Buffer): void {
+    this.#heard = performance.now();
+    try {
+      this.#frames.push(chunk);
+    } catch (thrown) {
+      this.#fail(thrown as Error);
+    }
+  }
+
+  #take(token: bigint, text: Buffer): void {
+    // One that nobody waits for any more is dropped: its query was left, or it belongs to a probe.
+    this.#settle(token)?.resolve(text);
+  }
+
+  /**
+   * Tells a server that is busy (a filter that finds nothing may take minutes) from one that is frozen or unreachable:
+   * halfway through the silence that is allowed it is asked who it is.
+   */
+  #beginWatch(): void {
+    if (this.#watch !== null) return;
+    this.#heard = performance.now();
+    let probed = false;
+    const step = (): void => {
+      this.#watch = null;
+      if (this.#waiting.size === 0 || this.#failed !== null) return;
+      const silent = performance.now() - this.#heard;
+      if (silent >= this.#silence) {
+        const seconds = Math.round(silent / 1_000);
+        return this.#fail(new ReqlConnectionError("silent", `nothing came for ${seconds} s, not even to a probe`));
+      }
+      if (silent < this.#silence / 2) probed = false;
+      else if (!probed) {
+        probed = true;
+        this.#send(++this.#token, probeText);
+      }
+      this.#watch = setTimeout(step, this.#silence / 8);
+    };
+    this.#watch = setTimeout(step, this.#silence / 8);
+  }
+
+  #fail(reason: Error): void {
+    if (this.#failed !== null) return;
+    this.#failed = reason;
+    if (this.#watch !== null) clearTimeout(this.#watch);
+    this.#socket.destroy();
+    for (const token of [...this.#waiting.keys()]) this.#settle(token)?.reject(reason);
+  }
+}
+
+function open({ host, port, tls }: ReqlAddress): Socket {
+  const socket = tls === null ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...tls });
+  return socket.setNoDelay(true).setKeepAlive(true, 30_000);
+}
+
+function connected(socket: Socket, encrypted: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => reject(error);
+    const closed = (): void => reject(new ReqlConnectionError("lost", "the connection ended before the login"));
+    socket.once("error", failed).once("close", closed);
+    socket.once(encrypted ? "secureConnect" : "connect", () => {
+      socket.off("error", failed).off("close", closed);
+      resolve();
+    });
+  });
+}
+
+/** An answer that is no error; the type is read from where every server has it, without parsing the rest. */
+function checked(text: Buffer): Answer {
+  const type = typeOf(text);
+  if (type <= partial || type === 5) return { type, text };
+  const { e, r } = JSON.parse(text.toString()) as { e?: number; r?: unknown[] };
+  throw new ReqlQueryError(type, e ?? 0, String(r?.[0] ?? "an error without a text"));
+}
+
+function typeOf(text: Buffer): number {
+  const head = /^\{"t":(\d+)[,}]/.exec(text.toString("latin1", 0, 16));
+  const type = head === null ? (JSON.parse(text.toString()) as { t?: number }).t : Number(head[1]);
+  return type ?? 0;
+}

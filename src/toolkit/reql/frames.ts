@@ -1,0 +1,63 @@
+import { ReqlConnectionError } from "./failures.ts";
+
+/** Token and length. */
+const headerBytes = 12;
+
+/** The longest answer that is taken: 143 MB were seen, a document has at most 64 MB. */
+const longestFrame = 1 << 30;
+
+/** Puts the chunks of a socket together to answers: int64 token, uint32 length, JSON. */
+export class FrameReader {
+  readonly #onFrame: (token: bigint, text: Buffer) => void;
+  readonly #header = Buffer.alloc(headerBytes);
+  #headerFilled = 0;
+  #body: Buffer | null = null;
+  #bodyFilled = 0;
+
+  constructor(onFrame: (token: bigint, text: Buffer) => void) {
+    this.#onFrame = onFrame;
+  }
+
+  /** How the connection ended, if it ended now: between answers, or inside of one. */
+  get ending(): string {
+    if (this.#body !== null) return `it ended after ${this.#bodyFilled} of ${this.#body.length} bytes of an answer`;
+    return this.#headerFilled > 0 ? "it ended inside an answer" : "the server closed it";
+  }
+
+  push(chunk: Buffer): void {
+    let position = 0;
+    while (position < chunk.length) {
+      if (this.#body === null) {
+        const taken = chunk.copy(
+          this.#header,
+          this.#headerFilled,
+          position,
+          position + headerBytes - this.#headerFilled,
+        );
+        this.#headerFilled += taken;
+        position += taken;
+        if (this.#headerFilled < headerBytes) return;
+        this.#begin();
+      }
+      const body = this.#body!;
+      const taken = chunk.copy(body, this.#bodyFilled, position);
+      this.#bodyFilled += taken;
+      position += taken;
+      if (this.#bodyFilled === body.length) this.#end(body);
+    }
+  }
+
+  #begin(): void {
+    const length = this.#header.readUInt32LE(8);
+    if (length > longestFrame)
+      throw new ReqlConnectionError("not RethinkDB", `an answer of ${length} bytes was announced`);
+    this.#body = Buffer.allocUnsafeSlow(length);
+    this.#bodyFilled = 0;
+  }
+
+  #end(body: Buffer): void {
+    this.#body = null;
+    this.#headerFilled = 0;
+    this.#onFrame(this.#header.readBigInt64LE(0), body);
+  }
+}

@@ -1,0 +1,60 @@
+import { ReqlConnectionError } from "./failures.ts";
+import { type ReqlAddress, ReqlConnection } from "./connection.ts";
+
+/** Connections that are kept open without work. */
+const mostIdle = 8;
+
+/** Keeps connections for their next use. It does not limit how many there are: its users do. */
+export class ReqlPool implements AsyncDisposable {
+  readonly #address: ReqlAddress;
+  readonly #open = new Set<ReqlConnection>();
+  readonly #idle: ReqlConnection[] = [];
+  #disposed = false;
+
+  constructor(address: ReqlAddress) {
+    this.#address = address;
+  }
+
+  /** A connection that no other reads from at the same time; it is given back by {@link release}. */
+  async acquire(signal: AbortSignal): Promise<ReqlConnection> {
+    signal.throwIfAborted();
+    for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
+      if (kept.alive) return kept;
+      this.#open.delete(kept);
+    }
+    const connection = await ReqlConnection.connect(this.#address, signal);
+    if (this.#disposed) {
+      connection.destroy();
+      throw new ReqlConnectionError("closed", "the source was closed");
+    }
+    this.#open.add(connection);
+    return connection;
+  }
+
+  release(connection: ReqlConnection): void {
+    if (connection.alive && !this.#disposed && this.#idle.length < mostIdle) {
+      this.#idle.push(connection);
+      return;
+    }
+    this.#open.delete(connection);
+    connection.destroy();
+  }
+
+  /** Runs `work` with a connection. */
+  async use<T>(signal: AbortSignal, work: (connection: ReqlConnection) => Promise<T>): Promise<T> {
+    const connection = await this.acquire(signal);
+    try {
+      return await work(connection);
+    } finally {
+      this.release(connection);
+    }
+  }
+
+  /** Ends every connection at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    for (const connection of this.#open) connection.destroy();
+    this.#open.clear();
+    this.#idle.length = 0;
+  }
+}

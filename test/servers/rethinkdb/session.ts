@@ -1,0 +1,243 @@
+import type { Socket } from "node:net";
+import { demand } from "./access.ts";
+import { print } from "./datum.ts";
+import { type Context, evaluate } from "./call.ts";
+import { fail, Failure } from "./failure.ts";
+import { Login } from "./login.ts";
+import { rules } from "./rules.ts";
+import type { Store, User } from "./storage.ts";
+import { type Row, rowsOf, toDatum, type Value } from "./values.ts";
+
+/** What the sessions of a server share. */
+export interface Behaviour {
+  readonly store: Store;
+  readonly indexDelay: number;
+  /** Milliseconds since 1970 until which reads fail as they do after a restart. */
+  unavailableUntil: number;
+  /** Nothing is read or answered. */
+  frozen: boolean;
+  /** Milliseconds that each query waits before it is answered. */
+  delay: number;
+  /** Called with each answer before it is sent: how many of its bytes go out before the connection breaks. */
+  breakAfter: ((answer: Buffer) => number | null) | null;
+  /** Every query that was evaluated, for tests that look at what is asked. */
+  onQuery: ((query: unknown) => void) | null;
+}
+
+/** About how many bytes an answer has; the first one has a quarter. */
+const batchBytes = 1 << 20;
+/** A table is read from as many hash shards at once. */
+const hashShards = 8;
+
+interface Cursor {
+  readonly rows: Iterator<Row>;
+  readonly ordered: boolean;
+  readonly options: Context["options"];
+  first: boolean;
+  next: IteratorResult<Row> | null;
+}
+
+/** One client. */
+export class Session {
+  readonly #socket: Socket;
+  readonly #behaviour: Behaviour;
+  readonly #login: Login;
+  readonly #cursors = new Map<bigint, Cursor>();
+  #user: User | null = null;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+
+  private constructor(socket: Socket, behaviour: Behaviour) {
+    this.#socket = socket;
+    this.#behaviour = behaviour;
+    this.#login = new Login(behaviour.store);
+  }
+
+  /** Serves a client until it goes. */
+  static serve(socket: Socket, behaviour: Behaviour): void {
+    const session = new Session(socket, behaviour);
+    socket.setNoDelay(true);
+    socket.on("error", () => {});
+    socket.on("data", (chunk: Buffer) => {
+      if (behaviour.frozen) return;
+      if (session.#user === null) session.#shakeHands(chunk);
+      else session.#read(chunk);
+    });
+  }
+
+  #shakeHands(chunk: Buffer): void {
+    this.#login.push(chunk);
+    for (;;) {
+      const step = this.#login.step();
+      if (step.kind === "more") return;
+      if (step.kind === "refuse") return void this.#socket.end(step.text);
+      this.#socket.write(step.text);
+      if (step.kind !== "welcome") continue;
+      this.#user = step.user;
+      if (step.rest.length > 0) this.#read(step.rest);
+      return;
+    }
+  }
+
+  #read(chunk: Buffer): void {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    while (this.#heldBytes >= 12) {
+      const all = this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held);
+      const length = all.readUInt32LE(8);
+      this.#held = [all];
+      if (all.length < 12 + length) return;
+      const rest = all.subarray(12 + length);
+      this.#held = [rest];
+      this.#heldBytes = rest.length;
+      void this.#answer(all.readBigInt64LE(0), all.toString("utf8", 12, 12 + length));
+    }
+  }
+
+  async #answer(token: bigint, text: string): Promise<void> {
+    const { delay } = this.#behaviour;
+    if (delay > 0 && text !== "[5]") await new Promise((resolve) => setTimeout(resolve, delay));
+    let body: Buffer;
+    try {
+      body = await this.#respond(token, text);
+    } catch (thrown) {
+      // What is said of a token leaves its cursor as it is.
+      if (!(thrown instanceof Failure && thrown.type === 16)) this.#cursors.delete(token);
+      body = errorBody(thrown);
+    }
+    if (this.#behaviour.frozen || this.#socket.destroyed) return;
+    const head = Buffer.alloc(12);
+    head.writeBigInt64LE(token, 0);
+    head.writeUInt32LE(body.length, 8);
+    const answer = Buffer.concat([head, body]);
+    const most = this.#behaviour.breakAfter?.(answer) ?? null;
+    if (most === null) this.#socket.write(answer);
+    else this.#socket.write(answer.subarray(0, most), () => this.#socket.destroy());
+  }
+
+  async #respond(token: bigint, text: string): Promise<Buffer> {
+    let query: unknown;
+    try {
+      query = JSON.parse(text);
+    } catch {
+      throw client("Client is buggy (failed to deserialize query).");
+    }
+    if (!Array.isArray(query)) {
+      throw client("Server could not parse query: Expected a query to be an array, but found OBJECT.");
+    }
+    const [type, term, options = {}] = query as [number, unknown, Context["options"]?];
+    const cursor = this.#cursors.get(token);
+    switch (type) {
+      case 1:
+        if (cursor !== undefined) throw client(`ERROR: duplicate token ${token}`);
+        this.#behaviour.onQuery?.(query);
+        return this.#start(token, term, options);
+      case 2:
+        if (cursor === undefined) throw client(`Token ${token} not in stream cache.`);
+        return this.#batch(token, cursor);
+      case 3:
+        if (cursor === undefined) throw client(`Token ${token} not in stream cache.`);
+        this.#cursors.delete(token);
+        return Buffer.from(`{"t":2,"r":[],"n":[]}`);
+      case 4:
+        return Buffer.from(`{"t":4,"r":[]}`);
+      case 5:
+        return Buffer.from(
+          `{"t":5,"r":[${print({ id: this.#behaviour.store.serverId, name: "standin", proxy: false })}]}`,
+        );
+      default:
+        throw client(`Server could not parse query: Unrecognized QueryType: ${type}.`);
+    }
+  }
+
+  async #start(token: bigint, term: unknown, options: Context["options"]): Promise<Buffer> {
+    const { store, indexDelay } = this.#behaviour;
+    const context: Context = { store, user: this.#user!, now: Date.now(), options, indexDelay, rules };
+    const value = evaluate(term, context, []);
+    if (Date.now() < this.#behaviour.unavailableUntil && readsTable(value, term)) {
+      throw fail("failed", `Cannot perform read: primary replica for shard ["", +inf) not available`, []);
+    }
+    if (value.kind === "later") return Buffer.from(`{"t":1,"r":[${print(await value.promise)}]}`);
+    if (value.kind !== "table" && value.kind !== "stream") {
+      return Buffer.from(`{"t":1,"r":[${print(toDatum(value, []))}]}`);
+    }
+    if (options["max_batch_rows"] === 0) throw fail("internal", "Query parse error.", []);
+    const ordered = value.kind === "table" ? value.by !== null : (value.of?.by ?? null) !== null;
+    const rows = rowsOf(readableHere(value, context), [])[Symbol.iterator]();
+    const cursor: Cursor = { rows, ordered, options, first: true, next: null };
+    this.#cursors.set(token, cursor);
+    return this.#batch(token, cursor);
+  }
+
+  #batch(token: bigint, cursor: Cursor): Buffer {
+    const { bytes, rows } = limits(cursor);
+    cursor.first = false;
+    const parts: Buffer[] = [];
+    let filled = 0;
+    let next = cursor.next ?? cursor.rows.next();
+    for (
+      ;
+      next.done !== true && parts.length < rows && (filled < bytes || parts.length === 0);
+      next = cursor.rows.next()
+    ) {
+      const part =
+        next.value.entry?.document === next.value.datum ? next.value.entry!.text : Buffer.from(print(next.value.datum));
+      parts.push(part);
+      filled += part.length + 1;
+    }
+    cursor.next = next;
+    if (next.done === true) this.#cursors.delete(token);
+    return enclosed(`{"t":${next.done === true ? 2 : 3},"r":[`, parts, filled, `],"n":[]}`);
+  }
+}
+
+/** As `batching.cc` of RethinkDB has it, nearly: rows are counted by hash shard, bytes over all. */
+function limits({ first, ordered, options }: Cursor): { readonly bytes: number; readonly rows: number } {
+  const option = (name: string, otherwise: number): number => (options[name] as number | undefined) ?? otherwise;
+  const scale = first ? option("first_batch_scaledown_factor", 4) : 1;
+  const rows = option("max_batch_rows", Infinity);
+  const spread = ordered ? (first ? 1 : hashShards / 2) : hashShards;
+  return {
+    bytes: option("max_batch_bytes", batchBytes) / scale,
+    rows: Math.max(1, Math.floor(rows / scale)) * spread,
+  };
+}
+
+/** A user who may not read a table may not read it without terms around it either. */
+function readableHere(value: Value & { kind: "table" | "stream" }, context: Context): Value {
+  if (value.kind === "table") demand(context.user, "read", value.database, value.table, []);
+  return value;
+}
+
+function readsTable(value: Value, term: unknown): boolean {
+  return (
+    value.kind === "table" ||
+    value.kind === "stream" ||
+    value.kind === "selection" ||
+    JSON.stringify(term).startsWith("[43,")
+  );
+}
+
+function enclosed(before: string, parts: readonly Buffer[], filled: number, after: string): Buffer {
+  const body = Buffer.allocUnsafe(before.length + Math.max(0, filled - 1) + after.length);
+  let position = body.write(before, "latin1");
+  for (const [index, part] of parts.entries()) {
+    if (index > 0) body[position++] = 0x2c;
+    position += part.copy(body, position);
+  }
+  body.write(after, position, "latin1");
+  return body;
+}
+
+function client(message: string): Failure {
+  return new Failure(16, null, message, []);
+}
+
+function errorBody(thrown: unknown): Buffer {
+  if (!(thrown instanceof Failure)) {
+    const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+    return Buffer.from(`{"t":18,"e":1000000,"r":[${JSON.stringify(`stand-in: ${text}`)}],"b":[]}`);
+  }
+  const code = thrown.code === null ? "" : `"e":${thrown.code},`;
+  return Buffer.from(`{"t":${thrown.type},${code}"r":[${print(thrown.message)}],"b":${JSON.stringify(thrown.path)}}`);
+}

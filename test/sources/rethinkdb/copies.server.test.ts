@@ -1,0 +1,143 @@
+import { expect, test } from "vitest";
+import type { Json } from "../../../src/protocol/json.ts";
+import { term } from "../../../src/toolkit/reql/terms.ts";
+import { describeWith } from "../../servers/require.ts";
+import { startRethinkdb } from "../../servers/rethinkdb.ts";
+import { Copy, time } from "./reading.ts";
+
+const old = time("2024-05-17T00:00:00Z");
+
+function now(): Json {
+  return { $reql_type$: "TIME", epoch_time: Math.floor(Date.now()) / 1_000, timezone: "+00:00" };
+}
+
+await describeWith(startRethinkdb, "the copy of RethinkDB", (server) => {
+  const get = (name: string, key: Json) => term("GET", [server.table(name), key]);
+  const update = (name: string, key: Json, fields: Json) => server.run(term("UPDATE", [get(name, key), fields]));
+  const remove = (name: string, key: Json) => server.run(term("DELETE", [get(name, key)]));
+
+  async function fresh(documents: readonly Json[]): Promise<void> {
+    for (const name of (await server.run(term("TABLE_LIST", [term("DB", [server.database])]))) as string[])
+      await server.run(term("TABLE_DROP", [term("DB", [server.database]), name]));
+    await server.createTable("t");
+    await server.insert("t", documents);
+  }
+
+  test("only what changed is written; what is gone is deleted; documents without a timestamp are not lost", async () => {
+    await fresh([
+      ...Array.from({ length: 3_000 }, (_, id) => ({ id, n: id, updated_at: old })),
+      { id: 5_000, n: 1 },
+      { id: 5_001, n: 1, updated_at: null },
+      { id: 5_002, n: 1, updated_at: "never" },
+    ]);
+    await using copy = await Copy.make();
+    expect((await copy.sync(server))["t"]).toMatchObject({ outcome: "whole", passes: ["full"], inserted: 3_003 });
+    expect((await copy.sync(server))["t"]).toMatchObject({
+      passes: ["window", "keys"],
+      inserted: 0,
+      updated: 0,
+      deleted: 0,
+    });
+
+    await update("t", 7, { n: -7, updated_at: now() });
+    await server.insert("t", [{ id: 9_000, n: 0, updated_at: now() }]);
+    // None of these comes in a window.
+    await server.insert("t", [{ id: 9_001, n: 0 }]);
+    for (const id of [5_000, 5_001, 5_002]) await update("t", id, { n: 2 });
+    await update("t", 8, { n: -8, updated_at: time("2023-01-01T00:00:00Z") });
+    for (const id of [10, 11, 12]) await remove("t", id);
+    expect((await copy.sync(server))["t"]).toMatchObject({ outcome: "whole", inserted: 2, updated: 5, deleted: 3 });
+    const report = await copy.verify(server);
+    expect([report.verdict, report.tables[0]!.sourceRows]).toEqual(["CONVERGED", 3_002]);
+  });
+
+  test("a table without timestamps is read fully, and only differences are written", async () => {
+    await fresh(Array.from({ length: 500 }, (_, id) => ({ id, n: id })));
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await update("t", 3, { n: -3 });
+    await remove("t", 4);
+    expect((await copy.sync(server))["t"]).toMatchObject({ passes: ["full"], inserted: 0, updated: 1, deleted: 1 });
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+  });
+
+  test("fields that come later are seen: in windows, and in documents that only a sweep finds", async () => {
+    await fresh(Array.from({ length: 3_000 }, (_, id) => ({ id, n: id, updated_at: old })));
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await update("t", 1_900, { windowed: { a: 1 }, n: "one", updated_at: now() });
+    expect((await copy.sync(server))["t"]).toMatchObject({ outcome: "whole", updated: 1 });
+    // Back-dated: only a sweep sees it, and it is looked up.
+    await server.insert("t", [{ id: 1_901.5, swept: "x", n: 0.5, updated_at: old }]);
+    const run = (await copy.sync(server))["t"]!;
+    expect(run).toMatchObject({ outcome: "whole", inserted: 1 });
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+    const rows = await copy.query(`SELECT id, n, windowed, swept FROM s.t WHERE id IN (1900, 1901.5) ORDER BY id`);
+    expect(rows).toEqual([
+      { id: 1_900, n: "one", windowed: '{"a":1}', swept: null },
+      { id: 1_901.5, n: "0.5", windowed: null, swept: "x" },
+    ]);
+  });
+
+  test("a column of fractions that gets text later is said; one full sync writes its numbers alike", async () => {
+    await fresh([1, 2.5, 3].map((n) => ({ id: n, n, updated_at: old })));
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await server.insert("t", [{ id: 4, n: "four", updated_at: now() }]);
+    await copy.sync(server);
+    expect(copy.warnings).toEqual([expect.stringMatching(/column "n" .* becomes text; sync it once with --full/)]);
+    await copy.sync(server, { sync: { full: true } });
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+  });
+
+  test("a column of numbers that turns out to hold text in the first pass is text throughout", async () => {
+    await fresh(
+      Array.from({ length: 5_000 }, (_, id) => ({
+        id,
+        n: id === 4_200 ? "x" : id % 2 === 0 ? id : id + 0.5,
+        filler: "y".repeat(300),
+      })),
+    );
+    await using copy = await Copy.make();
+    const run = (await copy.sync(server))["t"]!;
+    expect([run.outcome, run.error]).toEqual(["whole", null]);
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+    expect(await copy.query("SELECT n FROM s.t WHERE id IN (2, 3, 4200) ORDER BY id")).toEqual([
+      { n: "2" },
+      { n: "3.5" },
+      { n: "x" },
+    ]);
+  });
+
+  test("a table that was dropped and made again is copied anew; one that is gone fails, and keeps its copy", async () => {
+    await fresh(Array.from({ length: 50 }, (_, id) => ({ id, n: 1, updated_at: old })));
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await server.createTable("t");
+    await server.insert(
+      "t",
+      Array.from({ length: 30 }, (_, id) => ({ id, n: 2, updated_at: old })),
+    );
+    expect((await copy.sync(server))["t"]).toMatchObject({ passes: ["full"], updated: 30, deleted: 20 });
+    await server.run(term("TABLE_DROP", [term("DB", [server.database]), "t"]));
+    const gone = (await copy.sync(server))["t"]!;
+    expect([gone.outcome, gone.error]).toEqual(["failed", expect.stringMatching(/^TABLE_UNKNOWN/)]);
+    expect(await copy.query("SELECT count(*)::INT AS n FROM s.t WHERE NOT _headwaters_deleted")).toEqual([{ n: 30 }]);
+  });
+
+  test("the published example's tables, with the names that they have there", async () => {
+    await fresh([]);
+    await server.run(term("TABLE_DROP", [term("DB", [server.database]), "t"]));
+    for (const name of ["USERS", "PROJECTS", "tasks", "COMMENTS", "activity_log"]) {
+      await server.createTable(name);
+      await server.insert(name, [{ id: `${name} 1`, tags: ["a"], settings: { theme: "dark" }, created_at: old }]);
+    }
+    await using copy = await Copy.make();
+    const runs = await copy.sync(server);
+    expect(Object.keys(runs).sort()).toEqual(["COMMENTS", "PROJECTS", "USERS", "activity_log", "tasks"]);
+    expect(Object.values(runs).every((run) => run.outcome === "whole")).toBe(true);
+    expect(await copy.query(`SELECT id, tags, settings FROM s."USERS"`)).toEqual([
+      { id: "USERS 1", tags: '["a"]', settings: '{"theme":"dark"}' },
+    ]);
+  });
+});
