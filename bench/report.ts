@@ -3,7 +3,7 @@ import { cpus, release, totalmem, type } from "node:os";
 import process from "node:process";
 import type { Measured } from "./measure.ts";
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;

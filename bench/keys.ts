@@ -1,0 +1,90 @@
+import { LocalValkey } from "../src/cli/demo/valkey.ts";
+import { Commands } from "../src/toolkit/resp/commands.ts";
+import type { RespConnection } from "../src/toolkit/resp/connection.ts";
+import { RespError } from "../src/toolkit/resp/errors.ts";
+
+/** A Valkey of our own with `keys` mixed keys: strings, hashes, sorted sets, lists and sets, some with a time to live. */
+export async function startKeys(keys: number): Promise<LocalValkey> {
+  const server = await LocalValkey.start();
+  try {
+    await send(server, mixed(keys));
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Changes so many keys, spread over all. */
+export async function touchKeys(server: LocalValkey, keys: number, count: number, round: number): Promise<void> {
+  const step = Math.floor(keys / count / 5) * 5;
+  await send(
+    server,
+    Array.from({ length: count }, (_, index) => ["SET", `session:${index * step}`, `changed in ${round}`]),
+  );
+}
+
+/** A collection of each type, each with so many members, in place of all else. */
+export async function fillLarge(server: LocalValkey, members: number): Promise<void> {
+  await send(server, [["FLUSHALL"]]);
+  await send(server, large(members));
+}
+
+function* mixed(keys: number): Generator<(string | number)[]> {
+  for (let key = 0; key < keys; key++) {
+    const kind = key % 5;
+    if (kind < 2) {
+      const value = JSON.stringify({ user: key, token: "x".repeat(30), at: 1_700_000_000 + key });
+      yield ["SET", `session:${key}`, value, ...(kind === 1 ? ["EX", 86_400] : [])];
+    } else if (kind === 2) {
+      yield [
+        "HSET",
+        `user:${key}`,
+        "name",
+        `name ${key}`,
+        "email",
+        `u${key}@example.com`,
+        "age",
+        key % 90,
+        "city",
+        "Zürich",
+      ];
+    } else if (kind === 3) yield ["ZADD", `board:${key}`, 1.5, "alice", 2, `bob${key}`, 17, "carol"];
+    else if (key % 2 === 0) yield ["SADD", `tags:${key}`, "red", "green", `t${key}`];
+    else yield ["RPUSH", `queue:${key}`, "a", "b", `job ${key}`];
+  }
+}
+
+function* large(members: number): Generator<(string | number)[]> {
+  const together = 50;
+  for (let first = 0; first < members; first += together) {
+    // In no order, as time would have it.
+    const ids = Array.from({ length: together }, (_, index) => ((first + index) * 7_919) % members);
+    yield ["HSET", "hash", ...ids.flatMap((id) => [`field:${id}`, `value of ${id}`])];
+    yield ["SADD", "set", ...ids.map((id) => `member:${id}`)];
+    yield ["RPUSH", "list", ...ids.map((id) => `item:${id}`)];
+    yield ["ZADD", "zset", ...ids.flatMap((id) => [id % 1_000, `member:${id}`])];
+  }
+}
+
+async function send(server: LocalValkey, all: Iterable<readonly (string | number)[]>): Promise<void> {
+  const connection: RespConnection = await server.connect(0, new AbortController().signal);
+  connection.use(new AbortController().signal);
+  const commands = new Commands();
+  const flush = async (): Promise<void> => {
+    connection.send(commands);
+    while (connection.pending > 0) {
+      const reply = await connection.reply();
+      if (reply instanceof RespError) throw reply;
+    }
+  };
+  try {
+    for (const command of all) {
+      commands.add(...command.map(String));
+      if (commands.count === 2_000) await flush();
+    }
+    await flush();
+  } finally {
+    connection.destroy();
+  }
+}
