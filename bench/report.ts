@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpus, release, totalmem, type } from "node:os";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 import process from "node:process";
 import type { Measured } from "./measure.ts";
 
@@ -30,11 +30,11 @@ export function summarize(runs: readonly Measured[]): Summary {
   };
 }
 
-/** What the figures were measured on. */
+/** What the figures were measured on, and whether anything else was at work: then even ratios mislead. */
 export function machine(): string {
   const [cpu] = cpus();
   const memory = (totalmem() / 2 ** 30).toFixed(0);
-  return `${cpus().length} × ${cpu?.model.trim() ?? "unknown"}, ${memory} GiB, ${type()} ${release()}, Node ${process.version}, commit ${commit()}`;
+  return `${cpus().length} × ${cpu?.model.trim() ?? "unknown"}, ${memory} GiB, ${type()} ${release()}, Node ${process.version}, commit ${commit()}, load ${loadavg()[0]!.toFixed(1)} before the first run`;
 }
 
 function commit(): string {

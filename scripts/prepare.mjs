@@ -1,7 +1,7 @@
 // Installs the packages of package-lock.json where they are not there yet, so that `npm test` and `npm run demo` work
 // in a fresh clone. Uses nothing but Node, and may run twice at once.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -21,17 +21,17 @@ if (!isInstalled()) {
 }
 
 /**
- * npm keeps what it has installed in a lockfile of the same form inside node_modules, and writes that last. Optional
- * packages may be absent: they are for other platforms.
+ * Every package of the lockfile is there in its version; optional ones may be absent, they are for other platforms.
+ * npm's own record inside node_modules, which it writes last, tells that no install was broken off. It tells no more:
+ * `npm install --package-lock-only` brings it up to date without installing anything.
  */
 function isInstalled() {
   const wanted = readJson(join(root, "package-lock.json"));
-  const installed = readJson(join(root, "node_modules", ".package-lock.json"));
-  if (wanted === null || installed === null) return false;
-  return Object.entries(wanted.packages).every(([path, { version, integrity, optional, devOptional }]) => {
-    const found = installed.packages[path];
-    if (path === "" || (found === undefined && (optional || devOptional))) return true;
-    return found?.version === version && found?.integrity === integrity;
+  if (!existsSync(join(root, "node_modules", ".package-lock.json"))) return false;
+  return Object.entries(wanted.packages).every(([path, { version, optional, devOptional }]) => {
+    if (path === "") return true;
+    const found = readJson(join(root, path, "package.json"));
+    return found === null ? Boolean(optional || devOptional) : found.version === version;
   });
 }
 

@@ -46,9 +46,9 @@ await describeWith(startOwnValkey, "a large list", (server) => {
     await server.runAll(Array.from({ length: 30_000 }, (_, index) => ["RPUSH", "queue", index]));
     await using source = await openSource(server);
     let next = 30_000;
-    let going = true;
+    const stop = new AbortController();
     const moving = (async () => {
-      while (going) {
+      while (!stop.signal.aborted) {
         await server.runAll([
           ["RPUSH", "queue", next++],
           ["LPOP", "queue"],
@@ -62,7 +62,7 @@ await describeWith(startOwnValkey, "a large list", (server) => {
         expect(seen).toEqual(seen.map((_, index) => seen[0]! + index));
       }
     } finally {
-      going = false;
+      stop.abort();
       await moving;
     }
     expect(next).toBeGreaterThan(30_010);
