@@ -14,6 +14,8 @@ export interface Measured {
   readonly milliseconds: number;
   /** The most memory that it and its children held, in bytes; `null`: not to be had on this system. */
   readonly peakBytes: number | null;
+  /** The end of what it wrote. */
+  readonly said: string;
 }
 
 /** Often enough to see each child; what the kernel keeps as the peak so far is then known up to that long before the end. */
@@ -45,7 +47,7 @@ export function measure({ command, arguments: given, environment }: Program, fol
       clearInterval(poll);
       if (code !== 0) return reject(new Error(`${command} ended with ${code}:\n${said}`));
       const peak = [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0);
-      return resolve({ milliseconds, peakBytes: peak === 0 ? null : peak });
+      return resolve({ milliseconds, peakBytes: peak === 0 ? null : peak, said });
     });
   });
 }

@@ -16,6 +16,8 @@ export interface CassandraServer extends AsyncDisposable {
   run(statement: string, values?: readonly unknown[]): Promise<cassandra.types.Row[]>;
   /** Runs one statement many times, many at once. */
   runAll(statement: string, rows: readonly (readonly unknown[])[]): Promise<void>;
+  /** Like `runAll`, in batches: several times as fast for many small rows. */
+  load(statement: string, rows: readonly (readonly unknown[])[]): Promise<void>;
 }
 
 /**
@@ -60,6 +62,9 @@ export async function startOwnCassandra(
   }
 }
 
+/** More than 5 KB in one batch makes the server warn, 50 KB makes it refuse. */
+const batchRows = 60;
+
 const noLogin = { username: null, password: null };
 
 interface Where {
@@ -72,7 +77,7 @@ interface Where {
 }
 
 /** A client of the vendor's, to this node alone, whichever data centre it is in. */
-export function cassandraClient({ host, port, username, password, tls }: Where): cassandra.Client {
+function cassandraClient({ host, port, username, password, tls }: Where): cassandra.Client {
   const { AllowListPolicy, RoundRobinPolicy } = cassandra.policies.loadBalancing;
   return new cassandra.Client({
     contactPoints: [host],
@@ -102,6 +107,16 @@ async function openKeyspace(where: Where): Promise<CassandraServer> {
     },
     async runAll(statement, rows) {
       await cassandra.concurrent.executeConcurrent(client, statement, rows as unknown[][], { concurrencyLevel: 64 });
+    },
+    async load(query, rows) {
+      const starts = Array.from({ length: Math.ceil(rows.length / batchRows) }, (_, index) => index * batchRows);
+      const write = async (): Promise<void> => {
+        for (let from = starts.shift(); from !== undefined; from = starts.shift()) {
+          const batch = rows.slice(from, from + batchRows).map((params) => ({ query, params: [...params] }));
+          await client.batch(batch, { prepare: true, logged: false });
+        }
+      };
+      await Promise.all(Array.from({ length: 16 }, write));
     },
     async [Symbol.asyncDispose]() {
       await client.execute(`DROP KEYSPACE IF EXISTS ${keyspace}`).finally(() => client.shutdown());

@@ -40,9 +40,11 @@ export async function startRethinkdb(): Promise<RethinkDatabase> {
 }
 
 /** A stand-in of its own. It has what no test could ask of a server that others use. */
-export async function startOwnRethinkdb(options: StandInOptions = {}): Promise<OwnRethink> {
+export async function startOwnRethinkdb(
+  options: StandInOptions & { readonly authority?: string } = {},
+): Promise<OwnRethink> {
   const server = await StandIn.start(options);
-  const tls = options.tls === undefined ? null : { ca: options.tls.certificate };
+  const tls = options.authority === undefined ? null : { ca: options.authority };
   const database = await createDatabase("127.0.0.1", server.port, "admin", "", tls);
   return { ...database, server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }

@@ -23,6 +23,8 @@ export interface CassandraOptions {
   /** Joins the cluster of this node: it has the same ports, so its host is another, as `127.0.0.2`. */
   readonly join?: LocalCassandra;
   readonly host?: string;
+  /** Compiles all that it can and has more memory: for measuring. Starts slower. */
+  readonly tuned?: boolean;
   /** Settings of cassandra.yaml, over ours. */
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal;
@@ -41,14 +43,24 @@ const javaFlags = [
     "java.rmi/sun.rmi.server",
     "java.management.rmi/com.sun.jmx.remote.internal.rmi",
   ].map((name) => `--add-exports=${name}=ALL-UNNAMED`),
-  ...["sun.nio.ch", "java.io", "java.lang", "java.nio", "jdk.internal.misc", "jdk.internal.ref"].map(
-    (name) => `--add-opens=java.base/${name}=ALL-UNNAMED`,
-  ),
-  // Nothing here lives long: a start is worth more than a fast hour.
-  ...["-Xmx512M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.io.tmpdir=tmp"],
+  ...[
+    "sun.nio.ch",
+    "java.io",
+    "java.lang",
+    "java.nio",
+    "java.util",
+    "java.util.concurrent",
+    "java.util.concurrent.atomic",
+    "jdk.internal.misc",
+    "jdk.internal.ref",
+  ].map((name) => `--add-opens=java.base/${name}=ALL-UNNAMED`),
+  ...["-XX:+UseSerialGC", "-Djava.io.tmpdir=tmp"],
   ...["-Dcassandra-foreground=yes", "-Dcassandra.ring_delay_ms=1000", "-Dcassandra.superuser_setup_delay_ms=0"],
   "-Dcassandra.skip_wait_for_gossip_to_settle=0",
 ];
+
+/** Most nodes do not live long: a start is worth more than a fast hour. */
+const speedFlags = { quick: ["-Xmx512M", "-XX:TieredStopAtLevel=1"], tuned: ["-Xms2G", "-Xmx2G"] } as const;
 
 const logback = `<configuration><appender name="OUT" class="ch.qos.logback.core.ConsoleAppender"><encoder><pattern>%-5level %msg%n</pattern></encoder></appender><root level="INFO"><appender-ref ref="OUT"/></root></configuration>`;
 
@@ -87,7 +99,7 @@ export class LocalCassandra implements AsyncDisposable {
       const storagePort = options.join?.storagePort ?? (await freePort());
       await layFiles(folder, { host, port, storagePort }, options);
       const passwords = (options.passwords ?? false) && options.join === undefined;
-      const node = new LocalCassandra({ host, port, storagePort }, passwords, kept(folder, jars, version));
+      const node = new LocalCassandra({ host, port, storagePort }, passwords, kept(folder, jars, version, options));
       await node.start(options.signal);
       return node;
     } catch (error) {
@@ -223,7 +235,12 @@ async function layTls(folder: string, { certificate, key }: NonNullable<Cassandr
   };
 }
 
-function kept(folder: string, jars: string, version: string): ConstructorParameters<typeof Keeper>[0] {
+function kept(
+  folder: string,
+  jars: string,
+  version: string,
+  { tuned = false }: CassandraOptions,
+): ConstructorParameters<typeof Keeper>[0] {
   const conf = join(folder, "conf");
   // 4.1 measures objects by an agent that must be there from the start.
   const agent = version.startsWith("4.") ? [`-javaagent:${join(jars, "jamm-0.3.2.jar")}`] : [];
@@ -232,6 +249,7 @@ function kept(folder: string, jars: string, version: string): ConstructorParamet
     arguments: [
       ...agent,
       ...javaFlags,
+      ...speedFlags[tuned ? "tuned" : "quick"],
       `-Dcassandra.config=${pathToFileURL(join(conf, "cassandra.yaml")).href}`,
       `-Dcassandra.storagedir=${folder}`,
       `-Dlogback.configurationFile=${join(conf, "logback.xml")}`,

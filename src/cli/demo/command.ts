@@ -30,7 +30,7 @@ export function demoCommand(world: World): Command {
     .addArgument(new Argument("[source]", "the kind of source").choices(Object.keys(scenarios)).default("yugabytedb"))
     .option(
       "--server <address>",
-      "dragonflydb: a server that runs, as redis://user:password@host:6379, and has an empty database",
+      "a server that runs, for dragonflydb with an empty database: redis://user:password@host:6379, or for cassandra and scylladb, which get a keyspace for as long as it takes: cql://user:password@host:9042; rethinkdb needs one and gets a database there for as long as it takes: rethinkdb://user:password@host:28015",
     )
     .helpOption("-h, --help", "show this help")
     .addHelpText(

@@ -48,4 +48,16 @@ export const scenarios: Readonly<Record<string, ScenarioEntry>> = {
     title: "Finding a server of the Redis protocol, as DragonflyDB speaks it",
     start: async (session, options) => (await import("./dragonflydb.ts")).startShop(session, options),
   },
+  cassandra: {
+    title: "Finding a Cassandra: the one you name, or one of our own",
+    start: async (session, options) => (await import("./samples.ts")).startSamples(session, options, "cassandra"),
+  },
+  scylladb: {
+    title: "Finding a ScyllaDB: the one you name, or Cassandra, which speaks the same protocol",
+    start: async (session, options) => (await import("./samples.ts")).startSamples(session, options, "scylladb"),
+  },
+  rethinkdb: {
+    title: "Reaching the RethinkDB that you name",
+    start: async (session, options) => (await import("./rethinkdb.ts")).startCollaboration(session, options),
+  },
 };

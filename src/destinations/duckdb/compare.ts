@@ -9,7 +9,8 @@ import { castColumns, Loader, sameShape, type Target } from "./loader.ts";
 import { quotedSystem, temporary } from "./merge.ts";
 import { quote } from "./names.ts";
 import type { Session } from "./session.ts";
-import { createStage, keepLast, type Stage, staged } from "./stage.ts";
+import { keepLast } from "./keep-last.ts";
+import { createStage, type Stage, staged } from "./stage.ts";
 import { duckdbType } from "./types.ts";
 
 /** Buckets of the keys' hashes: few enough to sum up at once, so many that the rows of one are few. */
@@ -148,7 +149,7 @@ class CopyComparison implements Comparison {
 
   /** Rows by key: the last that the source gave of each, and every row of the copy, of which a second one is extra. */
   async #keyedDifferences(source: string, copied: string): Promise<string> {
-    await keepLast(this.#session, source, this.#key.map(staged));
+    await keepLast(this.#session, source, this.#table, staged);
     const list = this.#key.map(staged).join(", ");
     const same = this.#key.map((name) => `s.${staged(name)} IS NOT DISTINCT FROM t.${staged(name)}`).join(" AND ");
     const differs =

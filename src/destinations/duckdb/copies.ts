@@ -28,7 +28,7 @@ export function copyTargets(copy: Copy): ReadonlyMap<string, Target> {
   return new Map([...copy.columns].map(([name, type]) => [name, { sql: quote(name), type }]));
 }
 
-export function schemaRelation(session: Session, context: DestinationContext): string {
+function schemaRelation(session: Session, context: DestinationContext): string {
   return `${quote(session.catalog)}.${quote(context.schema)}`;
 }
 
@@ -121,7 +121,7 @@ export async function prepareCopy(session: Session, context: DestinationContext,
   return (await describeCopy(session, context, table.id))!;
 }
 
-export async function createCopy(
+async function createCopy(
   session: Session,
   context: DestinationContext,
   table: Table,

@@ -70,7 +70,7 @@ export class Instance {
     try {
       await control.run("CHECKPOINT");
     } finally {
-      control.close();
+      await control.close();
       duckdb.close_sync(await this.#database);
       instances.delete(this.path);
     }

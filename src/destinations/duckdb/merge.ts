@@ -177,7 +177,7 @@ function difference(table: Table, copy: Copy, columns: readonly string[], keys: 
 }
 
 /** Columns by which a row of the source and its copy are told to be equal. */
-export function comparedColumns(table: Table, copy: Copy): readonly string[] {
+function comparedColumns(table: Table, copy: Copy): readonly string[] {
   return table.columns
     .filter(({ name, volatile }) => volatile !== true && copy.columns.has(name))
     .map(({ name }) => name);

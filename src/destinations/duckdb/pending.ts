@@ -4,7 +4,8 @@ import type { Table } from "../../protocol/table.ts";
 import type { Copy } from "./copies.ts";
 import { type Loader, sameShape, tableLoader } from "./loader.ts";
 import { mergeRows, noChanges, temporary, updateRows, type Writing } from "./merge.ts";
-import { createStage, keepLast, type Stage, staged, stagedDeleted, stageTargets } from "./stage.ts";
+import { keepLast } from "./keep-last.ts";
+import { createStage, type Stage, staged, stagedDeleted, stageTargets } from "./stage.ts";
 
 /** Operations that can wait in one stage: of one key the last alone counts. */
 type Family = "rows" | "update";
@@ -77,7 +78,7 @@ export class Pending {
     const { family, stage, loader } = this.#waiting;
     this.#waiting = null;
     await loader.flush();
-    await keepLast(this.#writing.session, stage.relation, this.#table.key.map(staged));
+    await keepLast(this.#writing.session, stage.relation, this.#table, staged);
     const columns = [...stage.columns.keys()];
     const incoming = { source: stage.relation, columns, flagged: true, before: null };
     const changes =

@@ -2,7 +2,8 @@ import type { Changes, DestinationContext } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type Copy, prepareCopy } from "./copies.ts";
 import { insertedColumns, insertedValues, mergedColumns, quotedSystem, type Writing } from "./merge.ts";
-import { keepLast, keyedSource, type Stage, staged } from "./stage.ts";
+import { keepLast } from "./keep-last.ts";
+import { keyedSource, type Stage, staged } from "./stage.ts";
 
 /** A pass that replaces the copy is done: what it read becomes the copy; nothing of the old one is compared. */
 export async function replaceCopy(
@@ -13,7 +14,7 @@ export async function replaceCopy(
   stage: Stage,
 ): Promise<Changes> {
   const { session, stamp } = writing;
-  if (table.key.length > 0) await keepLast(session, stage.relation, table.key.map(staged));
+  if (table.key.length > 0) await keepLast(session, stage.relation, table, staged);
   const live = `SELECT count(*) FROM ${old.relation} WHERE NOT ${quotedSystem(old).deleted}`;
   const deleted = await session.number(live);
   await session.run(`DROP TABLE ${old.relation}`);

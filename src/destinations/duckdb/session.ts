@@ -125,7 +125,9 @@ export class Session {
     this.#connection.interrupt();
   }
 
-  close(): void {
+  /** Once the statement under way has ended: closing waits for it in this thread, which a feed needs. */
+  async close(): Promise<void> {
+    await this.#tail;
     this.#connection.closeSync();
   }
 

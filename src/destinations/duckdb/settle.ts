@@ -5,7 +5,8 @@ import type { Copy } from "./copies.ts";
 import { deleteRows, mergedColumns, mergeRows, quotedSystem, timestamp, type Writing } from "./merge.ts";
 import { quote } from "./names.ts";
 import type { Session } from "./session.ts";
-import { keepLast, keyColumns, keyedSource, sameKey, type Stage, staged } from "./stage.ts";
+import { keepLast } from "./keep-last.ts";
+import { keyColumns, keyedSource, sameKey, type Stage, staged } from "./stage.ts";
 
 /**
  * How the rows of a pass reach the copy.
@@ -55,7 +56,7 @@ export async function settlementOf(
 
 /** A first full pass is done: a key that came twice keeps its last row. */
 export async function settleDirect(session: Session, table: Table, copy: Copy): Promise<Changes> {
-  const twice = await keepLast(session, copy.relation, table.key.map(quote));
+  const twice = await keepLast(session, copy.relation, table, quote);
   return { inserted: -twice, updated: 0, deleted: 0 };
 }
 
@@ -67,7 +68,7 @@ export async function settleRows(
   copy: Copy,
   stage: Stage,
 ): Promise<Changes> {
-  if (table.key.length > 0) await keepLast(writing.session, stage.relation, table.key.map(staged));
+  if (table.key.length > 0) await keepLast(writing.session, stage.relation, table, staged);
   const source = keyedSource(table, stage);
   const written = await mergeRows(writing, copy, table, {
     source,

@@ -95,18 +95,6 @@ export function rowHash(table: Table, rows: Rows): Computed {
   return { sql: stagedId, value: `md5(concat(${parts.join(", ")}))` };
 }
 
-/** Of rows with one key in a stage only the last stays. */
-export async function keepLast(session: Session, relation: string, keys: readonly string[]): Promise<number> {
-  const list = keys.join(", ");
-  const several = `SELECT ${list}, max(rowid) AS last FROM ${relation} GROUP BY ${list} HAVING count(*) > 1`;
-  if ((await session.number(`SELECT count(*) FROM (${several})`)) === 0) return 0;
-  const same = keys.map((key) => `a.${key} IS NOT DISTINCT FROM b.${key}`).join(" AND ");
-  return session.run(
-    `DELETE FROM ${relation} WHERE rowid IN
-      (SELECT a.rowid FROM ${relation} a JOIN (${several}) b ON ${same} WHERE a.rowid <> b.last)`,
-  );
-}
-
 /** The stage as rows that each have a key of their own: rows of a table without one are numbered where they are equal. */
 export function keyedSource(table: Table, stage: Stage): string {
   if (table.key.length > 0) return stage.relation;

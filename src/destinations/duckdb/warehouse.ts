@@ -41,7 +41,7 @@ export async function openWarehouse(
     else await mustHold(control, context.connection, instance.path);
     return warehouseOf(instance, await instance.connect(), context);
   } catch (thrown) {
-    await instance.leave();
+    await leave(instance, context);
     throw thrown;
   }
 }
@@ -137,7 +137,7 @@ function warehouseOf(instance: Instance, session: Session, context: DestinationC
         await transaction?.[Symbol.asyncDispose]();
         if (lease !== null) await release(lease);
       } finally {
-        session.close();
+        await session.close();
         await leave(instance, context);
       }
     },

@@ -90,32 +90,28 @@ async function readParts(
     case "hash":
     case "set": {
       const loop = new CursorLoop();
+      const [command, size] = type.dataType === "hash" ? (["HSCAN", "HLEN"] as const) : (["SSCAN", "SCARD"] as const);
+      const length = Number(await connection.call(size, key));
       let cursor = "0";
       do {
-        const command = type.dataType === "hash" ? "HSCAN" : "SSCAN";
         cursor = await takePart(connection, members, true, command, key, cursor, "COUNT", String(partMembers));
         check();
+        if (members.pieces > 0) members.expect(length * members.stride);
         if (cursor !== "0") loop.see(cursor);
       } while (cursor !== "0");
       return;
     }
     case "list":
     case "zset": {
-      const [command, ...rest] = type.dataType === "list" ? ["LRANGE"] : ["ZRANGE", "WITHSCORES"];
+      const [command, size, ...rest] =
+        type.dataType === "list" ? (["LRANGE", "LLEN"] as const) : (["ZRANGE", "ZCARD", "WITHSCORES"] as const);
+      const length = Number(await connection.call(size, key));
       for (let from = 0; ; from += partMembers) {
         const before = members.length;
-        await takePart(
-          connection,
-          members,
-          false,
-          command!,
-          key,
-          String(from),
-          String(from + partMembers - 1),
-          ...rest,
-        );
+        await takePart(connection, members, false, command, key, String(from), String(from + partMembers - 1), ...rest);
         check();
         if (members.length - before < partMembers) return;
+        members.expect(length * members.stride);
       }
     }
     default:

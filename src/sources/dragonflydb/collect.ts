@@ -5,8 +5,8 @@ import type { Members } from "./members.ts";
 import type { NativeType } from "./types.ts";
 
 /** Values up to these sizes are read with one command, at one moment; others in parts. */
-export const firstMembers = 512;
-export const firstBytes = 65_536;
+const firstMembers = 512;
+const firstBytes = 65_536;
 
 const number = (value: number): Uint8Array => Buffer.from(String(value));
 const [zero, lastMember, lastByte, count, countWord, withScores] = [

@@ -89,6 +89,8 @@ export function entriesTable(kind: EntryKind, configuration: Configuration): Tab
   };
 }
 
+const streamPrefix = Buffer.from("stream");
+
 /** Milliseconds since 1970 that microseconds can hold in 64 bits. */
 const mostMilliseconds = 9_223_372_036_854_775n;
 
@@ -145,7 +147,7 @@ export class EntryRows {
       }
     }
     const json = Buffer.from(fieldsJson(fields));
-    this.#writer.begin("stream");
+    this.#writer.begin(streamPrefix);
     this.#writer.raw(json);
     builders["fields"]?.bytesOf(json, 0, json.length);
     this.#version.write(this.#writer.digest(), "latin1");

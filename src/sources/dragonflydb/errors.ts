@@ -106,6 +106,15 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
+    /^ERR unknown command.*pexpiretime/i,
+    {
+      code: "CONFIGURATION_INVALID",
+      message: (context) =>
+        `expires_at: the server at ${where(context)} has no command that tells when a key expires (PEXPIRETIME)`,
+      hint: "Set expires_at to false; Redis has the command from 7.0 on.",
+    },
+  ],
+  [
     /^(?:MOVED|ASK)\b/,
     {
       code: "CONFIGURATION_INVALID",

@@ -90,7 +90,7 @@ export class ExpandedRows implements KeyRows {
     const members = this.#fields(found, type);
     const pieces = this.#place(members);
     const writer = this.#writer;
-    writer.begin(type.dataType);
+    writer.begin(type.bytes);
     for (const column of this.#byName) {
       const piece = pieces[column]!;
       if (piece < 0) continue;

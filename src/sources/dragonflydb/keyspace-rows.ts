@@ -14,6 +14,9 @@ import type { KeyQuestions } from "./walk-keys.ts";
 
 const most = 2_147_483_647;
 
+/** As the published example calls a key that can't be read. */
+const errorType = Buffer.from("error");
+
 /** The table of all keys. */
 export class KeyspaceRows implements KeyRows {
   readonly questions: KeyQuestions;
@@ -83,7 +86,7 @@ export class KeyspaceRows implements KeyRows {
   append(keys: KeyBatch, index: number, type: NativeType, members: Members): void {
     const writer = this.#writer;
     const expires = keys.expires[index]!;
-    writer.begin(this.questions.expires ? `${type.dataType} ${expires}` : type.dataType);
+    writer.begin(this.questions.expires ? Buffer.from(`${type.dataType} ${expires}`) : type.bytes);
     const size = this.#write(type, members);
     this.#appendKey(keys, index);
     if (writer.binary) {
@@ -93,7 +96,7 @@ export class KeyspaceRows implements KeyRows {
       this.#value?.bytesOf(writer.bytes, writer.start, writer.end);
       this.#valueBinary?.null();
     }
-    this.#dataType?.text(type.dataType);
+    this.#dataType?.bytesOf(type.bytes, 0, type.bytes.length);
     const ttl = keys.ttls[index]!;
     // As TTL answers it: rounded, and -1 without end. 2^31-1 stands for 68 years and more.
     this.#ttl?.int32(ttl < 0 ? ttl : Math.min(most, Math.floor((ttl + 500) / 1_000)));
@@ -103,12 +106,12 @@ export class KeyspaceRows implements KeyRows {
   fail(keys: KeyBatch, index: number, message: string): void {
     const writer = this.#writer;
     const text = Buffer.from(`Error: ${message}`);
-    writer.begin("error");
+    writer.begin(errorType);
     writer.text(text, 0, text.length, "base64");
     this.#appendKey(keys, index);
     this.#value?.bytesOf(writer.bytes, writer.start, writer.end);
     this.#valueBinary?.null();
-    this.#dataType?.text("error");
+    this.#dataType?.bytesOf(errorType, 0, errorType.length);
     this.#ttl?.int32(-2);
     this.#appendRest(-1, 0);
   }

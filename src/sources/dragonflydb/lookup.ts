@@ -46,7 +46,7 @@ export async function* lookupKeys(
         const key = kind.kind === "keys" ? parts[0]! : keyOf(kind.expanded.parts, parts);
         batch.add(key, 0, key.length);
       }
-      for await (const read of reader.read(await askKeys(connection, batch, rows.questions), rows)) {
+      for await (const read of reader.read(await askKeys(connection, batch, rows.questions, null), rows)) {
         if (read.kind === "rows") yield read.rows;
       }
     }

@@ -38,26 +38,20 @@ export class Members {
   }
 
   add(start: number, end: number): void {
-    if (this.pieces === this.starts.length) this.#grow();
+    if (this.pieces === this.starts.length) this.#grow(this.pieces * 2);
     this.starts[this.pieces] = start;
     this.ends[this.pieces++] = end;
   }
 
   /** Starts anew: pieces are copied. */
   gather(stride: 1 | 2): void {
-    this.#own = Buffer.allocUnsafeSlow(1 << 16);
     this.#used = 0;
     this.over(this.#own, stride);
   }
 
   copy(source: Uint8Array, start: number, end: number): void {
     const used = this.#used + end - start;
-    if (used > this.#own.byteLength) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(used, this.#own.byteLength * 2));
-      larger.set(this.#own.subarray(0, this.#used));
-      this.#own = larger;
-      this.bytes = larger;
-    }
+    if (used > this.#own.byteLength) this.#enlarge(Math.max(used, this.#own.byteLength * 2, 1 << 12));
     this.#own.set(source.subarray(start, end), this.#used);
     this.add(this.#used, used);
     this.#used = used;
@@ -77,14 +71,11 @@ export class Members {
     return this.#used;
   }
 
-  /** Lets go of what was copied, and of room for a huge collection. */
-  release(): void {
-    this.#own = Buffer.alloc(0);
-    this.#used = 0;
-    this.over(this.#own, 1);
-    if (this.starts.length <= 1 << 16) return;
-    this.starts = new Uint32Array(256);
-    this.ends = new Uint32Array(256);
+  /** Makes room at once for so many pieces, as large as those that are there: what grows step by step leaves its steps. */
+  expect(pieces: number): void {
+    if (pieces > this.starts.length) this.#grow(pieces);
+    const bytes = Math.ceil((this.#used / this.pieces) * pieces * 1.05);
+    if (bytes > this.#own.byteLength) this.#enlarge(bytes);
   }
 
   /**
@@ -181,9 +172,15 @@ export class Members {
     return leftEnd - left - (rightEnd - right);
   }
 
-  #grow(): void {
-    const starts = new Uint32Array(this.starts.length * 2);
-    const ends = new Uint32Array(this.ends.length * 2);
+  #enlarge(bytes: number): void {
+    const larger = Buffer.allocUnsafeSlow(bytes);
+    larger.set(this.#own.subarray(0, this.#used));
+    this.#own = larger;
+    this.bytes = larger;
+  }
+
+  #grow(pieces: number): void {
+    const [starts, ends] = [new Uint32Array(pieces), new Uint32Array(pieces)];
     starts.set(this.starts);
     ends.set(this.ends);
     this.starts = starts;

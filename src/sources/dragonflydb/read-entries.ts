@@ -16,7 +16,7 @@ import type { SplitWork } from "./splits.ts";
 import { textOf } from "./text.ts";
 
 /** Entries that are asked for with one command. */
-export const pageEntries = 2_000;
+const pageEntries = 2_000;
 /** Keys whose first pages are asked for at the same time. */
 const keysAtOnce = 16;
 

@@ -11,7 +11,7 @@ import type { Pool } from "./pool.ts";
 import type { KeyBatch } from "./scan.ts";
 import { textOf } from "./text.ts";
 import type { NativeType } from "./types.ts";
-import type { AskedKeys, KeyQuestions } from "./walk-keys.ts";
+import { type AskedKeys, type KeyQuestions, takeInteger } from "./walk-keys.ts";
 
 /** Makes rows of keys: one row a key. */
 export interface KeyRows {
@@ -45,7 +45,10 @@ const rowBytes = 80;
 /** Warnings of this kind are told this often in one reading. */
 const mostWarnings = 5;
 
-/** Reads the values of keys that were asked for. */
+/**
+ * Reads the values of keys that were asked for. What a large value took stays for the next one: memory that is let go of
+ * comes back late.
+ */
 export class KeyReader {
   readonly #reading: KeyReading;
   readonly #members = new Members();
@@ -64,10 +67,20 @@ export class KeyReader {
   }
 
   /** Rows as they fill a batch; what is left stays in `into`. */
-  async *read({ connection, keys, asked }: AskedKeys, into: KeyRows): AsyncGenerator<KeyOperation> {
+  async *read({ connection, keys, asked, guess }: AskedKeys, into: KeyRows): AsyncGenerator<KeyOperation> {
     const { batchBytes } = this.#reading;
+    const { questions } = into;
     const members = this.#members;
     for (const index of asked) {
+      // In the order in which they were asked; see askKeys.
+      if (questions.ttl) {
+        while (!connection.complete()) await connection.more();
+        keys.ttls[index] = takeInteger(connection);
+      }
+      if (questions.expires) {
+        while (!connection.complete()) await connection.more();
+        keys.expires[index] = takeInteger(connection);
+      }
       while (!connection.complete()) await connection.more();
       const { replies } = connection;
       let type: NativeType | null = keys.types[index]!;
@@ -81,11 +94,13 @@ export class KeyReader {
         const large = await this.#large(keys.key(index));
         if (typeof large === "string") failure = large;
         else type = large;
+        if (error !== null && type !== null)
+          guess?.learn(keys.bytes, keys.starts[index]!, keys.ends[index]!, type, true);
       }
       if (failure !== null) {
         this.#warn(keys.key(index), failure);
         into.fail(keys, index, failure);
-      } else if (type !== null && into.questions.wants(type)) {
+      } else if (type !== null && questions.wants(type)) {
         const wider = into.widened(members, type);
         if (wider !== null) {
           members.detach();
@@ -96,7 +111,6 @@ export class KeyReader {
         into.append(keys, index, type, members);
         this.#bytes += rowBytes + members.span;
       }
-      if (taken !== "whole") members.release();
       if (into.bytes >= batchBytes) yield { kind: "rows", rows: into.finish() };
     }
   }

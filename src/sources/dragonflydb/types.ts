@@ -4,6 +4,8 @@ export interface NativeType {
   readonly name: string;
   /** As the column `data_type` has it. */
   readonly dataType: string;
+  /** The same as bytes. */
+  readonly bytes: Buffer;
   /** Where its rows are: in the table of all keys, or in one of their own. */
   readonly table: "keys" | "time series" | "streams";
   /** What the column `value` holds, for the README. */
@@ -11,7 +13,7 @@ export interface NativeType {
 }
 
 /** Every type that is known; any other is a module's, and kept as its DUMP or skipped. */
-export const nativeTypes: readonly NativeType[] = [
+const known: readonly Omit<NativeType, "bytes">[] = [
   { name: "string", dataType: "string", table: "keys", value: "the string" },
   { name: "hash", dataType: "hash", table: "keys", value: "a JSON object of its fields, ordered by their bytes" },
   { name: "list", dataType: "list", table: "keys", value: "a JSON array, in the list's order" },
@@ -22,13 +24,20 @@ export const nativeTypes: readonly NativeType[] = [
   { name: "stream", dataType: "stream", table: "streams", value: "" },
 ];
 
-/** What becomes of a key of a type that is not in the table. */
-export const unknownType: NativeType = { name: "", dataType: "", table: "keys", value: "base64 of the key's DUMP" };
+export const nativeTypes: readonly NativeType[] = known.map((type) => ({ ...type, bytes: Buffer.from(type.dataType) }));
 
-const byName = new Map(nativeTypes.map((type) => [type.name, type]));
+const byName = new Map<string, NativeType>(nativeTypes.map((type) => [type.name, type]));
 
 /** A type by what TYPE answered; `null`: the key is not there. */
 export function nativeType(name: string): NativeType | null {
   if (name === "none") return null;
-  return byName.get(name) ?? { ...unknownType, name, dataType: name };
+  const type = byName.get(name) ?? {
+    name,
+    dataType: name,
+    bytes: Buffer.from(name),
+    table: "keys",
+    value: "base64 of DUMP",
+  };
+  byName.set(name, type);
+  return type;
 }

@@ -13,7 +13,7 @@ const anyBytes = fc.oneof(
 
 function written(write: (writer: ValueWriter) => void): string {
   const writer = new ValueWriter();
-  writer.begin("type");
+  writer.begin(Buffer.from("type"));
   write(writer);
   return writer.bytes.toString("utf8", writer.start, writer.end);
 }
@@ -59,12 +59,12 @@ describe("values", () => {
 
   test("the version is an MD5 over type and value", () => {
     const writer = new ValueWriter();
-    writer.begin("string");
+    writer.begin(Buffer.from("string"));
     const value = Buffer.from("zwölf ".repeat(20_000));
     writer.text(value, 0, value.length, "base64");
     const expected = createHash("md5").update("string\0").update(value).digest();
     expect(Buffer.from(writer.digest(), "latin1")).toEqual(expected);
-    writer.begin("hash");
+    writer.begin(Buffer.from("hash"));
     expect(Buffer.from(writer.digest(), "latin1")).not.toEqual(expected);
   });
 });

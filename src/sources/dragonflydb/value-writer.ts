@@ -9,9 +9,6 @@ const hexDigits = Buffer.from("0123456789abcdef");
 /** What follows a backslash for a control character that has a short form; as `JSON.stringify` has them. */
 const shortEscapes: Readonly<Record<number, number>> = { 8: 0x62, 9: 0x74, 10: 0x6e, 12: 0x66, 13: 0x72 };
 
-/** A buffer for a huge value is let go of after it. */
-const mostKept = 4 << 20;
-
 /**
  * Writes a value in its canonical form, byte by byte: the same value is the same bytes, in whatever order the server
  * keeps it. Before it stands what else makes the row's version, so that one digest takes both.
@@ -25,12 +22,10 @@ export class ValueWriter {
   binary = false;
 
   /** Starts anew. `prefix` goes into the version only. */
-  begin(prefix: string): void {
-    if (this.bytes.byteLength > mostKept) this.bytes = Buffer.allocUnsafeSlow(1 << 16);
+  begin(prefix: Buffer): void {
     this.end = 0;
-    this.#reserve(prefix.length * 3 + 1);
-    this.end = this.bytes.write(prefix, 0);
-    this.bytes[this.end++] = 0;
+    this.raw(prefix);
+    this.#byte(0);
     this.start = this.end;
     this.binary = false;
   }
@@ -38,7 +33,9 @@ export class ValueWriter {
   /** Bytes as they are. */
   raw(source: Buffer, start = 0, end = source.length): void {
     this.#reserve(end - start);
-    source.copy(this.bytes, this.end, start, end);
+    // A call costs more than a short loop does.
+    if (end - start > 100) source.copy(this.bytes, this.end, start, end);
+    else for (let from = start, to = this.end, { bytes } = this; from < end;) bytes[to++] = source[from++]!;
     this.end += end - start;
   }
 
@@ -50,8 +47,14 @@ export class ValueWriter {
     this.raw(source, start, end);
   }
 
+  /** Makes room at once for what members take at least. */
+  #expect(members: Members): void {
+    this.#reserve(members.span + members.pieces * 4);
+  }
+
   /** `["a","b"]`, in the order of the pieces or in one that is given. */
   array(members: Members, order: Uint32Array | null): void {
+    this.#expect(members);
     const length = order?.length ?? members.length;
     this.#byte(openBracket);
     for (let index = 0; index < length; index++) {
@@ -64,6 +67,7 @@ export class ValueWriter {
 
   /** `{"field":"value"}` */
   object(members: Members, order: Uint32Array): void {
+    this.#expect(members);
     this.#byte(openBrace);
     for (let index = 0; index < order.length; index++) {
       const piece = order[index]!;
@@ -77,6 +81,7 @@ export class ValueWriter {
 
   /** `[["member",1.5]]`; JSON has no infinity, so such a score is a string. */
   scored(members: Members): void {
+    this.#expect(members);
     this.#byte(openBracket);
     for (let piece = 0; piece < members.pieces; piece += 2) {
       if (piece > 0) this.#byte(comma);
@@ -142,7 +147,7 @@ export class ValueWriter {
   #reserve(more: number): void {
     const needed = this.end + more;
     if (needed <= this.bytes.byteLength) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.byteLength * 2));
+    const larger = Buffer.allocUnsafeSlow(Math.ceil(Math.max(needed, this.bytes.byteLength * 1.25)));
     larger.set(this.bytes.subarray(0, this.end));
     this.bytes = larger;
   }

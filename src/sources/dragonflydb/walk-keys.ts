@@ -5,6 +5,7 @@ import { replyKind } from "../../toolkit/resp/replies.ts";
 import { askFirst } from "./collect.ts";
 import type { Pool } from "./pool.ts";
 import { type KeyBatch, Scanner, type ScanWork } from "./scan.ts";
+import { TypeGuess } from "./type-guess.ts";
 import { type NativeType, nativeType } from "./types.ts";
 
 /** What is asked of each key beside its type and value. */
@@ -21,6 +22,8 @@ export interface AskedKeys {
   readonly keys: KeyBatch;
   /** Indexes of keys that are there, of a type that is wanted. */
   readonly asked: readonly number[];
+  /** What learns from the answers; `null`: nothing was foretold. */
+  readonly guess: TypeGuess | null;
 }
 
 /** Batches that are on their way at the same time, each on a connection of its own. */
@@ -49,11 +52,12 @@ export async function* walkKeys(
     const scanConnection = await pool.take(signal);
     connections.push(scanConnection);
     const scanner = new Scanner(scanConnection, work, cursor, batch.scanned);
+    const guess = new TypeGuess();
     let turn: Promise<unknown> = Promise.resolve();
     const start = (connection: RespConnection): void => {
       const scanned = turn.then(() => scanner.next(batch.atLeast()));
       turn = scanned;
-      const asked = scanned.then((keys) => (keys === null ? null : askKeys(connection, keys, questions)));
+      const asked = scanned.then((keys) => (keys === null ? null : askKeys(connection, keys, questions, guess)));
       // Whoever awaits it sees the error; here it only must not count as unhandled before that.
       asked.catch(() => {});
       ahead.push(asked);
@@ -77,31 +81,55 @@ export async function* walkKeys(
   }
 }
 
-/** Learns the types of keys, and asks for the values of those that are wanted. */
-export async function askKeys(connection: RespConnection, keys: KeyBatch, questions: KeyQuestions): Promise<AskedKeys> {
+/** Learns the types of keys where they can't be foretold, and asks for the values of those that are wanted. */
+export async function askKeys(
+  connection: RespConnection,
+  keys: KeyBatch,
+  questions: KeyQuestions,
+  guess: TypeGuess | null,
+): Promise<AskedKeys> {
   const commands = new Commands();
-  const { ttl, expires } = questions;
+  const { bytes, starts, ends } = keys;
   for (let index = 0; index < keys.count; index++) {
-    for (const head of [typeHead, ...(ttl ? [ttlHead] : []), ...(expires ? [expiresHead] : [])]) {
-      commands.begin(head);
-      commands.argument(keys.bytes, keys.starts[index], keys.ends[index]);
+    const guessed = guess?.guess(bytes, starts[index]!, ends[index]!) ?? null;
+    // A key that is not wanted must not be left out for a guess.
+    if (guessed !== null && questions.wants(guessed)) {
+      keys.types[index] = guessed;
+      continue;
     }
+    commands.begin(typeHead);
+    commands.argument(bytes, starts[index], ends[index]);
   }
-  connection.send(commands);
+  if (commands.count > 0) connection.send(commands);
   const asked: number[] = [];
-  let lastType: NativeType | null = null;
+  let last: NativeType | null = null;
   for (let index = 0; index < keys.count; index++) {
-    while (!connection.complete()) await connection.more();
-    lastType = takeType(connection, lastType);
-    if (ttl) keys.ttls[index] = await takeInteger(connection);
-    if (expires) keys.expires[index] = await takeInteger(connection);
-    if (lastType === null || !questions.wants(lastType)) continue;
-    keys.types[index] = lastType;
+    if (keys.types[index] === null) {
+      while (!connection.complete()) await connection.more();
+      last = takeType(connection, last);
+      if (last === null) continue;
+      guess?.learn(bytes, starts[index]!, ends[index]!, last, false);
+      if (!questions.wants(last)) continue;
+      keys.types[index] = last;
+    }
     asked.push(index);
-    askFirst(commands, lastType, keys.bytes, keys.starts[index]!, keys.ends[index]!);
+    askKey(commands, keys, index, questions);
   }
   if (asked.length > 0) connection.send(commands);
-  return { connection, keys, asked };
+  return { connection, keys, asked, guess };
+}
+
+function askKey(commands: Commands, keys: KeyBatch, index: number, { ttl, expires }: KeyQuestions): void {
+  const { bytes, starts, ends } = keys;
+  if (ttl) {
+    commands.begin(ttlHead);
+    commands.argument(bytes, starts[index], ends[index]);
+  }
+  if (expires) {
+    commands.begin(expiresHead);
+    commands.argument(bytes, starts[index], ends[index]);
+  }
+  askFirst(commands, keys.types[index]!, bytes, starts[index]!, ends[index]!);
 }
 
 /** Most keys are of the type of the one before: then no string is made. */
@@ -122,8 +150,8 @@ function takeType(connection: RespConnection, last: NativeType | null): NativeTy
   return type;
 }
 
-async function takeInteger(connection: RespConnection): Promise<number> {
-  while (!connection.complete()) await connection.more();
+/** The number that a complete reply is. */
+export function takeInteger(connection: RespConnection): number {
   if (connection.replies.next() === replyKind.error) throw takeError(connection);
   const { value } = connection.replies;
   connection.done();

@@ -16,7 +16,7 @@ export interface Described {
   readonly assumed: boolean;
 }
 
-export interface IndexStatus {
+interface IndexStatus {
   readonly index: string;
   readonly ready: boolean;
   readonly multi: boolean;

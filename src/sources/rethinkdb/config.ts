@@ -30,7 +30,7 @@ const text = z.string().trim().min(1, { error: "must not be empty" });
 const optionalText = z.preprocess(blankIsAbsent, z.string().optional());
 
 /** How up to date what is read must be, from the cheapest on: https://rethinkdb.com/docs/consistency/ */
-export const readModes = ["outdated", "single", "majority"] as const;
+const readModes = ["outdated", "single", "majority"] as const;
 
 /** The settings of a connection to RethinkDB, under the names of the published example. */
 export const configuration = z

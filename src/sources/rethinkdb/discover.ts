@@ -3,6 +3,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { SourceContext } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import type { ReqlConnection } from "../../toolkit/reql/connection.ts";
+import { isRounded } from "../../toolkit/reql/document.ts";
 import { datum, term } from "../../toolkit/reql/terms.ts";
 import { typeName } from "../../toolkit/types.ts";
 import { type Described, keyRange, plainIndexes, tableTerm } from "./catalog.ts";
@@ -11,7 +12,7 @@ import { keyClass, keyKind } from "./keys.ts";
 import { inferColumns } from "./sample.ts";
 import { cutKeys } from "./splits.ts";
 import { isMoment, madeFields, timestampFields } from "./timestamps.ts";
-import { isKind, isRounded } from "./types.ts";
+import { isKind } from "./types.ts";
 
 /** Documents of each place of a table that are looked at. */
 const sampleRows = 200;

@@ -10,7 +10,7 @@ import { type Cell, cell, project } from "../../toolkit/vectors.ts";
 import { tableTerm } from "./catalog.ts";
 import { checked, type TableReader } from "./read.ts";
 import { DocumentRows } from "./rows.ts";
-import { timeTerm } from "./timestamps.ts";
+import { microsecondsOfText, timeTerm } from "./timestamps.ts";
 import { timestampOf } from "./work.ts";
 
 /** Keys of one query. */
@@ -63,10 +63,23 @@ export async function* lookupRows(
   });
 }
 
-/** A key as the server has it. */
-function keyOf(value: Cell, type: Table["columns"][number]["type"]["kind"]): Json {
-  if (value instanceof Uint8Array) return { $reql_type$: "BINARY", data: Buffer.from(value).toString("base64") };
-  if (type === "UTC_DATETIME") return timeTerm(Number(BigInt(value as bigint) / 1_000n));
-  if (type === "JSON") return JSON.parse(value as string) as Json;
-  return typeof value === "bigint" ? Number(value) : value;
+type KeyKind = Table["columns"][number]["type"]["kind"];
+
+/** A key as the server has it. The copy may hold it as text: of a table whose keys were of another type once. */
+function keyOf(value: Cell, kind: KeyKind): Json {
+  switch (kind) {
+    case "BINARY":
+      return { $reql_type$: "BINARY", data: Buffer.from(value as Uint8Array).toString("base64") };
+    case "UTC_DATETIME":
+      return timeTerm((typeof value === "string" ? microsecondsOfText(value)! : Number(value)) / 1_000);
+    case "JSON":
+      return JSON.parse(value as string) as Json;
+    case "INT":
+    case "DOUBLE":
+      return Number(value);
+    case "BOOLEAN":
+      return value === true || value === "true";
+    default:
+      return value as string;
+  }
 }

@@ -18,12 +18,12 @@ export const madeFields: ReadonlySet<string> = new Set(["created_at"]);
  * Whole text of ISO 8601: a date, or a date and a time with or without its zone. Read the same by RE2 in the server and
  * by JavaScript here.
  */
-const isoText = "^\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2}([.,]\\d+)?)?(Z|z|[+-]\\d{2}(:?\\d{2})?)?)?$";
+const isoText = "^\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2}([.,]\\d{1,9})?)?(Z|z|[+-]\\d{2}(:?\\d{2})?)?)?$";
 /** Of these the order of the text is that of the times. */
-const sortableText = "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}(:\\d{2}([.]\\d+)?)?Z$";
+const sortableText = "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}(:\\d{2}([.]\\d{1,9})?)?Z$";
 
 const isoParts =
-  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[Zz]|([+-])(\d{2})(?::?(\d{2}))?)?)?$/;
+  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:[Zz]|([+-])(\d{2})(?::?(\d{2}))?)?)?$/;
 
 /**
  * Numbers are seconds, milliseconds or microseconds since 1970, told apart by their size: below 1e11 seconds (until the
@@ -65,6 +65,7 @@ export function momentOf(document: Document, field: number): number | null {
       return microsecondsOfSeconds(document.numbers[field]!);
     case kinds.integer:
     case kinds.number:
+    case kinds.rounded:
       return microsecondsOfNumber(document.numbers[field]!);
     case kinds.text: {
       const [start, end] = [document.spans[field * 2]!, document.spans[field * 2 + 1]!];

@@ -20,6 +20,7 @@ export const typeOfKind: Readonly<Record<number, Kind>> = {
   [kinds.true]: "BOOLEAN",
   [kinds.integer]: "INT",
   [kinds.number]: "DOUBLE",
+  [kinds.rounded]: "DOUBLE",
   [kinds.text]: "STRING",
   [kinds.escapedText]: "STRING",
   [kinds.time]: "UTC_DATETIME",
@@ -42,7 +43,12 @@ export const takes = {
   asMoment: 4,
   /** Never: the user said what the type is, and it does not fit. */
   wrongly: 5,
+  /** As it is, and the user is told that it was rounded. */
+  rounded: 6,
 } as const;
+
+/** How many kinds of values there are. */
+export const kindCount = Object.keys(kinds).length;
 
 /**
  * Who decided a column's type: what was `seen` in documents, or the user (`set`). A `key` is of one type; in a `json`
@@ -52,9 +58,10 @@ export type Rule = "seen" | "set" | "key" | "json";
 
 /** By kind of value: how a column of a type takes it. */
 export function takenBy(type: Kind, rule: Rule): Uint8Array {
-  const table = new Uint8Array(11);
+  const table = new Uint8Array(kindCount);
   for (const [kind, natural] of Object.entries(typeOfKind)) table[Number(kind)] = howTaken(type, natural, rule);
   table[kinds.null] = takes.plainly;
+  if (table[kinds.rounded] === takes.plainly) table[kinds.rounded] = takes.rounded;
   return table;
 }
 
@@ -71,10 +78,4 @@ function howTaken(type: Kind, natural: Kind, rule: Rule): number {
 /** The type of a column where values of this one were seen. `example`: nested values are text, as published. */
 export function seenType(kind: Kind, { types }: Pick<SourceContext, "types">): Type {
   return { kind: types === "example" && kind === "JSON" ? "STRING" : kind };
-}
-
-/** Whole numbers from 2⁵³ to 2⁶⁴: what was stored may have had other digits. */
-export function isRounded(value: number): boolean {
-  const size = Math.abs(value);
-  return size > Number.MAX_SAFE_INTEGER && size <= 2 ** 64 && Number.isInteger(value);
 }

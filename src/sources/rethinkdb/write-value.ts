@@ -17,6 +17,7 @@ export function writeNaturally(target: VectorBuilder, document: Document, field:
       if (target.type.kind === "INT") return target.int32(document.numbers[field]!);
       return target.float64(document.numbers[field]!);
     case kinds.number:
+    case kinds.rounded:
       return target.float64(document.numbers[field]!);
     case kinds.time:
       return writeSeconds(target, document.numbers[field]!);
@@ -65,6 +66,7 @@ export function jsonText(document: Document, field: number): string {
       return "true";
     case kinds.integer:
     case kinds.number:
+    case kinds.rounded:
       return numberText(numbers[field]!);
     case kinds.time:
       return `{"$reql_type$":"TIME","epoch_time":${numberText(numbers[field]!)},"timezone":"+00:00"}`;

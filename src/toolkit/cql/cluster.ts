@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
+import { HeadwatersError } from "../../protocol/errors.ts";
 import { abortable } from "./abortable.ts";
 import type { CqlConnection } from "./connection.ts";
 import { type ControlRow, controlRows } from "./control-rows.ts";
@@ -52,6 +53,8 @@ export class Cluster implements AsyncDisposable {
   readonly #pools = new Map<string, NodePool>();
   readonly #prepared = new Map<string, Promise<Prepared>>();
   #topology: Promise<Topology> | null = null;
+  /** The last one that was seen, in case the contact points are gone. */
+  #known: Topology | null = null;
   readonly #disposed = new AbortController();
 
   constructor(options: ClusterOptions) {
@@ -136,7 +139,7 @@ export class Cluster implements AsyncDisposable {
         connection = await abortable(this.#pool(node).connection(token), routing.signal);
       } catch (thrown) {
         routing.signal.throwIfAborted();
-        if (isLast) throw this.explain(thrown, routing.table, node);
+        if (isLast) throw whileInUse(this.explain(thrown, routing.table, node));
         continue;
       }
       try {
@@ -170,12 +173,14 @@ export class Cluster implements AsyncDisposable {
     const { contactPoints, port, dataCenter, names } = this.options;
     const routing = { signal: this.#disposed.signal };
     let first: unknown = null;
-    for (const host of contactPoints) {
+    const contacts = [...contactPoints.map((host) => ({ host, port })), ...(this.#known?.nodes ?? [])];
+    for (const { host, port } of contacts) {
       try {
         const connection = await this.#pool({ host, port }).connection(null);
         const [local] = await this.#controlRows(connection, "SELECT * FROM system.local", [], routing);
         const how = { wanted: dataCenter, setting: names.dataCenter, scylla: isScylla(connection.supported) };
-        return topologyOf(local!, await this.#peers(connection, routing), { host, port }, how);
+        this.#known = topologyOf(local!, await this.#peers(connection, routing), { host, port }, how);
+        return this.#known;
       } catch (thrown) {
         routing.signal.throwIfAborted();
         first ??= this.explain(thrown, undefined, { host, port });
@@ -241,4 +246,11 @@ async function executeOn(
     await prepareOn(connection, statement, signal);
     return send();
   }
+}
+
+/** A cluster that has answered before is there: a node that can't be reached now may come back. */
+function whileInUse(thrown: unknown): unknown {
+  if (!(thrown instanceof HeadwatersError) || thrown.code !== "CONNECTION_REFUSED") return thrown;
+  const hint = "It is tried again. If it stays so, look which nodes are down (nodetool status).";
+  return new HeadwatersError("SERVER_UNAVAILABLE", thrown.message, { hint, cause: thrown });
 }

@@ -25,7 +25,7 @@ export function whole(least: number, most: number) {
 
 const words: Readonly<Record<string, boolean>> = { true: true, false: false, yes: true, no: false };
 
-export const flag = z.preprocess(
+const flag = z.preprocess(
   (value) => {
     const word = typeof value === "string" ? words[value.trim().toLowerCase()] : undefined;
     return word ?? blankIsAbsent(value);

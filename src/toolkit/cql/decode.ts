@@ -3,7 +3,7 @@ import type { VectorBuilder } from "../vectors.ts";
 import { powerOfTen, readVarint, rescale } from "./numbers.ts";
 import { valueText } from "./text.ts";
 import { mostMilliseconds } from "./time-text.ts";
-import { cqlTypeName, type CqlType, type Scalar } from "./types.ts";
+import type { CqlType, Scalar } from "./types.ts";
 
 /** Reads one value out of a page and appends it. `view` lies over `buffer`. */
 export type Decoder = (builder: VectorBuilder, buffer: Buffer, view: DataView, start: number, end: number) => void;
@@ -180,10 +180,4 @@ const exampleKinds: Partial<Record<CqlType["kind"], Exclude<Kind, "DECIMAL">>> =
 export function exampleType(native: CqlType): Type {
   const kind = exampleKinds[native.kind];
   return kind === undefined ? exactType(native) : { kind };
-}
-
-/** Every native scalar with the type that it becomes, in both ways: the table of the docs. */
-export function typeTable(): readonly (readonly [native: string, exact: Type, example: Type])[] {
-  const natives: readonly CqlType[] = Object.keys(decoders).map((kind) => ({ kind: kind as Scalar }));
-  return natives.map((native) => [cqlTypeName(native), exactType(native), exampleType(native)]);
 }

@@ -18,7 +18,7 @@ export interface Fetching {
 }
 
 /** The values of a range's bounds, in the order of the statement. */
-export function boundValues({ tokens, window }: RangeWork): Buffer[] {
+function boundValues({ tokens, window }: RangeWork): Buffer[] {
   const longs = [
     ...(tokens === null ? [] : [tokens.low, tokens.high]),
     ...(window === null ? [] : [BigInt(window.low)]),

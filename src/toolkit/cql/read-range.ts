@@ -25,7 +25,7 @@ export function parseRangeWork(json: Json): RangeWork {
 }
 
 /** A page that has come. */
-export interface FetchedPage {
+interface FetchedPage {
   readonly rows: number;
   readonly bytes: number;
   /** Where the next page goes on; `null`: the range is read. */

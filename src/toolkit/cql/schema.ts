@@ -13,7 +13,7 @@ export interface CqlColumn {
 }
 
 /** An index of one table. */
-export interface CqlIndex {
+interface CqlIndex {
   readonly name: string;
   /** `COMPOSITES`, `KEYS` or `CUSTOM`. */
   readonly kind: string;
@@ -80,6 +80,20 @@ export async function readTables(
     };
   };
   return [...tables.map((row) => described(row, false)), ...views.map((row) => described(row, true))];
+}
+
+/** The id of a table or view; `null`: there is none of that name. */
+export async function tableId(
+  cluster: Cluster,
+  keyspace: string,
+  name: string,
+  routing: Routing,
+): Promise<string | null> {
+  const values = [Buffer.from(keyspace), Buffer.from(name)];
+  const from = (table: string, column: string): Promise<readonly ControlRow[]> =>
+    cluster.rows(`SELECT id FROM system_schema.${table} WHERE keyspace_name = ? AND ${column} = ?`, values, routing);
+  const [row] = [...(await from("tables", "table_name")), ...(await from("views", "view_name"))];
+  return textValue(row?.["id"]);
 }
 
 function userTypesOf(rows: readonly ControlRow[]): UserTypes {

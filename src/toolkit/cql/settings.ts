@@ -5,7 +5,7 @@ import type { Consistency } from "./messages.ts";
  * How changes of a table are seen: by a cursor column, by the write times of its cells, or by reading it whole.
  */
 export const changeModes = ["cursor", "writetime", "full"] as const;
-export type ChangeMode = (typeof changeModes)[number];
+type ChangeMode = (typeof changeModes)[number];
 
 /** What both sources make of their configurations. */
 export interface CqlSettings {

@@ -22,7 +22,7 @@ import {
   readRange,
   type RowSize,
 } from "./read-range.ts";
-import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables } from "./schema.ts";
+import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables, tableId } from "./schema.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
 import { dialectOf, keyColumns, rangeStatement, selection } from "./statements.ts";
@@ -94,7 +94,7 @@ export class CqlSource implements Source {
       const count = kind === "window" ? Math.min(mostWindowSplits, splitCount(size)) : splitCount(size);
       const isCut = topology.partitioner === "Murmur3Partitioner";
       const ranges = isCut ? cutRing(boundaries, count) : [null];
-      const windows = kind === "window" ? this.#windows(previous[table.id] ?? null, now) : [null];
+      const windows = kind === "window" ? this.#windows(table, native, previous[table.id] ?? null, now) : [null];
       const works = ranges.flatMap((tokens) => windows.map((window): RangeWork => ({ tokens, window })));
       return {
         splits: shuffled(works).map((work, index) => ({
@@ -116,8 +116,8 @@ export class CqlSource implements Source {
   async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
     const table = pass.tables[0]!;
     try {
-      const [native] = await readTables(this.#cluster, this.#settings.keyspace, table.id, { signal });
-      return native?.id === table.identity ? pass : null;
+      const id = await tableId(this.#cluster, this.#settings.keyspace, table.id, { signal });
+      return id === table.identity ? pass : null;
     } catch (thrown) {
       signal.throwIfAborted();
       throw this.#cluster.explain(thrown, table.id);
@@ -141,7 +141,7 @@ export class CqlSource implements Source {
         yield step.kind === "checkpoint" ? step : { kind, table: table.id, rows: step.rows };
       }
       // A statement goes on as if nothing had been, where the table was dropped and made again meanwhile.
-      await this.#native(table, routing);
+      this.#demandIdentity(table, await tableId(this.#cluster, this.#settings.keyspace, table.id, routing));
     } catch (thrown) {
       how.signal.throwIfAborted();
       throw this.#cluster.explain(thrown, table.id);
@@ -208,18 +208,25 @@ export class CqlSource implements Source {
   /** The table as it stands; `TABLE_UNKNOWN` where it is gone, `TABLE_CHANGED` where it is another one. */
   async #native(table: Table, routing: Routing): Promise<CqlTable> {
     const [native] = await readTables(this.#cluster, this.#settings.keyspace, table.id, routing);
-    if (native === undefined) {
+    this.#demandIdentity(table, native?.id ?? null);
+    return native!;
+  }
+
+  #demandIdentity(table: Table, id: string | null): void {
+    if (id === null) {
       throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" does not exist any more`, {
         hint: "If it was dropped or renamed, exclude it from the selection.",
       });
     }
-    if (native.id === table.identity) return native;
-    throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}" was dropped and made again`);
+    if (id !== table.identity)
+      throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}" was dropped and made again`);
   }
 
-  #windows(previous: Json, now: number): ReturnType<typeof cutWindow> {
+  /** Without an index each part of a window costs a reading of the table, so that it is not cut. */
+  #windows(table: Table, native: CqlTable, previous: Json, now: number): ReturnType<typeof cutWindow> {
     if (typeof previous !== "number") throw new Error("a window has no start");
-    return cutWindow(previous, now, this.#settings.intervalHours, mostWindows);
+    const hours = hasRangeIndex(native, table.cursor!) ? this.#settings.intervalHours : null;
+    return cutWindow(previous, now, hours, mostWindows);
   }
 
   /** A read below a quorum may miss rows that are there, and show old ones: nothing is deleted or undone by it. */

@@ -3,7 +3,7 @@ import { dateText, durationText, inetText, timestampText, timeText } from "./tim
 import { type CqlType, fixedLength, type Scalar } from "./types.ts";
 
 /** A vint of Cassandra's: the ones that lead tell how many bytes follow. Gives the value and where it ends. */
-export function readUnsignedVint(buffer: Buffer, at: number): readonly [bigint, number] {
+function readUnsignedVint(buffer: Buffer, at: number): readonly [bigint, number] {
   const first = buffer[at]!;
   const extra = Math.clz32((~first & 0xff) << 24);
   let value = extra >= 8 ? 0n : BigInt(first & (0xff >> extra));
@@ -15,14 +15,14 @@ function zigZag(value: bigint): bigint {
   return (value >> 1n) ^ -(value & 1n);
 }
 
-export function readDuration(buffer: Buffer, start: number): readonly [months: bigint, days: bigint, ns: bigint] {
+function readDuration(buffer: Buffer, start: number): readonly [months: bigint, days: bigint, ns: bigint] {
   const [months, afterMonths] = readUnsignedVint(buffer, start);
   const [days, afterDays] = readUnsignedVint(buffer, afterMonths);
   const [nanoseconds] = readUnsignedVint(buffer, afterDays);
   return [zigZag(months), zigZag(days), zigZag(nanoseconds)];
 }
 
-export function uuidText(buffer: Buffer, start: number): string {
+function uuidText(buffer: Buffer, start: number): string {
   const hex = buffer.toString("hex", start, start + 16);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

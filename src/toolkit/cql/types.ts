@@ -1,5 +1,5 @@
 /** The native types that have no parts. `empty` stands in tables of old only, and never holds anything. */
-export const scalars = [
+const scalars = [
   "ascii",
   "bigint",
   "blob",

@@ -1,4 +1,4 @@
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import type { Json } from "../../protocol/json.ts";
 import { diagnose } from "./diagnose.ts";
@@ -248,8 +248,13 @@ export class ReqlConnection implements AsyncDisposable {
 }
 
 function open({ host, port, tls }: ReqlAddress): Socket {
-  const socket = tls === null ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...tls });
+  const socket = tls === null ? connectTcp({ host, port }) : connectTls({ host, port, ...serverName(host), ...tls });
   return socket.setNoDelay(true).setKeepAlive(true, 30_000);
+}
+
+/** The name that the server may choose its certificate by; an address is none (RFC 6066). */
+function serverName(host: string): { readonly servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
 }
 
 function connected(socket: Socket, encrypted: boolean): Promise<void> {

@@ -17,7 +17,15 @@ export const kinds = {
   json: 9,
   /** … or whose numbers and escapes have yet to be written canonically. */
   looseJson: 10,
+  /** A whole number beyond what a double tells apart: RethinkDB may have been given another one. */
+  rounded: 11,
 } as const;
+
+/** Whole numbers from 2⁵³ to 2⁶⁴. */
+export function isRounded(value: number): boolean {
+  const size = Math.abs(value);
+  return size > Number.MAX_SAFE_INTEGER && size <= 2 ** 64 && Number.isInteger(value);
+}
 
 /**
  * The fields of one document at a time, in typed arrays that are reused, and the bytes that they point into. Both ways
@@ -39,24 +47,9 @@ export interface Document {
   readonly numbers: Float64Array;
 }
 
-/** Room for the fields of one document; it grows. */
-export class Fields {
-  count = 0;
-  kinds = new Uint8Array(32);
-  names = new Int32Array(64);
-  spans = new Int32Array(64);
-  numbers = new Float64Array(32);
-
-  grow(): void {
-    const size = this.kinds.length * 2;
-    this.kinds = enlarged(this.kinds, new Uint8Array(size));
-    this.names = enlarged(this.names, new Int32Array(size * 2));
-    this.spans = enlarged(this.spans, new Int32Array(size * 2));
-    this.numbers = enlarged(this.numbers, new Float64Array(size));
-  }
-}
-
-function enlarged<A extends { set(from: A): void }>(from: A, to: A): A {
+/** Twice as much room for the fields of a document. */
+export function enlarged<A extends Uint8Array | Int32Array | Float64Array>(from: A): A {
+  const to = new (from.constructor as new (length: number) => A)(from.length * 2);
   to.set(from);
   return to;
 }

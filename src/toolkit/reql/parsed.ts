@@ -1,4 +1,4 @@
-import { type Document, Fields, kinds, latestTime, numberText } from "./document.ts";
+import { type Document, enlarged, isRounded, kinds, latestTime, numberText } from "./document.ts";
 
 type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
 
@@ -11,29 +11,13 @@ export class ParsedDocuments implements Document {
   readonly start = 0;
   end = 0;
   readonly loose = false;
-  readonly #fields = new Fields();
+  fields = 0;
+  kinds = new Uint8Array(32);
+  names = new Int32Array(64);
+  spans = new Int32Array(64);
+  numbers = new Float64Array(32);
   #rows: readonly Value[] = [];
   #next = 0;
-
-  get fields(): number {
-    return this.#fields.count;
-  }
-
-  get kinds(): Uint8Array {
-    return this.#fields.kinds;
-  }
-
-  get names(): Int32Array {
-    return this.#fields.names;
-  }
-
-  get spans(): Int32Array {
-    return this.#fields.spans;
-  }
-
-  get numbers(): Float64Array {
-    return this.#fields.numbers;
-  }
 
   load(answer: Buffer): void {
     this.#rows = (JSON.parse(answer.toString()) as { readonly r: readonly Value[] }).r;
@@ -43,8 +27,7 @@ export class ParsedDocuments implements Document {
   next(): boolean {
     if (this.#next === this.#rows.length) return false;
     const document = this.#rows[this.#next++] as { readonly [key: string]: Value };
-    const fields = this.#fields;
-    fields.count = 0;
+    this.fields = 0;
     const parts: Buffer[] = [Buffer.from(sorted(document))];
     this.end = parts[0]!.length;
     let position = this.end;
@@ -55,16 +38,23 @@ export class ParsedDocuments implements Document {
       return [position - part.length, position];
     };
     for (const [name, value] of Object.entries(document)) {
-      const field = fields.count++;
-      if (field === fields.kinds.length) fields.grow();
-      fields.names.set(add(JSON.stringify(name).slice(1, -1)), field * 2);
+      const field = this.fields++;
+      if (field === this.kinds.length) this.#grow();
+      this.names.set(add(JSON.stringify(name).slice(1, -1)), field * 2);
       const { kind, text, number } = looked(value);
-      fields.kinds[field] = kind;
-      fields.numbers[field] = number;
-      fields.spans.set(add(text), field * 2);
+      this.kinds[field] = kind;
+      this.numbers[field] = number;
+      this.spans.set(add(text), field * 2);
     }
     this.bytes = Buffer.concat(parts);
     return true;
+  }
+
+  #grow(): void {
+    this.kinds = enlarged(this.kinds);
+    this.names = enlarged(this.names);
+    this.spans = enlarged(this.spans);
+    this.numbers = enlarged(this.numbers);
   }
 }
 
@@ -74,7 +64,8 @@ function looked(value: Value): { readonly kind: number; readonly text: string; r
   if (typeof value === "string") return { kind: kinds.text, text: value, number: 0 };
   if (typeof value === "number") {
     const whole = Number.isInteger(value) && Math.abs(value) <= 0x7fffffff && !Object.is(value, -0);
-    return { kind: whole ? kinds.integer : kinds.number, text: "", number: value };
+    const kind = whole ? kinds.integer : isRounded(value) ? kinds.rounded : kinds.number;
+    return { kind, text: "", number: value };
   }
   const { $reql_type$: type, epoch_time: seconds, data } = value as { readonly [key: string]: Value };
   if (type === "TIME" && typeof seconds === "number" && Math.abs(seconds) < latestTime) {

@@ -1,4 +1,4 @@
-import { type Document, Fields, kinds, latestTime } from "./document.ts";
+import { type Document, enlarged, isRounded, kinds, latestTime } from "./document.ts";
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -25,6 +25,14 @@ const powers = Float64Array.from({ length: 23 }, (_, power) => Number(`1e${power
 /** The text is not the JSON that it is expected to be. */
 export class ScanError extends Error {}
 
+// What the functions below found beside the position that they give back. Nothing of it outlives a call of `next`:
+// an object for it on each value would cost more than reading the value.
+let escaped = false;
+let canonical = true;
+let number = 0;
+let isInteger = false;
+let isShortest = true;
+
 /**
  * Reads documents out of an answer, one after the other, without making a JavaScript value of any. Takes the JSON that
  * RethinkDB writes, and any other: only slower, where it has spaces.
@@ -34,282 +42,238 @@ export class Scanner implements Document {
   start = 0;
   end = 0;
   loose = false;
-  readonly #fields = new Fields();
+  fields = 0;
+  kinds = new Uint8Array(32);
+  names = new Int32Array(64);
+  spans = new Int32Array(64);
+  numbers = new Float64Array(32);
   #position = 0;
   #ended = true;
-  /** Whether the JSON that was skipped last is canonical as it stands. */
-  #canonical = true;
-  #number = 0;
-  #isInteger = false;
-  /** Whether the number that was read last is written as JavaScript would. */
-  #shortest = true;
-  #escaped = false;
-
-  get fields(): number {
-    return this.#fields.count;
-  }
-
-  get kinds(): Uint8Array {
-    return this.#fields.kinds;
-  }
-
-  get names(): Int32Array {
-    return this.#fields.names;
-  }
-
-  get spans(): Int32Array {
-    return this.#fields.spans;
-  }
-
-  get numbers(): Float64Array {
-    return this.#fields.numbers;
-  }
 
   /** Begins with the rows of an answer. */
   load(answer: Buffer): void {
     this.bytes = answer;
     const head = answer.subarray(0, 64).indexOf(rows);
     if (head < 0) throw new ScanError(`no rows in ${JSON.stringify(answer.toString("latin1", 0, 80))}`);
-    this.#position = head + rows.length;
-    this.#ended = this.#skipSpace() === closeBracket;
+    this.#position = afterSpace(answer, head + rows.length);
+    this.#ended = answer[this.#position] === closeBracket;
   }
 
   /** Goes to the next document; `false`: there is none. */
   next(): boolean {
     if (this.#ended) return false;
-    const bytes = this.bytes;
-    if (this.#skipSpace() !== openBrace) throw this.#unexpected("a document");
-    this.start = this.#position++;
+    const { bytes } = this;
     this.loose = false;
-    this.#fields.count = 0;
-    if (this.#skipSpace() === closeBrace) this.#position++;
-    else while (this.#field());
-    this.end = this.#position;
-    const after = this.#skipSpace();
-    this.#position++;
-    if (after === closeBracket) this.#ended = true;
-    else if (after !== comma) throw this.#unexpected("the next document");
-    else if (bytes[this.#position] === undefined) throw this.#unexpected("the next document");
+    this.fields = 0;
+    let position = this.#space(this.#position);
+    if (bytes[position] !== openBrace) throw unexpected("a document", bytes, position);
+    this.start = position;
+    position = this.#space(position + 1);
+    if (bytes[position] === closeBrace) position++;
+    else {
+      do position = this.#field(this.#space(position));
+      while (bytes[position - 1] === comma);
+    }
+    this.end = position;
+    position = this.#space(position);
+    this.#ended = bytes[position] === closeBracket;
+    if (!this.#ended && bytes[position] !== comma) throw unexpected("the next document", bytes, position);
+    this.#position = position + 1;
     return true;
   }
 
-  /** Reads one field; `false`: it was the last. */
-  #field(): boolean {
-    const fields = this.#fields;
-    const field = fields.count;
-    if (field === fields.kinds.length) fields.grow();
-    const bytes = this.bytes;
-    if (this.#skipSpace() !== quote) throw this.#unexpected("a field's name");
-    const name = this.#position + 1;
-    this.#skipText();
-    if (this.#escaped) this.loose = true;
-    fields.names[field * 2] = name;
-    // An escaped name is told by its quotes: few documents have one.
-    fields.names[field * 2 + 1] = this.#position - 1;
-    if (bytes[this.#position] !== colon && this.#skipSpace() !== colon) throw this.#unexpected("a colon");
-    this.#position++;
-    fields.kinds[field] = this.#value(field);
-    fields.count = field + 1;
-    const after = this.#skipSpace();
-    this.#position++;
-    if (after === comma) return true;
-    if (after === closeBrace) return false;
-    throw this.#unexpected("the next field");
+  /** Reads one field, and the comma or brace behind it. */
+  #field(start: number): number {
+    const { bytes, fields: field } = this;
+    if (field === this.kinds.length) this.#grow();
+    if (bytes[start] !== quote) throw unexpected("a field's name", bytes, start);
+    let position = afterText(bytes, start);
+    if (escaped) this.loose = true;
+    this.names[field * 2] = start + 1;
+    this.names[field * 2 + 1] = position - 1;
+    if (bytes[position] !== colon) position = this.#space(position);
+    if (bytes[position] !== colon) throw unexpected("a colon", bytes, position);
+    position = this.#value(field, this.#space(position + 1));
+    this.fields = field + 1;
+    const after = bytes[position];
+    if (after === comma || after === closeBrace) return position + 1;
+    position = this.#space(position);
+    if (bytes[position] === comma || bytes[position] === closeBrace) return position + 1;
+    throw unexpected("the next field", bytes, position);
   }
 
-  #value(field: number): number {
-    const first = this.#skipSpace();
-    const start = this.#position;
-    const { spans } = this.#fields;
-    switch (first) {
-      case quote:
-        this.#skipText();
-        spans[field * 2] = start + 1;
-        spans[field * 2 + 1] = this.#position - 1;
-        if (!this.#escaped) return kinds.text;
-        this.loose = true;
-        return kinds.escapedText;
+  #value(field: number, start: number): number {
+    const { bytes } = this;
+    switch (bytes[start]) {
+      case quote: {
+        const end = afterText(bytes, start);
+        if (escaped) this.loose = true;
+        this.kinds[field] = escaped ? kinds.escapedText : kinds.text;
+        return this.#span(field, start + 1, end - 1, end);
+      }
       case openBrace: {
-        const kind = this.#pseudo(field);
-        return kind >= 0 ? kind : this.#nested(field, start);
+        const end = this.#pseudo(field, start);
+        return end > 0 ? end : this.#nested(field, start);
       }
       case openBracket:
         return this.#nested(field, start);
       case 0x6e:
-        this.#position += 4;
-        return kinds.null;
+        this.kinds[field] = kinds.null;
+        return start + 4;
       case 0x74:
-        this.#position += 4;
-        return kinds.true;
+        this.kinds[field] = kinds.true;
+        return start + 4;
       case 0x66:
-        this.#position += 5;
-        return kinds.false;
-      default:
-        this.#readNumber();
-        this.#fields.numbers[field] = this.#number;
-        if (this.#isInteger) return kinds.integer;
-        if (!this.#shortest) this.loose = true;
-        return kinds.number;
+        this.kinds[field] = kinds.false;
+        return start + 5;
+      default: {
+        const end = afterNumber(bytes, start);
+        if (!isShortest) this.loose = true;
+        this.kinds[field] = isInteger ? kinds.integer : isRounded(number) ? kinds.rounded : kinds.number;
+        this.numbers[field] = number;
+        return end;
+      }
     }
   }
 
-  /** A time or a binary, as RethinkDB writes them; -1: the position is where it was. */
-  #pseudo(field: number): number {
-    const start = this.#position;
-    if (!this.#is(pseudoType, start)) return -1;
+  #span(field: number, start: number, end: number, after: number): number {
+    this.spans[field * 2] = start;
+    this.spans[field * 2 + 1] = end;
+    return after;
+  }
+
+  /** A time or a binary, as RethinkDB writes them, and the position behind it; 0: it is none. */
+  #pseudo(field: number, start: number): number {
+    const { bytes } = this;
+    if (!isAt(bytes, start, pseudoType)) return 0;
     const name = start + pseudoType.length;
-    const { spans, numbers } = this.#fields;
-    if (this.#is(timeHead, name)) {
-      this.#position = name + timeHead.length;
-      this.#readNumber();
-      const seconds = this.#number;
-      if (!this.#shortest) this.loose = true;
-      if (this.#is(timeZone, this.#position) && Math.abs(seconds) < latestTime) {
-        this.#position += timeZone.length - 1;
-        this.#skipText();
-        if (this.bytes[this.#position] === closeBrace) {
-          this.#position++;
-          numbers[field] = seconds;
-          return kinds.time;
-        }
-      }
-    } else if (this.#is(binaryHead, name)) {
-      this.#position = name + binaryHead.length - 1;
-      spans[field * 2] = this.#position + 1;
-      this.#skipText();
-      spans[field * 2 + 1] = this.#position - 1;
-      if (this.#escaped) this.loose = true;
-      if (this.bytes[this.#position] === closeBrace) {
-        this.#position++;
-        return kinds.binary;
-      }
+    if (isAt(bytes, name, timeHead)) {
+      const zone = afterNumber(bytes, name + timeHead.length);
+      if (!isAt(bytes, zone, timeZone) || Math.abs(number) >= latestTime) return 0;
+      const end = afterText(bytes, zone + timeZone.length - 1);
+      if (bytes[end] !== closeBrace) return 0;
+      if (!isShortest || escaped) this.loose = true;
+      this.kinds[field] = kinds.time;
+      this.numbers[field] = number;
+      return end + 1;
     }
-    this.#position = start;
-    return -1;
+    if (!isAt(bytes, name, binaryHead)) return 0;
+    const data = name + binaryHead.length;
+    const end = afterText(bytes, data - 1);
+    if (bytes[end] !== closeBrace) return 0;
+    if (escaped) this.loose = true;
+    this.kinds[field] = kinds.binary;
+    return this.#span(field, data, end - 1, end + 1);
   }
 
   #nested(field: number, start: number): number {
-    const { spans } = this.#fields;
-    this.#canonical = true;
-    this.#skipNested();
-    spans[field * 2] = start;
-    spans[field * 2 + 1] = this.#position;
-    if (this.#canonical) return kinds.json;
+    canonical = true;
+    const end = afterNested(this.bytes, start);
+    if (!canonical) this.loose = true;
+    this.kinds[field] = canonical ? kinds.json : kinds.looseJson;
+    return this.#span(field, start, end, end);
+  }
+
+  /** Behind spaces, of which RethinkDB writes none. */
+  #space(position: number): number {
+    if (this.bytes[position]! > 0x20) return position;
     this.loose = true;
-    return kinds.looseJson;
+    return afterSpace(this.bytes, position);
   }
 
-  /** From an opening bracket behind the one that closes it. */
-  #skipNested(): void {
-    const bytes = this.bytes;
-    const length = bytes.length;
-    let depth = 0;
-    while (this.#position < length) {
-      const byte = bytes[this.#position]!;
-      if (byte === quote) {
-        this.#skipText();
-        if (this.#escaped) this.#canonical = false;
-      } else if ((byte >= zero && byte <= nine) || byte === minus) this.#skipNumber();
-      else {
-        this.#position++;
-        if (byte === openBrace || byte === openBracket) depth++;
-        else if (byte === closeBrace || byte === closeBracket) {
-          if (--depth === 0) return;
-        } else if (byte <= 0x20) this.#canonical = false;
-      }
+  #grow(): void {
+    this.kinds = enlarged(this.kinds);
+    this.names = enlarged(this.names);
+    this.spans = enlarged(this.spans);
+    this.numbers = enlarged(this.numbers);
+  }
+}
+
+function afterSpace(bytes: Buffer, position: number): number {
+  let after = position;
+  while (bytes[after]! <= 0x20) after++;
+  return after;
+}
+
+/** From a quote behind the one that ends the text. */
+function afterText(bytes: Buffer, start: number): number {
+  const { length } = bytes;
+  let position = start + 1;
+  escaped = false;
+  while (position < length) {
+    const byte = bytes[position]!;
+    if (byte === quote) return position + 1;
+    if (byte === backslash) {
+      escaped = true;
+      position++;
     }
-    throw this.#unexpected("the end of a value");
+    position++;
   }
+  throw unexpected("the end of a text", bytes, start);
+}
 
-  #skipNumber(): void {
-    const bytes = this.bytes;
-    const start = this.#position;
-    let position = start;
-    let dot = -1;
-    for (let byte = bytes[++position]!; isNumberByte(byte); byte = bytes[++position]!)
-      if (byte === point) dot = position;
-    this.#position = position;
-    if (!isShortest(bytes, start, dot, position)) this.#canonical = false;
-  }
-
-  /** From a quote behind the one that ends the text. */
-  #skipText(): void {
-    const bytes = this.bytes;
-    const length = bytes.length;
-    let position = this.#position + 1;
-    this.#escaped = false;
-    for (;;) {
-      const byte = bytes[position];
-      if (byte === quote) break;
-      if (byte === backslash) {
-        this.#escaped = true;
-        position += 2;
-      } else {
-        position++;
-        if (position >= length) throw this.#unexpected("the end of a text");
-      }
-    }
-    this.#position = position + 1;
-  }
-
-  #readNumber(): void {
-    const bytes = this.bytes;
-    const start = this.#position;
-    let position = start;
-    const negative = bytes[position] === minus;
-    if (negative) position++;
-    let mantissa = 0;
-    const digits = position;
-    let byte = bytes[position]!;
-    for (; byte >= zero && byte <= nine; byte = bytes[++position]!) mantissa = mantissa * 10 + (byte - zero);
-    let dot = -1;
-    let significant = position - digits;
-    if (significant === 0) throw this.#unexpected("a value");
-    let fraction = 0;
-    if (byte === point) {
-      dot = position;
-      const from = position + 1;
-      for (byte = bytes[++position]!; byte >= zero && byte <= nine; byte = bytes[++position]!)
-        mantissa = mantissa * 10 + (byte - zero);
-      fraction = position - from;
-      significant += fraction;
-    }
-    if (significant <= 15 && fraction <= 22 && !isNumberByte(byte)) {
-      // Both are exact, so the one rounding of the division is right (Clinger 1990).
-      const value = fraction === 0 ? mantissa : mantissa / powers[fraction]!;
-      this.#number = negative ? -value : value;
-      this.#isInteger = fraction === 0 && mantissa <= 0x7fffffff && !(negative && mantissa === 0);
+/** From an opening bracket behind the one that closes it. */
+function afterNested(bytes: Buffer, start: number): number {
+  const { length } = bytes;
+  let position = start;
+  let depth = 0;
+  while (position < length) {
+    const byte = bytes[position]!;
+    if (byte === quote) {
+      position = afterText(bytes, position);
+      if (escaped) canonical = false;
+    } else if ((byte >= zero && byte <= nine) || byte === minus) {
+      const end = afterNumberText(bytes, position);
+      if (!isShortestText(bytes, position, end)) canonical = false;
+      position = end;
     } else {
-      while (isNumberByte(bytes[position]!)) position++;
-      this.#number = Number(bytes.toString("latin1", start, position));
-      this.#isInteger = false;
+      position++;
+      if (byte === openBrace || byte === openBracket) depth++;
+      else if (byte === closeBrace || byte === closeBracket) {
+        if (--depth === 0) return position;
+      } else if (byte <= 0x20) canonical = false;
     }
-    this.#shortest = this.#isInteger || isShortest(bytes, start, dot, position);
-    this.#position = position;
   }
+  throw unexpected("the end of a value", bytes, start);
+}
 
-  #is(expected: Buffer, at: number): boolean {
-    const bytes = this.bytes;
-    for (let index = 0; index < expected.length; index++) if (bytes[at + index] !== expected[index]) return false;
-    return true;
+function afterNumber(bytes: Buffer, start: number): number {
+  let position = start;
+  const negative = bytes[position] === minus;
+  if (negative) position++;
+  const digits = position;
+  let mantissa = 0;
+  let byte = bytes[position]!;
+  for (; byte >= zero && byte <= nine; byte = bytes[++position]!) mantissa = mantissa * 10 + (byte - zero);
+  let significant = position - digits;
+  if (significant === 0) throw unexpected("a value", bytes, start);
+  let fraction = 0;
+  if (byte === point) {
+    const from = position + 1;
+    for (byte = bytes[++position]!; byte >= zero && byte <= nine; byte = bytes[++position]!)
+      mantissa = mantissa * 10 + (byte - zero);
+    fraction = position - from;
+    significant += fraction;
   }
+  if (significant <= 15 && !isNumberByte(byte)) {
+    // Both are exact, so the one rounding of the division is right (Clinger 1990).
+    const value = fraction === 0 ? mantissa : mantissa / powers[fraction]!;
+    number = negative ? -value : value;
+    isShortest = fraction === 0 ? mantissa > 0 || !negative : isShortestText(bytes, start, position);
+  } else {
+    position = afterNumberText(bytes, position);
+    number = Number(bytes.toString("latin1", start, position));
+    isShortest = false;
+  }
+  // Not -2³¹: so that the sign does not matter elsewhere.
+  isInteger = (number | 0) === number && number !== -0x80000000 && !Object.is(number, -0);
+  return position;
+}
 
-  /** To the next byte that is no space, and that byte. */
-  #skipSpace(): number {
-    const bytes = this.bytes;
-    let byte = bytes[this.#position]!;
-    while (byte <= 0x20) {
-      this.loose = true;
-      byte = bytes[++this.#position]!;
-    }
-    return byte;
-  }
-
-  #unexpected(wanted: string): ScanError {
-    const at = this.#position;
-    const near = this.bytes.toString("latin1", Math.max(0, at - 20), at + 20);
-    return new ScanError(`${wanted} was expected at byte ${at}, near ${JSON.stringify(near)}`);
-  }
+function afterNumberText(bytes: Buffer, start: number): number {
+  let position = start;
+  while (isNumberByte(bytes[position]!)) position++;
+  return position;
 }
 
 function isNumberByte(byte: number): boolean {
@@ -325,14 +289,28 @@ function isNumberByte(byte: number): boolean {
 
 /**
  * Whether a number is written as JavaScript would: up to 15 digits always come back as they were, if they end with no
- * zero behind the point. `dot`: where the point is, -1: there is none. What it can't tell it denies.
+ * zero behind the point. What it can't tell it denies.
  */
-function isShortest(bytes: Buffer, start: number, dot: number, end: number): boolean {
+function isShortestText(bytes: Buffer, start: number, end: number): boolean {
   const first = bytes[start] === minus ? start + 1 : start;
   if (end - first > 15) return false;
-  for (let index = first; index < end; index++)
-    if (index !== dot && (bytes[index]! < zero || bytes[index]! > nine)) return false;
+  let dot = -1;
+  for (let index = first; index < end; index++) {
+    const byte = bytes[index]!;
+    if (byte === point) dot = index;
+    else if (byte < zero || byte > nine) return false;
+  }
   if (dot < 0) return bytes[first] !== zero || (end === first + 1 && first === start);
   // Small ones get an exponent in JavaScript.
   return bytes[end - 1] !== zero && (bytes[first] !== zero || (dot === first + 1 && end - dot <= 7));
+}
+
+function isAt(bytes: Buffer, at: number, expected: Buffer): boolean {
+  for (let index = 0; index < expected.length; index++) if (bytes[at + index] !== expected[index]) return false;
+  return true;
+}
+
+function unexpected(wanted: string, bytes: Buffer, at: number): ScanError {
+  const near = bytes.toString("latin1", Math.max(0, at - 20), at + 20);
+  return new ScanError(`${wanted} was expected at byte ${at}, near ${JSON.stringify(near)}`);
 }

@@ -4,7 +4,7 @@ import { Commands } from "./commands.ts";
 import { RespConnectionLost, RespError, RespTimeout } from "./errors.ts";
 import { Replies, type ReplyValue } from "./replies.ts";
 
-export interface RespTls {
+interface RespTls {
   /** PEM; `null`: the authorities that Node knows. */
   readonly ca: string | null;
   readonly certificate: string | null;

@@ -48,12 +48,12 @@ export function syncAt(n: number): string {
   return new Date(Date.UTC(2024, 4, n)).toISOString();
 }
 
-export function microseconds(iso: string): bigint {
+function microseconds(iso: string): bigint {
   return BigInt(Date.parse(iso)) * 1_000n;
 }
 
 /** A type by its name: `LONG`, `DECIMAL(10,2)`. */
-export function type(name: string): Type {
+function type(name: string): Type {
   return parseType(name)!;
 }
 

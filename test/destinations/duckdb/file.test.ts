@@ -27,7 +27,8 @@ async function another(path: string, sql: string): Promise<ChildProcess> {
   const script = `
     const duckdb = require("@duckdb/node-bindings");
     (async () => {
-      const connection = await duckdb.connect(await duckdb.open(${JSON.stringify(path)}));
+      // Held for good: a connection that is collected gives the file back.
+      const connection = (globalThis.held = await duckdb.connect(await duckdb.open(${JSON.stringify(path)})));
       for (const statement of ${JSON.stringify(sql.split(";"))}) await duckdb.query(connection, statement);
       process.stdout.write("ready");
       setInterval(() => {}, 1000);

@@ -1,5 +1,5 @@
-import { type Datum, normalize, typeName } from "./datum.ts";
-import { fail, malformed, type Path } from "./failure.ts";
+import { type Datum, normalize } from "./datum.ts";
+import { malformed, type Path } from "./failure.ts";
 import type { Store, User } from "./storage.ts";
 import { type FunctionValue, toDatum, type Value } from "./values.ts";
 
@@ -147,8 +147,4 @@ export function evaluate(
 /** What a condition is: everything but `false` and `null`. */
 export function isTrue(datum: Datum): boolean {
   return datum !== false && datum !== null;
-}
-
-export function expectType(datum: Datum, type: string, path: Path): void {
-  if (typeName(datum) !== type) throw fail("logic", `Expected type ${type} but found ${typeName(datum)}.`, path);
 }

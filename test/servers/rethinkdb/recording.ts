@@ -34,12 +34,12 @@ export const recording: readonly Line[] = readFileSync(new URL("wire.jsonl", imp
   .split("\n")
   .map((line) => JSON.parse(line) as Line);
 
-export function pair(seq: number): Line {
+function pair(seq: number): Line {
   return recording.find((line) => line.seq === seq)!;
 }
 
 /** The rows of an answer, whether they came as a stream or as one array. */
-export function rowsIn({ response }: Line): readonly Datum[] {
+function rowsIn({ response }: Line): readonly Datum[] {
   const { t, r } = response!;
   return t === 1 && Array.isArray(r[0]) ? (r[0] as readonly Datum[]) : r;
 }

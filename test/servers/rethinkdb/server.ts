@@ -34,7 +34,10 @@ export class StandIn implements AsyncDisposable {
       unavailableUntil: 0,
       frozen: false,
       delay: 0,
+      bytesPerSecond: null,
+      free: 0,
       breakAfter: null,
+      encoded: null,
       onQuery: null,
     };
     const { store } = this.behaviour;

@@ -18,8 +18,17 @@ export interface Behaviour {
   frozen: boolean;
   /** Milliseconds that each query waits before it is answered. */
   delay: number;
+  /** The most bytes that all sessions together send in a second; `null`: as many as they can. */
+  bytesPerSecond: number | null;
+  /** When the next answer may be sent, by `performance.now()`. */
+  free: number;
   /** Called with each answer before it is sent: how many of its bytes go out before the connection breaks. */
   breakAfter: ((answer: Buffer) => number | null) | null;
+  /**
+   * Answers to queries that read a table as it stands, kept so that they are encoded only once (`null`: they are not):
+   * a bench of clients must not measure this server.
+   */
+  encoded: Map<string, readonly Buffer[]> | null;
   /** Every query that was evaluated, for tests that look at what is asked. */
   onQuery: ((query: unknown) => void) | null;
 }
@@ -28,6 +37,12 @@ export interface Behaviour {
 const batchBytes = 1 << 20;
 /** A table is read from as many hash shards at once. */
 const hashShards = 8;
+
+/** Answers that are made already; the next one. */
+interface Encoded {
+  readonly answers: readonly Buffer[];
+  next: number;
+}
 
 interface Cursor {
   readonly rows: Iterator<Row>;
@@ -42,10 +57,11 @@ export class Session {
   readonly #socket: Socket;
   readonly #behaviour: Behaviour;
   readonly #login: Login;
-  readonly #cursors = new Map<bigint, Cursor>();
+  readonly #cursors = new Map<bigint, Cursor | Encoded>();
   #user: User | null = null;
   #held: Buffer[] = [];
   #heldBytes = 0;
+  #broken = false;
 
   private constructor(socket: Socket, behaviour: Behaviour) {
     this.#socket = socket;
@@ -105,14 +121,29 @@ export class Session {
       if (!(thrown instanceof Failure && thrown.type === 16)) this.#cursors.delete(token);
       body = errorBody(thrown);
     }
-    if (this.#behaviour.frozen || this.#socket.destroyed) return;
+    await this.#pace(body.length);
+    if (this.#behaviour.frozen || this.#broken || this.#socket.destroyed) return;
     const head = Buffer.alloc(12);
     head.writeBigInt64LE(token, 0);
     head.writeUInt32LE(body.length, 8);
+    const most = this.#behaviour.breakAfter?.(body) ?? null;
+    if (most === null) {
+      this.#socket.cork();
+      this.#socket.write(head);
+      this.#socket.write(body);
+      return this.#socket.uncork();
+    }
     const answer = Buffer.concat([head, body]);
-    const most = this.#behaviour.breakAfter?.(answer) ?? null;
-    if (most === null) this.#socket.write(answer);
-    else this.#socket.write(answer.subarray(0, most), () => this.#socket.destroy());
+    this.#broken = true;
+    this.#socket.write(answer.subarray(0, most), () => this.#socket.destroy());
+  }
+
+  async #pace(bytes: number): Promise<void> {
+    const behaviour = this.#behaviour;
+    if (behaviour.bytesPerSecond === null) return;
+    const now = performance.now();
+    behaviour.free = Math.max(behaviour.free, now) + (bytes / behaviour.bytesPerSecond) * 1_000;
+    if (behaviour.free - now > 1) await new Promise((resolve) => setTimeout(resolve, behaviour.free - now));
   }
 
   async #respond(token: bigint, text: string): Promise<Buffer> {
@@ -134,7 +165,7 @@ export class Session {
         return this.#start(token, term, options);
       case 2:
         if (cursor === undefined) throw client(`Token ${token} not in stream cache.`);
-        return this.#batch(token, cursor);
+        return "answers" in cursor ? this.#nextEncoded(token, cursor) : this.#batch(token, cursor);
       case 3:
         if (cursor === undefined) throw client(`Token ${token} not in stream cache.`);
         this.#cursors.delete(token);
@@ -165,8 +196,30 @@ export class Session {
     const ordered = value.kind === "table" ? value.by !== null : (value.of?.by ?? null) !== null;
     const rows = rowsOf(readableHere(value, context), [])[Symbol.iterator]();
     const cursor: Cursor = { rows, ordered, options, first: true, next: null };
+    if (this.#behaviour.encoded !== null && value.kind === "table") {
+      return this.#fromEncoded(token, cursor, JSON.stringify([value.table.id, value.table.version, term, options]));
+    }
     this.#cursors.set(token, cursor);
     return this.#batch(token, cursor);
+  }
+
+  #fromEncoded(token: bigint, cursor: Cursor, id: string): Buffer {
+    const encoded = this.#behaviour.encoded!;
+    let answers = encoded.get(id);
+    if (answers === undefined) {
+      const made: Buffer[] = [];
+      this.#cursors.set(token, cursor);
+      while (this.#cursors.has(token)) made.push(this.#batch(token, cursor));
+      encoded.set(id, (answers = made));
+    }
+    return this.#nextEncoded(token, { answers, next: 0 });
+  }
+
+  #nextEncoded(token: bigint, cursor: Encoded): Buffer {
+    const answer = cursor.answers[cursor.next++]!;
+    if (cursor.next < cursor.answers.length) this.#cursors.set(token, cursor);
+    else this.#cursors.delete(token);
+    return answer;
   }
 
   #batch(token: bigint, cursor: Cursor): Buffer {

@@ -1,4 +1,4 @@
-import { compare, type Datum, type DatumObject, typeName } from "./datum.ts";
+import { compare, type Datum, typeName } from "./datum.ts";
 import { fail, type Path } from "./failure.ts";
 import type { Database, Entry, Place, Table } from "./storage.ts";
 
@@ -85,24 +85,42 @@ export function rowsOf(value: Value, path: Path): Iterable<Row> {
 
 /** Reads what is there when it comes by: a cursor is no snapshot. */
 function* tableRows(value: TableValue): Generator<Row> {
-  const { table, slice } = value;
-  // Without an order a slice is read as its documents lie, each once for each time it is in the index.
-  const by = value.by;
+  const { table, slice, by } = value;
   let last: Place | null = null;
   for (;;) {
     const { version } = table;
-    const places = by === null && slice !== null ? lying(table.order(slice.index)) : table.order(by);
-    const order = value.descending ? places.toReversed() : places;
-    const sign = value.descending ? -1 : 1;
+    const { places, from, to } = range(value);
+    const step = value.descending ? -1 : 1;
     const after: Place | null = last;
-    let index: number = after === null ? 0 : firstIndex(order, (place) => sign * table.position(by, place, after) > 0);
-    for (; index < order.length && table.version === version; index++) {
-      last = order[index]!;
+    const past = (place: Place): boolean => step * table.position(by, place, after!) > 0;
+    let index: number = value.descending ? to - 1 : from;
+    if (after !== null)
+      index = value.descending ? firstIndex(places, (place) => !past(place)) - 1 : firstIndex(places, past);
+    for (; index >= from && index < to && table.version === version; index += step) {
+      last = places[index]!;
       if (slice === null || within(last.value, slice)) yield { datum: last.entry.document, entry: last.entry };
       if (table.dropped) throw fail("failed", "Cannot perform read: Failed to retrieve the table configuration", []);
     }
     if (table.version === version) return;
   }
+}
+
+/** Where what is asked for lies in which order. */
+function range({ table, by, slice }: TableValue): {
+  readonly places: readonly Place[];
+  readonly from: number;
+  readonly to: number;
+} {
+  // Without an order a slice is read as its documents lie, each as often as it is in the index.
+  if (by === null && slice !== null) {
+    const places = lying(table.order(slice.index));
+    return { places, from: 0, to: places.length };
+  }
+  const places = table.order(by);
+  if (slice === null) return { places, from: 0, to: places.length };
+  const from = firstIndex(places, ({ value }) => compareBound(value, slice.low) >= 0);
+  const to = firstIndex(places, ({ value }) => compareBound(value, slice.high) > 0);
+  return { places, from, to };
 }
 
 const lyingOrders = new WeakMap<readonly Place[], readonly Place[]>();
@@ -135,11 +153,6 @@ function compareBound(value: Datum, bound: Datum | Bound): number {
   if (bound === lowest) return 1;
   if (bound === highest) return -1;
   return compare(value, bound as Datum);
-}
-
-export function asObject(value: Datum, path: Path): DatumObject {
-  if (typeName(value) === "OBJECT") return value as DatumObject;
-  throw fail("logic", `Expected type OBJECT but found ${typeName(value)}.`, path);
 }
 
 export function asNumber(value: Datum, path: Path): number {

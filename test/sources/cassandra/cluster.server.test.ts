@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { LocalCassandra } from "../../../src/cli/demo/cassandra.ts";
 import type { Source } from "../../../src/protocol/source.ts";
 import { rowsBytes } from "../../../src/toolkit/vectors.ts";
@@ -20,9 +20,9 @@ async function startTwoNodes(): Promise<TwoNodes> {
   );
   try {
     const other = await LocalCassandra.start({ join: own.node, host: "127.0.0.2", dataCenter: "south", settings });
-    await own.run(
-      `ALTER KEYSPACE ${own.keyspace} WITH replication = {'class': 'NetworkTopologyStrategy', 'north': 1, 'south': 1}`,
-    );
+    const everywhere = `ALTER KEYSPACE ${own.keyspace} WITH replication = {'class': 'NetworkTopologyStrategy', 'north': 1, 'south': 1}`;
+    // The first node hears of the second by gossip.
+    await vi.waitFor(() => own.run(everywhere), { timeout: 30_000, interval: 500 });
     return {
       ...own,
       other,
@@ -60,7 +60,7 @@ await describeWith(startTwoNodes, "a cluster of two data centres", (server: TwoN
   test("a range full of tombstones is halved until it passes, and read once", long, async () => {
     await server.run("CREATE TABLE graves (id int PRIMARY KEY, v text)");
     const rows = Array.from({ length: 6_000 }, (_, id) => [id, "v"]);
-    await server.runAll("INSERT INTO graves (id, v) VALUES (?, ?)", rows);
+    await server.load("INSERT INTO graves (id, v) VALUES (?, ?)", rows);
     await server.runAll(
       "DELETE FROM graves WHERE id = ?",
       rows.filter(([id]) => (id as number) % 10 !== 0).map(([id]) => [id]),
@@ -75,7 +75,7 @@ await describeWith(startTwoNodes, "a cluster of two data centres", (server: TwoN
   test("a partition that no read can pass says what to do", long, async () => {
     await server.run("CREATE TABLE deep (id int, seq int, v text, PRIMARY KEY (id, seq))");
     const rows = Array.from({ length: 2_000 }, (_, seq) => [1, seq, "v"]);
-    await server.runAll("INSERT INTO deep (id, seq, v) VALUES (?, ?, ?)", rows);
+    await server.load("INSERT INTO deep (id, seq, v) VALUES (?, ?, ?)", rows);
     await server.runAll(
       "DELETE FROM deep WHERE id = ? AND seq = ?",
       rows.slice(500, 1_500).map(([id, seq]) => [id, seq]),

@@ -20,8 +20,7 @@ async function failure(server: CassandraServer, settings: Record<string, unknown
   );
   const checks: CheckResult[] = [];
   for await (const check of source.check(reading.signal)) checks.push(check);
-  const failed = checks.filter((check) => check.status === "failed");
-  expect(failed[0]?.message).toContain(error?.message ?? "?");
+  expect(checks.find((check) => check.status === "failed")?.message).toContain(error?.message ?? "?");
   return `${error?.code}: ${error?.message} | ${error?.hint}`;
 }
 

@@ -9,9 +9,13 @@ import type { SourceHarness } from "../../conformance/source.ts";
 import { assertWellFormed } from "../../conformance/well-formed.ts";
 import type { CassandraServer } from "../../servers/cassandra.ts";
 
-/** The suite's tables on a CQL server; the cursor column has an index where the server has one that serves ranges. */
-export function cqlHarness(server: CassandraServer, definition: SourceDefinition, settings: object): SourceHarness {
-  const hasIndex = Number.parseInt(server.version, 10) >= 5;
+/** The suite's tables on a CQL server; with an index on the cursor column, where the server has one that serves ranges. */
+export function cqlHarness(
+  server: CassandraServer,
+  definition: SourceDefinition,
+  settings: object,
+  hasIndex = Number.parseInt(server.version, 10) >= 5,
+): SourceHarness {
   return {
     capabilities: definition.capabilities,
     open: () =>
@@ -44,7 +48,7 @@ export function cqlHarness(server: CassandraServer, definition: SourceDefinition
 }
 
 /** The settings by which the `cassandra` source reads a test's keyspace. */
-export function cassandraSettings(server: CassandraServer): Record<string, unknown> {
+function cassandraSettings(server: CassandraServer): Record<string, unknown> {
   const { host: hostname, port, username, password, keyspace } = server;
   return { hostname, port, keyspace, ...(username === null ? {} : { username, password }) };
 }
@@ -96,7 +100,7 @@ export async function rowsOfPass(source: Source, pass: Pass, how: Reading = read
   return rows;
 }
 
-export function cellsOf(rows: Rows): Record<string, Cell>[] {
+function cellsOf(rows: Rows): Record<string, Cell>[] {
   assertWellFormed(rows);
   return Array.from({ length: rows.length }, (_, row) =>
     Object.fromEntries(rows.columns.map((name, index) => [name, cell(rows.values[index]!, row)])),

@@ -278,6 +278,7 @@ test("every error of the tables has a code and a hint", () => {
     "LOADING Redis is loading the dataset in memory": "SERVER_UNAVAILABLE",
     "ERR max number of clients reached": "SERVER_UNAVAILABLE",
     "BUSY Redis is busy running a script.": "SERVER_UNAVAILABLE",
+    "ERR unknown command 'PEXPIRETIME', with args beginning with: 'key' ": "CONFIGURATION_INVALID",
     "MOVED 3999 127.0.0.1:6381": "CONFIGURATION_INVALID",
     "ERR something new": "SOURCE_FAILED",
   };

@@ -171,6 +171,20 @@ for (const [title, start] of servers) {
         ]);
       });
 
+      test("types that differ where the same was foretold", async () => {
+        await server.runAll(
+          Array.from({ length: 2_000 }, (_, index) => {
+            if (index % 41 === 0) return ["HSET", `mixed:${index}`, "field", index];
+            return index % 97 === 0 ? ["RPUSH", `mixed:${index}`, index] : ["SET", `mixed:${index}`, index];
+          }),
+        );
+        await using source = await openSource(server, { key_pattern: "mixed:*" });
+        const table = await tableOf(source, "dragonfly_data");
+        const rows = steady(await readRows(source, table));
+        expect(rows.size).toBe(2_000);
+        expect(steady(await readRows(source, table, { how: independent }))).toEqual(rows);
+      });
+
       test("another database is another copy", async () => {
         const database = server.database + 8;
         const other = { ...server, database };

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
@@ -13,7 +14,7 @@ import { Copy, fast, openSource, operations, planOf, readPass, type Opening, sig
 /** What `discover` fails with. */
 async function failure(server: OwnRethink, configuration: Record<string, unknown>): Promise<HeadwatersError> {
   await using source = await openSource(server, { configuration });
-  return source.discover(signal).then(
+  return await source.discover(signal).then(
     () => expect.fail("it did not fail"),
     (thrown: unknown) => asHeadwatersError(thrown),
   );
@@ -144,11 +145,12 @@ describe("reaching RethinkDB", () => {
 });
 
 describe("RethinkDB over TLS", () => {
-  const certificate = makeCertificate({ commonName: "127.0.0.1", hosts: ["127.0.0.1"] });
+  const authority = makeCertificate({ commonName: "an authority" });
+  const tls = makeCertificate({ commonName: "server", hosts: ["127.0.0.1"], authority });
   let server: OwnRethink;
 
   beforeAll(async () => {
-    server = await startOwnRethinkdb({ tls: certificate });
+    server = await startOwnRethinkdb({ tls, authority: authority.certificate });
     await server.createTable("t");
     await server.insert("t", [{ id: 1 }]);
   });
@@ -156,9 +158,8 @@ describe("RethinkDB over TLS", () => {
 
   test("reads with the authority; without it the certificate is refused", async () => {
     await using copy = await Copy.make();
-    const { writeFile } = await import("node:fs/promises");
     const file = `${copy.path}.pem`;
-    await writeFile(file, certificate.certificate);
+    await writeFile(file, authority.certificate);
     await using source = await openSource(server, { configuration: { use_ssl: "true", ssl_ca: file } });
     const { rows } = await readPass(source, await planOf(source, await tableOf(source, "t"), "full"));
     expect(rows.size).toBe(1);
@@ -210,7 +211,7 @@ describe("RethinkDB in trouble", () => {
     await server.server.restart();
     await wait(700);
     let answers = 0;
-    server.server.behaviour.breakAfter = (answer) => (answer.length > 100_000 && ++answers === 2 ? 60_000 : null);
+    server.server.behaviour.breakAfter = (answer) => (answer.length > 200_000 && ++answers === 2 ? 60_000 : null);
     const inside = await interrupted(() => {});
     server.server.behaviour.breakAfter = null;
     expect([inside.code, inside.message]).toEqual(["CONNECTION_LOST", expect.stringMatching(/after \d+ of \d+ bytes/)]);

@@ -31,13 +31,16 @@ export interface Opening {
   readonly warnings?: string[];
 }
 
+/** Where a database is. */
+export type Address = Pick<RethinkDatabase, "host" | "port" | "database" | "user" | "password">;
+
 /** As in the published example: every value is text. */
-export function settingsOf(server: RethinkDatabase): Record<string, unknown> {
+function settingsOf(server: Address): Record<string, unknown> {
   const { host, port, database, user, password } = server;
   return { host, port: String(port), database, username: user === "admin" ? "" : user, password, use_ssl: "false" };
 }
 
-export async function openSource(server: RethinkDatabase, settings: Opening = {}): Promise<Source> {
+export async function openSource(server: Address, settings: Opening = {}): Promise<Source> {
   const { warnings = [], tables = {}, types = "exact" } = settings;
   const log = { debug: () => {}, info: () => {}, warn: (message: string) => void warnings.push(message) };
   const configuration = definition.configuration.parse({ ...settingsOf(server), ...settings.configuration });
@@ -122,14 +125,14 @@ export class Copy implements AsyncDisposable {
   }
 
   /** One sync, as a process of its own would do it: what it did on each table. */
-  async sync(server: RethinkDatabase, options: CopyOptions = {}): Promise<Record<string, TableRun>> {
+  async sync(server: Address, options: CopyOptions = {}): Promise<Record<string, TableRun>> {
     return this.#with(server, options, async (connection) => {
       const record = await sync(connection, { signal, ...options.sync }, options.report ?? (() => {}));
       return Object.fromEntries(record.tables.map((run) => [run.table, run]));
     });
   }
 
-  async verify(server: RethinkDatabase, options: CopyOptions = {}): Promise<VerifyReport> {
+  async verify(server: Address, options: CopyOptions = {}): Promise<VerifyReport> {
     return this.#with(server, options, async (connection) => verify(connection, { signal }, () => {}));
   }
 
@@ -149,7 +152,7 @@ export class Copy implements AsyncDisposable {
   }
 
   async #with<Result>(
-    server: RethinkDatabase,
+    server: Address,
     options: CopyOptions,
     work: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {

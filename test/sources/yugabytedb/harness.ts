@@ -22,7 +22,7 @@ export interface Said {
 }
 
 /** The settings that reach a test's server, as a `configuration.json` would have them. */
-export function settingsOf(server: PostgresqlServer, more: Readonly<Record<string, unknown>> = {}) {
+function settingsOf(server: PostgresqlServer, more: Readonly<Record<string, unknown>> = {}) {
   const { host, port, database, user, password } = server;
   return { host, port: String(port), database, user, password, ...more };
 }
