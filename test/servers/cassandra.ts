@@ -24,8 +24,17 @@ export interface CassandraServer extends AsyncDisposable {
  * A fresh keyspace on the server that all test files share: the one of HEADWATERS_TEST_CASSANDRA
  * (`cql://user:password@host:port`), else a Cassandra 5.0 that is started once a run. Throws `MissingServer`.
  */
-export async function startCassandra(): Promise<CassandraServer> {
-  const { hostname, port, username, password } = new URL(await sharedServer("cassandra"));
+export function startCassandra(): Promise<CassandraServer> {
+  return onShared("cassandra");
+}
+
+/** Likewise, on the server of HEADWATERS_TEST_SCYLLADB; else that Cassandra stands in. */
+export function startScylladb(): Promise<CassandraServer> {
+  return onShared("scylladb");
+}
+
+async function onShared(name: "cassandra" | "scylladb"): Promise<CassandraServer> {
+  const { hostname, port, username, password } = new URL(await sharedServer(name));
   const secret = username === "" ? null : decodeURIComponent(password);
   return openKeyspace({
     host: hostname,

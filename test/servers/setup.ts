@@ -25,25 +25,30 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const skipped: string[] = [];
 
   async function answer(name: ServerName): Promise<Answer> {
-    const { variable, standIn, start } = serverKinds[name];
-    const given = process.env[variable];
+    const kind = serverKinds[name];
+    const given = process.env[kind.variable];
     if (given !== undefined && given !== "") return { address: given };
+    if ("kin" in kind) return answerOnce(kind.kin);
     try {
-      const server = await start();
+      const server = await kind.start();
       started.set(name, server);
       return { address: server.address };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return { missing: `${variable} is not set, and ${standIn} can't be started here: ${reason}` };
+      return { missing: `${kind.variable} is not set, and ${kind.standIn} can't be started here: ${reason}` };
     }
+  }
+
+  function answerOnce(name: ServerName): Promise<Answer> {
+    const known = answers.get(name) ?? answer(name);
+    answers.set(name, known);
+    return known;
   }
 
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const name = request.url?.slice(1) ?? "";
     if (isServerName(name)) {
-      const known = answers.get(name) ?? answer(name);
-      answers.set(name, known);
-      response.end(JSON.stringify(await known));
+      response.end(JSON.stringify(await answerOnce(name)));
     } else if (name === "skipped") {
       skipped.push(await text(request));
       response.end();

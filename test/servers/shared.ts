@@ -12,18 +12,24 @@ export interface SharedServer extends AsyncDisposable {
 }
 
 /** How the server for one source is had: from an address in the environment, else by starting one here. */
-export interface ServerKind {
+export type ServerKind = {
   /** The variable with an address, which always wins. */
   readonly variable: string;
-  /** What is started otherwise. */
-  readonly standIn: string;
-  start(): Promise<SharedServer>;
-}
+} & (
+  | {
+      /** What is started otherwise. */
+      readonly standIn: string;
+      start(): Promise<SharedServer>;
+    }
+  /** The closest kin: its server serves here too. */
+  | { readonly kin: string }
+);
 
 /** Every server that suites share, by the name of the source that it serves. A run starts each one at most once. */
 export const serverKinds = {
   yugabytedb: { variable: "HEADWATERS_TEST_YUGABYTEDB", standIn: "PostgreSQL 15", start: startSharedPostgresql },
   cassandra: { variable: "HEADWATERS_TEST_CASSANDRA", standIn: "Cassandra 5.0", start: startSharedCassandra },
+  scylladb: { variable: "HEADWATERS_TEST_SCYLLADB", kin: "cassandra" },
   dragonflydb: {
     variable: "HEADWATERS_TEST_DRAGONFLYDB",
     standIn: "Valkey 9",

@@ -1,11 +1,11 @@
 import { definition } from "../../../src/sources/scylladb/index.ts";
 import { sourceConformance } from "../../conformance/source.ts";
-import { type CassandraServer, startCassandra } from "../../servers/cassandra.ts";
+import { type CassandraServer, startScylladb } from "../../servers/cassandra.ts";
 import { describeWith } from "../../servers/require.ts";
 import { cqlHarness } from "./harness.ts";
 
-/** Cassandra stands in: it speaks the same protocol, and windows are read by ALLOW FILTERING as ScyllaDB must. */
-await describeWith(startCassandra, "Cassandra for ScyllaDB", (server: CassandraServer) => {
+/** Where Cassandra stands in, it speaks the same protocol; windows are read by ALLOW FILTERING, as ScyllaDB must. */
+await describeWith(startScylladb, "ScyllaDB, or Cassandra for it", (server: CassandraServer) => {
   sourceConformance("scylladb", () =>
     cqlHarness(
       server,
