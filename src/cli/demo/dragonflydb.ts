@@ -94,14 +94,12 @@ async function emptyDatabase(address: string, signal: AbortSignal): Promise<Resp
     connection.destroy();
     if (size === 0) return { ...settings, database };
   }
-  const what = given === "" ? "none of the databases 1 to 15" : `database ${given}`;
-  throw new HeadwatersError(
-    "CONFIGURATION_INVALID",
-    `--server: ${what} of ${settings.host}:${settings.port} is empty`,
-    {
-      hint: "The demo writes only where nothing is. Empty one, or leave --server out.",
-    },
-  );
+  const where = `${settings.host}:${settings.port}`;
+  const what =
+    given === "" ? `none of the databases 1 to 15 of ${where} is empty` : `database ${given} of ${where} is not empty`;
+  throw new HeadwatersError("CONFIGURATION_INVALID", `--server: ${what}`, {
+    hint: "The demo writes only where nothing is. Empty one, or leave --server out.",
+  });
 }
 
 function parse(address: string): URL {

@@ -48,7 +48,7 @@ export function cqlHarness(
 }
 
 /** The settings by which the `cassandra` source reads a test's keyspace. */
-function cassandraSettings(server: CassandraServer): Record<string, unknown> {
+export function cassandraSettings(server: CassandraServer): Record<string, unknown> {
   const { host: hostname, port, username, password, keyspace } = server;
   return { hostname, port, keyspace, ...(username === null ? {} : { username, password }) };
 }
