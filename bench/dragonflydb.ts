@@ -3,7 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { fillLarge, startKeys, touchKeys } from "./keys.ts";
+import { collectionTypes, fillLarge, startKeys, touchKeys } from "./keys.ts";
 import { measure, type Measured, type Program } from "./measure.ts";
 import { cacheFolder, output, pythonEnvironment } from "./python.ts";
 import { machine, mebibytes, printTable, seconds, spread, summarize } from "./report.ts";
@@ -153,12 +153,16 @@ async function memory(keys: number, work: string): Promise<void> {
 /** One key of a million members at a time is in memory. */
 async function large(work: string): Promise<void> {
   await using server = await startKeys(0);
-  await fillLarge(server, 1_000_000);
-  const folder = await mkdtemp(join(work, "large-"));
   const shown: string[][] = [];
-  for (const what of ["first sync", "nothing changed"]) {
-    const { milliseconds, peakBytes } = await measure(await headwaters(server.port, folder), folder);
-    shown.push([what, seconds(milliseconds), mebibytes(peakBytes)]);
+  for (const types of [...collectionTypes.map((type) => [type]), collectionTypes]) {
+    await fillLarge(server, types, 1_000_000);
+    const folder = await mkdtemp(join(work, "large-"));
+    const first = await measure(await headwaters(server.port, folder), folder);
+    const second = await measure(await headwaters(server.port, folder), folder);
+    shown.push([
+      types.join(", "),
+      ...[first, second].flatMap(({ milliseconds, peakBytes }) => [seconds(milliseconds), mebibytes(peakBytes)]),
+    ]);
   }
-  printTable(["hash, set, list, zset of 1,000,000", "time", "peak memory"], shown);
+  printTable(["of 1,000,000 members", "first sync", "peak memory", "nothing changed", "peak memory"], shown);
 }

@@ -24,10 +24,21 @@ export async function touchKeys(server: LocalValkey, keys: number, count: number
   );
 }
 
-/** A collection of each type, each with so many members, in place of all else. */
-export async function fillLarge(server: LocalValkey, members: number): Promise<void> {
+/** The commands that give a collection of each type these members. */
+const collections = {
+  hash: (ids: readonly number[]) => ["HSET", "hash", ...ids.flatMap((id) => [`field:${id}`, `value of ${id}`])],
+  set: (ids: readonly number[]) => ["SADD", "set", ...ids.map((id) => `member:${id}`)],
+  list: (ids: readonly number[]) => ["RPUSH", "list", ...ids.map((id) => `item:${id}`)],
+  zset: (ids: readonly number[]) => ["ZADD", "zset", ...ids.flatMap((id) => [id % 1_000, `member:${id}`])],
+} as const satisfies Record<string, (ids: readonly number[]) => (string | number)[]>;
+
+export type Collection = keyof typeof collections;
+export const collectionTypes = Object.keys(collections) as readonly Collection[];
+
+/** Collections, each with so many members, in place of all else. */
+export async function fillLarge(server: LocalValkey, types: readonly Collection[], members: number): Promise<void> {
   await send(server, [["FLUSHALL"]]);
-  await send(server, large(members));
+  await send(server, large(types, members));
 }
 
 function* mixed(keys: number): Generator<(string | number)[]> {
@@ -55,15 +66,12 @@ function* mixed(keys: number): Generator<(string | number)[]> {
   }
 }
 
-function* large(members: number): Generator<(string | number)[]> {
+function* large(types: readonly Collection[], members: number): Generator<(string | number)[]> {
   const together = 50;
   for (let first = 0; first < members; first += together) {
     // In no order, as time would have it.
     const ids = Array.from({ length: together }, (_, index) => ((first + index) * 7_919) % members);
-    yield ["HSET", "hash", ...ids.flatMap((id) => [`field:${id}`, `value of ${id}`])];
-    yield ["SADD", "set", ...ids.map((id) => `member:${id}`)];
-    yield ["RPUSH", "list", ...ids.map((id) => `item:${id}`)];
-    yield ["ZADD", "zset", ...ids.flatMap((id) => [id % 1_000, `member:${id}`])];
+    for (const type of types) yield collections[type](ids);
   }
 }
 

@@ -101,6 +101,7 @@ export class KeyspaceRows implements KeyRows {
     // As TTL answers it: rounded, and -1 without end. 2^31-1 stands for 68 years and more.
     this.#ttl?.int32(ttl < 0 ? ttl : Math.min(most, Math.floor((ttl + 500) / 1_000)));
     this.#appendRest(expires, size);
+    writer.release();
   }
 
   fail(keys: KeyBatch, index: number, message: string): void {

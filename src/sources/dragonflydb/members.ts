@@ -1,3 +1,6 @@
+/** Room that is kept for the next collection; more than that is let go once a large one was taken. */
+const keptBytes = 1 << 20;
+
 /** Up to this many an insertion sort is fastest, and up to this many a quicksort. */
 const [fewMembers, manyMembers] = [16, 4_096];
 
@@ -64,6 +67,16 @@ export class Members {
     const [starts, ends] = [this.starts.slice(0, pieces), this.ends.slice(0, pieces)];
     this.gather(this.stride);
     for (let piece = 0; piece < pieces; piece++) this.copy(bytes, starts[piece]!, ends[piece]!);
+  }
+
+  /** Ends the use of the pieces: a large collection's room is not kept while its row is written. */
+  release(): void {
+    this.pieces = 0;
+    if (this.#own.byteLength <= keptBytes) return;
+    this.#own = Buffer.alloc(0);
+    this.bytes = this.#own;
+    this.starts = new Uint32Array(256);
+    this.ends = new Uint32Array(256);
   }
 
   /** Bytes that were copied together. */

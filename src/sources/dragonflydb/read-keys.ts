@@ -110,6 +110,7 @@ export class KeyReader {
         }
         into.append(keys, index, type, members);
         this.#bytes += rowBytes + members.span;
+        members.release();
       }
       if (into.bytes >= batchBytes) yield { kind: "rows", rows: into.finish() };
     }

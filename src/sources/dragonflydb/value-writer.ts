@@ -9,12 +9,15 @@ const hexDigits = Buffer.from("0123456789abcdef");
 /** What follows a backslash for a control character that has a short form; as `JSON.stringify` has them. */
 const shortEscapes: Readonly<Record<number, number>> = { 8: 0x62, 9: 0x74, 10: 0x6e, 12: 0x66, 13: 0x72 };
 
+/** Room that the writer starts with, and how much it keeps for the next value. */
+const [firstBytes, keptBytes] = [1 << 16, 1 << 20];
+
 /**
  * Writes a value in its canonical form, byte by byte: the same value is the same bytes, in whatever order the server
  * keeps it. Before it stands what else makes the row's version, so that one digest takes both.
  */
 export class ValueWriter {
-  bytes = Buffer.allocUnsafeSlow(1 << 16);
+  bytes = Buffer.allocUnsafeSlow(firstBytes);
   /** Where the value begins, and ends. */
   start = 0;
   end = 0;
@@ -28,6 +31,12 @@ export class ValueWriter {
     this.#byte(0);
     this.start = this.end;
     this.binary = false;
+  }
+
+  /** Ends the use of the value: a large one's room is not kept while its row is written. */
+  release(): void {
+    this.end = 0;
+    if (this.bytes.byteLength > keptBytes) this.bytes = Buffer.allocUnsafeSlow(firstBytes);
   }
 
   /** Bytes as they are. */
