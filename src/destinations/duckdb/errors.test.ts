@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { toHeadwatersError } from "./errors.ts";
+import { fileError } from "./errors.ts";
 
 const path = "/data/warehouse.duckdb";
 
@@ -43,7 +43,7 @@ describe("errors of DuckDB", () => {
     ["Binder Error: something that nobody has seen", "DESTINATION_FAILED", "something that nobody has seen"],
   ])("%s", (native, code, words) => {
     const cause = new Error(native);
-    const error = toHeadwatersError(cause, path);
+    const error = fileError(cause, path);
     expect(error.code).toBe(code);
     expect(error.message).toContain(words);
     expect(error.message).not.toContain("\n");
@@ -53,6 +53,6 @@ describe("errors of DuckDB", () => {
 
   test("our own pass through", () => {
     const own = new HeadwatersError("DEFECT", "ours");
-    expect(toHeadwatersError(own, path)).toBe(own);
+    expect(fileError(own, path)).toBe(own);
   });
 });

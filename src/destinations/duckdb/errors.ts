@@ -1,14 +1,8 @@
-import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import type { HeadwatersError } from "../../protocol/errors.ts";
+import { duckdbError, type KnownError } from "../../toolkit/duckdb/errors.ts";
 
-interface Known {
-  readonly pattern: RegExp;
-  readonly code: ErrorCode;
-  readonly message: (path: string, match: RegExpExecArray) => string;
-  readonly hint: string;
-}
-
-/** What DuckDB says → what a user is told. DuckDB has no error codes below its few classes: its words decide. */
-const known: readonly Known[] = [
+/** What DuckDB says of a file → what a user is told. */
+const ofFiles: readonly KnownError[] = [
   {
     pattern: /Could not set lock on file .*?\(PID (\d+)\)/s,
     code: "SYNC_RUNNING",
@@ -20,12 +14,6 @@ const known: readonly Known[] = [
     code: "SYNC_RUNNING",
     message: (path) => `path: ${path} is in use by another process`,
     hint: "Wait until it has ended, or stop it: a DuckDB file has one user at a time.",
-  },
-  {
-    pattern: /No space left on device|not enough space|Disk quota exceeded|File too large/i,
-    code: "DESTINATION_FULL",
-    message: (path) => `the disk of ${path} is full`,
-    hint: "Make room and sync again: what was committed is whole, and the sync goes on from there.",
   },
   {
     pattern: /Permission denied|Read-only file system/i,
@@ -57,39 +45,9 @@ const known: readonly Known[] = [
     message: (path) => `path: ${path} was written by another version of DuckDB`,
     hint: "Use a newer Headwaters, or choose another path.",
   },
-  {
-    pattern: /Out of Memory Error|failed to (allocate|pin|offload)/i,
-    code: "DESTINATION_UNUSABLE",
-    message: () => "memory_limit: DuckDB needs more memory than it may use",
-    hint: "Raise memory_limit, or give temp_directory more room.",
-  },
-  {
-    pattern: /Conversion Error|Out of Range Error/,
-    code: "VALUE_OUT_OF_RANGE",
-    message: () => "a value does not fit the type of its column",
-    hint: "Set the column's type to a wider one, or to STRING.",
-  },
-  {
-    pattern: /TransactionContext Error: .*[Cc]onflict|write-write conflict/s,
-    code: "LEASE_LOST",
-    message: () => "another writer changed the same rows; nothing of this commit was kept",
-    hint: "Sync again: it goes on from the last commit.",
-  },
 ];
 
 /** Whatever DuckDB threw, as what the user sees. `path` is that of the file. */
-export function toHeadwatersError(thrown: unknown, path: string): HeadwatersError {
-  if (thrown instanceof HeadwatersError) return thrown;
-  const native = thrown instanceof Error ? thrown.message : String(thrown);
-  for (const { pattern, code, message, hint } of known) {
-    const match = pattern.exec(native);
-    if (match === null) continue;
-    const said = code === "VALUE_OUT_OF_RANGE" || code === "LEASE_LOST" ? ` (${firstLine(native)})` : "";
-    return new HeadwatersError(code, message(path, match) + said, { hint, cause: thrown });
-  }
-  return new HeadwatersError("DESTINATION_FAILED", `DuckDB, ${path}: ${firstLine(native)}`, { cause: thrown });
-}
-
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0]!.trim();
+export function fileError(thrown: unknown, path: string): HeadwatersError {
+  return duckdbError(thrown, path, ofFiles);
 }

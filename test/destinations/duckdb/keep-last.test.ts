@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { openInstance } from "../../../src/destinations/duckdb/instance.ts";
-import { keepLast } from "../../../src/destinations/duckdb/keep-last.ts";
+import { openFile } from "../../../src/destinations/duckdb/file.ts";
+import { keepLast } from "../../../src/toolkit/duckdb/keep-last.ts";
 import { tableOf } from "../../conformance/destination/steps.ts";
 import { DuckdbHarness } from "./harness.ts";
 
@@ -26,7 +26,7 @@ const orders = [
 describe("of rows with one key the last stays", () => {
   test.each(orders)("%s", async (_, key, others) => {
     await using harness = await DuckdbHarness.make();
-    const instance = await openInstance({ path: join(harness.folder, "rows.duckdb"), memory_limit: "256MB" }, true);
+    const { instance } = await openFile({ path: join(harness.folder, "rows.duckdb"), memory_limit: "256MB" }, true);
     const session = await instance.connect();
     try {
       for (const table of [

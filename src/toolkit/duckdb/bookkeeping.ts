@@ -1,16 +1,15 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
-import type { Holder, RunRecord, Stored } from "../../protocol/sink.ts";
+import type { DestinationContext, RunRecord, Stored } from "../../protocol/sink.ts";
 import type { TableState } from "../../protocol/table.ts";
-import type { Instance } from "./instance.ts";
-import { bookkeepingSchema, quote } from "./names.ts";
+import { bookkeepingSchema, fold, quote } from "./names.ts";
 import type { Session } from "./session.ts";
 
 /** Raised when what is kept changes so that an older Headwaters must not touch it. */
 const format = 1;
 
 /**
- * What is kept in the file, beside the data and in its transactions. One writer holds the lease of a connection, and
+ * What is kept in the destination, beside the data and in its transactions. One writer holds the lease of a connection, and
  * its rows here are that writer's alone: no index is needed.
  */
 const tables: Readonly<Record<string, string>> = {
@@ -27,33 +26,70 @@ const tables: Readonly<Record<string, string>> = {
   runs: "connection VARCHAR, id VARCHAR, started VARCHAR, run VARCHAR",
 };
 
-/** A table of the bookkeeping as SQL has it. Whole, since a file's own name is a catalog that may be like a schema's. */
-export function kept(session: Session, table: keyof typeof tables): string {
-  return `${quote(session.catalog)}.${quote(bookkeepingSchema)}.${table}`;
+/** The tables that all connections of a destination share; rows of the others are of one connection. */
+const shared: ReadonlySet<string> = new Set(["format", "copies"]);
+
+function keptName(session: Session, table: string, connection: string | null): string {
+  return shared.has(table) || connection === null ? table : table + session.storage.ownSuffix(connection);
 }
 
-/** Whether the file has bookkeeping at all. Throws where a newer Headwaters wrote it. */
-export async function hasBookkeeping(session: Session): Promise<boolean> {
+/** A table of the bookkeeping as SQL has it. Whole, since the name of a catalog may be like a schema's. */
+export function kept(session: Session, table: keyof typeof tables, connection: string | null): string {
+  return `${quote(session.catalog)}.${quote(bookkeepingSchema)}.${quote(keptName(session, table, connection))}`;
+}
+
+/** Whether a table of the bookkeeping is there. */
+async function isKept(session: Session, table: keyof typeof tables, connection: string | null): Promise<boolean> {
   const found = await session.number(
-    "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = 'format'",
-    [bookkeepingSchema],
+    "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
+    [bookkeepingSchema, keptName(session, table, connection)],
   );
-  if (found === 0) return false;
-  const version = await session.number(`SELECT max(version) FROM ${kept(session, "format")}`);
+  return found > 0;
+}
+
+/** Whether there is bookkeeping at all. Throws where a newer Headwaters wrote it. */
+export async function hasBookkeeping(session: Session): Promise<boolean> {
+  if (!(await isKept(session, "format", null))) return false;
+  const version = await session.number(`SELECT max(version) FROM ${kept(session, "format", null)}`);
   if (version > format) {
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
-      `the file was written by a newer Headwaters (format ${version})`,
+      `the destination was written by a newer Headwaters (format ${version})`,
       {
-        hint: "Update Headwaters, or choose another file.",
+        hint: "Update Headwaters, or choose another destination.",
       },
     );
   }
   return true;
 }
 
+/** Throws `CONFIGURATION_INVALID` where the copies would go to the schema of the bookkeeping. */
+export function refuseOwnSchema({ schema }: DestinationContext): void {
+  if (fold(schema) !== bookkeepingSchema) return;
+  throw new HeadwatersError("CONFIGURATION_INVALID", `schema: "${schema}" is where Headwaters keeps its own`, {
+    hint: "Choose another schema.",
+  });
+}
+
+/** Throws `DESTINATION_EMPTY` where nothing is kept of the connection. `place` is the destination as users know it. */
+export async function mustHold(session: Session, connection: string, place: string): Promise<void> {
+  const held =
+    (await hasBookkeeping(session)) &&
+    (await isKept(session, "leases", connection)) &&
+    (await session.number(`SELECT count(*) FROM ${kept(session, "leases", connection)} WHERE connection = ?`, [
+      connection,
+    ])) > 0;
+  if (held) return;
+  throw new HeadwatersError("DESTINATION_EMPTY", `${place} holds nothing of connection "${connection}" yet`, {
+    hint: "Run sync first.",
+  });
+}
+
 /** Makes the bookkeeping and the schema of the copies, where they are not there. */
-export async function makeBookkeeping(session: Session, schema: string): Promise<void> {
+export async function makeBookkeeping(
+  session: Session,
+  { connection, schema }: Pick<DestinationContext, "connection" | "schema">,
+): Promise<void> {
   const made = await hasBookkeeping(session);
   await session.run(
     [
@@ -61,69 +97,19 @@ export async function makeBookkeeping(session: Session, schema: string): Promise
       `CREATE SCHEMA IF NOT EXISTS ${quote(session.catalog)}.${quote(bookkeepingSchema)}`,
       `CREATE SCHEMA IF NOT EXISTS ${quote(session.catalog)}.${quote(schema)}`,
       ...Object.entries(tables).map(
-        ([name, columns]) => `CREATE TABLE IF NOT EXISTS ${kept(session, name)} (${columns})`,
+        ([name, columns]) => `CREATE TABLE IF NOT EXISTS ${kept(session, name, connection)} (${columns})`,
       ),
-      ...(made ? [] : [`INSERT INTO ${kept(session, "format")} VALUES (${format})`]),
+      ...(made ? [] : [`INSERT INTO ${kept(session, "format", null)} VALUES (${format})`]),
       "COMMIT",
     ].join("; "),
   );
-}
-
-/**
- * The lease of a connection. Another process can't have the file open, so a holder that is not of this process is dead.
- */
-export async function acquireLease(instance: Instance, connection: string, holder: Holder): Promise<number> {
-  const running = instance.holders.get(connection);
-  if (running !== undefined) throw syncRunning(connection, running.holder);
-  // Taken before the first wait: of two that ask at once, one is refused.
-  instance.holders.set(connection, { lease: 0, holder });
-  try {
-    const session = await instance.control();
-    const lease =
-      (await session.number(`SELECT max(lease) FROM ${kept(session, "leases")} WHERE connection = ?`, [connection])) +
-      1;
-    const values = [lease, holder.host, holder.pid, holder.since, connection];
-    const changed = await session.run(
-      `UPDATE ${kept(session, "leases")} SET lease = ?::BIGINT, host = ?, pid = ?::BIGINT, since = ?, held = TRUE WHERE connection = ?`,
-      values,
-    );
-    if (changed === 0) {
-      await session.run(
-        `INSERT INTO ${kept(session, "leases")} (lease, host, pid, since, connection, held) VALUES (?::BIGINT, ?, ?::BIGINT, ?, ?, TRUE)`,
-        values,
-      );
-    }
-    instance.holders.set(connection, { lease, holder });
-    return lease;
-  } catch (thrown) {
-    instance.holders.delete(connection);
-    throw thrown;
-  }
-}
-
-function syncRunning(connection: string, { host, pid, since }: Holder): HeadwatersError {
-  return new HeadwatersError(
-    "SYNC_RUNNING",
-    `connection "${connection}" is in use by process ${pid} on ${host}, since ${since}`,
-    { hint: "Wait until it has ended, or stop it." },
-  );
-}
-
-export async function releaseLease(instance: Instance, connection: string, lease: number): Promise<void> {
-  if (instance.holders.get(connection)?.lease !== lease) return;
-  const session = await instance.control();
-  await session.run(`UPDATE ${kept(session, "leases")} SET held = FALSE WHERE connection = ? AND lease = ?::BIGINT`, [
-    connection,
-    lease,
-  ]);
-  instance.holders.delete(connection);
 }
 
 /** In the transaction that is about to commit: throws `LEASE_LOST` where `lease` is not the newest, or was released. */
 export async function checkLease(session: Session, connection: string, lease: number): Promise<void> {
   // Written, not read: a transaction that took the lease meanwhile makes this one conflict.
   const changed = await session.run(
-    `UPDATE ${kept(session, "leases")} SET held = TRUE WHERE connection = ? AND lease = ?::BIGINT AND held`,
+    `UPDATE ${kept(session, "leases", connection)} SET held = TRUE WHERE connection = ? AND lease = ?::BIGINT AND held`,
     [connection, lease],
   );
   if (changed === 1) return;
@@ -138,11 +124,11 @@ export async function checkLease(session: Session, connection: string, lease: nu
 
 export async function load(session: Session, connection: string): Promise<Stored> {
   const passes = await session.rows<{ pass: string }>(
-    `SELECT pass FROM ${kept(session, "passes")} WHERE connection = ?`,
+    `SELECT pass FROM ${kept(session, "passes", connection)} WHERE connection = ?`,
     [connection],
   );
   const states = await session.rows<{ id: string; state: string }>(
-    `SELECT id, state FROM ${kept(session, "tables")} WHERE connection = ? ORDER BY id`,
+    `SELECT id, state FROM ${kept(session, "tables", connection)} WHERE connection = ? ORDER BY id`,
     [connection],
   );
   return {
@@ -160,9 +146,10 @@ async function loadProgress(session: Session, connection: string): Promise<Progr
     version: bigint;
     state: string;
     done: boolean;
-  }>(`SELECT pass, split, attempt, version, state, done FROM ${kept(session, "progress")} WHERE connection = ?`, [
-    connection,
-  ]);
+  }>(
+    `SELECT pass, split, attempt, version, state, done FROM ${kept(session, "progress", connection)} WHERE connection = ?`,
+    [connection],
+  );
   return rows.map((row) => ({
     ...row,
     attempt: Number(row.attempt),
@@ -182,8 +169,8 @@ export async function saveProgress(session: Session, connection: string, progres
   const rows = `(SELECT unnest(from_json($1, '[{"pass": "VARCHAR", "split": "VARCHAR", "attempt": "BIGINT", "version": "BIGINT", "state": "VARCHAR", "done": "BOOLEAN"}]'), recursive := true))`;
   const stale = await session.rows<{ split: string }>(
     `SELECT given.split FROM ${rows} given
-      LEFT JOIN ${kept(session, "passes")} open ON open.connection = $2 AND open.id = given.pass
-      LEFT JOIN ${kept(session, "progress")} known
+      LEFT JOIN ${kept(session, "passes", connection)} open ON open.connection = $2 AND open.id = given.pass
+      LEFT JOIN ${kept(session, "progress", connection)} known
         ON known.connection = $2 AND known.pass = given.pass AND known.split = given.split
       WHERE open.id IS NULL OR given.version <> coalesce(known.version, 0) + 1
         OR given.attempt < coalesce(known.attempt, 1)`,
@@ -197,20 +184,23 @@ export async function saveProgress(session: Session, connection: string, progres
     );
   }
   await session.run(
-    `DELETE FROM ${kept(session, "progress")} known USING ${rows} given
+    `DELETE FROM ${kept(session, "progress", connection)} known USING ${rows} given
       WHERE known.connection = $2 AND known.pass = given.pass AND known.split = given.split`,
     [given, connection],
   );
   await session.run(
-    `INSERT INTO ${kept(session, "progress")} (connection, pass, split, attempt, version, state, done)
+    `INSERT INTO ${kept(session, "progress", connection)} (connection, pass, split, attempt, version, state, done)
       SELECT $2, pass, split, attempt, version, state, done FROM ${rows}`,
     [given, connection],
   );
 }
 
 export async function savePass(session: Session, connection: string, pass: Pass): Promise<void> {
-  await session.run(`DELETE FROM ${kept(session, "passes")} WHERE connection = ? AND id = ?`, [connection, pass.id]);
-  await session.run(`INSERT INTO ${kept(session, "passes")} VALUES (?, ?, ?)`, [
+  await session.run(`DELETE FROM ${kept(session, "passes", connection)} WHERE connection = ? AND id = ?`, [
+    connection,
+    pass.id,
+  ]);
+  await session.run(`INSERT INTO ${kept(session, "passes", connection)} VALUES (?, ?, ?)`, [
     connection,
     pass.id,
     JSON.stringify(pass),
@@ -220,8 +210,14 @@ export async function savePass(session: Session, connection: string, pass: Pass)
 /** A pass and its progress are forgotten; what it set aside is the caller's to drop. */
 export async function forgetPass(session: Session, connection: string, pass: string): Promise<void> {
   for (const table of ["progress", "pass_tables"])
-    await session.run(`DELETE FROM ${kept(session, table)} WHERE connection = ? AND pass = ?`, [connection, pass]);
-  await session.run(`DELETE FROM ${kept(session, "passes")} WHERE connection = ? AND id = ?`, [connection, pass]);
+    await session.run(`DELETE FROM ${kept(session, table, connection)} WHERE connection = ? AND pass = ?`, [
+      connection,
+      pass,
+    ]);
+  await session.run(`DELETE FROM ${kept(session, "passes", connection)} WHERE connection = ? AND id = ?`, [
+    connection,
+    pass,
+  ]);
 }
 
 export async function saveStates(
@@ -230,8 +226,11 @@ export async function saveStates(
   states: ReadonlyMap<string, TableState>,
 ): Promise<void> {
   for (const [id, state] of states) {
-    await session.run(`DELETE FROM ${kept(session, "tables")} WHERE connection = ? AND id = ?`, [connection, id]);
-    await session.run(`INSERT INTO ${kept(session, "tables")} VALUES (?, ?, ?)`, [
+    await session.run(`DELETE FROM ${kept(session, "tables", connection)} WHERE connection = ? AND id = ?`, [
+      connection,
+      id,
+    ]);
+    await session.run(`INSERT INTO ${kept(session, "tables", connection)} VALUES (?, ?, ?)`, [
       connection,
       id,
       JSON.stringify(state),
@@ -240,8 +239,11 @@ export async function saveStates(
 }
 
 export async function saveRun(session: Session, connection: string, run: RunRecord): Promise<void> {
-  await session.run(`DELETE FROM ${kept(session, "runs")} WHERE connection = ? AND id = ?`, [connection, run.id]);
-  await session.run(`INSERT INTO ${kept(session, "runs")} VALUES (?, ?, ?, ?)`, [
+  await session.run(`DELETE FROM ${kept(session, "runs", connection)} WHERE connection = ? AND id = ?`, [
+    connection,
+    run.id,
+  ]);
+  await session.run(`INSERT INTO ${kept(session, "runs", connection)} VALUES (?, ?, ?, ?)`, [
     connection,
     run.id,
     run.started,
@@ -251,7 +253,7 @@ export async function saveRun(session: Session, connection: string, run: RunReco
 
 export async function loadRuns(session: Session, connection: string, limit: number): Promise<RunRecord[]> {
   const rows = await session.rows<{ run: string }>(
-    `SELECT run FROM ${kept(session, "runs")} WHERE connection = ? ORDER BY started DESC, id LIMIT ?::BIGINT`,
+    `SELECT run FROM ${kept(session, "runs", connection)} WHERE connection = ? ORDER BY started DESC, id LIMIT ?::BIGINT`,
     [connection, limit],
   );
   return rows.map(({ run }) => JSON.parse(run) as RunRecord);

@@ -3,7 +3,7 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { widen } from "../../toolkit/types.ts";
+import { widen } from "../types.ts";
 import type { Copy } from "./copies.ts";
 import { castColumns, Loader, sameShape, type Target } from "./loader.ts";
 import { quotedSystem, temporary } from "./merge.ts";

@@ -3,7 +3,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 
-/** Our own schema in the file. */
+/** Our own schema in the destination. */
 export const bookkeepingSchema = "_headwaters";
 
 export function quote(name: string): string {

@@ -24,7 +24,7 @@ export function duckdbType(type: Type): string {
   return type.kind === "DECIMAL" ? `DECIMAL(${type.precision},${type.scale})` : names[type.kind];
 }
 
-/** The type of a column in the file; `null`: none of ours. XML comes back as STRING. */
+/** The type of a column; `null`: none of ours. XML comes back as STRING. */
 export function typeOf(duckdbName: string): Type | null {
   const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(duckdbName);
   if (decimal !== null) return { kind: "DECIMAL", precision: Number(decimal[1]), scale: Number(decimal[2]) };

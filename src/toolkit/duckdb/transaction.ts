@@ -4,7 +4,7 @@ import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
-import { unite } from "../../toolkit/types.ts";
+import { unite } from "../types.ts";
 import { checkLease, forgetPass, kept, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
 import { type Loader, sameShape, tableLoader } from "./loader.ts";
@@ -114,18 +114,18 @@ export class DuckdbTransaction implements Transaction {
     for (const pass of await this.#passes.of(tables)) await this.#end(pass);
     for (const id of tables) {
       await this.flush(id);
-      await this.#session.run(`DELETE FROM ${kept(this.#session, "tables")} WHERE connection = ? AND id = ?`, [
-        connection,
-        id,
-      ]);
+      await this.#session.run(
+        `DELETE FROM ${kept(this.#session, "tables", connection)} WHERE connection = ? AND id = ?`,
+        [connection, id],
+      );
       if (!drop) continue;
       const copy = await describeCopy(this.#session, this.#context, id);
       if (copy !== null) await this.#session.run(`DROP TABLE ${copy.relation}`);
       this.#forgetCopy(id);
-      await this.#session.run(`DELETE FROM ${kept(this.#session, "copies")} WHERE connection = ? AND id = ?`, [
-        connection,
-        id,
-      ]);
+      await this.#session.run(
+        `DELETE FROM ${kept(this.#session, "copies", connection)} WHERE connection = ? AND id = ?`,
+        [connection, id],
+      );
     }
   }
 

@@ -2,7 +2,7 @@ import duckdb from "@duckdb/node-bindings";
 import type { Vector as NativeVector } from "@duckdb/node-bindings";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Vector } from "../../protocol/rows.ts";
-import { byteWidth } from "../../toolkit/types.ts";
+import { byteWidth } from "../types.ts";
 
 /** The most rows that a data chunk of DuckDB holds. A multiple of 8: slices of validity bits begin at whole bytes. */
 export const chunkRows = duckdb.vector_size();

@@ -2,14 +2,14 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { widen } from "../../toolkit/types.ts";
+import { widen } from "../types.ts";
 import { kept } from "./bookkeeping.ts";
 import type { Target } from "./loader.ts";
 import { checkColumnNames, copyName, fold, quote, type SystemColumns, systemColumns } from "./names.ts";
 import type { Session } from "./session.ts";
 import { duckdbType, typeOf } from "./types.ts";
 
-/** The copy of one table, as it stands in the file. */
+/** The copy of one table, as it stands in the destination. */
 export interface Copy {
   /** The id of the table. */
   readonly id: string;
@@ -36,7 +36,7 @@ function schemaRelation(session: Session, context: DestinationContext): string {
 export async function describeCopy(session: Session, context: DestinationContext, id: string): Promise<Copy | null> {
   const name = copyName(context, id);
   const owners = await session.rows<{ connection: string; id: string; table_name: string }>(
-    `SELECT connection, id, table_name FROM ${kept(session, "copies")}
+    `SELECT connection, id, table_name FROM ${kept(session, "copies", context.connection)}
       WHERE lower(schema_name) = lower(?) AND lower(table_name) = lower(?)`,
     [context.schema, name],
   );
@@ -54,7 +54,7 @@ export async function describeCopy(session: Session, context: DestinationContext
   if (owner === undefined) {
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
-      `schema: ${context.schema}.${name} is already in the file, and Headwaters has not made it`,
+      `schema: ${context.schema}.${name} is already there, and Headwaters has not made it`,
       { hint: "Choose another schema, rename the table, or drop that one." },
     );
   }
@@ -107,11 +107,11 @@ export async function prepareCopy(session: Session, context: DestinationContext,
   const found = await describeCopy(session, context, table.id);
   if (found === null) await createCopy(session, context, table, system);
   else await alterCopy(session, context, table, found);
-  await session.run(`DELETE FROM ${kept(session, "copies")} WHERE connection = ? AND id = ?`, [
+  await session.run(`DELETE FROM ${kept(session, "copies", context.connection)} WHERE connection = ? AND id = ?`, [
     context.connection,
     table.id,
   ]);
-  await session.run(`INSERT INTO ${kept(session, "copies")} VALUES (?, ?, ?, ?, ?)`, [
+  await session.run(`INSERT INTO ${kept(session, "copies", context.connection)} VALUES (?, ?, ?, ?, ?)`, [
     context.connection,
     table.id,
     context.schema,
@@ -176,7 +176,7 @@ function columnTaken(table: Table, name: string, [column, type]: readonly [strin
 /** Columns that the source had when the copy was last made ready, and has no more. */
 async function droppedColumns(session: Session, context: DestinationContext, table: Table): Promise<string[]> {
   const [row] = await session.rows<{ columns: string }>(
-    `SELECT columns FROM ${kept(session, "copies")} WHERE connection = ? AND id = ?`,
+    `SELECT columns FROM ${kept(session, "copies", context.connection)} WHERE connection = ? AND id = ?`,
     [context.connection, table.id],
   );
   if (row === undefined) return [];

@@ -35,8 +35,8 @@ export class PassTables {
     const known = this.#known.get(digestName(pass, id));
     if (known !== undefined) return known;
     const [row] = await this.#session.rows<{ mode: string; stage: string | null; pass: string }>(
-      `SELECT mode, stage, passes.pass FROM ${kept(this.#session, "pass_tables")} entries
-        JOIN ${kept(this.#session, "passes")} passes
+      `SELECT mode, stage, passes.pass FROM ${this.#kept("pass_tables")} entries
+        JOIN ${this.#kept("passes")} passes
           ON passes.connection = entries.connection AND passes.id = entries.pass
         WHERE entries.connection = ? AND entries.pass = ? AND entries.id = ?`,
       [this.#context.connection, pass, id],
@@ -56,7 +56,7 @@ export class PassTables {
     const mode = replaces ? "replace" : await this.#mode(pass, table, copy);
     const name = mode === "direct" || mode === "merge" ? null : `stage_${digestName(connection, pass.id, table.id)}`;
     const stage = name === null ? null : await this.#createStage(name, mode, table, copy);
-    await this.#session.run(`INSERT INTO ${kept(this.#session, "pass_tables")} VALUES (?, ?, ?, ?, ?)`, [
+    await this.#session.run(`INSERT INTO ${this.#kept("pass_tables")} VALUES (?, ?, ?, ?, ?)`, [
       connection,
       pass.id,
       table.id,
@@ -72,7 +72,7 @@ export class PassTables {
     const { mode, stage } = (await this.find(pass, table.id))!;
     const reshaped = stage === null ? null : await reshapeStage(this.#session, stage, stageColumns(mode, table, copy));
     const [row] = await this.#session.rows<{ pass: string }>(
-      `SELECT pass FROM ${kept(this.#session, "passes")} WHERE connection = ? AND id = ?`,
+      `SELECT pass FROM ${this.#kept("passes")} WHERE connection = ? AND id = ?`,
       [connection, pass],
     );
     const stored = JSON.parse(row!.pass) as Pass;
@@ -84,7 +84,7 @@ export class PassTables {
   /** Ids of open passes that have one of these tables. */
   async of(tables: readonly string[]): Promise<string[]> {
     const rows = await this.#session.rows<{ pass: string; id: string }>(
-      `SELECT pass, id FROM ${kept(this.#session, "pass_tables")} WHERE connection = ?`,
+      `SELECT pass, id FROM ${this.#kept("pass_tables")} WHERE connection = ?`,
       [this.#context.connection],
     );
     return [...new Set(rows.filter(({ id }) => tables.includes(id)).map(({ pass }) => pass))];
@@ -93,7 +93,7 @@ export class PassTables {
   /** Drops the stages of a pass. */
   async drop(pass: string): Promise<void> {
     const rows = await this.#session.rows<{ id: string; stage: string | null }>(
-      `SELECT id, stage FROM ${kept(this.#session, "pass_tables")} WHERE connection = ? AND pass = ?`,
+      `SELECT id, stage FROM ${this.#kept("pass_tables")} WHERE connection = ? AND pass = ?`,
       [this.#context.connection, pass],
     );
     for (const { id, stage } of rows) {
@@ -129,6 +129,10 @@ export class PassTables {
       typeOf(data_type)!,
     ]);
     return { relation: this.#relation(name), columns: new Map(columns) };
+  }
+
+  #kept(table: "passes" | "pass_tables"): string {
+    return kept(this.#session, table, this.#context.connection);
   }
 
   #relation(stage: string): string {

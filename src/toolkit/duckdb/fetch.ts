@@ -1,9 +1,9 @@
 import duckdb from "@duckdb/node-bindings";
 import type { DataChunk, Vector as NativeVector } from "@duckdb/node-bindings";
 import type { Rows } from "../../protocol/rows.ts";
-import { byteWidth } from "../../toolkit/types.ts";
+import { byteWidth } from "../types.ts";
 import type { Type } from "../../protocol/types.ts";
-import { RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
+import { RowsBuilder, type VectorBuilder } from "../vectors.ts";
 import { temporary } from "./merge.ts";
 import { quote } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -16,7 +16,7 @@ const pageRows = 10_000;
 export interface Fetched {
   readonly name: string;
   readonly sql: string;
-  /** What it is in the file. */
+  /** What it is in the copy. */
   readonly stored: Type;
   /** What it is handed out as. A value that this can't hold is left out, with its row. */
   readonly type: Type;

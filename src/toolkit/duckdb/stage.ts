@@ -1,7 +1,7 @@
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { widen } from "../../toolkit/types.ts";
+import { widen } from "../types.ts";
 import type { Copy } from "./copies.ts";
 import type { Computed, Target } from "./loader.ts";
 import { literal, quote } from "./names.ts";

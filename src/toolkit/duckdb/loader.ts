@@ -1,8 +1,8 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Type } from "../../protocol/types.ts";
-import { sameType, typeName, widen } from "../../toolkit/types.ts";
-import { rowsBytes } from "../../toolkit/vectors.ts";
+import { sameType, typeName, widen } from "../types.ts";
+import { rowsBytes } from "../vectors.ts";
 import { type FeedColumn, feedName, type Slice } from "./feed.ts";
 import { quote } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -73,7 +73,7 @@ export class Loader {
   }
 }
 
-/** A column that can be written: its name as SQL has it, and the type that it has in the file. */
+/** A column that can be written: its name as SQL has it, and the type that it has there. */
 export interface Target {
   readonly sql: string;
   readonly type: Type;
@@ -88,7 +88,7 @@ export interface Computed {
 
 /**
  * A loader of batches that look like `rows` into `relation`. Throws `DEFECT` for a column that is not there, and
- * `VALUE_OUT_OF_RANGE` for one whose values the file's type can't hold.
+ * `VALUE_OUT_OF_RANGE` for one whose values the type there can't hold.
  */
 export function tableLoader(
   session: Session,

@@ -1,8 +1,9 @@
 import { DuckDBConnection } from "@duckdb/node-api";
 import duckdb from "@duckdb/node-bindings";
 import type { Connection, DataChunk } from "@duckdb/node-bindings";
-import { toHeadwatersError } from "./errors.ts";
 import { Feed, type FeedColumn, type Slice } from "./feed.ts";
+import { quote } from "./names.ts";
+import type { Storage } from "./storage.ts";
 
 /** What a statement can be given. */
 export type Parameter = string | number | bigint | boolean | null;
@@ -22,37 +23,38 @@ interface Settings {
 const aloneRows = 16_384;
 
 /**
- * One connection to the file. Statements run one after the other, on DuckDB's own threads. Nothing here streams: an
- * unfinished result keeps the file locked after it is closed (seen), and another statement ends it.
+ * One connection to DuckDB. Statements run one after the other, on DuckDB's own threads. Nothing here streams: an
+ * unfinished result keeps a file locked after it is closed (seen), and another statement ends it.
  */
 export class Session {
-  /** The catalog that the file is: DuckDB names it after the file. */
+  /** The catalog that holds the copies: DuckDB names that of a file after the file. */
   readonly catalog: string;
+  readonly storage: Storage;
   readonly #connection: DuckDBConnection;
   readonly #native: Connection;
-  readonly #path: string;
   readonly #feed: Feed;
   readonly #threads: number;
   #threadsLowered = false;
   #tail: Promise<unknown> = Promise.resolve();
 
-  private constructor(native: Connection, connection: DuckDBConnection, path: string, settings: Settings) {
+  private constructor(native: Connection, connection: DuckDBConnection, storage: Storage, settings: Settings) {
     this.catalog = settings.catalog;
+    this.storage = storage;
     this.#threads = settings.threads;
     this.#native = native;
     this.#connection = connection;
-    this.#path = path;
     this.#feed = new Feed(native);
   }
 
-  static async open(native: Connection, path: string): Promise<Session> {
+  static async open(native: Connection, storage: Storage): Promise<Session> {
     const connection = new DuckDBConnection(native);
     // Times become text, and text times, as UTC.
     await connection.run("SET TimeZone = 'UTC'");
+    if (storage.catalog !== null) await connection.run(`USE ${quote(storage.catalog)}`);
     const reader = await connection.runAndReadAll(
       "SELECT current_database() AS catalog, current_setting('threads')::INTEGER AS threads",
     );
-    return new Session(native, connection, path, reader.getRowObjects()[0] as unknown as Settings);
+    return new Session(native, connection, storage, reader.getRowObjects()[0] as unknown as Settings);
   }
 
   /** Resolves to how many rows the statement changed. */
@@ -142,7 +144,7 @@ export class Session {
       try {
         return await work();
       } catch (thrown) {
-        throw toHeadwatersError(thrown, this.#path);
+        throw this.storage.explain(thrown);
       }
     });
     this.#tail = result.catch(() => {});

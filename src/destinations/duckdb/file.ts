@@ -1,0 +1,28 @@
+import { existsSync } from "node:fs";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import { openDatabase, realFile } from "../../toolkit/duckdb/database.ts";
+import { type Instance, openInstance } from "../../toolkit/duckdb/instance.ts";
+import type { Configuration } from "./config.ts";
+import { fileError } from "./errors.ts";
+
+/** A DuckDB file that is open. */
+export interface OpenFile {
+  readonly path: string;
+  readonly instance: Instance;
+}
+
+/** Opens a file, or joins those who have it open. `create: false`: throws `DESTINATION_EMPTY` where there is none. */
+export async function openFile(configuration: Configuration, create: boolean): Promise<OpenFile> {
+  const path = await realFile("path", configuration.path);
+  if (!create && !existsSync(path)) {
+    throw new HeadwatersError("DESTINATION_EMPTY", `path: there is no file ${path} yet`, { hint: "Run sync first." });
+  }
+  const instance = await openInstance({
+    key: path,
+    storage: { catalog: null, ownSuffix: () => "", explain: (thrown) => fileError(thrown, path) },
+    open: () => openDatabase(path, configuration, configuration.temp_directory ?? `${path}.tmp`),
+    // Folds the log into the file, so that other tools can read it.
+    finish: async (control) => void (await control.run("CHECKPOINT")),
+  });
+  return { path, instance };
+}

@@ -1,0 +1,60 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Holder } from "../../protocol/sink.ts";
+import { kept } from "./bookkeeping.ts";
+import type { Instance } from "./instance.ts";
+import type { Session } from "./session.ts";
+
+/** Makes `holder` the newest holder of the connection's lease, whoever had it before. Resolves to the lease. */
+export async function takeLease(session: Session, connection: string, holder: Holder): Promise<number> {
+  const leases = kept(session, "leases", connection);
+  const lease = (await session.number(`SELECT max(lease) FROM ${leases} WHERE connection = ?`, [connection])) + 1;
+  const values = [lease, holder.host, holder.pid, holder.since, connection];
+  const changed = await session.run(
+    `UPDATE ${leases} SET lease = ?::BIGINT, host = ?, pid = ?::BIGINT, since = ?, held = TRUE WHERE connection = ?`,
+    values,
+  );
+  if (changed === 0) {
+    await session.run(
+      `INSERT INTO ${leases} (lease, host, pid, since, connection, held) VALUES (?::BIGINT, ?, ?::BIGINT, ?, ?, TRUE)`,
+      values,
+    );
+  }
+  return lease;
+}
+
+export async function giveLeaseBack(session: Session, connection: string, lease: number): Promise<void> {
+  await session.run(
+    `UPDATE ${kept(session, "leases", connection)} SET held = FALSE WHERE connection = ? AND lease = ?::BIGINT`,
+    [connection, lease],
+  );
+}
+
+export function syncRunning(connection: string, { host, pid, since }: Holder): HeadwatersError {
+  return new HeadwatersError(
+    "SYNC_RUNNING",
+    `connection "${connection}" is in use by process ${pid} on ${host}, since ${since}`,
+    { hint: "Wait until it has ended, or stop it." },
+  );
+}
+
+/** The lease of a connection in a file that no other process can have open: a holder that is not of this one is dead. */
+export async function acquireInProcess(instance: Instance, connection: string, holder: Holder): Promise<number> {
+  const running = instance.holders.get(connection);
+  if (running !== undefined) throw syncRunning(connection, running.holder);
+  // Taken before the first wait: of two that ask at once, one is refused.
+  instance.holders.set(connection, { lease: 0, holder });
+  try {
+    const lease = await takeLease(await instance.control(), connection, holder);
+    instance.holders.set(connection, { lease, holder });
+    return lease;
+  } catch (thrown) {
+    instance.holders.delete(connection);
+    throw thrown;
+  }
+}
+
+export async function releaseInProcess(instance: Instance, connection: string, lease: number): Promise<void> {
+  if (instance.holders.get(connection)?.lease !== lease) return;
+  await giveLeaseBack(await instance.control(), connection, lease);
+  instance.holders.delete(connection);
+}
