@@ -11,7 +11,7 @@ import { quote } from "./names.ts";
 import type { Session } from "./session.ts";
 import { keepLast } from "./keep-last.ts";
 import { createStage, type Stage, staged } from "./stage.ts";
-import { duckdbType } from "./types.ts";
+import { duckdbType, hashable } from "./types.ts";
 
 /** Buckets of the keys' hashes: few enough to sum up at once, so many that the rows of one are few. */
 const buckets = 4_096;
@@ -241,11 +241,15 @@ class CopyComparison implements Comparison {
   }
 
   #bucket(): string {
-    return `(hash(${this.#key.map(staged).join(", ")}) % ${buckets})::UINTEGER`;
+    return `(${this.#hash(this.#columns.filter(({ name }) => this.#key.includes(name)))} % ${buckets})::UINTEGER`;
   }
 
   #digest(): string {
-    return `hash(${this.#columns.map(({ name }) => staged(name)).join(", ")})`;
+    return this.#hash(this.#columns);
+  }
+
+  #hash(columns: readonly Compared[]): string {
+    return `hash(${columns.map(({ name, type }) => hashable(staged(name), type)).join(", ")})`;
   }
 
   #mustBeDigested(): string {

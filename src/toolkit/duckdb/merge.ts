@@ -36,6 +36,8 @@ const remove = 4;
 export interface Incoming {
   /** The stage, or a query over it. */
   readonly source: string;
+  /** A query of all rows of the copy that can have a key of `source`; absent: the copy itself. */
+  readonly target?: string;
   readonly columns: readonly string[];
   /** The stage says of each row whether it was deleted. */
   readonly flagged: boolean;
@@ -52,14 +54,14 @@ export async function mergeRows(
   writing: Writing,
   copy: Copy,
   table: Table,
-  { source, columns, flagged, before }: Incoming,
+  { source, target, columns, flagged, before }: Incoming,
 ): Promise<Changes> {
   const { session, stamp, deletion } = writing;
   const { synced, deleted } = quotedSystem(copy);
   const keys = keyColumns(table, copy);
   const changes = temporary("changes");
   const gone = flagged ? `s.${stagedDeleted}` : "FALSE";
-  const differs = difference(table, copy, columns, keys);
+  const differs = difference(table, copy, columns);
   const young = before === null ? "FALSE" : `t.${synced} > ${timestamp(before)}`;
   const list = keys.map(({ stage }) => stage).join(", ");
   await session.run(
@@ -67,7 +69,7 @@ export async function mergeRows(
       SELECT ${list}, max(what) AS what FROM (
         SELECT ${keys.map(({ stage }) => `s.${stage}`).join(", ")},
           CASE WHEN ${gone} THEN ${remove} WHEN t.${synced} IS NULL THEN ${insert} WHEN t.${deleted} THEN ${revive} ELSE ${rewrite} END AS what
-        FROM ${source} s LEFT JOIN ${copy.relation} t ON ${sameKey(keys, "s", "t")}
+        FROM ${source} s LEFT JOIN ${target ?? copy.relation} t ON ${sameKey(keys, "s", "t")}
         WHERE CASE WHEN ${gone} THEN t.${synced} IS NOT NULL AND NOT t.${deleted}
           ELSE t.${synced} IS NULL OR (NOT (${young}) AND (t.${deleted} OR ${differs})) END
       ) GROUP BY ${list}`,
@@ -126,7 +128,7 @@ export async function updateRows(
   if (set.length === 0) return noChanges;
   const updated = await session.run(
     `UPDATE ${copy.relation} t SET ${set.join(", ")}, ${synced} = ${timestamp(stamp)} FROM ${source} s
-      WHERE ${sameKey(keys, "s", "t")} AND NOT t.${deleted} AND (${difference(table, copy, columns, keys)})`,
+      WHERE ${sameKey(keys, "s", "t")} AND NOT t.${deleted} AND (${difference(table, copy, columns)})`,
   );
   return { ...noChanges, updated };
 }
@@ -169,18 +171,17 @@ export async function deleteRows(
 }
 
 /** Whether row `s` of a stage differs from row `t` of the copy in what is compared. */
-function difference(table: Table, copy: Copy, columns: readonly string[], keys: readonly KeyColumn[]): string {
-  const compared = comparedColumns(table, copy).filter(
-    (name) => columns.includes(name) && !keys.some((key) => key.copy === quote(name)),
-  );
+function difference(table: Table, copy: Copy, columns: readonly string[]): string {
+  const compared = comparedColumns(table, copy, columns);
   return compared.map((name) => `s.${staged(name)} IS DISTINCT FROM t.${quote(name)}`).join(" OR ") || "FALSE";
 }
 
-/** Columns by which a row of the source and its copy are told to be equal. */
-function comparedColumns(table: Table, copy: Copy): readonly string[] {
+/** Those of `columns`, beside the key, by which a row of the source and its copy are told to be equal. */
+export function comparedColumns(table: Table, copy: Copy, columns: readonly string[]): readonly string[] {
   return table.columns
     .filter(({ name, volatile }) => volatile !== true && copy.columns.has(name))
-    .map(({ name }) => name);
+    .map(({ name }) => name)
+    .filter((name) => columns.includes(name) && !table.key.includes(name));
 }
 
 /** As SQL has them: the columns that {@link insertedValues} gives. */

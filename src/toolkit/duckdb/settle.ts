@@ -2,11 +2,21 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { Changes, Settlement } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Copy } from "./copies.ts";
-import { deleteRows, mergedColumns, mergeRows, quotedSystem, timestamp, type Writing } from "./merge.ts";
+import {
+  comparedColumns,
+  deleteRows,
+  mergedColumns,
+  mergeRows,
+  quotedSystem,
+  temporary,
+  timestamp,
+  type Writing,
+} from "./merge.ts";
 import { quote } from "./names.ts";
 import type { Session } from "./session.ts";
 import { keepLast } from "./keep-last.ts";
 import { keyColumns, keyedSource, sameKey, type Stage, staged } from "./stage.ts";
+import { suspects } from "./suspects.ts";
 
 /**
  * How the rows of a pass reach the copy.
@@ -21,22 +31,38 @@ export type Mode = "direct" | "set aside" | "replace" | "keys" | "merge";
 
 /** Keys of live rows that the copy had before the pass and the pass did not meet, by the names of the stage. */
 export function goneKeys(pass: Pass, table: Table, copy: Copy, stage: Stage): string {
-  const { synced, deleted } = quotedSystem(copy);
-  const keys = keyColumns(table, copy);
-  const names = keys.map((key) => `t.${key.copy} AS ${key.stage}`).join(", ");
-  return `SELECT ${names} FROM ${copy.relation} t WHERE NOT t.${deleted} AND t.${synced} <= ${timestamp(pass.opened)}
-    AND NOT EXISTS (SELECT 1 FROM ${keyedSource(table, stage)} s WHERE ${sameKey(keys, "s", "t")})`;
+  if (table.key.length === 0) return gone(pass, table, copy, keyedSource(table, stage), copy.relation);
+  const { buckets, ...rows } = suspects(table, copy, stage, []);
+  return `WITH suspects AS MATERIALIZED (${buckets}) ${gone(pass, table, copy, rows.stage("suspects"), rows.copy("suspects"))}`;
 }
 
 /** Keys of a sweep that the copy lacks, has deleted, or has in another version, by the names of the stage. */
 export function missingKeys(table: Table, copy: Copy, stage: Stage): string {
+  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table));
+  return `WITH suspects AS MATERIALIZED (${buckets}) ${missing(table, copy, rows.stage("suspects"), rows.copy("suspects"))}`;
+}
+
+/** `source` and `target`: the rows of the stage and of the copy that come into question. */
+function gone(pass: Pass, table: Table, copy: Copy, source: string, target: string): string {
   const { synced, deleted } = quotedSystem(copy);
   const keys = keyColumns(table, copy);
-  const version =
-    table.version === null ? "FALSE" : `s.${staged(table.version)} IS DISTINCT FROM t.${quote(table.version)}`;
+  const names = keys.map((key) => `t.${key.copy} AS ${key.stage}`).join(", ");
+  return `SELECT ${names} FROM ${target} t WHERE NOT t.${deleted} AND t.${synced} <= ${timestamp(pass.opened)}
+    AND NOT EXISTS (SELECT 1 FROM ${source} s WHERE ${sameKey(keys, "s", "t")})`;
+}
+
+function missing(table: Table, copy: Copy, source: string, target: string): string {
+  const { synced, deleted } = quotedSystem(copy);
+  const keys = keyColumns(table, copy);
+  const [version] = versionOf(table);
+  const differs = version === undefined ? "FALSE" : `s.${staged(version)} IS DISTINCT FROM t.${quote(version)}`;
   return `SELECT DISTINCT ${keys.map((key) => `s.${key.stage}`).join(", ")}
-    FROM ${stage.relation} s LEFT JOIN ${copy.relation} t ON ${sameKey(keys, "s", "t")}
-    WHERE t.${synced} IS NULL OR t.${deleted} OR ${version}`;
+    FROM ${source} s LEFT JOIN ${target} t ON ${sameKey(keys, "s", "t")}
+    WHERE t.${synced} IS NULL OR t.${deleted} OR ${differs}`;
+}
+
+function versionOf({ version }: Table): readonly string[] {
+  return version === null ? [] : [version];
 }
 
 export async function settlementOf(
@@ -47,11 +73,22 @@ export async function settlementOf(
   copy: Copy,
   stage: Stage | null,
 ): Promise<Settlement> {
-  const count = (query: string): Promise<number> => session.number(`SELECT count(*) FROM (${query})`);
-  const live = await count(`SELECT 1 FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`);
+  const live = await session.number(`SELECT count(*) FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`);
   if (stage === null || mode === "replace") return { live, missing: 0, gone: 0 };
-  const missing = mode === "keys" ? await count(missingKeys(table, copy, stage)) : 0;
-  return { live, missing, gone: await count(goneKeys(pass, table, copy, stage)) };
+  if (mode !== "keys")
+    return {
+      live,
+      missing: 0,
+      gone: await session.number(`SELECT count(*) FROM (${goneKeys(pass, table, copy, stage)})`),
+    };
+  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table));
+  const [source, target] = [rows.stage("suspects"), rows.copy("suspects")];
+  const [counts] = await session.rows<{ missing: bigint; gone: bigint }>(
+    `WITH suspects AS MATERIALIZED (${buckets})
+      SELECT (SELECT count(*) FROM (${missing(table, copy, source, target)})) AS missing,
+        (SELECT count(*) FROM (${gone(pass, table, copy, source, target)})) AS gone`,
+  );
+  return { live, missing: Number(counts!.missing), gone: Number(counts!.gone) };
 }
 
 /** A first full pass is done: a key that came twice keeps its last row. */
@@ -68,14 +105,21 @@ export async function settleRows(
   copy: Copy,
   stage: Stage,
 ): Promise<Changes> {
-  if (table.key.length > 0) await keepLast(writing.session, stage.relation, table, staged);
-  const source = keyedSource(table, stage);
-  const written = await mergeRows(writing, copy, table, {
-    source,
-    columns: mergedColumns(stage, copy),
-    flagged: false,
-    before: pass.opened,
-  });
+  const columns = mergedColumns(stage, copy);
+  const incoming = { columns, flagged: false, before: pass.opened };
+  let written: Changes;
+  if (table.key.length === 0) {
+    written = await mergeRows(writing, copy, table, { ...incoming, source: keyedSource(table, stage) });
+  } else {
+    const { session } = writing;
+    await keepLast(session, stage.relation, table, staged);
+    const { buckets, ...rows } = suspects(table, copy, stage, comparedColumns(table, copy, columns));
+    const chosen = temporary("suspects");
+    await session.run(`CREATE TEMP TABLE ${chosen} AS ${buckets}`);
+    const [source, target] = [rows.stage(chosen), rows.copy(chosen)];
+    written = await mergeRows(writing, copy, table, { ...incoming, source, target });
+    await session.run(`DROP TABLE ${chosen}`);
+  }
   const { deleted } = await settleKeys(writing, pass, table, copy, stage);
   return { ...written, deleted };
 }

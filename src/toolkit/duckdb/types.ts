@@ -24,6 +24,14 @@ export function duckdbType(type: Type): string {
   return type.kind === "DECIMAL" ? `DECIMAL(${type.precision},${type.scale})` : names[type.kind];
 }
 
+/**
+ * What `hash()` is to be given of a value: a 128-bit number has the hashes of its halves, xored, so that 0 and -1 are one
+ * (seen in DuckDB 1.5.5: `hash(0::HUGEINT) = hash((-1)::HUGEINT)`).
+ */
+export function hashable(value: string, type: Type): string {
+  return type.kind === "DECIMAL" && type.precision > 18 ? `CAST(${value} AS VARCHAR)` : value;
+}
+
 /** The type of a column; `null`: none of ours. XML comes back as STRING. */
 export function typeOf(duckdbName: string): Type | null {
   const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(duckdbName);

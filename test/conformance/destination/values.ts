@@ -9,6 +9,7 @@ import {
   left,
   live,
   passOf,
+  rows,
   sync,
   syncAt,
   tableOf,
@@ -99,6 +100,30 @@ export const valueChecks: readonly DestinationCheck[] = [
       assert.deepEqual(comparable(await live(harness, table)), comparable([...wanted.values()]), "merged");
       await sync(harness, { ...again, kind: "full", sync: 3 }, [upsert(table, ...cells)]);
       assert.deepEqual(comparable(await live(harness, table)), comparable(cells), "set aside");
+    },
+  })),
+  ...Object.entries(values).map(([name, of]): DestinationCheck => ({
+    name: `verify tells any two values of ${name} apart`,
+    async run(harness) {
+      const table = tableOf("pairs", { id: "INT", v: name }, ["id"]);
+      const all: readonly Cell[] = [null, ...of];
+      const pairs = all.flatMap((copied, a) => all.flatMap((now, b) => (a === b ? [] : [{ copied, now }])));
+      await fill(
+        harness,
+        table,
+        pairs.map(({ copied }, id) => [id, copied]),
+      );
+      await holding(harness, async (warehouse) => {
+        const source = rows(
+          table,
+          pairs.map(({ now }, id) => [id, now]),
+        );
+        await using comparison = await warehouse.compare(table);
+        await comparison.digest(source);
+        await comparison.digested();
+        await comparison.collect(source);
+        assert.equal((await comparison.differences(0)).different, pairs.length);
+      });
     },
   })),
   ...Object.entries(values)

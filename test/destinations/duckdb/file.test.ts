@@ -182,7 +182,7 @@ describe("the configuration of the DuckDB destination", () => {
   test("comes from an address", () => {
     expect(definition.configuration.parse(definition.fromAddress("a b.duckdb"))).toEqual({
       path: "a b.duckdb",
-      memory_limit: "256MB",
+      memory_limit: "192MB",
     });
     expect(definition.configuration.parse(definition.fromAddress("")).path).toBe("warehouse.duckdb");
   });
