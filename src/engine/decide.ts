@@ -103,6 +103,7 @@ function sweepDue(
 
 function needsFull(state: TableState, scope: string, table: Table, inferred: boolean): boolean {
   return (
+    state.reread === true ||
     state.scope !== scope ||
     state.table.cursor !== table.cursor ||
     state.table.version !== table.version ||

@@ -58,11 +58,24 @@ export async function syncTable(discovered: Table, stored: StoredTable, tally: T
       table = state.table;
     }
   }
-  for (const [index, kind] of decision.passes.entries()) {
+  const passes = [...decision.passes];
+  for (let index = 0; index < passes.length || state?.reread === true; index++) {
+    const kind = passes[index] ?? "full";
     const pass = await openPass(table, kind, state, { scope, replace: decision.replace && index === 0 }, syncing);
     state = await readPass(pass, table, state, [], tally, syncing);
     table = state.table;
   }
+}
+
+/**
+ * Whether a column of fractions turned to text. What the copy had of it before, the destination turned to text in its own
+ * way (`1.0` where the source says `1`): only reading all rows once more makes it the source's.
+ */
+function fractionsBecameText(before: Table, now: Table): boolean {
+  return now.columns.some(({ name, type }) => {
+    const known = before.columns.find((column) => column.name === name)?.type.kind;
+    return type.kind === "STRING" && (known === "FLOAT" || known === "DOUBLE");
+  });
 }
 
 /** Where columns are inferred: those that were seen in a row once stay, though a sample does not show them. */
@@ -184,9 +197,14 @@ async function readPass(
 /** What is kept of a table once `pass` is closed on it. */
 function nextState(pass: Pass, table: Table, before: TableState | null, milliseconds: number | null): TableState {
   const next = pass.next[table.id] ?? null;
+  const written = pass.kind === "full" ? pass.tables[0]! : (before?.table ?? table);
+  const reread = fractionsBecameText(written, table) ? { reread: true as const } : {};
   switch (pass.kind) {
     case "full":
-      return { table, next, asOf: pass.asOf, scope: pass.scope, sweptAt: pass.asOf, sweepMilliseconds: milliseconds };
+      return {
+        ...{ table, next, asOf: pass.asOf, scope: pass.scope, sweptAt: pass.asOf, sweepMilliseconds: milliseconds },
+        ...reread,
+      };
     case "keys":
       // Without a version a sweep says nothing of rows that changed; nor may it move the cursor.
       return {
@@ -195,10 +213,11 @@ function nextState(pass: Pass, table: Table, before: TableState | null, millisec
         asOf: table.version === null ? known(before, pass).asOf : pass.asOf,
         sweptAt: pass.asOf,
         sweepMilliseconds: milliseconds,
+        ...reread,
       };
     case "window":
     case "stream":
-      return { ...known(before, pass), table, next, asOf: pass.asOf };
+      return { ...known(before, pass), table, next, asOf: pass.asOf, ...reread };
   }
 }
 

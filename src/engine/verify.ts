@@ -121,10 +121,12 @@ async function verifyTable(
   }
   await using comparison = await connection.warehouse.compare(table);
   report({ kind: "verifying", table: table.id, reading: 1, estimatedRows: table.estimatedRows });
-  await readAll(table, connection, options.signal, async (rows) => {
+  const wider = await readAll(table, connection, options.signal, async (rows) => {
     await comparison.digest(rows);
     report({ kind: "read", table: table.id, rows: rows.length });
   });
+  // Rows have columns that the copy was not compared by.
+  if (wider !== null) return verifyTable(wider, state, connection, options, report);
   const digests = await comparison.digested();
   const counts = { ...nothing, sourceRows: digests.source, copyRows: digests.copy };
   if (digests.differing === 0) {
@@ -191,13 +193,16 @@ function movedSince({ kind, version }: Difference, state: TableState): boolean {
 /** Writers stamp rows by clocks of their own, before they commit: milliseconds. */
 const clockTolerance = 1_000;
 
-/** Reads every row once, split by split, by the independent path. */
+/**
+ * Reads every row once, split by split, by the independent path. Ends early where rows need more columns, or wider ones,
+ * and resolves to the table with these; else to `null`.
+ */
 async function readAll(
   table: Table,
   { source, settings }: Connection,
   signal: AbortSignal,
   take: (rows: Rows) => Promise<void>,
-): Promise<void> {
+): Promise<Table | null> {
   const plan = await source.plan([table], "full", {}, signal);
   const pass = verifyingPass(plan, table);
   const how: Reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "independent" };
@@ -208,6 +213,7 @@ async function readAll(
       let held: Rows[] = [];
       try {
         for await (const operation of source.read(pass, split, state, how)) {
+          if (operation.kind === "schema") return unite(table, operation.table);
           if (operation.kind === "upsert") held.push(operation.rows);
           if (operation.kind !== "checkpoint") continue;
           for (const rows of held) await take(rows);
@@ -223,6 +229,7 @@ async function readAll(
       }
     }
   }
+  return null;
 }
 
 function verifyingPass(plan: Plan, table: Table): Pass {

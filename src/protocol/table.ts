@@ -43,4 +43,6 @@ export interface TableState {
   readonly sweptAt: string;
   /** How long that pass took, in milliseconds: what the next sweep is estimated to take. */
   readonly sweepMilliseconds: number | null;
+  /** The copy has values that only reading every row once more makes the source's. */
+  readonly reread?: true;
 }

@@ -193,7 +193,7 @@ export class RethinkSource implements Source {
         readMode,
         names: this.#namesOf(table),
         context: this.#context,
-        onWider: (wider) => this.#widen(wider, table),
+        onWider: (wider) => this.#widen(wider),
         onRounded: (id, column) =>
           this.#warnOnce(
             `table "${id}": column "${column}" has whole numbers beyond 2^53, which RethinkDB rounded when it stored them`,
@@ -227,15 +227,7 @@ export class RethinkSource implements Source {
     return names;
   }
 
-  #widen(table: Table, before: Table): void {
-    for (const { name, type } of before.columns) {
-      const now = table.columns.find((column) => column.name === name)?.type.kind;
-      if (type.kind === "DOUBLE" && now === "STRING") {
-        this.#warnOnce(
-          `table "${table.id}": column "${name}" holds other values beside numbers and becomes text; sync it once with --full, so that its numbers are all written alike`,
-        );
-      }
-    }
+  #widen(table: Table): void {
     const known = this.#wider.get(table.id);
     this.#wider.set(table.id, known?.identity === table.identity ? unite(known, table) : table);
     const shown = this.#shown.get(table.id);
