@@ -1,11 +1,14 @@
+import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
-import type { Pass, Plan } from "../protocol/pass.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Pass, Plan, Split } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Comparison, Difference } from "../protocol/sink.ts";
-import type { Reading } from "../protocol/source.ts";
+import type { Reading, Source } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
+import { Semaphore } from "../toolkit/semaphore.ts";
 import { unite } from "../toolkit/types.ts";
 import type { Connection } from "./connection.ts";
 import { discover } from "./discover.ts";
@@ -194,8 +197,8 @@ function movedSince({ kind, version }: Difference, state: TableState): boolean {
 const clockTolerance = 1_000;
 
 /**
- * Reads every row once, split by split, by the independent path. Ends early where rows need more columns, or wider ones,
- * and resolves to the table with these; else to `null`.
+ * Reads every row once by the independent path, splits in parallel; `take` is called for one batch after the other. Ends
+ * early where rows need more columns, or wider ones, and resolves to the table with these; else to `null`.
  */
 async function readAll(
   table: Table,
@@ -205,31 +208,79 @@ async function readAll(
 ): Promise<Table | null> {
   const plan = await source.plan([table], "full", {}, signal);
   const pass = verifyingPass(plan, table);
-  const how: Reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "independent" };
-  for (const split of pass.splits) {
-    let state = null as Parameters<typeof source.read>[2];
-    for (let attempt = 1; ; attempt++) {
-      // Rows count once their checkpoint has come: a reading that fails goes on from there.
-      let held: Rows[] = [];
-      try {
-        for await (const operation of source.read(pass, split, state, how)) {
-          if (operation.kind === "schema") return unite(table, operation.table);
-          if (operation.kind === "upsert") held.push(operation.rows);
-          if (operation.kind !== "checkpoint") continue;
-          for (const rows of held) await take(rows);
-          held = [];
-          state = operation.state;
-        }
+  const stop = new AbortController();
+  const turn = new Semaphore(1);
+  const reading: VerifyReading = {
+    source,
+    attempts: settings.attempts,
+    how: {
+      signal: AbortSignal.any([signal, stop.signal]),
+      batchBytes: settings.batchBytes,
+      until: "caught up",
+      path: "independent",
+    },
+    async take(rows) {
+      const release = await turn.acquire(1, reading.how.signal);
+      await take(rows).finally(release);
+    },
+  };
+  // Every split listens to it, in several places.
+  setMaxListeners(0, reading.how.signal);
+  const left = pass.splits.values();
+  let wider: Table | null = null;
+  const readNext = async (): Promise<void> => {
+    for (const split of left) {
+      const needed = await readOne(pass, split, reading);
+      if (needed !== null) wider = unite(wider ?? table, needed);
+      if (wider !== null) stop.abort();
+    }
+  };
+  const failures: unknown[] = [];
+  const readOrStop = (): Promise<void> =>
+    readNext().catch((thrown: unknown) => {
+      failures.push(thrown);
+      stop.abort();
+    });
+  await Promise.all(Array.from({ length: settings.parallel }, readOrStop));
+  // What fails after the stop fails for it.
+  if (wider === null && failures.length > 0) throw failures[0];
+  return wider;
+}
+
+/** What a split is read with. */
+interface VerifyReading {
+  readonly source: Source;
+  readonly attempts: number;
+  readonly how: Reading;
+  take(rows: Rows): Promise<void>;
+}
+
+/** Rows count once their checkpoint has come: a reading that fails goes on from there. Resolves as {@link readAll} does. */
+async function readOne(
+  pass: Pass,
+  split: Split,
+  { source, attempts, how, take }: VerifyReading,
+): Promise<Table | null> {
+  let state: Json = null;
+  for (let attempt = 1; ; attempt++) {
+    let held: Rows[] = [];
+    try {
+      for await (const operation of source.read(pass, split, state, how)) {
+        if (operation.kind === "schema") return operation.table;
+        if (operation.kind === "upsert") held.push(operation.rows);
+        if (operation.kind !== "checkpoint") continue;
         for (const rows of held) await take(rows);
-        break;
-      } catch (thrown) {
-        const error = asHeadwatersError(thrown);
-        if (signal.aborted || error.remedy !== "retry" || attempt >= settings.attempts) throw error;
-        await sleep(backoff(attempt + 1), signal);
+        held = [];
+        state = operation.state;
       }
+      for (const rows of held) await take(rows);
+      return null;
+    } catch (thrown) {
+      const error = asHeadwatersError(thrown);
+      if (how.signal.aborted || error.remedy !== "retry" || attempt >= attempts) throw error;
+      await sleep(backoff(attempt + 1), how.signal);
     }
   }
-  return null;
 }
 
 function verifyingPass(plan: Plan, table: Table): Pass {
