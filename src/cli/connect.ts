@@ -19,11 +19,11 @@ export async function openSource(
 
 /** Opens the destination of a connection. Where nothing is there yet: makes it, or throws `DESTINATION_EMPTY`. */
 export async function openWarehouse(
-  { name, destination, schema, systemColumnPrefix, deletion, rename }: ConfiguredConnection,
+  { name, destination, schema, systemColumnPrefix, deletion, deletions, rename }: ConfiguredConnection,
   { log }: ConnectOptions,
   create: boolean,
 ): Promise<Warehouse> {
-  const context = { log, connection: name, schema, systemColumnPrefix, deletion, rename };
+  const context = { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename };
   return destination.definition.open(destination.configuration, context, { create });
 }
 
@@ -44,6 +44,7 @@ export async function connect(
       warehouse,
       scope: definition.scope(configuration),
       selection: configured.selection,
+      tables: configured.tableSettings,
       settings: configured.settings,
       log: options.log,
       async [Symbol.asyncDispose]() {

@@ -66,10 +66,17 @@ async function discoverConnection(
   const { output, json, quiet, signal, tell } = session;
   const {
     selection,
+    tableSettings,
     source: { definition },
   } = connection;
   await using source = await openSource(connection, session);
-  const tables = onlyTables(await discover({ source, selection }, signal), names, (table) => table.id);
+  const { capabilities } = definition;
+  const found = await discover({ source, selection, tables: tableSettings, capabilities, log: session.log }, signal);
+  const selected = [...found.tables, ...[...found.refused].map(([id, error]) => ({ id, error }))];
+  const tables = onlyTables(selected, names, ({ id }) => id).map((table) => {
+    if ("error" in table) throw table.error;
+    return table;
+  });
   if (json) {
     for (const table of tables)
       tell(connection.name, { kind: "table", table: { ...table, columns: table.columns.map(columnJson) } });

@@ -1,7 +1,7 @@
 import type { Json } from "../protocol/json.ts";
 import type { Log } from "../protocol/log.ts";
 import type { Warehouse } from "../protocol/sink.ts";
-import type { Source, SourceCapabilities } from "../protocol/source.ts";
+import type { Selection, Source, SourceCapabilities } from "../protocol/source.ts";
 
 /** An open connection: one source, one destination, what is selected and how. All that the engine needs. */
 export interface Connection {
@@ -11,15 +11,27 @@ export interface Connection {
   readonly warehouse: Warehouse;
   /** What decides which rows there are, beside the selection: server, database, schema. */
   readonly scope: Json;
+  /** Of tables, by their ids. */
   readonly selection: Selection;
   readonly settings: Settings;
+  /** What was set for single tables, by their ids. */
+  readonly tables?: Readonly<Record<string, TableSettings>>;
   readonly log: Log;
 }
 
-/** Table ids or patterns with `*`. A table is selected if `include` has it (or is empty) and `exclude` has it not. */
-export interface Selection {
-  readonly include: readonly string[];
-  readonly exclude: readonly string[];
+/** What is otherwise for one table. */
+export interface TableSettings {
+  /** `full`: read whole in each sync. `incremental`: refused where nothing tells what changed. Absent: as can be. */
+  readonly mode?: "full" | "incremental";
+  /** Its columns that are copied, by their names in the source. */
+  readonly columns?: Selection;
+  /** By column name in the source: the name in the copy. */
+  readonly renameColumns?: Readonly<Record<string, string>>;
+  /** The name of the copy. */
+  readonly rename?: string;
+  /** As the source has it in `TableOptions`. */
+  readonly filter?: Json;
+  readonly settings?: Partial<Pick<Settings, "deletes" | "maxDeleteFraction" | "schemaChanges">>;
 }
 
 /** How a connection is synced. */
@@ -42,6 +54,16 @@ export interface Settings {
   readonly maxRowsPerSecond: number | null;
   /** Readings of one split before its table fails. */
   readonly attempts: number;
+}
+
+/** What was set for one table alone. */
+export function tableSettings({ tables = {} }: Pick<Connection, "tables">, table: string): TableSettings {
+  return Object.hasOwn(tables, table) ? tables[table]! : {};
+}
+
+/** How one table is synced. */
+export function settingsOf(connection: Pick<Connection, "settings" | "tables">, table: string): Settings {
+  return { ...connection.settings, ...tableSettings(connection, table).settings };
 }
 
 export const defaultSettings: Settings = {

@@ -4,6 +4,7 @@ import type { SourceCapabilities } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { sameType } from "../toolkit/types.ts";
 import type { Settings } from "./connection.ts";
+import { checkScope } from "./scope.ts";
 
 /** A sweep that is estimated to take less is made with each sync (`deletes: auto`), in milliseconds. */
 const cheapSweep = 10_000;
@@ -47,7 +48,8 @@ export function decide(
   now: Date,
 ): Decision {
   checkScope(table, scope, state?.scope ?? open?.scope ?? null, wishes.acceptScope);
-  if (state !== null) checkSchemaChange(state.table, table, settings.schemaChanges);
+  // What the user chose anew is no change of the source's schema.
+  if (state?.scope === scope) checkSchemaChange(state.table, table, settings.schemaChanges);
 
   const inferred = capabilities.schema === "inferred";
   const fits = open !== null && open.scope === scope && !wishes.full && sameShape(open.tables[0]!, table, inferred);
@@ -58,7 +60,8 @@ export function decide(
   const replace = state !== null && !sameKey(state.table, table);
   // Without a cursor a sweep still shows every change, if rows have a version.
   const swept = table.cursor === null && table.version !== null && canSweep(table, capabilities);
-  if (wishes.full || state === null || needsFull(state, scope, table, inferred) || (table.cursor === null && !swept)) {
+  const incremental = state !== null && !needsFull(state, scope, table, inferred) && !hasCleared(abandon, table);
+  if (wishes.full || !incremental || (table.cursor === null && !swept)) {
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
   }
   if (swept) return { resume, abandon, passes: ["keys"], replace: false };
@@ -112,6 +115,12 @@ function needsFull(state: TableState, scope: string, table: Table, inferred: boo
   );
 }
 
+/** A pass that is given up has cleared the columns of the copy that it did not have: only a full pass fills them again. */
+function hasCleared(abandoned: Pass | null, table: Table): boolean {
+  const had = abandoned?.tables[0]?.columns;
+  return had !== undefined && !table.columns.every(({ name }) => had.some((column) => column.name === name));
+}
+
 /**
  * Whether every column of `now` was there before, of the same type, in the same table. Where columns are inferred, one
  * that is new was in no row before: the rows that have it are read as rows that changed.
@@ -141,17 +150,6 @@ function sameKey(before: Table, now: Table): boolean {
   return before.key.length === now.key.length && before.key.every((name, index) => name === now.key[index]);
 }
 
-function checkScope(table: Table, now: string, before: string | null, accepted: boolean): void {
-  if (before === null || before === now || accepted) return;
-  throw new HeadwatersError(
-    "SCOPE_CHANGED",
-    `table "${table.id}": the copy was made from another server, database, schema or selection than the configuration names now`,
-    {
-      hint: "To make the copy equal to the new source (rows that it lacks are deleted), run sync with --accept-scope; to start over, run reset; else restore the configuration.",
-    },
-  );
-}
-
 function checkSchemaChange(before: Table, now: Table, policy: Settings["schemaChanges"]): void {
   if (policy !== "block_all") return;
   const changed = now.columns.find((column) => {
@@ -164,7 +162,7 @@ function checkSchemaChange(before: Table, now: Table, policy: Settings["schemaCh
     "SCHEMA_CHANGE_BLOCKED",
     `table "${now.id}": ${what} changed in the source, and schemaChanges is block_all`,
     {
-      hint: "Set schemaChanges to allow_columns or allow_all, or leave the table out.",
+      hint: "Set schemaChanges to allow_columns or allow_all, leave a new column out (columns.exclude), or leave the table out.",
     },
   );
 }

@@ -1,62 +1,109 @@
-import { createHash } from "node:crypto";
-import { HeadwatersError } from "../protocol/errors.ts";
-import type { Json } from "../protocol/json.ts";
+import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import type { Table } from "../protocol/table.ts";
-import type { Selection } from "./connection.ts";
+import { nearest } from "../toolkit/nearest.ts";
+import { isPattern, matches, selects } from "../toolkit/patterns.ts";
+import { chosenTable } from "./choose-columns.ts";
+import { type Connection, tableSettings } from "./connection.ts";
 
-/** Whether a name matches a pattern, in which `*` stands for anything. */
-function matches(pattern: string, name: string): boolean {
-  const source = pattern.split("*").map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&"));
-  return new RegExp(`^${source.join(".*")}$`, "su").test(name);
+/** What of the source is to be copied. */
+export interface Selected {
+  /** With the columns that are chosen, under their names in the copy. */
+  readonly tables: readonly Table[];
+  /** Tables that are selected, but whose settings don't fit them. */
+  readonly refused: ReadonlyMap<string, HeadwatersError>;
 }
+
+export type Selecting = Pick<Connection, "selection" | "tables" | "capabilities" | "log">;
 
 /**
- * The tables that are selected. Throws `TABLE_UNKNOWN` for a name without `*` in `include` that no table has, and
- * `NO_TABLES` where nothing is left.
+ * Selects among the tables of the source. `vanished` are tables that are no longer there, but have a copy: naming them is
+ * no mistake. Throws `TABLE_UNKNOWN` for a name or pattern that no table has, and `NO_TABLES` where nothing is left.
  */
-export function select(tables: readonly Table[], selection: Selection): readonly Table[] {
-  for (const name of selection.include) {
-    if (!name.includes("*") && !tables.some((table) => table.id === name)) {
-      throw new HeadwatersError("TABLE_UNKNOWN", `tables.include: there is no table "${name}" in the source`, {
-        hint: `The source has ${listed(tables.map((table) => table.id))}.`,
-      });
-    }
-  }
-  const selected = tables.filter((table) => isSelected(table.id, selection));
-  if (selected.length === 0) {
+export function select(
+  discovered: readonly Table[],
+  connection: Selecting,
+  vanished: readonly string[] = [],
+): Selected {
+  const { selection, tables: settings = {} } = connection;
+  const known = discovered.map(({ id }) => id);
+  checkNames(known, vanished, connection);
+  const selected = discovered.filter(({ id }) => selects(selection, id));
+  if (selected.length === 0 && vanished.length === 0) {
     throw new HeadwatersError("NO_TABLES", "no table is selected", {
       hint:
-        tables.length === 0
+        discovered.length === 0
           ? "The source has no table that this user may read."
-          : `Change tables.include or tables.exclude; the source has ${listed(tables.map((table) => table.id))}.`,
+          : `Change tables.include or tables.exclude; the source has ${listed(known)}.`,
     });
   }
-  return selected;
+  const tables: Table[] = [];
+  const refused = new Map<string, HeadwatersError>();
+  for (const table of selected) {
+    try {
+      checkCopyName(table.id, [...selected.map(({ id }) => id), ...vanished], settings);
+      tables.push(chosenFrom(table, connection));
+    } catch (thrown) {
+      refused.set(table.id, asHeadwatersError(thrown));
+    }
+  }
+  return { tables, refused };
 }
 
-/** Whether a table is selected, known to the source or not. */
-export function isSelected(name: string, selection: Selection): boolean {
-  return (
-    (selection.include.length === 0 || selection.include.some((pattern) => matches(pattern, name))) &&
-    !selection.exclude.some((pattern) => matches(pattern, name))
-  );
+/** One table of the source, as it is to be copied. */
+export function chosenFrom(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
+  return chosenTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
 }
 
-/** The fingerprint of what decides which rows of a table there are: of the scope's `tables`, only what is its own. */
-export function scopeOf(scope: Json, table: string): string {
-  return createHash("sha256")
-    .update(JSON.stringify([ofTable(scope, table), table]))
-    .digest("hex")
-    .slice(0, 32);
+/** Those of the selected tables that a command is to work on: all, where it names none. Throws `TABLE_UNKNOWN`. */
+export function askedFor(selected: readonly string[], asked: readonly string[]): readonly string[] {
+  const unknown = asked.find((name) => !selected.includes(name));
+  if (unknown !== undefined) {
+    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
+      hint: `The selected tables are ${selected.join(", ")}.`,
+    });
+  }
+  return asked.length === 0 ? selected : selected.filter((name) => asked.includes(name));
 }
 
-function ofTable(scope: Json, table: string): Json {
-  if (scope === null || typeof scope !== "object" || !("tables" in scope)) return scope;
-  const { tables, ...shared } = scope;
-  const own = tables !== null && typeof tables === "object" && !Array.isArray(tables) ? tables : {};
-  return { ...shared, table: (own as Readonly<Record<string, Json>>)[table] ?? null };
+function checkNames(known: readonly string[], vanished: readonly string[], connection: Selecting): void {
+  const { selection, tables = {}, log } = connection;
+  const all = [...known, ...vanished];
+  const isThere = (text: string): boolean =>
+    isPattern(text) ? all.some((name) => matches(text, name)) : all.includes(text);
+  const wanted = [
+    ...selection.include.map((text) => ["tables.include", text] as const),
+    ...Object.keys(tables).map((text) => ["overrides", text] as const),
+  ];
+  const unknown = wanted.find(([setting, text]) => (setting === "overrides" ? !all.includes(text) : !isThere(text)));
+  if (unknown !== undefined) {
+    const [setting, text] = unknown;
+    const what =
+      setting !== "overrides" && isPattern(text) ? `no table matches "${text}"` : `there is no table "${text}"`;
+    throw new HeadwatersError("TABLE_UNKNOWN", `${setting}: ${what} in the source`, { hint: meant(text, known) });
+  }
+  for (const text of selection.exclude) {
+    if (isPattern(text) || all.includes(text)) continue;
+    const name = nearest(text, known);
+    log.warn(`tables.exclude: there is no table "${text}"${name === null ? "" : `; was "${name}" meant?`}`);
+  }
+}
+
+function meant(text: string, known: readonly string[]): string {
+  const name = nearest(text, known);
+  return name === null ? `The source has ${listed(known)}.` : `Did you mean "${name}"?`;
+}
+
+/** Throws `NAMES_COLLIDE` where another selected table is copied under the same name. */
+function checkCopyName(id: string, ids: readonly string[], settings: NonNullable<Connection["tables"]>): void {
+  const nameOf = (table: string): string => tableSettings({ tables: settings }, table).rename ?? table;
+  const other = ids.find((table) => table !== id && nameOf(table) === nameOf(id));
+  if (other === undefined) return;
+  throw new HeadwatersError("NAMES_COLLIDE", `tables "${id}" and "${other}" would both be copied to "${nameOf(id)}"`, {
+    hint: `Give one of them another name: overrides.${id}.rename.`,
+  });
 }
 
 function listed(names: readonly string[]): string {
+  if (names.length === 0) return "none";
   return names.length <= 12 ? names.join(", ") : `${names.slice(0, 12).join(", ")} and ${names.length - 12} more`;
 }

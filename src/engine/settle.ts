@@ -5,6 +5,7 @@ import type { Settlement } from "../protocol/sink.ts";
 import type { Reading } from "../protocol/source.ts";
 import type { Table } from "../protocol/table.ts";
 import { rowsBytes } from "../toolkit/vectors.ts";
+import { settingsOf } from "./connection.ts";
 import type { Syncing } from "./sync-table.ts";
 import type { Tally } from "./tally.ts";
 
@@ -76,7 +77,7 @@ async function brake(
   table: Table,
   { connection, writer }: Syncing,
 ): Promise<void> {
-  const most = connection.settings.maxDeleteFraction;
+  const most = settingsOf(connection, table.id).maxDeleteFraction;
   if (gone === 0 || (gone < live && gone <= live * most)) return;
   // It starts over: what was set aside must not be settled once the source has its rows again.
   await writer.run(table.id, async (transaction) => {

@@ -6,11 +6,12 @@ import type { Reading } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { unite } from "../toolkit/types.ts";
 import type { Semaphore } from "../toolkit/semaphore.ts";
-import type { Connection } from "./connection.ts";
+import { columnNames } from "./choose-columns.ts";
+import { type Connection, settingsOf, tableSettings } from "./connection.ts";
 import { decide, type Decision, type Wishes } from "./decide.ts";
 import type { SyncEvent } from "./events.ts";
 import { readSplit } from "./read-split.ts";
-import { scopeOf } from "./selection.ts";
+import { checkColumnsKept, scopeOf } from "./scope.ts";
 import { settle } from "./settle.ts";
 import type { Tally } from "./tally.ts";
 import type { Writer } from "./writer.ts";
@@ -42,11 +43,14 @@ export interface StoredTable {
 export async function syncTable(discovered: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
   const { connection, wishes, writer, started, signal } = syncing;
   let table = withSeenColumns(discovered, stored, connection);
-  const scope = scopeOf(connection.scope, table.id);
+  const chosen = tableSettings(connection, table.id);
+  const scope = scopeOf(connection.scope, table.id, chosen);
+  const settings = settingsOf(connection, table.id);
   const decideWith = (open: Pass | null): Decision =>
-    decide(table, scope, stored.state, open, wishes, connection.settings, connection.capabilities, new Date(started));
+    decide(table, scope, stored.state, open, wishes, settings, connection.capabilities, new Date(started));
   let { state } = stored;
   let decision = decideWith(stored.open);
+  checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, chosen, wishes.acceptScope);
   if (decision.abandon !== null) await abandon(decision.abandon, table, writer);
   if (decision.resume !== null) {
     const pass = await connection.source.resume(decision.resume, signal);
@@ -79,11 +83,13 @@ function fractionsBecameText(before: Table, now: Table): boolean {
 }
 
 /** Where columns are inferred: those that were seen in a row once stay, though a sample does not show them. */
-function withSeenColumns(discovered: Table, { state, open }: StoredTable, { capabilities }: Connection): Table {
-  if (capabilities.schema === "declared") return discovered;
+function withSeenColumns(discovered: Table, { state, open }: StoredTable, connection: Connection): Table {
+  if (connection.capabilities.schema === "declared") return discovered;
+  const names = columnNames(tableSettings(connection, discovered.id));
   return [state?.table, open?.tables[0]]
     .filter((seen) => seen?.identity === discovered.identity)
-    .reduce((table: Table, seen) => unite(seen!, table), discovered);
+    .map((seen) => ({ ...seen!, columns: seen!.columns.filter(({ name }) => names.isCopied(name)) }))
+    .reduce((table: Table, seen) => unite(seen, table), discovered);
 }
 
 async function abandon(pass: Pass, table: Table, writer: Writer): Promise<void> {

@@ -5,10 +5,12 @@ import type { Json } from "../protocol/json.ts";
 import type { Split } from "../protocol/pass.ts";
 import type { RunRecord, Stored } from "../protocol/sink.ts";
 import type { Table } from "../protocol/table.ts";
+import { selects } from "../toolkit/patterns.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
-import type { Connection } from "./connection.ts";
+import { withChosenColumns } from "./chosen-source.ts";
+import { type Connection, settingsOf } from "./connection.ts";
 import type { SyncEvent } from "./events.ts";
-import { isSelected, select } from "./selection.ts";
+import { askedFor, chosenFrom, select } from "./selection.ts";
 import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
 import { Tally } from "./tally.ts";
 import { throttle } from "./throttle.ts";
@@ -67,7 +69,7 @@ class Run {
     started: string,
     lease: number,
   ) {
-    this.#connection = connection;
+    this.#connection = withChosenColumns(connection);
     this.#options = options;
     this.#report = report;
     this.#started = started;
@@ -85,39 +87,30 @@ class Run {
     return this.#record(true);
   }
 
-  /** The tables to sync. Those of the copy that the source no longer shows fail: they are not emptied. */
+  /**
+   * The tables to sync. Those of the copy that the source no longer shows fail, and are not emptied; so do those whose
+   * settings don't fit them.
+   */
   async #tables(stored: Stored): Promise<readonly Table[]> {
-    const { source, selection, settings } = this.#connection;
-    const wanted = this.#options.tables ?? [];
+    const { source, selection } = this.#connection;
     const discovered = await source.discover(this.#options.signal);
     const vanished = [...stored.tables.keys()].filter(
-      (id) => isSelected(id, selection) && !discovered.some((table) => table.id === id),
+      (id) => selects(selection, id) && !discovered.some((table) => table.id === id),
     );
-    const selected = vanished.length > 0 && discovered.length === 0 ? [] : select(discovered, selection);
-    const known = stored.tables.size > 0 && settings.schemaChanges !== "allow_all" ? stored.tables : null;
-    const tables = selected.filter((table) => known === null || known.has(table.id));
-    const names = [...tables.map((table) => table.id), ...vanished];
-    const unknown = wanted.find((name) => !names.includes(name));
-    if (unknown !== undefined) {
-      throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
-        hint: `The selected tables are ${names.join(", ")}.`,
-      });
-    }
-    const asked = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
-    for (const name of names.filter(asked)) this.#tallies.set(name, new Tally(name));
-    for (const name of vanished.filter(asked)) {
-      this.#end(
-        name,
-        new HeadwatersError(
-          "TABLE_UNKNOWN",
-          `table "${name}" is no longer in the source, or this user may no longer see it`,
-          {
-            hint: "Its copy was left as it is. If the table is gone for good, leave it out (tables.exclude) or reset it.",
-          },
-        ),
-      );
-    }
-    return tables.filter((table) => asked(table.id));
+    const selected = select(discovered, this.#connection, vanished);
+    const tables = selected.tables.filter(({ id }) => stored.tables.has(id) || this.#mayCome(id, stored));
+    const failed = new Map([...selected.refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
+    const names = askedFor([...tables.map(({ id }) => id), ...failed.keys()], this.#options.tables ?? []);
+    for (const name of names) this.#tallies.set(name, new Tally(name));
+    for (const [name, error] of failed) if (names.includes(name)) this.#end(name, error);
+    return tables.filter(({ id }) => names.includes(id));
+  }
+
+  /** Whether a table that has no copy is copied: one that the user names is wanted, whatever `schemaChanges` says. */
+  #mayCome(id: string, stored: Stored): boolean {
+    const { selection, tables = {} } = this.#connection;
+    if (stored.tables.size === 0 || settingsOf(this.#connection, id).schemaChanges === "allow_all") return true;
+    return selection.include.includes(id) || Object.hasOwn(tables, id);
   }
 
   /** Syncs tables, all at once; resolves to those that must go on after the transaction was undone. */
@@ -201,7 +194,7 @@ class Run {
         const now = tables.find((candidate) => candidate.id === table.id);
         if (now === undefined)
           throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" was dropped while it was read`);
-        current = now;
+        current = chosenFrom(now, this.#connection);
         await syncing.writer.commit();
         known = storedOf(await this.#connection.warehouse.load(), table.id);
       }
@@ -235,6 +228,14 @@ class Run {
       tables,
     };
   }
+}
+
+function gone(table: string): HeadwatersError {
+  return new HeadwatersError(
+    "TABLE_UNKNOWN",
+    `table "${table}" is no longer in the source, or this user may no longer see it`,
+    { hint: "Its copy was left as it is. If the table is gone for good, leave it out (tables.exclude) or reset it." },
+  );
 }
 
 function storedOf(stored: Stored, table: string): StoredTable {

@@ -10,9 +10,11 @@ import type { Table, TableState } from "../protocol/table.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { unite } from "../toolkit/types.ts";
-import type { Connection } from "./connection.ts";
+import { withChosenColumns } from "./chosen-source.ts";
+import { type Connection, tableSettings } from "./connection.ts";
 import { discover } from "./discover.ts";
-import { scopeOf } from "./selection.ts";
+import { scopeOf } from "./scope.ts";
+import { askedFor } from "./selection.ts";
 
 /**
  * - `CONVERGED`: source and copy are equal.
@@ -65,21 +67,23 @@ export interface VerifyOptions {
  * differ. Reads the source by another path than a sync does, where it has one. Writes nothing to the copy.
  */
 export async function verify(
-  connection: Connection,
+  given: Connection,
   options: VerifyOptions,
   report: (event: VerifyEvent) => void,
 ): Promise<VerifyReport> {
+  const connection = withChosenColumns(given);
   const { warehouse } = connection;
   const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
     const stored = await warehouse.load();
-    const tables = only(await discover(connection, options.signal), options.tables ?? []);
+    const { tables, refused } = await discover(connection, options.signal);
+    const names = askedFor([...tables.map(({ id }) => id), ...refused.keys()], options.tables ?? []);
     const verdicts: TableVerdict[] = [];
-    for (const discovered of tables) {
-      const state = stored.tables.get(discovered.id) ?? null;
-      const inferred = connection.capabilities.schema === "inferred" && state !== null;
-      const table = inferred ? unite(state.table, discovered) : discovered;
-      const result = await verifyTable(table, state, connection, options, report);
+    for (const name of names) {
+      const discovered = tables.find(({ id }) => id === name);
+      if (discovered === undefined) throw refused.get(name)!;
+      const state = stored.tables.get(name) ?? null;
+      const result = await verifyTable(discovered, state, connection, options, report);
       verdicts.push(result);
       report({ kind: "verified", result });
     }
@@ -89,24 +93,13 @@ export async function verify(
   }
 }
 
-/** Those of the tables that were asked for; none asked for: all. Throws `TABLE_UNKNOWN`. */
-function only(tables: readonly Table[], wanted: readonly string[]): readonly Table[] {
-  const unknown = wanted.find((name) => !tables.some((table) => table.id === name));
-  if (unknown !== undefined) {
-    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
-      hint: `The selected tables are ${tables.map((table) => table.id).join(", ")}.`,
-    });
-  }
-  return wanted.length === 0 ? tables : tables.filter((table) => wanted.includes(table.id));
-}
-
 function worst(verdicts: readonly Verdict[]): Verdict {
   if (verdicts.includes("DIVERGED")) return "DIVERGED";
   return verdicts.includes("NOT PROVEN") ? "NOT PROVEN" : "CONVERGED";
 }
 
 async function verifyTable(
-  table: Table,
+  discovered: Table,
   state: TableState | null,
   connection: Connection,
   options: VerifyOptions,
@@ -116,12 +109,17 @@ async function verifyTable(
   const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
   const ended = (result: Omit<TableVerdict, "table" | "milliseconds">): TableVerdict => ({
     ...result,
-    table: table.id,
+    table: discovered.id,
     milliseconds: Math.round(performance.now() - began),
   });
-  if (state === null) {
-    return ended({ ...nothing, verdict: "NOT PROVEN", reasons: ["The table was never copied whole: run sync first."] });
+  const unproven = (reason: string): TableVerdict => ended({ ...nothing, verdict: "NOT PROVEN", reasons: [reason] });
+  if (state === null) return unproven("The table was never copied whole: run sync first.");
+  if (state.scope !== scopeOf(connection.scope, discovered.id, tableSettings(connection, discovered.id))) {
+    return unproven(
+      "The copy was made with another selection, server or database than is configured now: run sync first.",
+    );
   }
+  const table = connection.capabilities.schema === "inferred" ? unite(state.table, discovered) : discovered;
   await using comparison = await connection.warehouse.compare(table);
   report({ kind: "verifying", table: table.id, reading: 1, estimatedRows: table.estimatedRows });
   const wider = await readAll(table, connection, options.signal, async (rows) => {

@@ -26,7 +26,7 @@ export const errorCodes = {
   TABLE_CHANGED: ["retry", "The table was altered while it was read; it is planned anew."],
   PRIVILEGE_MISSING: ["reconfigure", "The user lacks a privilege."],
   NO_TABLES: ["reconfigure", "There is nothing to sync with this selection."],
-  NAMES_COLLIDE: ["reconfigure", "Two names differ only by case, which the destination can't tell apart."],
+  NAMES_COLLIDE: ["reconfigure", "Two names would be one in the destination: equal, or told apart by case alone."],
   CURSOR_INVALID: ["reconfigure", "The cursor column does not exist or is of a type that can't be one."],
   VALUE_OUT_OF_RANGE: ["reconfigure", "A value does not fit the type of its column."],
   READ_CONFLICT: ["retry", "The server asks to read again: a restart, a conflict, a snapshot that is too old."],

@@ -162,6 +162,8 @@ export interface Comparison extends AsyncDisposable {
   }>;
 }
 
+export type Deletion = "soft" | "hard";
+
 /** What a destination is opened with, beside its configuration. */
 export interface DestinationContext {
   readonly log: Log;
@@ -172,7 +174,9 @@ export interface DestinationContext {
   /** `_headwaters` or `_fivetran`: `<prefix>_synced`, `<prefix>_deleted`, `<prefix>_id`. */
   readonly systemColumnPrefix: string;
   /** Deleted rows are marked, or removed. */
-  readonly deletion: "soft" | "hard";
+  readonly deletion: Deletion;
+  /** By table id: for tables where it is otherwise. */
+  readonly deletions?: Readonly<Record<string, Deletion>>;
   /** By table id: the names in the destination, where the user renamed. */
   readonly rename: Readonly<Record<string, string>>;
 }

@@ -72,13 +72,35 @@ export interface CheckResult {
   readonly message: string;
 }
 
+/** Names, or patterns in which `*` stands for anything. A name is chosen if `include` has it (or is empty) and `exclude` has it not. */
+export interface Selection {
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
 /** What a user may set for one table. */
 export interface TableOptions {
   /** The cursor column; `null`: read without one; absent: detected. */
   readonly cursor?: string | null;
   /** Types that replace the detected ones, by column. */
   readonly types?: Readonly<Record<string, Type>>;
+  /**
+   * Only rows that fulfil it are there: in every kind of pass, and when rows are looked up by key. In the language of
+   * {@link SourceCapabilities.filter}; the source checks it, by the server where it can, before a row is read.
+   */
+  readonly filter?: Json;
+  /**
+   * Columns, by their names here, that are chosen. `discover` shows all that there are; a source that infers its schema
+   * adds no column while it reads that is not chosen.
+   */
+  readonly columns?: Selection;
 }
+
+/**
+ * What a filter of rows is written in. `sql`: a condition, as text. `cql`: restrictions joined by AND, as text.
+ * `fields`: a mapping of fields to values and comparisons.
+ */
+export type FilterLanguage = "sql" | "cql" | "fields";
 
 /** What a source is opened with, beside its configuration. */
 export interface SourceContext {
@@ -100,6 +122,8 @@ export interface SourceCapabilities {
    * `read` sends `schema` operations before rows that need more.
    */
   readonly schema: "declared" | "inferred";
+  /** Absent: rows can't be filtered. */
+  readonly filter?: FilterLanguage;
 }
 
 /** A kind of source, as the registry knows it. */

@@ -9,6 +9,13 @@ import { sync, type SyncOptions } from "../../src/engine/sync.ts";
 import type { RunRecord, Warehouse } from "../../src/protocol/sink.ts";
 import type { MemorySource } from "./memory-source.ts";
 
+/** What a test may configure. */
+export interface Configured {
+  readonly settings?: Partial<Settings>;
+  readonly scope?: string;
+  readonly tables?: NonNullable<Connection["tables"]>;
+}
+
 /** A DuckDB file in a folder of its own, which goes with it. */
 export class Copy implements AsyncDisposable {
   readonly path: string;
@@ -37,29 +44,39 @@ export class Copy implements AsyncDisposable {
     return definition.open(definition.configuration.parse({ path: this.path }), context, { create: true });
   }
 
-  /** One sync, with a destination that is opened for it and closed after it. */
-  async sync(
+  /** A connection from a source to this copy. */
+  connection(
     source: MemorySource,
-    options: Partial<SyncOptions> & {
-      settings?: Partial<Settings>;
-      scope?: string;
-      wrap?: (warehouse: Warehouse) => Warehouse;
-    } = {},
-    report: (event: SyncEvent) => void = () => {},
-  ): Promise<RunRecord> {
-    await using warehouse = await this.open();
-    const { settings, scope, wrap, ...rest } = options;
-    const connection: Connection = {
+    warehouse: Warehouse,
+    { settings, scope, tables = {} }: Configured = {},
+  ): Connection {
+    return {
       name: "c",
       source,
       capabilities: { passes: ["full", "window", "keys"], independentPath: false, schema: "declared" },
-      warehouse: wrap?.(warehouse) ?? warehouse,
+      warehouse,
       scope: scope ?? "s",
       selection: { include: [], exclude: [] },
       settings: { ...defaultSettings, deletes: "each_sync", maxDeleteFraction: 1, ...settings },
+      tables,
       log: { debug: () => {}, info: () => {}, warn: (message) => void this.warnings.push(message) },
     };
-    return await sync(connection, { signal: new AbortController().signal, ...rest }, report);
+  }
+
+  /** One sync, with a destination that is opened for it and closed after it; `only`: of these tables. */
+  async sync(
+    source: MemorySource,
+    options: Configured &
+      Partial<Omit<SyncOptions, "tables">> & {
+        only?: readonly string[];
+        wrap?: (warehouse: Warehouse) => Warehouse;
+      } = {},
+    report: (event: SyncEvent) => void = () => {},
+  ): Promise<RunRecord> {
+    await using warehouse = await this.open();
+    const { settings: _s, scope: _c, tables: _t, wrap, only = [], ...rest } = options;
+    const connection = this.connection(source, wrap?.(warehouse) ?? warehouse, options);
+    return await sync(connection, { signal: new AbortController().signal, ...rest, tables: only }, report);
   }
 
   /** Rows of a query, by a client that is not ours. */

@@ -14,11 +14,14 @@ export interface MemoryRow {
   readonly changed: number | null;
 }
 
-const columns: readonly Column[] = [
+export const columns: readonly Column[] = [
   { name: "id", type: { kind: "INT" }, nullable: false },
   { name: "name", type: { kind: "STRING" }, nullable: true },
   { name: "changed", type: { kind: "UTC_DATETIME" }, nullable: true },
 ];
+
+/** A column more, for tables whose shape has it: it says what the name says. */
+export const noteColumn: Column = { name: "note", type: { kind: "STRING" }, nullable: true };
 
 /**
  * Tables in memory, behind the contract of a source: for the laws of the engine alone, where a test must decide at
@@ -28,6 +31,8 @@ export class MemorySource implements Source {
   readonly tables = new Map<string, Map<number, MemoryRow>>();
   /** Changes of a table's description, by id. */
   readonly shapes = new Map<string, Partial<Table>>();
+  /** Which rows there are, by table, as a filter tells; absent: all. */
+  readonly filters = new Map<string, (row: MemoryRow) => boolean>();
   /** Called before each operation that is handed out, with its number; may throw, or change the tables. */
   onOperation: (count: number, split: Split) => void = () => {};
   /** Rows a batch, batches a checkpoint, rows a split. */
@@ -120,7 +125,8 @@ export class MemorySource implements Source {
   #rows(table: string): Map<number, MemoryRow> {
     const rows = this.tables.get(table);
     if (rows === undefined) throw new HeadwatersError("TABLE_UNKNOWN", `there is no table "${table}"`);
-    return rows;
+    const filter = this.filters.get(table);
+    return filter === undefined ? rows : new Map([...rows].filter(([, row]) => filter(row)));
   }
 }
 
@@ -129,7 +135,13 @@ function batchOf(rows: readonly MemoryRow[], of: readonly Column[]): Rows {
     of,
     rows.map((row) =>
       of.map(({ name }) =>
-        name === "changed" ? (row.changed === null ? null : BigInt(row.changed)) : (row[name as "id"] ?? null),
+        name === "changed"
+          ? row.changed === null
+            ? null
+            : BigInt(row.changed)
+          : name === noteColumn.name
+            ? `note on ${row.name}`
+            : (row[name as "id"] ?? null),
       ),
     ),
   );

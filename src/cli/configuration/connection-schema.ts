@@ -37,8 +37,13 @@ const typeName = z.string().transform((text, context) => {
 
 const names = z.array(z.string().min(1));
 
+/** `[a, b]` stands for `{ include: [a, b] }`. */
+function listed(value: unknown): unknown {
+  return Array.isArray(value) ? { include: value } : value;
+}
+
 const selection = z.preprocess(
-  (value) => (Array.isArray(value) ? { include: value } : value),
+  listed,
   z.strictObject({
     include: names
       .default([])
@@ -47,18 +52,19 @@ const selection = z.preprocess(
   }),
 );
 
-const override = z.strictObject({
-  cursor: z.string().min(1).nullable().optional().meta({
-    description: "The timestamp column that says when a row changed; null: read this table without one.",
+const columns = z.preprocess(
+  listed,
+  z.strictObject({
+    include: names.default([]).meta({
+      description: "Columns to copy, by name or pattern with *; all where it is empty. The key must be among them.",
+    }),
+    exclude: names.default([]).meta({ description: "Columns to leave out, by name or pattern with *." }),
+    rename: z
+      .record(z.string(), z.string().min(1))
+      .default({})
+      .meta({ description: "Names in the destination, by the name in the source." }),
   }),
-  types: z
-    .record(z.string(), typeName)
-    .default({})
-    .meta({ description: "Types that replace the detected ones, by column." }),
-  rename: z.string().min(1).optional().meta({ description: "The name of the table in the destination." }),
-});
-
-const kind = z.looseObject({ type: z.string().min(1) });
+);
 
 /** When deletes are looked for, as in `deletes: 6h`. */
 const deletesSetting = z.preprocess(
@@ -71,6 +77,44 @@ const deletesSetting = z.preprocess(
     return z.NEVER;
   }),
 );
+
+const maxDeleteFraction = z.preprocess(numeric, z.number().min(0).max(1));
+const schemaChanges = z.enum(["allow_all", "allow_columns", "block_all"]);
+const deletion = z.enum(["soft", "hard"]);
+
+const override = z.strictObject({
+  columns: columns.optional().meta({
+    description:
+      "Which columns are copied: a list, or include and exclude, of names or patterns with *; and their names.",
+  }),
+  filter: z
+    .union([z.string().trim().min(1), z.record(z.string(), z.unknown())], {
+      error: "must be text, or a mapping of fields",
+    })
+    .optional()
+    .meta({
+      description:
+        "Only rows that fulfil it are copied. In the source's language: an SQL condition, CQL restrictions, or a mapping of RethinkDB's fields.",
+    }),
+  rename: z.string().min(1).optional().meta({ description: "The name of the table in the destination." }),
+  mode: z.enum(["incremental", "full"]).optional().meta({
+    description:
+      "full: read whole in each sync; incremental: refused where nothing tells what changed. Absent: incremental where it can be.",
+  }),
+  cursor: z.string().min(1).nullable().optional().meta({
+    description: "The timestamp column that says when a row changed; null: read this table without one.",
+  }),
+  types: z
+    .record(z.string(), typeName)
+    .default({})
+    .meta({ description: "Types that replace the detected ones, by column." }),
+  deletes: deletesSetting.optional().meta({ description: "As the connection's, for this table." }),
+  deletion: deletion.optional().meta({ description: "As the connection's, for this table." }),
+  maxDeleteFraction: maxDeleteFraction.optional().meta({ description: "As the connection's, for this table." }),
+  schemaChanges: schemaChanges.optional().meta({ description: "As the connection's, for this table." }),
+});
+
+const kind = z.looseObject({ type: z.string().min(1) });
 
 const parallelSetting = whole(1, 64);
 
@@ -89,7 +133,7 @@ export const connectionSchema = z.strictObject({
   overrides: z
     .record(z.string(), override)
     .default({})
-    .meta({ description: "Settings of single tables, by table name." }),
+    .meta({ description: "What is otherwise for single tables, by their names in the source." }),
   types: z.enum(["exact", "example"]).default("exact").meta({
     description: "exact: no value loses a digit; example: the types of the published connector example of this source.",
   }),
@@ -97,14 +141,13 @@ export const connectionSchema = z.strictObject({
     description:
       "When deletes are looked for: auto (with each sync where that takes seconds, else once a day), each_sync, never, or an interval as 6h.",
   }),
-  deletion: z.enum(["soft", "hard"]).default("soft").meta({
+  deletion: deletion.default("soft").meta({
     description: "soft: deleted rows stay and are marked; hard: they are removed.",
   }),
-  maxDeleteFraction: z
-    .preprocess(numeric, z.number().min(0).max(1))
+  maxDeleteFraction: maxDeleteFraction
     .default(defaultSettings.maxDeleteFraction)
     .meta({ description: "The part of a table's rows, 0 to 1, that one pass may delete before it stops and asks." }),
-  schemaChanges: z.enum(["allow_all", "allow_columns", "block_all"]).default(defaultSettings.schemaChanges).meta({
+  schemaChanges: schemaChanges.default(defaultSettings.schemaChanges).meta({
     description: "What may change by itself: tables and columns, columns only, nothing.",
   }),
   systemColumnPrefix: z
@@ -138,3 +181,4 @@ export const connectionSchema = z.strictObject({
 });
 
 export type ConnectionEntry = z.output<typeof connectionSchema>;
+export type Override = z.output<typeof override>;

@@ -61,7 +61,14 @@ connections:
     tables: { include: [sensor_*, devices], exclude: [sensor_old] }
     overrides:
       sensor_readings: { cursor: recorded_at, types: { pressure: "DECIMAL(12,4)" } }
-      devices: { cursor: null, rename: machines }
+      devices: { cursor: null, rename: machines, deletion: soft }
+      alerts:
+        columns: [id, "text*"]
+        filter: " severity > 3 "
+        mode: full
+        deletes: never
+        maxDeleteFraction: 0.9
+        schemaChanges: allow_all
     types: example
     deletes: 6h
     deletion: hard
@@ -84,8 +91,20 @@ connections:
       tables: {
         sensor_readings: { cursor: "recorded_at", types: { pressure: { kind: "DECIMAL", precision: 12, scale: 4 } } },
         devices: { cursor: null },
+        // The source is not to look for a cursor in what is read whole.
+        alerts: { cursor: null, filter: "severity > 3", columns: { include: ["id", "text*"], exclude: [] } },
       },
       rename: { devices: "machines" },
+      deletions: { devices: "soft" },
+      tableSettings: {
+        devices: { rename: "machines" },
+        alerts: {
+          mode: "full",
+          columns: { include: ["id", "text*"], exclude: [] },
+          filter: "severity > 3",
+          settings: { deletes: "never", maxDeleteFraction: 0.9, schemaChanges: "allow_all" },
+        },
+      },
       types: "example",
       deletion: "hard",
       systemColumnPrefix: "_fivetran",
@@ -101,6 +120,14 @@ connections:
         maxRowsPerSecond: 50_000,
         attempts: 3,
       },
+    });
+  });
+
+  test("--deletes goes for single tables too", async () => {
+    const [connection] = await loadYaml(iot("overrides: { t: { deletes: never, mode: full } }"), { deletes: "6h" });
+    expect(connection).toMatchObject({
+      settings: { deletes: 21_600_000 },
+      tableSettings: { t: { mode: "full", settings: {} } },
     });
   });
 
@@ -196,6 +223,26 @@ connections:
       "a mistyped choice",
       iot("deletion: sotf"),
       'headwaters.yaml, line 5: connections.iot.deletion must be one of soft, hard, not "sotf".\nDid you mean soft?',
+    ],
+    [
+      "a cursor for what is read whole",
+      iot("overrides: { t: { mode: full, cursor: at } }"),
+      "headwaters.yaml, line 5: connections.iot.overrides.t.cursor can't go with mode full.\nLeave one of the two out: a table that is read whole needs no cursor.",
+    ],
+    [
+      "a filter in another source's language",
+      iot("overrides: { t: { filter: { a: 1 } } }"),
+      'headwaters.yaml, line 5: connections.iot.overrides.t.filter must be an SQL condition as text: "temperature > 0".',
+    ],
+    [
+      "a filter that is none",
+      iot("overrides: { t: { filter: [a] } }"),
+      "headwaters.yaml, line 5: connections.iot.overrides.t.filter must be text, or a mapping of fields, not a list.",
+    ],
+    [
+      "a mistyped setting of a table's columns",
+      iot("overrides: { t: { columns: { exlude: [a] } } }"),
+      "headwaters.yaml, line 5: connections.iot.overrides.t.columns.exlude is not a setting.\nDid you mean exclude?",
     ],
     [
       "a duration without unit",

@@ -156,7 +156,11 @@ function withFlags({ deletes, parallel, exclude }: Request, raw: RawConnection):
   const flags: Readonly<Record<string, unknown>> = Object.fromEntries(
     Object.entries({ deletes, parallel }).filter(([, value]) => value !== undefined),
   );
-  const entry = { ...raw.entry, ...flags };
+  const entry: RawConnection["entry"] = {
+    ...raw.entry,
+    ...flags,
+    ...(deletes === undefined ? {} : { overrides: undeleted(raw.entry) }),
+  };
   return {
     ...raw,
     entry: exclude === undefined ? entry : { ...entry, tables: excluding(entry["tables"], exclude) },
@@ -167,6 +171,17 @@ function withFlags({ deletes, parallel, exclude }: Request, raw: RawConnection):
         : raw.placeOf(path);
     },
   };
+}
+
+/** `--deletes` goes for all tables: what the file says of single ones gives way. */
+function undeleted({ overrides }: RawConnection["entry"]): unknown {
+  if (!isMapping(overrides)) return overrides;
+  const without = Object.entries(overrides).map(([table, override]) => {
+    if (!isMapping(override)) return [table, override];
+    const { deletes: _, ...rest } = override;
+    return [table, rest];
+  });
+  return Object.fromEntries(without);
 }
 
 /** A selection that leaves out more; one of a wrong shape stays as it is, to be told by its schema. */

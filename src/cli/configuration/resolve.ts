@@ -1,14 +1,15 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { destinations } from "../../destinations/index.ts";
-import type { Selection, Settings } from "../../engine/connection.ts";
-import type { DestinationDefinition } from "../../protocol/sink.ts";
-import type { SourceDefinition, TableOptions } from "../../protocol/source.ts";
+import type { Settings, TableSettings } from "../../engine/connection.ts";
+import type { Deletion, DestinationContext, DestinationDefinition } from "../../protocol/sink.ts";
+import type { Selection, SourceDefinition, TableOptions } from "../../protocol/source.ts";
 import { sources } from "../../sources/index.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import type { Redactor } from "../redact.ts";
 import { type ConnectionEntry, connectionSchema } from "./connection-schema.ts";
 import type { Path } from "./document.ts";
+import { overrideProblems, tableOptions, tableSettings } from "./overrides.ts";
 import { invalid, type Place, type Problem, validate } from "./problems.ts";
 import { type Setting, settingNames, settingsOf } from "./settings.ts";
 import { type Fetched, resolveValues } from "./values.ts";
@@ -32,10 +33,13 @@ export interface ConfiguredConnection {
   /** In the destination. */
   readonly schema: string;
   readonly selection: Selection;
+  /** What is otherwise for single tables, by their ids: for the source, the engine and the destination. */
   readonly tables: Readonly<Record<string, TableOptions>>;
-  readonly rename: Readonly<Record<string, string>>;
+  readonly tableSettings: Readonly<Record<string, TableSettings>>;
+  readonly rename: DestinationContext["rename"];
+  readonly deletions: Readonly<Record<string, Deletion>>;
   readonly types: "exact" | "example";
-  readonly deletion: "soft" | "hard";
+  readonly deletion: Deletion;
   readonly systemColumnPrefix: string;
   readonly settings: Settings;
 }
@@ -66,7 +70,9 @@ export async function resolveConnection(
     secrets: new Set(),
     known: (path) => settingNames(connectionSchema, path),
   });
-  const found = [...problems, ...whole.problems, ...source.problems, ...destination.problems];
+  const unfit =
+    whole.output === null || source.definition === null ? [] : overrideProblems(whole.output, source.definition);
+  const found = [...problems, ...whole.problems, ...source.problems, ...destination.problems, ...unfit];
   const first = found.filter(({ path }, index) => found.findIndex((other) => samePath(other.path, path)) === index);
   if (first.length > 0 || whole.output === null || source.definition === null || destination.definition === null) {
     throw invalid(first, (path) => raw.placeOf(path));
@@ -85,19 +91,17 @@ function configured(
   source: ConfiguredConnection["source"],
   destination: ConfiguredConnection["destination"],
 ): ConfiguredConnection {
-  const overrides = Object.entries(entry.overrides);
+  const { overrides } = entry;
   return {
     name,
     source,
     destination,
     schema: entry.schema ?? source.definition.schema(source.configuration),
     selection: entry.tables,
-    tables: Object.fromEntries(
-      overrides.map(([table, { cursor, types }]) => [table, { ...(cursor === undefined ? {} : { cursor }), types }]),
-    ),
-    rename: Object.fromEntries(
-      overrides.flatMap(([table, { rename }]) => (rename === undefined ? [] : [[table, rename] as const])),
-    ),
+    tables: each(overrides, tableOptions),
+    tableSettings: each(overrides, tableSettings),
+    rename: each(overrides, ({ rename }) => rename),
+    deletions: each(overrides, ({ deletion }) => deletion),
     types: entry.types,
     deletion: entry.deletion,
     systemColumnPrefix: entry.systemColumnPrefix,
@@ -114,6 +118,15 @@ function configured(
       attempts: entry.attempts,
     },
   };
+}
+
+/** What is made of each value, by its name; `undefined`: nothing. */
+function each<Value, Made>(
+  values: Readonly<Record<string, Value>>,
+  make: (value: Value) => Made | undefined,
+): Readonly<Record<string, Made>> {
+  const made = Object.entries(values).map(([name, value]) => [name, make(value)] as const);
+  return Object.fromEntries(made.filter((entry): entry is [string, Made] => entry[1] !== undefined));
 }
 
 /** `destination: duckdb:warehouse.duckdb` as the mapping that it stands for, so far as can be told. */

@@ -55,7 +55,7 @@ export async function describeCopy(session: Session, context: DestinationContext
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
       `schema: ${context.schema}.${name} is already there, and Headwaters has not made it`,
-      { hint: "Choose another schema, rename the table, or drop that one." },
+      { hint: `Choose another schema, another name (overrides.${id}.rename), or drop that one.` },
     );
   }
   const system = systemColumns(context.systemColumnPrefix);
@@ -87,13 +87,13 @@ function takenBy(
     return new HeadwatersError(
       "DESTINATION_UNUSABLE",
       `schema: ${schema}.${name} is the copy that connection "${owner.connection}" keeps`,
-      { hint: "Choose another schema for one of the two, or rename the table." },
+      { hint: `Choose another schema for one of the two, or another name (overrides.${id}.rename).` },
     );
   }
   return new HeadwatersError(
     "NAMES_COLLIDE",
     `the copies of tables "${owner.id}" and "${id}" would be one for DuckDB: "${owner.table_name}" and "${name}"`,
-    { hint: "Give one of them another name with rename." },
+    { hint: `Give one of them another name: overrides.${id}.rename.` },
   );
 }
 
@@ -163,7 +163,9 @@ function columnTaken(table: Table, name: string, [column, type]: readonly [strin
     return new HeadwatersError(
       "NAMES_COLLIDE",
       `table "${table.id}": columns "${column}" and "${name}" differ only by case, which DuckDB can't tell apart`,
-      { hint: "Rename one of them in the source, or run reset --drop for this table and sync again." },
+      {
+        hint: `Give it another name by overrides.${table.id}.columns.rename; or run reset --drop for this table and sync again.`,
+      },
     );
   }
   return new HeadwatersError(

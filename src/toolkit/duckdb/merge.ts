@@ -1,4 +1,4 @@
-import type { Changes } from "../../protocol/sink.ts";
+import type { Changes, Deletion } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Copy } from "./copies.ts";
 import { literal, quote } from "./names.ts";
@@ -10,7 +10,7 @@ export interface Writing {
   readonly session: Session;
   /** Goes to the synced column: ISO 8601, UTC. */
   readonly stamp: string;
-  readonly deletion: "soft" | "hard";
+  readonly deletion: Deletion;
 }
 
 export const noChanges: Changes = { inserted: 0, updated: 0, deleted: 0 };

@@ -51,8 +51,8 @@ export function checkColumnNames(table: Table, system: SystemColumns): void {
           : `table "${table.id}": columns "${other}" and "${name}" differ only by case, which DuckDB can't tell apart`,
         {
           hint: reserved
-            ? "Set systemColumnPrefix to another prefix, or leave the table out."
-            : "Rename one of them in the source, or leave the table out.",
+            ? `Set systemColumnPrefix to another prefix, or give the column another name: overrides.${table.id}.columns.rename.`
+            : `Give one of them another name by overrides.${table.id}.columns.rename, or leave it out by columns.exclude.`,
         },
       );
     }

@@ -4,6 +4,7 @@ import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
+import { deletionOf } from "../deletion.ts";
 import { unite } from "../types.ts";
 import { checkLease, forgetPass, kept, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
@@ -21,7 +22,8 @@ export class DuckdbTransaction implements Transaction {
   readonly #session: Session;
   readonly #context: DestinationContext;
   readonly #lease: number;
-  readonly #writing: Writing;
+  /** Stamps the rows that are written: ISO 8601, UTC. */
+  readonly #stamp: string;
   readonly #passes: PassTables;
   readonly #onEnd: () => void;
   readonly #changes = new Map<string, Changes>();
@@ -44,7 +46,7 @@ export class DuckdbTransaction implements Transaction {
     this.#session = session;
     this.#context = context;
     this.#lease = lease;
-    this.#writing = { session, stamp: syncStart, deletion: context.deletion };
+    this.#stamp = syncStart;
     this.#passes = new PassTables(session, context);
     this.#onEnd = onEnd;
   }
@@ -86,7 +88,7 @@ export class DuckdbTransaction implements Transaction {
       case "truncate":
         this.#mustMerge(entry, pass, operation.kind);
         await this.flush(id);
-        return this.#count(id, await truncateCopy(this.#writing, await this.#copy(id)));
+        return this.#count(id, await truncateCopy(this.#writing(id), await this.#copy(id)));
       case "keys":
         if (entry.mode !== "keys") throw notIn(operation.kind, pass, id);
         return this.#load(entry.stage!, entry.table, operation.rows);
@@ -187,7 +189,7 @@ export class DuckdbTransaction implements Transaction {
     const copy = await this.#copy(table.id);
     const { synced, deleted } = quotedSystem(copy);
     const computed = [
-      { sql: synced, value: timestamp(this.#writing.stamp) },
+      { sql: synced, value: timestamp(this.#stamp) },
       { sql: deleted, value: "FALSE" },
     ];
     await this.#push(copy.relation, rows, table.id, () =>
@@ -215,7 +217,7 @@ export class DuckdbTransaction implements Transaction {
   async #pendingOf(table: Table): Promise<Pending> {
     const known = this.#pending.get(table.id);
     if (known !== undefined) return known;
-    const pending = new Pending(this.#writing, await this.#copy(table.id), table);
+    const pending = new Pending(this.#writing(table.id), await this.#copy(table.id), table);
     this.#pending.set(table.id, pending);
     return pending;
   }
@@ -231,17 +233,22 @@ export class DuckdbTransaction implements Transaction {
   async #settle(pass: Pass, { mode, table, stage }: PassTable): Promise<Changes> {
     if (mode === "merge") return noChanges;
     const copy = await this.#copy(table.id);
+    const writing = this.#writing(table.id);
     switch (mode) {
       case "direct":
         return settleDirect(this.#session, table, copy);
       case "set aside":
-        return settleRows(this.#writing, pass, table, copy, stage!);
+        return settleRows(writing, pass, table, copy, stage!);
       case "keys":
-        return settleKeys(this.#writing, pass, table, copy, stage!);
+        return settleKeys(writing, pass, table, copy, stage!);
       case "replace":
         this.#forgetCopy(table.id);
-        return replaceCopy(this.#writing, this.#context, table, copy, stage!);
+        return replaceCopy(writing, this.#context, table, copy, stage!);
     }
+  }
+
+  #writing(table: string): Writing {
+    return { session: this.#session, stamp: this.#stamp, deletion: deletionOf(this.#context, table) };
   }
 
   async #end(pass: string): Promise<void> {

@@ -132,6 +132,19 @@ export const passChecks: readonly DestinationCheck[] = [
     },
   },
   {
+    name: "one table may be deleted from otherwise than the others",
+    async run(harness) {
+      const others = { ...things, id: "others" };
+      const given = { deletion: "soft", deletions: { things: "hard" } } as const;
+      for (const table of [things, others]) await fill(harness, table, three, given);
+      for (const table of [things, others]) {
+        await sync(harness, { ...anew, tables: [table], given }, [upsert(table, [1n, "one", 1])]);
+      }
+      assert.deepEqual(await stamps(harness, "things"), { "1": "1" });
+      assert.deepEqual(await stamps(harness, "others"), { "1": "1", "2": "2 deleted", "3": "2 deleted" });
+    },
+  },
+  {
     name: "what a full pass sets aside is not in the copy before it is closed, and survives the process",
     async run(harness) {
       await fill(harness, things, three);

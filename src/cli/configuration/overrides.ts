@@ -1,0 +1,67 @@
+import type { TableSettings } from "../../engine/connection.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { FilterLanguage, SourceDefinition, TableOptions } from "../../protocol/source.ts";
+import type { ConnectionEntry, Override } from "./connection-schema.ts";
+import type { Problem } from "./problems.ts";
+
+/** What the source is to know of one table. */
+export function tableOptions({ cursor, mode, types, filter, columns }: Override): TableOptions {
+  return {
+    ...(mode === "full" ? { cursor: null } : cursor === undefined ? {} : { cursor }),
+    types,
+    ...(filter === undefined ? {} : { filter: filter as Json }),
+    ...(columns === undefined ? {} : { columns: chosen(columns) }),
+  };
+}
+
+/** What the engine is to know of it. */
+export function tableSettings(override: Override): TableSettings {
+  const { mode, filter, columns, rename, deletes, maxDeleteFraction, schemaChanges } = override;
+  const picks = columns !== undefined && columns.include.length + columns.exclude.length > 0;
+  return {
+    ...(mode === undefined ? {} : { mode }),
+    ...(filter === undefined ? {} : { filter: filter as Json }),
+    ...(picks ? { columns: chosen(columns) } : {}),
+    ...(columns === undefined || Object.keys(columns.rename).length === 0 ? {} : { renameColumns: columns.rename }),
+    ...(rename === undefined ? {} : { rename }),
+    settings: {
+      ...(deletes === undefined ? {} : { deletes }),
+      ...(maxDeleteFraction === undefined ? {} : { maxDeleteFraction }),
+      ...(schemaChanges === undefined ? {} : { schemaChanges }),
+    },
+  };
+}
+
+function chosen({ include, exclude }: NonNullable<Override["columns"]>): NonNullable<TableOptions["columns"]> {
+  return { include, exclude };
+}
+
+const languages: Readonly<Record<FilterLanguage, readonly [type: "string" | "object", told: string]>> = {
+  sql: ["string", 'an SQL condition as text: "temperature > 0"'],
+  cql: ["string", `CQL restrictions as text: "status = 'active' AND temperature > 0"`],
+  fields: ["object", "a mapping of fields: { status: active, temperature: { gt: 0 } }"],
+};
+
+/** Settings of single tables that contradict one another, or that this source can't fulfil. */
+export function overrideProblems(
+  { overrides }: ConnectionEntry,
+  { title, capabilities }: Pick<SourceDefinition, "title" | "capabilities">,
+): readonly Problem[] {
+  return Object.entries(overrides).flatMap(([table, { mode, cursor, filter }]): Problem[] => {
+    const problems: Problem[] = [];
+    const at = (name: string): readonly string[] => ["overrides", table, name];
+    if (mode === "full" && typeof cursor === "string") {
+      const remedy = "Leave one of the two out: a table that is read whole needs no cursor.";
+      problems.push({ path: at("cursor"), message: "can't go with mode full", remedy });
+    }
+    if (filter === undefined) return problems;
+    if (capabilities.filter === undefined) {
+      const remedy = "Leave it out; docs/selection.md tells what there is instead.";
+      problems.push({ path: at("filter"), message: `can't be set: ${title} has no filter of rows`, remedy });
+    } else {
+      const [type, told] = languages[capabilities.filter];
+      if (typeof filter !== type) problems.push({ path: at("filter"), message: `must be ${told}`, remedy: "" });
+    }
+    return problems;
+  });
+}

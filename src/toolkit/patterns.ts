@@ -1,0 +1,20 @@
+import type { Selection } from "../protocol/source.ts";
+
+/** Whether a text is a pattern, in which `*` stands for anything, rather than one name. */
+export function isPattern(text: string): boolean {
+  return text.includes("*");
+}
+
+/** Whether a name matches a pattern. Upper and lower case count. */
+export function matches(pattern: string, name: string): boolean {
+  const source = pattern.split("*").map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&"));
+  return new RegExp(`^${source.join(".*")}$`, "su").test(name);
+}
+
+/** Whether a selection has a name. */
+export function selects({ include, exclude }: Selection, name: string): boolean {
+  return (
+    (include.length === 0 || include.some((pattern) => matches(pattern, name))) &&
+    !exclude.some((pattern) => matches(pattern, name))
+  );
+}
