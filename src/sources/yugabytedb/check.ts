@@ -3,6 +3,7 @@ import type { CheckResult, SourceContext } from "../../protocol/source.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../toolkit/postgres/connection.ts";
 import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
 import { type CatalogTable, loadCatalog } from "./catalog.ts";
+import { checkFilter } from "./check-filter.ts";
 import type { Configuration } from "./config.ts";
 import { assertSchema, grantSelect, largeRows } from "./discover.ts";
 import { estimateRows } from "./estimate.ts";
@@ -89,6 +90,27 @@ async function* checkTables(
     message: warnings[0] ?? "The user sees when transactions began: late commits are not missed.",
   };
   yield* checkCost(tables, server, context);
+  yield* checkFilters(connection, tables, context, signal);
+}
+
+/** The filters that the user set, as the server takes them. */
+async function* checkFilters(
+  connection: PostgresConnection,
+  tables: readonly CatalogTable[],
+  context: SourceContext,
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult, void> {
+  const filtered = tables.filter(({ name }) => context.tables[name]?.filter !== undefined);
+  if (filtered.length === 0) return;
+  const label = "Filters";
+  try {
+    for (const table of filtered) await checkFilter(connection, shapeOf(table, context), signal);
+    const names = filtered.map(({ name }) => `"${name}"`).join(", ");
+    yield { name: "filters", label, status: "ok", message: `The server takes those of ${names}.` };
+  } catch (thrown) {
+    signal.throwIfAborted();
+    yield failure("filters", label, asHeadwatersError(thrown));
+  }
 }
 
 function checkPrivileges(tables: readonly CatalogTable[], user: string): CheckResult {

@@ -60,7 +60,8 @@ export async function* lookupRows(
     }
     if (lists.length === 0) continue;
     const result = new Result(shape, columns, []);
-    const sql = `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, null)} WHERE (${left}) IN (VALUES ${lists.join(", ")})`;
+    const filter = shape.filter === null ? "" : ` AND ${shape.filter}`;
+    const sql = `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, null)} WHERE (${left}) IN (VALUES ${lists.join(", ")})${filter}`;
     const connection = await pool.acquire(how.signal);
     try {
       if (reader.way === "copy" && how.path === "fast") {

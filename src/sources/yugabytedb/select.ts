@@ -92,6 +92,7 @@ export function selectSql(
     if (low !== null) conditions.push(`${escapeIdentifier(column)} >= ${literal(low, sql)}`);
     conditions.push(`${escapeIdentifier(column)} <= ${literal(high, sql)}`);
   }
+  if (shape.filter !== null) conditions.push(shape.filter);
   const clauses = [`SELECT ${expressions.join(", ")}`, `FROM ${relationOf(shape, work.heap)}`];
   if (conditions.length > 0) clauses.push(`WHERE ${conditions.join(" AND ")}`);
   // A walk over ranges of ctid is in their order by itself.
@@ -102,9 +103,9 @@ export function selectSql(
   return clauses.join(" ");
 }
 
-/** `ONLY`: tables that inherit are read by themselves. */
+/** `ONLY`: tables that inherit are read by themselves. A partition goes by the table's name: a filter may name it. */
 export function relationOf({ catalog }: Shape, heap: Work["heap"]): string {
-  if (heap !== null) return `ONLY ${qualifiedName(heap[0], heap[1])}`;
+  if (heap !== null) return `ONLY ${qualifiedName(heap[0], heap[1])} AS ${escapeIdentifier(catalog.name)}`;
   return `${catalog.partitioned ? "" : "ONLY "}${qualifiedName(catalog.schema, catalog.name)}`;
 }
 

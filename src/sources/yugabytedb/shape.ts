@@ -2,6 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext } from "../../protocol/source.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import type { CatalogColumn, CatalogTable } from "./catalog.ts";
+import { conditionOf } from "./filter.ts";
 import { type Mapping, mappingOf } from "./types.ts";
 
 /** A column and how it is read. */
@@ -27,6 +28,8 @@ export interface Shape {
   readonly keyIsIndex: boolean;
   /** The column that would be the cursor, also of a table without a key, which has no use for it. */
   readonly cursor: string | null;
+  /** Only rows that fulfil this condition are read, in parentheses; `null`: all. */
+  readonly filter: string | null;
 }
 
 /** The cursor column that is looked for, as in the published example. */
@@ -55,7 +58,14 @@ export function shapeOf(catalog: CatalogTable, { tables, types }: Pick<SourceCon
       ordered: mapping.reversible && (builtin || column.type.kind === "e"),
     };
   });
-  return { catalog, columns, key, keyIsIndex: index?.primary === false, cursor: cursorOf(catalog, options.cursor) };
+  return {
+    catalog,
+    columns,
+    key,
+    keyIsIndex: index?.primary === false,
+    cursor: cursorOf(catalog, options.cursor),
+    filter: conditionOf(catalog.name, options.filter),
+  };
 }
 
 export function columnOf(shape: Shape, name: string): ShapeColumn {

@@ -10,6 +10,7 @@ import { connectPostgres } from "../../toolkit/postgres/connection.ts";
 import { PostgresPool } from "../../toolkit/postgres/pool.ts";
 import { sameType, typeName } from "../../toolkit/types.ts";
 import { loadCatalog } from "./catalog.ts";
+import { checkFilter } from "./check-filter.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
@@ -193,6 +194,7 @@ export class YugabyteSource implements Source {
         });
       }
       const shape = shapeOf(found, this.#context);
+      await checkFilter(connection, shape, signal);
       const one: Looked = { shape, hashColumns: await hashColumnsOf(connection, shape, server, signal) };
       looked.set(id, one);
       this.#looked.set(id, Promise.resolve(one));
