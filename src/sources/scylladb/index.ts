@@ -7,7 +7,7 @@ export const definition: SourceDefinition<typeof configuration> = {
   name: "scylladb",
   title: "ScyllaDB",
   configuration,
-  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared" },
+  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared", filter: "cql" },
   scope: (settings) => ({ server: contactPoints(settings).toSorted().join(","), keyspace: settings.keyspace }),
   schema: ({ keyspace }) => keyspace,
   open: async (settings, context) => {

@@ -29,12 +29,21 @@ export class Lookups {
     this.#log = log;
   }
 
-  async *find(table: Table, native: CqlTable, dialect: Dialect, keys: Rows, how: Reading): AsyncGenerator<Rows> {
+  /** `filter`: rows that don't fulfil it are not there. */
+  async *find(
+    table: Table,
+    native: CqlTable,
+    dialect: Dialect,
+    filter: readonly string[],
+    keys: Rows,
+    how: Reading,
+  ): AsyncGenerator<Rows> {
     const cells = selection(table.columns, table, native, dialect);
-    const one = lookupStatement(cells, native, "row");
-    const prepared = await this.#cluster.prepare(one, { signal: how.signal, table: table.id });
+    const row = lookupStatement(cells, native, "row", filter);
+    const partition = lookupStatement(cells, native, "partition", filter);
+    const prepared = await this.#cluster.prepare(row, { signal: how.signal, table: table.id });
     const decoder = new PageDecoder(table.columns, table.key, prepared.columns);
-    const finder = new Finder(this.#cluster, table, native, cells, how.signal, (level, reason) =>
+    const finder = new Finder(this.#cluster, table, native, { row, partition }, how.signal, (level, reason) =>
       this.#tell(level, reason),
     );
     const vectors = project(keys, table.key).values;
@@ -81,15 +90,15 @@ class Finder {
     cluster: Cluster,
     table: Table,
     native: CqlTable,
-    cells: readonly string[],
+    statements: { readonly row: string; readonly partition: string },
     signal: AbortSignal,
     fall: (level: Consistency, reason: string) => void,
   ) {
     this.#cluster = cluster;
     this.#table = table;
     this.#native = native;
-    this.#row = lookupStatement(cells, native, "row");
-    this.#partition = lookupStatement(cells, native, "partition");
+    this.#row = statements.row;
+    this.#partition = statements.partition;
     this.#signal = signal;
     this.#fall = fall;
     const partition = columnNames(native, "partition_key");

@@ -13,6 +13,7 @@ import { boundariesOf, clusterClock, tableSizes } from "./cluster-state.ts";
 import { quoted } from "./errors.ts";
 import { connectDriver, fetchIndependent } from "./fetch-independent.ts";
 import { fetchFast } from "./fetch-page.ts";
+import { filterConditions, invalidFilter } from "./filter.ts";
 import { Lookups } from "./lookup.ts";
 import {
   type FetchPage,
@@ -23,9 +24,10 @@ import {
   type RowSize,
 } from "./read-range.ts";
 import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables, tableId } from "./schema.ts";
+import { CqlServerError, serverErrors } from "./server-error.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
-import { dialectOf, keyColumns, rangeStatement, selection } from "./statements.ts";
+import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection } from "./statements.ts";
 import { tableOf } from "./tables.ts";
 
 /** Splits of a window pass: a window holds little, and each split costs a question. */
@@ -88,6 +90,7 @@ export class CqlSource implements Source {
       this.#refuseWeakReads(table, kind, previous);
       const topology = await this.#cluster.refresh(signal);
       const native = await this.#native(table, routing);
+      await this.#checkFilter(table, native, routing);
       const now = await clusterClock(this.#cluster, routing);
       const size = (await tableSizes(this.#cluster, native.keyspace, native.name, routing)).get(native.name) ?? null;
       const boundaries = await boundariesOf(this.#cluster, topology, native.id, routing);
@@ -153,7 +156,7 @@ export class CqlSource implements Source {
     try {
       const native = await this.#native(table, routing);
       const dialect = dialectOf(await this.#cluster.topology(how.signal));
-      yield* this.#lookups.find(table, native, dialect, keys, how);
+      yield* this.#lookups.find(table, native, dialect, this.#filterOf(table, native), keys, how);
     } catch (thrown) {
       how.signal.throwIfAborted();
       throw this.#cluster.explain(thrown, table.id);
@@ -176,6 +179,7 @@ export class CqlSource implements Source {
       cursor: window === null ? null : { column: table.cursor!, bounded: window.high !== null, filtering },
       tokens: work.tokens !== null,
       bypassCache: dialect.scylla && window === null,
+      filter: this.#filterOf(table, native),
     });
     const { consistency } = this.#settings;
     const fetching = { cluster: this.#cluster, table, columns, native, statement, consistency };
@@ -183,6 +187,24 @@ export class CqlSource implements Source {
     this.#driver ??= connectDriver(this.#cluster, this.#disposed.signal);
     this.#driver.catch(() => (this.#driver = null));
     return fetchIndependent(fetching, await abortable(this.#driver, how.signal));
+  }
+
+  #filterOf(table: Table, native: CqlTable): readonly string[] {
+    return filterConditions(native, this.#context.tables[table.id]?.filter, table.cursor);
+  }
+
+  /** Lets the server look at the user's filter before a row is read. */
+  async #checkFilter(table: Table, native: CqlTable, routing: Routing): Promise<void> {
+    const filter = this.#filterOf(table, native);
+    if (filter.length === 0) return;
+    const cells = table.key.map(quoted);
+    try {
+      await this.#cluster.prepare(lookupStatement(cells, native, "row", filter), routing);
+    } catch (thrown) {
+      const mistakes: readonly number[] = [serverErrors.invalid, serverErrors.syntax];
+      if (!(thrown instanceof CqlServerError) || !mistakes.includes(thrown.code)) throw thrown;
+      throw invalidFilter(table.id, `is not taken by the server: ${thrown.message}`, undefined, thrown);
+    }
   }
 
   async #natives(routing: Routing): Promise<readonly CqlTable[]> {

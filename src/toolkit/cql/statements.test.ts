@@ -83,7 +83,7 @@ describe("statements", () => {
   });
 
   test("ranges, windows, and what only ScyllaDB knows", () => {
-    const options = { cursor: null, tokens: true, bypassCache: false };
+    const options = { cursor: null, tokens: true, bypassCache: false, filter: [] };
     expect(rangeStatement(['"a"'], native, options)).toBe(
       'SELECT "a" FROM "shop"."Orders" WHERE token("a") > ? AND token("a") <= ?',
     );
@@ -96,7 +96,18 @@ describe("statements", () => {
   });
 
   test("rows and partitions by key", () => {
-    expect(lookupStatement(['"a"'], native, "row")).toMatch(/WHERE "a" = \? AND "seq" = \?$/);
-    expect(lookupStatement(['"a"'], native, "partition")).toMatch(/WHERE "a" = \? LIMIT 1$/);
+    expect(lookupStatement(['"a"'], native, "row", [])).toMatch(/WHERE "a" = \? AND "seq" = \?$/);
+    expect(lookupStatement(['"a"'], native, "partition", [])).toMatch(/WHERE "a" = \? LIMIT 1$/);
+  });
+
+  test("a filter goes with all of them", () => {
+    const filter = ["\"tags\" CONTAINS 'x'"];
+    const options = { cursor: null, tokens: true, bypassCache: true, filter };
+    expect(rangeStatement(['"a"'], native, options)).toMatch(
+      /<= \? AND "tags" CONTAINS 'x' ALLOW FILTERING BYPASS CACHE$/,
+    );
+    expect(lookupStatement(['"a"'], native, "partition", filter)).toMatch(
+      /WHERE "a" = \? AND "tags" CONTAINS 'x' LIMIT 1 ALLOW FILTERING$/,
+    );
   });
 });

@@ -54,6 +54,8 @@ export function keyColumns(table: Table): Table["columns"] {
 export interface RangeOptions {
   /** Reads rows whose value is `>= ?` and, with `bounded`, `< ?`. */
   readonly cursor: { readonly column: string; readonly bounded: boolean; readonly filtering: boolean } | null;
+  /** Conditions that every row fulfils: the user's filter. */
+  readonly filter: readonly string[];
   /** Whether the range of tokens is bound: the partitioner must be Murmur3. */
   readonly tokens: boolean;
   /** Every row is read once: it should not push others out of the server's cache. */
@@ -62,28 +64,38 @@ export interface RangeOptions {
 
 export function rangeStatement(cells: readonly string[], native: CqlTable, options: RangeOptions): string {
   const token = `token(${columnNames(native, "partition_key").map(quoted).join(", ")})`;
-  const { cursor } = options;
+  const { cursor, filter } = options;
   const conditions = [
     ...(options.tokens ? [`${token} > ?`, `${token} <= ?`] : []),
     ...(cursor === null ? [] : [`${quoted(cursor.column)} >= ?`]),
     ...(cursor?.bounded === true ? [`${quoted(cursor.column)} < ?`] : []),
+    ...filter,
   ];
   return [
     `SELECT ${cells.join(", ")} FROM ${quoted(native.keyspace)}.${quoted(native.name)}`,
     ...(conditions.length > 0 ? [`WHERE ${conditions.join(" AND ")}`] : []),
-    ...(cursor?.filtering === true ? ["ALLOW FILTERING"] : []),
+    ...(cursor?.filtering === true || filter.length > 0 ? ["ALLOW FILTERING"] : []),
     ...(options.bypassCache ? ["BYPASS CACHE"] : []),
   ].join(" ");
 }
 
-/** One row by its key, or with `partition` the first row of a partition. */
-export function lookupStatement(cells: readonly string[], native: CqlTable, scope: "row" | "partition"): string {
+/** One row by its key, or with `partition` the first row of a partition; where it fulfils the user's filter. */
+export function lookupStatement(
+  cells: readonly string[],
+  native: CqlTable,
+  scope: "row" | "partition",
+  filter: readonly string[],
+): string {
   const names = columnNames(native, "partition_key");
   if (scope === "row") names.push(...columnNames(native, "clustering"));
   const conditions = names.map((name) => {
     const column = native.columns.find((candidate) => candidate.name === name)!;
     return `${quoted(name)} = ${isBoundAsJson(column.type) ? "fromJson(?)" : "?"}`;
   });
-  const limit = scope === "row" ? "" : " LIMIT 1";
-  return `SELECT ${cells.join(", ")} FROM ${quoted(native.keyspace)}.${quoted(native.name)} WHERE ${conditions.join(" AND ")}${limit}`;
+  return [
+    `SELECT ${cells.join(", ")} FROM ${quoted(native.keyspace)}.${quoted(native.name)}`,
+    `WHERE ${[...conditions, ...filter].join(" AND ")}`,
+    ...(scope === "row" ? [] : ["LIMIT 1"]),
+    ...(filter.length > 0 ? ["ALLOW FILTERING"] : []),
+  ].join(" ");
 }
