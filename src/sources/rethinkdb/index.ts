@@ -6,7 +6,7 @@ export const definition: SourceDefinition<typeof configuration> = {
   name: "rethinkdb",
   title: "RethinkDB",
   configuration,
-  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred" },
+  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred", filter: "fields" },
   scope: ({ host, port, database }) => ({ server: `${host}:${port}`, database }),
   schema: ({ database }) => database,
   open: async (settings, context) => new RethinkSource(settings, await addressOf(settings), context),

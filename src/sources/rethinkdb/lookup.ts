@@ -8,7 +8,7 @@ import { datum, term } from "../../toolkit/reql/terms.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Cell, cell, project } from "../../toolkit/vectors.ts";
 import { tableTerm } from "./catalog.ts";
-import { checked, type TableReader } from "./read.ts";
+import { checked, chosen, skipping, type TableReader } from "./read.ts";
 import { DocumentRows } from "./rows.ts";
 import { microsecondsOfText, timeTerm } from "./timestamps.ts";
 import { timestampOf } from "./work.ts";
@@ -24,7 +24,7 @@ export async function* lookupRows(
   reader: TableReader,
   table: Table,
   keys: Rows,
-  skipped: ReadonlySet<string>,
+  skipped: readonly string[],
   how: Reading,
 ): AsyncGenerator<Rows, void> {
   const type = table.columns.find(({ name }) => name === table.key[0])!.type.kind;
@@ -34,7 +34,7 @@ export async function* lookupRows(
     names: reader.names,
     what: "rows",
     timestamp: timestampOf(table),
-    skipped,
+    isSkipped: skipping(reader, skipped),
     context: reader.context,
     onRounded: (column) => reader.onRounded(table.id, column),
   });
@@ -45,7 +45,7 @@ export async function* lookupRows(
     for (let row = first; row < Math.min(keys.length, first + atOnce); row++) {
       wanted.push(datum(keyOf(cell(vector, row), type)));
     }
-    const query = term("GET_ALL", [from, ...wanted]);
+    const query = chosen(reader, table, term("GET_ALL", [from, ...wanted]));
     for await (const answer of reader.connection.answers(query, { min_batch_rows: 1 }, how.signal)) {
       documents.load(checked(answer, table));
       while (documents.next()) {

@@ -3,8 +3,9 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { PassKind } from "../../protocol/pass.ts";
-import type { Reading, SourceContext } from "../../protocol/source.ts";
+import type { Reading, Selection, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
+import { selects } from "../../toolkit/patterns.ts";
 import { unite } from "../../toolkit/types.ts";
 import type { Answer, ReqlConnection } from "../../toolkit/reql/connection.ts";
 import { ParsedDocuments } from "../../toolkit/reql/parsed.ts";
@@ -12,6 +13,7 @@ import { Scanner } from "../../toolkit/reql/scanner.ts";
 import { lambda, type Term, term } from "../../toolkit/reql/terms.ts";
 import { keysBetween, tableTerm } from "./catalog.ts";
 import type { FieldNames } from "./fields.ts";
+import { type Condition, projected } from "./filter.ts";
 import { DocumentRows } from "./rows.ts";
 import { filtered, madeFields, notOlder, stretches, tellsMoment } from "./timestamps.ts";
 import { timestampOf, type Work } from "./work.ts";
@@ -23,6 +25,10 @@ export interface TableReader {
   readonly readMode: string;
   readonly names: FieldNames;
   readonly context: SourceContext;
+  /** Only documents that fulfil it are there; `null`: all. */
+  readonly filter: Condition | null;
+  /** The columns that the user chose; `undefined`: all. */
+  readonly columns: Selection | undefined;
   /** The table needs more columns than were known. */
   onWider(table: Table): void;
   onRounded(table: string, column: string): void;
@@ -48,7 +54,7 @@ export async function* readSplit(
     names: reader.names,
     what: kind === "keys" ? "keys" : "rows",
     timestamp: timestampOf(table),
-    skipped: new Set(work.skip),
+    isSkipped: skipping(reader, work.skip),
     context: reader.context,
     onRounded: (column) => reader.onRounded(table.id, column),
   });
@@ -110,10 +116,23 @@ function byKey(reader: TableReader, kind: PassKind, table: Table, work: Work, st
   // Deletes follow from what a sweep does not meet: it reads what a majority agrees on.
   const from = tableTerm(reader.database, table.id, kind === "keys" ? "majority" : reader.readMode);
   const bounds = { low: after ?? low, lowOpen: after !== null, high };
-  const documents = keysBetween(from, table.key[0]!, bounds);
   const timestamp = timestampOf(table);
+  const documents = chosen(reader, table, keysBetween(from, table.key[0]!, bounds));
   if (kind === "keys") return keysOnly(documents, table, timestamp);
   return work.since === null ? documents : filtered(documents, notOlder(timestamp!, work.since));
+}
+
+/** The documents that there are to the user, with the fields that are copied. */
+export function chosen({ filter, columns }: TableReader, table: Table, documents: Term): Term {
+  const timestamp = timestampOf(table);
+  const kept = [...table.key, ...(timestamp === null ? [] : [timestamp])];
+  return projected(filter === null ? documents : filtered(documents, filter), columns, kept);
+}
+
+/** Which fields are passed over: those that are known to be left out, and those that no one has seen yet. */
+export function skipping({ columns }: TableReader, known: readonly string[]): (field: string) => boolean {
+  const skipped = new Set(known);
+  return (field) => skipped.has(field) || (columns !== undefined && !selects(columns, field));
 }
 
 /**
@@ -133,7 +152,7 @@ function keysOnly(documents: Term, table: Table, timestamp: string | null): Term
 function byIndex(reader: TableReader, table: Table, { index, since }: Work): Term {
   const from = tableTerm(reader.database, table.id, reader.readMode);
   const { low, high, condition } = stretches(since!)[index!.stretch]!;
-  const documents = term("BETWEEN", [from, low, high], { index: index!.name });
+  const documents = chosen(reader, table, term("BETWEEN", [from, low, high], { index: index!.name }));
   if (condition === null) return documents;
   const field = timestampOf(table)!;
   return filtered(documents, (document) => condition(term("BRACKET", [document, field])));

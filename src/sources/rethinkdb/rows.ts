@@ -21,8 +21,8 @@ export interface RowsShape {
   readonly what: "rows" | "keys";
   /** The field that the version goes by; `null`: the table has no version. */
   readonly timestamp: string | null;
-  /** Fields whose columns are not selected. */
-  readonly skipped: ReadonlySet<string>;
+  /** Whether the column of a field is not chosen. */
+  isSkipped(field: string): boolean;
   readonly context: Pick<SourceContext, "types" | "tables">;
   /** Whole numbers that RethinkDB has rounded were seen in this column. */
   onRounded(column: string): void;
@@ -103,7 +103,7 @@ export class DocumentRows {
   }
 
   #layOut(): void {
-    const { what, timestamp, skipped } = this.#shape;
+    const { what, timestamp } = this.#shape;
     const { key, version, columns } = this.#table;
     const written = columns.filter(
       ({ name }) => name !== versionColumn.name && (what === "rows" || key.includes(name)),
@@ -116,7 +116,7 @@ export class DocumentRows {
     if (versioned && timestamp !== null && this.#timestampField < 0) {
       this.#timestampField = fields.push({ name: timestamp, column: null, taken: uninteresting }) - 1;
     }
-    this.#fields = new FieldMatcher(fields, (name) => what === "keys" || skipped.has(name));
+    this.#fields = new FieldMatcher(fields, (name) => what === "keys" || this.#shape.isSkipped(name));
     const all = versioned ? [...written, versionColumn] : written;
     this.#plain = new RowsBuilder(all);
     this.#builders = new Map([["", this.#plain]]);

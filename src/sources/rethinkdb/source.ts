@@ -15,6 +15,7 @@ import type { Configuration } from "./config.ts";
 import { discoverTable } from "./discover.ts";
 import { explain } from "./errors.ts";
 import { FieldNames, fieldOf } from "./fields.ts";
+import { type Condition, conditionOf } from "./filter.ts";
 import { keyClass } from "./keys.ts";
 import { lookupRows } from "./lookup.ts";
 import { readSplit, type TableReader } from "./read.ts";
@@ -30,6 +31,8 @@ export class RethinkSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
   readonly #pool: ReqlPool;
+  /** By table, where there is one. */
+  readonly #filters: ReadonlyMap<string, Condition>;
   /** By table: the columns that `discover` showed. One that a pass lacks was not selected. */
   readonly #shown = new Map<string, ReadonlySet<string>>();
   /** By table: what documents needed beyond that. */
@@ -42,6 +45,8 @@ export class RethinkSource implements Source {
     this.#configuration = configuration;
     this.#context = context;
     this.#pool = new ReqlPool(address);
+    const filters = Object.entries(context.tables).map(([id, { filter }]) => [id, conditionOf(id, filter)] as const);
+    this.#filters = new Map(filters.filter((entry): entry is [string, Condition] => entry[1] !== null));
   }
 
   check(signal: AbortSignal): AsyncIterable<CheckResult> {
@@ -108,7 +113,7 @@ export class RethinkSource implements Source {
   }
 
   async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows, void> {
-    const skipped = new Set(this.#skipped(table));
+    const skipped = this.#skipped(table);
     yield* this.#reading(table, how.signal, (reader) => lookupRows(reader, table, keys, skipped, how));
   }
 
@@ -193,6 +198,8 @@ export class RethinkSource implements Source {
         readMode,
         names: this.#namesOf(table),
         context: this.#context,
+        filter: this.#filters.get(table.id) ?? null,
+        columns: this.#context.tables[table.id]?.columns,
         onWider: (wider) => this.#widen(wider),
         onRounded: (id, column) =>
           this.#warnOnce(
