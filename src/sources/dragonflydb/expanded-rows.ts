@@ -73,6 +73,7 @@ export class ExpandedRows implements KeyRows {
       const name = textOf(members.bytes.subarray(members.starts[piece], members.ends[piece]));
       if (this.#columns.has(name)) continue;
       const column = this.#expanded.column(name, type);
+      if (!this.#expanded.isChosen(column.name)) continue;
       if (!more.some((known) => known.name === column.name)) more = [...more, column];
     }
     return more === columns ? null : { ...this.#table, columns: more };

@@ -2,6 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { TableOptions } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import type { Kind, Type } from "../../protocol/types.ts";
+import { selects } from "../../toolkit/patterns.ts";
 import { typeName } from "../../toolkit/types.ts";
 import type { Configuration } from "./config.ts";
 import { fieldTypes } from "./field-values.ts";
@@ -20,6 +21,8 @@ export interface Expanded {
   /** Fields (or paths) that columns were declared for, with the column's type. */
   readonly declared: ReadonlyMap<string, Kind>;
   readonly columns: readonly Column[];
+  /** Whether the user wants a column that is found. */
+  isChosen(column: string): boolean;
   /** The field that a column takes. */
   fieldOf(column: string): string;
   /** The column for a field that is new; of documents JSON, else STRING. */
@@ -68,6 +71,7 @@ export function expandedOf(
       ...own,
       versionColumn,
     ],
+    isChosen: (column) => options?.columns === undefined || selects(options.columns, column),
     fieldOf(column) {
       const besides = column.endsWith(beside) && keyColumns.includes(column.slice(0, -beside.length));
       return fields.get(column) ?? (besides ? column.slice(0, -beside.length) : column);
