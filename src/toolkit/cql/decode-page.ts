@@ -12,6 +12,9 @@ import { cqlTypeName, isScalar } from "./types.ts";
 /** The column that holds a digest of write times. */
 export const versionColumn = "_headwaters_version";
 
+/** What a cell is called that is selected for its being there alone: it is no part of the row, nor of its version. */
+export const unreadCell = "_headwaters_unread";
+
 /**
  * What stands in the place of a clustering column where a partition holds nothing but static columns: keys have no
  * NULL. Where the partition has a row of that very key, it holds something else.
@@ -61,6 +64,8 @@ export class PageDecoder {
   readonly #natives: readonly string[];
   readonly #version: number;
   readonly #cells: readonly ResultColumn[];
+  /** How many of the cells are of the row or its version: the first. */
+  readonly #hashed: number;
   readonly #digestOf = new Digest();
   readonly #columns: readonly Column[];
 
@@ -72,6 +77,7 @@ export class PageDecoder {
     this.#version = columns.findIndex((column) => column.name === versionColumn);
     this.#targets = data.map((column) => columns.indexOf(column));
     this.#cells = result;
+    this.#hashed = result.filter(({ name }) => name !== unreadCell).length;
     this.#isKey = data.map((column) => key.includes(column.name));
     this.#natives = data.map((_, index) => cqlTypeName(result[index]!.type));
     this.#mayBeEmpty = data.map((_, index) => !isAbsent(result[index]!.type, 0, 0));
@@ -147,7 +153,7 @@ export class PageDecoder {
     const digest = this.#digestOf;
     let at = from;
     digest.reset();
-    for (let cell = index; cell < this.#cells.length; cell++) {
+    for (let cell = index; cell < this.#hashed; cell++) {
       const length = view.getInt32(at);
       at += 4;
       const type = this.#cells[cell]!.type;
@@ -156,7 +162,7 @@ export class PageDecoder {
       at += Math.max(0, length);
     }
     this.#builder.builders[this.#version]!.int64(digest.low, digest.high);
-    return at;
+    return this.#skip(view, at, this.#hashed);
   }
 
   finish(): Rows {

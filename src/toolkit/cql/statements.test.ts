@@ -77,7 +77,7 @@ describe("statements", () => {
       '"a"',
       '"seq"',
       '"updated_at"',
-      '"shared"',
+      '"shared" AS "_headwaters_unread"',
     ]);
     expect(selection(keyColumns(byTime), byTime, native, five)).toHaveLength(6);
   });

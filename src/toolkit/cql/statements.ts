@@ -1,5 +1,5 @@
 import type { Table } from "../../protocol/table.ts";
-import { versionColumn } from "./decode-page.ts";
+import { unreadCell, versionColumn } from "./decode-page.ts";
 import { quoted } from "./errors.ts";
 import { isBoundAsJson } from "./keys.ts";
 import { columnNames, type CqlColumn, type CqlTable } from "./schema.ts";
@@ -30,7 +30,8 @@ export function selection(columns: Table["columns"], table: Table, native: CqlTa
     }
   }
   const statics = columnNames(native, "static");
-  if (statics.length > 0 && !statics.some((name) => named.has(name))) cells.push(quoted(statics[0]!));
+  if (statics.length > 0 && !statics.some((name) => named.has(name)))
+    cells.push(`${quoted(statics[0]!)} AS ${quoted(unreadCell)}`);
   return cells;
 }
 
