@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { Workspace } from "../../cli/workspace.ts";
+import { startValkey } from "../../servers/redis.ts";
+import { describeWith } from "../../servers/require.ts";
+import { settingsOf } from "./reading.ts";
+
+const long = { timeout: 60_000 };
+
+await describeWith(
+  () => startValkey(14),
+  "what is chosen of DragonflyDB",
+  (server) => {
+    const tables = { users: { pattern: "user:{id}" } };
+    const workspace = (): Promise<Workspace> =>
+      Workspace.make({ type: "dragonflydb", ...settingsOf(server), tables, streams: false, time_series: false });
+
+    test("columns of expanded tables, also of fields that come later; other names", long, async () => {
+      await server.run("FLUSHDB");
+      const set = (id: number, ...fields: (string | number)[]): Promise<unknown> =>
+        server.run("HSET", `user:${id}`, ...fields);
+      for (let id = 1; id <= 50; id++) await set(id, "name", `n${id}`, "secret", "s", "debug_a", "x");
+      await using space = await workspace();
+      const users = { columns: { exclude: ["debug_*", "secret"], rename: { name: "full_name" } }, rename: "people" };
+      await space.configure({ tables: ["users"], overrides: { users } });
+      expect((await space.sync())["users"]).toMatchObject({ outcome: "whole", inserted: 50 });
+      await set(1, "debug_b", "y", "secret", "changed");
+      await set(2, "name", "zwei", "city", "Ulm");
+      await server.run("DEL", "user:3");
+      // One secret was all that changed in the first: that is no change.
+      expect((await space.sync())["users"]).toMatchObject({ outcome: "whole", inserted: 0, updated: 1, deleted: 1 });
+      expect((await space.sync())["users"]).toMatchObject({ inserted: 0, updated: 0, deleted: 0 });
+      const rows = await space.rows("people");
+      expect(Object.keys(rows[0]!).sort()).toEqual(["city", "full_name", "id"]);
+      expect(rows.find(({ id }) => id === "2")).toEqual({ id: "2", full_name: "zwei", city: "Ulm" });
+      expect((await space.run("verify")).code).toBe(0);
+    });
+
+    test("the table of all keys without a column", long, async () => {
+      await server.run("FLUSHDB");
+      await server.run("SET", "a", "1");
+      await using space = await workspace();
+      await space.configure({
+        tables: ["dragonfly_data"],
+        overrides: { dragonfly_data: { columns: { exclude: ["value", "ttl"] } } },
+      });
+      expect((await space.sync())["dragonfly_data"]).toMatchObject({ outcome: "whole", inserted: 1 });
+      await server.run("SET", "a", "2");
+      expect((await space.sync())["dragonfly_data"]).toMatchObject({ outcome: "whole", updated: 1 });
+      expect(Object.keys((await space.rows("dragonfly_data"))[0]!)).toEqual([
+        "key",
+        "data_type",
+        "last_modified",
+        "size",
+      ]);
+      expect((await space.run("verify")).code).toBe(0);
+    });
+
+    test("rows have no filter, and it says what there is instead", async () => {
+      await using space = await workspace();
+      await space.configure({ overrides: { users: { filter: "x > 1" } } });
+      const { code, error } = await space.run("sync");
+      expect([code, error]).toEqual([2, expect.stringContaining("DragonflyDB has no filter of rows")]);
+    });
+  },
+);
