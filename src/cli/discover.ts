@@ -1,12 +1,17 @@
+import { resolve } from "node:path";
 import { type Command } from "commander";
-import { discover } from "../engine/discover.ts";
+import { select } from "../engine/selection.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
 import type { Table } from "../protocol/table.ts";
+import { selects } from "../toolkit/patterns.ts";
 import { typeName } from "../toolkit/types.ts";
+import { defaultFile } from "./configuration/load.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { type FoundTable, writeTables } from "./configuration/write-tables.ts";
 import { openSource } from "./connect.ts";
 import { count, counted } from "./display/format.ts";
 import { type ColumnLayout, type Paint, tableLines } from "./display/text.ts";
-import type { Outcome } from "./exit-codes.ts";
+import { type Outcome, worst } from "./exit-codes.ts";
 import {
   connectionCommand,
   type ConnectionOptions,
@@ -15,12 +20,13 @@ import {
   requestOf,
   withOutputOptions,
 } from "./options.ts";
-import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { attempt, forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
 import type { World } from "./world.ts";
 
 interface DiscoverFlags extends ConnectionOptions, OutputOptions {
   readonly columns?: boolean;
+  readonly write?: boolean;
 }
 
 export function discoverCommand(world: World): Command {
@@ -29,22 +35,33 @@ export function discoverCommand(world: World): Command {
       "Shows the tables that would be synced, with their keys, and how changes and deletes are found in each.",
     )
     .optionsGroup("What to show:")
-    .option("--columns", "the columns of each table with their types too");
+    .option("--columns", "the columns of each table with their types too")
+    .option("--write", "also name the tables in the file of connections (tables.include), for editing");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["discover", "tables of every connection of headwaters.yaml"],
         ["discover iot --columns --tables devices", "one table with its columns"],
+        ["discover iot --write", "then take away from headwaters.yaml what is not to be synced"],
         ["discover --source yugabytedb --configuration configuration.json --json", "for a program"],
       ),
     )
     .action((connections: readonly string[], flags: DiscoverFlags) =>
-      runCommand(world, flags, (session) =>
-        forEachConnection(session, requestOf(connections, flags), (connection) =>
-          discoverConnection(session, connection, narrowed(flags), flags.columns ?? false),
-        ),
-      ),
+      runCommand(world, flags, (session) => {
+        if (flags.write === true && flags.source !== undefined) {
+          throw new HeadwatersError(
+            "CONFIGURATION_INVALID",
+            "--write can't go with --source: there is no file of connections.",
+            {
+              hint: 'Write one with "headwaters init".',
+            },
+          );
+        }
+        return forEachConnection(session, requestOf(connections, flags), (connection) =>
+          discoverConnection(session, connection, narrowed(flags), flags),
+        );
+      }),
     );
 }
 
@@ -61,34 +78,43 @@ async function discoverConnection(
   session: Session,
   connection: ConfiguredConnection,
   names: readonly string[],
-  columns: boolean,
+  { columns = false, write = false, file = defaultFile }: DiscoverFlags,
 ): Promise<Outcome> {
-  const { output, json, quiet, signal, tell } = session;
-  const {
-    selection,
-    tableSettings,
-    source: { definition },
-  } = connection;
+  const { selection, tableSettings } = connection;
+  const { capabilities } = connection.source.definition;
   await using source = await openSource(connection, session);
-  const { capabilities } = definition;
-  const found = await discover({ source, selection, tables: tableSettings, capabilities, log: session.log }, signal);
-  const selected = [...found.tables, ...[...found.refused].map(([id, error]) => ({ id, error }))];
-  const tables = onlyTables(selected, names, ({ id }) => id).map((table) => {
-    if ("error" in table) throw table.error;
-    return table;
-  });
+  const all = await source.discover(session.signal);
+  const found = select(all, { selection, tables: tableSettings, capabilities, log: session.log });
+  const asked = onlyTables([...found.tables.map(({ id }) => id), ...found.refused.keys()], names, (id) => id);
+  const tables = found.tables.filter(({ id }) => asked.includes(id));
+  show(session, connection, tables, columns);
+  const outcomes: Outcome[] = [];
+  for (const [id, error] of found.refused) {
+    if (!asked.includes(id)) continue;
+    outcomes.push(await attempt(session, connection.name, () => Promise.reject(error)));
+  }
+  if (write) await writeFound(session, connection, file, all);
+  return worst(outcomes);
+}
+
+function show(
+  { output, json, quiet, tell }: Session,
+  connection: ConfiguredConnection,
+  tables: readonly Table[],
+  columns: boolean,
+): void {
   if (json) {
     for (const table of tables)
       tell(connection.name, { kind: "table", table: { ...table, columns: table.columns.map(columnJson) } });
-    return "ok";
   }
-  if (quiet) return "ok";
-  output.line(`${connection.name}: ${definition.title}, ${counted(tables.length, "table")}`);
+  if (json || quiet) return;
+  const { title } = connection.source.definition;
+  output.line(`${connection.name}: ${title}, ${counted(tables.length, "table")}`);
   const rows = tables.map((table) => [
     table.id,
     table.key.length === 0 ? "none" : table.key.join(", "),
     count(table.columns.length),
-    table.estimatedRows === null ? "?" : `~${count(table.estimatedRows)}`,
+    rowsOf(table),
     changesOf(table),
     table.key.length === 0 ? "full read" : "sweep",
   ]);
@@ -96,7 +122,27 @@ async function discoverConnection(
   for (const table of tables) {
     for (const line of details(table, columns, output.paint)) output.line(line);
   }
-  return "ok";
+}
+
+/** Names the tables in the file, with what a reader wants to know of each. */
+async function writeFound(
+  { world, output, json, quiet, tell }: Session,
+  { name, selection }: ConfiguredConnection,
+  file: string,
+  all: readonly Table[],
+): Promise<void> {
+  const found = all.map((table): FoundTable => {
+    const key = table.key.length === 0 ? "no key" : `key ${table.key.join(", ")}`;
+    const told = `${key}; ${rowsOf(table)} rows; changes: ${changesOf(table)}`;
+    return { id: table.id, told, selected: selects(selection, table.id) };
+  });
+  const changed = await writeTables(resolve(world.folder, file), file, name, found);
+  if (json) tell(name, { kind: "written", file, changed });
+  else if (!quiet) output.line(`${name}: ${changed ? `written to ${file}` : `${file} has them already`}`);
+}
+
+function rowsOf({ estimatedRows }: Table): string {
+  return estimatedRows === null ? "?" : `~${count(estimatedRows)}`;
 }
 
 /** How changed rows of a table are found. */

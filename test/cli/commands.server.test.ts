@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
@@ -116,6 +116,40 @@ ${more}`,
       'error iot: --tables: there is no table "device" here. (TABLE_UNKNOWN)\n  Did you mean devices?\n',
     ]);
     expect((await cli(["discover", "--columns", "--tables", "alerts"])).out).toContain("  alert_id    INT not null\n");
+  });
+
+  test("discover --write names the tables in the file, which only its owner may read", async () => {
+    const file = join(folder, "headwaters.yaml");
+    await chmod(file, 0o600);
+    const { code, out, error } = await cli(["discover", "--write"]);
+    expect([code, error]).toEqual([0, ""]);
+    expect(out).toMatch(/\niot: written to headwaters\.yaml\n$/);
+    expect(await readFile(file, "utf8")).toContain(`
+    tables:
+      include:
+        - alerts # key alert_id; ~`);
+    expect(await readFile(file, "utf8")).toMatch(
+      /- devices # key device_id; ~\d+ rows; changes: by updated_at\n {8}# - hidden # key id; .*\n {6}exclude: \[ hidden \]\n/,
+    );
+    expect(await readdir(folder)).toEqual(["headwaters.yaml"]);
+    if (process.platform !== "win32") expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await cli(["discover", "--write"])).out).toMatch(/\niot: headwaters\.yaml has them already\n$/);
+    expect((await json(["discover", "--write"])).at(-1)).toMatchObject({ kind: "written", changed: false });
+    expect((await cli(["discover"])).out).toContain("iot: YugabyteDB, 2 tables\n");
+    const fixed = await cli(["discover", "--write", "--source", "yugabytedb", "--configuration", "c.json"]);
+    expect([fixed.code, fixed.error]).toEqual([2, expect.stringContaining("--write can't go with --source")]);
+  });
+
+  test("settings of a table that don't fit it are told, and the other tables are shown", async () => {
+    await write("    overrides: { devices: { columns: [name] }, alerts: { columns: { exclude: [text] } } }");
+    const { code, out, error } = await cli(["discover"]);
+    expect([code, error]).toEqual([
+      2,
+      expect.stringContaining('overrides.devices.columns: "device_id" is left out, and belongs to the key'),
+    ]);
+    expect(out).toMatch(/\nalerts +alert_id +2 /);
+    await write("    overrides: { device: { mode: full } }");
+    expect((await cli(["discover"])).error).toContain('Did you mean "devices"?');
   });
 
   test("status and verify before the first sync say that there is nothing", async () => {

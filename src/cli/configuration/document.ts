@@ -36,18 +36,22 @@ const mistakes: Readonly<Record<string, string>> = {
 
 /** In `{ password: ${NAME} }` YAML takes the braces of the reference for its own: marks stand in for them meanwhile. */
 const references = /\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\}/g;
-const marked = /\$\uE000([^\uE001]*)\uE001/g;
+const marks = /\$\uE000([^\uE001]*)\uE001/g;
 
-function unmarked(text: string): string {
-  return text.replace(marked, "${$1}");
+/** Text for the parser, whose values are as they were once they are {@link unmarked}. */
+export function marked(text: string): string {
+  return text.replace(references, "$\uE000$1\uE001");
+}
+
+export function unmarked(text: string): string {
+  return text.replace(marks, "${$1}");
 }
 
 /** Reads YAML, and so JSON too. Throws `CONFIGURATION_INVALID` with line and column. */
 export function parseYaml(text: string, file: string): Document {
   const lines = new LineCounter();
   // Aliases are limited by the parser's own default (100), against files that grow without end.
-  const markedText = text.replace(references, "$\uE000$1\uE001");
-  const document = parseDocument(markedText, { prettyErrors: false, lineCounter: lines, merge: true });
+  const document = parseDocument(marked(text), { prettyErrors: false, lineCounter: lines, merge: true });
   const [error] = document.errors;
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
