@@ -11,6 +11,8 @@ import { describeWith } from "./servers/require.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
+const papers = /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|headwaters\.schema\.json)$/;
+
 interface Lock {
   readonly version: string;
   readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly devOptional?: boolean }>>;
@@ -45,7 +47,7 @@ await describeWith(startPostgresql, "the packed package, installed elsewhere", (
   test("holds the built program and its papers, and nothing else", async () => {
     const entries = await readdir(join(folder, "node_modules", "headwaters"), { recursive: true, withFileTypes: true });
     const unexpected = entries
-      .filter((entry) => entry.isFile() && !/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(entry.name))
+      .filter((entry) => entry.isFile() && !papers.test(entry.name))
       .filter((entry) => !/\.js$|\.d\.ts$/.test(entry.name) || /\.test\./.test(entry.name));
     expect(unexpected.map((entry) => entry.name)).toEqual([]);
   });
@@ -53,6 +55,9 @@ await describeWith(startPostgresql, "the packed package, installed elsewhere", (
   test("init, check and sync run without the development packages", async () => {
     await headwaters("init");
     const file = join(folder, "headwaters.yaml");
+    const schema = /^# yaml-language-server: \$schema=(.*)$/m.exec(await readFile(file, "utf8"))![1]!;
+    expect(schema).toBe("./node_modules/headwaters/headwaters.schema.json");
+    expect(JSON.parse(await readFile(join(folder, schema), "utf8"))).toMatchObject({ title: "headwaters.yaml" });
     await writeFile(file, (await readFile(file, "utf8")).replace(/^ +#port: 5433$/m, `      port: ${server.port}`));
     expect((await headwaters("check")).stdout).toContain(server.database);
     const synced = await headwaters("sync", "--json");

@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { Command } from "commander";
 import { HeadwatersError } from "../protocol/errors.ts";
 import { sources } from "../sources/index.ts";
@@ -63,10 +64,11 @@ async function init(session: Session, name: string | undefined, flags: InitFlags
       )
     : {};
   if (session.signal.aborted) return "stopped";
-  const text = sampleFile(name ?? source, definition, settings, answers);
+  const path = resolve(world.folder, file);
+  const text = sampleFile(name ?? source, definition, settings, answers, schemaFrom(dirname(path)));
   try {
     // Readable by its owner alone: sooner or later someone writes a password into it.
-    await writeFile(resolve(world.folder, file), text, { flag: "wx", mode: 0o600 });
+    await writeFile(path, text, { flag: "wx", mode: 0o600 });
   } catch (error) {
     throw notWritten(file, error);
   }
@@ -91,6 +93,14 @@ async function ask(session: Session, names: readonly string[]): Promise<Readonly
     if (answer !== "") answers[name] = answer;
   }
   return answers;
+}
+
+/** Where a file in this folder finds the schema that the package has: beside it, if that is where it is installed. */
+function schemaFrom(folder: string): string {
+  const schema = fileURLToPath(new URL("../../headwaters.schema.json", import.meta.url));
+  const path = relative(folder, schema);
+  const isBelow = !isAbsolute(path) && path.split(sep)[0] !== "..";
+  return isBelow ? `./${path.split(sep).join("/")}` : pathToFileURL(schema).href;
 }
 
 function notWritten(file: string, error: unknown): HeadwatersError {

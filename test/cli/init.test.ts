@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadConnections } from "../../src/cli/configuration/load.ts";
 import { destinations } from "../../src/destinations/index.ts";
@@ -37,7 +38,10 @@ test("piped, it asks nothing, and the file works once the environment is there",
     source: { configuration: { host: "localhost", database: "iot", user: "reader", password: "hunter2" } },
     destination: { configuration: { path: join(folder, "warehouse.duckdb") } },
   });
-  await expect(await written()).toMatchFileSnapshot("golden/headwaters.yaml");
+  const schema = pathToFileURL(join(fileURLToPath(new URL("../..", import.meta.url)), "headwaters.schema.json")).href;
+  const text = await written();
+  expect(text).toMatch(`# yaml-language-server: $schema=${schema}\n`);
+  await expect(text.replace(schema, "headwaters.schema.json")).toMatchFileSnapshot("golden/headwaters.yaml");
 });
 
 test("only its owner may read it, and what is there is left alone", async () => {

@@ -56,7 +56,7 @@ export function overrideProblems(
     }
     if (filter === undefined) return problems;
     if (capabilities.filter === undefined) {
-      const remedy = "Leave it out; docs/selection.md tells what there is instead.";
+      const remedy = "Leave it out, or choose rows by the settings of the source.";
       problems.push({ path: at("filter"), message: `can't be set: ${title} has no filter of rows`, remedy });
     } else {
       const [type, told] = languages[capabilities.filter];

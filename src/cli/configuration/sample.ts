@@ -14,12 +14,14 @@ const lineWidth = 110;
 /**
  * A file with one connection and every setting there is: what must be set in place, the rest as comments with what
  * holds without them. `answers` are values of the source's settings; what has none comes from the environment.
+ * `schema`: where editors find the schema of such files.
  */
 export function sampleFile(
   name: string,
   definition: SourceDefinition,
   settings: readonly Setting[],
   answers: Readonly<Record<string, string>>,
+  schema: string,
 ): string {
   const value = (setting: Setting): string => {
     const answer = answers[setting.name];
@@ -33,6 +35,7 @@ export function sampleFile(
       : commented(setting, 6);
   const others = settingsOf(connectionSchema).filter((setting) => !["source", "destination"].includes(setting.name));
   return [
+    `# yaml-language-server: $schema=${schema}`,
     "# What Headwaters copies from where to where.",
     "#   headwaters check     looks at it step by step",
     "#   headwaters sync      brings the copy up to date",
@@ -60,7 +63,7 @@ export function sampleFile(
 const samples: Readonly<Record<string, string>> = {
   schema: "iot",
   tables: "{ include: [sensor_*, devices], exclude: [sensor_archive] }",
-  overrides: '{ sensor_readings: { cursor: recorded_at, types: { pressure: "DECIMAL(12,4)" } } }',
+  overrides: "{ sensor_readings: { columns: { exclude: [debug_*] }, cursor: recorded_at, rename: readings } }",
   commitRows: "1000",
   maxRowsPerSecond: "50000",
 };

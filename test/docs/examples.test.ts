@@ -1,0 +1,28 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Sandbox } from "../cli/sandbox.ts";
+
+const docs = fileURLToPath(new URL("../../docs/", import.meta.url));
+const pages = ["../README.md", ...readdirSync(docs).filter((name) => name.endsWith(".md"))];
+const examples = pages.flatMap((page) =>
+  [...readFileSync(docs + page, "utf8").matchAll(/```yaml\n(.*?)```/gs)].map(
+    ([, text], index) => [`${page}, ${index + 1}`, text!] as const,
+  ),
+);
+
+let sandbox: Sandbox;
+
+beforeAll(async () => {
+  sandbox = await Sandbox.create();
+});
+
+afterAll(() => sandbox[Symbol.asyncDispose]());
+
+test.each(examples.filter(([, text]) => text.includes("connections:")))(
+  "the configuration of %s works",
+  async (_, text) => {
+    const connections = await sandbox.load({ "headwaters.yaml": text });
+    expect(connections.length).toBeGreaterThan(0);
+  },
+);
