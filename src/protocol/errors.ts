@@ -33,6 +33,7 @@ export const errorCodes = {
   READ_TIMEOUT: ["retry", "A read took longer than the server or the settings allow."],
   SOURCE_FAILED: ["report", "The source reported an error that Headwaters does not know."],
   SCOPE_CHANGED: ["resync", "The selection, server or database is another than the copy was made with."],
+  STATE_INVALID: ["resync", "A state that was given is damaged, too new, too large or of another source."],
   KEY_DUPLICATE: ["report", "Two rows of the source have the same key."],
   DELETES_STOPPED: ["resync", "More rows would be deleted than `maxDeleteFraction` allows."],
   SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],

@@ -1,0 +1,167 @@
+import { z } from "zod";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Pass, Progress, Split } from "../protocol/pass.ts";
+import type { Stored } from "../protocol/sink.ts";
+import type { Column, Table, TableState } from "../protocol/table.ts";
+import { parseType, typeName } from "../toolkit/types.ts";
+
+/** Counts the forms that there have been; an older one would be brought up to date here. */
+const newest = 1;
+
+/**
+ * The one JSON form of a connection's state, whoever keeps it: a warehouse (`state export`, `state import`) or Fivetran
+ * (`state_json`). `tables` mean the same everywhere: how the copy stood and where to go on. Open passes and their
+ * progress belong to the destination that has their rows: see {@link portable}.
+ */
+export interface StateDocument {
+  readonly version: typeof newest;
+  /** The kind of the source: `yugabytedb`. */
+  readonly source: string;
+  /** By table id. */
+  readonly tables: Readonly<Record<string, TableState>>;
+  readonly passes: readonly Pass[];
+  readonly progress: readonly Progress[];
+}
+
+const json = z.json();
+const moment = z.iso.datetime();
+
+const type = z.string().transform((name, context) => {
+  const known = parseType(name);
+  if (known !== null) return known;
+  context.addIssue({ code: "custom", message: `${JSON.stringify(name)} is not a type` });
+  return z.NEVER;
+});
+
+const column: z.ZodType<Column> = z.object({
+  name: z.string(),
+  type,
+  nullable: z.boolean(),
+  volatile: z.literal(true).exactOptional(),
+});
+
+const table: z.ZodType<Table> = z.object({
+  id: z.string(),
+  columns: z.array(column),
+  key: z.array(z.string()),
+  identity: z.string(),
+  cursor: z.string().nullable(),
+  version: z.string().nullable(),
+  estimatedRows: z.number().nullable(),
+  notes: z.array(z.string()).default([]),
+});
+
+const tableState: z.ZodType<TableState> = z.object({
+  table,
+  next: json,
+  asOf: moment,
+  scope: z.string(),
+  sweptAt: moment,
+  sweepMilliseconds: z.number().nullable(),
+});
+
+const split: z.ZodType<Split> = z.object({ id: z.string(), tables: z.array(z.string()), work: json });
+
+const pass: z.ZodType<Pass> = z.object({
+  id: z.string(),
+  kind: z.enum(["full", "window", "keys", "stream"]),
+  tables: z.array(table),
+  splits: z.array(split),
+  next: z.record(z.string(), json),
+  asOf: moment,
+  snapshot: json,
+  opened: moment,
+  scope: z.string(),
+  replace: z.boolean(),
+});
+
+const progress: z.ZodType<Progress> = z.object({
+  pass: z.string(),
+  split: z.string(),
+  attempt: z.int().min(1),
+  version: z.int().min(1),
+  state: json,
+  done: z.boolean(),
+});
+
+const document: z.ZodType<StateDocument> = z.object({
+  version: z.literal(newest),
+  source: z.string(),
+  tables: z.record(z.string(), tableState),
+  passes: z.array(pass).default([]),
+  progress: z.array(progress).default([]),
+});
+
+/** The document of what a destination holds. */
+export function stateDocument(source: string, stored: Stored): StateDocument {
+  const { tables, passes, progress } = stored;
+  return { version: newest, source, tables: Object.fromEntries(tables), passes, progress };
+}
+
+/** What a destination would hold that has this document. */
+export function storedOf({ tables, passes, progress }: StateDocument): Stored {
+  return { tables: new Map(Object.entries(tables)), passes, progress };
+}
+
+/**
+ * What means the same in another destination that has the same rows: each table as of its last closed pass. A pass that
+ * is open is planned anew there; a table that was never whole is read fully.
+ */
+export function portable(whole: StateDocument): StateDocument {
+  return { ...whole, passes: [], progress: [] };
+}
+
+/** The document as JSON text would have it: types by their names, notes (which are for `discover`) left out. */
+export function stateJson({ version, source, tables, passes, progress }: StateDocument): object {
+  return {
+    version,
+    source,
+    tables: Object.fromEntries(
+      Object.entries(tables).map(([id, state]) => [id, { ...state, table: tableJson(state.table) }]),
+    ),
+    passes: passes.map((open) => ({ ...open, tables: open.tables.map(tableJson) })),
+    progress,
+  };
+}
+
+function tableJson({ notes: _, ...rest }: Table): object {
+  return { ...rest, columns: rest.columns.map((of) => ({ ...of, type: typeName(of.type) })) };
+}
+
+/**
+ * Reads what {@link stateJson} gave, as text or as a value; `source` is the kind that it must be of. Throws
+ * `STATE_INVALID`: not JSON, damaged, of a newer Headwaters, of another source.
+ */
+export function parseStateDocument(given: unknown, source: string): StateDocument {
+  const value = typeof given === "string" ? parsed(given) : given;
+  const version = typeof value === "object" && value !== null && "version" in value ? value.version : undefined;
+  if (typeof version === "number" && version > newest) {
+    throw new HeadwatersError("STATE_INVALID", `the state has version ${version}; this Headwaters knows up to ${newest}`, {
+      hint: "Install the Headwaters that wrote it, or a later one.",
+    });
+  }
+  const result = document.safeParse(value);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    const where = issue?.path.join(".") ?? "";
+    throw invalid(`the state is damaged${where === "" ? "" : ` at ${where}`}: ${issue?.message ?? "it can't be read"}`);
+  }
+  if (result.data.source !== source) {
+    throw invalid(`the state is of the source ${result.data.source}, not of ${source}`);
+  }
+  return result.data;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalid(`the state is not JSON: ${(error as SyntaxError).message}`);
+  }
+}
+
+function invalid(message: string): HeadwatersError {
+  return new HeadwatersError("STATE_INVALID", message, {
+    hint: "Give the state as it was written, or start without one: every table is then read fully.",
+  });
+}
