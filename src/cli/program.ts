@@ -49,6 +49,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./reset.ts")).resetCommand,
   },
   {
+    name: "state",
+    summary: "show, export or import how far tables were read",
+    load: async () => (await import("./state.ts")).stateCommand,
+  },
+  {
     name: "demo",
     summary: "watch a real database flow into DuckDB",
     load: async () => (await import("./demo/command.ts")).demoCommand,
@@ -93,6 +98,7 @@ export async function run(argv: readonly string[], world: World): Promise<void> 
   for (const { name, summary, load } of commands) {
     const command = argv.includes(name) ? (await load())(world) : new Command(name);
     program.addCommand(command.summary(summary).copyInheritedSettings(program));
+    for (const part of command.commands) part.copyInheritedSettings(command);
   }
   try {
     await program.parseAsync([...argv], { from: "user" });

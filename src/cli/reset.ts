@@ -1,12 +1,11 @@
 import { type Command } from "commander";
 import { reset } from "../engine/reset.ts";
-import { HeadwatersError } from "../protocol/errors.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { confirmed } from "./confirm.ts";
 import { openWarehouse } from "./connect.ts";
 import { counted } from "./display/format.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
-import { Questions } from "./questions.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import type { World } from "./world.ts";
 
@@ -49,7 +48,7 @@ async function resetConnection(
   const { drop = false, yes = false, tables } = flags;
   const which = tables === undefined ? "all tables" : tables.join(", ");
   const what = drop ? `Forget the state of ${which} and remove the copies` : `Forget the state of ${which}`;
-  if (!yes && !(await confirmed(session, `${connection.name}: ${what}?`))) {
+  if (!yes && !(await confirmed(session, "reset", `${connection.name}: ${what}?`))) {
     output.error(`${connection.name}: nothing was changed.`);
     return "ok";
   }
@@ -61,16 +60,4 @@ async function resetConnection(
       `${connection.name}: ${counted(names.length, "table")} reset${drop ? ", copies removed" : ""}: ${names.join(", ")}`,
     );
   return "ok";
-}
-
-async function confirmed(session: Session, question: string): Promise<boolean> {
-  if (session.world.stdin.isTTY !== true || !session.output.errorIsTerminal) {
-    throw new HeadwatersError(
-      "CONFIGURATION_INVALID",
-      "reset asks before it changes anything, and there is no one to ask.",
-      { hint: "Add --yes." },
-    );
-  }
-  using questions = new Questions(session);
-  return /^y(es)?$/i.test(await questions.ask(`${question} Type yes to go on:`));
 }

@@ -1,5 +1,5 @@
 import { destinations } from "../destinations/index.ts";
-import { asHeadwatersError } from "../protocol/errors.ts";
+import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import { sources } from "../sources/index.ts";
 import { type ConfiguredConnection } from "./configuration/resolve.ts";
@@ -87,11 +87,15 @@ export async function attempt(
   }
 }
 
-/** Does something with each connection, one after the other; one that fails does not stop the others. */
+/**
+ * Does something with each connection, one after the other; one that fails does not stop the others. `most`: where there
+ * are more connections than that, nothing is done.
+ */
 export async function forEachConnection(
   session: Session,
   request: Request,
   work: (connection: ConfiguredConnection) => Promise<Outcome>,
+  most = Infinity,
 ): Promise<Outcome> {
   const { world, output } = session;
   const connections = await loadConnections(request, {
@@ -99,6 +103,12 @@ export async function forEachConnection(
     environment: world.environment,
     redactor: output.redactor,
   });
+  if (connections.length > most) {
+    const names = connections.map(({ name }) => name).join(", ");
+    throw new HeadwatersError("CONFIGURATION_INVALID", `this works on ${most} connection, and there are ${names}.`, {
+      hint: "Name the one that is meant.",
+    });
+  }
   const outcomes: Outcome[] = [];
   for (const connection of connections) {
     if (session.signal.aborted) outcomes.push("stopped");

@@ -12,7 +12,7 @@ import type { Connection, TableSettings } from "./connection.ts";
  * A connection whose source knows columns by their names in the copy, and gives none that is not chosen, so that nothing
  * behind it needs to know of the choice. `discover` alone still shows the source as it is.
  */
-export function withChosenColumns(connection: Connection): Connection {
+export function withChosenColumns<Given extends Pick<Connection, "source" | "tables">>(connection: Given): Given {
   const { source, tables = {} } = connection;
   const chosen = new Map(
     Object.entries(tables)

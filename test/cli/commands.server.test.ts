@@ -211,6 +211,41 @@ ${more}`,
     expect(healed.out).toMatch(/\niot: CONVERGED\n$/);
   });
 
+  test("state: shown, exported, imported after more was synced, and refused where it does not fit", async () => {
+    await cli(["sync"]);
+    expect((await cli(["state", "show"])).out).toMatch(/\ndevices +device_id +20..-.* +updated_at \{"high":"/);
+    expect(await json(["state", "show", "--tables", "alerts"])).toMatchObject([
+      { kind: "state", state: { table: { id: "alerts" } } },
+    ]);
+    const exported = await cli(["state", "export", "--to", "state.json"]);
+    expect([exported.code, exported.out]).toEqual([0, "iot: the state of 2 tables is in state.json\n"]);
+    const text = await readFile(join(folder, "state.json"), "utf8");
+    expect((await cli(["state", "export"])).out).toBe(text);
+    expect((await cli(["state", "export", "--to", "state.json"])).error).toContain("can't be written (EEXIST)");
+
+    await runSql(server.connectionString, "INSERT INTO alerts VALUES (1000, 'late')");
+    await cli(["sync", "--sweep"]);
+    const asked = await cli(["state", "import", "--from", "state.json"]);
+    expect([asked.code, asked.error]).toEqual([2, expect.stringContaining("state import asks before")]);
+    const imported = await cli(["state", "import", "--from", "state.json", "--yes"]);
+    expect([imported.code, imported.out]).toEqual([0, "iot: took on the state of alerts, devices\n"]);
+    expect((await cli(["state", "export"])).out).toBe(text);
+    expect((await cli(["sync", "--verify"])).code).toBe(0);
+
+    await writeFile(join(folder, "other.json"), text.replace('"yugabytedb"', '"rethinkdb"'));
+    const other = await cli(["state", "import", "--from", "other.json", "--yes"]);
+    expect([other.code, other.error]).toEqual([
+      4,
+      expect.stringContaining("of the source rethinkdb, not of yugabytedb"),
+    ]);
+    await write("    overrides: { alerts: { filter: alert_id > 0 } }");
+    const changed = await cli(["state", "import", "--from", "state.json", "--yes"]);
+    expect([changed.code, changed.error]).toEqual([4, expect.stringContaining("SCOPE_CHANGED")]);
+    await write("  other: { source: { type: rethinkdb, host: h, database: d }, destination: duckdb:o.duckdb }");
+    expect((await cli(["state", "export"])).error).toContain("there are iot, other. (CONFIGURATION_INVALID)");
+    await runSql(server.connectionString, "DELETE FROM alerts WHERE alert_id = 1000");
+  });
+
   test("on a terminal the end of a sync is its summary", async () => {
     const screen = new Screen(140, 40);
     expect((await cli(["sync"], { stdout: screen, stderr: screen })).code).toBe(0);

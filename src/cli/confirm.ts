@@ -1,0 +1,16 @@
+import { HeadwatersError } from "../protocol/errors.ts";
+import { Questions } from "./questions.ts";
+import type { Session } from "./session.ts";
+
+/** Whether the user agrees to what `command` is about to do. Throws where there is no one to ask. */
+export async function confirmed(session: Session, command: string, question: string): Promise<boolean> {
+  if (session.world.stdin.isTTY !== true || !session.output.errorIsTerminal) {
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `${command} asks before it changes anything, and there is no one to ask.`,
+      { hint: "Add --yes." },
+    );
+  }
+  using questions = new Questions(session);
+  return /^y(es)?$/i.test(await questions.ask(`${question} Type yes to go on:`));
+}

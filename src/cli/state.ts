@@ -1,0 +1,176 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { text } from "node:stream/consumers";
+import { Command } from "commander";
+import { exportState, importState } from "../engine/state.ts";
+import { parseStateDocument, stateJson } from "../engine/state-document.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { TableState } from "../protocol/table.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { confirmed } from "./confirm.ts";
+import { openWarehouse } from "./connect.ts";
+import { counted, moment } from "./display/format.ts";
+import { type ColumnLayout, tableLines } from "./display/text.ts";
+import type { Outcome } from "./exit-codes.ts";
+import {
+  connectionCommand,
+  type ConnectionOptions,
+  examples,
+  narrowed,
+  requestOf,
+  withOutputOptions,
+} from "./options.ts";
+import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { onlyTables } from "./tables.ts";
+import type { World } from "./world.ts";
+
+interface StateFlags extends ConnectionOptions, OutputOptions {
+  readonly to?: string;
+  readonly from?: string;
+  readonly yes?: boolean;
+}
+
+export function stateCommand(world: World): Command {
+  return new Command("state")
+    .description(
+      "How far tables were read is kept in the destination, beside their copies. Shows it, or carries it from one place to another as JSON. Asks nothing of the source.",
+    )
+    .helpCommand(false)
+    .addCommand(showCommand(world))
+    .addCommand(exportCommand(world))
+    .addCommand(importCommand(world))
+    .addHelpText(
+      "after",
+      examples(
+        ["state show", "where the next sync goes on, table by table"],
+        ["state export iot --to state.json", "keep it beside a backup of the warehouse"],
+        ["state import iot --from state.json", "after that backup was put in place"],
+      ),
+    );
+}
+
+function showCommand(world: World): Command {
+  return withOutputOptions(connectionCommand("show"))
+    .summary("where the next sync goes on")
+    .description("Shows where the next sync goes on, table by table.")
+    .addHelpText("after", examples(["state show iot --tables devices", "of one table"]))
+    .action(running(world, (session, connection, flags) => show(session, connection, narrowed(flags))));
+}
+
+function exportCommand(world: World): Command {
+  const command = connectionCommand("export")
+    .summary("write the state of one connection as JSON")
+    .description(
+      "Writes the state of one connection as JSON: of each table how it stood when it was last whole. Passes that are under way are not in it: they belong to the copies that have their rows.",
+    )
+    .optionsGroup("Where to:")
+    .option("--to <file>", "a file that is not there yet (default: standard output)");
+  return withOutputOptions(command)
+    .addHelpText("after", examples(["state export iot > state.json", "to standard output"]))
+    .action(running(world, (session, connection, flags) => exportOf(session, connection, flags), 1));
+}
+
+function importCommand(world: World): Command {
+  const command = connectionCommand("import")
+    .summary("take on a state that was exported")
+    .description(
+      "Replaces the state of tables by one that was exported, of all of them or none. The copies must be those that the state tells of, or older rows of the source will be missing until the next sweep. A state of another source, server, database or selection is refused.",
+    )
+    .optionsGroup("Where from:")
+    .option("--from <file>", "the file; - is standard input")
+    .option("-y, --yes", "do not ask");
+  return withOutputOptions(command)
+    .addHelpText("after", examples(["state import iot --from state.json --tables devices", "of one table"]))
+    .action(running(world, (session, connection, flags) => importInto(session, connection, flags), 1));
+}
+
+type Work = (session: Session, connection: ConfiguredConnection, flags: StateFlags) => Promise<Outcome>;
+
+function running(world: World, work: Work, most?: number) {
+  return (connections: readonly string[], flags: StateFlags): Promise<void> =>
+    runCommand(world, flags, (session) =>
+      forEachConnection(session, requestOf(connections, flags), (connection) => work(session, connection, flags), most),
+    );
+}
+
+const layout: readonly ColumnLayout[] = [
+  { title: "table", align: "left" },
+  { title: "key", align: "left" },
+  { title: "as of", align: "left" },
+  { title: "changes from", align: "left" },
+];
+
+async function show(session: Session, connection: ConfiguredConnection, names: readonly string[]): Promise<Outcome> {
+  const { output, json, quiet, tell } = session;
+  await using warehouse = await openWarehouse(connection, session, false);
+  const { tables } = await warehouse.load();
+  const states = onlyTables([...tables.values()], names, ({ table }) => table.id);
+  if (json) for (const state of states) tell(connection.name, { kind: "state", state });
+  if (json || quiet) return "ok";
+  output.line(`${connection.name}: ${counted(states.length, "table")} that were whole once`);
+  for (const line of tableLines(layout, states.map(shown), output.paint)) output.line(line);
+  return "ok";
+}
+
+function shown({ table, asOf, next }: TableState): readonly string[] {
+  const from = table.cursor === null ? "no cursor" : `${table.cursor} ${JSON.stringify(next)}`;
+  return [table.id, table.key.join(", ") || "none", moment(asOf), from];
+}
+
+async function exportOf(session: Session, connection: ConfiguredConnection, { to }: StateFlags): Promise<Outcome> {
+  const { output, world, quiet } = session;
+  await using warehouse = await openWarehouse(connection, session, false);
+  const document = await exportState(warehouse, connection.source.definition.name);
+  const json = JSON.stringify(stateJson(document), null, 2);
+  if (to === undefined) {
+    if (output.clean(json) !== json)
+      throw unusable("a name in the state has the text of a secret, which is not shown", "Write it to a file: --to.");
+    output.line(json);
+    return "ok";
+  }
+  try {
+    await writeFile(resolve(world.folder, to), `${json}\n`, { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    throw unusable(`--to: ${to} can't be written`, "Name another file: one that is there is left alone.", error);
+  }
+  const many = Object.keys(document.tables).length;
+  if (!quiet) output.line(`${connection.name}: the state of ${counted(many, "table")} is in ${to}`);
+  return "ok";
+}
+
+async function importInto(session: Session, connection: ConfiguredConnection, flags: StateFlags): Promise<Outcome> {
+  const { output, json, quiet, tell } = session;
+  const { definition, configuration } = connection.source;
+  const document = parseStateDocument(await read(session, flags.from), definition.name);
+  const names = narrowed(flags);
+  const which = names.length === 0 ? counted(Object.keys(document.tables).length, "table") : names.join(", ");
+  const question = `${connection.name}: Replace the state of ${which}?`;
+  if (flags.yes !== true && !(await confirmed(session, "state import", question))) {
+    output.error(`${connection.name}: nothing was changed.`);
+    return "ok";
+  }
+  await using warehouse = await openWarehouse(connection, session, false);
+  const scope = definition.scope(configuration);
+  const { selection, tableSettings: tables } = connection;
+  const imported = await importState({ warehouse, scope, selection, tables }, document, names);
+  if (json) tell(connection.name, { kind: "imported", tables: imported });
+  else if (!quiet) output.line(`${connection.name}: took on the state of ${imported.join(", ") || "no table"}`);
+  return "ok";
+}
+
+async function read({ world }: Session, from: string | undefined): Promise<string> {
+  if (from === undefined)
+    throw unusable("--from is missing", "Name the file that state export wrote, or - for standard input.");
+  if (from === "-") return text(world.stdin);
+  try {
+    return await readFile(resolve(world.folder, from), "utf8");
+  } catch (error) {
+    throw unusable(`--from: ${from} can't be read`, "Check the path and its permissions.", error);
+  }
+}
+
+function unusable(problem: string, hint: string, cause?: unknown): HeadwatersError {
+  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
+  const why = code === undefined ? "" : ` (${code})`;
+  return new HeadwatersError("CONFIGURATION_INVALID", `${problem}${why}.`, { hint, cause });
+}
