@@ -1,8 +1,10 @@
 import { type Command } from "commander";
+import { discover } from "../engine/discover.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
-import type { CheckResult } from "../protocol/source.ts";
+import type { CheckResult, Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { openSource, openWarehouse } from "./connect.ts";
+import { counted } from "./display/format.ts";
 import type { Style } from "./display/text.ts";
 import { exitCode, type Outcome } from "./exit-codes.ts";
 import {
@@ -62,7 +64,9 @@ export async function checkConnection(session: Session, connection: ConfiguredCo
   const thrown = [
     await attempt(session, name, async () => {
       await using source = await openSource(connection, session);
-      return await take(source.check(session.signal));
+      await take(source.check(session.signal));
+      const isThere = !results.some(({ status }) => status === "failed");
+      return isThere ? await take(checkSelection(session, connection, source)) : "ok";
     }),
     await attempt(session, name, () => take(checkWarehouse(session, connection))),
   ];
@@ -76,6 +80,29 @@ export async function checkConnection(session: Session, connection: ConfiguredCo
 function shown({ output }: Session, { label, status, message }: CheckResult): string {
   const [style, mark] = marks[status];
   return `  ${output.paint(style, mark)}  ${label}${message === "" ? "" : `: ${message}`}`;
+}
+
+/** Whether what is selected is there, and the settings of single tables fit them. */
+async function* checkSelection(
+  { log, signal }: Session,
+  { selection, tableSettings: tables, source: { definition } }: ConfiguredConnection,
+  source: Source,
+): AsyncGenerator<CheckResult> {
+  const result = { name: "selection", label: "Selection" } as const;
+  const { capabilities } = definition;
+  try {
+    const found = await discover({ source, selection, tables, capabilities, log }, signal);
+    for (const error of found.refused.values()) yield { ...result, status: "failed", message: explained(error) };
+    if (found.refused.size > 0) return;
+    yield { ...result, status: "ok", message: `${counted(found.tables.length, "table")} will be synced` };
+  } catch (error) {
+    if (!(error instanceof HeadwatersError) || error.remedy !== "reconfigure") throw error;
+    yield { ...result, status: "failed", message: explained(error) };
+  }
+}
+
+function explained({ message, hint }: HeadwatersError): string {
+  return hint === null ? message : `${message}. ${hint}`;
 }
 
 /** A destination that is not there yet is no fault: the first sync makes it. */

@@ -85,6 +85,7 @@ ${more}`,
     expect(code).toBe(0);
     expect(out).toMatch(/^iot: YugabyteDB to DuckDB\n {2}ok /);
     expect(out).toContain("nothing is there yet; the first sync makes it");
+    expect(out).toContain("\n  ok       Selection: 2 tables will be synced\n");
     expect(out).toMatch(/\niot: ready to sync\n$/);
     expect(await readdir(folder)).toEqual(["headwaters.yaml"]);
     const lines = await json(["check"]);
@@ -148,7 +149,15 @@ ${more}`,
       expect.stringContaining('overrides.devices.columns: "device_id" is left out, and belongs to the key'),
     ]);
     expect(out).toMatch(/\nalerts +alert_id +2 /);
+    const check = await cli(["check"]);
+    expect([check.code, check.out]).toEqual([
+      2,
+      expect.stringMatching(/\n {2}failed {3}Selection: overrides\.devices\.columns: "device_id" is left out/),
+    ]);
     await write("    overrides: { device: { mode: full } }");
+    expect((await cli(["check"])).out).toContain(
+      'Selection: overrides: there is no table "device" in the source. Did you',
+    );
     expect((await cli(["discover"])).error).toContain('Did you mean "devices"?');
   });
 
