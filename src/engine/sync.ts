@@ -5,6 +5,7 @@ import type { Json } from "../protocol/json.ts";
 import type { Split } from "../protocol/pass.ts";
 import type { RunRecord, Stored } from "../protocol/sink.ts";
 import type { Table } from "../protocol/table.ts";
+import { backoff, sleep } from "../toolkit/backoff.ts";
 import { selects } from "../toolkit/patterns.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { withChosenColumns } from "./chosen-source.ts";
@@ -61,6 +62,8 @@ class Run {
   readonly #lease: number;
   readonly #id = randomUUID();
   readonly #tallies = new Map<string, Tally>();
+  /** Transactions that were undone for what may pass by itself. */
+  #undone = 0;
 
   constructor(
     connection: Connection,
@@ -83,7 +86,11 @@ class Run {
     let left = tables;
     // An error of the destination at one table undoes the transaction that the others share: they go on from what is
     // durable, without it. Each round has one table less.
-    while (left.length > 0) left = await this.#round(left);
+    try {
+      while (left.length > 0) left = await this.#round(left);
+    } catch (thrown) {
+      throw thrown instanceof RolledBack ? thrown.cause : thrown;
+    }
     return this.#record(true);
   }
 
@@ -201,11 +208,21 @@ class Run {
     }
   }
 
-  #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): readonly Table[] {
+  /** What goes on after the transaction was undone. */
+  async #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): Promise<readonly Table[]> {
+    const running = (): readonly Table[] =>
+      tables.filter((candidate) => this.#tallies.get(candidate.id)!.outcome === "running");
+    // Nothing is wrong with any table: all go on from what is durable.
+    if (cause.remedy === "retry" && ++this.#undone < this.#connection.settings.attempts) {
+      const milliseconds = backoff(this.#undone + 1);
+      for (const { id } of running()) this.#report({ kind: "retry", table: id, error: cause, milliseconds });
+      await sleep(milliseconds, this.#options.signal);
+      return running();
+    }
     // Not at one table, or at the lease: nothing can go on.
     if (table === null || cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
     this.#end(table, cause);
-    return tables.filter((candidate) => this.#tallies.get(candidate.id)!.outcome === "running");
+    return running();
   }
 
   #end(table: string, thrown: unknown): void {

@@ -247,6 +247,37 @@ describe("the laws of the engine", () => {
     expect(await copy.rows("t")).toEqual(expected(source, "t"));
   });
 
+  test("a conflict in the destination is tried again, from the last commit", slow, async () => {
+    const source = filled(50);
+    await using copy = await Copy.make();
+    let commits = 0;
+    const retries: string[] = [];
+    const run = await copy.sync(
+      source,
+      {
+        settings: { commitRows: 10 },
+        wrap: (warehouse) => ({
+          ...warehouse,
+          async begin(...parameters) {
+            const transaction = await warehouse.begin(...parameters);
+            const commit = transaction.commit.bind(transaction);
+            transaction.commit = async (progress) => {
+              commits += 1;
+              if (commits === 2 || commits === 4) throw new HeadwatersError("WRITE_CONFLICT", "changed meanwhile");
+              return commit(progress);
+            };
+            return transaction;
+          },
+        }),
+      },
+      (event) => {
+        if (event.kind === "retry") retries.push(event.error.code);
+      },
+    );
+    expect([run.outcome, retries]).toEqual(["succeeded", ["WRITE_CONFLICT", "WRITE_CONFLICT"]]);
+    expect(await copy.rows()).toEqual(expected(source));
+  });
+
   test("what may pass by itself is tried again, from the last checkpoint", slow, async () => {
     const source = filled(10);
     await using copy = await Copy.make();

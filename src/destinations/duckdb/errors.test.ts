@@ -39,7 +39,7 @@ describe("errors of DuckDB", () => {
       "VALUE_OUT_OF_RANGE",
       "99999.99",
     ],
-    ["TransactionContext Error: Conflict on update!", "LEASE_LOST", "Conflict on update"],
+    ["TransactionContext Error: Conflict on update!", "WRITE_CONFLICT", "Conflict on update"],
     ["Binder Error: something that nobody has seen", "DESTINATION_FAILED", "something that nobody has seen"],
   ])("%s", (native, code, words) => {
     const cause = new Error(native);

@@ -1,53 +1,10 @@
 import type { HeadwatersError } from "../../protocol/errors.ts";
-import { duckdbError, type KnownError } from "../../toolkit/duckdb/errors.ts";
+import { duckdbError } from "../../toolkit/duckdb/errors.ts";
+import { fileErrors } from "../../toolkit/duckdb/file-errors.ts";
 
-/** What DuckDB says of a file → what a user is told. */
-const ofFiles: readonly KnownError[] = [
-  {
-    pattern: /Could not set lock on file .*?\(PID (\d+)\)/s,
-    code: "SYNC_RUNNING",
-    message: (path, match) => `path: ${path} is in use by process ${match[1]}`,
-    hint: "Wait until it has ended, or stop it: a DuckDB file has one user at a time.",
-  },
-  {
-    pattern: /Could not set lock on file|being used by another process/,
-    code: "SYNC_RUNNING",
-    message: (path) => `path: ${path} is in use by another process`,
-    hint: "Wait until it has ended, or stop it: a DuckDB file has one user at a time.",
-  },
-  {
-    pattern: /Permission denied|Read-only file system/i,
-    code: "DESTINATION_UNUSABLE",
-    message: (path) => `path: ${path} can't be opened for writing`,
-    hint: "Give this user the right to write the file and its folder, or choose another path.",
-  },
-  {
-    pattern: /Cannot open file .*No such file or directory/s,
-    code: "DESTINATION_UNUSABLE",
-    message: (path) => `path: the folder of ${path} does not exist`,
-    hint: "Make the folder, or choose another path.",
-  },
-  {
-    pattern: /Cannot open file .*Is a directory|is a directory/is,
-    code: "DESTINATION_UNUSABLE",
-    message: (path) => `path: ${path} is a folder`,
-    hint: "Name a file.",
-  },
-  {
-    pattern: /not a valid DuckDB database|has an invalid magic|magic bytes/i,
-    code: "DESTINATION_UNUSABLE",
-    message: (path) => `path: ${path} is not a DuckDB file`,
-    hint: "Choose another path; nothing of the file was changed.",
-  },
-  {
-    pattern: /newer version of DuckDB|with version number/i,
-    code: "DESTINATION_UNUSABLE",
-    message: (path) => `path: ${path} was written by another version of DuckDB`,
-    hint: "Use a newer Headwaters, or choose another path.",
-  },
-];
+const known = fileErrors("path");
 
 /** Whatever DuckDB threw, as what the user sees. `path` is that of the file. */
 export function fileError(thrown: unknown, path: string): HeadwatersError {
-  return duckdbError(thrown, path, ofFiles);
+  return duckdbError(thrown, path, known);
 }

@@ -26,6 +26,11 @@ const tables: Readonly<Record<string, string>> = {
   runs: "connection VARCHAR, id VARCHAR, started VARCHAR, run VARCHAR",
 };
 
+/** JSON for a column of the bookkeeping. A lake takes `{NAME}` in a text for a placeholder of its own: no brace stands so. */
+function stored(value: unknown): string {
+  return JSON.stringify(value).replaceAll(/\{(?=[A-Z])/g, "\\u007b");
+}
+
 /** The tables that all connections of a destination share; rows of the others are of one connection. */
 const shared: ReadonlySet<string> = new Set(["format", "copies"]);
 
@@ -38,8 +43,17 @@ export function kept(session: Session, table: keyof typeof tables, connection: s
   return `${quote(session.catalog)}.${quote(bookkeepingSchema)}.${quote(keptName(session, table, connection))}`;
 }
 
+/** Names of all tables of the bookkeeping, as they are for this connection. */
+export function keptNames(session: Session, connection: string): readonly string[] {
+  return Object.keys(tables).map((table) => keptName(session, table, connection));
+}
+
 /** Whether a table of the bookkeeping is there. */
-async function isKept(session: Session, table: keyof typeof tables, connection: string | null): Promise<boolean> {
+export async function isKept(
+  session: Session,
+  table: keyof typeof tables,
+  connection: string | null,
+): Promise<boolean> {
   const found = await session.number(
     "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
     [bookkeepingSchema, keptName(session, table, connection)],
@@ -112,13 +126,30 @@ export async function checkLease(session: Session, connection: string, lease: nu
     `UPDATE ${kept(session, "leases", connection)} SET held = TRUE WHERE connection = ? AND lease = ?::BIGINT AND held`,
     [connection, lease],
   );
-  if (changed === 1) return;
-  throw new HeadwatersError(
+  if (changed !== 1) throw leaseLost(connection);
+}
+
+/** What a commit failed with, told apart: a conflict with whoever took the lease meanwhile is for good, others pass. */
+export async function asLeaseLost(
+  thrown: unknown,
+  session: Session,
+  connection: string,
+  lease: number,
+): Promise<unknown> {
+  if (!(thrown instanceof HeadwatersError) || thrown.code !== "WRITE_CONFLICT") return thrown;
+  await session.rollback();
+  const held = await session.number(
+    `SELECT count(*) FROM ${kept(session, "leases", connection)} WHERE connection = ? AND lease = ?::BIGINT AND held`,
+    [connection, lease],
+  );
+  return held === 1 ? thrown : leaseLost(connection, thrown);
+}
+
+function leaseLost(connection: string, cause?: unknown): HeadwatersError {
+  return new HeadwatersError(
     "LEASE_LOST",
     `another writer took connection "${connection}" over; nothing was committed`,
-    {
-      hint: "Sync again once it has ended.",
-    },
+    { hint: "Sync again once it has ended.", cause },
   );
 }
 
@@ -165,7 +196,7 @@ async function loadProgress(session: Session, connection: string): Promise<Progr
 export async function saveProgress(session: Session, connection: string, progress: readonly Progress[]): Promise<void> {
   if (progress.length === 0) return;
   // Numbered: DuckDB counts `?` in the order in which it transforms a statement, not in that of its text.
-  const given = JSON.stringify(progress.map((entry) => ({ ...entry, state: JSON.stringify(entry.state) })));
+  const given = JSON.stringify(progress.map((entry) => ({ ...entry, state: stored(entry.state) })));
   const rows = `(SELECT unnest(from_json($1, '[{"pass": "VARCHAR", "split": "VARCHAR", "attempt": "BIGINT", "version": "BIGINT", "state": "VARCHAR", "done": "BOOLEAN"}]'), recursive := true))`;
   const stale = await session.rows<{ split: string }>(
     `SELECT given.split FROM ${rows} given
@@ -203,7 +234,7 @@ export async function savePass(session: Session, connection: string, pass: Pass)
   await session.run(`INSERT INTO ${kept(session, "passes", connection)} VALUES (?, ?, ?)`, [
     connection,
     pass.id,
-    JSON.stringify(pass),
+    stored(pass),
   ]);
 }
 
@@ -233,7 +264,7 @@ export async function saveStates(
     await session.run(`INSERT INTO ${kept(session, "tables", connection)} VALUES (?, ?, ?)`, [
       connection,
       id,
-      JSON.stringify(state),
+      stored(state),
     ]);
   }
 }
@@ -247,7 +278,7 @@ export async function saveRun(session: Session, connection: string, run: RunReco
     connection,
     run.id,
     run.started,
-    JSON.stringify(run),
+    stored(run),
   ]);
 }
 

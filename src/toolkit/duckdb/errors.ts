@@ -30,12 +30,15 @@ const everywhere: readonly KnownError[] = [
     hint: "Set the column's type to a wider one, or to STRING.",
   },
   {
-    pattern: /TransactionContext Error: .*[Cc]onflict|write-write conflict/s,
-    code: "LEASE_LOST",
-    message: () => "another writer changed the same rows; nothing of this commit was kept",
+    pattern: /TransactionContext Error: .*conflict|write-write conflict/is,
+    code: "WRITE_CONFLICT",
+    message: () => "somebody else changed the same rows; nothing of this commit was kept",
     hint: "Sync again: it goes on from the last commit.",
   },
 ];
+
+/** Where DuckDB knows more than we: the line of its message that is told as well. */
+const telling: Readonly<Partial<Record<ErrorCode, RegExp>>> = { VALUE_OUT_OF_RANGE: /./, WRITE_CONFLICT: /conflict/i };
 
 /** Whatever DuckDB threw, as what the user sees; `own` are the errors of this kind of place, which are looked at first. */
 export function duckdbError(thrown: unknown, place: string, own: readonly KnownError[]): HeadwatersError {
@@ -44,8 +47,12 @@ export function duckdbError(thrown: unknown, place: string, own: readonly KnownE
   for (const { pattern, code, message, hint } of [...own, ...everywhere]) {
     const match = pattern.exec(native);
     if (match === null) continue;
-    const said = code === "VALUE_OUT_OF_RANGE" || code === "LEASE_LOST" ? ` (${firstLine(native)})` : "";
-    return new HeadwatersError(code, message(place, match) + said, { hint, cause: thrown });
+    const said = telling[code];
+    const detail = said === undefined ? null : native.split("\n").find((line) => said.test(line));
+    return new HeadwatersError(code, message(place, match) + (detail == null ? "" : ` (${detail.trim()})`), {
+      hint,
+      cause: thrown,
+    });
   }
   return new HeadwatersError("DESTINATION_FAILED", `DuckDB, ${place}: ${firstLine(native)}`, { cause: thrown });
 }

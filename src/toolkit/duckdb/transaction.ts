@@ -6,7 +6,16 @@ import type { Changes, DestinationContext, RunRecord, Transaction } from "../../
 import type { Table, TableState } from "../../protocol/table.ts";
 import { deletionOf } from "../deletion.ts";
 import { unite } from "../types.ts";
-import { checkLease, forgetPass, kept, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
+import {
+  asLeaseLost,
+  checkLease,
+  forgetPass,
+  kept,
+  savePass,
+  saveProgress,
+  saveRun,
+  saveStates,
+} from "./bookkeeping.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
 import { type Loader, sameShape, tableLoader } from "./loader.ts";
 import { noChanges, quotedSystem, timestamp, truncateCopy, type Writing } from "./merge.ts";
@@ -82,6 +91,7 @@ export class DuckdbTransaction implements Transaction {
   async write(pass: Pass, _split: Split | null, operation: Exclude<Operation, { kind: "checkpoint" }>): Promise<void> {
     const id = operation.kind === "schema" ? operation.table.id : operation.table;
     const entry = await this.#passTable(pass, id);
+    if ("rows" in operation) this.#session.storage.vet(entry.table, operation.rows);
     switch (operation.kind) {
       case "schema":
         return this.#reshape(pass, entry, operation.table);
@@ -138,13 +148,14 @@ export class DuckdbTransaction implements Transaction {
   async commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
     await this.flush(null);
     const { connection } = this.#context;
-    await checkLease(this.#session, connection, this.#lease);
-    await saveProgress(
-      this.#session,
-      connection,
-      progress.filter(({ pass }) => !this.#ended.has(pass)),
-    );
-    await this.#session.run("COMMIT");
+    const open = progress.filter(({ pass }) => !this.#ended.has(pass));
+    try {
+      await checkLease(this.#session, connection, this.#lease);
+      await saveProgress(this.#session, connection, open);
+      await this.#session.run("COMMIT");
+    } catch (thrown) {
+      throw await asLeaseLost(thrown, this.#session, connection, this.#lease);
+    }
     this.#over = true;
     this.#onEnd();
     return this.#changes;
