@@ -3,7 +3,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { openDatabase, realFile } from "../../toolkit/duckdb/database.ts";
 import { type Instance, openInstance } from "../../toolkit/duckdb/instance.ts";
 import type { Configuration } from "./config.ts";
-import { fileError } from "./errors.ts";
+import { fileStorage } from "./storage.ts";
 
 /** A DuckDB file that is open. */
 export interface OpenFile {
@@ -19,7 +19,7 @@ export async function openFile(configuration: Configuration, create: boolean): P
   }
   const instance = await openInstance({
     key: path,
-    storage: { catalog: null, ownSuffix: () => "", explain: (thrown) => fileError(thrown, path) },
+    storage: fileStorage(path),
     open: () => openDatabase(path, configuration, configuration.temp_directory ?? `${path}.tmp`),
     // Folds the log into the file, so that other tools can read it.
     finish: async (control) => void (await control.run("CHECKPOINT")),

@@ -21,6 +21,8 @@ export interface Copy {
   /** DuckDB's types of all its columns, also of those that a user added. */
   readonly native: ReadonlyMap<string, string>;
   readonly system: SystemColumns;
+  /** As in `Storage`. */
+  readonly skips: (type: Type) => boolean;
 }
 
 /** As SQL has them, with their types. */
@@ -74,7 +76,7 @@ export async function describeCopy(session: Session, context: DestinationContext
     return type === null ? [] : [[column, type]];
   });
   const relation = `${schemaRelation(session, context)}.${quote(name)}`;
-  return { id, name, relation, columns: new Map(types), native, system };
+  return { id, name, relation, columns: new Map(types), native, system, skips: session.storage.skips };
 }
 
 function takenBy(
@@ -104,21 +106,26 @@ function takenBy(
 export async function prepareCopy(session: Session, context: DestinationContext, table: Table): Promise<Copy> {
   const system = systemColumns(context.systemColumnPrefix);
   checkColumnNames(table, system);
+  session.storage.vet(table, null);
   const found = await describeCopy(session, context, table.id);
   if (found === null) await createCopy(session, context, table, system);
   else await alterCopy(session, context, table, found);
-  await session.run(`DELETE FROM ${kept(session, "copies", context.connection)} WHERE connection = ? AND id = ?`, [
-    context.connection,
-    table.id,
-  ]);
-  await session.run(`INSERT INTO ${kept(session, "copies", context.connection)} VALUES (?, ?, ?, ?, ?)`, [
-    context.connection,
-    table.id,
-    context.schema,
-    copyName(context, table.id),
-    JSON.stringify(table.columns.map(({ name }) => name)),
-  ]);
+  await keepCopy(session, context, table);
   return (await describeCopy(session, context, table.id))!;
+}
+
+/** Keeps which copy is the table's, and its columns. Written only where that changes: connections share this table. */
+async function keepCopy(session: Session, context: DestinationContext, table: Table): Promise<void> {
+  const copies = kept(session, "copies", context.connection);
+  const owned = [context.connection, table.id];
+  const told = [context.schema, copyName(context, table.id), JSON.stringify(table.columns.map(({ name }) => name))];
+  const same = await session.number(
+    `SELECT count(*) FROM ${copies} WHERE connection = ? AND id = ? AND schema_name = ? AND table_name = ? AND columns = ?`,
+    [...owned, ...told],
+  );
+  if (same === 1) return;
+  await session.run(`DELETE FROM ${copies} WHERE connection = ? AND id = ?`, owned);
+  await session.run(`INSERT INTO ${copies} VALUES (?, ?, ?, ?, ?)`, [...owned, ...told]);
 }
 
 async function createCopy(
@@ -147,8 +154,9 @@ async function alterCopy(session: Session, context: DestinationContext, table: T
       continue;
     }
     if (known === undefined) throw columnTaken(table, name, other!);
-    const wide = duckdbType(widen(known, type));
-    if (wide !== duckdbType(known)) await session.run(`ALTER TABLE ${relation} ALTER ${quote(name)} TYPE ${wide}`);
+    const wide = widen(known, type);
+    if (duckdbType(wide) === duckdbType(known)) continue;
+    for (const sql of session.storage.retype(relation, quote(name), wide)) await session.run(sql);
   }
   if (table.key.length === 0 && !native.has(system.id))
     await session.run(`ALTER TABLE ${relation} ADD COLUMN ${quote(system.id)} VARCHAR`);

@@ -51,7 +51,7 @@ export async function reshapeStage(session: Session, stage: Stage, columns: Read
     if (known === undefined)
       await session.run(`ALTER TABLE ${stage.relation} ADD COLUMN ${staged(name)} ${duckdbType(wide)}`);
     else if (duckdbType(wide) !== duckdbType(known))
-      await session.run(`ALTER TABLE ${stage.relation} ALTER ${staged(name)} TYPE ${duckdbType(wide)}`);
+      for (const sql of session.storage.retype(stage.relation, staged(name), wide)) await session.run(sql);
   }
   return { relation: stage.relation, columns: reshaped };
 }
@@ -60,22 +60,28 @@ export async function reshapeStage(session: Session, stage: Stage, columns: Read
 export interface KeyColumn {
   readonly stage: string;
   readonly copy: string;
-  readonly nullable: boolean;
+  /** Plain equality will do: DuckDB skips what lies outside of its bounds then. */
+  readonly plain: boolean;
 }
 
 export function keyColumns(table: Table, copy: Copy): readonly KeyColumn[] {
-  if (table.key.length === 0) return [{ stage: stagedId, copy: quote(copy.system.id), nullable: false }];
-  return table.key.map((name) => ({
-    stage: staged(name),
-    copy: quote(name),
-    nullable: table.columns.find((column) => column.name === name)?.nullable !== false,
-  }));
+  if (table.key.length === 0)
+    return [{ stage: stagedId, copy: quote(copy.system.id), plain: copy.skips({ kind: "STRING" }) }];
+  return table.key.map((name) => {
+    const nullable = table.columns.find((column) => column.name === name)?.nullable !== false;
+    const type = copy.columns.get(name);
+    return {
+      stage: staged(name),
+      copy: quote(name),
+      plain: !nullable && type !== undefined && copy.skips(type),
+    };
+  });
 }
 
-/** `s` and `t` have the same key. Plain equality where it will do: DuckDB skips what lies outside its bounds then. */
+/** `s` and `t` have the same key. */
 export function sameKey(keys: readonly KeyColumn[], s: string, t: string, column: "stage" | "copy" = "copy"): string {
   return keys
-    .map((key) => `${s}.${key.stage} ${key.nullable ? "IS NOT DISTINCT FROM" : "="} ${t}.${key[column]}`)
+    .map((key) => `${s}.${key.stage} ${key.plain ? "=" : "IS NOT DISTINCT FROM"} ${t}.${key[column]}`)
     .join(" AND ");
 }
 
