@@ -22,7 +22,12 @@ function names(value: string, before: readonly string[] | undefined): readonly s
 
 /** A command that works on connections: those of a file, or the one that the flags describe. */
 export function connectionCommand(name: string): Command {
-  return new Command(name)
+  return withConnectionOptions(new Command(name));
+}
+
+/** Likewise, of a command that has arguments before. */
+export function withConnectionOptions(command: Command): Command {
+  return command
     .argument("[connection...]", `connections of the file; all if none is named. With --source: the connection's name`)
     .optionsGroup("Which connections:")
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)

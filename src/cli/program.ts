@@ -54,6 +54,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./state.ts")).stateCommand,
   },
   {
+    name: "export",
+    summary: "write the copies as Parquet files",
+    load: async () => (await import("./export.ts")).exportCommand,
+  },
+  {
     name: "demo",
     summary: "watch a real database flow into DuckDB",
     load: async () => (await import("./demo/command.ts")).demoCommand,

@@ -123,6 +123,14 @@ export interface Warehouse extends Sink {
   runs(limit: number): Promise<readonly RunRecord[]>;
   /** Rows of the copy that are not deleted; `null`: there is no copy. */
   count(table: string): Promise<number | null>;
+  /**
+   * Writes the rows of copies that are not deleted to Parquet files, all as of one moment: by table id, the path of its
+   * file. Yields each table once its file is whole. Not while a transaction is under way. Absent: it can't.
+   */
+  exportParquet?(
+    files: ReadonlyMap<string, string>,
+    how: { readonly systemColumns: boolean; readonly signal: AbortSignal },
+  ): AsyncGenerator<{ readonly table: string; readonly rows: number }>;
 }
 
 /** One key by which source and copy differ. */

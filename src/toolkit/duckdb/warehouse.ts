@@ -7,6 +7,7 @@ import type { Table } from "../../protocol/table.ts";
 import { load, loadRuns } from "./bookkeeping.ts";
 import { compareCopy } from "./compare.ts";
 import { type Copy, describeCopy } from "./copies.ts";
+import { exportParquet } from "./export-parquet.ts";
 import { fetchPages } from "./fetch.ts";
 import { quotedSystem } from "./merge.ts";
 import { type PassTable, PassTables } from "./pass-tables.ts";
@@ -82,9 +83,12 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     },
     missing: (pass, table) =>
       keysOf(pass, table, ({ mode, table, copy, stage }) =>
-        mode === "keys" ? missingKeys(table, copy, stage!) : `${goneKeys(pass, table, copy, stage!)} LIMIT 0`,
+        mode === "keys"
+          ? missingKeys(session, table, copy, stage!)
+          : `${goneKeys(session, pass, table, copy, stage!)} LIMIT 0`,
       ),
-    gone: (pass, table) => keysOf(pass, table, ({ table, copy, stage }) => goneKeys(pass, table, copy, stage!)),
+    gone: (pass, table) =>
+      keysOf(pass, table, ({ table, copy, stage }) => goneKeys(session, pass, table, copy, stage!)),
     async compare(table) {
       await transaction?.flush(table.id);
       const copy = await describeCopy(session, context, table.id);
@@ -102,6 +106,7 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
       if (copy === null) return null;
       return session.number(`SELECT count(*) FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`);
     },
+    exportParquet: (files, how) => exportParquet(session, context, files, how),
     async [Symbol.asyncDispose]() {
       if (closed) return;
       closed = true;

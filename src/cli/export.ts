@@ -1,0 +1,135 @@
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Argument, Command } from "commander";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Warehouse } from "../protocol/sink.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { openWarehouse } from "./connect.ts";
+import { counted, size } from "./display/format.ts";
+import type { Outcome } from "./exit-codes.ts";
+import {
+  type ConnectionOptions,
+  examples,
+  narrowed,
+  requestOf,
+  withConnectionOptions,
+  withOutputOptions,
+} from "./options.ts";
+import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { onlyTables } from "./tables.ts";
+import type { World } from "./world.ts";
+
+interface ExportFlags extends ConnectionOptions, OutputOptions {
+  readonly to: string;
+  readonly replace?: boolean;
+  readonly systemColumns?: boolean;
+}
+
+export function exportCommand(world: World): Command {
+  const command = withConnectionOptions(
+    new Command("export").addArgument(new Argument("<format>", "what to write").choices(["parquet"])),
+  )
+    .description(
+      "Writes the copies as they stand, without deleted rows, to files: FOLDER/CONNECTION/TABLE.parquet, all tables of a connection as of one moment. The folder of a connection appears whole or not at all. Served by DuckDB and DuckLake.",
+    )
+    .optionsGroup("What to write:")
+    .requiredOption("--to <folder>", "where to; it is made where there is none")
+    .option("--replace", "replace the folder of a connection that is there already")
+    .option("--system-columns", "with the columns that Headwaters adds");
+  return withOutputOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        ["export parquet iot --to exports", "every table of a connection"],
+        ["export parquet iot --to exports --replace --tables alerts", "one table, in the place of an older export"],
+      ),
+    )
+    .action((_format: string, connections: readonly string[], flags: ExportFlags) =>
+      runCommand(world, flags, (session) =>
+        forEachConnection(session, requestOf(connections, flags), (connection) =>
+          exportConnection(session, connection, flags),
+        ),
+      ),
+    );
+}
+
+async function exportConnection(
+  session: Session,
+  connection: ConfiguredConnection,
+  flags: ExportFlags,
+): Promise<Outcome> {
+  const { world, output, json, quiet, tell } = session;
+  const to = resolve(world.folder, flags.to);
+  const folder = join(to, fileName(connection.name));
+  if (existsSync(folder) && flags.replace !== true) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `--to: ${folder} is there already`, {
+      hint: "Add --replace, or choose another folder.",
+    });
+  }
+  await using warehouse = await openWarehouse(connection, session, false);
+  await mkdir(to, { recursive: true });
+  // Beside the folder, since only there it can take its name at once.
+  const partial = await mkdtemp(join(to, ".export-"));
+  try {
+    const written = await write(warehouse, connection, partial, session, flags);
+    await exchange(partial, folder);
+    for (const { table, file, rows, bytes } of written) {
+      if (json) tell(connection.name, { kind: "exported", table, file: join(folder, file), rows, bytes });
+      else if (!quiet) output.line(`${connection.name}: ${table}: ${counted(rows, "row")}, ${size(bytes)}, ${file}`);
+    }
+    if (!json && !quiet) output.line(`${connection.name}: ${counted(written.length, "table")} written to ${folder}`);
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+  return "ok";
+}
+
+interface Written {
+  readonly table: string;
+  readonly file: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+async function write(
+  warehouse: Warehouse,
+  { destination, rename: renamed }: ConfiguredConnection,
+  folder: string,
+  { signal }: Session,
+  flags: ExportFlags,
+): Promise<readonly Written[]> {
+  if (warehouse.exportParquet === undefined) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${destination.definition.title} can't write Parquet files`, {
+      hint: "DuckDB and DuckLake can.",
+    });
+  }
+  const stored = await warehouse.load();
+  const names = onlyTables([...stored.tables.keys()].sort(), narrowed(flags), (id) => id);
+  const files = new Map(names.map((id) => [id, `${fileName(renamed[id] ?? id)}.parquet`]));
+  const paths = new Map([...files].map(([id, file]) => [id, join(folder, file)]));
+  const written: Written[] = [];
+  for await (const { table, rows } of warehouse.exportParquet(paths, {
+    systemColumns: flags.systemColumns ?? false,
+    signal,
+  })) {
+    const file = await stat(paths.get(table)!);
+    written.push({ table, file: files.get(table)!, rows, bytes: file.size });
+  }
+  return written;
+}
+
+/** `partial` takes the name `folder`; what had it before is removed. */
+async function exchange(partial: string, folder: string): Promise<void> {
+  const old = `${partial}-old`;
+  const replaces = existsSync(folder);
+  if (replaces) await rename(folder, old);
+  await rename(partial, folder);
+  if (replaces) await rm(old, { recursive: true, force: true });
+}
+
+/** A name as that of a file on any system: what some of them can't have is written as `%2F`. */
+function fileName(name: string): string {
+  const code = (character: string): string => character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
+  return name.replaceAll(/[%/\\:*?"<>|\p{Cc}]|^\.|[. ]$/gu, (character) => `%${code(character)}`);
+}

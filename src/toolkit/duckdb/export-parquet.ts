@@ -1,0 +1,40 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
+import { describeCopy } from "./copies.ts";
+import { quotedSystem } from "./merge.ts";
+import { literal, quote } from "./names.ts";
+import type { Session } from "./session.ts";
+
+type Export = NonNullable<Warehouse["exportParquet"]>;
+
+/** The live rows of copies as Parquet files, in one transaction: all as of the same moment. */
+export async function* exportParquet(
+  session: Session,
+  context: DestinationContext,
+  ...[files, { systemColumns, signal }]: Parameters<Export>
+): ReturnType<Export> {
+  const interrupt = (): void => session.interrupt();
+  signal.addEventListener("abort", interrupt);
+  try {
+    await session.run("BEGIN");
+    for (const [id, file] of files) {
+      signal.throwIfAborted();
+      const copy = await describeCopy(session, context, id);
+      if (copy === null) {
+        throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${id}"`, {
+          hint: "Run sync first.",
+        });
+      }
+      const own: readonly string[] = Object.values(copy.system);
+      const columns = [...copy.native.keys()].filter((name) => systemColumns || !own.includes(name));
+      const rows = await session.run(
+        `COPY (SELECT ${columns.map(quote).join(", ")} FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted})
+          TO ${literal(file)} (FORMAT parquet, COMPRESSION zstd)`,
+      );
+      yield { table: id, rows };
+    }
+  } finally {
+    signal.removeEventListener("abort", interrupt);
+    await session.rollback();
+  }
+}
