@@ -13,4 +13,8 @@ export const destinations: Readonly<Record<string, DestinationEntry>> = {
     title: "DuckDB",
     load: async () => (await import("./duckdb/index.ts")).definition,
   },
+  ducklake: {
+    title: "DuckLake",
+    load: async () => (await import("./ducklake/index.ts")).definition,
+  },
 };

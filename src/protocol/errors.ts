@@ -39,7 +39,10 @@ export const errorCodes = {
   SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],
   SYNC_RUNNING: ["reconfigure", "Another sync of this connection is running."],
   LEASE_LOST: ["report", "Another writer took this connection over; nothing was committed."],
-  WRITE_CONFLICT: ["retry", "Somebody else changed the destination at the same moment; nothing of this commit was kept."],
+  WRITE_CONFLICT: [
+    "retry",
+    "Somebody else changed the destination at the same moment; nothing of this commit was kept.",
+  ],
   DESTINATION_EMPTY: ["reconfigure", "The destination holds nothing of this connection yet."],
   DESTINATION_UNUSABLE: ["reconfigure", "The destination can't be opened or written."],
   DESTINATION_FULL: ["reconfigure", "The disk of the destination is full."],

@@ -22,16 +22,20 @@ export const destinationChecks: readonly DestinationCheck[] = [
 
 const long = { timeout: 180_000 };
 
-/** Runs the suite on a destination: `make` gives an empty one. */
-export function destinationConformance(title: string, make: () => Promise<DestinationHarness>): void {
+/** Runs the suite on a destination: `make` gives an empty one. Random syncs are tried `randomRuns` times. */
+export function destinationConformance(
+  title: string,
+  make: () => Promise<DestinationHarness>,
+  { randomRuns = 25, checks = destinationChecks }: { randomRuns?: number; checks?: readonly DestinationCheck[] } = {},
+): void {
   describe(`${title} as a destination`, () => {
-    for (const check of destinationChecks) {
+    for (const check of checks) {
       test(check.name, long, async () => {
         await using harness = await make();
         await check.run(harness);
       });
     }
-    const random = randomCheck(make, 25);
+    const random = randomCheck(make, randomRuns);
     test(random.name, long, async () => {
       await using harness = await make();
       await random.run(harness);

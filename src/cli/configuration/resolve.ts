@@ -232,7 +232,8 @@ function withPaths(output: unknown, settings: readonly Setting[], folder: string
   return Object.fromEntries(
     Object.entries(output).map(([name, value]) => {
       const path = settings.find((setting) => setting.name === name)?.path ?? "no";
-      if (typeof value !== "string" || path === "no") return [name, value];
+      // An address in the place of a path stays as it is: s3://bucket, postgresql://host.
+      if (typeof value !== "string" || path === "no" || value.includes("://")) return [name, value];
       const resolved = resolve(folder, value);
       return [name, path === "always" || existsSync(resolved) ? resolved : value];
     }),

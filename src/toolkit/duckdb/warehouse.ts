@@ -83,12 +83,9 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     },
     missing: (pass, table) =>
       keysOf(pass, table, ({ mode, table, copy, stage }) =>
-        mode === "keys"
-          ? missingKeys(session, table, copy, stage!)
-          : `${goneKeys(session, pass, table, copy, stage!)} LIMIT 0`,
+        mode === "keys" ? missingKeys(table, copy, stage!) : `${goneKeys(pass, table, copy, stage!)} LIMIT 0`,
       ),
-    gone: (pass, table) =>
-      keysOf(pass, table, ({ table, copy, stage }) => goneKeys(session, pass, table, copy, stage!)),
+    gone: (pass, table) => keysOf(pass, table, ({ table, copy, stage }) => goneKeys(pass, table, copy, stage!)),
     async compare(table) {
       await transaction?.flush(table.id);
       const copy = await describeCopy(session, context, table.id);

@@ -69,7 +69,8 @@ export class DuckdbHarness implements DestinationHarness {
   }
 }
 
-function cellOf(value: DuckDBValue): Cell {
+/** As the conformance suite has values. */
+export function cellOf(value: DuckDBValue): Cell {
   if (value instanceof DuckDBDecimalValue) return value.value;
   if (value instanceof DuckDBDateValue) return value.days;
   if (value instanceof DuckDBBlobValue) return value.bytes;

@@ -1,0 +1,105 @@
+import { literal } from "../../toolkit/duckdb/names.ts";
+import { realFile } from "../../toolkit/duckdb/database.ts";
+import type { PostgresSettings } from "../../toolkit/postgres/connection.ts";
+import { type SslMode, sslModes } from "../../toolkit/postgres/ssl.ts";
+import type { Configuration } from "./config.ts";
+
+/** Where the catalog of a lake is. */
+export type Catalog =
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "postgresql"; readonly settings: PostgresSettings; readonly schema: string | null };
+
+/** To connect, in milliseconds. */
+const connectTimeout = 15_000;
+
+const sslSettings = ["sslmode", "sslrootcert", "sslcert", "sslkey"] as const;
+
+export function isPostgresql(address: string): boolean {
+  return /^postgres(ql)?:\/\//i.test(address);
+}
+
+/** What is wrong with an address of PostgreSQL; `null`: nothing. Does not repeat the address: it may hold a password. */
+export function problemOf(address: string): string | null {
+  const url = URL.canParse(address) ? new URL(address) : null;
+  if (url === null || url.hostname === "" || url.username === "" || url.pathname.length < 2)
+    return "must have the form postgresql://user@host:5432/database";
+  if (url.password !== "") return "must not hold the password: set password instead";
+  const other = [...url.searchParams.keys()].find((name) => !(sslSettings as readonly string[]).includes(name));
+  if (other !== undefined) return `may have ${sslSettings.join(", ")} behind the question mark, not ${other}`;
+  const mode = url.searchParams.get("sslmode");
+  if (mode !== null && !(sslModes as readonly string[]).includes(mode))
+    return `has an unknown sslmode: it must be one of ${sslModes.join(", ")}`;
+  return null;
+}
+
+/** The configuration that `ducklake:ADDRESS` stands for; a password in it becomes a setting of its own. */
+export function configurationOf(address: string): Readonly<Record<string, string>> {
+  if (address === "") return {};
+  if (!isPostgresql(address) || !URL.canParse(address)) return { catalog: address };
+  const url = new URL(address);
+  const { password } = url;
+  url.password = "";
+  return { catalog: url.href, ...(password === "" ? {} : { password: decodeURIComponent(password) }) };
+}
+
+export async function catalogOf({ catalog, catalog_schema, password }: Configuration): Promise<Catalog> {
+  if (!isPostgresql(catalog)) return { kind: "file", path: await realFile("catalog", catalog) };
+  const url = new URL(catalog);
+  const given = (name: (typeof sslSettings)[number]): string | undefined => url.searchParams.get(name) ?? undefined;
+  return {
+    kind: "postgresql",
+    schema: catalog_schema ?? null,
+    settings: {
+      host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: url.port === "" ? 5432 : Number(url.port),
+      database: decodeURIComponent(url.pathname.slice(1)),
+      user: decodeURIComponent(url.username),
+      password: password ?? "",
+      ssl: {
+        sslmode: (given("sslmode") ?? "prefer") as SslMode,
+        sslrootcert: given("sslrootcert"),
+        sslcert: given("sslcert"),
+        sslkey: given("sslkey"),
+      },
+      connectTimeout,
+      statementTimeout: null,
+    },
+  };
+}
+
+/** What users know a catalog by. */
+export function placeOf(catalog: Catalog): string {
+  if (catalog.kind === "file") return catalog.path;
+  const { host, port, database } = catalog.settings;
+  return `${host}:${port}/${database}`;
+}
+
+/** How DuckDB attaches a catalog. */
+export interface Attachment {
+  /** A statement to run before; it holds the password. */
+  readonly secret: string | null;
+  readonly address: string;
+  readonly options: readonly string[];
+}
+
+export function attachmentOf(catalog: Catalog): Attachment {
+  if (catalog.kind === "file") return { secret: null, address: `ducklake:${catalog.path}`, options: [] };
+  const { host, port, database, user, password, ssl } = catalog.settings;
+  // In a secret, since an address is repeated in errors.
+  const login = { HOST: host, PORT: String(port), DATABASE: database, USER: user, PASSWORD: password };
+  const given = Object.entries(login).filter(([, value]) => value !== "");
+  const words = Object.entries({ ...ssl, connect_timeout: String(connectTimeout / 1_000) });
+  return {
+    secret: `CREATE SECRET catalog (TYPE postgres, ${given.map(([name, value]) => `${name} ${literal(value)}`).join(", ")})`,
+    address: `ducklake:postgres:${words.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${libpqValue(value)}`])).join(" ")}`,
+    options: [
+      "META_SECRET 'catalog'",
+      ...(catalog.schema === null ? [] : [`METADATA_SCHEMA ${literal(catalog.schema)}`]),
+    ],
+  };
+}
+
+/** https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING */
+function libpqValue(text: string): string {
+  return `'${text.replaceAll(/['\\]/g, "\\$&")}'`;
+}

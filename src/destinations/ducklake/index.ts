@@ -1,0 +1,12 @@
+import type { DestinationDefinition } from "../../protocol/sink.ts";
+import { configurationOf } from "./catalog.ts";
+import { configuration } from "./config.ts";
+import { openWarehouse } from "./warehouse.ts";
+
+export const definition: DestinationDefinition<typeof configuration> = {
+  name: "ducklake",
+  title: "DuckLake",
+  configuration,
+  fromAddress: configurationOf,
+  open: openWarehouse,
+};

@@ -1,0 +1,87 @@
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import duckdb from "@duckdb/node-bindings";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import { openDatabase } from "../../toolkit/duckdb/database.ts";
+import { type Instance, openInstance } from "../../toolkit/duckdb/instance.ts";
+import { literal } from "../../toolkit/duckdb/names.ts";
+import { attachmentOf, type Catalog, placeOf } from "./catalog.ts";
+import type { Configuration } from "./config.ts";
+import { type Extension, loadExtension } from "./extensions.ts";
+import { isS3, s3Secret } from "./s3.ts";
+import { lakeCatalog, lakeStorage } from "./storage.ts";
+
+/** A lake that is attached to a DuckDB in memory. */
+export interface Lake {
+  readonly catalog: Catalog;
+  /** What users know it by. */
+  readonly place: string;
+  readonly instance: Instance;
+}
+
+let lakes = 0;
+
+/** Attaches a lake; one whose catalog is a file is joined where this process has it open already. */
+export async function openLake(configuration: Configuration, catalog: Catalog, create: boolean): Promise<Lake> {
+  const place = placeOf(catalog);
+  if (catalog.kind === "file" && !create && !existsSync(catalog.path)) {
+    throw new HeadwatersError("DESTINATION_EMPTY", `catalog: there is no lake at ${place} yet`, {
+      hint: "Run sync first.",
+    });
+  }
+  const number = ++lakes;
+  // No two may share a folder: their files there have the same names.
+  const temporary = join(configuration.temp_directory ?? tmpdir(), `headwaters-lake-${process.pid}-${number}`);
+  const instance = await openInstance({
+    key: catalog.kind === "file" ? `lake ${place}` : `lake ${number}`,
+    storage: lakeStorage(place),
+    async open() {
+      const database = await openDatabase(":memory:", configuration, temporary);
+      try {
+        await attach(database, configuration, catalog, create);
+        return database;
+      } catch (thrown) {
+        duckdb.close_sync(database);
+        throw thrown;
+      }
+    },
+    // Folds the log of a catalog's file into it. (CHECKPOINT of a lake is something else: it rewrites files.)
+    finish: async (control) => void (await control.run(`USE memory; DETACH ${lakeCatalog}`)),
+  });
+  return { catalog, place, instance };
+}
+
+async function attach(
+  database: duckdb.Database,
+  configuration: Configuration,
+  catalog: Catalog,
+  create: boolean,
+): Promise<void> {
+  const { data, extensions } = configuration;
+  const s3 = data !== undefined && isS3(data);
+  const { secret, address, options } = attachmentOf(catalog);
+  const needed: readonly Extension[] = [
+    "ducklake",
+    ...(catalog.kind === "postgresql" ? (["postgres_scanner"] as const) : []),
+    ...(s3 ? (["httpfs"] as const) : []),
+  ];
+  const all = [
+    ...options,
+    `CREATE_IF_NOT_EXISTS ${create}`,
+    ...(data === undefined ? [] : [`DATA_PATH ${literal(data)}`]),
+    // Rows in the catalog itself go there as SQL text, in which a text may be taken for a placeholder (seen).
+    "DATA_INLINING_ROW_LIMIT 0",
+  ];
+  const connection = await duckdb.connect(database);
+  try {
+    for (const extension of needed) await loadExtension(connection, extension, extensions);
+    for (const sql of [secret, s3 ? s3Secret(configuration) : null]) {
+      if (sql !== null) await duckdb.query(connection, sql);
+    }
+    await duckdb.query(connection, `ATTACH ${literal(address)} AS ${lakeCatalog} (${all.join(", ")})`);
+  } finally {
+    duckdb.disconnect_sync(connection);
+  }
+}

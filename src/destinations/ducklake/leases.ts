@@ -1,0 +1,82 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Holder } from "../../protocol/sink.ts";
+import { backoff, sleep } from "../../toolkit/backoff.ts";
+import { kept } from "../../toolkit/duckdb/bookkeeping.ts";
+import {
+  acquireInProcess,
+  giveLeaseBack,
+  releaseInProcess,
+  syncRunning,
+  takeLease,
+} from "../../toolkit/duckdb/leases.ts";
+import type { Session } from "../../toolkit/duckdb/session.ts";
+import type { Lake } from "./lake.ts";
+import type { CatalogLock } from "./lock.ts";
+
+/** The lease of one connection. */
+export interface Leases {
+  acquire(holder: Holder): Promise<number>;
+  release(lease: number): Promise<void>;
+}
+
+/** Of a catalog in a file: no other process can have it open. */
+export function leasesInProcess({ instance }: Lake, connection: string): Leases {
+  return {
+    acquire: (holder) => retried(null, () => acquireInProcess(instance, connection, holder)),
+    release: (lease) => retried(null, () => releaseInProcess(instance, connection, lease)),
+  };
+}
+
+/** Of a catalog that many processes write: who has the lock writes the lease, which fences off whoever had it before. */
+export function leasesUnder(lock: CatalogLock, control: Session, connection: string): Leases {
+  let held: number | null = null;
+  return {
+    async acquire(holder) {
+      if (held !== null || !(await lock.take())) throw await running(control, connection);
+      held = 0;
+      try {
+        held = await retried(control, () => takeLease(control, connection, holder));
+        return held;
+      } catch (thrown) {
+        held = null;
+        await lock.letGo();
+        throw thrown;
+      }
+    },
+    async release(lease) {
+      if (held !== lease) return;
+      await retried(control, () => giveLeaseBack(control, connection, lease));
+      held = null;
+      await lock.letGo();
+    },
+  };
+}
+
+async function running(control: Session, connection: string): Promise<HeadwatersError> {
+  const [row] = await control.rows<{ host: string; pid: bigint; since: string }>(
+    `SELECT host, pid, since FROM ${kept(control, "leases", connection)} WHERE connection = ? AND held`,
+    [connection],
+  );
+  if (row !== undefined) return syncRunning(connection, { ...row, pid: Number(row.pid) });
+  // It has the lock, and has not said yet who it is.
+  return new HeadwatersError("SYNC_RUNNING", `connection "${connection}" is in use by another process`, {
+    hint: "Wait until it has ended, or stop it.",
+  });
+}
+
+/** How often what conflicts with others is tried. */
+const attempts = 6;
+
+/** Does something small that may conflict with what others do to the lake at the same moment. */
+export async function retried<Result>(session: Session | null, work: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (thrown) {
+      await session?.rollback();
+      const conflict = thrown instanceof HeadwatersError && thrown.code === "WRITE_CONFLICT";
+      if (!conflict || attempt === attempts) throw thrown;
+      await sleep(backoff(attempt + 1, 50, 1_000), new AbortController().signal);
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
+import { isKept, keptNames, makeBookkeeping, mustHold, refuseOwnSchema } from "../../toolkit/duckdb/bookkeeping.ts";
+import { bookkeepingSchema, literal } from "../../toolkit/duckdb/names.ts";
+import type { Session } from "../../toolkit/duckdb/session.ts";
+import { warehouseOn } from "../../toolkit/duckdb/warehouse.ts";
+import { catalogOf } from "./catalog.ts";
+import { checkLake } from "./check.ts";
+import type { Configuration } from "./config.ts";
+import { type Lake, openLake } from "./lake.ts";
+import { leasesInProcess, leasesUnder, retried } from "./leases.ts";
+import { CatalogLock } from "./lock.ts";
+import { lakeCatalog } from "./storage.ts";
+import { mergeSmallFiles } from "./tidy.ts";
+
+export async function openWarehouse(
+  configuration: Configuration,
+  context: DestinationContext,
+  how: { readonly create: boolean },
+): Promise<Warehouse> {
+  refuseOwnSchema(context);
+  const { connection } = context;
+  const catalog = await catalogOf(configuration);
+  const lock =
+    catalog.kind === "file"
+      ? null
+      : await CatalogLock.connect(catalog.settings, catalog.schema ?? "public", connection);
+  let lake: Lake | null = null;
+  const leave = async (): Promise<void> => {
+    try {
+      await lake?.instance.leave();
+    } finally {
+      await lock?.[Symbol.asyncDispose]();
+    }
+  };
+  try {
+    const open = async (): Promise<[Lake, Session]> => {
+      const opened = (lake = await openLake(configuration, catalog, how.create));
+      const control = await opened.instance.control();
+      if (how.create) await makeLakeBookkeeping(control, context);
+      else await mustHold(control, connection, opened.place);
+      return [opened, control];
+    };
+    // Two that make the same lake at once would stumble over each other.
+    const [opened, control] = await (lock === null ? open() : lock.alone(open));
+    const session = await opened.instance.connect();
+    const leases = lock === null ? leasesInProcess(opened, connection) : leasesUnder(lock, control, connection);
+    return warehouseOn(
+      {
+        session,
+        acquire: leases.acquire,
+        async release(lease) {
+          // Under the lease, since two who write a table at once conflict.
+          if (configuration.merge_small_files === "auto") await tidy(control, context);
+          await leases.release(lease);
+        },
+        check: (signal) => checkLake(opened, lock, session, signal),
+        async close() {
+          await session.close();
+          await leave();
+        },
+      },
+      context,
+    );
+  } catch (thrown) {
+    await leave();
+    throw thrown;
+  }
+}
+
+/** Nothing that a sync needs: it can be done after the next one as well. */
+async function tidy(control: Session, context: DestinationContext): Promise<void> {
+  try {
+    await mergeSmallFiles(control, context);
+  } catch (thrown) {
+    context.log.warn(`small files were not merged: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+}
+
+/**
+ * Rows of the bookkeeping that one statement writes to the catalog itself, not to a file: as many splits as a pass may
+ * have. A commit then makes no file but those of its data.
+ */
+const inlinedRows = 1_000;
+
+async function makeLakeBookkeeping(control: Session, context: DestinationContext): Promise<void> {
+  const { connection } = context;
+  const made = await isKept(control, "leases", connection);
+  await retried(control, () => makeBookkeeping(control, context));
+  if (made) return;
+  const options = keptNames(control, connection).map(
+    (name) =>
+      `CALL ${lakeCatalog}.set_option('data_inlining_row_limit', ${inlinedRows}, schema => ${literal(bookkeepingSchema)}, table_name => ${literal(name)})`,
+  );
+  await retried(control, async () => void (await control.run(["BEGIN", ...options, "COMMIT"].join("; "))));
+}
