@@ -33,7 +33,7 @@ const [brace, firstLetter, lastLetter] = ["{", "A", "Z"].map((letter) => letter.
 ];
 
 /** The placeholder that a text has in it; `null`: none. */
-export function placeholderIn(text: string): string | null {
+function placeholderIn(text: string): string | null {
   return placeholders.find((placeholder) => text.includes(placeholder)) ?? null;
 }
 

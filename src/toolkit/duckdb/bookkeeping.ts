@@ -62,7 +62,7 @@ export async function isKept(
 }
 
 /** Whether there is bookkeeping at all. Throws where a newer Headwaters wrote it. */
-export async function hasBookkeeping(session: Session): Promise<boolean> {
+async function hasBookkeeping(session: Session): Promise<boolean> {
   if (!(await isKept(session, "format", null))) return false;
   const version = await session.number(`SELECT max(version) FROM ${kept(session, "format", null)}`);
   if (version > format) {

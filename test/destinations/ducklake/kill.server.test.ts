@@ -79,9 +79,9 @@ await describeWith(lakeServer, "a process that writes to a lake and is killed", 
 function readAlways(harness: LakeHarness, whole: ReadonlySet<string>): { stop(): Promise<readonly unknown[]> } {
   const wrong: unknown[] = [];
   let reads = 0;
-  let stopped = false;
+  const stop = new AbortController();
   const poll = harness.using(async (query) => {
-    while (!stopped) {
+    while (!stop.signal.aborted) {
       for (const name of [...whole]) {
         const [seen] = await query(
           `SELECT count(*)::INTEGER AS rows, count(DISTINCT id)::INTEGER AS ids, count(*) FILTER (id % 10 = 3)::INTEGER AS steady
@@ -95,7 +95,7 @@ function readAlways(harness: LakeHarness, whole: ReadonlySet<string>): { stop():
   });
   return {
     async stop() {
-      stopped = true;
+      stop.abort();
       await poll;
       expect(reads).toBeGreaterThan(20);
       return wrong;
