@@ -1,7 +1,14 @@
 import { expect, test } from "vitest";
 import type { Pass } from "../protocol/pass.ts";
 import type { Table } from "../protocol/table.ts";
-import { parseStateDocument, portable, stateDocument, type StateDocument, stateJson, storedOf } from "./state-document.ts";
+import {
+  parseStateDocument,
+  portable,
+  stateDocument,
+  type StateDocument,
+  stateJson,
+  storedOf,
+} from "./state-document.ts";
 
 const table: Table = {
   id: "readings",

@@ -58,6 +58,7 @@ const tableState: z.ZodType<TableState> = z.object({
   scope: z.string(),
   sweptAt: moment,
   sweepMilliseconds: z.number().nullable(),
+  reread: z.literal(true).exactOptional(),
 });
 
 const split: z.ZodType<Split> = z.object({ id: z.string(), tables: z.array(z.string()), work: json });
@@ -124,8 +125,11 @@ export function stateJson({ version, source, tables, passes, progress }: StateDo
   };
 }
 
-function tableJson({ notes: _, ...rest }: Table): object {
-  return { ...rest, columns: rest.columns.map((of) => ({ ...of, type: typeName(of.type) })) };
+function tableJson(table: Table): object {
+  return {
+    ...Object.fromEntries(Object.entries(table).filter(([name]) => name !== "notes")),
+    columns: table.columns.map((column) => ({ ...column, type: typeName(column.type) })),
+  };
 }
 
 /**
@@ -136,9 +140,13 @@ export function parseStateDocument(given: unknown, source: string): StateDocumen
   const value = typeof given === "string" ? parsed(given) : given;
   const version = typeof value === "object" && value !== null && "version" in value ? value.version : undefined;
   if (typeof version === "number" && version > newest) {
-    throw new HeadwatersError("STATE_INVALID", `the state has version ${version}; this Headwaters knows up to ${newest}`, {
-      hint: "Install the Headwaters that wrote it, or a later one.",
-    });
+    throw new HeadwatersError(
+      "STATE_INVALID",
+      `the state has version ${version}; this Headwaters knows up to ${newest}`,
+      {
+        hint: "Install the Headwaters that wrote it, or a later one.",
+      },
+    );
   }
   const result = document.safeParse(value);
   if (!result.success) {
