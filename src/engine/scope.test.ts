@@ -51,6 +51,15 @@ describe("a scope", () => {
     checkColumnsKept({ ...table, columns: [] }, fewer, false);
   });
 
+  test("of several tables is that of each", () => {
+    const scopes = (filter: string): string =>
+      ["t", "u"].map((id) => scopeOf("s", id, { columns: { include: ["a"], exclude: [] }, filter })).join(" ");
+    expect(() => checkScope(table, scopes("a > 1"), scopes("a > 0"), false)).toThrow(/filter/);
+    const [one, other] = [scopeOf("s", "t"), scopeOf("s", "t", { columns: { include: ["a"], exclude: [] } })];
+    expect(() => checkScope(table, `${other} x`, `${one} y`, false)).toThrow(/filter/);
+    checkScope(table, `${other} x`, `${one} x`, false);
+  });
+
   test("goes by the names in the source", () => {
     const settings = { columns: { include: ["id", "x", "b"], exclude: [] }, renameColumns: { x: "a" } };
     checkColumnsKept(table, settings, false);

@@ -45,9 +45,9 @@ export function checkColumnsKept(before: Table | null, settings: TableSettings, 
   );
 }
 
-/** The part that says which rows there are. */
+/** The part that says which rows there are; of several tables, whose scopes stand side by side, those of each. */
 function rowsOf(scope: string): string {
-  return scope.split(".")[0]!;
+  return scope.replace(/\.\w+/g, "");
 }
 
 function ofTable(scope: Json, table: string): Json {
