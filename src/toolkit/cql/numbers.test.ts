@@ -53,6 +53,7 @@ describe("numbers", () => {
       }),
     );
     expect(floatText(Math.fround(0.1))).toBe("0.1");
+    expect([NaN, -Infinity, -0].map(floatText)).toEqual(["NaN", "-Infinity", "-0.0"]);
     expect(doubleText(-0)).toBe("-0.0");
   });
 });

@@ -58,9 +58,9 @@ export function rescale(unscaled: bigint, from: number, to: number): bigint | nu
   return unscaled % divisor === 0n ? unscaled / divisor : null;
 }
 
-/** The shortest text that reads back as the same binary32. */
+/** The shortest text that reads back as the same binary32; zero keeps its sign. */
 export function floatText(value: number): string {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+  if (!Number.isFinite(value) || value === 0) return doubleText(value);
   for (let digits = 6; digits < 9; digits++) {
     const shorter = Number(value.toPrecision(digits));
     if (Math.fround(shorter) === value) return doubleText(shorter);
