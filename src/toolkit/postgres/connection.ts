@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import { Socket } from "node:net";
 import pg from "pg";
 import { HeadwatersError } from "../../protocol/errors.ts";
+import { CopyIn } from "./copy-in.ts";
 import { copyOut } from "./copy-out.ts";
 import { type ErrorContext, nativeCode, postgresError } from "./errors.ts";
 import { type SslAttempt, type SslSettings, sslAttempts } from "./ssl.ts";
@@ -272,9 +273,31 @@ export class PostgresConnection implements AsyncDisposable {
     }
   }
 
+  /** Runs a statement; resolves to how many rows it changed. */
+  async execute(
+    text: string,
+    values: readonly (string | number | null | readonly string[])[],
+    signal: AbortSignal,
+  ): Promise<number> {
+    return this.#run(signal, undefined, async () => (await this.#client.query(text, [...values])).rowCount ?? 0);
+  }
+
+  /**
+   * Begins a `COPY … FROM STDIN`; what goes wrong with it is thrown as `pg` has it. No other statement may run before
+   * it was ended.
+   */
+  copyIn(text: string): CopyIn {
+    return this.#client.query(new CopyIn(text));
+  }
+
+  /** Has the server end the statement under way, if there is one: it fails. Resolves once the server knows. */
+  async cancel(): Promise<void> {
+    if (this.#busy && this.alive) await this.#cancel();
+  }
+
   /** Ends the session at once; a statement under way is cancelled at the server too, which else might work on. */
   destroy(): void {
-    if (this.#busy && this.alive) this.#cancel();
+    if (this.#busy && this.alive) void this.#cancel();
     this.#lost ??= new Error("Connection terminated");
     this.#client.connection.stream.destroy();
   }
@@ -300,11 +323,15 @@ export class PostgresConnection implements AsyncDisposable {
   }
 
   /** Asks the server by a connection of its own, as the protocol wants it. Best effort: the session ends anyway. */
-  #cancel(): void {
+  async #cancel(): Promise<void> {
     const { processID, secretKey } = internals(this.#client);
     if (processID === null || secretKey === null) return;
     const { ssl, host, port } = this.#client;
     const side = new pg.Connection({ ssl }) as PgConnectionInternals;
+    // The server closes this connection once it has passed the word on.
+    const told = new Promise<void>((resolve) => {
+      side.stream.once("close", () => resolve());
+    });
     const send = (): void => {
       side.cancel(processID, secretKey);
       side.stream.end();
@@ -314,6 +341,7 @@ export class PostgresConnection implements AsyncDisposable {
     side.on("error", () => side.stream.destroy());
     (side.stream as Socket).setTimeout(cancelTimeout, () => side.stream.destroy());
     side.connect(port, host);
+    await told;
   }
 }
 

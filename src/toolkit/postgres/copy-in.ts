@@ -1,0 +1,92 @@
+import type { Duplex } from "node:stream";
+import type pg from "pg";
+
+/** CopyDone and CopyFail (with no words), as messages. */
+const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
+const copyFail = Buffer.from([0x66, 0, 0, 0, 5, 0]);
+
+/** What may wait in this process to be sent before a writer has to wait, in bytes. */
+const highWater = 1 << 20;
+
+/**
+ * A `COPY … FROM STDIN` under way on a client of `pg`. What is written are CopyData messages as the socket takes them,
+ * heads included; nothing waits for the server's word before the end, so that sending and working overlap. Of an error
+ * in between `write` or `end` tell, whichever comes first; the server ignores what else was sent. No other statement may
+ * run until `end` or `fail` has resolved.
+ */
+export class CopyIn implements pg.Submittable {
+  readonly #text: string;
+  readonly #over: Promise<void>;
+  #end!: () => void;
+  #connection: pg.Connection | null = null;
+  #ended = false;
+  #error: unknown = null;
+  #rows = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+    this.#over = new Promise((resolve) => {
+      this.#end = () => {
+        this.#ended = true;
+        resolve();
+      };
+    });
+  }
+
+  /** Resolves when there is room for more. The messages are not to be changed before `sent` is called. */
+  async write(messages: Uint8Array, sent: () => void = () => {}): Promise<void> {
+    if (this.#error !== null) throw this.#error;
+    const { stream } = this.#connection!;
+    stream.write(messages, sent);
+    if (stream.writableLength > highWater) await Promise.race([drained(stream), this.#over]);
+  }
+
+  /** Resolves to how many rows the server has taken. */
+  async end(): Promise<number> {
+    if (this.#error === null) this.#connection!.stream.write(copyDone);
+    await this.#over;
+    if (this.#error !== null) throw this.#error;
+    return this.#rows;
+  }
+
+  /** Gives it up: the server undoes the statement, and with it its transaction. */
+  async fail(): Promise<void> {
+    if (!this.#ended && this.#error === null) this.#connection!.stream.write(copyFail);
+    await this.#over;
+  }
+
+  /** Called by `pg`, from here on. */
+  submit(connection: pg.Connection): void {
+    this.#connection = connection;
+    connection.stream.once("close", this.#close);
+    connection.query(this.#text);
+  }
+
+  readonly #close = (): void => {
+    this.#error ??= new Error("Connection terminated unexpectedly");
+    this.#end();
+  };
+
+  handleCopyInResponse(): void {}
+
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#rows = Number(message.text.replace("COPY ", ""));
+  }
+
+  /** Of an error of the server, after which `pg` calls nothing more here, or of the end of the connection. */
+  handleError(error: Error): void {
+    this.#error ??= error;
+    this.handleReadyForQuery();
+  }
+
+  handleReadyForQuery(): void {
+    this.#connection?.stream.off("close", this.#close);
+    this.#end();
+  }
+}
+
+function drained(stream: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once("drain", () => resolve());
+  });
+}
