@@ -3,7 +3,7 @@ import { discover } from "../engine/discover.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { CheckResult, Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
-import { openSource, openWarehouse } from "./connect.ts";
+import { destinationContext, openSource, openWarehouse } from "./connect.ts";
 import { counted } from "./display/format.ts";
 import type { Style } from "./display/text.ts";
 import { exitCode, type Outcome } from "./exit-codes.ts";
@@ -107,6 +107,11 @@ function explained({ message, hint }: HeadwatersError): string {
 
 /** A destination that is not there yet is no fault: the first sync makes it. */
 async function* checkWarehouse(session: Session, connection: ConfiguredConnection): AsyncGenerator<CheckResult> {
+  const { definition, configuration } = connection.destination;
+  if (definition.check !== undefined) {
+    yield* definition.check(configuration, destinationContext(connection, session), session.signal);
+    return;
+  }
   try {
     await using warehouse = await openWarehouse(connection, session, false);
     yield* warehouse.check(session.signal);

@@ -1,6 +1,6 @@
 import type { Connection } from "../engine/connection.ts";
 import type { Log } from "../protocol/log.ts";
-import type { Warehouse } from "../protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../protocol/sink.ts";
 import type { Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 
@@ -17,14 +17,22 @@ export async function openSource(
   return source.definition.open(source.configuration, { log, tables, types, signal });
 }
 
+/** What the destination of a connection is opened with. */
+export function destinationContext(
+  { name, schema, systemColumnPrefix, deletion, deletions, rename }: ConfiguredConnection,
+  { log }: Pick<ConnectOptions, "log">,
+): DestinationContext {
+  return { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename };
+}
+
 /** Opens the destination of a connection. Where nothing is there yet: makes it, or throws `DESTINATION_EMPTY`. */
 export async function openWarehouse(
-  { name, destination, schema, systemColumnPrefix, deletion, deletions, rename }: ConfiguredConnection,
-  { log }: ConnectOptions,
+  connection: ConfiguredConnection,
+  options: ConnectOptions,
   create: boolean,
 ): Promise<Warehouse> {
-  const context = { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename };
-  return destination.definition.open(destination.configuration, context, { create });
+  const { definition, configuration } = connection.destination;
+  return definition.open(configuration, destinationContext(connection, options), { create });
 }
 
 /** Opens both sides, for the engine. Disposing closes both. */

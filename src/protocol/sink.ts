@@ -196,6 +196,11 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly configuration: Schema;
   /** Turns the part behind `duckdb:` on the command line into a configuration, before it is checked. */
   fromAddress(address: string): Json;
+  /**
+   * Looks at the destination without opening it as a warehouse, where there may be nothing yet: whether it can be
+   * reached and may be written. Absent: what can be opened is checked by {@link Warehouse.check}.
+   */
+  check?(configuration: z.output<Schema>, context: DestinationContext, signal: AbortSignal): AsyncIterable<CheckResult>;
   /** `create: false`: throws `DESTINATION_EMPTY` where there is nothing yet. */
   open(
     configuration: z.output<Schema>,
