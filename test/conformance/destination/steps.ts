@@ -11,6 +11,8 @@ import { type Cell, rowsOf } from "../../../src/toolkit/vectors.ts";
 
 /** What the suite needs of a destination: a place of its own, empty at first, that goes when it is disposed. */
 export interface DestinationHarness extends AsyncDisposable {
+  /** Names that differ only by case are two to the destination. */
+  readonly tellsCase?: true;
   /** The destination, opened as another process would; what is given replaces the defaults of {@link context}. */
   open(context?: Partial<DestinationContext>, how?: { readonly create: boolean }): Promise<Warehouse>;
   /**
@@ -18,7 +20,7 @@ export interface DestinationHarness extends AsyncDisposable {
    * such table. Called only while no warehouse is open.
    */
   readBack(schema: string, table: string): Promise<Readonly<Record<string, Cell>>[] | null>;
-  /** Runs a plain SQL statement by that client: somebody tampers with the copy. */
+  /** Runs a plain SQL statement by that client: somebody tampers with the copy. Rejects where the destination refuses it. */
   tamper(sql: string): Promise<void>;
 }
 
