@@ -17,4 +17,8 @@ export const destinations: Readonly<Record<string, DestinationEntry>> = {
     title: "DuckLake",
     load: async () => (await import("./ducklake/index.ts")).definition,
   },
+  postgresql: {
+    title: "PostgreSQL",
+    load: async () => (await import("./postgresql/index.ts")).definition,
+  },
 };

@@ -1,0 +1,164 @@
+import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
+import type { DestinationContext } from "../../protocol/sink.ts";
+import type { CheckResult } from "../../protocol/source.ts";
+import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
+import { bookkeepingTables, hasBookkeeping, kept } from "./bookkeeping.ts";
+import type { Configuration } from "./config.ts";
+import { bookkeepingSchema, quoted, relationName } from "./names.ts";
+import { describeServer } from "./server.ts";
+import { Session } from "./session.ts";
+
+/** Which step an error of connecting belongs to, in the order in which they are passed. */
+const steps = ["connect", "tls", "login", "database"] as const;
+type Step = (typeof steps)[number];
+
+const stepOfCode: Readonly<Partial<Record<HeadwatersError["code"], Step>>> = {
+  TLS_MISMATCH: "tls",
+  TLS_UNVERIFIED: "tls",
+  CONFIGURATION_INVALID: "tls",
+  LOGIN_FAILED: "login",
+  DATABASE_UNKNOWN: "database",
+  PRIVILEGE_MISSING: "database",
+};
+
+const encryption: Readonly<Record<Session["tls"], Pick<CheckResult, "status" | "message">>> = {
+  verified: { status: "ok", message: "The connection is encrypted, and the certificate was verified." },
+  unverified: {
+    status: "warning",
+    message:
+      'The connection is encrypted, but the certificate was not verified: set sslmode to "verify-full" and sslrootcert.',
+  },
+  none: {
+    status: "warning",
+    message: 'The connection is not encrypted: set sslmode to "verify-full" and sslrootcert, or to "require".',
+  },
+};
+
+/**
+ * Looks at one thing after the other, and ends with the first that stands in the way of all that follows. What is made
+ * to see whether it may be made is undone.
+ */
+export async function* checkDestination(
+  configuration: Configuration,
+  context: DestinationContext,
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult, void> {
+  const { host, port, user, database, sslmode } = configuration;
+  const labels: Readonly<Record<Step, string>> = {
+    connect: `Connect to ${host}:${port}`,
+    tls: `TLS (sslmode ${sslmode})`,
+    login: `Log in as ${user}`,
+    database: `Open database ${database}`,
+  };
+  let opened: Session;
+  try {
+    opened = await Session.open(configuration, signal);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const error = asHeadwatersError(thrown);
+    const failed = stepOfCode[error.code] ?? "connect";
+    for (const step of steps.slice(0, steps.indexOf(failed))) {
+      if (step !== "tls") yield { name: step, label: labels[step], status: "ok", message: "ok" };
+    }
+    yield failure(failed, labels[failed], error);
+    return;
+  }
+  await using session = opened;
+  yield { name: "connect", label: labels.connect, status: "ok", message: "The server answers." };
+  yield { name: "tls", label: labels.tls, ...encryption[session.tls] };
+  yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
+  yield { name: "database", label: labels.database, status: "ok", message: "The database is there." };
+  for (const look of looks(session, configuration, context)) {
+    const result = await looked(session, look);
+    yield result;
+    if (result.status === "failed") return;
+  }
+}
+
+function looks(session: Session, { user, database }: Configuration, context: DestinationContext): readonly Look[] {
+  const [role, where] = [escapeIdentifier(user), escapeIdentifier(database)];
+  const schemaLook = (name: string, schema: string): Look => ({
+    name,
+    label: `Write to schema ${schema}`,
+    look: () => mayWrite(session, schema),
+    hint: `CREATE SCHEMA ${quoted(schema)} AUTHORIZATION ${role}; or, where it is there, GRANT USAGE, CREATE ON SCHEMA ${quoted(schema)} TO ${role};`,
+  });
+  return [
+    {
+      name: "version",
+      label: "Version",
+      look: async () => `PostgreSQL ${(await describeServer(session)).version}`,
+    },
+    {
+      name: "temporary",
+      label: "Make temporary tables",
+      async look() {
+        await session.run("CREATE TEMPORARY TABLE headwaters_check (a int)");
+        return "The user may.";
+      },
+      hint: `GRANT TEMPORARY ON DATABASE ${where} TO ${role};`,
+    },
+    schemaLook("bookkeeping", bookkeepingSchema),
+    schemaLook("schema", context.schema),
+    { name: "copies", label: "Tables of this connection", look: () => mayAlter(session, context, user) },
+  ];
+}
+
+interface Look {
+  readonly name: string;
+  readonly label: string;
+  /** Resolves to what was seen. */
+  look(): Promise<string>;
+  /** What gives the user the privilege that is missing. */
+  readonly hint?: string;
+}
+
+/** In a transaction that is undone. */
+async function looked(session: Session, { name, label, look, hint }: Look): Promise<CheckResult> {
+  await session.run("BEGIN");
+  try {
+    return { name, label, status: "ok", message: await look() };
+  } catch (thrown) {
+    const error = asHeadwatersError(thrown);
+    return failure(name, label, error, error.code === "PRIVILEGE_MISSING" ? hint : undefined);
+  } finally {
+    await session.rollback();
+  }
+}
+
+async function mayWrite(session: Session, schema: string): Promise<string> {
+  const [row] = await session.rows("SELECT to_regnamespace($1) IS NOT NULL AS found", [quoted(schema)]);
+  const there = row!["found"] === "t";
+  if (!there) await session.run(`CREATE SCHEMA ${quoted(schema)}`);
+  await session.run(`CREATE TABLE ${relationName(schema, "headwaters_check")} (a int)`);
+  if (schema === bookkeepingSchema && (await hasBookkeeping(session))) {
+    for (const table of bookkeepingTables) {
+      const relation = kept(table);
+      await session.run(`INSERT INTO ${relation} SELECT * FROM ${relation} WHERE false`);
+      await session.run(`DELETE FROM ${relation} WHERE false`);
+    }
+  }
+  return there ? "The user may write there." : "It is not there yet; the user may make it.";
+}
+
+/** Only its owner may alter a table, as a change of the source's columns asks for. */
+async function mayAlter(session: Session, { connection }: DestinationContext, user: string): Promise<string> {
+  if (!(await hasBookkeeping(session))) return "There are none yet.";
+  const foreign = await session.rows(
+    `SELECT format('%I.%I', k.schema_name, k.table_name) AS relation FROM ${kept("copies")} k
+      JOIN pg_namespace n ON n.nspname = k.schema_name
+      JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
+      WHERE k.connection = $1 AND NOT pg_has_role(c.relowner, 'USAGE') LIMIT 5`,
+    [connection],
+  );
+  if (foreign.length === 0) return "The user owns them.";
+  const [first] = foreign;
+  throw new HeadwatersError("PRIVILEGE_MISSING", `user "${user}" does not own ${first!["relation"]}`, {
+    hint: `ALTER TABLE ${first!["relation"]} OWNER TO ${escapeIdentifier(user)};`,
+  });
+}
+
+function failure(name: string, label: string, error: HeadwatersError, better?: string): CheckResult {
+  const hint = better ?? error.hint;
+  return { name, label, status: "failed", message: hint === null ? error.message : `${error.message}. ${hint}` };
+}

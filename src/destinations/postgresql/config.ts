@@ -1,0 +1,92 @@
+import { z } from "zod";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { PostgresSettings } from "../../toolkit/postgres/connection.ts";
+import { sslModes } from "../../toolkit/postgres/ssl.ts";
+
+const pem = z.string().min(1).optional();
+
+/** Where the copy is kept: a database of PostgreSQL, under the names that libpq has for its settings. */
+export const configuration = z
+  .strictObject({
+    host: z.string().min(1).default("localhost").meta({ description: "Name or address of the server." }),
+    port: z.coerce.number().int().min(1).max(65_535).default(5432).meta({ description: "Port of the server." }),
+    database: z.string().min(1).meta({ description: "Name of the database; it must be there." }),
+    user: z.string().min(1).meta({ description: "Who logs in: a role that may make schemas or owns them." }),
+    password: z.string().default("").meta({
+      description: "Password of the user. An address without one takes it from PGPASSWORD.",
+      secret: true,
+    }),
+    sslmode: z.enum(sslModes).default("prefer").meta({
+      description:
+        "As libpq means it: disable, allow and prefer (TLS where the server has it), require (encrypts without verifying, unless there is sslrootcert), verify-ca, verify-full.",
+    }),
+    sslrootcert: pem.meta({
+      description: 'The authority that signed the server\'s certificate: a file in PEM, its text, or "system".',
+      path: "existing",
+    }),
+    sslcert: pem.meta({ description: "The client's certificate: a file in PEM, or its text.", path: "existing" }),
+    sslkey: pem.meta({ description: "Its key: a file in PEM, or its text.", secret: true, path: "existing" }),
+    connect_timeout: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(3600)
+      .default(15)
+      .meta({ description: "Seconds to wait for a connection." }),
+    nul: z.enum(["error", "remove"]).default("error").meta({
+      description:
+        "What happens to a text that holds the character U+0000, which PostgreSQL can't keep: error stops the table, remove copies it without.",
+    }),
+  })
+  .meta({ title: "PostgreSQL", description: "PostgreSQL 13 or later." });
+
+export type Configuration = z.output<typeof configuration>;
+
+const address =
+  /^\/\/(?:(?<user>[^:@/]*)(?::(?<password>.*))?@)?(?<host>\[[^\]]*\]|[^:/?@]*)(?::(?<port>[^/?@]*))?(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?$/s;
+
+/** What follows `postgresql:` in `postgresql://user:password@host:5432/database?sslmode=require`. */
+export function fromAddress(text: string): Json {
+  const parts = address.exec(text)?.groups;
+  if (parts === undefined) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", "destination: is not an address that can be understood", {
+      hint: "Write it as postgresql://user@host:5432/database?sslmode=require.",
+    });
+  }
+  const settings: Record<string, string> = {};
+  const password = process.env["PGPASSWORD"];
+  if (password !== undefined && password !== "") settings["password"] = password;
+  for (const [name, value] of Object.entries(parts)) {
+    if (name !== "query" && value !== undefined && value !== "") settings[name] = decoded(value);
+  }
+  if (settings["host"]?.startsWith("[") === true) settings["host"] = settings["host"].slice(1, -1);
+  for (const [name, value] of new URLSearchParams(parts["query"] ?? "")) settings[name] = value;
+  return settings;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (thrown) {
+    // A `%` that begins no escape, as a password may have it: it is meant as it stands.
+    if (thrown instanceof URIError) return text;
+    throw thrown;
+  }
+}
+
+export function settingsOf(configuration: Configuration): PostgresSettings {
+  const { host, port, database, user, password, connect_timeout } = configuration;
+  const { sslmode, sslrootcert, sslcert, sslkey } = configuration;
+  return {
+    host,
+    port,
+    database,
+    user,
+    password,
+    ssl: { sslmode, sslrootcert, sslcert, sslkey },
+    connectTimeout: connect_timeout * 1000,
+    // A merge takes as long as it takes.
+    statementTimeout: 0,
+  };
+}

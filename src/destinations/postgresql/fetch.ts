@@ -1,0 +1,61 @@
+import type { Rows } from "../../protocol/rows.ts";
+import type { Type } from "../../protocol/types.ts";
+import { BinaryRows } from "../../toolkit/postgres/copy-binary.ts";
+import { RowsBuilder } from "../../toolkit/vectors.ts";
+import { temporary } from "./merge.ts";
+import type { Session } from "./session.ts";
+import { codecOf, postgresType } from "./types.ts";
+
+/** Rows that are handed out at once. */
+const pageRows = 10_000;
+
+/** A column of a query, and what it is handed out as. */
+export interface Fetched {
+  readonly name: string;
+  readonly sql: string;
+  readonly type: Type;
+}
+
+/**
+ * The rows of a query, page by page. They are put aside when the iteration begins, so that what is written and committed
+ * meanwhile changes nothing of them.
+ */
+export async function* fetchPages(
+  session: Session,
+  table: string,
+  query: string,
+  columns: readonly Fetched[],
+): AsyncGenerator<Rows> {
+  const pages = temporary("pages");
+  const list = columns.map(({ sql }) => sql).join(", ");
+  await session.run(
+    `CREATE TEMPORARY TABLE ${pages} AS SELECT row_number() OVER () AS place, ${list} FROM (${query}) AS found`,
+  );
+  await session.run(`CREATE UNIQUE INDEX ON ${pages} (place)`);
+  let failed = false;
+  try {
+    const total = await session.number(`SELECT count(*) FROM ${pages}`);
+    for (let from = 0; from < total; from += pageRows) {
+      const builder = new RowsBuilder(columns);
+      const results = columns.map(({ name, type }, index) => ({
+        name,
+        codec: codecOf[type.kind],
+        builder: builder.builders[index]!,
+      }));
+      const decoder = new BinaryRows(table, results);
+      const cast = columns.map(({ sql, type }) => `${sql}::${postgresType(type)}`).join(", ");
+      const where = `place > ${from} AND place <= ${from + pageRows} ORDER BY place`;
+      await session.receive(
+        `COPY (SELECT ${cast} FROM ${pages} WHERE ${where}) TO STDOUT (FORMAT binary)`,
+        (messages) => decoder.decode(messages, 0, messages.length),
+      );
+      yield builder.finish();
+    }
+  } catch (thrown) {
+    failed = true;
+    throw thrown;
+  } finally {
+    // A transaction that failed takes no statement more, and drops it when it is undone.
+    if (!failed) await session.run(`DROP TABLE IF EXISTS ${pages}`);
+  }
+}

@@ -1,0 +1,13 @@
+import type { DestinationDefinition } from "../../protocol/sink.ts";
+import { checkDestination } from "./check.ts";
+import { configuration, fromAddress } from "./config.ts";
+import { openWarehouse } from "./warehouse.ts";
+
+export const definition: DestinationDefinition<typeof configuration> = {
+  name: "postgresql",
+  title: "PostgreSQL",
+  configuration,
+  fromAddress,
+  check: checkDestination,
+  open: openWarehouse,
+};

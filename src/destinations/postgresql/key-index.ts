@@ -1,0 +1,113 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Table } from "../../protocol/table.ts";
+import { nativeCode } from "../../toolkit/postgres/errors.ts";
+import { type Copy, indexPrefix } from "./copies.ts";
+import { keepLastOfCopy } from "./keep-last.ts";
+import { digestName, quoted, relationName } from "./names.ts";
+import type { Session } from "./session.ts";
+import { type KeyColumn, keyColumns, keyProbe, type Stage } from "./stage.ts";
+
+/**
+ * Bytes of a key up to which an index of its columns surely takes it. A tree has no entry of more than 2,704 bytes
+ * (https://www.postgresql.org/docs/15/btree-limits.html), heads and all.
+ */
+const longestKey = 2_000;
+
+const uniqueViolation = "23505";
+const limitExceeded = "54000";
+
+/** Names of the two indexes that a copy can have for its key: of the columns, unique; or of their probes. */
+function indexNames(table: Table, { relation }: Copy): { readonly columns: string; readonly probes: string } {
+  const digest = digestName(relation, ...table.key).slice(0, 12);
+  return { columns: `${indexPrefix}key_${digest}`, probes: `${indexPrefix}probe_${digest}` };
+}
+
+/** The copy has an index of probes: see `keyProbe`. */
+export function isProbed(table: Table, copy: Copy): boolean {
+  return copy.indexes.includes(indexNames(table, copy).probes);
+}
+
+/**
+ * Gives a copy the index by which its rows are found: a unique one of the key's columns, or, where a key may be NULL or
+ * is too long for that, one of probes. Rows of one key are told apart first: the last stays. Resolves to the copy as it
+ * is then, and to how many rows went.
+ */
+export async function ensureKeyIndex(
+  session: Session,
+  table: Table,
+  copy: Copy,
+): Promise<{ readonly copy: Copy; readonly removed: number }> {
+  const names = indexNames(table, copy);
+  const wanted = new Set([names.columns, names.probes]);
+  const others = copy.indexes.filter((name) => !wanted.has(name));
+  // Of another key, that the table had before.
+  for (const name of others) await session.run(`DROP INDEX ${relationName(copy.schema, name)}`);
+  const left = copy.indexes.filter((name) => wanted.has(name));
+  if (left.length > 0) return { copy: { ...copy, indexes: left }, removed: 0 };
+  const keys = keyColumns(table, copy);
+  let removed = 0;
+  if (keys.every(({ nullable, type }) => !nullable && type.kind !== "JSON")) {
+    const list = keys.map((key) => key.copy).join(", ");
+    const create = `CREATE UNIQUE INDEX ${quoted(names.columns)} ON ${copy.relation} (${list})`;
+    let failure = await attempted(session, create);
+    // Building the index is the quickest way to see whether a key is there twice.
+    if (failure === uniqueViolation) {
+      removed = await keepLastOfCopy(session, table, copy);
+      failure = await attempted(session, create);
+    }
+    if (failure === null) return { copy: { ...copy, indexes: [names.columns] }, removed };
+  }
+  removed += await keepLastOfCopy(session, table, copy);
+  const made = await createProbes(session, names.probes, keys, copy);
+  return { copy: { ...copy, indexes: made }, removed };
+}
+
+/** A copy that is filled anew has no index until it is full: rows of one key may be there more than once till then. */
+export async function dropKeyIndex(session: Session, copy: Copy): Promise<Copy> {
+  for (const name of copy.indexes) await session.run(`DROP INDEX ${relationName(copy.schema, name)}`);
+  return { ...copy, indexes: [] };
+}
+
+/** The index of columns gives way to one of probes where a key in the stage is too long for it. */
+export async function makeRoomForKeys(session: Session, table: Table, copy: Copy, stage: Stage): Promise<Copy> {
+  const names = indexNames(table, copy);
+  const keys = keyColumns(table, copy);
+  const long = keys.filter(({ type }) => type.kind === "STRING" || type.kind === "BINARY" || type.kind === "XML");
+  if (!copy.indexes.includes(names.columns) || long.length === 0 || table.key.length === 0) return copy;
+  const bytes = long.map((key) => `octet_length(${key.stage})`).join(" + ");
+  const [found] = await session.rows(
+    `SELECT EXISTS (SELECT FROM ${stage.relation} WHERE ${bytes} > ${longestKey}) AS found`,
+  );
+  if (found!["found"] !== "t") return copy;
+  const made = await createProbes(session, names.probes, keys, copy);
+  await session.run(`DROP INDEX ${relationName(copy.schema, names.columns)}`);
+  return { ...copy, indexes: made };
+}
+
+async function createProbes(
+  session: Session,
+  name: string,
+  keys: readonly KeyColumn[],
+  copy: Copy,
+): Promise<readonly string[]> {
+  // The text of a json is not immutable to PostgreSQL, as an index wants it.
+  const probes = keys.filter(({ type }) => type.kind !== "JSON").map((key) => `(${keyProbe(key.copy, key)})`);
+  if (probes.length === 0) return [];
+  await session.run(`CREATE INDEX ${quoted(name)} ON ${copy.relation} (${probes.join(", ")})`);
+  return [name];
+}
+
+/** Runs a statement that may fail for reasons of the rows; resolves to the reason's SQLSTATE. */
+async function attempted(session: Session, sql: string): Promise<string | null> {
+  await session.run("SAVEPOINT attempt");
+  try {
+    await session.run(sql);
+    await session.run("RELEASE SAVEPOINT attempt");
+    return null;
+  } catch (thrown) {
+    const code = thrown instanceof HeadwatersError ? nativeCode(thrown.cause) : null;
+    if (code !== uniqueViolation && code !== limitExceeded) throw thrown;
+    await session.run("ROLLBACK TO SAVEPOINT attempt");
+    return code;
+  }
+}

@@ -1,0 +1,158 @@
+import { hostname } from "node:os";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Holder } from "../../protocol/sink.ts";
+import { kept } from "./bookkeeping.ts";
+import { lockKey } from "./names.ts";
+import type { Session, TextRow } from "./session.ts";
+
+/** How long the sessions of a process that died may take to end, in milliseconds. */
+const lastBreath = 20_000;
+
+/**
+ * Who may write a connection. The one that holds it has an advisory lock on a session of its own, which ends with the
+ * process however that ends; a row counts the leases and says who has the newest. A writer whose session lost the lock
+ * may go on for a while, but not commit: see {@link checkLease}.
+ */
+export class Lease {
+  readonly #control: Session;
+  readonly #connection: string;
+  #held: number | null = null;
+  #asking = false;
+
+  /** `control`: outside of any transaction of the writer. */
+  constructor(control: Session, connection: string) {
+    this.#control = control;
+    this.#connection = connection;
+  }
+
+  /** `writer` is the session whose commits the lease is for. Throws `SYNC_RUNNING`. */
+  async acquire(holder: Holder, writer: Session): Promise<number> {
+    // The server would give the same session its own lock once more.
+    if (this.#held !== null || this.#asking) throw this.#running(await this.#row());
+    this.#asking = true;
+    try {
+      await this.#lock();
+      try {
+        this.#held = await this.#take(holder, writer);
+        return this.#held;
+      } catch (thrown) {
+        await this.#unlock();
+        throw thrown;
+      }
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  /** The commits of the lease come from another session now. */
+  async moveTo(writer: Session): Promise<void> {
+    if (this.#held === null || !this.#control.alive) return;
+    await this.#control.run(
+      `UPDATE ${kept("leases")} SET session = $3::bigint,
+        started = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3::bigint) WHERE connection = $1 AND lease = $2`,
+      [this.#connection, this.#held, writer.processId],
+    );
+  }
+
+  /** Of another lease than the one held it is nothing. */
+  async release(lease: number): Promise<void> {
+    if (this.#held !== lease) return;
+    this.#held = null;
+    // With its session the lock is gone already.
+    if (!this.#control.alive) return;
+    await this.#control.run(`UPDATE ${kept("leases")} SET held = false WHERE connection = $1 AND lease = $2`, [
+      this.#connection,
+      lease,
+    ]);
+    await this.#unlock();
+  }
+
+  /** The lease that is held, if one is. */
+  get held(): number | null {
+    return this.#held;
+  }
+
+  async #lock(): Promise<void> {
+    const key = lockKey(`connection ${this.#connection}`);
+    const [tried] = await this.#control.rows("SELECT pg_try_advisory_lock($1) AS locked", [key]);
+    if (tried!["locked"] === "t") return;
+    const row = await this.#row();
+    if (row === null || !hasDied(row)) throw this.#running(row);
+    // Its session is about to end: the server has yet to notice, or to finish the statement under way.
+    await this.#control.run(`SET lock_timeout = ${lastBreath}`);
+    try {
+      await this.#control.run("SELECT pg_advisory_lock($1)", [key]);
+    } catch (thrown) {
+      if (thrown instanceof HeadwatersError && thrown.code === "SERVER_UNAVAILABLE")
+        throw this.#running(await this.#row());
+      throw thrown;
+    } finally {
+      await this.#control.run("SET lock_timeout = 0");
+    }
+  }
+
+  async #unlock(): Promise<void> {
+    await this.#control.run("SELECT pg_advisory_unlock($1)", [lockKey(`connection ${this.#connection}`)]);
+  }
+
+  async #take({ host, pid, since }: Holder, writer: Session): Promise<number> {
+    // Who had it before and never gave it back is dead, or cut off. What it has not committed must not keep rows locked.
+    await this.#control.run(
+      `SELECT pg_terminate_backend(a.pid) FROM ${kept("leases")} AS l JOIN pg_stat_activity AS a
+        ON a.pid = l.session AND a.backend_start = l.started AND a.usename = current_user
+        WHERE l.connection = $1 AND l.held AND a.pid <> $2`,
+      [this.#connection, writer.processId],
+    );
+    return this.#control.number(
+      `INSERT INTO ${kept("leases")} AS l (connection, lease, host, pid, since, held, session, started)
+        SELECT $1, 1, $2, $3::bigint, $4, true, $5::bigint, (SELECT backend_start FROM pg_stat_activity WHERE pid = $5::bigint)
+        ON CONFLICT (connection) DO UPDATE SET lease = l.lease + 1, host = excluded.host, pid = excluded.pid,
+          since = excluded.since, held = true, session = excluded.session, started = excluded.started
+        RETURNING lease`,
+      [this.#connection, host, pid, since, writer.processId],
+    );
+  }
+
+  async #row(): Promise<TextRow | null> {
+    const [row] = await this.#control.rows(
+      `SELECT host, pid, since FROM ${kept("leases")} WHERE connection = $1 AND held`,
+      [this.#connection],
+    );
+    return row ?? null;
+  }
+
+  #running(row: TextRow | null): HeadwatersError {
+    const who = row === null ? "another process" : `process ${row["pid"]} on ${row["host"]}, since ${row["since"]}`;
+    return new HeadwatersError("SYNC_RUNNING", `connection "${this.#connection}" is in use by ${who}`, {
+      hint: "Wait until it has ended, or stop it.",
+    });
+  }
+}
+
+/** Whether the holder was a process of this machine that is no more. */
+function hasDied({ host, pid }: TextRow): boolean {
+  if (host !== hostname() || Number(pid) === process.pid) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (thrown) {
+    return thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH";
+  }
+}
+
+/**
+ * In the transaction that is about to commit: throws `LEASE_LOST` where `lease` is not the newest, or was released. The
+ * row stays locked until the commit: whoever takes the lease waits for it, or came before.
+ */
+export async function checkLease(session: Session, connection: string, lease: number): Promise<void> {
+  const found = await session.rows(
+    `SELECT lease FROM ${kept("leases")} WHERE connection = $1 AND lease = $2 AND held FOR UPDATE`,
+    [connection, lease],
+  );
+  if (found.length === 1) return;
+  throw new HeadwatersError(
+    "LEASE_LOST",
+    `another writer took connection "${connection}" over; nothing was committed`,
+    { hint: "Sync again once it has ended." },
+  );
+}

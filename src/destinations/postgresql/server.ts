@@ -1,0 +1,44 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Session } from "./session.ts";
+
+const oldestVersion = 130_000;
+
+/** What is known of a server that can keep a copy. */
+export interface Server {
+  /** As it says it: `15.18`. */
+  readonly version: string;
+}
+
+/** Throws `DESTINATION_UNUSABLE` where the server is none that a copy can be kept in. */
+export async function describeServer(session: Session): Promise<Server> {
+  const [row] = await session.rows(
+    `SELECT version() AS whole, current_setting('server_version') AS version,
+      current_setting('server_version_num') AS number, current_setting('server_encoding') AS encoding,
+      pg_is_in_recovery()::text AS standby, current_setting('transaction_read_only') AS read_only`,
+  );
+  const { whole, version, number, encoding, standby, read_only } = row!;
+  if (!whole!.startsWith("PostgreSQL ") || whole!.includes("-YB-")) {
+    throw new HeadwatersError("DESTINATION_UNUSABLE", `host: the server is no PostgreSQL: ${whole}`, {
+      hint: "Copies are merged in ways that only PostgreSQL itself has: choose one of version 13 or later.",
+    });
+  }
+  if (Number(number) < oldestVersion) {
+    throw new HeadwatersError("DESTINATION_UNUSABLE", `host: the server is PostgreSQL ${version}, which is too old`, {
+      hint: "Use PostgreSQL 13 or later.",
+    });
+  }
+  if (standby === "true" || read_only === "on") {
+    const why = standby === "true" ? "it is a standby" : "default_transaction_read_only is on";
+    throw new HeadwatersError("DESTINATION_UNUSABLE", `host: the server takes no writes: ${why}`, {
+      hint: "Give the address of the primary, and a database and role that may write.",
+    });
+  }
+  if (encoding !== "UTF8") {
+    throw new HeadwatersError(
+      "DESTINATION_UNUSABLE",
+      `database: its encoding is ${encoding}, which can't hold every text`,
+      { hint: "Make a database with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0." },
+    );
+  }
+  return { version: version! };
+}

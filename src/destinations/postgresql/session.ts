@@ -1,0 +1,166 @@
+import { copyHeader, copyTrailer, type NulPolicy, recycle } from "../../toolkit/postgres/copy-encode.ts";
+import type { CopyIn } from "../../toolkit/postgres/copy-in.ts";
+import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../toolkit/postgres/connection.ts";
+import { type Configuration, settingsOf } from "./config.ts";
+import { destinationError } from "./errors.ts";
+
+/** What a statement can be given. */
+export type Parameter = string | number | null;
+
+/** A row as the server writes it. */
+export type TextRow = Readonly<Record<string, string | null>>;
+
+/**
+ * Over the server's own settings, where it has them. A name means nothing but what is written before it; merges are
+ * statements of seconds, which compiling makes no faster. What a process that died has locked is free soon: the server
+ * looks whether the other end is there.
+ */
+const settings: Readonly<Record<string, string>> = {
+  search_path: "pg_catalog",
+  jit: "off",
+  lock_timeout: "0",
+  standard_conforming_strings: "on",
+  default_transaction_isolation: "read committed",
+  default_transaction_deferrable: "off",
+  tcp_keepalives_idle: "30",
+  tcp_keepalives_interval: "10",
+  tcp_keepalives_count: "3",
+};
+
+/**
+ * One session at the server. Statements run one after the other. A COPY into a table stays open until another statement
+ * comes, so that rows are sent while the server works on those before.
+ */
+export class Session implements AsyncDisposable {
+  readonly nul: NulPolicy;
+  readonly #connection: PostgresConnection;
+  readonly #settings: PostgresSettings;
+  readonly #signal: AbortSignal;
+  #copying: { readonly statement: string; readonly copy: CopyIn } | null = null;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  private constructor(connection: PostgresConnection, configuration: Configuration, signal: AbortSignal) {
+    this.#connection = connection;
+    this.#settings = settingsOf(configuration);
+    this.#signal = signal;
+    this.nul = configuration.nul;
+  }
+
+  /** `signal` ends the session, with the statement under way. */
+  static async open(configuration: Configuration, signal: AbortSignal): Promise<Session> {
+    let session: Session | null = null;
+    try {
+      session = new Session(await connectPostgres(settingsOf(configuration), signal), configuration, signal);
+      await session.run(
+        `SELECT set_config(s.name, w.value, false) FROM unnest($1::text[], $2::text[]) AS w(name, value)
+          JOIN pg_catalog.pg_settings AS s ON s.name = w.name`,
+        [Object.keys(settings), Object.values(settings)],
+      );
+      // The 4 MB that a sort or a join has by default are too few for a merge; more than this may be set.
+      await session.run(
+        "SELECT set_config('work_mem', '64MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 64 << 20",
+      );
+      // Not every system can: then a server notices a process that died once its statement has ended.
+      await session.run("SELECT set_config('client_connection_check_interval', '2s', false)").catch(() => 0);
+      return session;
+    } catch (thrown) {
+      await session?.[Symbol.asyncDispose]();
+      signal.throwIfAborted();
+      throw destinationError(thrown, settingsOf(configuration));
+    }
+  }
+
+  get alive(): boolean {
+    return this.#connection.alive;
+  }
+
+  /** Who this session is in `pg_stat_activity`. */
+  get processId(): number {
+    return this.#connection.processId;
+  }
+
+  get tls(): PostgresConnection["tls"] {
+    return this.#connection.tls;
+  }
+
+  /** Resolves to how many rows the statement changed. */
+  run(sql: string, parameters: readonly (Parameter | readonly string[])[] = []): Promise<number> {
+    return this.#alone(() => this.#connection.execute(sql, parameters, this.#signal));
+  }
+
+  /** For results that are small. Values are text, as the server writes it. */
+  rows(sql: string, parameters: readonly (Parameter | readonly string[])[] = []): Promise<TextRow[]> {
+    return this.#alone(() => this.#connection.query(sql, parameters, this.#signal));
+  }
+
+  /** The one number of the one row of a result. */
+  async number(sql: string, parameters: readonly Parameter[] = []): Promise<number> {
+    const [row] = await this.rows(sql, parameters);
+    return Number(Object.values(row ?? {})[0] ?? 0);
+  }
+
+  /** Sends encoded rows to `statement`, a `COPY … FROM STDIN (FORMAT binary)`, begun where it is not under way. */
+  send(statement: string, messages: Iterable<Uint8Array>): Promise<void> {
+    return this.#next(async () => {
+      if (this.#copying?.statement !== statement) {
+        await this.#endCopy();
+        this.#copying = { statement, copy: this.#connection.copyIn(statement) };
+        await this.#copying.copy.write(copyHeader);
+      }
+      for (const message of messages) await this.#copying.copy.write(message, () => recycle(message));
+    });
+  }
+
+  /** Hands what a `COPY … TO STDOUT (FORMAT binary)` gives to `take`, message by message. */
+  receive(statement: string, take: (messages: Buffer) => void): Promise<void> {
+    return this.#alone(async () => {
+      for await (const messages of this.#connection.copy(statement, this.#signal)) take(messages);
+    });
+  }
+
+  /** Undoes the transaction, with the statement under way. What is on its way need not arrive. */
+  async rollback(): Promise<void> {
+    if (!this.alive) return;
+    await this.#connection.cancel();
+    await this.#tail;
+    const copying = this.#copying;
+    this.#copying = null;
+    await copying?.copy.fail();
+    if (this.alive) await this.#connection.rollback();
+  }
+
+  /** Once the statement under way has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tail;
+    await this.#connection[Symbol.asyncDispose]();
+  }
+
+  async #endCopy(): Promise<void> {
+    const copying = this.#copying;
+    if (copying === null) return;
+    this.#copying = null;
+    // What it failed with is told by its end.
+    await copying.copy.write(copyTrailer).catch(() => {});
+    await copying.copy.end();
+  }
+
+  #alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#next(async () => {
+      await this.#endCopy();
+      return work();
+    });
+  }
+
+  #next<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#tail.then(async () => {
+      try {
+        return await work();
+      } catch (thrown) {
+        this.#signal.throwIfAborted();
+        throw destinationError(thrown, this.#settings);
+      }
+    });
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+}

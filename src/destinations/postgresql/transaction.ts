@@ -1,0 +1,333 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, Progress, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
+import type { Table, TableState } from "../../protocol/table.ts";
+import { booleanField, timestampField } from "../../toolkit/postgres/copy-encode.ts";
+import { deletionOf } from "../../toolkit/deletion.ts";
+import { unite } from "../../toolkit/types.ts";
+import { forgetPass, kept, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
+import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
+import { dropKeyIndex, ensureKeyIndex } from "./key-index.ts";
+import { checkLease } from "./lease.ts";
+import { type Counter, type Extras, type Loader, sameShape, type Target, tableLoader } from "./loader.ts";
+import { noChanges, quotedSystem, truncateCopy, type Writing } from "./merge.ts";
+import { PassTables, type PassTable } from "./pass-tables.ts";
+import { addChanges, Pending } from "./pending.ts";
+import { replaceCopy } from "./replace.ts";
+import type { Session } from "./session.ts";
+import { settleDirect, settleKeys, settleRows } from "./settle.ts";
+import { rowHash, type Stage, stagedId, stagedPlace, stageTargets } from "./stage.ts";
+
+/** The one transaction under way of a warehouse. */
+export class PostgresqlTransaction implements Transaction {
+  readonly #session: Session;
+  readonly #context: DestinationContext;
+  readonly #lease: number;
+  /** Stamps the rows that are written: ISO 8601, UTC. */
+  readonly #stamp: string;
+  readonly #passes: PassTables;
+  readonly #onEnd: () => void;
+  readonly #changes = new Map<string, Changes>();
+  /** By table id. */
+  readonly #copies = new Map<string, Copy>();
+  readonly #pending = new Map<string, Pending>();
+  /** By relation: batches on their way to a copy or a stage. */
+  readonly #loaders = new Map<string, { readonly shape: Rows; readonly loader: Loader; readonly table: string }>();
+  /** Passes that were closed or abandoned here: their progress is no longer kept. */
+  readonly #ended = new Set<string>();
+  #over = false;
+
+  private constructor(
+    session: Session,
+    context: DestinationContext,
+    lease: number,
+    syncStart: string,
+    onEnd: () => void,
+  ) {
+    this.#session = session;
+    this.#context = context;
+    this.#lease = lease;
+    this.#stamp = syncStart;
+    this.#passes = new PassTables(session, context);
+    this.#onEnd = onEnd;
+  }
+
+  static async begin(
+    session: Session,
+    context: DestinationContext,
+    lease: number,
+    syncStart: string,
+    onEnd: () => void,
+  ): Promise<PostgresqlTransaction> {
+    await session.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+    return new PostgresqlTransaction(session, context, lease, syncStart, onEnd);
+  }
+
+  async open(pass: Pass): Promise<void> {
+    for (const table of pass.tables) {
+      await this.flush(table.id);
+      const known = await this.#passes.find(pass.id, table.id);
+      if (known !== null) continue;
+      const replaces = pass.replace && (await describeCopy(this.#session, this.#context, table.id)) !== null;
+      const copy = replaces ? await this.#copy(table.id) : await this.#prepare(table);
+      const mode = await this.#passes.add(pass, table, copy, replaces);
+      if (mode === "direct") this.#copies.set(table.id, await dropKeyIndex(this.#session, copy));
+      else if (mode !== "replace") await this.#index(table, copy);
+    }
+    await savePass(this.#session, this.#context.connection, pass);
+  }
+
+  async abandon(pass: Pass): Promise<void> {
+    for (const table of pass.tables) await this.flush(table.id);
+    await this.#giveUp(pass.id);
+  }
+
+  async write(pass: Pass, _split: Split | null, operation: Exclude<Operation, { kind: "checkpoint" }>): Promise<void> {
+    const id = operation.kind === "schema" ? operation.table.id : operation.table;
+    const entry = await this.#passTable(pass, id);
+    switch (operation.kind) {
+      case "schema":
+        return this.#reshape(pass, entry, operation.table);
+      case "truncate":
+        this.#mustMerge(entry, pass, operation.kind);
+        await this.flush(id);
+        return this.#count(id, await truncateCopy(this.#writing(id), await this.#copy(id)));
+      case "keys":
+        if (entry.mode !== "keys") throw notIn(operation.kind, pass, id);
+        return this.#load(entry, entry.stage!, operation.rows);
+      case "upsert":
+        return this.#upsert(entry, operation.rows);
+      case "update":
+      case "delete":
+        this.#mustMerge(entry, pass, operation.kind);
+        return (await this.#pendingOf(entry.table)).write(operation.kind, operation.rows);
+    }
+  }
+
+  async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {
+    for (const { id } of pass.tables) {
+      await this.flush(id);
+      const entry = await this.#passTable(pass, id);
+      this.#count(id, await this.#settle(pass, entry));
+    }
+    await this.#end(pass.id);
+    await saveStates(this.#session, this.#context.connection, states);
+  }
+
+  async reset(tables: readonly string[], drop: boolean): Promise<void> {
+    const { connection } = this.#context;
+    for (const id of tables) await this.flush(id);
+    for (const pass of await this.#passes.of(tables)) await this.#giveUp(pass);
+    for (const id of tables) {
+      await this.#session.run(`DELETE FROM ${kept("tables")} WHERE connection = $1 AND id = $2`, [connection, id]);
+      if (!drop) continue;
+      const copy = await describeCopy(this.#session, this.#context, id);
+      if (copy !== null) await this.#session.run(`DROP TABLE ${copy.relation}`);
+      this.#forgetCopy(id);
+      await this.#session.run(`DELETE FROM ${kept("copies")} WHERE connection = $1 AND id = $2`, [connection, id]);
+    }
+  }
+
+  async record(run: RunRecord): Promise<void> {
+    await saveRun(this.#session, this.#context.connection, run);
+  }
+
+  async commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
+    await this.flush(null);
+    const { connection } = this.#context;
+    await checkLease(this.#session, connection, this.#lease);
+    await this.#passes.saveCounters();
+    await saveProgress(
+      this.#session,
+      connection,
+      progress.filter(({ pass }) => !this.#ended.has(pass)),
+    );
+    await this.#session.run("COMMIT");
+    this.#over = true;
+    this.#onEnd();
+    return this.#changes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    try {
+      await this.#session.rollback();
+    } finally {
+      this.#onEnd();
+    }
+  }
+
+  /** Puts everything that was written to a table (`null`: to all) where queries see it. */
+  async flush(table: string | null): Promise<void> {
+    for (const [relation, { loader, table: owner }] of this.#loaders) {
+      if (table !== null && table !== owner) continue;
+      await loader.flush();
+      this.#loaders.delete(relation);
+    }
+    for (const [id, pending] of this.#pending) {
+      if (table !== null && table !== id) continue;
+      const { changes, copy } = await pending.merge();
+      this.#count(id, changes);
+      this.#copies.set(id, copy);
+    }
+  }
+
+  async #upsert(entry: PassTable, rows: Rows): Promise<void> {
+    const { mode, table, stage } = entry;
+    if (mode === "set aside" || mode === "replace") return this.#load(entry, stage!, rows);
+    if (mode === "direct") return this.#append(table, rows);
+    if (table.key.length === 0)
+      throw new HeadwatersError("DEFECT", `table "${table.id}" has no key: only full passes can read it`);
+    if (mode === "keys") await this.#load(entry, stage!, keysOf(rows, stage!));
+    return (await this.#pendingOf(table)).write("upsert", rows);
+  }
+
+  /** Straight into the copy, which has nothing yet that a row could be compared with. */
+  async #append(table: Table, rows: Rows): Promise<void> {
+    const copy = await this.#copy(table.id);
+    const { synced, deleted } = quotedSystem(copy);
+    const stamp = BigInt(Date.parse(this.#stamp)) * 1_000n;
+    const constants = [
+      { sql: synced, type: "timestamp with time zone", field: timestampField(stamp) },
+      { sql: deleted, type: "boolean", field: booleanField(false) },
+    ];
+    const extras = { constants, place: null, computed: null };
+    await this.#push(copy.relation, copyTargets(copy, table), extras, { rows: 0 }, table.id, rows);
+    this.#count(table.id, { ...noChanges, inserted: rows.length });
+  }
+
+  async #load({ table, counter }: PassTable, stage: Stage, rows: Rows): Promise<void> {
+    const value = (columns: ReadonlyMap<string, string>): string => rowHash(table, columns);
+    const computed = table.key.length === 0 ? { sql: stagedId, value } : null;
+    const extras = { constants: [], place: stagedPlace, computed };
+    await this.#push(stage.relation, stageTargets(stage), extras, counter, table.id, rows);
+  }
+
+  async #push(
+    relation: string,
+    targets: ReadonlyMap<string, Target>,
+    extras: Extras,
+    counter: Counter,
+    table: string,
+    rows: Rows,
+  ): Promise<void> {
+    const known = this.#loaders.get(relation);
+    if (known !== undefined && sameShape(known.shape, rows)) return known.loader.push(rows);
+    await known?.loader.flush();
+    this.#loaders.delete(relation);
+    const loader = await tableLoader(this.#session, relation, targets, extras, counter, table, rows);
+    this.#loaders.set(relation, { shape: rows, loader, table });
+    await loader.push(rows);
+  }
+
+  async #pendingOf(table: Table): Promise<Pending> {
+    const known = this.#pending.get(table.id);
+    if (known !== undefined) return known;
+    const pending = new Pending(this.#writing(table.id), await this.#copy(table.id), table);
+    this.#pending.set(table.id, pending);
+    return pending;
+  }
+
+  /** From here on the table has the columns of both. */
+  async #reshape(pass: Pass, entry: PassTable, table: Table): Promise<void> {
+    await this.flush(table.id);
+    const united = unite(entry.table, table);
+    if (entry.mode !== "replace") await this.#prepare(united);
+    await this.#passes.reshape(pass.id, united, entry.mode === "replace" ? null : await this.#copy(table.id));
+  }
+
+  async #settle(pass: Pass, { mode, table, stage }: PassTable): Promise<Changes> {
+    if (mode === "merge") return noChanges;
+    const old = await this.#copy(table.id);
+    const writing = this.#writing(table.id);
+    if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
+    if (mode === "replace") this.#forgetCopy(table.id);
+    const { changes, copy } =
+      mode === "direct"
+        ? await settleDirect(this.#session, table, old)
+        : mode === "replace"
+          ? await replaceCopy(writing, this.#context, table, old, stage!)
+          : await settleRows(writing, pass, table, old, stage!);
+    this.#copies.set(table.id, copy);
+    return changes;
+  }
+
+  /** Ends a pass that was not settled. What it put into a copy stays, each key once: later passes count on that. */
+  async #giveUp(pass: string): Promise<void> {
+    for (const table of await this.#passes.direct(pass)) {
+      const copy = await describeCopy(this.#session, this.#context, table.id);
+      if (copy !== null) await this.#index(table, copy);
+    }
+    await this.#end(pass);
+  }
+
+  async #end(pass: string): Promise<void> {
+    await this.#passes.drop(pass);
+    await forgetPass(this.#session, this.#context.connection, pass);
+    this.#ended.add(pass);
+  }
+
+  async #index(table: Table, copy: Copy): Promise<void> {
+    const indexed = await ensureKeyIndex(this.#session, table, copy);
+    this.#copies.set(table.id, indexed.copy);
+  }
+
+  #writing(table: string): Writing {
+    return { session: this.#session, stamp: this.#stamp, deletion: deletionOf(this.#context, table) };
+  }
+
+  async #passTable(pass: Pass, id: string): Promise<PassTable> {
+    const entry = await this.#passes.find(pass.id, id);
+    if (entry === null)
+      throw new HeadwatersError("DEFECT", `pass ${pass.id} is not open, or does not have a table "${id}"`);
+    return entry;
+  }
+
+  async #prepare(table: Table): Promise<Copy> {
+    this.#forgetCopy(table.id);
+    const copy = await prepareCopy(this.#session, this.#context, table);
+    this.#copies.set(table.id, copy);
+    return copy;
+  }
+
+  async #copy(id: string): Promise<Copy> {
+    const copy = this.#copies.get(id) ?? (await describeCopy(this.#session, this.#context, id));
+    if (copy === null) {
+      throw new HeadwatersError("DESTINATION_UNUSABLE", `the copy of table "${id}" was dropped while a pass was open`, {
+        hint: "Run reset for this table and sync again.",
+      });
+    }
+    this.#copies.set(id, copy);
+    return copy;
+  }
+
+  #forgetCopy(id: string): void {
+    this.#copies.delete(id);
+    this.#pending.delete(id);
+  }
+
+  #count(table: string, changes: Changes): void {
+    this.#changes.set(table, addChanges(this.#changes.get(table) ?? noChanges, changes));
+  }
+
+  #mustMerge({ mode, table }: PassTable, pass: Pass, kind: Operation["kind"]): void {
+    if (mode !== "merge" || table.key.length === 0) throw notIn(kind, pass, table.id);
+  }
+}
+
+function notIn(kind: Operation["kind"], pass: Pass, table: string): HeadwatersError {
+  return new HeadwatersError("DEFECT", `table "${table}": a ${pass.kind} pass can't have the operation ${kind}`);
+}
+
+/** The columns of looked-up rows that the stage of a sweep has. */
+function keysOf(rows: Rows, stage: Stage): Rows {
+  const indexes = rows.columns.flatMap((name, index) => (stage.columns.has(name) ? [index] : []));
+  return {
+    columns: indexes.map((index) => rows.columns[index]!),
+    values: indexes.map((index) => rows.values[index]!),
+    length: rows.length,
+  };
+}

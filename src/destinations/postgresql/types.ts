@@ -1,0 +1,89 @@
+import type { Codec } from "../../toolkit/postgres/codecs.ts";
+import type { Kind, Type } from "../../protocol/types.ts";
+
+type PlainKind = Exclude<Kind, "DECIMAL">;
+
+/**
+ * Our type → PostgreSQL's, as `format_type` writes it. JSON is kept as `json`, which keeps the text to the letter; jsonb
+ * would drop keys that are there twice, the order of keys and the spelling of numbers, and has no U+0000. XML is kept as
+ * text: the type xml drops the declaration, and not every server has it.
+ */
+const names: Readonly<Record<PlainKind, string>> = {
+  BOOLEAN: "boolean",
+  SHORT: "smallint",
+  INT: "integer",
+  LONG: "bigint",
+  FLOAT: "real",
+  DOUBLE: "double precision",
+  NAIVE_DATE: "date",
+  NAIVE_TIME: "time without time zone",
+  NAIVE_DATETIME: "timestamp without time zone",
+  UTC_DATETIME: "timestamp with time zone",
+  BINARY: "bytea",
+  XML: "text",
+  STRING: "text",
+  JSON: "json",
+};
+
+export function postgresType(type: Type): string {
+  return type.kind === "DECIMAL" ? `numeric(${type.precision},${type.scale})` : names[type.kind];
+}
+
+/** The type of a column as `format_type` tells it; `null`: none of ours. XML comes back as STRING. */
+export function typeOf(formatted: string): Type | null {
+  const decimal = /^numeric\((\d+),(\d+)\)$/.exec(formatted);
+  if (decimal !== null) {
+    const [precision, scale] = [Number(decimal[1]), Number(decimal[2])];
+    return precision <= 38 && scale <= precision ? { kind: "DECIMAL", precision, scale } : null;
+  }
+  if (formatted === names.STRING) return { kind: "STRING" };
+  const found = Object.entries(names).find(([, name]) => name === formatted);
+  return found === undefined ? null : { kind: found[0] as PlainKind };
+}
+
+/** How a binary COPY gives back a value of this type. */
+export const codecOf: Readonly<Record<Kind, Codec>> = {
+  BOOLEAN: "boolean",
+  SHORT: "int2",
+  INT: "int4",
+  LONG: "int8",
+  FLOAT: "float4",
+  DOUBLE: "float8",
+  DECIMAL: "numeric",
+  NAIVE_DATE: "date",
+  NAIVE_TIME: "time",
+  NAIVE_DATETIME: "timestamp",
+  UTC_DATETIME: "timestamp",
+  BINARY: "bytea",
+  XML: "text",
+  STRING: "text",
+  JSON: "text",
+};
+
+/** A value of the type that stands in for NULL where one is needed; never compared as such. */
+export function anyValue(type: Type): string {
+  return `${anyText[type.kind]}::${postgresType(type)}`;
+}
+
+const anyText: Readonly<Record<Kind, string>> = {
+  BOOLEAN: "false",
+  SHORT: "0",
+  INT: "0",
+  LONG: "0",
+  FLOAT: "0",
+  DOUBLE: "0",
+  DECIMAL: "0",
+  NAIVE_DATE: "'epoch'",
+  NAIVE_TIME: "'00:00'",
+  NAIVE_DATETIME: "'epoch'",
+  UTC_DATETIME: "'epoch'",
+  BINARY: "''",
+  XML: "''",
+  STRING: "''",
+  JSON: "'null'",
+};
+
+/** As it can be compared and grouped by: the type json has no equality. */
+export function comparable(expression: string, type: Type): string {
+  return type.kind === "JSON" ? `${expression}::text` : expression;
+}

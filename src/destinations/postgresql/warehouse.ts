@@ -1,0 +1,154 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Pass } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
+import type { Table } from "../../protocol/table.ts";
+import { hasBookkeeping, kept, load, loadRuns, makeBookkeeping } from "./bookkeeping.ts";
+import { checkDestination } from "./check.ts";
+import { compareCopy } from "./compare.ts";
+import type { Configuration } from "./config.ts";
+import { type Copy, describeCopy } from "./copies.ts";
+import { fetchPages } from "./fetch.ts";
+import { Lease } from "./lease.ts";
+import { quotedSystem } from "./merge.ts";
+import { bookkeepingSchema } from "./names.ts";
+import { type PassTable, PassTables } from "./pass-tables.ts";
+import { describeServer } from "./server.ts";
+import { Session } from "./session.ts";
+import { goneKeys, missingKeys, settlementOf } from "./settle.ts";
+import { staged } from "./stage.ts";
+import { PostgresqlTransaction } from "./transaction.ts";
+
+/** Two sessions: one has the lease and works outside of transactions, the other one writes. */
+interface Sessions {
+  readonly control: Session;
+  readonly writer: Session;
+}
+
+export async function openWarehouse(
+  configuration: Configuration,
+  context: DestinationContext,
+  how: { readonly create: boolean },
+): Promise<Warehouse> {
+  if (context.schema.toLowerCase() === bookkeepingSchema) {
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `schema: "${context.schema}" is where Headwaters keeps its own`,
+      { hint: "Choose another schema." },
+    );
+  }
+  const { signal } = new AbortController();
+  const control = await Session.open(configuration, signal);
+  try {
+    await describeServer(control);
+    if (how.create) await makeBookkeeping(control, context.schema);
+    else await mustHold(control, context.connection, configuration);
+    const writer = await Session.open(configuration, signal);
+    return warehouseOf({ control, writer }, configuration, context);
+  } catch (thrown) {
+    await control[Symbol.asyncDispose]();
+    throw thrown;
+  }
+}
+
+async function mustHold(session: Session, connection: string, { database }: Configuration): Promise<void> {
+  const held =
+    (await hasBookkeeping(session)) &&
+    (await session.number(`SELECT count(*) FROM ${kept("leases")} WHERE connection = $1`, [connection])) > 0;
+  if (held) return;
+  throw new HeadwatersError(
+    "DESTINATION_EMPTY",
+    `database "${database}" holds nothing of connection "${connection}" yet`,
+    { hint: "Run sync first." },
+  );
+}
+
+function warehouseOf(
+  { control, writer }: Sessions,
+  configuration: Configuration,
+  context: DestinationContext,
+): Warehouse {
+  const lease = new Lease(control, context.connection);
+  let session = writer;
+  let transaction: PostgresqlTransaction | null = null;
+  let closed = false;
+
+  /** What a pass has on one table, with all that was written so far in sight of queries. */
+  const inSight = async (pass: Pass, id: string): Promise<PassTable & { readonly copy: Copy }> => {
+    await transaction?.flush(id);
+    const entry = await new PassTables(session, context).find(pass.id, id);
+    const copy = await describeCopy(session, context, id);
+    if (entry === null || copy === null)
+      throw new HeadwatersError("DEFECT", `pass ${pass.id} is not open, or does not have a table "${id}"`);
+    return { ...entry, copy };
+  };
+
+  async function* keysOf(
+    pass: Pass,
+    { id }: Table,
+    query: (entry: PassTable & { readonly copy: Copy }) => string | null,
+  ): AsyncGenerator<Rows> {
+    const entry = await inSight(pass, id);
+    const sql = entry.stage === null ? null : query(entry);
+    if (sql === null) return;
+    const columns = entry.table.key.map((name) => {
+      const { type } = entry.table.columns.find((column) => column.name === name)!;
+      return { name, sql: staged(name), type };
+    });
+    yield* fetchPages(session, id, sql, columns);
+  }
+
+  return {
+    acquire: (holder) => lease.acquire(holder, session),
+    release: (given) => lease.release(given),
+    load: () => load(session, context.connection),
+    async begin(given, syncStart) {
+      if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");
+      if (!session.alive) {
+        // It broke in the transaction before, which is undone.
+        session = await Session.open(configuration, new AbortController().signal);
+        await lease.moveTo(session);
+      }
+      transaction = await PostgresqlTransaction.begin(session, context, given, syncStart, () => (transaction = null));
+      return transaction;
+    },
+    check: (signal) => checkDestination(configuration, context, signal),
+    async settlement(pass, table) {
+      const entry = await inSight(pass, table.id);
+      return settlementOf(session, entry.mode, pass, entry.table, entry.copy, entry.stage);
+    },
+    missing: (pass, table) =>
+      keysOf(pass, table, ({ mode, table, copy, stage }) =>
+        mode === "keys" ? missingKeys(table, copy, stage!) : null,
+      ),
+    gone: (pass, table) => keysOf(pass, table, ({ table, copy, stage }) => goneKeys(pass, table, copy, stage!)),
+    async compare(table) {
+      await transaction?.flush(table.id);
+      const copy = await describeCopy(session, context, table.id);
+      if (copy === null) {
+        throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${table.id}"`, {
+          hint: "Run sync first.",
+        });
+      }
+      return compareCopy(session, table, copy);
+    },
+    runs: (limit) => loadRuns(session, context.connection, limit),
+    async count(table) {
+      await transaction?.flush(table);
+      const copy = await describeCopy(session, context, table);
+      if (copy === null) return null;
+      return session.number(`SELECT count(*) FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`);
+    },
+    async [Symbol.asyncDispose]() {
+      if (closed) return;
+      closed = true;
+      try {
+        await transaction?.[Symbol.asyncDispose]();
+        if (lease.held !== null) await lease.release(lease.held);
+      } finally {
+        await session[Symbol.asyncDispose]();
+        await control[Symbol.asyncDispose]();
+      }
+    },
+  };
+}
