@@ -44,17 +44,10 @@ export class Workplace implements AsyncDisposable {
     await writeFile(join(this.folder, name), JSON.stringify(configuration), { mode: 0o600 });
   }
 
-  /** `headwaters COMMAND --source yugabytedb --configuration configuration.json --destination duckdb:FILE …` */
-  async run(command: string, file: string, more: readonly string[] = []): Promise<Ended> {
-    const fixed = [
-      "--source",
-      "yugabytedb",
-      "--configuration",
-      "configuration.json",
-      "--destination",
-      `duckdb:${file}`,
-    ];
-    return this.start([command, ...fixed, ...more]);
+  /** `headwaters COMMAND --source yugabytedb --configuration configuration.json --destination KIND:ADDRESS …` */
+  async run(command: string, destination: string, more: readonly string[] = []): Promise<Ended> {
+    const source = ["--source", "yugabytedb", "--configuration", "configuration.json"];
+    return this.start([command, ...source, "--destination", destination, ...more]);
   }
 
   /** `headwaters …` in this folder; killed after so many milliseconds, unless that is `null`. */
