@@ -42,7 +42,7 @@ export async function touch({ connectionString }: Origin, rows: number, round: n
   );
 }
 
-const createTable = `
+export const createTable = `
   CREATE TABLE ${table} (
     reading_id bigint PRIMARY KEY,
     device_id text NOT NULL,
