@@ -8,7 +8,7 @@ import type { DestinationContext, Warehouse } from "../../../src/protocol/sink.t
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { context, type DestinationHarness } from "../../conformance/destination/steps.ts";
 import { duckdbExtensions } from "../../servers/duckdb-extensions.ts";
-import { type PostgresqlServer, startPostgresql } from "../../servers/postgresql.ts";
+import { type PostgresqlServer, startOwnPostgresql } from "../../servers/postgresql.ts";
 import { cellOf } from "../duckdb/harness.ts";
 
 let client: DuckDBInstance | null = null;
@@ -22,12 +22,12 @@ export interface LakeOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
-/** What a lake with its catalog in PostgreSQL needs. Throws `MissingServer`. */
+/** What a lake with its catalog in PostgreSQL needs: not any kin of it. Throws `MissingServer`. */
 export async function lakeServer(): Promise<
   { readonly extensions: string; readonly server: PostgresqlServer } & AsyncDisposable
 > {
   const { folder } = await duckdbExtensions();
-  const server = await startPostgresql();
+  const server = await startOwnPostgresql();
   return { extensions: folder, server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
