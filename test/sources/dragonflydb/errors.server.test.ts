@@ -229,7 +229,7 @@ await describeWith(
       expect((await copy.verify(server)).verdict).toBe("CONVERGED");
     });
 
-    test("a server that is still loading is waited for", { timeout: 60_000 }, async () => {
+    test("a server that is still loading is told, and read once it has loaded", { timeout: 60_000 }, async () => {
       await server.run("FLUSHALL");
       await server.runAll(Array.from({ length: 4_000 }, (_, index) => ["SET", `key:${index}`, "x"]));
       await server.run("SAVE");
@@ -237,7 +237,7 @@ await describeWith(
         "--dir",
         server.folder,
         "--key-load-delay",
-        "200",
+        "1000",
         "--loading-process-events-interval-bytes",
         "1024",
       ];
@@ -245,17 +245,21 @@ await describeWith(
       await slow.stop();
       const starting = slow.start();
       try {
-        // It answers LOADING from its start on, for about a second.
-        await vi.waitFor(async () => {
+        // It answers LOADING for about four seconds: longer than a client waits that came before it listened.
+        const isLoading = async (): Promise<void> => {
           await using source = await openSource(slow);
           const [first] = await checks(source);
           expect(first).toMatchObject({
             status: "failed",
             message: expect.stringContaining("is still loading its data"),
           });
-        });
+        };
+        await vi.waitFor(isLoading, { timeout: 20_000 });
         await using source = await openSource(slow);
-        expect((await source.discover(signal))[0]!.estimatedRows).toBe(4_000);
+        const isRead = async (): Promise<void> => {
+          expect((await source.discover(signal))[0]!.estimatedRows).toBe(4_000);
+        };
+        await vi.waitFor(isRead, { timeout: 30_000 });
       } finally {
         await starting;
       }
