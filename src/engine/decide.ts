@@ -146,11 +146,12 @@ function sameShape(before: Table, now: Table, inferred: boolean): boolean {
   );
 }
 
-function sameKey(before: Table, now: Table): boolean {
+export function sameKey(before: Table, now: Table): boolean {
   return before.key.length === now.key.length && before.key.every((name, index) => name === now.key[index]);
 }
 
-function checkSchemaChange(before: Table, now: Table, policy: Settings["schemaChanges"]): void {
+/** Throws `SCHEMA_CHANGE_BLOCKED` where `block_all` stands against a change. */
+export function checkSchemaChange(before: Table, now: Table, policy: Settings["schemaChanges"]): void {
   if (policy !== "block_all") return;
   const changed = now.columns.find((column) => {
     const old = before.columns.find((candidate) => candidate.name === column.name);

@@ -30,21 +30,21 @@ type Data = Segment["operations"][number];
 /**
  * Reads one split to its end and hands it to the writer, segment by segment, without waiting for the writer more than
  * the memory budget asks for. Errors whose remedy is `retry` are tried again from the last checkpoint; tries that
- * brought nothing forward are counted.
+ * brought nothing forward are counted. Resolves to the split's last state.
  */
 export async function readSplit(
   pass: Pass,
   split: Split,
   start: { state: Json; attempt: number },
   reading: SplitReading,
-): Promise<void> {
+): Promise<Json> {
   let { state, attempt } = start;
   let failures = 0;
   for (;;) {
     const attempted = new Attempt(pass, split, state, attempt, reading);
     try {
       await attempted.read();
-      return;
+      return attempted.state;
     } catch (thrown) {
       if (reading.signal.aborted || thrown instanceof RolledBack) throw thrown;
       const error = asHeadwatersError(thrown);
@@ -63,7 +63,7 @@ export async function readSplit(
 
 /** One attempt at a split. */
 class Attempt {
-  /** The last checkpoint that was handed to the writer. */
+  /** The last checkpoint that was handed to the writer; a split that is done keeps it. */
   state: Json;
   /** Whether there was one in this attempt. */
   handed = false;
@@ -102,7 +102,7 @@ class Attempt {
         else if (this.#bytes + operationBytes(next.value) > most) await this.#writeThrough(next.value, operations);
         else await this.#hold(next.value);
       }
-      this.#hand(null, true);
+      this.#hand(this.state, true);
       await Promise.all(this.#writes);
     } finally {
       for (const release of this.#releases) release();
@@ -178,7 +178,7 @@ class Attempt {
         await this.#meter(operation);
         await write(operation);
         const next = await operations.next();
-        if (next.done === true) return this.#reached(null, true);
+        if (next.done === true) return this.#reached(this.state, true);
         if (next.value.kind === "checkpoint") return this.#reached(next.value.state, false);
         operation = next.value;
       }

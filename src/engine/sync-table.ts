@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { setMaxListeners } from "node:events";
 import { HeadwatersError } from "../protocol/errors.ts";
-import type { Pass, PassKind, Progress, Split } from "../protocol/pass.ts";
+import type { Pass, PassKind, Progress } from "../protocol/pass.ts";
 import type { Reading } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { unite } from "../toolkit/types.ts";
@@ -10,7 +9,7 @@ import { columnNames } from "./choose-columns.ts";
 import { type Connection, settingsOf, tableSettings } from "./connection.ts";
 import { decide, type Decision, type Wishes } from "./decide.ts";
 import type { SyncEvent } from "./events.ts";
-import { readSplit } from "./read-split.ts";
+import { type PassReading, readSplits } from "./read-splits.ts";
 import { checkColumnsKept, scopeOf } from "./scope.ts";
 import { settle } from "./settle.ts";
 import type { Tally } from "./tally.ts";
@@ -42,7 +41,7 @@ export interface StoredTable {
 /** Brings the copy of one table up to date. */
 export async function syncTable(discovered: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
   const { connection, wishes, writer, started, signal } = syncing;
-  let table = withSeenColumns(discovered, stored, connection);
+  let table = withSeenColumns(discovered, [stored.state?.table, stored.open?.tables[0]], connection);
   const chosen = tableSettings(connection, table.id);
   const scope = scopeOf(connection.scope, table.id, chosen);
   const settings = settingsOf(connection, table.id);
@@ -83,16 +82,20 @@ function fractionsBecameText(before: Table, now: Table): boolean {
 }
 
 /** Where columns are inferred: those that were seen in a row once stay, though a sample does not show them. */
-function withSeenColumns(discovered: Table, { state, open }: StoredTable, connection: Connection): Table {
+export function withSeenColumns(
+  discovered: Table,
+  seen: readonly (Table | undefined)[],
+  connection: Connection,
+): Table {
   if (connection.capabilities.schema === "declared") return discovered;
   const names = columnNames(tableSettings(connection, discovered.id));
-  return [state?.table, open?.tables[0]]
-    .filter((seen) => seen?.identity === discovered.identity)
-    .map((seen) => ({ ...seen!, columns: seen!.columns.filter(({ name }) => names.isCopied(name)) }))
-    .reduce((table: Table, seen) => unite(seen, table), discovered);
+  return seen
+    .filter((known) => known?.identity === discovered.identity)
+    .map((known) => ({ ...known!, columns: known!.columns.filter(({ name }) => names.isCopied(name)) }))
+    .reduce((table: Table, known) => unite(known, table), discovered);
 }
 
-async function abandon(pass: Pass, table: Table, writer: Writer): Promise<void> {
+export async function abandon(pass: Pass, table: Table, writer: Writer): Promise<void> {
   await writer.run(table.id, async (transaction) => {
     writer.forget(pass);
     await transaction.abandon(pass);
@@ -123,11 +126,9 @@ async function readPass(
   tally: Tally,
   syncing: Syncing,
 ): Promise<TableState> {
-  const { connection, writer, report } = syncing;
+  const { connection, writer, report, signal } = syncing;
   const began = performance.now();
-  const bySplit = new Map(progress.map((entry) => [entry.split, entry]));
   let current = table;
-  let splitsDone = progress.filter((entry) => entry.done).length;
   const resumed = progress.length > 0;
   tally.passes.push(pass.kind);
   report({
@@ -136,56 +137,19 @@ async function readPass(
     pass: pass.kind,
     resumed,
     splits: pass.splits.length,
-    splitsDone,
+    splitsDone: progress.filter((entry) => entry.done).length,
     estimatedRows: pass.kind === "window" ? null : table.estimatedRows,
   });
-
-  // The first split that fails stops the others of its table.
-  const stop = new AbortController();
-  const signal = AbortSignal.any([syncing.signal, stop.signal]);
-  // Every split that is being read listens to it, in several places.
-  setMaxListeners(0, signal);
-  const readOne = async (split: Split): Promise<void> => {
-    const known = bySplit.get(split.id);
-    const release = await syncing.readers.acquire(1, signal);
-    try {
-      await readSplit(
-        pass,
-        split,
-        { state: known?.state ?? null, attempt: (known?.attempt ?? 0) + 1 },
-        {
-          source: connection.source,
-          writer,
-          settings: connection.settings,
-          memory: syncing.memory,
-          throttle: syncing.throttle,
-          signal,
-          onRows: (name, rows, bytes) => {
-            tally.rowsRead += rows;
-            tally.bytesRead += bytes;
-            report({ kind: "read", table: name, rows, bytes, splitsDone });
-          },
-          onSchema: (wider) => (current = unite(current, wider)),
-          onRetry: (error, milliseconds) => report({ kind: "retry", table: table.id, error, milliseconds }),
-        },
-      );
-      splitsDone += 1;
-    } catch (thrown) {
-      stop.abort(thrown);
-      throw thrown;
-    } finally {
-      release();
-    }
+  const reading: PassReading = {
+    onRows(name, rows, bytes, splitsDone) {
+      tally.rowsRead += rows;
+      tally.bytesRead += bytes;
+      report({ kind: "read", table: name, rows, bytes, splitsDone });
+    },
+    onSchema: (wider) => (current = unite(current, wider)),
+    onRetry: (error, milliseconds) => report({ kind: "retry", table: table.id, error, milliseconds }),
   };
-  const left = pass.splits.filter((split) => bySplit.get(split.id)?.done !== true).values();
-  const readNext = async (): Promise<void> => {
-    for (const split of left) await readOne(split);
-  };
-  const results = await Promise.allSettled(Array.from({ length: connection.settings.parallel }, readNext));
-  if (results.some((result) => result.status === "rejected")) {
-    syncing.signal.throwIfAborted();
-    throw stop.signal.reason;
-  }
+  await readSplits(pass, progress, reading, syncing);
 
   report({ kind: "settling", table: table.id });
   const how: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };

@@ -13,6 +13,7 @@ import { type Connection, settingsOf } from "./connection.ts";
 import type { SyncEvent } from "./events.ts";
 import { askedFor, chosenFrom, select } from "./selection.ts";
 import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
+import { syncTogether } from "./sync-together.ts";
 import { Tally } from "./tally.ts";
 import { throttle } from "./throttle.ts";
 import { RolledBack, Writer } from "./writer.ts";
@@ -79,6 +80,11 @@ class Run {
     this.#lease = lease;
   }
 
+  /** The tables share one state: none goes on, and none ends, without the others. */
+  get #together(): boolean {
+    return this.#connection.capabilities.together === true;
+  }
+
   async run(): Promise<RunRecord> {
     const stored = await this.#connection.warehouse.load();
     const tables = await this.#tables(stored);
@@ -100,6 +106,11 @@ class Run {
    */
   async #tables(stored: Stored): Promise<readonly Table[]> {
     const { source, selection } = this.#connection;
+    if (this.#together && (this.#options.tables ?? []).length > 0) {
+      throw new HeadwatersError("CONFIGURATION_INVALID", "--tables: this source reads all its tables together", {
+        hint: "Leave --tables out; tables.include and tables.exclude select tables for every sync.",
+      });
+    }
     const discovered = await source.discover(this.#options.signal);
     const vanished = [...stored.tables.keys()].filter(
       (id) => selects(selection, id) && !discovered.some((table) => table.id === id),
@@ -156,25 +167,41 @@ class Run {
     // As many tables as splits at a time: planning one takes a connection of its own.
     const turns = new Semaphore(settings.parallel);
     const rolledBack = await Promise.all(
-      tables.map(async (table): Promise<RolledBack | null> => {
-        const tally = this.#tallies.get(table.id)!;
-        try {
-          const release = await turns.acquire(1, syncing.signal);
-          tally.start();
-          await this.#syncReplanned(table, storedOf(stored, table.id), tally, syncing).finally(release);
-          this.#end(table.id, null);
-        } catch (thrown) {
-          if (thrown instanceof RolledBack) return thrown;
-          this.#end(table.id, thrown);
-        }
-        return null;
-      }),
+      this.#together
+        ? [this.#attempt(tables, turns, syncing, () => syncTogether(tables, stored, this.#tallies, syncing))]
+        : tables.map((table) => {
+            const known = storedOf(stored, table.id);
+            const tally = this.#tallies.get(table.id)!;
+            return this.#attempt([table], turns, syncing, () => this.#syncReplanned(table, known, tally, syncing));
+          }),
     );
     const first = rolledBack.find((error) => error !== null);
     if (first !== undefined) return this.#afterRollback(tables, first);
     await writer.run(null, async (transaction) => transaction.record(this.#record(true)));
     await writer.commit();
     return [];
+  }
+
+  /** Does the work of tables in their turn and says how they ended; resolves to an error that undid the transaction. */
+  async #attempt(
+    tables: readonly Table[],
+    turns: Semaphore,
+    { signal }: Syncing,
+    work: () => Promise<void>,
+  ): Promise<RolledBack | null> {
+    const end = (thrown: unknown): void => {
+      for (const { id } of tables) this.#end(id, thrown);
+    };
+    try {
+      const release = await turns.acquire(1, signal);
+      for (const { id } of tables) this.#tallies.get(id)!.start();
+      await work().finally(release);
+      end(null);
+    } catch (thrown) {
+      if (thrown instanceof RolledBack) return thrown;
+      end(thrown);
+    }
+    return null;
   }
 
   /** Not vital: a stream that is told late only keeps more than it must. */
@@ -221,7 +248,7 @@ class Run {
     }
     // Not at one table, or at the lease: nothing can go on.
     if (table === null || cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
-    this.#end(table, cause);
+    for (const { id } of this.#together ? tables : [{ id: table }]) this.#end(id, cause);
     return running();
   }
 

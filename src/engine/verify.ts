@@ -119,6 +119,8 @@ async function verifyTable(
       "The copy was made with another selection, server or database than is configured now: run sync first.",
     );
   }
+  if (!connection.capabilities.passes.includes("full"))
+    return unproven("The source tells what changed and nothing else: there is nothing to compare the copy with.");
   const table = connection.capabilities.schema === "inferred" ? unite(state.table, discovered) : discovered;
   await using comparison = await connection.warehouse.compare(table);
   report({ kind: "verifying", table: table.id, reading: 1, estimatedRows: table.estimatedRows });

@@ -31,6 +31,7 @@ export const errorCodes = {
   VALUE_OUT_OF_RANGE: ["reconfigure", "A value does not fit the type of its column."],
   READ_CONFLICT: ["retry", "The server asks to read again: a restart, a conflict, a snapshot that is too old."],
   READ_TIMEOUT: ["retry", "A read took longer than the server or the settings allow."],
+  SOURCE_MISTAKEN: ["reconfigure", "The code of a source does what it may not: the message names table and column."],
   SOURCE_FAILED: ["report", "The source reported an error that Headwaters does not know."],
   SCOPE_CHANGED: ["resync", "The selection, server or database is another than the copy was made with."],
   STATE_INVALID: ["resync", "A state that was given is damaged, too new, too large or of another source."],

@@ -25,7 +25,10 @@ export interface Split {
 /** What a source plans; the engine makes a pass of it and stores it before its first row is read. */
 export interface Plan {
   readonly splits: readonly Split[];
-  /** By table id: where the window that follows this pass starts, once the pass is closed. */
+  /**
+   * By table id: where the window that follows this pass starts, once the pass is closed. After a `stream` the last
+   * state of the table's split is kept in its place.
+   */
   readonly next: Readonly<Record<string, Json>>;
   /** The read point: the rows are true as of this moment or later. ISO 8601, UTC, by the source's clock. */
   readonly asOf: string;

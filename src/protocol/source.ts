@@ -17,7 +17,8 @@ export interface Source extends AsyncDisposable {
 
   /**
    * Cuts the reading of `tables` into splits and takes the read point, without reading a row of them.
-   * `previous` is the `next` of the last closed pass by table id; a `window` begins there.
+   * `previous` is the `next` of the last closed pass by table id; a `window` or a `stream` begins there. A table is not
+   * in it that has no copy yet, or is to be read anew.
    */
   plan(
     tables: readonly Table[],
@@ -122,6 +123,11 @@ export interface SourceCapabilities {
    * `read` sends `schema` operations before rows that need more.
    */
   readonly schema: "declared" | "inferred";
+  /**
+   * All selected tables are read by one `stream` pass, whose splits may span tables: they share what says how far the
+   * source was read. Absent: each table is planned and read alone.
+   */
+  readonly together?: true;
   /** Absent: rows can't be filtered. */
   readonly filter?: FilterLanguage;
 }
