@@ -1,0 +1,120 @@
+import { z } from "zod";
+import type { Json } from "../protocol/json.ts";
+import type { Log } from "../protocol/log.ts";
+import type { SourceDefinition } from "../protocol/source.ts";
+import { mistake, shown } from "./mistake.ts";
+import type { UpdateOperation } from "./operations.ts";
+import type { Key, Row, Tables } from "./row-types.ts";
+import { emptyState, givenState } from "./state.ts";
+import { type Behaviour, UpdateSource } from "./update-source.ts";
+
+/** What `update()` is given. */
+export interface Update<Configuration, State, StateGiven, Of extends Tables> {
+  readonly configuration: Configuration;
+  /** The last checkpoint's state; `{}`, with the defaults of the `state` schema, before the first one. */
+  readonly state: State;
+  readonly log: Log;
+  /** Aborted when the sync is to end: hand it to whatever waits, as `fetch`. */
+  readonly signal: AbortSignal;
+  /** The whole row: inserted, or written over the one with its key. Columns that are left out become NULL. */
+  readonly upsert: <Name extends keyof Of & string>(table: Name, row: Row<Of[Name]>) => UpdateOperation;
+  /** Some columns of a row that is there; ignored where there is none. Columns that are left out stay as they are. */
+  readonly update: <Name extends keyof Of & string>(table: Name, row: Row<Of[Name]>) => UpdateOperation;
+  /** Deletes the row with this key; ignored where there is none. */
+  readonly remove: <Name extends keyof Of & string>(table: Name, key: Key<Of[Name]>) => UpdateOperation;
+  /** Deletes the rows that the table has so far. */
+  readonly truncate: (table: keyof Of & string) => UpdateOperation;
+  /** All that was yielded so far is whole: it is kept together with the state, from which the next sync goes on. */
+  readonly checkpoint: (state: StateGiven) => UpdateOperation;
+}
+
+type NoSettings = z.ZodObject<Record<never, never>>;
+type AnyState = z.ZodRecord<z.ZodString, z.ZodAny>;
+
+/** A source that is an `update()`. */
+export interface UpdateDefinition<
+  Configuration extends z.ZodType = NoSettings,
+  State extends z.ZodType = AnyState,
+  Of extends Tables = Tables,
+> {
+  /** Small letters, digits, - and _; names the destination schema too. */
+  readonly name: string;
+  /** As people write it; else the name. */
+  readonly title?: string;
+  /** Its settings: a `z.object`. Secrets have `.meta({ secret: true })`. */
+  readonly configuration?: Configuration;
+  /** What a sync keeps for the next one: a `z.object` whose every part has a default or is optional. */
+  readonly state?: State;
+  /** The part of the configuration that decides which rows there are: where it is another, a sync asks. */
+  scope?(configuration: z.output<Configuration>): Json;
+  /** Its tables, or a function of the configuration that gives them. */
+  readonly schema: Of | ((configuration: z.output<Configuration>) => Of | Promise<Of>);
+  /** For `headwaters check`: throws where the source can't be read, else may say what it saw. */
+  check?(context: {
+    readonly configuration: z.output<Configuration>;
+    readonly signal: AbortSignal;
+  }): Promise<string | void>;
+  /** Yields what changed since the checkpoint that `state` is of, one operation or an array of them at a time. */
+  update(
+    context: Update<z.output<Configuration>, z.output<State>, z.input<State>, Of>,
+  ): AsyncIterable<UpdateOperation | readonly UpdateOperation[]>;
+}
+
+/**
+ * Defines a source: by the full contract, or by its tables and an `update()` that yields what changed.
+ *
+ * Throws `SOURCE_MISTAKEN` where the definition can't work.
+ */
+export function defineSource<Schema extends z.ZodType>(definition: SourceDefinition<Schema>): SourceDefinition<Schema>;
+export function defineSource<
+  const Of extends Tables,
+  Configuration extends z.ZodType = NoSettings,
+  State extends z.ZodType = AnyState,
+>(definition: UpdateDefinition<Configuration, State, Of>): SourceDefinition<Configuration>;
+export function defineSource(definition: SourceDefinition | UpdateDefinition<z.ZodType, z.ZodType>): SourceDefinition {
+  const { name } = definition;
+  if (typeof name !== "string" || !/^[a-z][a-z0-9_-]*$/.test(name)) {
+    throw mistake(`defineSource: name is ${shown(name)}`, "A name has small letters, digits, - and _ only.");
+  }
+  return "open" in definition ? definition : ofUpdate(definition);
+}
+
+function ofUpdate(definition: UpdateDefinition<z.ZodType, z.ZodType>): SourceDefinition {
+  const { name, title = name, configuration = z.strictObject({}), schema, scope, check, update } = definition;
+  const state = definition.state ?? z.record(z.string(), z.any());
+  if (typeof update !== "function")
+    throw mistake(`source "${name}" has no update()`, "Add one: async *update({ upsert, checkpoint }) { … }.");
+  if (schema === undefined) {
+    throw mistake(`source "${name}" has no schema`, 'Add its tables: schema: { readings: { key: ["id"] } }.');
+  }
+  givenState(emptyState, state, name);
+  return {
+    name,
+    title,
+    configuration,
+    capabilities: { passes: ["stream"], independentPath: false, schema: "inferred", together: true },
+    scope: (settings) => scope?.(settings) ?? null,
+    schema: () => name,
+    async open(settings, context) {
+      const behaviour: Behaviour = {
+        name,
+        state,
+        schema: () => (typeof schema === "function" ? schema(settings) : schema),
+        check: async (signal) => check?.({ configuration: settings, signal }),
+        update: (operations, given, signal) =>
+          update({
+            configuration: settings,
+            state: given,
+            log: context.log,
+            signal,
+            upsert: (table, row) => operations.upsert(table, row),
+            update: (table, row) => operations.update(table, row),
+            remove: (table, key) => operations.remove(table, key),
+            truncate: (table) => operations.truncate(table),
+            checkpoint: (kept) => operations.checkpoint(kept),
+          }),
+      };
+      return new UpdateSource(behaviour, context);
+    },
+  };
+}

@@ -1,0 +1,196 @@
+import type { z } from "zod";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Operation } from "../protocol/operation.ts";
+import type { Pass, PassKind, Plan, Split } from "../protocol/pass.ts";
+import type { Rows } from "../protocol/rows.ts";
+import type { CheckResult, Reading, Source, SourceContext } from "../protocol/source.ts";
+import type { Table } from "../protocol/table.ts";
+import { explain } from "./errors.ts";
+import { mistake, shown } from "./mistake.ts";
+import { OperationMaker, type UpdateOperation } from "./operations.ts";
+import type { Tables } from "./row-types.ts";
+import { type DeclaredTable, declaredTables, tableOf } from "./schema.ts";
+import { emptyState, givenState, keptState } from "./state.ts";
+import { TableBatches } from "./table-batches.ts";
+import { Unblocked } from "./unblocked.ts";
+
+/** What a source written with `update()` does, its types forgotten. */
+export interface Behaviour {
+  readonly name: string;
+  readonly state: z.ZodType;
+  schema(): Tables | Promise<Tables>;
+  check(signal: AbortSignal): Promise<string | void>;
+  update(
+    operations: OperationMaker,
+    state: unknown,
+    signal: AbortSignal,
+  ): AsyncIterable<UpdateOperation | readonly UpdateOperation[]>;
+}
+
+/**
+ * Makes a `Source` of an `update()`. All tables are one split of one `stream` pass, since they share one state: the
+ * split's state is what `update()` checkpoints, and the state that a pass ends with is what the next one begins with.
+ */
+export class UpdateSource implements Source {
+  readonly #behaviour: Behaviour;
+  readonly #context: SourceContext;
+  #tables: Promise<ReadonlyMap<string, DeclaredTable>> | null = null;
+
+  constructor(behaviour: Behaviour, context: SourceContext) {
+    this.#behaviour = behaviour;
+    this.#context = context;
+  }
+
+  async *check(signal: AbortSignal): AsyncGenerator<CheckResult> {
+    const { name } = this.#behaviour;
+    yield await looked("schema", "Make the schema", name, async () => {
+      const tables = await this.#declared();
+      return [...tables.keys()].join(", ");
+    });
+    yield await looked("source", "Ask the source", name, async () => this.#behaviour.check(signal));
+  }
+
+  async discover(): Promise<readonly Table[]> {
+    return [...(await this.#declared()).values()].map((table) => tableOf(table, this.#behaviour.name));
+  }
+
+  /** Goes on from the state of the last pass, if that had every table: a new one may have rows from before it. */
+  async plan(tables: readonly Table[], kind: PassKind, previous: Readonly<Record<string, Json>>): Promise<Plan> {
+    if (kind !== "stream") throw new HeadwatersError("DEFECT", `a source with update() can't plan a ${kind} pass`);
+    const ids = tables.map((table) => table.id);
+    const states = ids.map((id) => JSON.stringify(previous[id] ?? null));
+    const same = states.every((state) => state === states[0]);
+    if (!same) {
+      const fresh = ids.filter((id) => (previous[id] ?? null) === null);
+      const why = fresh.length > 0 ? `${fresh.join(", ")} has no copy yet` : "its tables were last read apart";
+      this.#context.log.info(`source "${this.#behaviour.name}" starts over from an empty state: ${why}`);
+    }
+    const start = same ? (previous[ids[0]!] ?? null) : null;
+    return {
+      splits: [{ id: "update", tables: ids, work: start }],
+      next: {},
+      asOf: new Date().toISOString(),
+      snapshot: null,
+    };
+  }
+
+  async resume(pass: Pass): Promise<Pass> {
+    return pass;
+  }
+
+  async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
+    const { name, state: schema } = this.#behaviour;
+    const start = state ?? split.work ?? emptyState;
+    const declared = await this.#declared();
+    const batches = new Map<string, TableBatches>();
+    for (const table of pass.tables) {
+      const declaration = declared.get(table.id);
+      if (declaration === undefined)
+        throw new HeadwatersError(
+          "TABLE_UNKNOWN",
+          `the schema of source "${name}" has no table "${table.id}" any more`,
+        );
+      batches.set(table.id, new TableBatches(declaration, table, (message) => this.#context.log.warn(message)));
+    }
+    const maker = new OperationMaker(name, declared, (given) => keptState(given, schema));
+    const begin = (): AsyncIterable<UpdateOperation | readonly UpdateOperation[]> =>
+      this.#behaviour.update(maker, givenState(start, schema, name), how.signal);
+    let last = start;
+    try {
+      for await (const yielded of new Unblocked(begin, how.signal)) {
+        for (const operation of several(yielded) ? yielded : [yielded]) {
+          if (!maker.unyielded.delete(operation)) throw notMade(operation, name);
+          if (operation.kind === "checkpoint") last = operation.state;
+          yield* applied(operation, batches, how.batchBytes);
+        }
+      }
+      const [forgotten] = maker.unyielded;
+      if (forgotten !== undefined) throw notYielded(forgotten as UpdateOperation);
+    } catch (thrown) {
+      how.signal.throwIfAborted();
+      throw explain(thrown, name);
+    }
+    // What came after the last checkpoint is whole too, now that the update is over; the state stays.
+    for (const table of batches.values()) yield* table.finish();
+    yield { kind: "checkpoint", state: last };
+  }
+
+  // oxlint-disable-next-line require-yield
+  async *lookup(table: Table): AsyncGenerator<Rows> {
+    throw new HeadwatersError(
+      "DEFECT",
+      `rows of table "${table.id}" can't be looked up: its source has update() alone`,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** The schema is asked for once: its tables must not change while they are read. */
+  #declared(): Promise<ReadonlyMap<string, DeclaredTable>> {
+    this.#tables ??= this.#declare().catch((thrown: unknown) => {
+      this.#tables = null;
+      throw explain(thrown, this.#behaviour.name);
+    });
+    return this.#tables;
+  }
+
+  async #declare(): Promise<ReadonlyMap<string, DeclaredTable>> {
+    const replaced = Object.entries(this.#context.tables).map(([id, { types }]) => [id, types ?? {}] as const);
+    return declaredTables(await this.#behaviour.schema(), Object.fromEntries(replaced));
+  }
+}
+
+function several(yielded: UpdateOperation | readonly UpdateOperation[]): yielded is readonly UpdateOperation[] {
+  return Array.isArray(yielded);
+}
+
+/** The operations of the contract that come of one of `update()`'s. Tables that are not selected are passed over. */
+function* applied(
+  operation: UpdateOperation,
+  batches: ReadonlyMap<string, TableBatches>,
+  batchBytes: number,
+): Generator<Operation, void> {
+  if (operation.kind === "checkpoint") {
+    for (const table of batches.values()) yield* table.finish();
+    yield operation;
+    return;
+  }
+  const { id } = operation.table;
+  const table = batches.get(id);
+  if (table === undefined) return;
+  if (operation.kind === "truncate") {
+    yield* table.finish();
+    yield { kind: "truncate", table: id };
+    return;
+  }
+  yield* table.add(operation.kind, operation.row);
+  if (table.bytes >= batchBytes) yield* table.finish();
+}
+
+async function looked(
+  name: string,
+  label: string,
+  source: string,
+  look: () => Promise<string | void>,
+): Promise<CheckResult> {
+  try {
+    return { name, label, status: "ok", message: (await look()) ?? "" };
+  } catch (thrown) {
+    const { message, hint } = explain(thrown, source);
+    return { name, label, status: "failed", message: hint === null ? message : `${message}. ${hint}` };
+  }
+}
+
+function notMade(value: unknown, source: string): HeadwatersError {
+  return mistake(
+    `source "${source}": update() yielded ${shown(value)}, or an operation twice`,
+    'Yield what the functions make that update() is given: yield upsert("table", row).',
+  );
+}
+
+function notYielded(operation: UpdateOperation): HeadwatersError {
+  const called = operation.kind === "delete" ? "remove" : operation.kind;
+  const what = operation.kind === "checkpoint" ? called : `${called}("${operation.table.id}", …)`;
+  return mistake(`${what} was called, and what it gave was not yielded`, `Write: yield ${what}. Then run with --full.`);
+}
