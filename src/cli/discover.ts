@@ -108,15 +108,16 @@ function show(
       tell(connection.name, { kind: "table", table: { ...table, columns: table.columns.map(columnJson) } });
   }
   if (json || quiet) return;
-  const { title } = connection.source.definition;
+  const { title, capabilities } = connection.source.definition;
   output.line(`${connection.name}: ${title}, ${counted(tables.length, "table")}`);
   const rows = tables.map((table) => [
     table.id,
     table.key.length === 0 ? "none" : table.key.join(", "),
     count(table.columns.length),
     rowsOf(table),
-    changesOf(table),
-    table.key.length === 0 ? "full read" : "sweep",
+    ...(capabilities.together === true
+      ? ["told by the source", "told by the source"]
+      : [changesOf(table), table.key.length === 0 ? "full read" : "sweep"]),
   ]);
   for (const line of tableLines(layout, rows, output.paint)) output.line(line);
   for (const table of tables) {

@@ -59,6 +59,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./export.ts")).exportCommand,
   },
   {
+    name: "run",
+    summary: "sync a source of your own, a TypeScript file",
+    load: async () => (await import("./run.ts")).runSourceCommand,
+  },
+  {
     name: "demo",
     summary: "watch a real database flow into DuckDB",
     load: async () => (await import("./demo/command.ts")).demoCommand,

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { nearest } from "../../toolkit/nearest.ts";
+import { isSourceFile } from "../load-source.ts";
 import type { Redactor } from "../redact.ts";
 import { type Document, parseJson, parseYaml, type Path } from "./document.ts";
 import { type Place } from "./problems.ts";
@@ -62,9 +63,13 @@ async function fromFlags(request: Request, { folder }: Surroundings): Promise<Ra
     throw wrong("--file can't go with --source, --configuration, --destination or --schema.", "Choose one of both.");
   }
   if (source === undefined) throw wrong("--source is missing.");
-  if (configuration === undefined) throw wrong("--configuration is missing: the file with the source's settings.");
+  const isFile = isSourceFile(source);
+  if (configuration === undefined && !isFile)
+    throw wrong("--configuration is missing: the file with the source's settings.");
   if (names.length > 1) throw wrong(`With --source there is one connection, not ${names.length}: ${names.join(", ")}.`);
-  const document = parseJson(await read(resolve(folder, configuration), configuration, wrong), configuration);
+  // A source of one's own may have no settings.
+  const text = configuration === undefined ? "{}" : await read(resolve(folder, configuration), configuration, wrong);
+  const document = parseJson(text, configuration ?? "");
   if (!isMapping(document.value)) throw wrong(`${configuration} must hold the source's settings as a JSON object.`);
   if ("type" in document.value) throw wrong(`${configuration}: type is not a setting; --source says it.`);
   // The published examples tell to leave a setting empty for "none".
@@ -76,11 +81,12 @@ async function fromFlags(request: Request, { folder }: Surroundings): Promise<Ra
     ...(tables === undefined ? {} : { tables: { include: tables } }),
   };
   return withFlags(request, {
-    name: names[0] ?? source,
+    name: names[0] ?? (isFile ? null : source),
     entry,
-    folders: { source: dirname(resolve(folder, configuration)), destination: folder },
+    folders: { source: dirname(resolve(folder, configuration ?? "")), destination: folder },
     placeOf([part, ...rest]) {
       if (part === "source" && rest.length > 0 && rest[0] !== "type") {
+        if (configuration === undefined) return { label: `--configuration: ${rest.join(".")}`, file: null, line: null };
         return { label: rest.join("."), file: configuration, line: document.line(rest) };
       }
       const label = rest.length > 0 && rest[0] !== "type" ? `${part}, ${rest.join(".")}` : String(part);
@@ -103,6 +109,7 @@ async function fromFile(request: Request, { folder }: Surroundings): Promise<rea
     });
   }
   const names = request.names.length === 0 ? all : [...new Set(request.names)];
+  const beside = dirname(resolve(folder, file));
   return names.map((name) => {
     const at = (path: Path): Path => ["connections", name, ...path];
     const entry = connections[name];
@@ -117,7 +124,7 @@ async function fromFile(request: Request, { folder }: Surroundings): Promise<rea
     return withFlags(request, {
       name,
       entry,
-      folders: { source: dirname(resolve(folder, file)), destination: dirname(resolve(folder, file)) },
+      folders: { source: beside, destination: beside },
       placeOf: (path) => ({ label: at(path).join("."), file, line: document.line(at(path)) }),
       textOf: (path) => document.text(at(path)),
     });

@@ -6,6 +6,7 @@ import type { Deletion, DestinationContext, DestinationDefinition } from "../../
 import type { Selection, SourceDefinition, TableOptions } from "../../protocol/source.ts";
 import { sources } from "../../sources/index.ts";
 import { nearest } from "../../toolkit/nearest.ts";
+import { isSourceFile, loadSource } from "../load-source.ts";
 import type { Redactor } from "../redact.ts";
 import { type ConnectionEntry, connectionSchema } from "./connection-schema.ts";
 import type { Path } from "./document.ts";
@@ -16,9 +17,13 @@ import { type Fetched, resolveValues } from "./values.ts";
 
 /** A connection as it stands in a file or on the command line. */
 export interface RawConnection {
-  readonly name: string;
+  /** `null`: as its source. */
+  readonly name: string | null;
   readonly entry: Readonly<Record<string, unknown>>;
-  /** Folders from which relative paths are meant. */
+  /**
+   * Folders from which relative paths in the settings of each side are meant. A source that is a file itself is looked
+   * for in the second: the settings of a source may come from a file elsewhere.
+   */
   readonly folders: { readonly source: string; readonly destination: string };
   placeOf(path: Path): Place;
   /** What stands there in the file, where its value is a number or the like. */
@@ -63,8 +68,10 @@ export async function resolveConnection(
   }
   const entry = withDestinationMapping(value as Readonly<Record<string, unknown>>);
   const parts = { raw, entry, fetched, redactor };
-  const source = await connector("source", sources, parts);
-  const destination = await connector("destination", destinations, parts);
+  const source = await connector("source", parts, async (type) =>
+    isSourceFile(type) ? loadSource(type, raw.folders.destination) : known("source", sources, type),
+  );
+  const destination = await connector("destination", parts, (type) => known("destination", destinations, type));
   const whole = validate(connectionSchema, entry, {
     at: [],
     secrets: new Set(),
@@ -78,7 +85,7 @@ export async function resolveConnection(
     throw invalid(first, (path) => raw.placeOf(path));
   }
   return configured(
-    raw.name,
+    raw.name ?? source.definition.name,
     whole.output,
     { definition: source.definition, configuration: source.configuration },
     { definition: destination.definition, configuration: destination.configuration },
@@ -152,7 +159,6 @@ type Definition = SourceDefinition | DestinationDefinition;
 /** Loads the definition that `type` names, makes its secrets known, and checks its settings. */
 async function connector<D extends Definition>(
   part: "source" | "destination",
-  registry: Readonly<Record<string, { load(): Promise<D> }>>,
   {
     raw,
     entry,
@@ -164,14 +170,15 @@ async function connector<D extends Definition>(
     readonly fetched: readonly Fetched[];
     readonly redactor: Redactor;
   },
+  find: (type: string) => Promise<D | Problem>,
 ): Promise<Connector<D>> {
   const given = entry[part];
   // What is no mapping, or has no type, the schema of the whole entry tells.
   if (typeof given !== "object" || given === null || !("type" in given)) return nothing([]);
   const { type, ...rest } = given;
   if (typeof type !== "string" || type === "") return nothing([]);
-  if (!Object.hasOwn(registry, type)) return nothing([unknownKind(part, type, Object.keys(registry))]);
-  const definition = await registry[type]!.load();
+  const definition = await find(type);
+  if ("remedy" in definition) return nothing([definition]);
   const settings = settingsOf(definition.configuration);
   const values = withAddress(definition, rest, raw, part, settings);
   const secrets = new Set(settings.filter((setting) => setting.secret).map((setting) => setting.name));
@@ -192,6 +199,14 @@ async function connector<D extends Definition>(
 
 function nothing<D>(problems: readonly Problem[]): Connector<D> {
   return { definition: null, configuration: null, problems };
+}
+
+async function known<D>(
+  part: "source" | "destination",
+  registry: Readonly<Record<string, { load(): Promise<D> }>>,
+  type: string,
+): Promise<D | Problem> {
+  return Object.hasOwn(registry, type) ? registry[type]!.load() : unknownKind(part, type, Object.keys(registry));
 }
 
 function unknownKind(part: "source" | "destination", type: string, known: readonly string[]): Problem {

@@ -1,0 +1,44 @@
+import { Command } from "commander";
+import { defaultDestination } from "./configuration/load.ts";
+import { examples, exitCodesHelp, withOutputOptions } from "./options.ts";
+import { forEachConnection, type OutputOptions, runCommand } from "./session.ts";
+import { syncConnection } from "./sync.ts";
+import type { World } from "./world.ts";
+
+interface RunFlags extends OutputOptions {
+  readonly configuration?: string;
+  readonly destination?: string;
+  readonly schema?: string;
+  readonly full?: boolean;
+}
+
+export function runSourceCommand(world: World): Command {
+  const command = new Command("run")
+    .description(
+      "Syncs a source of your own, written in TypeScript or JavaScript, and keeps its state in the destination: the next run goes on from there.",
+    )
+    .argument("<file>", "the file that exports the source, as ./my-source.ts")
+    .optionsGroup("What to run it with:")
+    .option("--configuration <file>", "the source's settings, a JSON file")
+    .option("--destination <kind:address>", `where to (default: ${defaultDestination})`)
+    .option("--schema <name>", "the destination schema (default: the source's name)")
+    .option("--full", "start over: from an empty state, with copies that are emptied first");
+  return withOutputOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        ["init source weather", "writes weather/source.ts to begin with"],
+        ["run weather/source.ts", "into warehouse.duckdb"],
+        ["run weather/source.ts --configuration configuration.json --full", "with settings, from the start"],
+        ["sync --source ./weather/source.ts", "the same as any other source: sync, check, status, reset"],
+      ),
+    )
+    .addHelpText("after", exitCodesHelp())
+    .action((file: string, { full = false, configuration, destination, schema, ...output }: RunFlags) =>
+      runCommand(world, output, (session) => {
+        const given = Object.entries({ configuration, destination, schema }).filter(([, value]) => value !== undefined);
+        const request = { names: [], source: file, ...Object.fromEntries(given) };
+        return forEachConnection(session, request, (connection) => syncConnection(session, connection, { full }));
+      }),
+    );
+}
