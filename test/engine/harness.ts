@@ -7,6 +7,7 @@ import { type Connection, defaultSettings, type Settings } from "../../src/engin
 import type { SyncEvent } from "../../src/engine/events.ts";
 import { sync, type SyncOptions } from "../../src/engine/sync.ts";
 import type { RunRecord, Warehouse } from "../../src/protocol/sink.ts";
+import type { Selection, Source, SourceCapabilities } from "../../src/protocol/source.ts";
 import type { MemorySource } from "./memory-source.ts";
 
 /** What a test may configure. */
@@ -14,7 +15,16 @@ export interface Configured {
   readonly settings?: Partial<Settings>;
   readonly scope?: string;
   readonly tables?: NonNullable<Connection["tables"]>;
+  readonly selection?: Selection;
+  readonly capabilities?: SourceCapabilities;
 }
+
+const everything: Selection = { include: [], exclude: [] };
+const windows: SourceCapabilities = {
+  passes: ["full", "window", "keys"],
+  independentPath: false,
+  schema: "declared",
+};
 
 /** A DuckDB file in a folder of its own, which goes with it. */
 export class Copy implements AsyncDisposable {
@@ -46,17 +56,17 @@ export class Copy implements AsyncDisposable {
 
   /** A connection from a source to this copy. */
   connection(
-    source: MemorySource,
+    source: Source,
     warehouse: Warehouse,
-    { settings, scope, tables = {} }: Configured = {},
+    { settings, scope, tables = {}, selection = everything, capabilities = windows }: Configured = {},
   ): Connection {
     return {
       name: "c",
       source,
-      capabilities: { passes: ["full", "window", "keys"], independentPath: false, schema: "declared" },
+      capabilities,
       warehouse,
       scope: scope ?? "s",
-      selection: { include: [], exclude: [] },
+      selection,
       settings: { ...defaultSettings, deletes: "each_sync", maxDeleteFraction: 1, ...settings },
       tables,
       log: { debug: () => {}, info: () => {}, warn: (message) => void this.warnings.push(message) },
@@ -65,7 +75,7 @@ export class Copy implements AsyncDisposable {
 
   /** One sync, with a destination that is opened for it and closed after it; `only`: of these tables. */
   async sync(
-    source: MemorySource,
+    source: Source,
     options: Configured &
       Partial<Omit<SyncOptions, "tables">> & {
         only?: readonly string[];
@@ -74,7 +84,7 @@ export class Copy implements AsyncDisposable {
     report: (event: SyncEvent) => void = () => {},
   ): Promise<RunRecord> {
     await using warehouse = await this.open();
-    const { settings: _s, scope: _c, tables: _t, wrap, only = [], ...rest } = options;
+    const { settings: _s, scope: _c, tables: _t, selection: _l, capabilities: _p, wrap, only = [], ...rest } = options;
     const connection = this.connection(source, wrap?.(warehouse) ?? warehouse, options);
     return await sync(connection, { signal: new AbortController().signal, ...rest, tables: only }, report);
   }
