@@ -36,7 +36,7 @@ interface ValueOfKind {
   readonly JSON: unknown;
 }
 
-export type ValueOf<Name extends TypeName> = ValueOfKind[Name extends Kind ? Name : "DECIMAL"];
+type ValueOf<Name extends TypeName> = ValueOfKind[Name extends Kind ? Name : "DECIMAL"];
 
 type NoColumns = Readonly<Record<never, never>>;
 type ColumnsOf<Of extends TableDefinition> = Of extends { readonly columns: infer Columns } ? Columns : NoColumns;

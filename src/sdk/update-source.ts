@@ -113,6 +113,7 @@ export class UpdateSource implements Source {
     }
     // What came after the last checkpoint is whole too, now that the update is over; the state stays.
     for (const table of batches.values()) yield* table.finish();
+    how.signal.throwIfAborted();
     yield { kind: "checkpoint", state: last };
   }
 

@@ -6,7 +6,7 @@ import type { Rows } from "../../src/protocol/rows.ts";
 import { startPostgresql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
 import { things } from "../sources/yugabytedb/things.ts";
-import { type SourceHarness, sourceChecks } from "./source.ts";
+import { type SourceHarness, sourceChecks } from "../../src/testing/source-checks.ts";
 
 /** A source that does one thing as published connectors do it, and the check of the suite that must not let it pass. */
 interface Broken {
@@ -199,8 +199,11 @@ await describeWith(startPostgresql, "the source suite fails a source that", (ser
         return { ...whole, ...broke(source), [Symbol.asyncDispose]: () => source[Symbol.asyncDispose]() } as Source;
       },
     };
-    const check = sourceChecks.find(({ name }) => name === caughtBy)!;
-    await check.run(sound);
-    await expect(check.run(harness)).rejects.toThrow();
+    const check = (of: SourceHarness): Promise<void> =>
+      sourceChecks(of)
+        .find(({ name }) => name === caughtBy)!
+        .run();
+    await check(sound);
+    await expect(check(harness)).rejects.toThrow();
   });
 });

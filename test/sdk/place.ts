@@ -48,7 +48,9 @@ export class Place implements AsyncDisposable {
   /** Rows of a copy that are not deleted, without system columns, ordered by `key`. */
   async rows(table: string, key = "id"): Promise<Record<string, unknown>[]> {
     const rows = await this.copy.query(`SELECT * FROM s."${table}" WHERE NOT _headwaters_deleted ORDER BY "${key}"`);
-    return rows.map(({ _headwaters_synced: _, _headwaters_deleted: __, ...row }) => row);
+    return rows.map((row) =>
+      Object.fromEntries(Object.entries(row).filter(([name]) => !name.startsWith("_headwaters"))),
+    );
   }
 
   /** Column to DuckDB type. */

@@ -5,8 +5,8 @@ import type { Reading, Source, SourceContext, SourceDefinition } from "../../../
 import type { Table } from "../../../src/protocol/table.ts";
 import { definition } from "../../../src/sources/cassandra/index.ts";
 import { type Cell, cell } from "../../../src/toolkit/vectors.ts";
-import type { SourceHarness } from "../../conformance/source.ts";
-import { assertWellFormed } from "../../conformance/well-formed.ts";
+import type { SourceHarness } from "../../../src/testing/source-checks.ts";
+import { assertWellFormed } from "../../../src/testing/well-formed.ts";
 import type { CassandraServer } from "../../servers/cassandra.ts";
 
 /** The suite's tables on a CQL server; with an index on the cursor column, where the server has one that serves ranges. */

@@ -1,4 +1,5 @@
-import { type SourceHarness, sourceConformance, type Thing } from "../../conformance/source.ts";
+import type { SourceHarness, Thing } from "../../../src/testing/source-checks.ts";
+import { sourceConformance } from "../../conformance/source.ts";
 import { type RedisServer, startRedisStack, startValkey } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";
 import type { Source } from "../../../src/protocol/source.ts";

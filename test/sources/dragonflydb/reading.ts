@@ -1,5 +1,5 @@
 import type { RedisServer } from "../../servers/redis.ts";
-import { assertWellFormed } from "../../conformance/well-formed.ts";
+import { assertWellFormed } from "../../../src/testing/well-formed.ts";
 import type { Json } from "../../../src/protocol/json.ts";
 import type { Operation } from "../../../src/protocol/operation.ts";
 import type { Pass, PassKind } from "../../../src/protocol/pass.ts";

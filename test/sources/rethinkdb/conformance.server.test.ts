@@ -1,6 +1,7 @@
 import type { SourceContext } from "../../../src/protocol/source.ts";
 import { term } from "../../../src/toolkit/reql/terms.ts";
-import { sourceConformance, type SourceHarness, type Thing } from "../../conformance/source.ts";
+import type { SourceHarness, Thing } from "../../../src/testing/source-checks.ts";
+import { sourceConformance } from "../../conformance/source.ts";
 import { describeWith } from "../../servers/require.ts";
 import { type RethinkDatabase, startRethinkdb } from "../../servers/rethinkdb.ts";
 import { definition } from "../../../src/sources/rethinkdb/index.ts";

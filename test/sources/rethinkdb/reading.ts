@@ -16,7 +16,7 @@ import type { Table } from "../../../src/protocol/table.ts";
 import { definition } from "../../../src/sources/rethinkdb/index.ts";
 import { unite } from "../../../src/toolkit/types.ts";
 import { type Cell, cell } from "../../../src/toolkit/vectors.ts";
-import { assertWellFormed } from "../../conformance/well-formed.ts";
+import { assertWellFormed } from "../../../src/testing/well-formed.ts";
 import type { RethinkDatabase } from "../../servers/rethinkdb.ts";
 
 export const signal = new AbortController().signal;

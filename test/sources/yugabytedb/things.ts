@@ -1,5 +1,5 @@
 import { definition } from "../../../src/sources/yugabytedb/index.ts";
-import type { SourceHarness } from "../../conformance/source.ts";
+import type { SourceHarness } from "../../../src/testing/source-checks.ts";
 import type { PostgresqlServer } from "../../servers/postgresql.ts";
 import { openSource, session, sql } from "./harness.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
-import type { Rows, Vector } from "../../src/protocol/rows.ts";
-import { byteWidth } from "../../src/toolkit/types.ts";
-import { isValid } from "../../src/toolkit/vectors.ts";
+import type { Rows, Vector } from "../protocol/rows.ts";
+import { byteWidth } from "../toolkit/types.ts";
+import { isValid } from "../toolkit/vectors.ts";
 
 /** Asserts that a batch has the layout that `protocol/rows.ts` promises. */
 export function assertWellFormed(rows: Rows): void {
