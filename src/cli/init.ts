@@ -9,6 +9,7 @@ import { defaultFile } from "./configuration/load.ts";
 import { settingsOf } from "./configuration/settings.ts";
 import { sampleFile, variableOf } from "./configuration/sample.ts";
 import type { Outcome } from "./exit-codes.ts";
+import { initSourceCommand } from "./init-source/command.ts";
 import { examples, withOutputOptions } from "./options.ts";
 import { Questions } from "./questions.ts";
 import { type OutputOptions, runCommand, type Session } from "./session.ts";
@@ -31,12 +32,15 @@ export function initCommand(world: World): Command {
     .option("--source <kind>", `kind of the source (default: ${defaultSource})`)
     .option("-f, --file <path>", `where to; a file that is there is left alone (default: ${defaultFile})`);
   return withOutputOptions(command)
+    .helpCommand(false)
+    .addCommand(initSourceCommand(world))
     .addHelpText("after", `\nSources: ${Object.keys(sources).join(", ")}`)
     .addHelpText(
       "after",
       examples(
         ["init", "headwaters.yaml in this folder"],
         ["init iot --source yugabytedb --file connections/iot.yaml", "names of your own"],
+        ["init source weather", "a source of your own, in TypeScript"],
       ),
     )
     .action((connection: string | undefined, flags: InitFlags) =>

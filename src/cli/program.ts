@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { destinations } from "../destinations/index.ts";
 import { sources } from "../sources/index.ts";
 import { exitCode } from "./exit-codes.ts";
+import { packageManifest } from "./package-manifest.ts";
 import type { World } from "./world.ts";
 
 interface CommandEntry {
@@ -15,7 +15,7 @@ interface CommandEntry {
 const commands: readonly CommandEntry[] = [
   {
     name: "init",
-    summary: "write a headwaters.yaml to begin with",
+    summary: "write a headwaters.yaml, or a source of your own, to begin with",
     load: async () => (await import("./init.ts")).initCommand,
   },
   {
@@ -90,7 +90,7 @@ export async function run(argv: readonly string[], world: World): Promise<void> 
   const program = new Command("headwaters")
     .description(introduction)
     .optionsGroup("Help:")
-    .version(version(), "-V, --version", "show the version")
+    .version(packageManifest().version, "-V, --version", "show the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
     .configureHelp({ subcommandTerm: (command) => command.name() })
@@ -122,9 +122,4 @@ function titles(registry: Readonly<Record<string, { readonly title: string }>>):
   return Object.values(registry)
     .map(({ title }) => title)
     .join(", ");
-}
-
-function version(): string {
-  const file = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(file) as { version: string }).version;
 }

@@ -80,7 +80,8 @@ export function defineSource(definition: SourceDefinition | UpdateDefinition<z.Z
 }
 
 function ofUpdate(definition: UpdateDefinition<z.ZodType, z.ZodType>): SourceDefinition {
-  const { name, title = name, configuration = z.strictObject({}), schema, scope, check, update } = definition;
+  const { name, title = name, schema, scope, check, update } = definition;
+  const configuration = strict(definition.configuration ?? z.object({}));
   const state = definition.state ?? z.record(z.string(), z.any());
   if (typeof update !== "function")
     throw mistake(`source "${name}" has no update()`, "Add one: async *update({ upsert, checkpoint }) { … }.");
@@ -117,4 +118,10 @@ function ofUpdate(definition: UpdateDefinition<z.ZodType, z.ZodType>): SourceDef
       return new UpdateSource(behaviour, context);
     },
   };
+}
+
+/** A mistyped setting must not pass as one that was left out; `z.looseObject` says that any may stand there. */
+function strict(configuration: z.ZodType): z.ZodType {
+  const closed = configuration instanceof z.ZodObject && configuration.def.catchall === undefined;
+  return closed ? configuration.strict() : configuration;
 }

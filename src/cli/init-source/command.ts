@@ -1,0 +1,72 @@
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Outcome } from "../exit-codes.ts";
+import { examples, withOutputOptions } from "../options.ts";
+import { packageManifest } from "../package-manifest.ts";
+import { type OutputOptions, runCommand, type Session } from "../session.ts";
+import type { World } from "../world.ts";
+import { scaffoldFiles } from "./files.ts";
+
+export function initSourceCommand(world: World): Command {
+  const command = new Command("source")
+    .summary("begin a source of your own")
+    .description(
+      "Writes a folder with a source of your own in TypeScript: it works, is typed and has a test that holds it to the suite of every source. Change it from there.",
+    )
+    .argument("<name>", "of the source, its package and its folder");
+  return withOutputOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        ["init source weather", "writes weather/source.ts and what belongs to it"],
+        ["run weather/source.ts", "syncs it into warehouse.duckdb"],
+      ),
+    )
+    .action((name: string, flags: OutputOptions) => runCommand(world, flags, (session) => initSource(session, name)));
+}
+
+async function initSource({ world, output, json, quiet, tell }: Session, name: string): Promise<Outcome> {
+  if (!/^[a-z][a-z0-9_-]*$/.test(name)) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `a source can't be named ${JSON.stringify(name)}`, {
+      hint: "A name has small letters, digits, - and _ only, and begins with a letter.",
+    });
+  }
+  const folder = resolve(world.folder, name);
+  const { version, devDependencies } = packageManifest();
+  const tested = (of: "typescript" | "vitest" | "@types/node"): string => devDependencies[of]!;
+  const files = scaffoldFiles({
+    name,
+    versions: {
+      headwaters: `^${version}`,
+      "@types/node": tested("@types/node"),
+      typescript: tested("typescript"),
+      vitest: tested("vitest"),
+    },
+  });
+  await mustBeEmpty(folder, name);
+  for (const [file, text] of Object.entries(files)) await writeFile(join(folder, file), text, { flag: "wx" });
+  if (json) tell(null, { kind: "init", folder: name, files: Object.keys(files) });
+  if (json || quiet) return "ok";
+  output.line(`Wrote ${Object.keys(files).join(", ")} in ${name}/.`);
+  output.line(`Then: cd ${name}, npm install, npm test, npm start.`);
+  return "ok";
+}
+
+/** Makes the folder; one that has files is left as it is. */
+async function mustBeEmpty(folder: string, name: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    if ((await readdir(folder)).length === 0) return;
+  } catch (thrown) {
+    const { code = String(thrown) } = thrown as NodeJS.ErrnoException;
+    throw new HeadwatersError("CONFIGURATION_INVALID", `the folder ${name} can't be made (${code})`, {
+      hint: "Check the folder around it and its permissions.",
+      cause: thrown,
+    });
+  }
+  throw new HeadwatersError("CONFIGURATION_INVALID", `the folder ${name} has files already; it was left as it is`, {
+    hint: "Choose another name, or move it away first.",
+  });
+}

@@ -1,0 +1,71 @@
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { installPacked, npm, run } from "./packed.ts";
+
+const ours = fileURLToPath(new URL("../node_modules/", import.meta.url));
+
+describe("a source that init source writes, with the packed package", () => {
+  let folder: string;
+  let source: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "headwaters-source-"));
+    await installPacked(folder);
+    await run(folder, ...npm("exec", "--offline", "--", "headwaters", "init", "source", "weather"));
+    source = join(folder, "weather");
+    // What its package.json names for development: the very packages of this checkout.
+    const { devDependencies } = JSON.parse(await readFile(join(source, "package.json"), "utf8")) as {
+      devDependencies: Record<string, string>;
+    };
+    for (const name of Object.keys(devDependencies)) {
+      const place = join(source, "node_modules", name);
+      await mkdir(join(place, ".."), { recursive: true });
+      await symlink(join(ours, name), place, "junction");
+    }
+  });
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  const tool = (name: string, file: string): [string, string[]] => [process.execPath, [join(ours, name, file)]];
+
+  function headwaters(...given: readonly string[]): ReturnType<typeof run> {
+    return run(source, ...npm("exec", "--offline", "--", "headwaters", ...given));
+  }
+
+  test("is right by its types, and a wrong row is not", async () => {
+    const [node, compiler] = tool("typescript", "bin/tsc");
+    await run(source, node, compiler);
+    const text = await readFile(join(source, "source.ts"), "utf8");
+    await writeFile(
+      join(source, "wrong.ts"),
+      text.replace('upsert("readings", reading)', 'upsert("readings", { idd: id })'),
+    );
+    await expect(run(source, node, compiler)).rejects.toMatchObject({
+      stdout: expect.stringMatching(/wrong\.ts\(\d+,\d+\).*'idd' does not exist/) as string,
+    });
+    await rm(join(source, "wrong.ts"));
+  });
+
+  test("passes the suite that it runs", async () => {
+    const [node, runner] = tool("vitest", "vitest.mjs");
+    const { stdout } = await run(source, node, [...runner, "run", "--reporter=json"], { VITEST: "" });
+    expect(JSON.parse(stdout.slice(stdout.indexOf("{")))).toMatchObject({ success: true, numFailedTests: 0 });
+  });
+
+  test("runs, and goes on from there", async () => {
+    const first = await headwaters("run", "source.ts", "--json");
+    expect(summary(first.stdout)).toMatchObject({ table: "readings", inserted: 250, outcome: "whole" });
+    await writeFile(join(source, "configuration.json"), '{ "pageSize": "10" }');
+    const second = await headwaters("run", "source.ts", "--configuration", "configuration.json", "--json");
+    expect(summary(second.stdout)).toMatchObject({ table: "readings", rowsRead: 0, outcome: "whole" });
+    expect((await headwaters("check", "--source", "./source.ts")).stdout).toContain("ready to sync");
+  });
+});
+
+function summary(lines: string): unknown {
+  const last = JSON.parse(lines.trim().split("\n").at(-1)!) as { run: { tables: readonly unknown[] } };
+  return last.run.tables[0];
+}
