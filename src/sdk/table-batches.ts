@@ -2,7 +2,7 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { Operation } from "../protocol/operation.ts";
 import type { Column, Table } from "../protocol/table.ts";
 import type { Type } from "../protocol/types.ts";
-import { sameType, typeName } from "../toolkit/types.ts";
+import { byteWidth, sameType, typeName } from "../toolkit/types.ts";
 import { appendCell, type Cell, RowsBuilder, type VectorBuilder } from "../toolkit/vectors.ts";
 import { fitted, type Inferred, widened } from "./infer.ts";
 import type { GivenRow } from "./operations.ts";
@@ -149,10 +149,9 @@ function updateShape({ cells, others }: GivenRow): string {
   return JSON.stringify(["update", given, [...others.keys()]]);
 }
 
-/** Numbers into 64 bits without a BigInt in between. */
+/** Whole numbers go into 64 bits without a BigInt in between. */
 function append(builder: VectorBuilder, cell: Cell): void {
-  if (typeof cell === "number" && sixtyFour.has(builder.type.kind)) builder.int64Number(cell);
+  const { type } = builder;
+  if (typeof cell === "number" && type.kind !== "DOUBLE" && byteWidth(type) === 8) builder.int64Number(cell);
   else appendCell(builder, cell);
 }
-
-const sixtyFour: ReadonlySet<Type["kind"]> = new Set(["LONG", "UTC_DATETIME", "NAIVE_DATETIME", "NAIVE_TIME"]);

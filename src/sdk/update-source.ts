@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import type { z } from "zod";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
@@ -12,8 +13,9 @@ import { OperationMaker, type UpdateOperation } from "./operations.ts";
 import type { Tables } from "./row-types.ts";
 import { type DeclaredTable, declaredTables, tableOf } from "./schema.ts";
 import { emptyState, givenState, keptState } from "./state.ts";
+import { Outbox } from "./outbox.ts";
+import { Steps } from "./steps.ts";
 import { TableBatches } from "./table-batches.ts";
-import { Unblocked } from "./unblocked.ts";
 
 /** What a source written with `update()` does, its types forgotten. */
 export interface Behaviour {
@@ -94,25 +96,30 @@ export class UpdateSource implements Source {
       batches.set(table.id, new TableBatches(declaration, table, (message) => this.#context.log.warn(message)));
     }
     const maker = new OperationMaker(name, declared, (given) => keptState(given, schema));
-    const begin = (): AsyncIterable<UpdateOperation | readonly UpdateOperation[]> =>
-      this.#behaviour.update(maker, givenState(start, schema, name), how.signal);
+    const outbox = new Outbox(batches, how.batchBytes);
     let last = start;
     try {
-      for await (const yielded of new Unblocked(begin, how.signal)) {
+      const updates = this.#behaviour.update(maker, givenState(start, schema, name), how.signal);
+      for await (const yielded of inTime(updates, outbox, how.signal)) {
+        if (yielded === null) {
+          yield* outbox.send();
+          continue;
+        }
         for (const operation of several(yielded) ? yielded : [yielded]) {
           if (!maker.unyielded.delete(operation)) throw notMade(operation, name);
           if (operation.kind === "checkpoint") last = operation.state;
-          yield* applied(operation, batches, how.batchBytes);
+          yield* outbox.take(operation);
         }
       }
       const [forgotten] = maker.unyielded;
       if (forgotten !== undefined) throw notYielded(forgotten as UpdateOperation);
     } catch (thrown) {
+      yield* outbox.send();
       how.signal.throwIfAborted();
       throw explain(thrown, name);
     }
     // What came after the last checkpoint is whole too, now that the update is over; the state stays.
-    for (const table of batches.values()) yield* table.finish();
+    yield* outbox.finish();
     how.signal.throwIfAborted();
     yield { kind: "checkpoint", state: last };
   }
@@ -146,27 +153,26 @@ function several(yielded: UpdateOperation | readonly UpdateOperation[]): yielded
   return Array.isArray(yielded);
 }
 
-/** The operations of the contract that come of one of `update()`'s. Tables that are not selected are passed over. */
-function* applied(
-  operation: UpdateOperation,
-  batches: ReadonlyMap<string, TableBatches>,
-  batchBytes: number,
-): Generator<Operation, void> {
-  if (operation.kind === "checkpoint") {
-    for (const table of batches.values()) yield* table.finish();
-    yield operation;
-    return;
+/** What `update()` yields, and `null` whenever nothing comes while a checkpoint is due to be sent. */
+async function* inTime<Item>(
+  items: AsyncIterable<Item>,
+  outbox: Outbox,
+  signal: AbortSignal,
+): AsyncGenerator<Item | null, void> {
+  await using steps = new Steps(items, signal);
+  for (;;) {
+    const next = steps.next();
+    if (outbox.due !== null) {
+      const timer = new AbortController();
+      // Given up once the step is there.
+      const late = wait(outbox.due, null, { signal: timer.signal }).catch(() => null);
+      if ((await Promise.race([next, late])) === null) yield null;
+      timer.abort();
+    }
+    const step = await next;
+    if (step.done === true) return;
+    yield step.value;
   }
-  const { id } = operation.table;
-  const table = batches.get(id);
-  if (table === undefined) return;
-  if (operation.kind === "truncate") {
-    yield* table.finish();
-    yield { kind: "truncate", table: id };
-    return;
-  }
-  yield* table.add(operation.kind, operation.row);
-  if (table.bytes >= batchBytes) yield* table.finish();
 }
 
 async function looked(

@@ -29,8 +29,8 @@ describe("values of declared columns", () => {
     ["LONG", 2n ** 63n, "does not fit LONG"],
     ["LONG", Number.NaN, "is no LONG"],
     ["DECIMAL(10,2)", "12.5", 1_250n],
-    ["DECIMAL(10,2)", 0.1, 10n],
-    ["DECIMAL(10,2)", -1e3, -100_000n],
+    ["DECIMAL(10,2)", 0.1, 10],
+    ["DECIMAL(10,2)", -1e3, -100_000],
     ["DECIMAL(10,2)", "1.50000", 150n],
     ["DECIMAL(10,2)", 0.1 + 0.2, "has more than 2 digits behind the point"],
     ["DECIMAL(10,2)", "123456789.1", "does not fit DECIMAL(10,2)"],
@@ -60,6 +60,20 @@ describe("values of declared columns", () => {
     ["JSON", () => 1, "can't be JSON"],
   ])("%s from %o", (type, value, cell) => {
     expect(given(type, value)).toEqual(cell);
+  });
+
+  test("a decimal is the same from a number as from its shortest text", () => {
+    const numbers = fc.oneof(
+      fc.double({ noNaN: true, min: -1e12, max: 1e12 }),
+      fc.tuple(fc.integer(), fc.constantFrom(1, 10, 100, 1_000)).map(([whole, part]) => whole / part),
+    );
+    fc.assert(
+      fc.property(numbers, fc.constantFrom("DECIMAL(10,2)", "DECIMAL(18,3)", "DECIMAL(38,20)"), (number, type) => {
+        const [one, other] = [given(type, number), given(type, String(number))];
+        expect(typeof one === "number" ? BigInt(one) : one).toEqual(other);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   test("a bigint in JSON is refused, not rounded", () => {

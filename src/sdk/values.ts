@@ -93,7 +93,21 @@ function whole(value: unknown, type: Type, limit: number): Cell | Misfit {
 const decimalPattern = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?$/;
 
 /** The unscaled number. A JavaScript number counts by its shortest text: 0.1 is one tenth. */
-function decimal(value: unknown, type: DecimalType): bigint | Misfit {
+function decimal(value: unknown, type: DecimalType): number | bigint | Misfit {
+  return (typeof value === "number" ? shortDecimal(value, type) : null) ?? decimalOf(value, type);
+}
+
+/**
+ * Without text in between: numbers of up to 15 digits are told apart by a double, so that one which gives the value back
+ * is its shortest. `null`: it is of more digits, or does not fit.
+ */
+function shortDecimal(value: number, { precision, scale }: DecimalType): number | null {
+  const unscaled = Math.round(value * 10 ** scale);
+  const limit = 10 ** Math.min(precision, 15);
+  return scale <= 15 && Math.abs(unscaled) < limit && unscaled / 10 ** scale === value ? unscaled : null;
+}
+
+function decimalOf(value: unknown, type: DecimalType): bigint | Misfit {
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "bigint")
     return wrong(type, "Give a number, a bigint or text.");
   if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value))

@@ -155,7 +155,8 @@ async function tablesOf(harness: UpdateHarness): Promise<readonly Table[]> {
 }
 
 function reading(signal = new AbortController().signal): Reading {
-  return { signal, batchBytes: 64 << 10, until: "caught up", path: "fast" };
+  // So small that every checkpoint is sent, however few rows are before it.
+  return { signal, batchBytes: 1, until: "caught up", path: "fast" };
 }
 
 async function planned(source: Source, state: Json): Promise<Pass> {

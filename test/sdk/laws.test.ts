@@ -6,6 +6,9 @@ import { failure, Place } from "./place.ts";
 
 const slow = { timeout: 180_000 };
 
+/** Batches so small that each checkpoint is sent, and none waits for the next. */
+const every = { batchBytes: 1 };
+
 type Step =
   | {
       readonly kind: "upsert";
@@ -96,14 +99,20 @@ describe("a source with update()", () => {
     const cuts = fc.array(fc.nat(40), { maxLength: 3 });
     const scripts = fc.array(step, { minLength: 1, maxLength: 40 });
     await fc.assert(
-      fc.asyncProperty(scripts, cuts, fc.constantFrom(1, 3, null), async (script, cutAt, commitRows) => {
-        await using place = await Place.make();
-        const settings = { commitRows, batchBytes: 64 };
-        for (const cut of cutAt) await place.sync(player(script, cut), { settings });
-        const last = await place.sync(player(script), { settings });
-        expect([last.outcome, failure(last)]).toEqual(["succeeded", null]);
-        await expectModel(place, played(script));
-      }),
+      fc.asyncProperty(
+        scripts,
+        cuts,
+        fc.constantFrom(1, 3, null),
+        fc.constantFrom(1, 64, 1 << 20),
+        async (script, cutAt, commitRows, batchBytes) => {
+          await using place = await Place.make();
+          const settings = { commitRows, batchBytes };
+          for (const cut of cutAt) await place.sync(player(script, cut), { settings });
+          const last = await place.sync(player(script), { settings });
+          expect([last.outcome, failure(last)]).toEqual(["succeeded", null]);
+          await expectModel(place, played(script));
+        },
+      ),
       { numRuns: 30 },
     );
   });
@@ -129,8 +138,8 @@ describe("a source with update()", () => {
       { kind: "checkpoint" } as const,
     ]).flat();
     await using place = await Place.make();
-    const cut = await place.sync(player(script, 21));
-    expect([cut.outcome, cut.tables.map(({ rowsRead }) => rowsRead)]).toEqual(["failed", [10, 0]]);
+    const cut = await place.sync(player(script, 21), { settings: every });
+    expect([cut.outcome, cut.tables.map(({ rowsRead }) => rowsRead)]).toEqual(["failed", [11, 0]]);
     expect(await place.rows("a")).toHaveLength(10);
     const next = await place.sync(player(script));
     expect(next.tables.map(({ table, rowsRead, inserted }) => [table, rowsRead, inserted])).toEqual([
@@ -271,7 +280,7 @@ describe("a source with update()", () => {
       },
     });
     await using place = await Place.make();
-    const run = await place.sync(flaky);
+    const run = await place.sync(flaky, { settings: every });
     expect([run.outcome, starts]).toEqual(["succeeded", [0, 2]]);
     expect((await place.rows("a")).map(({ id }) => id)).toEqual([0, 1, 2, 3]);
   });
@@ -288,7 +297,7 @@ describe("a source with update()", () => {
       },
     });
     await using place = await Place.make();
-    const run = await place.sync(stuck, { signal: stop.signal, settings: { commitRows: 1 } });
+    const run = await place.sync(stuck, { signal: stop.signal, settings: { commitRows: 1, ...every } });
     expect(run.outcome).toBe("stopped");
     expect(await place.rows("a")).toEqual([{ id: 1 }]);
   });
