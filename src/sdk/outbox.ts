@@ -12,7 +12,7 @@ const part = 1 / 16;
 /**
  * Makes batches and checkpoints of what `update()` yields. A source may checkpoint after every row: what is sent for
  * each costs as much as some hundred rows, so that those close together are sent as their last. (Measured, a checkpoint
- * after each row: 0.6 k rows/s with all of them, 40 k so; in a kill no more is lost than a commit's interval.)
+ * after each row: 0.6 k rows/s with all of them, 35 k so; in a kill no more is lost than a commit's interval.)
  */
 export class Outbox {
   /** By table id; of tables that are not selected there is none. */

@@ -1,3 +1,5 @@
+type Step<Item> = IteratorResult<Item, unknown>;
+
 /**
  * The steps of what may never answer: where the signal is aborted a wait ends at once, though the code of a source waits
  * for something without the signal. One listener serves all steps.
@@ -5,7 +7,10 @@
 export class Steps<Item> implements AsyncDisposable {
   readonly #iterator: AsyncIterator<Item>;
   readonly #signal: AbortSignal;
-  #waits = false;
+  /** The step that the source was asked for and that was not given on yet. */
+  #asked: Promise<Step<Item>> | null = null;
+  #answered = true;
+  /** Ends the wait of {@link next}. */
   #reject: (reason: unknown) => void = () => {};
   readonly #listen = (): void => this.#reject(this.#signal.reason);
 
@@ -15,21 +20,24 @@ export class Steps<Item> implements AsyncDisposable {
     signal.addEventListener("abort", this.#listen);
   }
 
-  next(): Promise<IteratorResult<Item, unknown>> {
+  /** The next step; `null`: it did not come within so many milliseconds, and the next call waits for it. */
+  next(milliseconds: number | null): Promise<Step<Item> | null> {
     return new Promise((resolve, reject) => {
       this.#signal.throwIfAborted();
       this.#reject = reject;
-      this.#waits = true;
-      this.#iterator.next().then(
-        (step) => {
-          this.#waits = false;
-          resolve(step);
-        },
-        (reason: unknown) => {
-          this.#waits = false;
-          reject(reason);
-        },
-      );
+      const asked = (this.#asked ??= this.#ask());
+      let late = false;
+      const giveUp = (): void => {
+        late = true;
+        resolve(null);
+      };
+      const timer = milliseconds === null ? undefined : setTimeout(giveUp, milliseconds);
+      asked.then((step) => {
+        if (late) return;
+        clearTimeout(timer);
+        this.#asked = null;
+        resolve(step);
+      }, reject);
     });
   }
 
@@ -37,7 +45,16 @@ export class Steps<Item> implements AsyncDisposable {
     this.#signal.removeEventListener("abort", this.#listen);
     const returned = this.#iterator.return?.(undefined);
     // What is still waiting may wait for ever; what it throws then concerns nobody.
-    if (this.#waits) returned?.catch(() => {});
-    else await returned;
+    if (this.#answered) await returned;
+    else returned?.catch(() => {});
+  }
+
+  async #ask(): Promise<Step<Item>> {
+    this.#answered = false;
+    try {
+      return await this.#iterator.next();
+    } finally {
+      this.#answered = true;
+    }
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from "node:timers/promises";
 import type { z } from "zod";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
@@ -100,11 +99,15 @@ export class UpdateSource implements Source {
     let last = start;
     try {
       const updates = this.#behaviour.update(maker, givenState(start, schema, name), how.signal);
-      for await (const yielded of inTime(updates, outbox, how.signal)) {
-        if (yielded === null) {
+      await using steps = new Steps(updates, how.signal);
+      for (;;) {
+        const step = await steps.next(outbox.due);
+        if (step === null) {
           yield* outbox.send();
           continue;
         }
+        if (step.done === true) break;
+        const yielded = step.value;
         for (const operation of several(yielded) ? yielded : [yielded]) {
           if (!maker.unyielded.delete(operation)) throw notMade(operation, name);
           if (operation.kind === "checkpoint") last = operation.state;
@@ -151,28 +154,6 @@ export class UpdateSource implements Source {
 
 function several(yielded: UpdateOperation | readonly UpdateOperation[]): yielded is readonly UpdateOperation[] {
   return Array.isArray(yielded);
-}
-
-/** What `update()` yields, and `null` whenever nothing comes while a checkpoint is due to be sent. */
-async function* inTime<Item>(
-  items: AsyncIterable<Item>,
-  outbox: Outbox,
-  signal: AbortSignal,
-): AsyncGenerator<Item | null, void> {
-  await using steps = new Steps(items, signal);
-  for (;;) {
-    const next = steps.next();
-    if (outbox.due !== null) {
-      const timer = new AbortController();
-      // Given up once the step is there.
-      const late = wait(outbox.due, null, { signal: timer.signal }).catch(() => null);
-      if ((await Promise.race([next, late])) === null) yield null;
-      timer.abort();
-    }
-    const step = await next;
-    if (step.done === true) return;
-    yield step.value;
-  }
 }
 
 async function looked(
