@@ -47,6 +47,8 @@ export class Writer implements AsyncDisposable {
   #tail: Promise<unknown> = Promise.resolve();
   #rolledBack: RolledBack | null = null;
   #uncommittedRows = 0;
+  /** When the transaction must be committed; `null`: it holds nothing. */
+  #due: number | null = null;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(
@@ -88,10 +90,13 @@ export class Writer implements AsyncDisposable {
       for (const operation of segment.operations) await transaction.write(segment.pass, segment.split, operation);
       this.#pending.set(splitKey(segment.pass.id, segment.split.id), segment);
       this.#uncommittedRows += segment.rows;
+      const { commitMilliseconds, commitRows } = this.#settings;
+      this.#due ??= performance.now() + commitMilliseconds;
       // Its error is not lost: it ends the writer, and whoever comes next is told.
-      this.#timer ??= setTimeout(() => void this.commit().catch(() => {}), this.#settings.commitMilliseconds);
-      if (this.#settings.commitRows !== null && this.#uncommittedRows >= this.#settings.commitRows)
-        await this.#commit();
+      this.#timer ??= setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
+      // Behind many segments that wait for their turn the timer's commit would come late.
+      const full = commitRows !== null && this.#uncommittedRows >= commitRows;
+      if (full || performance.now() >= this.#due) await this.#commit();
     });
   }
 
@@ -136,8 +141,7 @@ export class Writer implements AsyncDisposable {
   }
 
   async #commit(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#untime();
     const transaction = this.#transaction;
     if (transaction === null) return;
     const segments = [...this.#pending.values()];
@@ -160,12 +164,17 @@ export class Writer implements AsyncDisposable {
   }
 
   async #undo(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#untime();
     this.#pending.clear();
     const transaction = this.#transaction;
     this.#transaction = null;
     await transaction?.[Symbol.asyncDispose]();
+  }
+
+  #untime(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#due = null;
   }
 
   /** Undoes what is not committed. */
