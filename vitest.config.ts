@@ -1,8 +1,15 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+const own = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
 export default defineConfig({
+  // As in the published package, but from the sources: examples import what their readers do.
+  resolve: {
+    alias: { "headwaters/testing": own("src/testing/index.ts"), headwaters: own("src/sdk/index.ts") },
+  },
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
     globalSetup: ["test/servers/setup.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -14,15 +14,15 @@ type Change = "upsert" | "update" | "delete";
 /** Rows of one operation that wait to be sent as one batch. */
 interface Waiting {
   readonly kind: Change;
-  /** Tells batches apart: the columns of an update are those that it changes. */
-  readonly shape: string;
   readonly columns: readonly Column[];
   readonly rows: RowsBuilder;
 }
 
 /**
- * Puts the rows of one table into batches, in the order in which they come: a row of another operation ends a batch.
- * Columns that are inferred are added and widened as values need it.
+ * Puts the rows of one table into batches. A row of another operation, or an update of other columns, goes into another
+ * batch; what is done to one key keeps its order, since a key waits in one batch at a time. (Upserts and updates of
+ * random keys in turn would else be batches of one row each.) Columns that are inferred are added and widened as values
+ * need it.
  */
 export class TableBatches {
   readonly #declared: DeclaredTable;
@@ -32,7 +32,12 @@ export class TableBatches {
   /** Declared columns that are selected: positions in a row's cells. */
   readonly #selected: readonly number[];
   #inferred: Map<string, Column>;
-  #waiting: Waiting | null = null;
+  /** By shape: the operation, and of updates the columns that they change. */
+  readonly #waiting = new Map<string, Waiting>();
+  /** The shape with which a key waits; empty as long as all rows that wait have one shape. */
+  readonly #shapes = new Map<string, string>();
+  /** Shapes come in turn: keys are kept apart from here on. */
+  #mixed = false;
 
   constructor(declared: DeclaredTable, table: Table, log: (message: string) => void) {
     this.#declared = declared;
@@ -45,27 +50,59 @@ export class TableBatches {
 
   /** Bytes that wait. */
   get bytes(): number {
-    return this.#waiting?.rows.bytes ?? 0;
+    let bytes = 0;
+    for (const { rows } of this.#waiting.values()) bytes += rows.bytes;
+    return bytes;
   }
 
   /** Takes a row; gives what must be sent before it. */
   add(kind: Change, row: GivenRow): readonly Operation[] {
-    const sent: Operation[] = [...this.#makeRoom(kind, row)];
+    const sent = [...this.#makeRoom(kind, row)];
     const shape = kind === "update" ? updateShape(row) : kind;
-    if (this.#waiting?.shape !== shape) {
-      sent.push(...this.finish());
+    sent.push(...this.#keepOrder(shape, row));
+    let waiting = this.#waiting.get(shape);
+    if (waiting === undefined) {
       const columns = this.#columnsOf(kind, row);
-      this.#waiting = { kind, shape, columns, rows: new RowsBuilder(columns) };
+      waiting = { kind, columns, rows: new RowsBuilder(columns) };
+      this.#waiting.set(shape, waiting);
     }
-    this.#append(this.#waiting!, row);
+    this.#append(waiting, row);
     return sent;
   }
 
   /** What waits. */
   finish(): readonly Operation[] {
-    if (this.#waiting === null || this.#waiting.rows.length === 0) return [];
-    const { kind, rows } = this.#waiting;
-    return [{ kind, table: this.#table.id, rows: rows.finish() }];
+    this.#shapes.clear();
+    return [...this.#waiting.values()]
+      .filter(({ rows }) => rows.length > 0)
+      .map(({ kind, rows }): Operation => ({ kind, table: this.#table.id, rows: rows.finish() }));
+  }
+
+  /** Sends what waits where the row's key waits with another shape. */
+  #keepOrder(shape: string, row: GivenRow): readonly Operation[] {
+    let sent: readonly Operation[] = [];
+    if (!this.#mixed) {
+      this.#mixed = this.#waiting.size > 0 && !this.#waiting.has(shape);
+      if (!this.#mixed) return sent;
+      sent = this.finish();
+    }
+    const key = this.#keyOf(row);
+    const known = this.#shapes.get(key);
+    if (known !== undefined && known !== shape) sent = this.finish();
+    this.#shapes.set(key, shape);
+    return sent;
+  }
+
+  #keyOf({ cells, others }: GivenRow): string {
+    const { key, index } = this.#declared;
+    return key
+      .map((name) => {
+        const position = index.get(name);
+        const cell = position === undefined ? others.get(name)?.cell : cells[position];
+        const text = cell instanceof Uint8Array ? Buffer.from(cell).toString("hex") : String(cell);
+        return `${text.length} ${text}`;
+      })
+      .join(" ");
   }
 
   /** Columns that the row is the first to have, and such as must become wider for it: from here on the table has them. */
@@ -81,7 +118,7 @@ export class TableBatches {
     }
     if (wider.length === 0) return [];
     const sent = this.finish();
-    this.#waiting = null;
+    this.#waiting.clear();
     const columns = new Map([...this.#table.columns, ...wider].map((column) => [column.name, column]));
     this.#table = { ...this.#table, columns: [...columns.values()] };
     this.#inferred = inferredOf(this.#declared, this.#table);
