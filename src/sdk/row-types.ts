@@ -51,12 +51,15 @@ type Inferred<Of extends TableDefinition> = Of extends { readonly infer: true }
 /** One object type in place of an intersection, as editors show it best. */
 type Plain<Type> = { readonly [Name in keyof Type]: Type[Name] };
 
-/** The key columns of a row: each has a value. */
-export type Key<Of extends TableDefinition> = Plain<{
-  readonly [Name in KeyOf<Of>]: Name extends keyof ColumnsOf<Of>
-    ? NonNullable<ValueIn<ColumnsOf<Of>, Name>>
-    : NonNullable<unknown>;
-}>;
+/** The key columns of a row: each has a value. Where they are known only when it runs, any column may be one. */
+export type Key<Of extends TableDefinition> =
+  string extends KeyOf<Of>
+    ? { readonly [column: string]: unknown }
+    : Plain<{
+        readonly [Name in KeyOf<Of>]: Name extends keyof ColumnsOf<Of>
+          ? NonNullable<ValueIn<ColumnsOf<Of>, Name>>
+          : NonNullable<unknown>;
+      }>;
 
 /** A row: its key, and other columns as far as it has values; what is left out of an upsert becomes NULL. */
 export type Row<Of extends TableDefinition> = Plain<

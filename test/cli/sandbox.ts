@@ -11,7 +11,7 @@ import { asHeadwatersError } from "../../src/protocol/errors.ts";
 export class Sandbox implements AsyncDisposable {
   readonly folder: string;
   readonly redactor = new Redactor();
-  readonly environment = { YB_PASSWORD: "hunter2", YB_PORT: "5434", EMPTY: "" };
+  readonly environment = { YB_PASSWORD: "hunter2", YB_PORT: "5434", WEATHER_TOKEN: "sunny", EMPTY: "" };
 
   constructor(folder: string) {
     this.folder = folder;

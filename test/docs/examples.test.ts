@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Sandbox } from "../cli/sandbox.ts";
@@ -15,6 +17,18 @@ let sandbox: Sandbox;
 
 beforeAll(async () => {
   sandbox = await Sandbox.create();
+  // The source of one's own that the pages are about.
+  await mkdir(join(sandbox.folder, "weather"));
+  await writeFile(
+    join(sandbox.folder, "weather", "source.ts"),
+    `import { defineSource, z } from "headwaters";
+     export default defineSource({
+       name: "weather",
+       configuration: z.object({ station: z.string(), token: z.string() }),
+       schema: { readings: { key: ["id"] } },
+       async *update() {},
+     });`,
+  );
 });
 
 afterAll(() => sandbox[Symbol.asyncDispose]());

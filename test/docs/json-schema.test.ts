@@ -46,6 +46,16 @@ function connector({ name, title, schema }: Described): Schema {
   return { title, type: "object", properties: { type, ...settings }, required, additionalProperties: false };
 }
 
+/** A source of one's own: only its file knows its settings. */
+const ownSource: Schema = {
+  title: "A source of your own",
+  type: "object",
+  properties: {
+    type: { description: "Its file, as ./weather/source.ts.", type: "string", pattern: "[/\\\\]|\\.[cm]?[jt]s$" },
+  },
+  required: ["type"],
+};
+
 /** `[a, b]` beside `{ include: [a, b] }`. */
 function listed(schema: Schema): Schema {
   return also(schema, { type: "array", items: { type: "string" } });
@@ -61,7 +71,7 @@ function connectionOf(): Schema {
   return {
     ...rest,
     properties: {
-      source: { description: source!.description!, anyOf: describedSources.map(connector) },
+      source: { description: source!.description!, anyOf: [...describedSources.map(connector), ownSource] },
       destination: {
         description: destination!.description!,
         anyOf: [{ type: "string", pattern: addresses }, ...describedDestinations.map(connector)],

@@ -84,7 +84,7 @@ test("tables that are known only when it runs take any column", () => {
     configuration: z.object({ tables: z.array(z.string()) }),
     schema: async ({ tables }) => Object.fromEntries(tables.map((table) => [table, { key: ["id"] }])),
     async *update({ configuration, upsert, state, checkpoint }) {
-      for (const table of configuration.tables) yield upsert(table, { id: 1, name: "any" });
+      for (const table of configuration.tables) yield upsert(table, { id: 1, name: "any", other: null });
       yield checkpoint({ ...state, seen: 1 });
     },
   });
