@@ -78,7 +78,10 @@ async function withTables(pass: Pass, tables: readonly Table[], { writer }: Sync
   return { ...pass, tables };
 }
 
-/** Plans a pass and makes it durable before its first row is read; `anew`: what the copies hold is deleted with it. */
+/**
+ * Plans a pass and makes it durable before its first row is read. Copies that begin from nothing are emptied with it: all
+ * of them if `anew`, else such as have rows but no state (after a reset, or a first pass that was let go).
+ */
 async function openPass(
   tables: readonly Table[],
   scope: string,
@@ -92,8 +95,9 @@ async function openPass(
   const pass: Pass = { ...plan, id: randomUUID(), kind: "stream", tables, opened: started, scope, replace: false };
   await writer.run(tables[0]!.id, async (transaction) => {
     await transaction.open(pass);
-    if (!anew) return;
-    for (const table of known) await transaction.write(pass, null, { kind: "truncate", table: table.id });
+    for (const { id } of tables) {
+      if (anew || !stored.tables.has(id)) await transaction.write(pass, null, { kind: "truncate", table: id });
+    }
   });
   await writer.commit();
   return pass;

@@ -6,7 +6,7 @@ import { built } from "../built.ts";
 import { Workplace } from "./program.ts";
 
 const least = 4;
-const source = { type: fileURLToPath(new URL("./game-source.ts", import.meta.url)), steps: 12_000 };
+const source = { type: fileURLToPath(new URL("./game-source.ts", import.meta.url)), steps: 6_000 };
 
 test("a source with update() that is killed goes on to the same end", { timeout: 600_000 }, async () => {
   await using place = await Workplace.make({ host: "", port: 0, user: "", password: "", database: "" });

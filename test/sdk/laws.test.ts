@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { reset } from "../../src/engine/reset.ts";
 import type { SourceDefinition } from "../../src/protocol/source.ts";
 import { defineSource, z } from "../../src/sdk/index.ts";
 import { failure, Place } from "./place.ts";
@@ -200,6 +201,32 @@ describe("a source with update()", () => {
     ]);
     expect(place.said).toContain('source "player" starts over from an empty state: b has no copy yet');
     await expectModel(place, played(script));
+  });
+
+  test("reads a table that was reset from the start, and the others once more", async () => {
+    await using place = await Place.make();
+    const row = (table: "a" | "b", id: number): Step => ({ kind: "upsert", table, id });
+    await place.sync(player([row("a", 1), row("a", 2), row("b", 3)]));
+    {
+      await using warehouse = await place.copy.open();
+      await reset({ warehouse }, ["a"], false);
+    }
+    // What is gone at the source meanwhile is gone from the table that was reset.
+    const run = await place.sync(player([row("a", 2), row("b", 3), row("b", 4)]));
+    expect(run.tables.map(({ table, rowsRead }) => [table, rowsRead])).toEqual([
+      ["a", 1],
+      ["b", 2],
+    ]);
+    expect((await place.rows("a")).map(({ id }) => id)).toEqual([2]);
+    expect((await place.rows("b")).map(({ id }) => id)).toEqual([3, 4]);
+  });
+
+  test("empties what a first pass had read when it is told to start over", async () => {
+    await using place = await Place.make();
+    const row = (id: number): Step => ({ kind: "upsert", table: "a", id });
+    await place.sync(player([row(1), row(2), row(3)], 2), { settings: every });
+    await place.sync(player([row(2)]), { full: true });
+    expect((await place.rows("a")).map(({ id }) => id)).toEqual([2]);
   });
 
   test("takes a new column up in the middle of a pass", async () => {
