@@ -1,6 +1,6 @@
 import type { Json } from "../protocol/json.ts";
 import type { Log } from "../protocol/log.ts";
-import type { Warehouse } from "../protocol/sink.ts";
+import type { Sink, Warehouse } from "../protocol/sink.ts";
 import type { Selection, Source, SourceCapabilities } from "../protocol/source.ts";
 
 /** An open connection: one source, one destination, what is selected and how. All that the engine needs. */
@@ -17,6 +17,11 @@ export interface Connection {
   /** What was set for single tables, by their ids. */
   readonly tables?: Readonly<Record<string, TableSettings>>;
   readonly log: Log;
+}
+
+/** What a sync needs of a connection: any sink will do, also one that can't be read. */
+export interface SyncConnection extends Omit<Connection, "warehouse"> {
+  readonly warehouse: Sink;
 }
 
 /** What is otherwise for one table. */

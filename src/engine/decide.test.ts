@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Pass, PassKind } from "../protocol/pass.ts";
 import type { Column, Table, TableState } from "../protocol/table.ts";
 import { defaultSettings, type Settings } from "./connection.ts";
-import { decide, type Decision, type Wishes } from "./decide.ts";
+import { type Abilities, decide, type Decision, type Wishes } from "./decide.ts";
 
 const id: Column = { name: "id", type: { kind: "LONG" }, nullable: false };
 const changed: Column = { name: "updated_at", type: { kind: "UTC_DATETIME" }, nullable: true };
@@ -46,6 +46,7 @@ interface Case {
   open?: Pass | null;
   wishes?: Partial<Wishes>;
   settings?: Partial<Settings>;
+  fullPass?: Abilities["fullPass"];
   now?: string;
 }
 
@@ -57,7 +58,7 @@ function decided(given: Case): Decision {
     given.open ?? null,
     { ...wishes, ...given.wishes },
     { ...defaultSettings, ...given.settings },
-    capabilities,
+    { ...capabilities, fullPass: given.fullPass ?? null },
     new Date(given.now ?? "2026-01-02T13:00:00.000Z"),
   );
 }
@@ -127,6 +128,55 @@ describe("what a sync reads of a table", () => {
   ];
   test.each(abandoned)("lets an open pass go where %s", (_, given) => {
     expect(decided(given)).toMatchObject({ resume: null, abandon: given.open });
+  });
+
+  const [settles, replaces] = ["settles", "replaces"] as const;
+  const blind: readonly [string, Case, Partial<Decision>][] = [
+    ["a cursor", { fullPass: settles }, { passes: ["window"] }],
+    [
+      "a full pass that is cheap",
+      { fullPass: settles, state: { ...state, sweepMilliseconds: 900 } },
+      { passes: ["full"] },
+    ],
+    [
+      "one that writes every row",
+      { fullPass: replaces, state: { ...state, sweepMilliseconds: 900 } },
+      { passes: ["window"] },
+    ],
+    ["the last one six days ago", { fullPass: replaces, now: "2026-01-08T12:00:00.000Z" }, { passes: ["window"] }],
+    ["the last one a week ago", { fullPass: replaces, now: "2026-01-09T12:00:00.000Z" }, { passes: ["full"] }],
+    [
+      "deletes never",
+      { fullPass: replaces, settings: { deletes: "never" }, now: "2026-02-03T12:00:00.000Z" },
+      { passes: ["window"] },
+    ],
+    [
+      "an interval over",
+      { fullPass: replaces, settings: { deletes: 3_600_000 }, open: pass("window") },
+      { abandon: pass("window"), passes: ["full"] },
+    ],
+    [
+      "a version, which no sweep can use",
+      {
+        fullPass: settles,
+        table: { ...table, cursor: null },
+        state: { ...state, table: { ...table, cursor: null }, next: null },
+      },
+      { passes: ["full"] },
+    ],
+    [
+      "a full pass that is gone on with",
+      { fullPass: replaces, state: null, open: pass("full") },
+      { resume: pass("full"), passes: ["window"] },
+    ],
+    [
+      "one without a cursor",
+      { fullPass: replaces, table: plain, state: null, open: pass("full", plain) },
+      { resume: pass("full", plain), passes: [] },
+    ],
+  ];
+  test.each(blind)("of a copy that can't be read: %s", (_, given, expected) => {
+    expect(decided(given)).toMatchObject(expected);
   });
 
   test("another scope is refused until the user agrees", () => {

@@ -1,5 +1,6 @@
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Pass, PassKind } from "../protocol/pass.ts";
+import type { Sink } from "../protocol/sink.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { sameType } from "../toolkit/types.ts";
@@ -9,6 +10,8 @@ import { checkScope } from "./scope.ts";
 /** A sweep that is estimated to take less is made with each sync (`deletes: auto`), in milliseconds. */
 const cheapSweep = 10_000;
 const day = 24 * 60 * 60 * 1_000;
+/** How old a copy gets before a full pass replaces it in search of deletes (`deletes: auto`): it costs a writing of all rows. */
+const mostUnswept = 7 * day;
 
 /** What a sync was asked to do beyond the settings. */
 export interface Wishes {
@@ -18,6 +21,12 @@ export interface Wishes {
   readonly sweep: boolean;
   /** The user agrees that the copy takes on another scope. */
   readonly acceptScope: boolean;
+}
+
+/** What source and destination can do together, for one table. */
+export interface Abilities extends SourceCapabilities {
+  /** As {@link Sink.fullPass} says; `null`: the copy can be read, and sweeps be made. */
+  readonly fullPass: ReturnType<NonNullable<Sink["fullPass"]>> | null;
 }
 
 export interface Decision {
@@ -44,50 +53,54 @@ export function decide(
   open: Pass | null,
   wishes: Wishes,
   settings: Settings,
-  capabilities: SourceCapabilities,
+  abilities: Abilities,
   now: Date,
 ): Decision {
   checkScope(table, scope, state?.scope ?? open?.scope ?? null, wishes.acceptScope);
   // What the user chose anew is no change of the source's schema.
   if (state?.scope === scope) checkSchemaChange(state.table, table, settings.schemaChanges);
 
-  const inferred = capabilities.schema === "inferred";
+  const inferred = abilities.schema === "inferred";
   const fits = open !== null && open.scope === scope && !wishes.full && sameShape(open.tables[0]!, table, inferred);
   const resume = fits ? open : null;
   const abandon = fits ? null : open;
 
-  if (resume?.kind === "full") return { resume, abandon, passes: healing(table, capabilities), replace: false };
+  if (resume?.kind === "full") return { resume, abandon, passes: healing(table, abilities), replace: false };
   const replace = state !== null && !sameKey(state.table, table);
   // Without a cursor a sweep still shows every change, if rows have a version.
-  const swept = table.cursor === null && table.version !== null && canSweep(table, capabilities);
+  const swept = table.cursor === null && table.version !== null && canSweep(table, abilities);
   const incremental = state !== null && !needsFull(state, scope, table, inferred) && !hasCleared(abandon, table);
   if (wishes.full || !incremental || (table.cursor === null && !swept)) {
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
   }
   if (swept) return { resume, abandon, passes: ["keys"], replace: false };
-  const passes: PassKind[] = ["window"];
   // A sweep that is gone on with counts as made now, so that a long one is not made twice.
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
-  if (
-    canSweep(table, capabilities) &&
-    sweepDue(sweptAt, state.sweepMilliseconds, wishes.sweep, settings.deletes, now)
-  ) {
-    passes.push("keys");
-  }
-  return { resume, abandon, passes, replace: false };
+  const due = sweepDue(sweptAt, state.sweepMilliseconds, wishes.sweep, settings.deletes, abilities, now);
+  // Where no sweep can be made only a full pass shows what is gone.
+  if (due && abilities.fullPass !== null)
+    return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
+  return {
+    resume,
+    abandon,
+    passes: due && canSweep(table, abilities) ? ["window", "keys"] : ["window"],
+    replace: false,
+  };
 }
 
 /**
  * What heals a full pass that spanned runs: rows may have changed, and gone, after they were read. Without a cursor only
  * a second reading tells.
  */
-function healing(table: Table, capabilities: SourceCapabilities): PassKind[] {
-  if (table.cursor === null) return table.version !== null && canSweep(table, capabilities) ? ["keys"] : ["full"];
-  return canSweep(table, capabilities) ? ["window", "keys"] : ["window"];
+function healing(table: Table, abilities: Abilities): PassKind[] {
+  // A second full pass would truncate what was just written; without a cursor the next sync makes it anyway.
+  if (abilities.fullPass !== null) return table.cursor === null ? [] : ["window"];
+  if (table.cursor === null) return table.version !== null && canSweep(table, abilities) ? ["keys"] : ["full"];
+  return canSweep(table, abilities) ? ["window", "keys"] : ["window"];
 }
 
-function canSweep(table: Table, capabilities: SourceCapabilities): boolean {
-  return table.key.length > 0 && capabilities.passes.includes("keys");
+function canSweep(table: Table, abilities: Abilities): boolean {
+  return abilities.fullPass === null && table.key.length > 0 && abilities.passes.includes("keys");
 }
 
 function sweepDue(
@@ -95,12 +108,14 @@ function sweepDue(
   milliseconds: number | null,
   wished: boolean,
   deletes: Settings["deletes"],
+  { fullPass }: Abilities,
   now: Date,
 ): boolean {
   if (wished || deletes === "each_sync") return true;
   if (deletes === "never") return false;
   const age = now.getTime() - swept.getTime();
   if (deletes !== "auto") return age >= deletes;
+  if (fullPass === "replaces") return age >= mostUnswept;
   return age >= day || (milliseconds !== null && milliseconds < cheapSweep);
 }
 

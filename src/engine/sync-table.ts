@@ -6,7 +6,7 @@ import type { Table, TableState } from "../protocol/table.ts";
 import { unite } from "../toolkit/types.ts";
 import type { Semaphore } from "../toolkit/semaphore.ts";
 import { columnNames } from "./choose-columns.ts";
-import { type Connection, settingsOf, tableSettings } from "./connection.ts";
+import { settingsOf, type SyncConnection, tableSettings } from "./connection.ts";
 import { decide, type Decision, type Wishes } from "./decide.ts";
 import type { SyncEvent } from "./events.ts";
 import { type PassReading, readSplits } from "./read-splits.ts";
@@ -17,7 +17,7 @@ import type { Writer } from "./writer.ts";
 
 /** What the tables of one sync share. */
 export interface Syncing {
-  readonly connection: Connection;
+  readonly connection: SyncConnection;
   readonly wishes: Wishes & { readonly acceptDeletes: boolean };
   readonly writer: Writer;
   /** The start of the sync: ISO 8601, UTC. */
@@ -45,8 +45,9 @@ export async function syncTable(discovered: Table, stored: StoredTable, tally: T
   const chosen = tableSettings(connection, table.id);
   const scope = scopeOf(connection.scope, table.id, chosen);
   const settings = settingsOf(connection, table.id);
+  const abilities = { ...connection.capabilities, fullPass: connection.warehouse.fullPass?.(table.id) ?? null };
   const decideWith = (open: Pass | null): Decision =>
-    decide(table, scope, stored.state, open, wishes, settings, connection.capabilities, new Date(started));
+    decide(table, scope, stored.state, open, wishes, settings, abilities, new Date(started));
   let { state } = stored;
   let decision = decideWith(stored.open);
   checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, chosen, wishes.acceptScope);
@@ -85,7 +86,7 @@ function fractionsBecameText(before: Table, now: Table): boolean {
 export function withSeenColumns(
   discovered: Table,
   seen: readonly (Table | undefined)[],
-  connection: Connection,
+  connection: SyncConnection,
 ): Table {
   if (connection.capabilities.schema === "declared") return discovered;
   const names = columnNames(tableSettings(connection, discovered.id));

@@ -9,7 +9,7 @@ import { backoff, sleep } from "../toolkit/backoff.ts";
 import { selects } from "../toolkit/patterns.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { withChosenColumns } from "./chosen-source.ts";
-import { type Connection, settingsOf } from "./connection.ts";
+import { settingsOf, type SyncConnection } from "./connection.ts";
 import type { SyncEvent } from "./events.ts";
 import { askedFor, chosenFrom, select } from "./selection.ts";
 import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
@@ -41,7 +41,7 @@ const replans = 3;
  * only where nothing could be done at all (another sync is running, the destination fails).
  */
 export async function sync(
-  connection: Connection,
+  connection: SyncConnection,
   options: SyncOptions,
   report: (event: SyncEvent) => void,
 ): Promise<RunRecord> {
@@ -56,7 +56,7 @@ export async function sync(
 }
 
 class Run {
-  readonly #connection: Connection;
+  readonly #connection: SyncConnection;
   readonly #options: SyncOptions;
   readonly #report: (event: SyncEvent) => void;
   readonly #started: string;
@@ -67,7 +67,7 @@ class Run {
   #undone = 0;
 
   constructor(
-    connection: Connection,
+    connection: SyncConnection,
     options: SyncOptions,
     report: (event: SyncEvent) => void,
     started: string,

@@ -25,7 +25,7 @@ export interface Stored {
   readonly tables: ReadonlyMap<string, TableState>;
 }
 
-/** Where operations go: the least that every way of running offers (Fivetran has no reading side). */
+/** Where operations go: the least that every way of running offers. Fivetran's has no reading side. */
 export interface Sink extends AsyncDisposable {
   /**
    * Makes this process the one writer of the connection and gives a lease, greater than any before it. Throws
@@ -36,6 +36,20 @@ export interface Sink extends AsyncDisposable {
   load(): Promise<Stored>;
   /** `syncStart` stamps the rows that the transaction writes: ISO 8601, UTC. One transaction at a time. */
   begin(lease: number, syncStart: string): Promise<Transaction>;
+  settlement(pass: Pass, table: Table): Promise<Settlement>;
+  /**
+   * Keys (the key columns) to be looked up: those that {@link Settlement.missing} counts. They are fixed when the
+   * iteration begins; the engine writes and commits in transactions while it goes on.
+   */
+  missing(pass: Pass, table: Table): AsyncIterable<Rows>;
+  /** Likewise: those that {@link Settlement.gone} counts. */
+  gone(pass: Pass, table: Table): AsyncIterable<Rows>;
+  /**
+   * Only where the copy can't be read, so that no sweep can be made: what a full pass does to a table that was copied
+   * before. `settles`: the sink remembers its keys, so that only what differs is written; `replaces`: the copy is
+   * truncated and every row written.
+   */
+  fullPass?(table: string): "settles" | "replaces";
 }
 
 /** How many rows of one table a transaction changed. */
@@ -109,14 +123,6 @@ export interface Settlement {
 /** A destination that can be read: DuckDB, PostgreSQL, DuckLake. Reads see the transaction under way. */
 export interface Warehouse extends Sink {
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
-  settlement(pass: Pass, table: Table): Promise<Settlement>;
-  /**
-   * Keys (the key columns) to be looked up: those that {@link Settlement.missing} counts. They are fixed when the
-   * iteration begins; the engine writes and commits in transactions while it goes on.
-   */
-  missing(pass: Pass, table: Table): AsyncIterable<Rows>;
-  /** Likewise: those that {@link Settlement.gone} counts. */
-  gone(pass: Pass, table: Table): AsyncIterable<Rows>;
   /** Compares a source table, read once more, with its copy. */
   compare(table: Table): Promise<Comparison>;
   /** The last runs, newest first. */
