@@ -64,6 +64,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./run.ts")).runSourceCommand,
   },
   {
+    name: "serve",
+    summary: "serve a source to Fivetran",
+    load: async () => (await import("./serve.ts")).serveCommand,
+  },
+  {
     name: "demo",
     summary: "watch a real database flow into DuckDB",
     load: async () => (await import("./demo/command.ts")).demoCommand,

@@ -144,6 +144,8 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
    */
   readonly configuration: Schema;
   readonly capabilities: SourceCapabilities;
+  /** What `check` always looks at, by name, with a label that needs no settings: forms offer these as tests. */
+  readonly checks?: Readonly<Record<string, string>>;
   /**
    * The part of a configuration that decides which rows there are (server, database, schema): kept as part of the scope.
    * What concerns one table alone (a pattern of keys) stands under `tables`, by table id.

@@ -3,6 +3,8 @@ import { z } from "zod";
 /** One setting of a source or destination, as its schema tells it. */
 export interface Setting {
   readonly name: string;
+  /** As people write it; its name, where the schema says nothing else. */
+  readonly title: string;
   readonly description: string;
   readonly required: boolean;
   /** Its value must never be shown. */
@@ -14,6 +16,8 @@ export interface Setting {
   readonly path: "always" | "existing" | "no";
   /** JSON Schema's word; `null`: several. */
   readonly type: string | null;
+  /** The values that it can have; `null`: any of its type. */
+  readonly choices: readonly string[] | null;
   readonly default: unknown;
 }
 
@@ -30,13 +34,19 @@ export function settingsOf(schema: z.ZodType): readonly Setting[] {
   const { properties: outputs = {} } = jsonSchema(schema, "output");
   return Object.entries(properties).map(([name, property]) => ({
     name,
+    title: typeof property["title"] === "string" ? property["title"] : name,
     description: typeof property["description"] === "string" ? property["description"] : "",
     required: required.includes(name),
     secret: property["secret"] === true,
     path: property["path"] === true ? "always" : property["path"] === "existing" ? "existing" : "no",
     type: typeof property["type"] === "string" ? property["type"] : null,
+    choices: choicesOf(property) ?? choicesOf(outputs[name]),
     default: property["default"] ?? outputs[name]?.["default"],
   }));
+}
+
+function choicesOf(property: Readonly<Record<string, unknown>> | undefined): readonly string[] | null {
+  return Array.isArray(property?.["enum"]) ? property["enum"].map(String) : null;
 }
 
 function jsonSchema(schema: z.ZodType, io: "input" | "output"): JsonSchema {

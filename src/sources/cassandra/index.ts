@@ -8,6 +8,7 @@ export const definition: SourceDefinition<typeof configuration> = {
   title: "Cassandra",
   configuration,
   capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared", filter: "cql" },
+  checks: { connect: "Connect and log in", keyspace: "Find the tables", privileges: "Read every table" },
   scope: (settings) => ({ server: contactPoints(settings).toSorted().join(","), keyspace: settings.keyspace }),
   schema: ({ keyspace }) => keyspace,
   open: async (settings, context) => {

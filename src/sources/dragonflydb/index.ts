@@ -9,6 +9,7 @@ export const definition: SourceDefinition<typeof configuration> = {
   title: "DragonflyDB",
   configuration,
   capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred" },
+  checks: { connect: "Connect and log in", server: "Look at the server", privileges: "Use its commands" },
   scope: ({ host, port, database, key_pattern: patterns, key_types: types, tables, table_name: name }) => ({
     host,
     port,

@@ -7,6 +7,12 @@ export const definition: SourceDefinition<typeof configuration> = {
   title: "RethinkDB",
   configuration,
   capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred", filter: "fields" },
+  checks: {
+    connect: "Connect to the server",
+    login: "Log in",
+    database: "Find the database",
+    privileges: "Read every table",
+  },
   scope: ({ host, port, database }) => ({ server: `${host}:${port}`, database }),
   schema: ({ database }) => database,
   open: async (settings, context) => new RethinkSource(settings, await addressOf(settings), context),

@@ -7,6 +7,13 @@ export const definition: SourceDefinition<typeof configuration> = {
   title: "YugabyteDB",
   configuration,
   capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared", filter: "sql" },
+  checks: {
+    connect: "Connect to the server",
+    login: "Log in",
+    database: "Open the database",
+    schema: "Find the schema",
+    privileges: "Read every table",
+  },
   scope: ({ host, port, database, schema }) => ({ server: `${host}:${port}`, database, schema }),
   schema: ({ schema }) => schema,
   open: async (settings, context) => new YugabyteSource(settings, context),

@@ -1,0 +1,64 @@
+import { Command } from "commander";
+import { fivetranLog } from "../fivetran/log.ts";
+import { startServer } from "../fivetran/server.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { SourceDefinition } from "../protocol/source.ts";
+import { sources } from "../sources/index.ts";
+import { nearest } from "../toolkit/nearest.ts";
+import { examples } from "./options.ts";
+import { servedSource } from "./served-source.ts";
+import { type OutputOptions, runCommand } from "./session.ts";
+import type { World } from "./world.ts";
+
+/** Where Fivetran's own test runs look for a connector. */
+export const defaultPort = "50051";
+
+interface ServeFlags extends OutputOptions {
+  readonly port: string;
+  readonly host: string;
+}
+
+export function serveCommand(world: World): Command {
+  return new Command("serve")
+    .argument("<source>", `what to serve: ${Object.keys(sources).join(", ")}`)
+    .description(
+      "Serves a source to Fivetran, by gRPC, until it is stopped. Settings, selection and state come with each call: nothing is kept here. Log lines go to standard output, in the form that Fivetran reads.",
+    )
+    .optionsGroup("Where:")
+    .option("--port <number>", "port to listen at; 0 takes any that is free", defaultPort)
+    .option("--host <address>", "address to listen at; :: is every one of this machine", "127.0.0.1")
+    .optionsGroup("Output:")
+    .option("--log-level <level>", "info, or debug for more")
+    .addHelpText(
+      "after",
+      examples(
+        ["serve yugabytedb", `for a client on this machine, at port ${defaultPort}`],
+        ["serve rethinkdb --host :: --port 50052", "for clients elsewhere: the protocol is not encrypted"],
+      ),
+    )
+    .action((source: string, { port, host, logLevel }: ServeFlags) =>
+      runCommand(world, {}, async ({ output, signal }) => {
+        const served = servedSource(await definitionOf(source), output.redactor);
+        const log = fivetranLog((line) => output.line(line), served.redact, logLevel === "debug");
+        await using server = await startServer(served, { host, port: portOf(port) }, log);
+        log.info(`Serving ${served.definition.title} at ${host}, port ${server.port}.`);
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+        return "ok";
+      }),
+    );
+}
+
+async function definitionOf(name: string): Promise<SourceDefinition> {
+  if (Object.hasOwn(sources, name)) return sources[name]!.load();
+  const meant = nearest(name, Object.keys(sources));
+  throw new HeadwatersError("CONFIGURATION_INVALID", `there is no source ${JSON.stringify(name)}`, {
+    hint: meant === null ? `There is ${Object.keys(sources).join(", ")}.` : `Did you mean ${meant}?`,
+  });
+}
+
+/** Throws `CONFIGURATION_INVALID`. */
+export function portOf(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new HeadwatersError("CONFIGURATION_INVALID", `--port must be a number from 0 to 65535, not ${text}`);
+}

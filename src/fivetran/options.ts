@@ -1,0 +1,89 @@
+import type { Settings } from "../engine/connection.ts";
+import type { SourceContext } from "../protocol/source.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { ServedSetting } from "./served-source.ts";
+
+/** What a user may set under Fivetran beside the source's own settings. */
+export interface SyncOptions {
+  readonly deletes: Settings["deletes"];
+  /** Rows between two checkpoints, at the least. */
+  readonly checkpointRows: number;
+  readonly types: SourceContext["types"];
+}
+
+const day = 24 * 60 * 60 * 1_000;
+
+const deletes: Readonly<Record<string, Settings["deletes"]>> = {
+  auto: "auto",
+  each_sync: "each_sync",
+  daily: day,
+  weekly: 7 * day,
+  never: "never",
+};
+
+/** As the published example of each source has it; 1000 in all others. */
+const checkpointRows: Readonly<Record<string, number>> = { rethinkdb: 100 };
+
+const types: Readonly<Record<string, SourceContext["types"]>> = { exact: "exact", example: "example" };
+
+/** The settings of every connector, behind the source's own. */
+export function optionSettings(source: string): readonly ServedSetting[] {
+  const plain = { required: false, secret: false, file: false, type: "string" };
+  return [
+    {
+      ...plain,
+      name: "deletes",
+      title: "Look for deletes",
+      description:
+        "auto: with each sync in tables whose keys can be remembered, else once a week; each_sync, daily, weekly; never. Looking for deletes takes a full read of the table; in large tables it writes every row again.",
+      choices: Object.keys(deletes),
+      default: "auto",
+    },
+    {
+      ...plain,
+      name: "checkpoint_interval",
+      title: "Checkpoint interval",
+      description: "Rows between two checkpoints, at the least; they are a second apart, too.",
+      type: "integer",
+      choices: null,
+      default: checkpointRows[source] ?? 1_000,
+    },
+    {
+      ...plain,
+      name: "types",
+      title: "Types",
+      description:
+        "exact: types that hold every value; example: those of the published connector example, for tables that it made.",
+      choices: Object.keys(types),
+      default: "exact",
+    },
+  ];
+}
+
+/** Takes these settings out of what the form gave. Throws `CONFIGURATION_INVALID`. */
+export function takeOptions(
+  source: string,
+  given: Readonly<Record<string, string>>,
+): { readonly options: SyncOptions; readonly rest: Readonly<Record<string, string>> } {
+  const { deletes: when = "auto", checkpoint_interval: interval, types: kind = "exact", ...rest } = given;
+  const rows = interval === undefined ? (checkpointRows[source] ?? 1_000) : Number(interval);
+  if (!Number.isSafeInteger(rows) || rows < 1)
+    throw wrong("checkpoint_interval", "a whole number from 1 on", interval!);
+  return {
+    options: {
+      deletes: of(deletes, "deletes", when),
+      checkpointRows: rows,
+      types: of(types, "types", kind),
+    },
+    rest,
+  };
+}
+
+function of<Value>(table: Readonly<Record<string, Value>>, name: string, given: string): Value {
+  if (!Object.hasOwn(table, given)) throw wrong(name, `one of ${Object.keys(table).join(", ")}`, given);
+  return table[given]!;
+}
+
+function wrong(name: string, must: string, given: string): HeadwatersError {
+  return new HeadwatersError("CONFIGURATION_INVALID", `${name} must be ${must}, not ${JSON.stringify(given)}`);
+}

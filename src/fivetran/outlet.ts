@@ -1,0 +1,59 @@
+import type { Protocol, UpdateMessage } from "./protocol.ts";
+
+/** The stream of one `Update`, as grpc-js gives it. */
+export interface MessageStream {
+  write(message: Uint8Array, done: (error?: Error | null) => void): boolean;
+}
+
+/** Bytes that may wait for a slow reader. */
+const mostWaiting = 4 << 20;
+
+/**
+ * The way out to Fivetran. Messages go in their order; whoever sends waits while more is on its way than the reader
+ * takes, so that memory stays bounded and the source is slowed down.
+ */
+export class Outlet {
+  readonly #stream: MessageStream;
+  readonly #protocol: Protocol;
+  readonly #signal: AbortSignal;
+  #waiting = 0;
+  #error: Error | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(stream: MessageStream, protocol: Protocol, signal: AbortSignal) {
+    this.#stream = stream;
+    this.#protocol = protocol;
+    this.#signal = signal;
+    signal.addEventListener("abort", () => this.#wake?.(), { once: true });
+  }
+
+  /** Sends a message that is encoded already; `null`: there is room for more. Rejects once the reader is gone. */
+  send(message: Uint8Array): Promise<void> | null {
+    this.#throwIfGone();
+    this.#waiting += message.length;
+    this.#stream.write(message, (error) => {
+      this.#waiting -= message.length;
+      if (error !== undefined && error !== null) this.#error = error;
+      this.#wake?.();
+    });
+    return this.#waiting > mostWaiting ? this.#room() : null;
+  }
+
+  async tell(message: UpdateMessage): Promise<void> {
+    await this.send(this.#protocol.encode(message));
+  }
+
+  async #room(): Promise<void> {
+    while (this.#waiting > mostWaiting / 2) {
+      this.#throwIfGone();
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    this.#wake = null;
+    this.#throwIfGone();
+  }
+
+  #throwIfGone(): void {
+    this.#signal.throwIfAborted();
+    if (this.#error !== null) throw this.#error;
+  }
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { getAsset, isSea } from "node:sea";
+import type { MethodDefinition } from "@grpc/grpc-js";
+import protobuf from "protobufjs";
+
+/** The file in the package; in the single executable, an asset of this name. */
+const protoFile = "connector.proto";
+
+/** What `Update` is asked with. Lists and maps are always there; of what else has its default value, nothing is. */
+export interface UpdateRequest {
+  readonly configuration: Readonly<Record<string, string>>;
+  readonly selection?: SelectionMessage;
+  readonly stateJson?: string;
+}
+
+export interface SelectionMessage {
+  readonly withoutSchema?: TablesMessage;
+  readonly withSchema?: {
+    readonly schemas: readonly (TablesMessage & { readonly included?: boolean; readonly schemaName?: string })[];
+    readonly includeNewSchemas?: boolean;
+  };
+}
+
+export interface TablesMessage {
+  readonly tables: readonly {
+    readonly included?: boolean;
+    readonly tableName?: string;
+    readonly columns: Readonly<Record<string, boolean>>;
+    readonly includeNewColumns?: boolean;
+  }[];
+  readonly includeNewTables?: boolean;
+}
+
+/** One message of the stream, other than rows: those are encoded by {@link RecordEncoder}. */
+export type UpdateMessage =
+  | { readonly schemaChange: object }
+  | { readonly checkpoint: { readonly stateJson: string } }
+  | { readonly warning: { readonly message: string } }
+  | { readonly task: { readonly message: string } };
+
+/** The protocol's service, for grpc-js, and the encoder of what `Update` streams. */
+export interface Protocol {
+  readonly service: {
+    readonly ConfigurationForm: MethodDefinition<object, object>;
+    readonly Test: MethodDefinition<{ name: string; configuration: Readonly<Record<string, string>> }, object>;
+    readonly Schema: MethodDefinition<{ configuration: Readonly<Record<string, string>> }, object>;
+    /** Takes messages that are bytes already: rows are encoded from columns, without an object for any of them. */
+    readonly Update: MethodDefinition<UpdateRequest, Uint8Array>;
+  };
+  encode(message: UpdateMessage): Uint8Array;
+}
+
+/** Reads the protocol's description. */
+export function loadProtocol(): Protocol {
+  const { root } = protobuf.parse(protoText());
+  // Timestamps are in rows alone, but what the description imports must be there.
+  root.add(new protobuf.Namespace("google").add(timestamps()));
+  const service = root.lookupService("fivetran_sdk.v2.SourceConnector");
+  const method = <Request extends object, Response extends object>(
+    name: string,
+  ): MethodDefinition<Request, Response> => {
+    const { requestType, responseType, responseStream = false } = service.methods[name]!;
+    const [request, response] = [service.parent!.lookupType(requestType), service.parent!.lookupType(responseType)];
+    return {
+      path: `/fivetran_sdk.v2.SourceConnector/${name}`,
+      requestStream: false,
+      responseStream,
+      requestSerialize: (message) => encoded(request, message),
+      requestDeserialize: (bytes) => decoded(request, bytes) as Request,
+      responseSerialize: (message) => (responseStream ? (message as unknown as Buffer) : encoded(response, message)),
+      responseDeserialize: (bytes) => decoded(response, bytes) as Response,
+    };
+  };
+  const update = service.parent!.lookupType("UpdateResponse");
+  return {
+    service: {
+      ConfigurationForm: method("ConfigurationForm"),
+      Test: method("Test"),
+      Schema: method("Schema"),
+      Update: method("Update"),
+    },
+    encode: (message) => encoded(update, message),
+  };
+}
+
+function protoText(): string {
+  return isSea() ? getAsset(protoFile, "utf8") : readFileSync(new URL(protoFile, import.meta.url), "utf8");
+}
+
+function timestamps(): protobuf.Namespace {
+  const type = new protobuf.Type("Timestamp")
+    .add(new protobuf.Field("seconds", 1, "int64"))
+    .add(new protobuf.Field("nanos", 2, "int32"));
+  return new protobuf.Namespace("protobuf").add(type);
+}
+
+function encoded(type: protobuf.Type, message: object): Buffer {
+  return Buffer.from(type.encode(type.fromObject(message)).finish());
+}
+
+function decoded(type: protobuf.Type, bytes: Buffer): object {
+  return type.toObject(type.decode(bytes), { objects: true, arrays: true });
+}

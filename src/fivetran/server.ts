@@ -1,0 +1,129 @@
+import {
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type StatusObject,
+} from "@grpc/grpc-js";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Log } from "../protocol/log.ts";
+import { configurationForm } from "./form.ts";
+import type { Severe } from "./log.ts";
+import { openSource } from "./open-source.ts";
+import { loadProtocol, type UpdateRequest } from "./protocol.ts";
+import type { ServedSource } from "./served-source.ts";
+import { statusOf } from "./status.ts";
+import { testSource } from "./test-source.ts";
+import { tableMessage } from "./types.ts";
+import { update } from "./update.ts";
+
+/** A request carries the state that we sent, and certificates. */
+const mostRequestBytes = 64 << 20;
+
+/** Syncs that are told to stop have so long to send their last checkpoint, in milliseconds. */
+const stopMilliseconds = 10_000;
+
+/** A server that runs until it is disposed; disposing lets syncs send their last checkpoint. */
+export interface RunningServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+type Configured = { readonly configuration: Readonly<Record<string, string>> };
+
+/** Serves a source to Fivetran at `host` and `port`. Throws `CONFIGURATION_INVALID` where it can't listen there. */
+export async function startServer(
+  served: ServedSource,
+  at: { readonly host: string; readonly port: number },
+  log: Log & Severe,
+): Promise<RunningServer> {
+  const protocol = loadProtocol();
+  const stopping = new AbortController();
+  const server = new Server({
+    "grpc.max_receive_message_length": mostRequestBytes,
+    // A row is as large as it is; whether the client takes it is the client's to say.
+    "grpc.max_send_message_length": -1,
+  });
+
+  /** Answers a call that is not a stream. */
+  function answer<Request, Response>(work: (request: Request, signal: AbortSignal) => Promise<Response>) {
+    return (call: ServerUnaryCall<Request, Response>, respond: sendUnaryData<Response>): void => {
+      const signal = AbortSignal.any([goneSignal(call), stopping.signal]);
+      work(call.request, signal).then(
+        (response) => respond(null, response),
+        (thrown: unknown) => {
+          const failed = statusOf(thrown, served.redact);
+          if (!signal.aborted) log.severe(failed.details);
+          respond(failed);
+        },
+      );
+    };
+  }
+
+  server.addService(protocol.service, {
+    ConfigurationForm: answer(async () => configurationForm(served)),
+    Test: answer(async ({ name, configuration }: Configured & { readonly name: string }, signal) => {
+      const failure = await testSource(served, name, configuration, log, signal);
+      return failure === null ? { success: true } : { failure: served.redact(failure) };
+    }),
+    Schema: answer(async ({ configuration }: Configured, signal) => {
+      await using open = await openSource(served, configuration, log, signal);
+      const tables = await open.source.discover(signal);
+      return { withSchema: { schemas: [{ name: open.schema, tables: tables.map(tableMessage) }] } };
+    }),
+    Update(call: ServerWritableStream<UpdateRequest, Uint8Array>) {
+      const gone = goneSignal(call);
+      const { signal } = stopping;
+      update(call.request, { served, protocol, log, stream: call, gone, stopping: signal }).then(
+        () => call.end(),
+        (thrown: unknown) => {
+          if (gone.aborted) return log.info("The sync was cancelled; the next one goes on from its last checkpoint.");
+          const failed: Partial<StatusObject> = statusOf(thrown, served.redact);
+          log.severe(failed.details ?? "");
+          // Ends the stream behind what was sent already, with this status.
+          return call.emit("error", failed);
+        },
+      );
+    },
+  });
+  const port = await listen(server, at);
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      stopping.abort(new HeadwatersError("SERVER_UNAVAILABLE", "the connector is being stopped"));
+      await new Promise<void>((resolve) => {
+        const force = setTimeout(() => server.forceShutdown(), stopMilliseconds);
+        server.tryShutdown(() => {
+          clearTimeout(force);
+          resolve();
+        });
+      });
+    },
+  };
+}
+
+/** Aborted when the client has hung up. */
+function goneSignal(call: { on(event: "cancelled", listener: () => void): unknown }): AbortSignal {
+  const gone = new AbortController();
+  call.on("cancelled", () => gone.abort(new HeadwatersError("CONNECTION_LOST", "the client ended the call")));
+  return gone.signal;
+}
+
+async function listen(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<number> {
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new HeadwatersError("CONFIGURATION_INVALID", `the server can't listen at ${address}: ${reason}`, {
+      hint: "Choose another --port or --host, or end what listens there.",
+    });
+  }
+}

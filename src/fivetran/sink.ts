@@ -1,0 +1,286 @@
+import type { StateDocument } from "../engine/state-document.ts";
+import { stateDocument } from "../engine/state-document.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Operation } from "../protocol/operation.ts";
+import type { Pass, Progress, Split } from "../protocol/pass.ts";
+import type { Rows } from "../protocol/rows.ts";
+import type { Changes, Settlement, Sink, Stored, Transaction } from "../protocol/sink.ts";
+import type { Table, TableState } from "../protocol/table.ts";
+import { unite } from "../toolkit/types.ts";
+import { Checkpoints, type Progressed } from "./checkpoints.ts";
+import { RecordEncoder } from "./encode-records.ts";
+import { Memories } from "./memories.ts";
+import type { Outlet } from "./outlet.ts";
+import type { FivetranState } from "./state-json.ts";
+import { TableWriter, type WriterContext } from "./table-writer.ts";
+import { tableMessage } from "./types.ts";
+
+/** The one lease there is: Fivetran runs one sync of a connection at a time. */
+const lease = 1;
+
+/**
+ * Fivetran as a destination. Rows are sent as they are written; what makes them count is the checkpoint that follows. A
+ * transaction that is undone takes no row back, but its state is in no checkpoint: the rows come again, and a row that
+ * comes twice is the same row. The copy can't be read: see {@link TableWriter} for what stands in for that.
+ */
+export class FivetranSink implements Sink {
+  readonly #source: string;
+  readonly #schema: string;
+  readonly #outlet: Outlet;
+  readonly #memories: Memories;
+  readonly #checkpoints: Checkpoints;
+  readonly #context: WriterContext;
+  readonly #passes: Map<string, Pass>;
+  readonly #progress = new Map<string, Map<string, Progress>>();
+  readonly #tables: Map<string, TableState>;
+  /** By pass and table: its table was truncated. */
+  readonly #truncated: Set<string>;
+  /** By pass and table, of the passes that this process has at hand. */
+  readonly #writers = new Map<string, TableWriter>();
+  /** Tables as Fivetran was told of them last, by id. */
+  readonly #told = new Map<string, string>();
+
+  constructor(
+    of: { readonly source: string; readonly schema: string; readonly checkpointRows: number },
+    { document, notes, truncated }: FivetranState,
+    outlet: Outlet,
+  ) {
+    this.#source = of.source;
+    this.#schema = of.schema;
+    this.#outlet = outlet;
+    this.#passes = new Map(document.passes.map((pass) => [pass.id, pass]));
+    this.#tables = new Map(Object.entries(document.tables));
+    for (const entry of document.progress) this.#keepProgress(entry);
+    this.#truncated = new Set(truncated);
+    for (const { table } of this.#tables.values()) this.#told.set(table.id, JSON.stringify(tableMessage(table)));
+    this.#memories = new Memories(notes);
+    this.#checkpoints = new Checkpoints(outlet, this.#memories, of.checkpointRows, () => this.#progressed());
+    const encoder = new RecordEncoder(of.schema, (message) => {
+      const marked = this.#checkpoints.beforeRows();
+      return marked === null ? outlet.send(message) : marked.then(() => outlet.send(message) ?? undefined);
+    });
+    this.#context = {
+      encoder,
+      memories: this.#memories,
+      sent: (rows) => this.#checkpoints.rows(rows),
+      replacing: async (table) => {
+        this.#tables.delete(table);
+        await this.#checkpoints.now();
+      },
+    };
+  }
+
+  async acquire(): Promise<number> {
+    return lease;
+  }
+
+  async release(): Promise<void> {}
+
+  async load(): Promise<Stored> {
+    return {
+      passes: [...this.#passes.values()],
+      progress: [...this.#progress.values()].flatMap((entries) => [...entries.values()]),
+      tables: new Map(this.#tables),
+    };
+  }
+
+  async begin(): Promise<Transaction> {
+    return new FivetranTransaction(this.#staging());
+  }
+
+  fullPass(table: string): "settles" | "replaces" {
+    return this.#memories.fits(table) ? "settles" : "replaces";
+  }
+
+  async settlement(pass: Pass, table: Table): Promise<Settlement> {
+    return this.#writer(pass, table.id).settlement();
+  }
+
+  async *missing(): AsyncGenerator<Rows> {}
+
+  async *gone(pass: Pass, table: Table): AsyncGenerator<Rows> {
+    yield* this.#writer(pass, table.id).gone();
+  }
+
+  /** Sends the last checkpoint. */
+  async end(): Promise<void> {
+    await this.#checkpoints.end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** What a transaction works with: passes and tables of its own until it commits. */
+  #staging(): Staging {
+    return {
+      passes: new Map(this.#passes),
+      tables: new Map(),
+      writer: (pass, table) => this.#writer(pass, table),
+      tell: (table) => this.#tell(table),
+      forget: (table) => {
+        this.#tables.delete(table);
+        this.#memories.forget(table);
+      },
+      commit: (staging, progress) => this.#commit(staging, progress),
+    };
+  }
+
+  #writer(pass: Pass, id: string): TableWriter {
+    const name = writerName(pass, id);
+    const known = this.#writers.get(name);
+    if (known !== undefined) return known;
+    const table = pass.tables.find((candidate) => candidate.id === id)!;
+    const isNew = !this.#passes.has(pass.id);
+    const settles = isNew && !pass.replace && this.#memories.of(table) !== null;
+    const mode = pass.kind !== "full" ? "add" : settles ? "settle" : "replace";
+    const writer = new TableWriter(table, mode, this.#truncated.has(name), this.#context);
+    this.#writers.set(name, writer);
+    return writer;
+  }
+
+  /** Tells Fivetran of a table that is new, or has other columns than it knows. */
+  async #tell(table: Table): Promise<void> {
+    const message = tableMessage(table);
+    const text = JSON.stringify(message);
+    if (this.#told.get(table.id) === text) return;
+    this.#told.set(table.id, text);
+    const withSchema = { schemas: [{ name: this.#schema, tables: [message] }] };
+    await this.#outlet.tell({ schemaChange: { withSchema } });
+  }
+
+  async #commit(staging: Staging, progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
+    for (const entry of progress) this.#demandNext(entry);
+    for (const [id, state] of staging.tables) this.#tables.set(id, state);
+    if (staging.tables.size > 0) this.#checkpoints.closed();
+    const changes = new Map<string, Changes>();
+    for (const writer of this.#writers.values()) add(changes, writer.table.id, writer.takeChanges());
+    for (const [id, pass] of staging.passes) this.#passes.set(id, pass);
+    for (const pass of [...this.#passes.values()]) if (!staging.passes.has(pass.id)) this.#forgetPass(pass);
+    for (const entry of progress) if (this.#passes.has(entry.pass)) this.#keepProgress(entry);
+    await this.#checkpoints.committed();
+    return changes;
+  }
+
+  #demandNext({ pass, split, version }: Progress): void {
+    const stored = this.#progress.get(pass)?.get(split)?.version ?? 0;
+    if (version === stored + 1) return;
+    throw new HeadwatersError("LEASE_LOST", `progress ${version} of split ${split} does not follow ${stored}`);
+  }
+
+  #keepProgress(entry: Progress): void {
+    const known = this.#progress.get(entry.pass) ?? new Map<string, Progress>();
+    this.#progress.set(entry.pass, known.set(entry.split, entry));
+  }
+
+  /** A pass is over, or let go. */
+  #forgetPass(pass: Pass): void {
+    this.#passes.delete(pass.id);
+    this.#progress.delete(pass.id);
+    for (const table of pass.tables) {
+      this.#writers.delete(writerName(pass, table.id));
+      this.#truncated.delete(writerName(pass, table.id));
+    }
+  }
+
+  /** What a checkpoint says. Passes that only this process can go on with are left out. */
+  #progressed(): Progressed {
+    const stored = [...this.#passes.values()].filter((pass) =>
+      pass.tables.every((table) => this.#writers.get(writerName(pass, table.id))?.isStored !== false),
+    );
+    const ids = new Set(stored.map((pass) => pass.id));
+    const document: StateDocument = stateDocument(this.#source, {
+      passes: stored,
+      progress: [...this.#progress].flatMap(([id, entries]) => (ids.has(id) ? [...entries.values()] : [])),
+      tables: this.#tables,
+    });
+    for (const [name, writer] of this.#writers) if (writer.truncated) this.#truncated.add(name);
+    return { document, truncated: [...this.#truncated].filter((name) => ids.has(name.split(" ")[0]!)) };
+  }
+}
+
+/** What a transaction changes, apart until it commits, and the way to what it can't take back. */
+interface Staging {
+  readonly passes: Map<string, Pass>;
+  /** States of tables whose passes were closed. */
+  readonly tables: Map<string, TableState>;
+  writer(pass: Pass, table: string): TableWriter;
+  tell(table: Table): Promise<void>;
+  forget(table: string): void;
+  commit(staging: Staging, progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>>;
+}
+
+class FivetranTransaction implements Transaction {
+  readonly #staging: Staging;
+
+  constructor(staging: Staging) {
+    this.#staging = staging;
+  }
+
+  async open(pass: Pass): Promise<void> {
+    for (const table of pass.tables) {
+      await this.#staging.tell(table);
+      this.#staging.writer(pass, table.id);
+    }
+    this.#staging.passes.set(pass.id, pass);
+  }
+
+  async abandon(pass: Pass): Promise<void> {
+    this.#staging.passes.delete(pass.id);
+  }
+
+  async write(pass: Pass, _: Split | null, operation: Exclude<Operation, { kind: "checkpoint" }>): Promise<void> {
+    if (operation.kind === "keys") throw new HeadwatersError("DEFECT", "a sweep was made of a copy that can't be read");
+    if (operation.kind === "schema") return this.#reshape(pass, operation.table);
+    return this.#staging.writer(pass, operation.table).write(operation);
+  }
+
+  async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {
+    for (const [id, state] of states) {
+      const writer = this.#staging.writer(pass, id);
+      const found = await writer.close(pass.kind === "full");
+      this.#staging.tables.set(id, found ? state : { ...state, sweptAt: longAgo });
+    }
+    this.#staging.passes.delete(pass.id);
+  }
+
+  async reset(tables: readonly string[]): Promise<void> {
+    for (const table of tables) this.#staging.forget(table);
+    for (const pass of [...this.#staging.passes.values()]) {
+      if (pass.tables.some((table) => tables.includes(table.id))) await this.abandon(pass);
+    }
+  }
+
+  /** Fivetran keeps records of its own. */
+  async record(): Promise<void> {}
+
+  async commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
+    return this.#staging.commit(this.#staging, progress);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #reshape(pass: Pass, wider: Table): Promise<void> {
+    const open = this.#staging.passes.get(pass.id) ?? pass;
+    const tables = open.tables.map((table) => (table.id === wider.id ? unite(table, wider) : table));
+    this.#staging.passes.set(pass.id, { ...open, tables });
+    const table = tables.find((candidate) => candidate.id === wider.id)!;
+    this.#staging.writer(pass, wider.id).table = table;
+    await this.#staging.tell(table);
+  }
+}
+
+/** Deletes were not found: they are looked for with the next sync. */
+const longAgo = new Date(0).toISOString();
+
+function writerName(pass: Pass, table: string): string {
+  return `${pass.id} ${table}`;
+}
+
+function add(to: Map<string, Changes>, table: string, { inserted, updated, deleted }: Changes): void {
+  if (inserted + updated + deleted === 0) return;
+  const before = to.get(table) ?? { inserted: 0, updated: 0, deleted: 0 };
+  to.set(table, {
+    inserted: before.inserted + inserted,
+    updated: before.updated + updated,
+    deleted: before.deleted + deleted,
+  });
+}

@@ -1,0 +1,34 @@
+import { asHeadwatersError } from "../protocol/errors.ts";
+import type { Log } from "../protocol/log.ts";
+import type { CheckResult } from "../protocol/source.ts";
+import { openSource } from "./open-source.ts";
+import type { ServedSource } from "./served-source.ts";
+import { explain } from "./status.ts";
+
+/**
+ * Runs one test of the form. Resolves to what is wrong, or to `null`. What a check never came to, because an earlier one
+ * stands in its way, is wrong for that reason.
+ */
+export async function testSource(
+  served: ServedSource,
+  name: string,
+  configuration: Readonly<Record<string, string>>,
+  log: Log,
+  signal: AbortSignal,
+): Promise<string | null> {
+  try {
+    await using open = await openSource(served, configuration, log, signal);
+    const results: CheckResult[] = [];
+    for await (const result of open.source.check(signal)) {
+      if (result.status === "warning") log.warn(`${result.label}: ${result.message}`);
+      results.push(result);
+    }
+    const isNamed = served.definition.checks !== undefined;
+    const own = results.filter((result) => !isNamed || result.name === name);
+    const failed = (own.length > 0 ? own : results).find(({ status }) => status === "failed");
+    return failed === undefined ? null : `${failed.label}: ${failed.message}`;
+  } catch (thrown) {
+    signal.throwIfAborted();
+    return explain(asHeadwatersError(thrown));
+  }
+}
