@@ -37,7 +37,7 @@ export function serveCommand(world: World): Command {
       ),
     )
     .action((source: string, { port, host, logLevel }: ServeFlags) =>
-      runCommand(world, {}, async ({ output, signal }) => {
+      runCommand(world, { quiet: true }, async ({ output, signal }) => {
         const served = servedSource(await definitionOf(source), output.redactor);
         const log = fivetranLog((line) => output.line(line), served.redact, logLevel === "debug");
         await using server = await startServer(served, { host, port: portOf(port) }, log);

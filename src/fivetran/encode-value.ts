@@ -93,7 +93,8 @@ function sameTypeEncoder(vector: Vector, column: Column, table: string): ValueEn
     case "JSON":
     case "XML": {
       const { offsets } = vector;
-      return (frame, row) => writeBytes(frame, type, values, offsets![row]!, offsets![row + 1]!);
+      const text = tagOf(type, lengths);
+      return (frame, row) => writeBytes(frame, text, values, offsets![row]!, offsets![row + 1]!);
     }
     case "NAIVE_TIME":
       throw new HeadwatersError("DEFECT", `column "${column.name}" of ${table}: a time of day can't be sent as such`);
@@ -109,7 +110,7 @@ function widerEncoder(vector: Vector, column: Column, table: string): ValueEncod
   if (kind === "STRING" || (kind === "DECIMAL" && (whole || from === "DECIMAL"))) {
     return (frame, row) => {
       const bytes = Buffer.from(text(row));
-      writeBytes(frame, column.type, bytes, 0, bytes.length);
+      writeBytes(frame, tagOf(column.type, lengths), bytes, 0, bytes.length);
     };
   }
   if ((kind === "INT" || kind === "LONG") && whole) {
@@ -164,21 +165,22 @@ function fixedEncoder(values: Uint8Array, tag: number, width: number): ValueEnco
   };
 }
 
-function writeBytes(frame: Frame, type: Type, bytes: Uint8Array, start: number, end: number): void {
+function writeBytes(frame: Frame, tag: number, bytes: Uint8Array, start: number, end: number): void {
   const length = end - start;
   frame.reserve(overhead + length);
   frame.byte(valueTag);
   frame.varint(1 + varintSize(length) + length);
-  frame.byte(tagOf(type, lengths));
+  frame.byte(tag);
   frame.varint(length);
   frame.copy(bytes, start, end);
 }
 
 /** Whole numbers that a double holds have their digits taken off by division; others go by way of their text. */
 function decimalEncoder(vector: Vector, precision: number, scale: number): ValueEncoder {
+  const tag = tagOf(vector.type, lengths);
   const slow: ValueEncoder = (frame, row) => {
     const bytes = Buffer.from(textOf(vector, row));
-    writeBytes(frame, vector.type, bytes, 0, bytes.length);
+    writeBytes(frame, tag, bytes, 0, bytes.length);
   };
   if (precision > 18) return slow;
   const halves = halvesOf(vector.values);
@@ -197,7 +199,7 @@ function decimalEncoder(vector: Vector, precision: number, scale: number): Value
       left = rest;
     }
     if (value < 0) digits[--at] = 0x2d;
-    writeBytes(frame, vector.type, digits, at, digits.length);
+    writeBytes(frame, tag, digits, at, digits.length);
   };
 }
 

@@ -3,11 +3,11 @@ import { KeyMemory, type RememberedKeys, signatureOf } from "./key-memory.ts";
 import type { TableNote } from "./state-json.ts";
 
 /** Bytes that all memories may take while a sync runs … */
-const mostBytes = 12 << 20;
+const mostBytes = 6 << 20;
 /** … and as text in the state. */
 const mostText = 2_500_000;
-/** Of a table that is estimated to have more rows, no memory is begun. */
-const mostRows = 300_000;
+/** Of a table that is estimated to have more rows no memory is begun: their digests alone would fill the text. */
+const mostRows = 100_000;
 
 interface Note {
   rows: number;

@@ -15,7 +15,7 @@ export function textOf(vector: Vector, row: number): string {
     case "NAIVE_DATETIME":
       return momentText(value as bigint);
     case "UTC_DATETIME":
-      return `${momentText(value as bigint)}Z`;
+      return momentText(value as bigint, "Z");
     case "BINARY":
       return Buffer.from(value as Uint8Array).toString("base64");
     default:
@@ -51,7 +51,7 @@ const mostMilliseconds = 8_640_000_000_000_000n;
 const infinity = 9_223_372_036_854_775_807n;
 
 /** `2026-01-02T12:30:00.000000`, of microseconds since 1970. */
-function momentText(microseconds: bigint): string {
+function momentText(microseconds: bigint, zone = ""): string {
   if (microseconds === infinity) return "infinity";
   if (microseconds === -infinity) return "-infinity";
   const day = 86_400_000_000n;
@@ -59,5 +59,5 @@ function momentText(microseconds: bigint): string {
   const milliseconds = (microseconds - time) / 1_000n;
   if (milliseconds > mostMilliseconds || milliseconds < -mostMilliseconds) return `${microseconds} µs`;
   const date = new Date(Number(milliseconds)).toISOString().split("T")[0]!;
-  return `${date}T${timeText(time)}`;
+  return `${date}T${timeText(time)}${zone}`;
 }

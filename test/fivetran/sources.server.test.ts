@@ -93,7 +93,7 @@ function suite({ definition, configuration, schema, things }: ServedThings, pyth
   test("a first sync, changes and deletes", long, async () => {
     const first = await sync(null);
     expect(first).toMatchObject({ code: "OK", task: null, counts: { upsert: count, truncate: 1 } });
-    expect(first.largest).toBe(100);
+    expect(first.largest).toBeLessThanOrEqual(100);
     await expectEqual();
 
     await put([thing(3, "changed"), thing(count + 1), thing(count + 2, null)]);
