@@ -1,17 +1,12 @@
 import { Command } from "commander";
-import { fivetranLog } from "../fivetran/log.ts";
-import { startServer } from "../fivetran/server.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
 import { sources } from "../sources/index.ts";
 import { nearest } from "../toolkit/nearest.ts";
 import { examples } from "./options.ts";
-import { servedSource } from "./served-source.ts";
+import { defaultPort, serveSource } from "./serve-source.ts";
 import { type OutputOptions, runCommand } from "./session.ts";
 import type { World } from "./world.ts";
-
-/** Where Fivetran's own test runs look for a connector. */
-export const defaultPort = "50051";
 
 interface ServeFlags extends OutputOptions {
   readonly port: string;
@@ -37,12 +32,9 @@ export function serveCommand(world: World): Command {
       ),
     )
     .action((source: string, { port, host, logLevel }: ServeFlags) =>
+      // Its own log says all; what `runCommand` would say of stopping is about syncs.
       runCommand(world, { quiet: true }, async ({ output, signal }) => {
-        const served = servedSource(await definitionOf(source), output.redactor);
-        const log = fivetranLog((line) => output.line(line), served.redact, logLevel === "debug");
-        await using server = await startServer(served, { host, port: portOf(port) }, log);
-        log.info(`Serving ${served.definition.title} at ${host}, port ${server.port}.`);
-        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+        await serveSource(await definitionOf(source), { host, port, debug: logLevel === "debug" }, output, signal);
         return "ok";
       }),
     );
@@ -54,11 +46,4 @@ async function definitionOf(name: string): Promise<SourceDefinition> {
   throw new HeadwatersError("CONFIGURATION_INVALID", `there is no source ${JSON.stringify(name)}`, {
     hint: meant === null ? `There is ${Object.keys(sources).join(", ")}.` : `Did you mean ${meant}?`,
   });
-}
-
-/** Throws `CONFIGURATION_INVALID`. */
-export function portOf(text: string): number {
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new HeadwatersError("CONFIGURATION_INVALID", `--port must be a number from 0 to 65535, not ${text}`);
 }

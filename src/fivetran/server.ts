@@ -109,21 +109,30 @@ function goneSignal(call: { on(event: "cancelled", listener: () => void): unknow
   return gone.signal;
 }
 
-async function listen(
-  server: Server,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<number> {
-  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  try {
-    return await new Promise<number>((resolve, reject) => {
-      server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
-        error === null ? resolve(bound) : reject(error),
-      );
-    });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new HeadwatersError("CONFIGURATION_INVALID", `the server can't listen at ${address}: ${reason}`, {
-      hint: "Choose another --port or --host, or end what listens there.",
-    });
+/** Resolves to the port. Where a machine has no IPv6, every address is every one of IPv4. */
+async function listen(server: Server, at: { readonly host: string; readonly port: number }): Promise<number> {
+  const hosts = at.host === "::" ? ["[::]", "0.0.0.0"] : [at.host.includes(":") ? `[${at.host}]` : at.host];
+  let reason = "";
+  for (const host of hosts) {
+    try {
+      return await bind(server, `${host}:${at.port}`);
+    } catch (error) {
+      reason ||= error instanceof Error ? error.message : String(error);
+    }
   }
+  throw new HeadwatersError(
+    "CONFIGURATION_INVALID",
+    `the server can't listen at ${at.host}, port ${at.port}: ${reason}`,
+    {
+      hint: "Choose another --port or --host, or end what listens there.",
+    },
+  );
+}
+
+function bind(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error),
+    );
+  });
 }

@@ -37,7 +37,7 @@ export class FivetranSink implements Sink {
   readonly #truncated: Set<string>;
   /** By pass and table, of the passes that this process has at hand. */
   readonly #writers = new Map<string, TableWriter>();
-  /** Tables as Fivetran was told of them last, by id. */
+  /** Tables as this sync told Fivetran of them last, by id. */
   readonly #told = new Map<string, string>();
 
   constructor(
@@ -52,7 +52,6 @@ export class FivetranSink implements Sink {
     this.#tables = new Map(Object.entries(document.tables));
     for (const entry of document.progress) this.#keepProgress(entry);
     this.#truncated = new Set(truncated);
-    for (const { table } of this.#tables.values()) this.#told.set(table.id, JSON.stringify(tableMessage(table)));
     this.#memories = new Memories(notes);
     this.#checkpoints = new Checkpoints(outlet, this.#memories, of.checkpointRows, () => this.#progressed());
     const encoder = new RecordEncoder(of.schema, (message) => {
@@ -137,7 +136,7 @@ export class FivetranSink implements Sink {
     return writer;
   }
 
-  /** Tells Fivetran of a table that is new, or has other columns than it knows. */
+  /** Tells Fivetran of a table before its first row, and again where it has other columns by then. */
   async #tell(table: Table): Promise<void> {
     const message = tableMessage(table);
     const text = JSON.stringify(message);

@@ -6,6 +6,7 @@ import { definition } from "../../src/destinations/duckdb/index.ts";
 import { type Connection, defaultSettings, type Settings } from "../../src/engine/connection.ts";
 import type { SyncEvent } from "../../src/engine/events.ts";
 import { sync, type SyncOptions } from "../../src/engine/sync.ts";
+import type { Json } from "../../src/protocol/json.ts";
 import type { RunRecord, Warehouse } from "../../src/protocol/sink.ts";
 import type { Selection, Source, SourceCapabilities } from "../../src/protocol/source.ts";
 import type { MemorySource } from "./memory-source.ts";
@@ -13,7 +14,7 @@ import type { MemorySource } from "./memory-source.ts";
 /** What a test may configure. */
 export interface Configured {
   readonly settings?: Partial<Settings>;
-  readonly scope?: string;
+  readonly scope?: Json;
   readonly tables?: NonNullable<Connection["tables"]>;
   readonly selection?: Selection;
   readonly capabilities?: SourceCapabilities;
@@ -119,7 +120,7 @@ export class Copy implements AsyncDisposable {
 }
 
 /** What the copy of a source's table must hold. */
-export function expected(source: MemorySource, table = "t"): Record<number, string> {
+export function expected(source: Source, table = "t"): Record<number, string> {
   return Object.fromEntries(
     [...source.tables.get(table)!.values()].sort((a, b) => a.id - b.id).map(({ id, name }) => [id, name]),
   );

@@ -186,14 +186,15 @@ def form_field(field):
     }
 
 
-def answer(stub, call):
+def answer(call, channels):
     what = call["call"]
-    if what == "update":
-        return update(stub, call)
     if what == "rows":
         return Copy(call["copy"]).rows(call["table"])
     if what == "columns":
         return Copy(call["copy"]).columns.get(call["table"])
+    stub = pb2_grpc.SourceConnectorStub(channel(call["address"], call.get("mostMessageBytes", 4 << 20), channels))
+    if what == "update":
+        return update(stub, call)
     try:
         if what == "form":
             form = stub.ConfigurationForm(pb2.ConfigurationFormRequest())
@@ -216,16 +217,17 @@ def answer(stub, call):
     raise SystemExit(f"no such call: {what}")
 
 
+def channel(address, most, channels):
+    if (address, most) not in channels:
+        options = [("grpc.max_receive_message_length", most)]
+        channels[(address, most)] = grpc.insecure_channel(address, options=options)
+    return channels[(address, most)]
+
+
 def main():
     channels = {}
     for line in sys.stdin:
-        call = json.loads(line)
-        address, most = call.get("address", ""), call.get("mostMessageBytes", 4 << 20)
-        channel = channels.get((address, most)) or grpc.insecure_channel(
-            address, options=[("grpc.max_receive_message_length", most)]
-        )
-        channels[(address, most)] = channel
-        print(json.dumps(answer(pb2_grpc.SourceConnectorStub(channel), call)), flush=True)
+        print(json.dumps(answer(json.loads(line), channels)), flush=True)
 
 
 main()

@@ -1,0 +1,79 @@
+// Makes single executables of the connectors, for the platform and with the Node.js that run this:
+//   npm run executable                  build/headwaters-<source>-<platform>-<architecture>, of every source
+//   npm run executable -- yugabytedb    of this one
+// https://nodejs.org/docs/latest-v20.x/api/single-executable-applications.html
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { inject } from "postject";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const out = join(root, "build");
+const every = ["cassandra", "scylladb", "yugabytedb", "rethinkdb", "dragonflydb"];
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : every;
+const stranger = wanted.find((source) => !every.includes(source));
+if (stranger !== undefined) throw new Error(`there is no source ${stranger}, but ${every.join(", ")}`);
+
+const work = mkdtempSync(join(tmpdir(), "headwaters-"));
+try {
+  mkdirSync(out, { recursive: true });
+  const main = join(work, "main.cjs");
+  await bundle(main);
+  for (const source of wanted) console.log(await executable(source, main));
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+
+async function bundle(outfile) {
+  const { metafile } = await build({
+    entryPoints: [join(root, "src", "cli", "executable.ts")],
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    outfile,
+    metafile: true,
+    logLevel: "error",
+    // The driver is only asked by `verify`; the others are looked for where they may be missing.
+    external: ["cassandra-driver", "pg-native"],
+    // Asked only where the protocol's description is a file, and not an asset.
+    define: { "import.meta.url": '"file:///"' },
+  });
+  const native = Object.keys(metafile.inputs).find((path) => /@duckdb|\.node$/.test(path));
+  if (native !== undefined) throw new Error(`the connectors must not need ${native}`);
+}
+
+async function executable(source, main) {
+  const paths = { source: join(work, "source"), blob: join(work, "blob"), config: join(work, "config.json") };
+  writeFileSync(paths.source, source);
+  writeFileSync(
+    paths.config,
+    JSON.stringify({
+      main,
+      output: paths.blob,
+      disableExperimentalSEAWarning: true,
+      assets: { source: paths.source, "connector.proto": join(root, "src", "fivetran", "connector.proto") },
+    }),
+  );
+  execFileSync(process.execPath, ["--experimental-sea-config", paths.config], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const suffix = process.platform === "win32" ? ".exe" : "";
+  const file = join(out, `headwaters-${source}-${process.platform}-${process.arch}${suffix}`);
+  rmSync(file, { force: true });
+  copyFileSync(process.execPath, file);
+  chmodSync(file, 0o755);
+  const isMac = process.platform === "darwin";
+  // macOS runs no program whose signature does not fit.
+  if (isMac) execFileSync("codesign", ["--remove-signature", file]);
+  await inject(file, "NODE_SEA_BLOB", readFileSync(paths.blob), {
+    sentinelFuse: "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2",
+    ...(isMac ? { machoSegmentName: "NODE_SEA" } : {}),
+  });
+  if (isMac) execFileSync("codesign", ["--sign", "-", file]);
+  return file;
+}
