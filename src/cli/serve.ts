@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
 import { sources } from "../sources/index.ts";
@@ -23,7 +23,7 @@ export function serveCommand(world: World): Command {
     .option("--port <number>", "port to listen at; 0 takes any that is free", defaultPort)
     .option("--host <address>", "address to listen at; :: is every one of this machine", "127.0.0.1")
     .optionsGroup("Output:")
-    .option("--log-level <level>", "info, or debug for more")
+    .addOption(new Option("--log-level <level>", "how much to log").choices(["debug", "info"]).default("info"))
     .addHelpText(
       "after",
       examples(

@@ -24,9 +24,11 @@ export interface FivetranState {
 
 /**
  * A gRPC client takes messages of up to 4 MiB unless it was told otherwise, and a checkpoint carries the whole state: a
- * state that is larger is refused, one that is larger than the second figure is warned of.
+ * state that is larger is refused …
  */
-export const [mostStateBytes, manyStateBytes] = [4_000_000, 3_000_000];
+const mostStateBytes = 4_000_000;
+/** … and one that is larger than this is warned of. */
+export const manyStateBytes = 3_000_000;
 
 const remembered = z.object({ signature: z.string(), keys: z.base64(), digests: z.base64() });
 

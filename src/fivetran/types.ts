@@ -2,7 +2,7 @@ import type { Column, Table } from "../protocol/table.ts";
 import type { Kind, Type } from "../protocol/types.ts";
 
 /** Our types are the protocol's, but for one: sources must not use its NAIVE_TIME. */
-export function sentType(type: Type): Type {
+function sentType(type: Type): Type {
   return type.kind === "NAIVE_TIME" ? { kind: "STRING" } : type;
 }
 

@@ -3,7 +3,20 @@ import { destinations } from "../../src/destinations/index.ts";
 import { sources } from "../../src/sources/index.ts";
 import { runCli } from "./run-cli.ts";
 
-const commands = ["init", "check", "discover", "sync", "verify", "status", "reset", "state", "export", "run", "demo"];
+const commands = [
+  "init",
+  "check",
+  "discover",
+  "sync",
+  "verify",
+  "status",
+  "reset",
+  "state",
+  "export",
+  "run",
+  "serve",
+  "demo",
+];
 const parts = ["init source", "state show", "state export", "state import"];
 
 /** Which connectors there are is told by the registries; with every new one all help would else be another. */

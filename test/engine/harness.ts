@@ -120,7 +120,7 @@ export class Copy implements AsyncDisposable {
 }
 
 /** What the copy of a source's table must hold. */
-export function expected(source: Source, table = "t"): Record<number, string> {
+export function expected(source: MemorySource, table = "t"): Record<number, string> {
   return Object.fromEntries(
     [...source.tables.get(table)!.values()].sort((a, b) => a.id - b.id).map(({ id, name }) => [id, name]),
   );
