@@ -8,7 +8,7 @@ const leastMilliseconds = 1_000;
 const mostMilliseconds = 600_000;
 
 /** What a checkpoint says, but for the memories. */
-export type Progressed = Pick<FivetranState, "document" | "truncated">;
+export type Progressed = Omit<FivetranState, "notes">;
 
 /**
  * Decides when the state is sent. Memories are sent once, at the end: from the first row on the state says that nothing

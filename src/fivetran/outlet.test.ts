@@ -23,11 +23,12 @@ test("whoever sends waits while too much is on its way", async () => {
   expect(room).not.toBeNull();
   let hasRoom = false;
   const waited = room!.then(() => (hasRoom = true));
+  const warned = outlet.tell({ warning: { message: "meanwhile" } });
   reader.waiting.shift()!();
   await Promise.resolve();
   expect(hasRoom).toBe(false);
   while (reader.waiting.length > 0) reader.waiting.shift()!();
-  await waited;
+  await Promise.all([waited, warned]);
   expect(outlet.send(message)).toBeNull();
 });
 

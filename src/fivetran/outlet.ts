@@ -18,13 +18,13 @@ export class Outlet {
   readonly #signal: AbortSignal;
   #waiting = 0;
   #error: Error | null = null;
-  #wake: (() => void) | null = null;
+  readonly #waiters: (() => void)[] = [];
 
   constructor(stream: MessageStream, protocol: Protocol, signal: AbortSignal) {
     this.#stream = stream;
     this.#protocol = protocol;
     this.#signal = signal;
-    signal.addEventListener("abort", () => this.#wake?.(), { once: true });
+    signal.addEventListener("abort", () => this.#wake(), { once: true });
   }
 
   /** Sends a message that is encoded already; `null`: there is room for more. Rejects once the reader is gone. */
@@ -34,7 +34,7 @@ export class Outlet {
     this.#stream.write(message, (error) => {
       this.#waiting -= message.length;
       if (error !== undefined && error !== null) this.#error = error;
-      this.#wake?.();
+      this.#wake();
     });
     return this.#waiting > mostWaiting ? this.#room() : null;
   }
@@ -46,10 +46,14 @@ export class Outlet {
   async #room(): Promise<void> {
     while (this.#waiting > mostWaiting / 2) {
       this.#throwIfGone();
-      await new Promise<void>((resolve) => (this.#wake = resolve));
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
-    this.#wake = null;
     this.#throwIfGone();
+  }
+
+  /** Rows and warnings may wait at the same time. */
+  #wake(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter();
   }
 
   #throwIfGone(): void {

@@ -1,5 +1,4 @@
-import type { StateDocument } from "../engine/state-document.ts";
-import { stateDocument } from "../engine/state-document.ts";
+import { type StateDocument, stateDocument } from "../engine/state-document.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Operation } from "../protocol/operation.ts";
 import type { Pass, Progress, Split } from "../protocol/pass.ts";
@@ -35,6 +34,8 @@ export class FivetranSink implements Sink {
   readonly #tables: Map<string, TableState>;
   /** By pass and table: its table was truncated. */
   readonly #truncated: Set<string>;
+  /** Which columns are chosen: kept as it is. */
+  readonly #columns: FivetranState["columns"];
   /** By pass and table, of the passes that this process has at hand. */
   readonly #writers = new Map<string, TableWriter>();
   /** Tables as this sync told Fivetran of them last, by id. */
@@ -42,7 +43,7 @@ export class FivetranSink implements Sink {
 
   constructor(
     of: { readonly source: string; readonly schema: string; readonly checkpointRows: number },
-    { document, notes, truncated }: FivetranState,
+    { document, notes, truncated, columns }: FivetranState,
     outlet: Outlet,
   ) {
     this.#source = of.source;
@@ -52,6 +53,7 @@ export class FivetranSink implements Sink {
     this.#tables = new Map(Object.entries(document.tables));
     for (const entry of document.progress) this.#keepProgress(entry);
     this.#truncated = new Set(truncated);
+    this.#columns = columns;
     this.#memories = new Memories(notes);
     this.#checkpoints = new Checkpoints(outlet, this.#memories, of.checkpointRows, () => this.#progressed());
     const encoder = new RecordEncoder(of.schema, (message) => {
@@ -192,7 +194,8 @@ export class FivetranSink implements Sink {
       tables: this.#tables,
     });
     for (const [name, writer] of this.#writers) if (writer.truncated) this.#truncated.add(name);
-    return { document, truncated: [...this.#truncated].filter((name) => ids.has(name.split(" ")[0]!)) };
+    const truncated = [...this.#truncated].filter((name) => ids.has(name.split(" ")[0]!));
+    return { document, truncated, columns: this.#columns };
   }
 }
 

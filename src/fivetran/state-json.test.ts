@@ -13,6 +13,7 @@ const state: FivetranState = {
   document: { version: 1, source: "rethinkdb", tables: {}, passes: [pass], progress: [] },
   notes: new Map([["t", { rows: 3, tooMany: false, memory: { signature: '"id" LONG', keys: "AAAA", digests: "" } }]]),
   truncated: ["p t"],
+  columns: { t: 'only ["id"]' },
 };
 
 test("comes back as it was sent", () => {
@@ -24,6 +25,7 @@ test.each(["", " ", "{}"])("nothing was synced yet: %j", (text) => {
     document: { version: 1, source: "rethinkdb", tables: {}, passes: [], progress: [] },
     notes: new Map(),
     truncated: [],
+    columns: {},
   });
 });
 

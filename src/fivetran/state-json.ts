@@ -20,6 +20,8 @@ export interface FivetranState {
   readonly notes: ReadonlyMap<string, TableNote>;
   /** Open passes for which their table was truncated already. */
   readonly truncated: readonly string[];
+  /** As `Chosen.columns` said. */
+  readonly columns: Readonly<Record<string, string>>;
 }
 
 /**
@@ -41,6 +43,7 @@ const own = z.object({
         z.object({ rows: z.int().min(0), tooMany: z.boolean(), memory: remembered.nullable() }),
       ),
       truncated: z.array(z.string()),
+      columns: z.record(z.string(), z.string()),
     })
     .optional(),
 });
@@ -54,15 +57,18 @@ export function parseState(text: string, source: string): FivetranState {
   const isEmpty = typeof value === "object" && value !== null && Object.keys(value).length === 0;
   if (isEmpty) {
     const document: StateDocument = { version: 1, source, tables: {}, passes: [], progress: [] };
-    return { document, notes: new Map(), truncated: [] };
+    return { document, ...nothing };
   }
   const document = parseStateDocument(value, source);
   const { data } = own.safeParse(value);
   // Rows that an open pass has set aside elsewhere are not here.
-  if (data?.fivetran === undefined) return { document: portable(document), notes: new Map(), truncated: [] };
-  const { tables, truncated } = data.fivetran;
-  return { document, notes: new Map(Object.entries(tables)), truncated };
+  if (data?.fivetran === undefined) return { document: portable(document), ...nothing };
+  const { tables, truncated, columns } = data.fivetran;
+  return { document, notes: new Map(Object.entries(tables)), truncated, columns };
 }
+
+/** Of a state that Fivetran did not keep. */
+const nothing = { notes: new Map<string, TableNote>(), truncated: [], columns: {} };
 
 function parsed(text: string): unknown {
   try {
@@ -74,10 +80,10 @@ function parsed(text: string): unknown {
 }
 
 /** Throws `STATE_INVALID` where it is too large. */
-export function stateText({ document, notes, truncated }: FivetranState): string {
+export function stateText({ document, notes, truncated, columns }: FivetranState): string {
   const text = JSON.stringify({
     ...stateJson(document),
-    fivetran: { tables: Object.fromEntries(notes), truncated },
+    fivetran: { tables: Object.fromEntries(notes), truncated, columns },
   });
   const bytes = Buffer.byteLength(text);
   if (bytes <= mostStateBytes) return text;

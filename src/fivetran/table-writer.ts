@@ -27,6 +27,11 @@ export interface WriterContext {
 /** Writes the rows of one table of one pass. */
 export class TableWriter {
   table: Table;
+  /**
+   * Whether another process can go on with the pass: not where it settles, since only this one knows what was met; nor
+   * where it began so.
+   */
+  readonly isStored: boolean;
   /** Changes since they were last taken. */
   #changes = { inserted: 0, updated: 0, deleted: 0 };
   readonly #context: WriterContext;
@@ -38,6 +43,7 @@ export class TableWriter {
 
   constructor(table: Table, mode: WriteMode, truncated: boolean, context: WriterContext) {
     this.table = table;
+    this.isStored = mode !== "settle";
     this.#mode = mode;
     this.#truncated = truncated;
     this.#context = context;
@@ -49,11 +55,6 @@ export class TableWriter {
 
   get truncated(): boolean {
     return this.#truncated;
-  }
-
-  /** A pass that settles can't be gone on with by another process, which does not know what was met. */
-  get isStored(): boolean {
-    return this.#mode !== "settle";
   }
 
   takeChanges(): Changes {
@@ -151,13 +152,11 @@ export class TableWriter {
   #memory(): KeyMemory | null {
     if (this.#mode !== "replace") return this.#context.memories.of(this.table);
     // Its key columns became wider while it was read.
-    if (this.#begun !== null && this.#begun.signature !== signatureOf(this.table)) this.#forgetBegun(false);
+    if (this.#begun !== null && this.#begun.signature !== signatureOf(this.table)) {
+      this.#begun = null;
+      this.#context.memories.drop(this.table.id, false);
+    }
     return this.#begun;
-  }
-
-  #forgetBegun(tooMany: boolean): void {
-    this.#begun = null;
-    this.#context.memories.drop(this.table.id, tooMany);
   }
 
   /** Without a memory that is whole nothing can be settled: what is gone is then found by a later pass. */

@@ -3,6 +3,7 @@ import type { SyncEvent } from "../engine/events.ts";
 import { sync } from "../engine/sync.ts";
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
+import type { SourceCapabilities } from "../protocol/source.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
 import { type Chosen, chosen } from "./chosen.ts";
 import type { Severe } from "./log.ts";
@@ -62,7 +63,7 @@ async function run(request: UpdateRequest, outlet: Outlet, context: UpdateContex
   const { deletes, checkpointRows } = open.options;
   const selection = chosen(request.selection, open.schema);
   const of = { source: definition.name, schema: open.schema, checkpointRows };
-  await using sink = new FivetranSink(of, withChosen(state, selection), outlet);
+  await using sink = new FivetranSink(of, withChosen(state, selection, definition.capabilities.schema), outlet);
   const connection: SyncConnection = {
     name: definition.name,
     source: new SelectedSource(open.source, selection),
@@ -141,18 +142,29 @@ function withWarnings({ log, served, gone }: UpdateContext, outlet: Outlet): Log
   };
 }
 
-/** What is known of tables that are not chosen any more is forgotten: chosen again, they are read fully. */
-function withChosen({ document, notes, truncated }: FivetranState, selection: Chosen): FivetranState {
-  const passes = document.passes.filter((pass) => pass.tables.every(({ id }) => selection.table(id)));
+/**
+ * What is known of tables that are not chosen any more is forgotten: chosen again, they are read fully. So are tables
+ * whose columns are inferred, where others are chosen than before: a column that is new must be one that no row had.
+ */
+function withChosen(
+  { document, notes, truncated, columns: before }: FivetranState,
+  selection: Chosen,
+  schema: SourceCapabilities["schema"],
+): FivetranState {
+  const keeps = (id: string): boolean =>
+    selection.table(id) && (schema === "declared" || before[id] === selection.columns[id]);
+  const passes = document.passes.filter((pass) => pass.tables.every(({ id }) => keeps(id)));
   const ids = new Set(passes.map(({ id }) => id));
+  const tables = Object.entries(document.tables).filter(([id]) => keeps(id));
   return {
     document: {
       ...document,
-      tables: Object.fromEntries(Object.entries(document.tables).filter(([id]) => selection.table(id))),
+      tables: Object.fromEntries(tables),
       passes,
       progress: document.progress.filter(({ pass }) => ids.has(pass)),
     },
-    notes: new Map([...notes].filter(([id]) => selection.table(id))),
+    notes: new Map([...notes].filter(([id]) => keeps(id))),
     truncated,
+    columns: selection.columns,
   };
 }

@@ -129,3 +129,16 @@ test("a state is never ahead of the rows before it", async () => {
     { numRuns: 60 },
   );
 });
+
+test("where columns are inferred, one that is chosen again fills the rows that had it", async () => {
+  const [source, fivetran] = [filled(false), new MemoryFivetran()];
+  const inferred = { capabilities: { schema: "inferred" } } as const;
+  const without = (columns: Record<string, boolean>): object => ({
+    withoutSchema: { tables: [{ included: true, tableName: "t", columns, includeNewColumns: true }] },
+  });
+  await fivetran.sync(source, { ...inferred, selection: without({ name: false }) });
+  expect(fivetran.rows()["7"]).toBeUndefined();
+  const { counts } = await fivetran.sync(source, { ...inferred, ...windowsOnly, selection: without({ name: true }) });
+  expect(counts).toMatchObject({ upsert: 30, truncate: 1 });
+  expect(fivetran.rows()).toEqual(expected(source));
+});

@@ -1,0 +1,92 @@
+import { expect, test } from "vitest";
+import type { Table } from "../protocol/table.ts";
+import { rowsOf } from "../toolkit/vectors.ts";
+import { RecordEncoder } from "./encode-records.ts";
+import { Memories } from "./memories.ts";
+import { TableWriter, type WriteMode } from "./table-writer.ts";
+
+const table: Table = {
+  id: "t",
+  columns: [{ name: "id", type: { kind: "INT" }, nullable: false }],
+  ...{ key: ["id"], identity: "", cursor: null, version: null, estimatedRows: null, notes: [] },
+};
+
+const upsert = (...ids: number[]) =>
+  ({
+    kind: "upsert",
+    table: "t",
+    rows: rowsOf(
+      table.columns,
+      ids.map((id) => [id]),
+    ),
+  }) as const;
+
+function writers(): { open: (mode: WriteMode, truncated?: boolean) => TableWriter; sent: () => number } {
+  let rows = 0;
+  const memories = new Memories(new Map());
+  const context = {
+    encoder: new RecordEncoder("s", () => null),
+    memories,
+    sent: (count: number) => void (rows += count),
+    replacing: async () => {},
+  };
+  return {
+    open: (mode, truncated = false) => new TableWriter(table, mode, truncated, context),
+    sent() {
+      const count = rows;
+      rows = 0;
+      return count;
+    },
+  };
+}
+
+test("a table that was replaced is settled next: what differs is sent, what is gone is deleted", async () => {
+  const { open, sent } = writers();
+  const first = open("replace");
+  await first.write(upsert(1, 2, 3));
+  expect(await first.close(true)).toBe(true);
+  expect(sent()).toBe(3);
+  const second = open("settle");
+  await second.write(upsert(1, 3, 4));
+  expect(second.settlement()).toEqual({ live: 3, missing: 0, gone: 1 });
+  expect(await second.close(true)).toBe(true);
+  expect(second.takeChanges()).toEqual({ inserted: 0, updated: 1, deleted: 1 });
+  expect(sent()).toBe(2);
+});
+
+test("a pass that began by settling is never gone on with elsewhere, though it can't settle any more", async () => {
+  const { open } = writers();
+  const first = open("replace");
+  await first.write(upsert(1, 2));
+  await first.close(true);
+  const second = open("settle");
+  await second.write(upsert(1));
+  second.table = { ...table, columns: [{ name: "id", type: { kind: "STRING" }, nullable: false }] };
+  await second.write(upsert(2));
+  expect(second.isStored).toBe(false);
+  // Nothing is deleted, and it says that deletes were not looked for.
+  expect(second.settlement().gone).toBe(0);
+  expect(await second.close(true)).toBe(false);
+  expect(second.takeChanges().deleted).toBe(0);
+});
+
+test("a pass that another process began leaves no memory: it has not met all keys", async () => {
+  const { open } = writers();
+  const resumed = open("replace", true);
+  await resumed.write(upsert(8, 9));
+  await resumed.close(true);
+  const added = open("add");
+  await added.write(upsert(8));
+  expect(added.takeChanges().updated).toBe(1);
+});
+
+test("before a table is truncated, the brake sees whether any row came", async () => {
+  const { open } = writers();
+  const first = open("replace");
+  await first.write(upsert(1, 2));
+  await first.close(true);
+  const second = open("replace");
+  expect(second.settlement()).toEqual({ live: 2, missing: 0, gone: 2 });
+  await second.write(upsert(1));
+  expect(second.settlement().gone).toBe(0);
+});
