@@ -1,7 +1,9 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ServeProcess } from "./fivetran/serve-process.ts";
 import { type Ended, installPacked, npm, run } from "./packed.ts";
 import { runSql, startPostgresql } from "./servers/postgresql.ts";
 import { describeWith } from "./servers/require.ts";
@@ -36,7 +38,7 @@ await describeWith(startPostgresql, "the packed package, installed elsewhere", (
     const entries = await readdir(join(folder, "node_modules", "headwaters"), { recursive: true, withFileTypes: true });
     const unexpected = entries
       .filter((entry) => entry.isFile() && !papers.test(entry.name))
-      .filter((entry) => !/\.js$|\.d\.ts$/.test(entry.name) || /\.test\./.test(entry.name));
+      .filter((entry) => !/\.js$|\.d\.ts$|^connector\.proto$/.test(entry.name) || /\.test\./.test(entry.name));
     expect(unexpected.map((entry) => entry.name)).toEqual([]);
   });
 
@@ -54,6 +56,13 @@ await describeWith(startPostgresql, "the packed package, installed elsewhere", (
       outcome: "ok",
       run: { tables: [{ table: "devices", inserted: 1000 }] },
     });
+  });
+
+  test("serve serves, and ends when it is told to", async () => {
+    const main = join(folder, "node_modules", "headwaters", "dist", "cli", "main.js");
+    await using serving = await ServeProcess.start(process.execPath, [main, "serve", "rethinkdb"]);
+    expect(serving.lines[0]).toContain("Serving RethinkDB");
+    expect(await serving.stop()).toBe(0);
   });
 
   test("demo says which package to add", async () => {
