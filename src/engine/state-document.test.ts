@@ -49,6 +49,7 @@ const whole: StateDocument = {
       scope: "s",
       sweptAt: "2026-01-01T00:00:00.000Z",
       sweepMilliseconds: null,
+      reread: true,
     },
   },
   passes: [pass],
