@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import process from "node:process";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { stateDocument, stateJson } from "../../src/engine/state-document.ts";
+import { exportState, importState } from "../../src/engine/state.ts";
+import { parseStateDocument, stateJson } from "../../src/engine/state-document.ts";
 import { definition } from "../../src/sources/yugabytedb/index.ts";
 import { built } from "../built.ts";
 import { Copy } from "../engine/harness.ts";
@@ -223,17 +224,30 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     await expect.poll(async () => (await sql(open))[0]!["count"], { timeout: 10_000 }).toBe("0");
   });
 
-  test("the state of a copy elsewhere is gone on with", async () => {
-    await using warehouse = await Copy.make();
+  test("a state is carried here, and back again: only what changed is read", async () => {
+    await using folder = await Copy.make();
     await using source = await openSource(server, { lag: "0" });
     const scope = definition.scope(definition.configuration.parse(configuration()));
-    await warehouse.sync(source, { scope, settings: { deletes: "never" } });
-    await using kept = await warehouse.open();
-    const state = JSON.stringify(stateJson(stateDocument("yugabytedb", await kept.load())));
-    await sql("UPDATE devices SET name = 'changed', updated_at = now() WHERE id < 4");
+    const windows = { scope, settings: { deletes: "never" } } as const;
     const selection = { public: { devices: true } } as const;
-    const { task, counts } = await sync(state, { selection });
+    await folder.sync(source, windows);
+    const exported = await (async () => {
+      await using warehouse = await folder.open();
+      return await exportState(warehouse, definition.name);
+    })();
+    await sql("UPDATE devices SET name = 'changed', updated_at = now() WHERE id < 4");
+    const { task, counts, state } = await sync(JSON.stringify(stateJson(exported)), { selection });
     expect({ task, counts }).toMatchObject({ task: null, counts: { upsert: 3, truncate: 0, delete: 0 } });
+
+    await sql("UPDATE devices SET name = 'changed again', updated_at = now() WHERE id = 9");
+    {
+      await using warehouse = await folder.open();
+      const connection = folder.connection(source, warehouse, windows);
+      expect(await importState(connection, parseStateDocument(state, definition.name), [])).toEqual(["devices"]);
+    }
+    const { tables } = await folder.sync(source, windows);
+    const devices = tables.find(({ table }) => table === "devices");
+    expect(devices).toMatchObject({ passes: ["window"], outcome: "whole", inserted: 0, updated: 1 });
   });
 
   test("a slow reader slows the source down: memory does not grow with what waits", async () => {
