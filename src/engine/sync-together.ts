@@ -4,7 +4,7 @@ import type { Pass, Progress } from "../protocol/pass.ts";
 import type { Stored } from "../protocol/sink.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { unite } from "../toolkit/types.ts";
-import { type Connection, settingsOf, tableSettings } from "./connection.ts";
+import { settingsOf, type SyncConnection, tableSettings } from "./connection.ts";
 import { checkSchemaChange, sameKey } from "./decide.ts";
 import { type PassReading, readSplits } from "./read-splits.ts";
 import { checkColumnsKept, checkScope, scopeOf } from "./scope.ts";
@@ -51,7 +51,7 @@ export async function syncTogether(
   return readTogether(await openPass(tables, scope, anew, stored, syncing), [], tallies, syncing);
 }
 
-function scopeIn(connection: Connection, table: string): string {
+function scopeIn(connection: SyncConnection, table: string): string {
   return scopeOf(connection.scope, table, tableSettings(connection, table));
 }
 
@@ -65,7 +65,7 @@ function checkKey(table: Table, before: Table | null): void {
 }
 
 /** Whether what is stored of a table is of another table, or of another scope. */
-function isOther(table: Table, state: TableState | undefined, connection: Connection): boolean {
+function isOther(table: Table, state: TableState | undefined, connection: SyncConnection): boolean {
   if (state === undefined) return false;
   return state.table.identity !== table.identity || state.scope !== scopeIn(connection, table.id);
 }

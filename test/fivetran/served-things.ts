@@ -4,7 +4,7 @@ import { definition as dragonflydb } from "../../src/sources/dragonflydb/index.t
 import { definition as rethinkdb } from "../../src/sources/rethinkdb/index.ts";
 import { definition as scylladb } from "../../src/sources/scylladb/index.ts";
 import { definition as yugabytedb } from "../../src/sources/yugabytedb/index.ts";
-import type { SourceHarness } from "../conformance/source.ts";
+import type { SourceHarness } from "../../src/testing/source-checks.ts";
 import { type CassandraServer, startCassandra } from "../servers/cassandra.ts";
 import { startPostgresql } from "../servers/postgresql.ts";
 import { startValkey } from "../servers/redis.ts";

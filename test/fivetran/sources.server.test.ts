@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type { Thing } from "../conformance/source.ts";
+import type { Thing } from "../../src/testing/source-checks.ts";
 import { describeWith } from "../servers/require.ts";
 import { PythonClient, type UpdateCall, type Updated } from "./client.ts";
 import { type ServedThings, servedThings } from "./served-things.ts";
