@@ -7,6 +7,8 @@ import type { Session, TextRow } from "./session.ts";
 
 /** How long the sessions of a process that died may take to end, in milliseconds. */
 const lastBreath = 20_000;
+/** How long one that has the lock, and has not said yet who it is, is waited for: it may have died over that. */
+const unknown = 3_000;
 
 /**
  * Who may write a connection. The one that holds it has an advisory lock on a session of its own, which ends with the
@@ -77,9 +79,9 @@ export class Lease {
     const [tried] = await this.#control.rows("SELECT pg_try_advisory_lock($1) AS locked", [key]);
     if (tried!["locked"] === "t") return;
     const row = await this.#row();
-    if (row === null || !hasDied(row)) throw this.#running(row);
+    if (row !== null && !hasDied(row)) throw this.#running(row);
     // Its session is about to end: the server has yet to notice, or to finish the statement under way.
-    await this.#control.run(`SET lock_timeout = ${lastBreath}`);
+    await this.#control.run(`SET lock_timeout = ${row === null ? unknown : lastBreath}`);
     try {
       await this.#control.run("SELECT pg_advisory_lock($1)", [key]);
     } catch (thrown) {
