@@ -98,7 +98,13 @@ export class LakeHarness implements DestinationHarness {
     try {
       for (const statement of await this.attaching("copy")) await connection.run(statement);
       try {
-        return await work(async (sql, values = []) => (await connection.runAndReadAll(sql, values)).getRowObjects());
+        // With values it would be prepared first, in a transaction of its own, which maintenance can't be.
+        return await work(async (sql, values = []) => {
+          const reader = await (values.length === 0
+            ? connection.runAndReadAll(sql)
+            : connection.runAndReadAll(sql, values));
+          return reader.getRowObjects();
+        });
       } finally {
         await connection.run("USE memory; DETACH copy");
       }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { definition } from "../../../src/destinations/ducklake/index.ts";
@@ -64,6 +64,35 @@ await describeWith(duckdbExtensions, "a lake", ({ folder: extensions }) => {
     expect(await other.query(files)).toEqual([{ n: 70 }]);
     await sync(harness, { tables: [things], kind: "window", sync: 2 }, [upsert(things, [7n, "seven", 2])]);
     expect((await live(harness, things)).filter(([, name]) => name === "seven")).toEqual([[7n, "seven", 2]]);
+  });
+
+  test("goes on after the maintenance that its page advises, inside a pass", async () => {
+    await using harness = await make();
+    const page = await readFile(new URL("../../../src/destinations/ducklake/README.md", import.meta.url), "utf8");
+    const advised = page.match(/^CALL ducklake_[^;]+;/gm)!.map((sql) => sql.replaceAll("'lake'", "'copy'"));
+    expect(advised).toHaveLength(5);
+    const pass = passOf("long", "full", [things], syncAt(2));
+    const progress = { pass: "long", split: "left", attempt: 1, state: { after: 1 }, done: false };
+    await fill(harness, things, [
+      [1n, "one", 1],
+      [2n, "two", 1],
+    ]);
+    for (let version = 1; version <= 3; version++) {
+      await holding(harness, async (warehouse, lease) => {
+        await using transaction = await warehouse.begin(lease, syncAt(2));
+        if (version === 1) await transaction.open(pass);
+        await transaction.write(pass, left(pass), upsert(things, [BigInt(version), `version ${version}`, 2]));
+        await transaction.commit([{ ...progress, version }]);
+      });
+      for (const sql of advised) await harness.tamper(sql.replace("INTERVAL 30 DAY", "INTERVAL 0 SECOND"));
+      await holding(harness, async (warehouse) => {
+        expect((await warehouse.load()).progress).toEqual([{ ...progress, version }]);
+      });
+    }
+    await holding(harness, (warehouse, lease) =>
+      transact(warehouse, lease, syncAt(2), (transaction) => transaction.close(pass, statesOf(pass))),
+    );
+    expect(await live(harness, things)).toEqual([1, 2, 3].map((id) => [BigInt(id), `version ${id}`, 2]));
   });
 
   test("takes texts and bytes for what they are, also as keys: with NUL, quotes, braces", async () => {

@@ -1,11 +1,11 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { Workplace } from "../../end-to-end/program.ts";
 import { runSql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
 import { typeCases, typeCreation } from "../../sources/yugabytedb/type-cases.ts";
-import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { LakeHarness, lakeServer } from "./harness.ts";
 
 const slow = { timeout: 300_000 };
