@@ -36,7 +36,8 @@ export function destinationConformance(
       });
     }
     const random = randomCheck(make, randomRuns);
-    test(random.name, long, async () => {
+    // Some hundred times a destination is opened; with a lake that alone takes a while.
+    test(random.name, { timeout: 600_000 }, async () => {
       await using harness = await make();
       await random.run(harness);
     });
