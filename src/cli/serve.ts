@@ -1,8 +1,6 @@
 import { Command, Option } from "commander";
-import { HeadwatersError } from "../protocol/errors.ts";
-import type { SourceDefinition } from "../protocol/source.ts";
 import { sources } from "../sources/index.ts";
-import { nearest } from "../toolkit/nearest.ts";
+import { loadSource } from "./load-source.ts";
 import { examples } from "./options.ts";
 import { defaultPort, serveSource } from "./serve-source.ts";
 import { type OutputOptions, runCommand } from "./session.ts";
@@ -15,7 +13,7 @@ interface ServeFlags extends OutputOptions {
 
 export function serveCommand(world: World): Command {
   return new Command("serve")
-    .argument("<source>", `what to serve: ${Object.keys(sources).join(", ")}`)
+    .argument("<source>", `what to serve: ${Object.keys(sources).join(", ")}, or the file of one`)
     .description(
       "Serves a source to Fivetran, by gRPC, until it is stopped. Settings, selection and state come with each call: nothing is kept here. Log lines go to standard output, in the form that Fivetran reads.",
     )
@@ -28,22 +26,20 @@ export function serveCommand(world: World): Command {
       "after",
       examples(
         ["serve yugabytedb", `for a client on this machine, at port ${defaultPort}`],
+        ["serve ./my-source.ts", "a source of your own"],
         ["serve rethinkdb --host :: --port 50052", "for clients elsewhere: the protocol is not encrypted"],
       ),
     )
     .action((source: string, { port, host, logLevel }: ServeFlags) =>
       // Its own log says all; what `runCommand` would say of stopping is about syncs.
       runCommand(world, { quiet: true }, async ({ output, signal }) => {
-        await serveSource(await definitionOf(source), { host, port, debug: logLevel === "debug" }, output, signal);
+        await serveSource(
+          await loadSource(source, world.folder),
+          { host, port, debug: logLevel === "debug" },
+          output,
+          signal,
+        );
         return "ok";
       }),
     );
-}
-
-async function definitionOf(name: string): Promise<SourceDefinition> {
-  if (Object.hasOwn(sources, name)) return sources[name]!.load();
-  const meant = nearest(name, Object.keys(sources));
-  throw new HeadwatersError("CONFIGURATION_INVALID", `there is no source ${JSON.stringify(name)}`, {
-    hint: meant === null ? `There is ${Object.keys(sources).join(", ")}.` : `Did you mean ${meant}?`,
-  });
 }
