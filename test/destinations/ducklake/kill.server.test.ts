@@ -62,7 +62,8 @@ await describeWith(lakeServer, "a process that writes to a lake and is killed", 
       span *= ended.every(({ code }) => code === null) ? 1.2 : 0.7;
     }
     expect(killed).toBeGreaterThanOrEqual(kills);
-    await place.run("sync", "fresh.duckdb");
+    const fresh = await place.run("sync", "duckdb:fresh.duckdb");
+    expect(fresh.code, fresh.stderr).toBe(0);
     for (const name of names) {
       const last = await place.start(["sync", name]);
       expect(last.code, last.stderr).toBe(0);
