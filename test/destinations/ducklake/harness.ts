@@ -11,6 +11,9 @@ import { duckdbExtensions } from "../../servers/duckdb-extensions.ts";
 import { type PostgresqlServer, startOwnPostgresql } from "../../servers/postgresql.ts";
 import { cellOf } from "../duckdb/harness.ts";
 
+/** Random syncs that the suite makes: each opens its lake some thirty times, and loads DuckDB's extensions each time. */
+export const randomRuns = 4;
+
 let client: DuckDBInstance | null = null;
 
 /** What a lake is made with. */
