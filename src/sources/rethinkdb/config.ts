@@ -1,32 +1,6 @@
 import { z } from "zod";
+import { blankIsAbsent, flag, text, whole } from "../../toolkit/settings.ts";
 
-/** Settings of the published example come as text, and an empty field of a form means that nothing was set. */
-function blankIsAbsent(value: unknown): unknown {
-  return typeof value === "string" && value.trim() === "" ? undefined : value;
-}
-
-function whole(least: number, most: number) {
-  return z.preprocess(
-    (value) => (typeof value === "string" && /^\s*\d+\s*$/.test(value) ? Number(value) : blankIsAbsent(value)),
-    z
-      .int({ error: `must be a whole number from ${least} to ${most}` })
-      .min(least, { error: `must be at least ${least}` })
-      .max(most, { error: `must be at most ${most}` })
-      .optional(),
-  );
-}
-
-const words: Readonly<Record<string, boolean>> = { true: true, false: false, yes: true, no: false };
-
-const flag = z.preprocess(
-  (value) => {
-    const word = typeof value === "string" ? words[value.trim().toLowerCase()] : undefined;
-    return word ?? blankIsAbsent(value);
-  },
-  z.boolean({ error: "must be true or false" }).optional(),
-);
-
-const text = z.string().trim().min(1, { error: "must not be empty" });
 const optionalText = z.preprocess(blankIsAbsent, z.string().optional());
 
 /** How up to date what is read must be, from the cheapest on: https://rethinkdb.com/docs/consistency/ */

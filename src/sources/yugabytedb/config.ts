@@ -1,11 +1,8 @@
 import { z } from "zod";
 import { sslModes } from "../../toolkit/postgres/ssl.ts";
+import { blankIsAbsent } from "../../toolkit/settings.ts";
 
-/** Published settings come as text, also numbers, and an empty field of a form means that nothing was set. */
-function blankIsAbsent(value: unknown): unknown {
-  return typeof value === "string" && value.trim() === "" ? undefined : value;
-}
-
+/** Published settings come as text, also numbers. */
 function whole(least: number, most: number) {
   return z.preprocess(
     (value) => (typeof value === "string" && /^\s*[+-]?\d+\s*$/.test(value) ? Number(value) : blankIsAbsent(value)),

@@ -2,38 +2,11 @@ import { readFile } from "node:fs/promises";
 import type { ConnectionOptions } from "node:tls";
 import { z } from "zod";
 import { HeadwatersError } from "../../protocol/errors.ts";
+import { blankIsAbsent, flag, text, whole } from "../settings.ts";
 import type { ClusterOptions } from "./cluster.ts";
 import { consistencies, type Consistency } from "./messages.ts";
 import { changeModes, type CqlSettings } from "./settings.ts";
 
-/** An empty field of a form means that nothing was set. */
-function blankIsAbsent(value: unknown): unknown {
-  return typeof value === "string" && value.trim() === "" ? undefined : value;
-}
-
-/** A whole number, as text too: the published settings have nothing else. */
-export function whole(least: number, most: number) {
-  return z.preprocess(
-    (value) => (typeof value === "string" && /^\s*\d+\s*$/.test(value) ? Number(value) : blankIsAbsent(value)),
-    z
-      .int({ error: `must be a whole number from ${least} to ${most}` })
-      .min(least, { error: `must be at least ${least}` })
-      .max(most, { error: `must be at most ${most}` })
-      .optional(),
-  );
-}
-
-const words: Readonly<Record<string, boolean>> = { true: true, false: false, yes: true, no: false };
-
-const flag = z.preprocess(
-  (value) => {
-    const word = typeof value === "string" ? words[value.trim().toLowerCase()] : undefined;
-    return word ?? blankIsAbsent(value);
-  },
-  z.boolean({ error: "must be true or false" }).optional(),
-);
-
-export const text = z.string().trim().min(1, { error: "must not be empty" });
 export const optionalText = z.preprocess(blankIsAbsent, z.string().trim().optional());
 
 const levels = Object.keys(consistencies) as [Consistency, ...Consistency[]];
