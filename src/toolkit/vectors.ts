@@ -1,7 +1,7 @@
 import type { Rows, Vector } from "../protocol/rows.ts";
 import type { Column } from "../protocol/table.ts";
 import type { Type } from "../protocol/types.ts";
-import { byteWidth } from "./types.ts";
+import { byteWidth, sameType } from "./types.ts";
 
 /** Rows that a builder starts with room for; it doubles from there. */
 const initialRows = 1024;
@@ -267,6 +267,29 @@ export function project(rows: Rows, columns: readonly string[]): Rows {
     return rows.values[index]!;
   });
   return { columns, values, length: rows.length };
+}
+
+/** Those columns of a batch that are among `columns`. The memory is shared. */
+export function columnsAmong(rows: Rows, columns: { has(name: string): boolean }): Rows {
+  return project(
+    rows,
+    rows.columns.filter((name) => columns.has(name)),
+  );
+}
+
+/** Whether two batches have the same columns, in whatever order. */
+export function sameColumns(a: Rows, b: Rows): boolean {
+  return a.columns.length === b.columns.length && a.columns.every((name) => b.columns.includes(name));
+}
+
+/** Whether two batches have the same columns in the same order, and of the same types. */
+export function sameShape(a: Rows, b: Rows): boolean {
+  return (
+    a.columns.length === b.columns.length &&
+    a.columns.every(
+      (name, index) => name === b.columns[index] && sameType(a.values[index]!.type, b.values[index]!.type),
+    )
+  );
 }
 
 /** A JavaScript value that holds what a vector's row holds, exactly. */

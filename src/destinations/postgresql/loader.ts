@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Type } from "../../protocol/types.ts";
 import { type EncodedColumn, encodeRows, type RowTail } from "../../toolkit/postgres/copy-encode.ts";
-import { sameType, typeName, widen } from "../../toolkit/types.ts";
+import { typeName, widen } from "../../toolkit/types.ts";
 import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
 import type { Session } from "./session.ts";
 import { postgresType } from "./types.ts";
@@ -154,14 +154,4 @@ function checkedColumns(
     }
     return { name, type, target };
   });
-}
-
-/** Whether a loader that was made for `a` takes `b` as well. */
-export function sameShape(a: Rows, b: Rows): boolean {
-  return (
-    a.columns.length === b.columns.length &&
-    a.columns.every(
-      (name, index) => name === b.columns[index] && sameType(a.values[index]!.type, b.values[index]!.type),
-    )
-  );
 }

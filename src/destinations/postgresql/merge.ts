@@ -1,5 +1,6 @@
 import type { Changes, Deletion } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
+import { noChanges } from "../../toolkit/changes.ts";
 import { escapeIdentifier, escapeLiteral } from "../../toolkit/postgres/literals.ts";
 import { type Copy, storedType } from "./copies.ts";
 import { isProbed } from "./key-index.ts";
@@ -15,8 +16,6 @@ export interface Writing {
   readonly stamp: string;
   readonly deletion: Deletion;
 }
-
-export const noChanges: Changes = { inserted: 0, updated: 0, deleted: 0 };
 
 export function timestamp(iso: string): string {
   return `${escapeLiteral(iso)}::timestamptz`;

@@ -1,12 +1,14 @@
 import type { Rows } from "../../protocol/rows.ts";
 import type { Changes } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
+import { addChanges, noChanges } from "../../toolkit/changes.ts";
+import { sameColumns, sameShape } from "../../toolkit/vectors.ts";
 import { booleanField } from "../../toolkit/postgres/copy-encode.ts";
 import { type Copy, storedType } from "./copies.ts";
 import { keepLast } from "./keep-last.ts";
 import { makeRoomForKeys } from "./key-index.ts";
-import { type Counter, type Loader, sameShape, tableLoader } from "./loader.ts";
-import { mergeRows, noChanges, temporary, updateRows, type Writing } from "./merge.ts";
+import { type Counter, type Loader, tableLoader } from "./loader.ts";
+import { mergeRows, temporary, updateRows, type Writing } from "./merge.ts";
 import { createStage, type Stage, stagedDeleted, stagedPlace, stageTargets } from "./stage.ts";
 
 /** Operations that can wait in one stage: of one key the last alone counts. */
@@ -100,12 +102,4 @@ export class Pending {
     this.#changes = addChanges(this.#changes, changes);
     await session.run(`DROP TABLE ${stage.relation}`);
   }
-}
-
-export function addChanges(a: Changes, b: Changes): Changes {
-  return { inserted: a.inserted + b.inserted, updated: a.updated + b.updated, deleted: a.deleted + b.deleted };
-}
-
-function sameColumns(a: Rows, b: Rows): boolean {
-  return a.columns.length === b.columns.length && a.columns.every((name) => b.columns.includes(name));
 }

@@ -1,10 +1,11 @@
 import type { Pass } from "../../protocol/pass.ts";
 import type { Changes, Settlement } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
+import { noChanges } from "../../toolkit/changes.ts";
 import { type Copy, storedType } from "./copies.ts";
 import { keepLast } from "./keep-last.ts";
 import { ensureKeyIndex, isProbed, makeRoomForKeys } from "./key-index.ts";
-import { deleteRows, mergedColumns, mergeRows, noChanges, quotedSystem, timestamp, type Writing } from "./merge.ts";
+import { deleteRows, mergedColumns, mergeRows, quotedSystem, timestamp, type Writing } from "./merge.ts";
 import { quoted } from "./names.ts";
 import type { Session } from "./session.ts";
 import { keyColumns, keyedSource, sameKey, type Stage, staged } from "./stage.ts";

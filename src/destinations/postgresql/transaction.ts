@@ -5,16 +5,18 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 import { booleanField, timestampField } from "../../toolkit/postgres/copy-encode.ts";
+import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";
+import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
 import { forgetPass, kept, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
 import { dropKeyIndex, ensureKeyIndex } from "./key-index.ts";
 import { checkLease } from "./lease.ts";
-import { type Counter, type Extras, type Loader, sameShape, type Target, tableLoader } from "./loader.ts";
-import { noChanges, quotedSystem, truncateCopy, type Writing } from "./merge.ts";
+import { type Counter, type Extras, type Loader, type Target, tableLoader } from "./loader.ts";
+import { quotedSystem, truncateCopy, type Writing } from "./merge.ts";
 import { PassTables, type PassTable } from "./pass-tables.ts";
-import { addChanges, Pending } from "./pending.ts";
+import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import type { Session } from "./session.ts";
 import { settleDirect, settleKeys, settleRows } from "./settle.ts";
@@ -181,7 +183,7 @@ export class PostgresqlTransaction implements Transaction {
     if (mode === "direct") return this.#append(table, rows);
     if (table.key.length === 0)
       throw new HeadwatersError("DEFECT", `table "${table.id}" has no key: only full passes can read it`);
-    if (mode === "keys") await this.#load(entry, stage!, keysOf(rows, stage!));
+    if (mode === "keys") await this.#load(entry, stage!, columnsAmong(rows, stage!.columns));
     return (await this.#pendingOf(table)).write("upsert", rows);
   }
 
@@ -320,14 +322,4 @@ export class PostgresqlTransaction implements Transaction {
 
 function notIn(kind: Operation["kind"], pass: Pass, table: string): HeadwatersError {
   return new HeadwatersError("DEFECT", `table "${table}": a ${pass.kind} pass can't have the operation ${kind}`);
-}
-
-/** The columns of looked-up rows that the stage of a sweep has. */
-function keysOf(rows: Rows, stage: Stage): Rows {
-  const indexes = rows.columns.flatMap((name, index) => (stage.columns.has(name) ? [index] : []));
-  return {
-    columns: indexes.map((index) => rows.columns[index]!),
-    values: indexes.map((index) => rows.values[index]!),
-    length: rows.length,
-  };
 }

@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Type } from "../../protocol/types.ts";
-import { sameType, typeName, widen } from "../types.ts";
+import { typeName, widen } from "../types.ts";
 import { rowsBytes } from "../vectors.ts";
 import { type FeedColumn, feedName, type Slice } from "./feed.ts";
 import { quote } from "./names.ts";
@@ -139,14 +139,4 @@ export function castColumns(
     const expression = layout === wanted ? feedName(index) : `CAST(${feedName(index)} AS ${wanted})`;
     return { name, target, feed: { index, type }, expression };
   });
-}
-
-/** Whether a loader that was made for `a` takes `b` as well. */
-export function sameShape(a: Rows, b: Rows): boolean {
-  return (
-    a.columns.length === b.columns.length &&
-    a.columns.every(
-      (name, index) => name === b.columns[index] && sameType(a.values[index]!.type, b.values[index]!.type),
-    )
-  );
 }

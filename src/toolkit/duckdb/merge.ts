@@ -1,5 +1,6 @@
 import type { Changes, Deletion } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
+import { noChanges } from "../changes.ts";
 import type { Copy } from "./copies.ts";
 import { literal, quote } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -12,8 +13,6 @@ export interface Writing {
   readonly stamp: string;
   readonly deletion: Deletion;
 }
-
-export const noChanges: Changes = { inserted: 0, updated: 0, deleted: 0 };
 
 export function timestamp(iso: string): string {
   return `CAST(${literal(iso)} AS TIMESTAMP WITH TIME ZONE)`;

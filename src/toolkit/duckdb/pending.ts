@@ -1,9 +1,11 @@
 import type { Rows } from "../../protocol/rows.ts";
 import type { Changes } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
+import { addChanges, noChanges } from "../changes.ts";
+import { sameColumns, sameShape } from "../vectors.ts";
 import type { Copy } from "./copies.ts";
-import { type Loader, sameShape, tableLoader } from "./loader.ts";
-import { mergeRows, noChanges, temporary, updateRows, type Writing } from "./merge.ts";
+import { type Loader, tableLoader } from "./loader.ts";
+import { mergeRows, temporary, updateRows, type Writing } from "./merge.ts";
 import { keepLast } from "./keep-last.ts";
 import { createStage, type Stage, staged, stagedDeleted, stageTargets } from "./stage.ts";
 
@@ -88,12 +90,4 @@ export class Pending {
     this.#changes = addChanges(this.#changes, changes);
     await this.#writing.session.run(`DROP TABLE ${stage.relation}`);
   }
-}
-
-export function addChanges(a: Changes, b: Changes): Changes {
-  return { inserted: a.inserted + b.inserted, updated: a.updated + b.updated, deleted: a.deleted + b.deleted };
-}
-
-function sameColumns(a: Rows, b: Rows): boolean {
-  return a.columns.length === b.columns.length && a.columns.every((name) => b.columns.includes(name));
 }

@@ -4,8 +4,10 @@ import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
+import { addChanges, noChanges } from "../changes.ts";
 import { deletionOf } from "../deletion.ts";
 import { unite } from "../types.ts";
+import { columnsAmong, sameShape } from "../vectors.ts";
 import {
   asLeaseLost,
   checkLease,
@@ -17,10 +19,10 @@ import {
   saveStates,
 } from "./bookkeeping.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
-import { type Loader, sameShape, tableLoader } from "./loader.ts";
-import { noChanges, quotedSystem, timestamp, truncateCopy, type Writing } from "./merge.ts";
+import { type Loader, tableLoader } from "./loader.ts";
+import { quotedSystem, timestamp, truncateCopy, type Writing } from "./merge.ts";
 import { PassTables, type PassTable } from "./pass-tables.ts";
-import { addChanges, Pending } from "./pending.ts";
+import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import type { Session } from "./session.ts";
 import { settleDirect, settleKeys, settleRows } from "./settle.ts";
@@ -191,7 +193,7 @@ export class DuckdbTransaction implements Transaction {
     if (mode === "direct") return this.#append(table, rows);
     if (table.key.length === 0)
       throw new HeadwatersError("DEFECT", `table "${table.id}" has no key: only full passes can read it`);
-    if (mode === "keys") await this.#load(stage!, table, keysOf(rows, stage!));
+    if (mode === "keys") await this.#load(stage!, table, columnsAmong(rows, stage!.columns));
     return (await this.#pendingOf(table)).write("upsert", rows);
   }
 
@@ -309,14 +311,4 @@ export class DuckdbTransaction implements Transaction {
 
 function notIn(kind: Operation["kind"], pass: Pass, table: string): HeadwatersError {
   return new HeadwatersError("DEFECT", `table "${table}": a ${pass.kind} pass can't have the operation ${kind}`);
-}
-
-/** The columns of looked-up rows that the stage of a sweep has. */
-function keysOf(rows: Rows, stage: Stage): Rows {
-  const indexes = rows.columns.flatMap((name, index) => (stage.columns.has(name) ? [index] : []));
-  return {
-    columns: indexes.map((index) => rows.columns[index]!),
-    values: indexes.map((index) => rows.values[index]!),
-    length: rows.length,
-  };
 }

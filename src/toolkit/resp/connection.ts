@@ -168,7 +168,7 @@ export class RespConnection {
     signal.addEventListener("abort", this.#abort, { once: true });
   }
 
-  /** Nobody uses the connection for now; it does not keep the process alive. */
+  /** Nobody uses the connection until `use`; it does not keep the process alive. */
   rest(): void {
     this.#signal?.removeEventListener("abort", this.#abort);
     this.#signal = null;

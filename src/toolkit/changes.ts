@@ -1,0 +1,7 @@
+import type { Changes } from "../protocol/sink.ts";
+
+export const noChanges: Changes = { inserted: 0, updated: 0, deleted: 0 };
+
+export function addChanges(a: Changes, b: Changes): Changes {
+  return { inserted: a.inserted + b.inserted, updated: a.updated + b.updated, deleted: a.deleted + b.deleted };
+}
