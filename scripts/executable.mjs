@@ -3,15 +3,22 @@
 //   npm run executable -- yugabytedb    of this one
 // https://nodejs.org/docs/latest-v20.x/api/single-executable-applications.html
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { inject } from "postject";
+import { bundle, root } from "./bundle.mjs";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 const out = join(root, "build");
 const every = ["cassandra", "scylladb", "yugabytedb", "rethinkdb", "dragonflydb"];
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : every;
@@ -22,29 +29,32 @@ const work = mkdtempSync(join(tmpdir(), "headwaters-"));
 try {
   mkdirSync(out, { recursive: true });
   const main = join(work, "main.cjs");
-  await bundle(main);
+  writeFileSync(join(out, "LICENSES.txt"), `${await program(main)}\n\n${nodeLicence()}`);
   for (const source of wanted) console.log(await executable(source, main));
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
 
-async function bundle(outfile) {
-  const { metafile } = await build({
+function nodeLicence() {
+  const file = join(dirname(dirname(process.execPath)), "LICENSE");
+  const address = `https://github.com/nodejs/node/blob/${process.version}/LICENSE`;
+  const text = existsSync(file) ? readFileSync(file, "utf8").trim() : address;
+  return [`Node.js ${process.version}`, "=".repeat(80), text, ""].join("\n");
+}
+
+/** The bundle that every executable runs. */
+function program(outfile) {
+  return bundle({
     entryPoints: [join(root, "src", "cli", "executable.ts")],
-    bundle: true,
-    platform: "node",
-    target: "node20",
     format: "cjs",
     outfile,
-    metafile: true,
     logLevel: "error",
-    // The driver is only asked by `verify`; the others are looked for where they may be missing.
+    // The driver is only asked by `verify`; the other is looked for where it may be missing. Of DuckDB nothing may be
+    // here: its native part could not be bundled, and would fail this.
     external: ["cassandra-driver", "pg-native"],
     // Asked only where the protocol's description is a file, and not an asset.
     define: { "import.meta.url": '"file:///"' },
   });
-  const native = Object.keys(metafile.inputs).find((path) => /@duckdb|\.node$/.test(path));
-  if (native !== undefined) throw new Error(`the connectors must not need ${native}`);
 }
 
 async function executable(source, main) {

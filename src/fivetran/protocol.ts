@@ -3,7 +3,7 @@ import { getAsset, isSea } from "node:sea";
 import type { MethodDefinition } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 
-/** The file in the package; in the single executable, an asset of this name. */
+/** In the single executable, an asset of this name. */
 const protoFile = "connector.proto";
 
 /** What `Update` is asked with. Lists and maps are always there; of what else has its default value, nothing is. */
@@ -84,7 +84,9 @@ export function loadProtocol(): Protocol {
 }
 
 function protoText(): string {
-  return isSea() ? getAsset(protoFile, "utf8") : readFileSync(new URL(protoFile, import.meta.url), "utf8");
+  if (isSea()) return getAsset(protoFile, "utf8");
+  // Up and down again: built, this module stands in a folder beside `fivetran`.
+  return readFileSync(new URL(`../fivetran/${protoFile}`, import.meta.url), "utf8");
 }
 
 function timestamps(): protobuf.Namespace {

@@ -2,10 +2,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import process from "node:process";
-import { pathToFileURL } from "node:url";
 import { Client } from "pg";
 import { describe, expect, test, vi } from "vitest";
-import { built } from "../built.ts";
 import { makeCertificate } from "./certificate.ts";
 import { runSql, startOwnPostgresql, startPostgresql } from "./postgresql.ts";
 import { describeWith } from "./require.ts";
@@ -71,7 +69,7 @@ describe("a server with other settings", () => {
 
 describe("a server whose owner is killed", () => {
   test("ends, and leaves nothing behind", async () => {
-    const owner = spawn(process.execPath, ["--input-type=module", "--eval", ownerProgram()], {
+    const owner = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", ownerProgram()], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [line] = (await once(owner.stdout, "data")) as [Buffer];
@@ -83,9 +81,8 @@ describe("a server whose owner is killed", () => {
   });
 });
 
-/** Runs from `dist`, since Node 20 runs no TypeScript. */
 const ownerProgram = () => `
-import { LocalPostgresql } from ${JSON.stringify(pathToFileURL(built("cli/demo/postgresql.js")))};
+import { LocalPostgresql } from ${JSON.stringify(new URL("../../src/cli/demo/postgresql.ts", import.meta.url))};
 const server = await LocalPostgresql.start();
 console.log(JSON.stringify({ pid: await server.pid(), folder: server.folder }));
 `;

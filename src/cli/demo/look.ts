@@ -1,9 +1,9 @@
+import { DuckDBInstance } from "@duckdb/node-api";
 import { count } from "../display/format.ts";
 import { type ColumnLayout, type Paint, tableLines } from "../display/text.ts";
 
 /** Asks the warehouse itself, as any DuckDB client would: the query and what it gives, as lines. */
 export async function lookInside(path: string, query: string, paint: Paint): Promise<readonly string[]> {
-  const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(path, { access_mode: "READ_ONLY" });
   try {
     const connection = await instance.connect();

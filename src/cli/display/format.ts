@@ -1,7 +1,9 @@
-const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+/** Made when the first number is shown: that takes as long as connecting to a server. */
+let grouped: Intl.NumberFormat | null = null;
 
 /** `1204331` as `1,204,331`. */
 export function count(value: number): string {
+  grouped ??= new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
   return grouped.format(value);
 }
 

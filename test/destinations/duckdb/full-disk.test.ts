@@ -1,11 +1,10 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { built } from "../../built.ts";
 import { describeWith, MissingServer } from "../../servers/require.ts";
 
 const run = promisify(execFile);
@@ -15,7 +14,7 @@ function onDisk(folder: string, mebibytes: number, program: readonly string[]): 
   return run("unshare", ["-rm", "sh", "-c", shell, "sh", String(mebibytes), folder, ...program]);
 }
 
-const script = fileURLToPath(new URL("fill-disk.mjs", import.meta.url));
+const script = fileURLToPath(new URL("fill-disk.ts", import.meta.url));
 
 /** A folder for a small disk, which only a process in a mount namespace of its own sees. */
 async function smallDisk(): Promise<AsyncDisposable & { readonly folder: string }> {
@@ -37,8 +36,7 @@ await describeWith(smallDisk, "a full disk", (disk) => {
     ["while the log is written", 14, 2_500],
     ["while rows are written", 40, 250_000],
   ])("%s undoes the commit, and no more", { timeout: 120_000 }, async (_, mebibytes, rowsPerCommit) => {
-    const dist = dirname(dirname(built("cli/main.js")));
-    const program = [process.execPath, script, dist, disk.folder, String(rowsPerCommit)];
+    const program = [process.execPath, "--import", "tsx", script, disk.folder, String(rowsPerCommit)];
     const { stdout } = await onDisk(disk.folder, mebibytes, program);
     const { id, error, full, reopened, after } = JSON.parse(stdout);
     expect(error.code).toBe("DESTINATION_FULL");
