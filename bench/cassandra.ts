@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { mavenFolder } from "../src/cli/demo/cassandra-jars.ts";
 import { measure, type Measured, type Program } from "./measure.ts";
-import { machine, mebibytes, printTable, seconds, spread, summarize } from "./report.ts";
+import { machine, mebibytes, median, printTable, seconds, spread, summarize } from "./report.ts";
 import { keyspace, type Origin, startOrigin, table } from "./cassandra-table.ts";
 
 const help = `tsx bench/cassandra.ts [options], once it is built (npm run build)
@@ -57,7 +57,7 @@ interface Contestant {
   readonly title: string;
   program(origin: Origin, folder: string): Promise<Program>;
   /** Rows that came to `folder`. */
-  count(folder: string): Promise<number>;
+  count(folder: string, measured: Measured): Promise<number>;
   /** Rows in a second, by its own account. */
   own?(measured: Measured): number;
 }
@@ -70,7 +70,7 @@ async function contestants(): Promise<readonly Contestant[]> {
     ),
   );
   const tsx = join(dirname(createRequire(import.meta.url).resolve("tsx/package.json")), "dist", "cli.mjs");
-  const plain = fileURLToPath(new URL("peers/read-cassandra.ts", import.meta.url));
+  const peer = (name: string): string => fileURLToPath(new URL(`peers/${name}`, import.meta.url));
   const copied = (folder: string): Promise<number> => countDuckdb(folder, `${keyspace}.${table}`);
   return [
     {
@@ -100,9 +100,18 @@ async function contestants(): Promise<readonly Contestant[]> {
       title: "the driver, page 100, row by row into DuckDB",
       program: async ({ host, port }) => ({
         command: process.execPath,
-        arguments: [tsx, plain, host, String(port), keyspace!, table!, "out.duckdb"],
+        arguments: [tsx, peer("read-cassandra.ts"), host, String(port), keyspace!, table!, "out.duckdb"],
       }),
       count: (folder) => countDuckdb(folder, table!),
+    },
+    {
+      title: "pages asked for and thrown away",
+      program: async ({ host, port }) => ({
+        command: process.execPath,
+        arguments: [tsx, peer("skip-cassandra.ts"), host, String(port), keyspace!, table!],
+      }),
+      count: async (_, { said }) => Number(/(\d+) rows,/.exec(said)?.[1]),
+      own: ({ said }) => Number(/(\d+) rows\/s/.exec(said)?.[1]),
     },
   ];
 }
@@ -135,7 +144,7 @@ async function load(origin: Origin, rows: number, work: string): Promise<void> {
     for (const [index, contestant] of all.entries()) {
       const folder = await mkdtemp(join(work, "load-"));
       const measured = await measure(await contestant.program(origin, folder), folder);
-      const counted = await contestant.count(folder);
+      const counted = await contestant.count(folder, measured);
       if (counted !== rows) throw new Error(`${contestant.title}: ${counted} of ${rows} rows came`);
       if (round > 0) runs[index]!.push(measured);
       await rm(folder, { recursive: true, force: true });
@@ -143,7 +152,7 @@ async function load(origin: Origin, rows: number, work: string): Promise<void> {
   }
   const rates = all.map(({ own }, index) => {
     const summary = summarize(runs[index]!);
-    const told = own === undefined ? null : Math.max(...runs[index]!.map(own));
+    const told = own === undefined ? null : median(runs[index]!.map(own));
     return { summary, told, rate: (rows / summary.milliseconds) * 1000 };
   });
   const ours = rates[0]!.rate;

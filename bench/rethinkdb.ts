@@ -13,7 +13,7 @@ import { ReqlConnection } from "../src/toolkit/reql/connection.ts";
 import { measure } from "./measure.ts";
 import { Copy } from "../test/sources/rethinkdb/reading.ts";
 import { cacheFolder } from "./python.ts";
-import { machine, mebibytes, printTable } from "./report.ts";
+import { machine, mebibytes, median, printTable } from "./report.ts";
 import { activity } from "./rethinkdb-table.ts";
 
 const help = `tsx bench/rethinkdb.ts [options], once it is built (npm run build)
@@ -90,10 +90,6 @@ async function bench(): Promise<void> {
   } finally {
     await rm(work, { recursive: true, force: true });
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 async function place(rows: number): Promise<Place & AsyncDisposable & { readonly title: string }> {
