@@ -5,6 +5,7 @@ import type { Pass, Split } from "../protocol/pass.ts";
 import type { Reading, Source } from "../protocol/source.ts";
 import type { Table } from "../protocol/table.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
+import { mayPass } from "./patient-source.ts";
 import type { Semaphore } from "../toolkit/semaphore.ts";
 import { rowsBytes } from "../toolkit/vectors.ts";
 import type { Settings } from "./connection.ts";
@@ -48,8 +49,7 @@ export async function readSplit(
     } catch (thrown) {
       if (reading.signal.aborted || thrown instanceof RolledBack) throw thrown;
       const error = asHeadwatersError(thrown);
-      // A table that was altered is planned anew, not read again.
-      if (error.remedy !== "retry" || error.code === "TABLE_CHANGED") throw error;
+      if (!mayPass(error)) throw error;
       failures = attempted.handed ? 1 : failures + 1;
       if (failures >= reading.settings.attempts) throw error;
       const milliseconds = backoff(failures + 1);

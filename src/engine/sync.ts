@@ -11,6 +11,7 @@ import { Semaphore } from "../toolkit/semaphore.ts";
 import { withChosenColumns } from "./chosen-source.ts";
 import { settingsOf, type SyncConnection } from "./connection.ts";
 import type { SyncEvent } from "./events.ts";
+import { patience, type Patience, patientSource } from "./patient-source.ts";
 import { askedFor, chosenFrom, select } from "./selection.ts";
 import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
 import { syncTogether } from "./sync-together.ts";
@@ -73,7 +74,8 @@ class Run {
     started: string,
     lease: number,
   ) {
-    this.#connection = withChosenColumns(connection);
+    const chosen = withChosenColumns(connection);
+    this.#connection = { ...chosen, source: patientSource(chosen.source, this.#patience(connection)) };
     this.#options = options;
     this.#report = report;
     this.#started = started;
@@ -83,6 +85,18 @@ class Run {
   /** The tables share one state: none goes on, and none ends, without the others. */
   get #together(): boolean {
     return this.#connection.capabilities.together === true;
+  }
+
+  /** A table that waits is shown; what concerns all of them is logged. */
+  #patience(connection: SyncConnection): Patience {
+    const { attempts, onRetry } = patience(connection);
+    return {
+      attempts,
+      onRetry: (table, error, milliseconds) => {
+        if (table === null) onRetry(table, error, milliseconds);
+        else this.#report({ kind: "retry", table, error, milliseconds });
+      },
+    };
   }
 
   async run(): Promise<RunRecord> {

@@ -1,18 +1,18 @@
 import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
-import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Pass, Plan, Split } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Comparison, Difference } from "../protocol/sink.ts";
 import type { Reading, Source } from "../protocol/source.ts";
 import type { Table, TableState } from "../protocol/table.ts";
-import { backoff, sleep } from "../toolkit/backoff.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { unite } from "../toolkit/types.ts";
 import { withChosenColumns } from "./chosen-source.ts";
 import { type Connection, tableSettings } from "./connection.ts";
 import { discover } from "./discover.ts";
+import { patience, type Patience, patientSource, waitAfter } from "./patient-source.ts";
 import { scopeOf } from "./scope.ts";
 import { askedFor } from "./selection.ts";
 
@@ -71,7 +71,8 @@ export async function verify(
   options: VerifyOptions,
   report: (event: VerifyEvent) => void,
 ): Promise<VerifyReport> {
-  const connection = withChosenColumns(given);
+  const chosen = withChosenColumns(given);
+  const connection = { ...chosen, source: patientSource(chosen.source, patience(given)) };
   const { warehouse } = connection;
   const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
@@ -202,17 +203,18 @@ const clockTolerance = 1_000;
  */
 async function readAll(
   table: Table,
-  { source, settings }: Connection,
+  connection: Connection,
   signal: AbortSignal,
   take: (rows: Rows) => Promise<void>,
 ): Promise<Table | null> {
+  const { source, settings } = connection;
   const plan = await source.plan([table], "full", {}, signal);
   const pass = verifyingPass(plan, table);
   const stop = new AbortController();
   const turn = new Semaphore(1);
   const reading: VerifyReading = {
     source,
-    attempts: settings.attempts,
+    patience: patience(connection),
     how: {
       signal: AbortSignal.any([signal, stop.signal]),
       batchBytes: settings.batchBytes,
@@ -250,7 +252,7 @@ async function readAll(
 /** What a split is read with. */
 interface VerifyReading {
   readonly source: Source;
-  readonly attempts: number;
+  readonly patience: Patience;
   readonly how: Reading;
   take(rows: Rows): Promise<void>;
 }
@@ -259,7 +261,7 @@ interface VerifyReading {
 async function readOne(
   pass: Pass,
   split: Split,
-  { source, attempts, how, take }: VerifyReading,
+  { source, patience, how, take }: VerifyReading,
 ): Promise<Table | null> {
   let state: Json = null;
   for (let attempt = 1; ; attempt++) {
@@ -276,9 +278,7 @@ async function readOne(
       for (const rows of held) await take(rows);
       return null;
     } catch (thrown) {
-      const error = asHeadwatersError(thrown);
-      if (how.signal.aborted || error.remedy !== "retry" || attempt >= attempts) throw error;
-      await sleep(backoff(attempt + 1), how.signal);
+      await waitAfter(thrown, attempt, pass.tables[0]!.id, how.signal, patience);
     }
   }
 }

@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import type { SyncEvent } from "../../src/engine/events.ts";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
 import { Copy, expected } from "./harness.ts";
 import { MemorySource } from "./memory-source.ts";
@@ -294,6 +295,38 @@ describe("the laws of the engine", () => {
     });
     expect([run.outcome, failures, retries]).toEqual(["succeeded", 2, ["CONNECTION_LOST", "CONNECTION_LOST"]]);
     expect(await copy.rows()).toEqual(expected(source));
+  });
+
+  test("planning and looking up are tried again too, where an error may pass by itself", slow, async () => {
+    const source = filled(10);
+    await using copy = await Copy.make();
+    const retries: string[] = [];
+    const report = (event: SyncEvent): void => void (event.kind === "retry" && retries.push(event.error.code));
+    const lost = new HeadwatersError("CONNECTION_LOST", "cut");
+    vi.spyOn(source, "discover").mockRejectedValueOnce(lost);
+    vi.spyOn(source, "plan").mockRejectedValueOnce(lost);
+    expect((await copy.sync(source, {}, report)).outcome).toBe("succeeded");
+    expect(retries).toEqual(["CONNECTION_LOST"]);
+    expect(copy.warnings).toEqual([expect.stringMatching(/cut.*again in \d+ ms/)]);
+    source.put("t", 3, "unstamped", false);
+    source.remove("t", 4);
+    const found = source.lookup.bind(source);
+    vi.spyOn(source, "lookup").mockImplementationOnce(async function* cutAfterRows(table, keys) {
+      yield* found(table, keys);
+      throw lost;
+    });
+    expect((await copy.sync(source, {}, report)).outcome).toBe("succeeded");
+    expect(retries).toEqual(["CONNECTION_LOST", "CONNECTION_LOST"]);
+    expect(await copy.rows()).toEqual(expected(source));
+  });
+
+  test("what lasts is not tried for ever", slow, async () => {
+    const source = filled(10);
+    await using copy = await Copy.make();
+    const lost = new HeadwatersError("CONNECTION_LOST", "cut");
+    const planned = vi.spyOn(source, "plan").mockRejectedValue(lost);
+    const run = await copy.sync(source, { settings: { attempts: 2 } });
+    expect([run.tables[0]!.outcome, planned.mock.calls.length]).toEqual(["failed", 2]);
   });
 
   test("a table that is altered while it is read is planned anew", slow, async () => {
