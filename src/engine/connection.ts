@@ -36,13 +36,15 @@ export interface TableSettings {
   readonly rename?: string;
   /** As the source has it in `TableOptions`. */
   readonly filter?: Json;
-  readonly settings?: Partial<Pick<Settings, "deletes" | "maxDeleteFraction" | "schemaChanges">>;
+  readonly settings?: Partial<Pick<Settings, "deletes" | "reread" | "maxDeleteFraction" | "schemaChanges">>;
 }
 
 /** How a connection is synced. */
 export interface Settings {
   /** When deletes are looked for: `auto` (with each sync where that takes seconds, else once a day) or an interval in ms. */
   readonly deletes: "auto" | "each_sync" | "never" | number;
+  /** When every row is read again though nothing asks for it: `auto` (as the source says) or an interval in ms. */
+  readonly reread: "auto" | "never" | number;
   /** The part of a table's rows that one pass may delete without the user's word, 0–1. */
   readonly maxDeleteFraction: number;
   readonly schemaChanges: "allow_all" | "allow_columns" | "block_all";
@@ -73,6 +75,7 @@ export function settingsOf(connection: Pick<Connection, "settings" | "tables">, 
 
 export const defaultSettings: Settings = {
   deletes: "auto",
+  reread: "auto",
   maxDeleteFraction: 0.5,
   schemaChanges: "allow_all",
   parallel: 4,

@@ -18,7 +18,15 @@ const table: Table = {
 };
 const plain: Table = { ...table, columns: [id], cursor: null, version: null };
 const noon = "2026-01-02T12:00:00.000Z";
-const state: TableState = { table, next: "x", asOf: noon, scope: "s", sweptAt: noon, sweepMilliseconds: 60_000 };
+const state: TableState = {
+  table,
+  next: "x",
+  asOf: noon,
+  readAt: noon,
+  scope: "s",
+  sweptAt: noon,
+  sweepMilliseconds: 60_000,
+};
 const wishes: Wishes = { full: false, sweep: false, acceptScope: false };
 const capabilities = {
   passes: ["full", "window", "keys"] as const,
@@ -47,6 +55,7 @@ interface Case {
   wishes?: Partial<Wishes>;
   settings?: Partial<Settings>;
   fullPass?: Abilities["fullPass"];
+  reread?: number;
   now?: string;
 }
 
@@ -58,7 +67,11 @@ function decided(given: Case): Decision {
     given.open ?? null,
     { ...wishes, ...given.wishes },
     { ...defaultSettings, ...given.settings },
-    { ...capabilities, fullPass: given.fullPass ?? null },
+    {
+      ...capabilities,
+      fullPass: given.fullPass ?? null,
+      ...(given.reread === undefined ? {} : { reread: given.reread }),
+    },
     new Date(given.now ?? "2026-01-02T13:00:00.000Z"),
   );
 }
@@ -78,6 +91,21 @@ describe("what a sync reads of a table", () => {
     ["a sweep that is cheap", { state: { ...state, sweepMilliseconds: 900 } }, { passes: ["window", "keys"] }],
     ["the last sweep a day ago", { now: "2026-01-03T12:00:00.000Z" }, { passes: ["window", "keys"] }],
     ["deletes never", { settings: { deletes: "never" }, now: "2026-02-03T12:00:00.000Z" }, { passes: ["window"] }],
+    [
+      "deletes never, and a cursor that does not show every change",
+      {
+        ...{ table: { ...table, version: "v" }, state: { ...state, table: { ...table, version: "v" } } },
+        ...{ settings: { deletes: "never" }, now: "2026-01-03T12:00:00.000Z" },
+      },
+      { passes: ["window", "keys"] },
+    ],
+    ["a week after the last full pass", { now: "2026-01-09T12:00:00.000Z", reread: 604_800_000 }, { passes: ["full"] }],
+    [
+      "a week after, and never to be read again",
+      { now: "2026-01-09T12:00:00.000Z", reread: 604_800_000, settings: { reread: "never" } },
+      { passes: ["window", "keys"] },
+    ],
+    ["an interval after the last full pass", { settings: { reread: 3_600_000 } }, { passes: ["full"] }],
     ["deletes with each sync", { settings: { deletes: "each_sync" } }, { passes: ["window", "keys"] }],
     ["an interval not over", { settings: { deletes: 7_200_000 } }, { passes: ["window"] }],
     ["an interval over", { settings: { deletes: 3_600_000 } }, { passes: ["window", "keys"] }],

@@ -2,7 +2,7 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { Pass, PassKind } from "../protocol/pass.ts";
 import type { Sink } from "../protocol/sink.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
-import type { Table, TableState } from "../protocol/table.ts";
+import { cursorShowsAll, type Table, type TableState } from "../protocol/table.ts";
 import { sameType } from "../toolkit/types.ts";
 import type { Settings } from "./connection.ts";
 import { checkScope } from "./scope.ts";
@@ -69,14 +69,18 @@ export function decide(
   const replace = state !== null && !sameKey(state.table, table);
   // Without a cursor a sweep still shows every change, if rows have a version.
   const swept = table.cursor === null && table.version !== null && canSweep(table, abilities);
-  const incremental = state !== null && !needsFull(state, scope, table, inferred) && !hasCleared(abandon, table);
+  const incremental =
+    state !== null &&
+    !needsFull(state, scope, table, inferred) &&
+    !hasCleared(abandon, table) &&
+    !rereadDue(state, settings.reread, abilities, now);
   if (wishes.full || !incremental || (table.cursor === null && !swept)) {
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
   }
   if (swept) return { resume, abandon, passes: ["keys"], replace: false };
   // A sweep that is gone on with counts as made now, so that a long one is not made twice.
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
-  const due = sweepDue(sweptAt, state.sweepMilliseconds, wishes.sweep, settings.deletes, abilities, now);
+  const due = wishes.sweep || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
   // Where no sweep can be made only a full pass shows what is gone.
   if (due && abilities.fullPass !== null)
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
@@ -103,20 +107,27 @@ function canSweep(table: Table, abilities: Abilities): boolean {
   return abilities.fullPass === null && table.key.length > 0 && abilities.passes.includes("keys");
 }
 
+/** `never` spares sweeps that would find nothing but deletes; where they find changes too, it is as `auto`. */
 function sweepDue(
+  table: Table,
   swept: Date,
   milliseconds: number | null,
-  wished: boolean,
   deletes: Settings["deletes"],
   { fullPass }: Abilities,
   now: Date,
 ): boolean {
-  if (wished || deletes === "each_sync") return true;
-  if (deletes === "never") return false;
+  if (deletes === "each_sync") return true;
+  if (deletes === "never" && cursorShowsAll(table)) return false;
   const age = now.getTime() - swept.getTime();
-  if (deletes !== "auto") return age >= deletes;
+  if (typeof deletes === "number") return age >= deletes;
   if (fullPass === "replaces") return age >= mostUnswept;
   return age >= day || (milliseconds !== null && milliseconds < cheapSweep);
+}
+
+function rereadDue(state: TableState, wanted: Settings["reread"], { reread }: Abilities, now: Date): boolean {
+  const interval = wanted === "auto" ? reread : wanted;
+  if (interval === undefined || interval === "never") return false;
+  return now.getTime() - Date.parse(state.readAt) >= interval;
 }
 
 function needsFull(state: TableState, scope: string, table: Table, inferred: boolean): boolean {

@@ -47,6 +47,7 @@ const whole: StateDocument = {
       next: null,
       asOf: "2026-01-01T00:00:00.000Z",
       scope: "s",
+      readAt: "2026-01-01T00:00:00.000Z",
       sweptAt: "2026-01-01T00:00:00.000Z",
       sweepMilliseconds: null,
       reread: true,

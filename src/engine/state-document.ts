@@ -55,6 +55,7 @@ const tableState: z.ZodType<TableState> = z.object({
   table,
   next: json,
   asOf: moment,
+  readAt: moment,
   scope: z.string(),
   sweptAt: moment,
   sweepMilliseconds: z.number().nullable(),

@@ -173,7 +173,8 @@ function nextState(pass: Pass, table: Table, before: TableState | null, millisec
   switch (pass.kind) {
     case "full":
       return {
-        ...{ table, next, asOf: pass.asOf, scope: pass.scope, sweptAt: pass.asOf, sweepMilliseconds: milliseconds },
+        ...{ table, next, asOf: pass.asOf, readAt: pass.asOf, scope: pass.scope },
+        ...{ sweptAt: pass.asOf, sweepMilliseconds: milliseconds },
         ...reread,
       };
     case "keys":

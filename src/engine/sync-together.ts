@@ -134,7 +134,8 @@ async function readTogether(
     const split = pass.splits.find((candidate) => candidate.tables.includes(table.id));
     const state = split === undefined ? null : (states.get(split.id) ?? null);
     const scope = scopeIn(connection, table.id);
-    return [table.id, { table, next: state, asOf: pass.asOf, scope, sweptAt: pass.asOf, sweepMilliseconds: null }];
+    const at = pass.asOf;
+    return [table.id, { table, next: state, asOf: at, readAt: at, scope, sweptAt: at, sweepMilliseconds: null }];
   });
   await writer.run(pass.tables[0]!.id, async (transaction) => {
     writer.forget(pass);

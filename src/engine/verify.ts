@@ -6,7 +6,7 @@ import type { Pass, Plan, Split } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Comparison, Difference } from "../protocol/sink.ts";
 import type { Reading, Source } from "../protocol/source.ts";
-import type { Table, TableState } from "../protocol/table.ts";
+import { cursorShowsAll, type Table, type TableState } from "../protocol/table.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { unite } from "../toolkit/types.ts";
 import { withChosenColumns } from "./chosen-source.ts";
@@ -167,13 +167,15 @@ async function judge(
       `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`,
     );
   }
-  if (extra > 0 && state.sweptAt < state.asOf) {
-    reasons.push(`Deletes were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`);
+  // What only a sweep finds, where none was made since.
+  const unswept = (kind: Difference["kind"]): boolean =>
+    state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)));
+  if (shown.some(({ kind }) => unswept(kind))) {
+    const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
+    reasons.push(`${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`);
   }
-  // All that is shown must be explained, and by deletes only where none were looked for since.
-  const unexplained = shown.filter(
-    (difference) => !moved.includes(difference) && !(difference.kind === "extra" && state.sweptAt < state.asOf),
-  );
+  // All that is shown must be explained.
+  const unexplained = shown.filter((difference) => !moved.includes(difference) && !unswept(difference.kind));
   if (unexplained.length === 0 && reasons.length > 0) return { ...counts, verdict: "NOT PROVEN", reasons };
   const columns = table.version === null ? " The table has no column that tells when a row changed." : "";
   return {

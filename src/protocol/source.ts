@@ -128,6 +128,11 @@ export interface SourceCapabilities {
    * source was read. Absent: each table is planned and read alone.
    */
   readonly together?: true;
+  /**
+   * After so long, in milliseconds, a copy is read anew: neither cursor nor sweep shows every change that there can be.
+   * Absent: they do.
+   */
+  readonly reread?: number;
   /** Absent: rows can't be filtered. */
   readonly filter?: FilterLanguage;
 }

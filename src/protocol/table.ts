@@ -29,6 +29,11 @@ export interface Table {
   readonly notes: readonly string[];
 }
 
+/** Whether windows show every change but deletes: else rows must be swept for the others too. */
+export function cursorShowsAll({ cursor, version }: Table): boolean {
+  return cursor !== null && version === cursor;
+}
+
 /** What the destination keeps of a table between syncs, as of the last pass that was closed on it. */
 export interface TableState {
   /** As it stood then: drift is told by comparison with it. */
@@ -37,6 +42,8 @@ export interface TableState {
   readonly next: Json;
   /** The read point of the copy: ISO 8601, UTC. */
   readonly asOf: string;
+  /** The read point of the last pass that read every row: ISO 8601, UTC. */
+  readonly readAt: string;
   /** A fingerprint of everything that decides which rows and columns are in the copy. */
   readonly scope: string;
   /** When the last pass over every key began (full or keys): ISO 8601, UTC. */

@@ -66,17 +66,23 @@ const columns = z.preprocess(
   }),
 );
 
-/** When deletes are looked for, as in `deletes: 6h`. */
-const deletesSetting = z.preprocess(
-  (value) => (typeof value === "number" ? String(value) : value),
-  z.string().transform((text, context): "auto" | "each_sync" | "never" | number => {
-    if (text === "auto" || text === "each_sync" || text === "never") return text;
-    const interval = parseDuration(text);
-    if (interval !== null && interval > 0) return interval;
-    context.addIssue({ code: "custom", message: "must be auto, each_sync, never, or an interval as 30m, 6h, 1d" });
-    return z.NEVER;
-  }),
-);
+/** One of `words`, or an interval in milliseconds, as in `deletes: 6h`. */
+function wordOrInterval<Word extends string>(...words: readonly Word[]) {
+  return z.preprocess(
+    (value) => (typeof value === "number" ? String(value) : value),
+    z.string().transform((text, context): Word | number => {
+      const word = words.find((candidate) => candidate === text);
+      if (word !== undefined) return word;
+      const interval = parseDuration(text);
+      if (interval !== null && interval > 0) return interval;
+      context.addIssue({ code: "custom", message: `must be ${words.join(", ")}, or an interval as 30m, 6h, 1d` });
+      return z.NEVER;
+    }),
+  );
+}
+
+const deletesSetting = wordOrInterval("auto", "each_sync", "never");
+const rereadSetting = wordOrInterval("auto", "never");
 
 const maxDeleteFraction = z.preprocess(numeric, z.number().min(0).max(1));
 const schemaChanges = z.enum(["allow_all", "allow_columns", "block_all"]);
@@ -109,6 +115,7 @@ const override = z.strictObject({
     .default({})
     .meta({ description: "Types that replace the detected ones, by column." }),
   deletes: deletesSetting.optional().meta({ description: "As the connection's, for this table." }),
+  reread: rereadSetting.optional().meta({ description: "As the connection's, for this table." }),
   deletion: deletion.optional().meta({ description: "As the connection's, for this table." }),
   maxDeleteFraction: maxDeleteFraction.optional().meta({ description: "As the connection's, for this table." }),
   schemaChanges: schemaChanges.optional().meta({ description: "As the connection's, for this table." }),
@@ -139,7 +146,11 @@ export const connectionSchema = z.strictObject({
   }),
   deletes: deletesSetting.default(defaultSettings.deletes).meta({
     description:
-      "When deletes are looked for: auto (with each sync where that takes seconds, else once a day), each_sync, never, or an interval as 6h.",
+      "When deletes are looked for: auto (with each sync where that takes seconds, else once a day), each_sync, never, or an interval as 6h. A table whose cursor column does not show every change is swept for those all the same.",
+  }),
+  reread: rereadSetting.default(defaultSettings.reread).meta({
+    description:
+      "When all rows are read again though nothing shows that they changed: auto (Cassandra and ScyllaDB: after 7 days; else never), never, or an interval as 30d.",
   }),
   deletion: deletion.default("soft").meta({
     description: "soft: deleted rows stay and are marked; hard: they are removed.",

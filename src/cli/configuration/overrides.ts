@@ -16,7 +16,7 @@ export function tableOptions({ cursor, mode, types, filter, columns }: Override)
 
 /** What the engine is to know of it. */
 export function tableSettings(override: Override): TableSettings {
-  const { mode, filter, columns, rename, deletes, maxDeleteFraction, schemaChanges } = override;
+  const { mode, filter, columns, rename, deletes, reread, maxDeleteFraction, schemaChanges } = override;
   const picks = columns !== undefined && columns.include.length + columns.exclude.length > 0;
   return {
     ...(mode === undefined ? {} : { mode }),
@@ -26,6 +26,7 @@ export function tableSettings(override: Override): TableSettings {
     ...(rename === undefined ? {} : { rename }),
     settings: {
       ...(deletes === undefined ? {} : { deletes }),
+      ...(reread === undefined ? {} : { reread }),
       ...(maxDeleteFraction === undefined ? {} : { maxDeleteFraction }),
       ...(schemaChanges === undefined ? {} : { schemaChanges }),
     },

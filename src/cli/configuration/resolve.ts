@@ -114,6 +114,7 @@ function configured(
     systemColumnPrefix: entry.systemColumnPrefix,
     settings: {
       deletes: entry.deletes,
+      reread: entry.reread,
       maxDeleteFraction: entry.maxDeleteFraction,
       schemaChanges: entry.schemaChanges,
       parallel: entry.parallel,

@@ -1,4 +1,5 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
+import { cqlCapabilities } from "../../toolkit/cql/capabilities.ts";
 import { cqlSettings } from "../../toolkit/cql/configuration.ts";
 import { CqlSource } from "../../toolkit/cql/source.ts";
 import { configuration, contactPoints } from "./config.ts";
@@ -7,7 +8,7 @@ export const definition: SourceDefinition<typeof configuration> = {
   name: "scylladb",
   title: "ScyllaDB",
   configuration,
-  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared", filter: "cql" },
+  capabilities: cqlCapabilities,
   checks: { connect: "Connect and log in", keyspace: "Find the tables", privileges: "Read every table" },
   scope: (settings) => ({ server: contactPoints(settings).toSorted().join(","), keyspace: settings.keyspace }),
   schema: ({ keyspace }) => keyspace,

@@ -140,6 +140,7 @@ export function stateOf(table: Table, pass: Pass): TableState {
     next: pass.next[table.id] ?? null,
     asOf: pass.asOf,
     scope: pass.scope,
+    readAt: pass.asOf,
     sweptAt: pass.asOf,
     sweepMilliseconds: 12,
   };
