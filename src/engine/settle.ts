@@ -9,23 +9,29 @@ import { settingsOf } from "./connection.ts";
 import type { Syncing } from "./sync-table.ts";
 import type { Tally } from "./tally.ts";
 
+/** Rows that a sweep may find missing or changed, and their part of the copy, before reading all is the shorter way. */
+const mostLookups = { rows: 10_000, part: 0.25 };
+
 /**
  * Prepares the closing of a pass over every key: rows that a sweep found missing or changed are read by key, and every
  * candidate for deletion is read once more. What is found is written; the destination's `close` deletes the rest.
  *
- * Throws `DELETES_STOPPED` before a wipe.
+ * Resolves to `false` where a sweep found so much that a full pass is due instead: nothing was prepared then. Throws
+ * `DELETES_STOPPED` before a wipe.
  */
-export async function settle(pass: Pass, table: Table, tally: Tally, how: Reading, syncing: Syncing): Promise<void> {
-  if ((pass.kind !== "full" && pass.kind !== "keys") || pass.replace) return;
+export async function settle(pass: Pass, table: Table, tally: Tally, how: Reading, syncing: Syncing): Promise<boolean> {
+  if ((pass.kind !== "full" && pass.kind !== "keys") || pass.replace) return true;
   const { connection, writer } = syncing;
   const { warehouse } = connection;
   const settlement = async (): Promise<Settlement> =>
     writer.run(table.id, async () => warehouse.settlement(pass, table));
-  const { missing, gone } = await settlement();
+  const { missing, gone, live } = await settlement();
+  if (pass.kind === "keys" && missing > mostLookups.rows && missing > live * mostLookups.part) return false;
   if (missing > 0) await copy(warehouse.missing(pass, table), pass, table, tally, how, syncing);
-  if (gone === 0) return;
+  if (gone === 0) return true;
   if (table.key.length > 0) await copy(warehouse.gone(pass, table), pass, table, tally, how, syncing);
   if (!syncing.wishes.acceptDeletes) await brake(await settlement(), pass, table, syncing);
+  return true;
 }
 
 /** Looks keys up in the source and writes the rows that exist. */

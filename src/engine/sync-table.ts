@@ -154,7 +154,10 @@ async function readPass(
 
   report({ kind: "settling", table: table.id });
   const how: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };
-  await settle(pass, current, tally, how, syncing);
+  if (!(await settle(pass, current, tally, how, syncing))) {
+    await abandon(pass, table, writer);
+    return { ...known(state, pass), reread: true };
+  }
   const next = nextState(pass, current, state, resumed ? null : Math.round(performance.now() - began));
   await writer.run(table.id, async (transaction) => {
     writer.forget(pass);

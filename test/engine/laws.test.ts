@@ -320,6 +320,21 @@ describe("the laws of the engine", () => {
     expect(await copy.rows()).toEqual(expected(source));
   });
 
+  test("where a sweep finds most rows changed, all are read instead of looked up", slow, async () => {
+    const source = Object.assign(filled(12_000), { batch: 1_000, splitRows: 4_000 });
+    source.shapes.set("t", { cursor: null });
+    await using copy = await Copy.make();
+    await copy.sync(source);
+    for (let id = 1; id <= 11_000; id++) source.put("t", id, `changed ${id}`);
+    source.remove("t", 12_000);
+    const lookup = vi.spyOn(source, "lookup");
+    const run = await copy.sync(source);
+    expect(run.tables[0]).toMatchObject({ outcome: "whole", passes: ["keys", "full"], updated: 11_000, deleted: 1 });
+    expect(lookup).toHaveBeenCalledOnce();
+    expect(await copy.rows()).toEqual(expected(source));
+    expect((await copy.sync(source)).tables[0]).toMatchObject({ passes: ["keys"], updated: 0 });
+  });
+
   test("what lasts is not tried for ever", slow, async () => {
     const source = filled(10);
     await using copy = await Copy.make();
