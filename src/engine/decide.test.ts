@@ -179,6 +179,14 @@ describe("what a sync reads of a table", () => {
       { passes: ["window"] },
     ],
     [
+      "deletes never, and a cursor that does not show every change",
+      {
+        ...{ table: { ...table, version: "v" }, state: { ...state, table: { ...table, version: "v" } } },
+        ...{ fullPass: replaces, settings: { deletes: "never" }, now: "2026-02-03T12:00:00.000Z" },
+      },
+      { passes: ["window"] },
+    ],
+    [
       "an interval over",
       { fullPass: replaces, settings: { deletes: 3_600_000 }, open: pass("window") },
       { abandon: pass("window"), passes: ["full"] },

@@ -107,7 +107,10 @@ function canSweep(table: Table, abilities: Abilities): boolean {
   return abilities.fullPass === null && table.key.length > 0 && abilities.passes.includes("keys");
 }
 
-/** `never` spares sweeps that would find nothing but deletes; where they find changes too, it is as `auto`. */
+/**
+ * `never` spares sweeps that would find nothing but deletes; where they find changes too, it is as `auto`. A full pass in
+ * their stead costs too much to be made against the user's word.
+ */
 function sweepDue(
   table: Table,
   swept: Date,
@@ -117,7 +120,7 @@ function sweepDue(
   now: Date,
 ): boolean {
   if (deletes === "each_sync") return true;
-  if (deletes === "never" && cursorShowsAll(table)) return false;
+  if (deletes === "never" && (cursorShowsAll(table) || fullPass !== null)) return false;
   const age = now.getTime() - swept.getTime();
   if (typeof deletes === "number") return age >= deletes;
   if (fullPass === "replaces") return age >= mostUnswept;
