@@ -320,6 +320,17 @@ describe("the laws of the engine", () => {
     expect(await copy.rows()).toEqual(expected(source));
   });
 
+  test("a row that changes without a cursor value is found by the next sweep", slow, async () => {
+    const source = filled(10);
+    source.put("t", 3, "unstamped", false);
+    await using copy = await Copy.make();
+    await copy.sync(source);
+    source.put("t", 3, "changed", false);
+    expect((await copy.sync(source)).tables[0]).toMatchObject({ updated: 1 });
+    expect((await copy.sync(source)).tables[0]).toMatchObject({ updated: 0 });
+    expect(await copy.rows()).toEqual(expected(source));
+  });
+
   test("where a sweep finds most rows changed, all are read instead of looked up", slow, async () => {
     const source = Object.assign(filled(12_000), { batch: 1_000, splitRows: 4_000 });
     source.shapes.set("t", { cursor: null });

@@ -31,7 +31,10 @@ export function goneKeys(pass: Pass, table: Table, copy: Copy, stage: Stage): st
     AND NOT EXISTS (SELECT FROM ${keyedSource(table, stage)} s WHERE ${sameKey(keys, "s", "t", isProbed(table, copy))})`;
 }
 
-/** Keys of a sweep that the copy lacks, has deleted, or has in another version, by the names of the stage. */
+/**
+ * Keys of a sweep that the copy lacks, has deleted, or has in another version, by the names of the stage. A version that is
+ * NULL says nothing of the row: it may have changed.
+ */
 export function missingKeys(table: Table, copy: Copy, stage: Stage): string {
   const { synced, deleted } = quotedSystem(copy);
   const keys = keyColumns(table, copy);
@@ -40,7 +43,7 @@ export function missingKeys(table: Table, copy: Copy, stage: Stage): string {
   const differs =
     version === null || type === undefined
       ? "false"
-      : `${comparable(`s.${staged(version)}`, type)} IS DISTINCT FROM ${comparable(`t.${quoted(version)}`, type)}`;
+      : `s.${staged(version)} IS NULL OR ${comparable(`s.${staged(version)}`, type)} IS DISTINCT FROM ${comparable(`t.${quoted(version)}`, type)}`;
   const list = keys.map((key) => `${comparable(`s.${key.stage}`, key.type)} AS ${key.stage}`).join(", ");
   return `SELECT DISTINCT ${list}
     FROM ${stage.relation} s LEFT JOIN ${copy.relation} t ON ${sameKey(keys, "s", "t", isProbed(table, copy))}

@@ -36,9 +36,12 @@ export function goneKeys(pass: Pass, table: Table, copy: Copy, stage: Stage): st
   return `WITH suspects AS MATERIALIZED (${buckets}) ${gone(pass, table, copy, rows.stage("suspects"), rows.copy("suspects"))}`;
 }
 
-/** Keys of a sweep that the copy lacks, has deleted, or has in another version, by the names of the stage. */
+/**
+ * Keys of a sweep that the copy lacks, has deleted, or has in another version, by the names of the stage. A version that is
+ * NULL says nothing of the row: it may have changed.
+ */
 export function missingKeys(table: Table, copy: Copy, stage: Stage): string {
-  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table));
+  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table), table.version);
   return `WITH suspects AS MATERIALIZED (${buckets}) ${missing(table, copy, rows.stage("suspects"), rows.copy("suspects"))}`;
 }
 
@@ -55,7 +58,10 @@ function missing(table: Table, copy: Copy, source: string, target: string): stri
   const { synced, deleted } = quotedSystem(copy);
   const keys = keyColumns(table, copy);
   const [version] = versionOf(table);
-  const differs = version === undefined ? "FALSE" : `s.${staged(version)} IS DISTINCT FROM t.${quote(version)}`;
+  const differs =
+    version === undefined
+      ? "FALSE"
+      : `s.${staged(version)} IS NULL OR s.${staged(version)} IS DISTINCT FROM t.${quote(version)}`;
   return `SELECT DISTINCT ${keys.map((key) => `s.${key.stage}`).join(", ")}
     FROM ${source} s LEFT JOIN ${target} t ON ${sameKey(keys, "s", "t")}
     WHERE t.${synced} IS NULL OR t.${deleted} OR ${differs}`;
@@ -81,7 +87,7 @@ export async function settlementOf(
       missing: 0,
       gone: await session.number(`SELECT count(*) FROM (${goneKeys(pass, table, copy, stage)})`),
     };
-  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table));
+  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table), table.version);
   const [source, target] = [rows.stage("suspects"), rows.copy("suspects")];
   const [counts] = await session.rows<{ missing: bigint; gone: bigint }>(
     `WITH suspects AS MATERIALIZED (${buckets})
