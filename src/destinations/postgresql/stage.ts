@@ -133,6 +133,7 @@ export function rowHash(table: Table, values: ReadonlyMap<string, string>): stri
 export function keyedSource(table: Table, stage: Stage): string {
   if (table.key.length > 0) return stage.relation;
   const others = [...[...stage.columns.keys()].map(staged), stagedPlace].join(", ");
-  const occurrence = `row_number() OVER (PARTITION BY ${stagedId})`;
+  // In one order: several statements number the rows, some of them by parallel workers.
+  const occurrence = `row_number() OVER (PARTITION BY ${stagedId} ORDER BY ${stagedPlace})`;
   return `(SELECT ${others}, concat(${stagedId}, '-', ${occurrence}) AS ${stagedId} FROM ${stage.relation})`;
 }
