@@ -179,7 +179,7 @@ WITH RECURSIVE tree AS (
   UNION ALL
   SELECT i.inhrelid FROM tree JOIN pg_class c ON c.oid = tree.oid AND c.relkind = 'p' JOIN pg_inherits i ON i.inhparent = tree.oid
 )
-SELECT c.oid || ':' || pg_relation_filenode(c.oid) FROM tree JOIN pg_class c ON c.oid = tree.oid
+SELECT c.oid || ':' || coalesce(pg_relation_filenode(c.oid)::text, 'null') FROM tree JOIN pg_class c ON c.oid = tree.oid
 WHERE c.relkind <> 'p' ORDER BY c.oid`;
 }
 

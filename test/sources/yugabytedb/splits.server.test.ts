@@ -143,6 +143,21 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
     });
   });
 
+  test("a partition on another server is read with the others", async () => {
+    await sql(
+      server,
+      `CREATE EXTENSION postgres_fdw;
+       CREATE SERVER beside FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '${server.host}', port '${server.port}', dbname '${server.database}');
+       CREATE USER MAPPING FOR CURRENT_USER SERVER beside OPTIONS (user '${server.user}', password '${server.password}');
+       CREATE TABLE far_part (id int, v text); INSERT INTO far_part SELECT i, i FROM generate_series(1, 10) i;
+       CREATE TABLE far (id int, v text) PARTITION BY RANGE (id);
+       CREATE TABLE far_near PARTITION OF far FOR VALUES FROM (100) TO (200); INSERT INTO far_near SELECT i, i FROM generate_series(100, 109) i;
+       CREATE FOREIGN TABLE far_there PARTITION OF far FOR VALUES FROM (0) TO (100) SERVER beside OPTIONS (table_name 'far_part')`,
+    );
+    await using source = await openSource(server);
+    expect(await rowsOfPass(source, await passOf(source, await tableOf(source, "far")))).toHaveLength(20);
+  });
+
   test("all splits see one snapshot", async () => {
     await sql(
       server,
