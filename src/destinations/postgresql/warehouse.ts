@@ -73,6 +73,14 @@ function warehouseOf(
   let transaction: PostgresqlTransaction | null = null;
   let closed = false;
 
+  /** The session that writes: another one, where it broke in the transaction before, which is undone. */
+  const writing = async (): Promise<Session> => {
+    if (session.alive) return session;
+    session = await Session.open(configuration, new AbortController().signal);
+    await lease.moveTo(session);
+    return session;
+  };
+
   /** What a pass has on one table, with all that was written so far in sight of queries. */
   const inSight = async (pass: Pass, id: string): Promise<PassTable & { readonly copy: Copy }> => {
     await transaction?.flush(id);
@@ -101,14 +109,10 @@ function warehouseOf(
   return {
     acquire: (holder) => lease.acquire(holder, session),
     release: (given) => lease.release(given),
-    load: () => load(session, context.connection),
+    load: async () => load(await writing(), context.connection),
     async begin(given, syncStart) {
       if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");
-      if (!session.alive) {
-        // It broke in the transaction before, which is undone.
-        session = await Session.open(configuration, new AbortController().signal);
-        await lease.moveTo(session);
-      }
+      await writing();
       transaction = await PostgresqlTransaction.begin(session, context, given, syncStart, () => (transaction = null));
       return transaction;
     },

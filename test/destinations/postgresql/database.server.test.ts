@@ -244,6 +244,8 @@ await describeWith(startPostgresql, "a database of PostgreSQL", (server) => {
           remedy: "retry",
         });
         await broken[Symbol.asyncDispose]();
+        // The engine looks at what is durable before it goes on.
+        expect((await warehouse.load()).tables.size).toBe(1);
         await transact(warehouse, lease, syncAt(2), async (transaction) => {
           await transaction.open(pass);
           await transaction.write(pass, left(pass), upsert(things, [1n, "three", 1]));
