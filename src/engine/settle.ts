@@ -20,7 +20,7 @@ const mostLookups = { rows: 10_000, part: 0.25 };
  * `DELETES_STOPPED` before a wipe.
  */
 export async function settle(pass: Pass, table: Table, tally: Tally, how: Reading, syncing: Syncing): Promise<boolean> {
-  if ((pass.kind !== "full" && pass.kind !== "keys") || pass.replace) return true;
+  if (pass.kind !== "full" && pass.kind !== "keys") return true;
   const { connection, writer } = syncing;
   const { warehouse } = connection;
   const settlement = async (): Promise<Settlement> =>
@@ -29,7 +29,7 @@ export async function settle(pass: Pass, table: Table, tally: Tally, how: Readin
   if (pass.kind === "keys" && missing > mostLookups.rows && missing > live * mostLookups.part) return false;
   if (missing > 0) await copy(warehouse.missing(pass, table), pass, table, tally, how, syncing);
   if (gone === 0) return true;
-  if (table.key.length > 0) await copy(warehouse.gone(pass, table), pass, table, tally, how, syncing);
+  if (table.key.length > 0 && !pass.replace) await copy(warehouse.gone(pass, table), pass, table, tally, how, syncing);
   if (!syncing.wishes.acceptDeletes) await brake(await settlement(), pass, table, syncing);
   return true;
 }

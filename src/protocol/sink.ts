@@ -116,7 +116,10 @@ export interface Settlement {
   readonly live: number;
   /** Keys of the pass that the copy lacks or has in another version. Of a `keys` pass only; else 0. */
   readonly missing: number;
-  /** Keys that the copy had before the pass and the pass did not meet. */
+  /**
+   * Keys that the copy had before the pass and the pass did not meet. Where keys can't be compared (the pass replaces the
+   * copy, or the table has no key): how many rows fewer it brought than the copy has.
+   */
   readonly gone: number;
 }
 

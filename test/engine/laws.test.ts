@@ -171,6 +171,31 @@ describe("the laws of the engine", () => {
     },
   );
 
+  test("a wipe stops the table also where its key is another now", slow, async () => {
+    const source = filled(10);
+    await using copy = await Copy.make();
+    await copy.sync(source);
+    source.shapes.set("t", { identity: "2", key: ["name"] });
+    source.tables.get("t")!.clear();
+    expect((await copy.sync(source)).tables[0]!.error).toContain("none of the 10 rows");
+    expect(Object.keys(await copy.rows())).toHaveLength(10);
+    expect((await copy.sync(source, { acceptDeletes: true })).outcome).toBe("succeeded");
+    expect(await copy.rows()).toEqual({});
+  });
+
+  test("rows of a table without a key may all be others, but not far fewer", slow, async () => {
+    const source = filled(10);
+    source.shapes.set("t", { key: [], cursor: null, version: null });
+    await using copy = await Copy.make();
+    const settings = { maxDeleteFraction: 0.5 };
+    await copy.sync(source, { settings });
+    for (let id = 1; id <= 10; id++) source.put("t", id, `changed ${id}`);
+    expect((await copy.sync(source, { settings })).outcome).toBe("succeeded");
+    expect(await copy.rows()).toEqual(expected(source));
+    for (let id = 1; id <= 6; id++) source.remove("t", id);
+    expect((await copy.sync(source, { settings })).tables[0]!.error).toContain("6 of 10 rows");
+  });
+
   test("another scope deletes nothing until the user agrees", slow, async () => {
     const source = filled(10);
     await using copy = await Copy.make();

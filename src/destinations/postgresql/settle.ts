@@ -60,7 +60,10 @@ export async function settlementOf(
 ): Promise<Settlement> {
   const count = (query: string): Promise<number> => session.number(`SELECT count(*) FROM (${query}) AS counted`);
   const live = await count(`SELECT FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`);
-  if (stage === null || mode === "replace") return { live, missing: 0, gone: 0 };
+  if (stage === null) return { live, missing: 0, gone: 0 };
+  if (mode === "replace" || table.key.length === 0) {
+    return { live, missing: 0, gone: Math.max(0, live - (await count(`SELECT FROM ${stage.relation}`))) };
+  }
   await session.run(`ANALYZE ${stage.relation}`);
   const missing = mode === "keys" ? await count(missingKeys(table, copy, stage)) : 0;
   return { live, missing, gone: await count(goneKeys(pass, table, copy, stage)) };

@@ -80,7 +80,11 @@ export async function settlementOf(
   stage: Stage | null,
 ): Promise<Settlement> {
   const live = await session.number(`SELECT count(*) FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`);
-  if (stage === null || mode === "replace") return { live, missing: 0, gone: 0 };
+  if (stage === null) return { live, missing: 0, gone: 0 };
+  if (mode === "replace" || table.key.length === 0) {
+    const brought = await session.number(`SELECT count(*) FROM ${stage.relation}`);
+    return { live, missing: 0, gone: Math.max(0, live - brought) };
+  }
   if (mode !== "keys")
     return {
       live,
