@@ -95,13 +95,13 @@ const document: z.ZodType<StateDocument> = z.object({
 });
 
 /** The document of what a destination holds. */
-export function stateDocument(source: string, stored: Stored): StateDocument {
+export function stateDocument(source: string, stored: Omit<Stored, "lastRun">): StateDocument {
   const { tables, passes, progress } = stored;
   return { version: newest, source, tables: Object.fromEntries(tables), passes, progress };
 }
 
 /** What a destination would hold that has this document. */
-export function storedOf({ tables, passes, progress }: StateDocument): Stored {
+export function storedOf({ tables, passes, progress }: StateDocument): Omit<Stored, "lastRun"> {
   return { tables: new Map(Object.entries(tables)), passes, progress };
 }
 

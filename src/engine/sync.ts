@@ -47,13 +47,19 @@ export async function sync(
   report: (event: SyncEvent) => void,
 ): Promise<RunRecord> {
   const { warehouse } = connection;
-  const started = new Date().toISOString();
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: started });
+  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
-    return await new Run(connection, options, report, started, lease).run();
+    const stored = await warehouse.load();
+    return await new Run(connection, options, report, startAfter(stored.lastRun), lease).run(stored);
   } finally {
     await warehouse.release(lease);
   }
+}
+
+/** Now; but runs follow each other, also where the clock was set back or is another host's: rows are told apart by it. */
+function startAfter(last: RunRecord | null): string {
+  const least = last === null ? 0 : Date.parse(last.started) + 1;
+  return new Date(Math.max(Date.now(), least)).toISOString();
 }
 
 class Run {
@@ -99,8 +105,7 @@ class Run {
     };
   }
 
-  async run(): Promise<RunRecord> {
-    const stored = await this.#connection.warehouse.load();
+  async run(stored: Stored): Promise<RunRecord> {
     const tables = await this.#tables(stored);
     this.#report({ kind: "selected", tables: [...this.#tallies.keys()] });
     let left = tables;
@@ -130,7 +135,7 @@ class Run {
       (id) => selects(selection, id) && !discovered.some((table) => table.id === id),
     );
     const selected = select(discovered, this.#connection, vanished);
-    const tables = selected.tables.filter(({ id }) => stored.tables.has(id) || this.#mayCome(id, stored));
+    const tables = selected.tables.filter(({ id }) => this.#mayCome(id, stored));
     const failed = new Map([...selected.refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
     const names = askedFor([...tables.map(({ id }) => id), ...failed.keys()], this.#options.tables ?? []);
     for (const name of names) this.#tallies.set(name, new Tally(name));
@@ -138,11 +143,17 @@ class Run {
     return tables.filter(({ id }) => names.includes(id));
   }
 
-  /** Whether a table that has no copy is copied: one that the user names is wanted, whatever `schemaChanges` says. */
-  #mayCome(id: string, stored: Stored): boolean {
-    const { selection, tables = {} } = this.#connection;
-    if (stored.tables.size === 0 || settingsOf(this.#connection, id).schemaChanges === "allow_all") return true;
-    return selection.include.includes(id) || Object.hasOwn(tables, id);
+  /** Whether a table may come that is new since the last run: one that the user names is wanted, whatever `schemaChanges` says. */
+  #mayCome(id: string, { tables, passes, lastRun }: Stored): boolean {
+    const { selection, tables: named = {}, log } = this.#connection;
+    const { schemaChanges } = settingsOf(this.#connection, id);
+    if (tables.size === 0 || schemaChanges === "allow_all") return true;
+    if (selection.include.includes(id) || Object.hasOwn(named, id)) return true;
+    // One without a copy was reset, or its first pass was cut.
+    const known = [...tables.keys(), ...passes.flatMap((pass) => pass.tables.map((table) => table.id))];
+    if (known.includes(id) || lastRun?.tables.some(({ table }) => table === id) === true) return true;
+    log.warn(`table "${id}" is new, and schemaChanges is ${schemaChanges}: it is copied once tables.include names it`);
+    return false;
   }
 
   /** Syncs tables, all at once; resolves to those that must go on after the transaction was undone. */

@@ -82,6 +82,7 @@ export class FivetranSink implements Sink {
       passes: [...this.#passes.values()],
       progress: [...this.#progress.values()].flatMap((entries) => [...entries.values()]),
       tables: new Map(this.#tables),
+      lastRun: null,
     };
   }
 

@@ -23,6 +23,8 @@ export interface Stored {
   readonly progress: readonly Progress[];
   /** By table id. */
   readonly tables: ReadonlyMap<string, TableState>;
+  /** The run that began last; `null`: none, or runs are not kept. */
+  readonly lastRun: RunRecord | null;
 }
 
 /** Where operations go: the least that every way of running offers. Fivetran's has no reading side. */

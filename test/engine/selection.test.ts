@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { TableSettings } from "../../src/engine/connection.ts";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
+import { reset } from "../../src/engine/reset.ts";
 import { verify } from "../../src/engine/verify.ts";
 import { selects } from "../../src/toolkit/patterns.ts";
 import { Copy } from "./harness.ts";
@@ -262,6 +263,22 @@ describe("what the user chooses", () => {
     made.put("v", 1, "one");
     const run = await copy.sync(made, { settings, tables: { v: { mode: "full" } } });
     expect(run.tables.map(({ table }) => table)).toEqual(["t", "v"]);
+  });
+
+  test("a table that was reset is not new, and one that is not copied is told", slow, async () => {
+    const made = source(2);
+    made.put("u", 1, "one");
+    await using copy = await Copy.make();
+    const settings = { schemaChanges: "allow_columns" } as const;
+    await copy.sync(made, { settings });
+    {
+      await using warehouse = await copy.open();
+      await reset(copy.connection(made, warehouse), ["u"], false);
+    }
+    made.put("v", 1, "one");
+    const run = await copy.sync(made, { settings });
+    expect(run.tables.map(({ table }) => table)).toEqual(["t", "u"]);
+    expect(copy.warnings).toEqual([expect.stringContaining('table "v" is new')]);
   });
 
   test("one table is read again while the others go on as they were", slow, async () => {

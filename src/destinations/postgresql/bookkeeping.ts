@@ -83,7 +83,9 @@ export async function load(session: Session, connection: string): Promise<Stored
     `SELECT pass, split, attempt, version, state, done FROM ${kept("progress")} WHERE connection = $1`,
     [connection],
   );
+  const [lastRun = null] = await loadRuns(session, connection, 1);
   return {
+    lastRun,
     passes: passes.map(({ pass }) => JSON.parse(pass!) as Pass),
     progress: progress.map((row) => ({
       pass: row["pass"]!,

@@ -162,7 +162,9 @@ export async function load(session: Session, connection: string): Promise<Stored
     `SELECT id, state FROM ${kept(session, "tables", connection)} WHERE connection = ? ORDER BY id`,
     [connection],
   );
+  const [lastRun = null] = await loadRuns(session, connection, 1);
   return {
+    lastRun,
     passes: passes.map(({ pass }) => JSON.parse(pass) as Pass),
     progress: await loadProgress(session, connection),
     tables: new Map(states.map(({ id, state }) => [id, JSON.parse(state) as TableState])),
