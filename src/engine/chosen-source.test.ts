@@ -24,6 +24,10 @@ const pass = { tables: [tableOf("key", "title")] } as unknown as Pass;
 function source(operations: readonly Operation[]) {
   const asked: unknown[] = [];
   const made = {
+    async discover(_signal: AbortSignal, known: readonly Table[]) {
+      asked.push(known);
+      return [];
+    },
     async *read(of: Pass) {
       asked.push(of.tables);
       yield* operations;
@@ -64,6 +68,12 @@ test("both sides hear the names that they know", async () => {
     ["id", "name"],
   ]);
   expect(asked).toEqual([[tableOf("id", "name")], [tableOf("id", "name"), ["id"]]]);
+});
+
+test("what the copy has is told by its names in the source, without a name that was given up", async () => {
+  const { asked, source: chosen } = source([]);
+  await chosen.discover(new AbortController().signal, [tableOf("key", "title", "city", "name")]);
+  expect(asked).toEqual([[tableOf("id", "name", "city")]]);
 });
 
 test("a schema that has nothing new of what is chosen is not passed on", async () => {

@@ -27,11 +27,18 @@ function chosenSource(source: Source, chosen: ReadonlyMap<string, ColumnNames>):
     const names = chosen.get(table.id);
     return names === undefined ? table : named(table, table.columns, names.toSource);
   };
+  // A column under a name that the user gave up since is none of the source's.
+  const seen = (table: Table): Table => {
+    const names = chosen.get(table.id);
+    return names === undefined
+      ? table
+      : native({ ...table, columns: table.columns.filter(({ name }) => names.isCopied(name)) });
+  };
   const nativePass = (pass: Pass): Pass => ({ ...pass, tables: pass.tables.map(native) });
 
   return {
     check: (signal) => source.check(signal),
-    discover: (signal) => source.discover(signal),
+    discover: (signal, known = []) => source.discover(signal, known.map(seen)),
     plan: (tables, kind, previous, signal) => source.plan(tables.map(native), kind, previous, signal),
     async resume(pass, signal) {
       const resumed = await source.resume(nativePass(pass), signal);

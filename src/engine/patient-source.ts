@@ -35,7 +35,7 @@ export function patientSource(source: Source, patience: Patience): Source {
     patiently(table, signal, patience, question);
   return {
     check: (signal) => source.check(signal),
-    discover: (signal) => ask(null, signal, () => source.discover(signal)),
+    discover: (signal, known) => ask(null, signal, () => source.discover(signal, known)),
     plan: (tables, kind, previous, signal) =>
       ask(tables[0]!.id, signal, () => source.plan(tables, kind, previous, signal)),
     resume: (pass, signal) => ask(pass.tables[0]!.id, signal, () => source.resume(pass, signal)),

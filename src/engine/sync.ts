@@ -10,6 +10,7 @@ import { selects } from "../toolkit/patterns.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { withChosenColumns } from "./chosen-source.ts";
 import { settingsOf, type SyncConnection } from "./connection.ts";
+import { knownTables } from "./discover.ts";
 import type { SyncEvent } from "./events.ts";
 import { patience, type Patience, patientSource } from "./patient-source.ts";
 import { askedFor, chosenFrom, select } from "./selection.ts";
@@ -130,7 +131,7 @@ class Run {
         hint: "Leave --tables out; tables.include and tables.exclude select tables for every sync.",
       });
     }
-    const discovered = await source.discover(this.#options.signal);
+    const discovered = await source.discover(this.#options.signal, knownTables(stored));
     const vanished = [...stored.tables.keys()].filter(
       (id) => selects(selection, id) && !discovered.some((table) => table.id === id),
     );
@@ -249,13 +250,14 @@ class Run {
         const altered = thrown instanceof HeadwatersError && thrown.code === "TABLE_CHANGED";
         if (!altered || attempt > replans) throw thrown;
         this.#report({ kind: "retry", table: table.id, error: thrown, milliseconds: 0 });
-        const tables = await this.#connection.source.discover(syncing.signal);
+        await syncing.writer.commit();
+        const durable = await this.#connection.warehouse.load();
+        const tables = await this.#connection.source.discover(syncing.signal, knownTables(durable));
         const now = tables.find((candidate) => candidate.id === table.id);
         if (now === undefined)
           throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" was dropped while it was read`);
         current = chosenFrom(now, this.#connection);
-        await syncing.writer.commit();
-        known = storedOf(await this.#connection.warehouse.load(), table.id);
+        known = storedOf(durable, table.id);
       }
     }
   }

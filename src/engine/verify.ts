@@ -11,7 +11,7 @@ import { Semaphore } from "../toolkit/semaphore.ts";
 import { unite } from "../toolkit/types.ts";
 import { withChosenColumns } from "./chosen-source.ts";
 import { type Connection, tableSettings } from "./connection.ts";
-import { discover } from "./discover.ts";
+import { discover, knownTables } from "./discover.ts";
 import { patience, type Patience, patientSource, waitAfter } from "./patient-source.ts";
 import { scopeOf } from "./scope.ts";
 import { askedFor } from "./selection.ts";
@@ -77,7 +77,7 @@ export async function verify(
   const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
     const stored = await warehouse.load();
-    const { tables, refused } = await discover(connection, options.signal);
+    const { tables, refused } = await discover(connection, options.signal, knownTables(stored));
     const names = askedFor([...tables.map(({ id }) => id), ...refused.keys()], options.tables ?? []);
     const verdicts: TableVerdict[] = [];
     for (const name of names) {

@@ -24,8 +24,8 @@ export class SelectedSource implements Source {
     return this.#source.check(signal);
   }
 
-  async discover(signal: AbortSignal): Promise<readonly Table[]> {
-    const tables = await this.#source.discover(signal);
+  async discover(signal: AbortSignal, known: readonly Table[] = []): Promise<readonly Table[]> {
+    const tables = await this.#source.discover(signal, known);
     return tables.filter(({ id }) => this.#chosen.table(id)).map((table) => this.#narrowed(table));
   }
 

@@ -12,8 +12,12 @@ export interface Source extends AsyncDisposable {
   /** Looks at one thing after the other (reachable, log in, privileges, …) and says of each how it stands. */
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
 
-  /** Every table that this login may read and that can be copied; what is hidden or unreadable is an error to tell. */
-  discover(signal: AbortSignal): Promise<readonly Table[]>;
+  /**
+   * Every table that this login may read and that can be copied; what is hidden or unreadable is an error to tell.
+   * `known`: tables as the copy has them, as far as there is one. A source that infers its schema goes on with the names
+   * and the cursors that they have, whatever it sees now; one that declares it has no use for them.
+   */
+  discover(signal: AbortSignal, known?: readonly Table[]): Promise<readonly Table[]>;
 
   /**
    * Cuts the reading of `tables` into splits and takes the read point, without reading a row of them.

@@ -125,7 +125,7 @@ async function* checkTable(
 ): AsyncGenerator<CheckResult, void> {
   const label = `Table ${described.name}`;
   try {
-    const { notes } = await discoverTable(connection, configuration.database, described, context, signal);
+    const { notes } = await discoverTable(connection, configuration.database, described, context, [], signal);
     if (notes.length === 0) return;
     yield { name: `table ${described.name}`, label, status: "ok", message: notes.join(" ") };
   } catch (thrown) {

@@ -7,7 +7,7 @@ import { isRounded } from "../../toolkit/reql/document.ts";
 import { datum, term } from "../../toolkit/reql/terms.ts";
 import { typeName } from "../../toolkit/types.ts";
 import { type Described, keyRange, plainIndexes, tableTerm } from "./catalog.ts";
-import { FieldNames, versionColumn } from "./fields.ts";
+import { FieldNames, fieldOf, versionColumn } from "./fields.ts";
 import { keyClass, keyKind } from "./keys.ts";
 import { inferColumns } from "./sample.ts";
 import { cutKeys } from "./splits.ts";
@@ -23,12 +23,16 @@ const largeRows = 100_000;
 
 type Sampled = { readonly [field: string]: Json };
 
-/** Describes a table from what the server says and from a sample of its documents. */
+/**
+ * Describes a table from what the server says and from a sample of its documents. `before`: what was said of a table of
+ * this name already. Its names hold, since the copy has them; so does its timestamp, since another one is another copy.
+ */
 export async function discoverTable(
   connection: ReqlConnection,
   database: string,
   described: Described,
   context: SourceContext,
+  before: readonly Table[],
   signal: AbortSignal,
 ): Promise<Table> {
   const { name, id, primaryKey, estimatedRows, assumed } = described;
@@ -41,24 +45,25 @@ export async function discoverTable(
   const keys = range === null ? [] : [range.first, range.last, ...sample.map((row) => row[primaryKey] ?? null)];
   const key: Column = { name: primaryKey, type: { kind: keyKind(of, keys) }, nullable: false };
   const names = new FieldNames();
-  names.add([key, versionColumn]);
+  names.add([key, versionColumn, ...before.flatMap(({ columns }) => columns)]);
   const indexes = await plainIndexes(connection, from, signal);
-  const cursorField = options?.cursor === undefined ? timestampOf(sample, indexes) : options.cursor;
+  const identity = `${id}/${of}`;
+  const same = before.filter((table) => table.identity === identity);
+  const detected = timestampOf(sample, indexes);
+  const kept = keptTimestamp(same, sample) ?? detected;
+  const cursorField = options?.cursor === undefined ? kept : options.cursor;
   const inferred = inferColumns(sample, primaryKey, names, context, name);
   const cursor = cursorField === null ? null : names.columnOf(cursorField);
   const seen =
     cursor === null || inferred.some((column) => column.name === cursor) || cursor === primaryKey
       ? inferred
-      : // Said by the user, and in no document of the sample.
-        [
-          ...inferred,
-          { name: cursor, type: options?.types?.[cursor] ?? { kind: "UTC_DATETIME" as const }, nullable: true },
-        ];
+      : // Said by the user or kept, and in no document of the sample.
+        [...inferred, { name: cursor, type: options?.types?.[cursor] ?? typeBefore(same, cursor), nullable: true }];
   return {
     id: name,
     columns: [key, ...seen, ...(cursor === null ? [] : [versionColumn])],
     key: [primaryKey],
-    identity: `${id}/${of}`,
+    identity,
     cursor,
     version: cursor === null ? null : versionColumn.name,
     estimatedRows,
@@ -66,6 +71,7 @@ export async function discoverTable(
       ...(assumed ? [`The server does not tell the primary key; it is taken to be "id".`] : []),
       ...(of === "mixed" ? ["Its keys are of several types or arrays: the key column has them as JSON."] : []),
       ...cursorNotes(cursorField, indexes, estimatedRows, options?.cursor !== undefined),
+      ...(cursorField !== detected && options?.cursor === undefined ? [keptNote(name, cursorField, detected)] : []),
       ...sampleNotes(sample, estimatedRows),
     ],
   };
@@ -99,6 +105,26 @@ async function sampleOf(
 function timestampOf(sample: readonly Sampled[], indexes: ReadonlyMap<string, string>): string | null {
   const tells = (field: string): boolean => indexes.has(field) || sample.some((row) => isMoment(row[field] ?? null));
   return timestampFields.find(tells) ?? null;
+}
+
+/**
+ * The timestamp that the copy goes by, as long as any document of the sample has the field: otherwise the table would be
+ * read whole whenever the sample shows another one. One that no rule would find was the user's, who may take it back.
+ */
+function keptTimestamp(before: readonly Table[], sample: readonly Sampled[]): string | null {
+  const [field] = before.flatMap(({ cursor }) => (cursor === null ? [] : [fieldOf(cursor)]));
+  if (field === undefined || !timestampFields.includes(field)) return null;
+  return sample.length === 0 || sample.some((row) => Object.hasOwn(row, field)) ? field : null;
+}
+
+function typeBefore(before: readonly Table[], column: string): Column["type"] {
+  const known = before.flatMap(({ columns }) => columns).find(({ name }) => name === column);
+  return known?.type ?? { kind: "UTC_DATETIME" };
+}
+
+function keptNote(table: string, kept: string | null, detected: string | null): string {
+  const now = detected === null ? "no document of the sample tells a time there" : `"${detected}" would be chosen now`;
+  return `"${kept}" is kept as its timestamp, as the copy has it; ${now}. overrides.${table}.cursor sets another, and the table is then read whole.`;
 }
 
 function checkTypes(table: string, primaryKey: string, types: Readonly<Record<string, Column["type"]>> = {}): void {

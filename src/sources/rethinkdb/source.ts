@@ -53,14 +53,14 @@ export class RethinkSource implements Source {
     return checkSource(this.#pool, this.#configuration, this.#context, signal);
   }
 
-  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+  async discover(signal: AbortSignal, known: readonly Table[] = []): Promise<readonly Table[]> {
     const { database } = this.#configuration;
     return this.#use(undefined, signal, async (connection) => {
       const names = await listTables(connection, database, signal);
       const tables: (Table | null)[] = [];
       for (let first = 0; first < names.length; first += looksAtOnce) {
         const some = names.slice(first, first + looksAtOnce);
-        tables.push(...(await Promise.all(some.map((name) => this.#look(connection, name, signal)))));
+        tables.push(...(await Promise.all(some.map((name) => this.#look(connection, name, known, signal)))));
       }
       return tables.filter((table) => table !== null);
     });
@@ -122,12 +122,18 @@ export class RethinkSource implements Source {
   }
 
   /** One table, with what its documents were seen to need; `null`: this user may not read it. */
-  async #look(connection: ReqlConnection, name: string, signal: AbortSignal): Promise<Table | null> {
+  async #look(
+    connection: ReqlConnection,
+    name: string,
+    known: readonly Table[],
+    signal: AbortSignal,
+  ): Promise<Table | null> {
     const { database } = this.#configuration;
     try {
       const described = await describeTable(connection, database, name, signal);
-      const seen = await discoverTable(connection, database, described, this.#context, signal);
       const wider = this.#wider.get(name);
+      const before = [known.find(({ id }) => id === name), wider].filter((table) => table !== undefined);
+      const seen = await discoverTable(connection, database, described, this.#context, before, signal);
       const table = wider?.identity === seen.identity ? unite(wider, seen) : seen;
       this.#shown.set(name, new Set(table.columns.map((column) => column.name)));
       return table;

@@ -90,6 +90,52 @@ await describeWith(startRethinkdb, "the copy of RethinkDB", (server) => {
     expect((await copy.sync(server))["t"]!.passes).not.toContain("full");
   });
 
+  test("a field that differs from a column's name only by case comes later, and before the other", async () => {
+    await fresh([{ id: "m", Name: 1, updated_at: old }]);
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await server.insert("t", [{ id: "a", name: 2, NAME: 3, updated_at: now() }]);
+    for (const inserted of [1, 0]) {
+      expect((await copy.sync(server))["t"]).toMatchObject({ outcome: "whole", error: null, inserted });
+      expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+    }
+    // Another table under this name: its columns stand beside those of the old one.
+    await fresh([{ id: "a", name: 4, updated_at: old }]);
+    await copy.sync(server);
+    await server.insert("t", [{ id: "0", Name: 5, updated_at: now() }]);
+    for (const inserted of [1, 0]) {
+      expect((await copy.sync(server))["t"]).toMatchObject({ outcome: "whole", error: null, inserted });
+      expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+    }
+    expect(
+      await copy.query(`SELECT id, "Name", name_b068931c FROM s.t WHERE NOT _headwaters_deleted ORDER BY id`),
+    ).toEqual([
+      { id: "0", Name: 5, name_b068931c: null },
+      { id: "a", Name: null, name_b068931c: 4 },
+    ]);
+  });
+
+  test("the timestamp that was found holds, whatever the sample shows later", async () => {
+    await fresh(Array.from({ length: 3_000 }, (_, id) => ({ id, n: id, modified_at: old })));
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await server.insert("t", [{ id: -1, updated_at: now(), modified_at: now() }]);
+    expect((await copy.sync(server))["t"]).toMatchObject({ passes: ["window", "keys"], inserted: 1 });
+    await server.run(term("DELETE", [get("t", -1)]));
+    expect((await copy.sync(server))["t"]).toMatchObject({ passes: ["window", "keys"], deleted: 1 });
+    // Given up by the application: the field is in no document any more.
+    await fresh([{ id: 1, modified_at: old }]);
+    await copy.sync(server);
+    await server.insert("t", [{ id: 1, updated_at: now() }]);
+    expect((await copy.sync(server))["t"]!.passes).toEqual(["full"]);
+    expect((await copy.sync(server))["t"]!.passes).toEqual(["window", "keys"]);
+    // By the user.
+    const tables = { t: { cursor: "made" } };
+    expect((await copy.sync(server, { tables }))["t"]!.passes).toEqual(["full"]);
+    expect((await copy.sync(server))["t"]!.passes).toEqual(["full"]);
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+  });
+
   test("verify sees a field that the copy has no column for", async () => {
     await fresh(Array.from({ length: 20_000 }, (_, id) => ({ id, n: id, updated_at: old })));
     await using copy = await Copy.make();
