@@ -3,7 +3,8 @@ import type { Pass, PassKind } from "../protocol/pass.ts";
 import type { Sink } from "../protocol/sink.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../protocol/table.ts";
-import { sameType } from "../toolkit/types.ts";
+import type { Type } from "../protocol/types.ts";
+import { sameType, widen } from "../toolkit/types.ts";
 import type { Settings } from "./connection.ts";
 import { checkScope } from "./scope.ts";
 
@@ -42,7 +43,7 @@ export interface Decision {
 
 /**
  * Decides what a sync reads of one table: nothing stored, another table under its name, new columns and another cursor
- * ask for a full pass; else a window pass where there is a cursor; then a sweep where one is due.
+ * ask for a full pass, which replaces the copy where the key is another or its values are written otherwise; else a window pass where there is a cursor; then a sweep where one is due.
  *
  * Throws `SCOPE_CHANGED` and `SCHEMA_CHANGE_BLOCKED`.
  */
@@ -66,7 +67,7 @@ export function decide(
   const abandon = fits ? null : open;
 
   if (resume?.kind === "full") return { resume, abandon, passes: healing(table, abilities), replace: false };
-  const replace = state !== null && !sameKey(state.table, table);
+  const replace = state !== null && !keepsKeys(state.table, table);
   // Without a cursor a sweep still shows every change, if rows have a version.
   const swept = table.cursor === null && table.version !== null && canSweep(table, abilities);
   const incremental =
@@ -157,7 +158,7 @@ function hasCleared(abandoned: Pass | null, table: Table): boolean {
 function coveredBy(before: Table, now: Table, inferred: boolean): boolean {
   return (
     before.identity === now.identity &&
-    sameKey(before, now) &&
+    keepsKeys(before, now) &&
     (inferred ||
       now.columns.every((column) => {
         const old = before.columns.find((candidate) => candidate.name === column.name);
@@ -177,6 +178,24 @@ function sameShape(before: Table, now: Table, inferred: boolean): boolean {
 
 export function sameKey(before: Table, now: Table): boolean {
   return before.key.length === now.key.length && before.key.every((name, index) => name === now.key[index]);
+}
+
+/**
+ * Whether keys of before can be compared with those of now: of the same columns, which at most took a wider type of the
+ * same values (INT, LONG). `1` that turned to text or JSON is met by no key of now, as if every row were gone.
+ */
+function keepsKeys(before: Table, now: Table): boolean {
+  return (
+    sameKey(before, now) &&
+    now.key.every((name) => {
+      const [old, type] = [typeOf(before, name), typeOf(now, name)];
+      return old === undefined || type === undefined || sameType(old, type) || widen(old, type).kind !== "STRING";
+    })
+  );
+}
+
+function typeOf({ columns }: Table, column: string): Type | undefined {
+  return columns.find(({ name }) => name === column)?.type;
 }
 
 /** Throws `SCHEMA_CHANGE_BLOCKED` where `block_all` stands against a change. */

@@ -46,7 +46,7 @@ export interface Pass extends Plan {
   readonly opened: string;
   /** A fingerprint of everything that decides which rows and columns are read. */
   readonly scope: string;
-  /** What is read replaces the copy whole (another key): nothing of the old one is compared. */
+  /** What is read replaces the copy whole (another key, or one of another type): nothing of the old one is compared. */
   readonly replace: boolean;
 }
 

@@ -1,4 +1,5 @@
 import type { Json } from "../../protocol/json.ts";
+import type { Table } from "../../protocol/table.ts";
 import type { Kind } from "./types.ts";
 
 /**
@@ -22,11 +23,24 @@ function classOf(key: Json): KeyClass {
   }
 }
 
-/** Of an empty table: text, as the server's own keys would be. */
-export function keyClass(range: { readonly first: Json; readonly last: Json } | null): KeyClass {
-  if (range === null) return "text";
+/** `range`: the first and the last key. */
+export function keyClass(range: { readonly first: Json; readonly last: Json }): KeyClass {
   const [first, last] = [classOf(range.first), classOf(range.last)];
   return first === last ? first : "mixed";
+}
+
+/** Of the table with this id and these keys: of a table made anew the id is another. */
+export function identityOf(id: string, of: KeyClass): string {
+  return `${id}/${of}`;
+}
+
+/**
+ * What the keys of an empty table are: what they were, so that a table that lost all its rows is no other table. Of one
+ * that nothing is known of: text, as the server's own keys would be.
+ */
+export function emptyClass(before: readonly Pick<Table, "identity">[]): KeyClass {
+  const [was] = before.map(({ identity }) => identity.slice(identity.indexOf("/") + 1));
+  return was !== undefined && Object.hasOwn(kindsOfClasses, was) ? (was as KeyClass) : "text";
 }
 
 const kindsOfClasses: Readonly<Record<KeyClass, Kind>> = {

@@ -16,7 +16,7 @@ import { discoverTable } from "./discover.ts";
 import { explain } from "./errors.ts";
 import { FieldNames, fieldOf } from "./fields.ts";
 import { type Condition, conditionOf } from "./filter.ts";
-import { keyClass } from "./keys.ts";
+import { emptyClass, identityOf, keyClass } from "./keys.ts";
 import { lookupRows } from "./lookup.ts";
 import { readSplit, type TableReader } from "./read.ts";
 import { cutKeys, splitCount } from "./splits.ts";
@@ -161,7 +161,8 @@ export class RethinkSource implements Source {
     const from = tableTerm(database, table.id);
     const described = await describeTable(connection, database, table.id, signal);
     const range = await keyRange(connection, from, described.primaryKey, signal);
-    if (table.identity !== `${described.id}/${keyClass(range)}`) throw changed(table);
+    const of = range === null ? emptyClass([table]) : keyClass(range);
+    if (table.identity !== identityOf(described.id, of)) throw changed(table);
     const since = kind === "window" ? sinceOf(table, previous) : null;
     const skip = this.#skipped(table);
     const field = timestampOf(table);

@@ -200,6 +200,41 @@ await describeWith(startRethinkdb, "the copy of RethinkDB", (server) => {
     }
   });
 
+  test("keys that become of several types, and of one again, are another copy", async () => {
+    const texts = Array.from({ length: 50 }, (_, n) => ({ id: `key ${n}`, n, updated_at: old }));
+    await fresh(texts);
+    await using copy = await Copy.make();
+    // As users have it: what would delete most of a table is stopped.
+    const engine = { maxDeleteFraction: 0.5 };
+    const whole = async (rows: number, keyType: string): Promise<void> => {
+      expect((await copy.sync(server, { engine }))["t"]).toMatchObject({ outcome: "whole", error: null });
+      expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+      const [found] = await copy.query(
+        "SELECT count(*)::INT AS n, any_value(typeof(id)) AS type FROM s.t WHERE NOT _headwaters_deleted",
+      );
+      expect(found).toEqual({ n: rows, type: keyType });
+      expect((await copy.sync(server, { engine }))["t"]).toMatchObject({ inserted: 0, updated: 0, deleted: 0 });
+    };
+    await whole(50, "VARCHAR");
+    await server.insert("t", [{ id: 1, n: 1, updated_at: old }]);
+    await whole(51, "JSON");
+    await remove("t", 1);
+    await whole(50, "VARCHAR");
+    for (let n = 0; n < 50; n++) await remove("t", `key ${n}`);
+    await server.insert(
+      "t",
+      texts.map(({ n }) => ({ id: n, n, updated_at: old })),
+    );
+    await whole(50, "INTEGER");
+    // The same keys in a wider column.
+    await server.insert("t", [{ id: 0.5, n: 1, updated_at: old }]);
+    expect((await copy.sync(server, { engine }))["t"]).toMatchObject({ inserted: 1, updated: 0, deleted: 0 });
+    await whole(51, "DOUBLE");
+    // No document tells of what type keys are: that makes the table no other one.
+    await server.run(term("DELETE", [server.table("t")]));
+    expect((await copy.sync(server, { engine }))["t"]!.error).toMatch(/^DELETES_STOPPED/);
+  });
+
   test("the published example's tables, with the names that they have there", async () => {
     await fresh([]);
     await server.run(term("TABLE_DROP", [term("DB", [server.database]), "t"]));
