@@ -3,8 +3,8 @@ import type { Column } from "../protocol/table.ts";
 import type { Type } from "../protocol/types.ts";
 import { byteWidth, sameType } from "./types.ts";
 
-/** Rows that a builder starts with room for; it doubles from there. */
-const initialRows = 1024;
+/** Rows that a builder starts with room for, unless it is told another number; it doubles from there. */
+const usualRows = 1024;
 
 /** Hexadecimal digits, as ASCII. */
 const hexDigits = new TextEncoder().encode("0123456789abcdef");
@@ -17,7 +17,8 @@ export class VectorBuilder {
   readonly type: Type;
   length = 0;
   readonly #width: number | null;
-  #capacity = initialRows;
+  readonly #initialRows: number;
+  #capacity: number;
   #validity: Uint8Array | null = null;
   #values: Uint8Array<ArrayBuffer>;
   #offsets: Int32Array | null;
@@ -29,11 +30,14 @@ export class VectorBuilder {
   #viewFloat: Float32Array;
   #viewDouble: Float64Array;
 
-  constructor(type: Type) {
+  /** `initialRows`: a multiple of 8. */
+  constructor(type: Type, initialRows = usualRows) {
     this.type = type;
+    this.#initialRows = initialRows;
+    this.#capacity = initialRows;
     this.#width = byteWidth(type);
     const buffer = new ArrayBuffer(
-      this.#width === null ? initialRows * 16 : Math.max(initialRows * this.#width, initialRows / 8),
+      this.#width === null ? initialRows * 16 : Math.max(initialRows * this.#width, roundUp(initialRows / 8)),
     );
     this.#values = new Uint8Array(buffer);
     this.#offsets = this.#width === null ? new Int32Array(initialRows + 1) : null;
@@ -168,7 +172,9 @@ export class VectorBuilder {
     if (this.#offsets !== null) {
       this.#offsets = new Int32Array(this.#capacity + 1);
       // The next batch will be about as large; one huge value must not make every later buffer as large as itself.
-      this.#adopt(new ArrayBuffer(roundUp(Math.max(initialRows * 16, Math.min(size * 1.25, this.#values.byteLength)))));
+      this.#adopt(
+        new ArrayBuffer(roundUp(Math.max(this.#initialRows * 16, Math.min(size * 1.25, this.#values.byteLength)))),
+      );
     } else {
       this.#adopt(new ArrayBuffer(this.#values.byteLength));
     }
@@ -224,9 +230,10 @@ export class RowsBuilder {
   readonly columns: readonly string[];
   readonly builders: readonly VectorBuilder[];
 
-  constructor(columns: readonly Pick<Column, "name" | "type">[]) {
+  /** `initialRows`: a multiple of 8. */
+  constructor(columns: readonly Pick<Column, "name" | "type">[], initialRows?: number) {
     this.columns = columns.map((column) => column.name);
-    this.builders = columns.map((column) => new VectorBuilder(column.type));
+    this.builders = columns.map((column) => new VectorBuilder(column.type, initialRows));
   }
 
   get length(): number {

@@ -31,6 +31,13 @@ export interface RowsShape {
 /** Nothing but values that their columns take as they are. */
 const allPlain = 1 << takes.plainly;
 
+/** Batches beside the plain one that are kept for the next rows. */
+const mostKept = 16;
+/** Rows that one of these starts with room for: there may be one for each mixture of types, of a few rows. */
+const roomApart = 16;
+/** About how many bytes a column of it takes, be there a row or not: room for 16 short texts, and what describes it. */
+const columnBytes = 512;
+
 /** Makes rows of documents, and finds out when they need columns that are not there. */
 export class DocumentRows {
   readonly #shape: RowsShape;
@@ -93,6 +100,7 @@ export class DocumentRows {
   finish(): Rows[] {
     const batches: Rows[] = [];
     for (const builder of this.#builders.values()) if (builder.length > 0) batches.push(builder.finish());
+    if (this.#builders.size > mostKept) this.#builders = new Map([["", this.#plain]]);
     this.#bytes = 0;
     return batches;
   }
@@ -180,8 +188,9 @@ export class DocumentRows {
       return kind === undefined ? column : { ...column, type: { kind } };
     });
     const versioned = this.#plain.columns.length > columns.length;
-    const builder = new RowsBuilder(versioned ? [...columns, versionColumn] : columns);
+    const builder = new RowsBuilder(versioned ? [...columns, versionColumn] : columns, roomApart);
     this.#builders.set(id, builder);
+    this.#bytes += builder.columns.length * columnBytes;
     return builder;
   }
 
