@@ -9,19 +9,19 @@ import { typeName } from "../../toolkit/types.ts";
 import { type Described, keyRange, plainIndexes, tableTerm } from "./catalog.ts";
 import { FieldNames, fieldOf, versionColumn } from "./fields.ts";
 import { emptyClass, identityOf, keyClass, keyKind } from "./keys.ts";
-import { inferColumns } from "./sample.ts";
+import { inferColumns, outline, type Sampled } from "./sample.ts";
 import { cutKeys } from "./splits.ts";
 import { isMoment, madeFields, timestampFields } from "./timestamps.ts";
 import { isKind } from "./types.ts";
 
 /** Documents of each place of a table that are looked at. */
 const sampleRows = 200;
+/** Bytes of answers from each place after which no more is asked for. */
+const sampleBytes = 1 << 20;
 /** Places: the first keys, the last, and some between. */
 const samplePlaces = 5;
 /** Without an index a window reads as many documents in the server as a full pass: worth a note from here on. */
 const largeRows = 100_000;
-
-type Sampled = { readonly [field: string]: Json };
 
 /**
  * Describes a table from what the server says and from a sample of its documents. `before`: what was said of a table of
@@ -93,11 +93,21 @@ async function sampleOf(
       .slice(1)
       .map(({ low }) => term("ORDER_BY", [term("BETWEEN", [from, datum(low), term("MAXVAL")])], ascending)),
   ];
-  const parts = await Promise.all(
-    queries.map((query) => connection.value(term("LIMIT", [query, sampleRows]), { min_batch_rows: 1 }, signal)),
-  );
   const documents = new Map<string, Sampled>();
-  for (const document of parts.flat() as Sampled[]) documents.set(JSON.stringify(document[primaryKey]), document);
+  // One after the other, and outlines are kept: documents may have many megabytes, and several tables are looked at.
+  for (const query of queries) {
+    let bytes = 0;
+    for await (const { text } of connection.answers(
+      term("LIMIT", [query, sampleRows]),
+      { min_batch_rows: 1 },
+      signal,
+    )) {
+      for (const document of (JSON.parse(text.toString()) as { readonly r: readonly Sampled[] }).r)
+        documents.set(JSON.stringify(document[primaryKey]), outline(document));
+      bytes += text.length;
+      if (bytes >= sampleBytes) break;
+    }
+  }
   return [...documents.values()];
 }
 

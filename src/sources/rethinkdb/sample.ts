@@ -6,9 +6,27 @@ import { widen } from "../../toolkit/types.ts";
 import type { FieldNames } from "./fields.ts";
 import { type Kind, seenType } from "./types.ts";
 
+/** A document, or as much of it as tells its columns. */
+export type Sampled = { readonly [field: string]: Json };
+
+/** No moment is longer. */
+const longText = 64;
+
+/** A document with something small in place of each large value of the same type. */
+export function outline(document: Sampled): Sampled {
+  return Object.fromEntries(Object.entries(document).map(([field, value]) => [field, outlined(value)]));
+}
+
+function outlined(value: Json): Json {
+  if (typeof value === "string") return value.length > longText ? "long text" : value;
+  if (typeof value !== "object" || value === null) return value;
+  const { $reql_type$: type } = value as Sampled;
+  return type === "TIME" ? value : type === "BINARY" ? { $reql_type$: type } : {};
+}
+
 /** The columns that documents need, in the order in which their fields come. */
 export function inferColumns(
-  sample: readonly { readonly [field: string]: Json }[],
+  sample: readonly Sampled[],
   primaryKey: string,
   names: FieldNames,
   context: Pick<SourceContext, "types" | "tables">,

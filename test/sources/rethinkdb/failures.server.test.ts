@@ -256,6 +256,33 @@ describe("RethinkDB in trouble", () => {
     connection.destroy();
   });
 
+  test("a sample of large documents is cut short", { timeout: 30_000 }, async () => {
+    await server.createTable("large");
+    for (let first = 0; first < 300; first += 50) {
+      const documents = Array.from({ length: 50 }, (_, n) => ({
+        id: first + n,
+        [`f${first + n}`]: "x".repeat(200_000),
+      }));
+      await server.insert("large", documents);
+    }
+    let sent = 0;
+    server.server.behaviour.breakAfter = (answer) => {
+      sent += answer.length;
+      return null;
+    };
+    await using source = await openSource(server);
+    const { columns } = await tableOf(source, "large");
+    server.server.behaviour.breakAfter = null;
+    const seen = columns.map(({ name }) => name);
+    expect([seen.includes("f0"), seen.includes("f299"), seen.some((name) => /^f1\d\d$/.test(name))]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(sent).toBeLessThan(24 << 20);
+    await server.run(term("TABLE_DROP", [term("DB", [server.database]), "large"]));
+  });
+
   test("a table that is dropped while it is read is looked at anew", async () => {
     await server.createTable("short");
     await server.insert(
