@@ -60,6 +60,11 @@ const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
     `the connection to ${host}:${port} broke: ${message}`,
     `${again} If it happens often, look for a server that restarts, a firewall or a proxy.`,
   ],
+  away: ({ host, port }, message) => [
+    "SERVER_UNAVAILABLE",
+    `the server at ${host}:${port} can't be reached any more: ${message}`,
+    `${again} If it stays so, look whether the server runs, and at the network between.`,
+  ],
   closed: ({ host, port }, message) => [
     "CONNECTION_LOST",
     `the connection to ${host}:${port} was given up: ${message}`,

@@ -25,6 +25,8 @@ export type ConnectionFailure =
   | "login refused"
   /** Silence while an answer was due. */
   | "silent"
+  /** No connection to a server that was reached before. */
+  | "away"
   /** The end of the connection while an answer was due. */
   | "lost"
   /** It was closed on this side. */

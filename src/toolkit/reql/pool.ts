@@ -4,11 +4,22 @@ import { type ReqlAddress, ReqlConnection } from "./connection.ts";
 /** Connections that are kept open without work. */
 const mostIdle = 8;
 
+/** Errors of the system that tell of a wrong address where nobody ever answered, else of a server or a network that is down. */
+const awayCodes: ReadonlySet<unknown> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EADDRNOTAVAIL",
+  "EAI_AGAIN",
+  "ENOTFOUND",
+]);
+
 /** Keeps connections for their next use. It does not limit how many there are: its users do. */
 export class ReqlPool implements AsyncDisposable {
   readonly #address: ReqlAddress;
   readonly #open = new Set<ReqlConnection>();
   readonly #idle: ReqlConnection[] = [];
+  #reached = false;
   #disposed = false;
 
   constructor(address: ReqlAddress) {
@@ -22,7 +33,7 @@ export class ReqlPool implements AsyncDisposable {
       if (kept.alive) return kept;
       this.#open.delete(kept);
     }
-    const connection = await ReqlConnection.connect(this.#address, signal);
+    const connection = await this.#connect(signal);
     if (this.#disposed) {
       connection.destroy();
       throw new ReqlConnectionError("closed", "the source was closed");
@@ -38,6 +49,18 @@ export class ReqlPool implements AsyncDisposable {
     }
     this.#open.delete(connection);
     connection.destroy();
+  }
+
+  async #connect(signal: AbortSignal): Promise<ReqlConnection> {
+    try {
+      const connection = await ReqlConnection.connect(this.#address, signal);
+      this.#reached = true;
+      return connection;
+    } catch (thrown) {
+      if (!this.#reached || !(thrown instanceof Error) || !awayCodes.has((thrown as NodeJS.ErrnoException).code))
+        throw thrown;
+      throw new ReqlConnectionError("away", thrown.message, { cause: thrown });
+    }
   }
 
   /** Runs `work` with a connection. */

@@ -241,6 +241,27 @@ describe("RethinkDB in trouble", () => {
     expect((await copy.verify(server)).verdict).toBe("CONVERGED");
   });
 
+  test("a sync outlasts a server that is down for some seconds", { timeout: 60_000 }, async () => {
+    await using copy = await Copy.make();
+    let down: Promise<void> | null = null;
+    const retried: string[] = [];
+    const runs = await copy.sync(server, {
+      engine: { batchBytes: 16 << 10 },
+      report: (event) => {
+        if (event.kind === "retry") retried.push(event.error.code);
+        if (event.kind !== "read") return;
+        down ??= (async () => {
+          await server.server.stop();
+          await wait(3_000);
+          await server.server.restart();
+        })();
+      },
+    });
+    expect([runs["t"]!.error, runs["t"]!.outcome]).toEqual([null, "whole"]);
+    expect(retried).toContain("SERVER_UNAVAILABLE");
+    expect(runs["t"]!.inserted).toBe(3_000);
+  });
+
   test("a frozen server ends in a timeout, a slow one does not", { timeout: 30_000 }, async () => {
     const { behaviour } = server.server;
     const began = performance.now();
