@@ -12,8 +12,8 @@ export interface Described {
   readonly primaryKey: string;
   /** Off by a factor of two for small tables. */
   readonly estimatedRows: number | null;
-  /** The primary key was not told, and taken to be `id`. */
-  readonly assumed: boolean;
+  /** Why the primary key was not told, so that it is taken to be `id`; `null`: it was. */
+  readonly assumed: string | null;
 }
 
 interface IndexStatus {
@@ -63,11 +63,11 @@ export async function describeTable(
       id: String(id),
       primaryKey: String(primaryKey),
       estimatedRows: (counts as readonly number[] | undefined)?.reduce((sum, count) => sum + count, 0) ?? null,
-      assumed: false,
+      assumed: null,
     };
   } catch (thrown) {
     if (!(thrown instanceof ReqlQueryError) || !cannotSay(thrown)) throw thrown;
-    return { name, id: "", primaryKey: "id", estimatedRows: null, assumed: true };
+    return { name, id: "", primaryKey: "id", estimatedRows: null, assumed: thrown.message };
   }
 }
 

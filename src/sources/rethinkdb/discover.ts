@@ -7,6 +7,7 @@ import { isRounded } from "../../toolkit/reql/document.ts";
 import { datum, term } from "../../toolkit/reql/terms.ts";
 import { typeName } from "../../toolkit/types.ts";
 import { type Described, keyRange, plainIndexes, tableTerm } from "./catalog.ts";
+import { isIndexMissing } from "./errors.ts";
 import { FieldNames, fieldOf, versionColumn } from "./fields.ts";
 import { emptyClass, identityOf, keyClass, keyKind } from "./keys.ts";
 import { inferColumns, outline, type Sampled } from "./sample.ts";
@@ -37,7 +38,9 @@ export async function discoverTable(
 ): Promise<Table> {
   const { name, id, primaryKey, estimatedRows, assumed } = described;
   const from = tableTerm(database, name);
-  const range = await keyRange(connection, from, primaryKey, signal);
+  const range = await keyRange(connection, from, primaryKey, signal).catch((thrown: unknown) => {
+    throw assumed !== null && isIndexMissing(thrown) ? wronglyAssumed(name, assumed) : thrown;
+  });
   const sample = range === null ? [] : await sampleOf(connection, from, primaryKey, range, signal);
   const options = context.tables[name];
   checkTypes(name, primaryKey, options?.types);
@@ -68,13 +71,29 @@ export async function discoverTable(
     version: cursor === null ? null : versionColumn.name,
     estimatedRows,
     notes: [
-      ...(assumed ? [`The server does not tell the primary key; it is taken to be "id".`] : []),
+      ...(assumed !== null ? [`The server does not tell the primary key; it is taken to be "id".`] : []),
       ...(of === "mixed" ? ["Its keys are of several types or arrays: the key column has them as JSON."] : []),
       ...cursorNotes(cursorField, indexes, estimatedRows, options?.cursor !== undefined),
       ...(cursorField !== detected && options?.cursor === undefined ? [keptNote(name, cursorField, detected)] : []),
       ...sampleNotes(sample, estimatedRows),
     ],
   };
+}
+
+function wronglyAssumed(table: string, reason: string): HeadwatersError {
+  return new HeadwatersError(
+    "SOURCE_FAILED",
+    `table "${table}": the server does not tell its primary key (${reason}), and it is not "id"`,
+    { hint: `Look why r.table(${JSON.stringify(table)}).info() fails; or leave the table out (tables.exclude).` },
+  );
+}
+
+/** A table that nothing is known of and that can't be looked at now: it is listed, so that it fails alone when it is read. */
+export function unseenTable(id: string, { message }: HeadwatersError): Table {
+  const key: Column = { name: "id", type: { kind: "STRING" }, nullable: false };
+  const notes = [`It can't be looked at: ${message}.`];
+  const nothing = { cursor: null, version: null, estimatedRows: null };
+  return { id, columns: [key], key: [key.name], identity: "", ...nothing, notes };
 }
 
 /** Documents from several places of the key range, the same ones each time as long as they are there. */

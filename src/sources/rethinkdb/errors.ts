@@ -219,6 +219,11 @@ const queryErrors: readonly (readonly [code: number | null, text: RegExp, explai
   ],
 ];
 
+/** There is no index, or primary key, of the name that a query goes by. */
+export function isIndexMissing(thrown: unknown): boolean {
+  return thrown instanceof ReqlQueryError && /^Index `.*` was not found/s.test(thrown.message);
+}
+
 function inTable({ table }: ErrorContext): string {
   return table === undefined ? "" : `table "${table}": `;
 }

@@ -7,12 +7,13 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { ReqlAddress, ReqlConnection } from "../../toolkit/reql/connection.ts";
+import { ReqlQueryError } from "../../toolkit/reql/failures.ts";
 import { ReqlPool } from "../../toolkit/reql/pool.ts";
 import { unite } from "../../toolkit/types.ts";
 import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
-import { discoverTable } from "./discover.ts";
+import { discoverTable, unseenTable } from "./discover.ts";
 import { explain } from "./errors.ts";
 import { FieldNames, fieldOf } from "./fields.ts";
 import { type Condition, conditionOf } from "./filter.ts";
@@ -57,12 +58,19 @@ export class RethinkSource implements Source {
     const { database } = this.#configuration;
     return this.#use(undefined, signal, async (connection) => {
       const names = await listTables(connection, database, signal);
-      const tables: (Table | null)[] = [];
+      const tables: (Table | HeadwatersError | null)[] = [];
       for (let first = 0; first < names.length; first += looksAtOnce) {
         const some = names.slice(first, first + looksAtOnce);
         tables.push(...(await Promise.all(some.map((name) => this.#look(connection, name, known, signal)))));
       }
-      return tables.filter((table) => table !== null);
+      const failed = tables.filter((table) => table instanceof HeadwatersError);
+      // Not one table is in trouble then, but the server.
+      if (failed.length === names.length && failed.length > 0) throw failed[0];
+      return tables.flatMap((table, index) => {
+        if (table === null) return [];
+        if (!(table instanceof HeadwatersError)) return [table];
+        return [known.find(({ id }) => id === names[index]) ?? unseenTable(names[index]!, table)];
+      });
     });
   }
 
@@ -121,13 +129,16 @@ export class RethinkSource implements Source {
     await this.#pool[Symbol.asyncDispose]();
   }
 
-  /** One table, with what its documents were seen to need; `null`: this user may not read it. */
+  /**
+   * One table, with what its documents were seen to need; `null`: this user may not read it. An error of the server at
+   * this table is given, so that the others go on.
+   */
   async #look(
     connection: ReqlConnection,
     name: string,
     known: readonly Table[],
     signal: AbortSignal,
-  ): Promise<Table | null> {
+  ): Promise<Table | HeadwatersError | null> {
     const { database } = this.#configuration;
     try {
       const described = await describeTable(connection, database, name, signal);
@@ -146,6 +157,7 @@ export class RethinkSource implements Source {
       }
       // Dropped since the tables were listed.
       if (error.code === "TABLE_UNKNOWN") return null;
+      if (thrown instanceof ReqlQueryError || error.code === "SOURCE_FAILED") return error;
       throw error;
     }
   }
@@ -160,6 +172,11 @@ export class RethinkSource implements Source {
     const { database } = this.#configuration;
     const from = tableTerm(database, table.id);
     const described = await describeTable(connection, database, table.id, signal);
+    // Listed though it could not be looked at: where that is over by now, it is planned anew.
+    if (table.identity === "") {
+      await discoverTable(connection, database, described, this.#context, [], signal);
+      throw changed(table);
+    }
     const range = await keyRange(connection, from, described.primaryKey, signal);
     const of = range === null ? emptyClass([table]) : keyClass(range);
     if (table.identity !== identityOf(described.id, of)) throw changed(table);
@@ -284,7 +301,7 @@ async function authority(file: string): Promise<string> {
 function changed(table: Table): HeadwatersError {
   return new HeadwatersError(
     "TABLE_CHANGED",
-    `table "${table.id}": it was dropped and made again, or has keys of another type now`,
+    `table "${table.id}": it was dropped and made again, has keys of another type now, or could not be looked at before`,
     { hint: "It is planned anew." },
   );
 }

@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { asHeadwatersError, type HeadwatersError } from "../../../src/protocol/errors.ts";
 import type { CheckResult } from "../../../src/protocol/source.ts";
 import { ReqlConnection } from "../../../src/toolkit/reql/connection.ts";
-import { term } from "../../../src/toolkit/reql/terms.ts";
+import { term, termNumbers } from "../../../src/toolkit/reql/terms.ts";
 import { makeCertificate } from "../../servers/certificate.ts";
+import { fail } from "../../servers/rethinkdb/failure.ts";
 import { type OwnRethink, startOwnRethinkdb, until } from "../../servers/rethinkdb.ts";
 import { Copy, fast, openSource, operations, planOf, readPass, type Opening, signal, tableOf } from "./reading.ts";
 
@@ -260,6 +261,55 @@ describe("RethinkDB in trouble", () => {
     expect([runs["t"]!.error, runs["t"]!.outcome]).toEqual([null, "whole"]);
     expect(retried).toContain("SERVER_UNAVAILABLE");
     expect(runs["t"]!.inserted).toBe(3_000);
+  });
+
+  test(
+    "a table that the server can't read fails alone, whether it has a copy or not",
+    { timeout: 60_000 },
+    async () => {
+      await server.createTable("bad");
+      await server.insert("bad", [{ key: 1, id: 2 }]);
+      const trouble = (message: string, only = ""): void => {
+        server.server.behaviour.onQuery = (query) => {
+          const text = JSON.stringify(query);
+          if (text.includes('"bad"') && text.includes(only)) throw fail("failed", message, []);
+        };
+      };
+      const unavailable = 'Cannot perform read: primary replica for shard ["", +inf) not available';
+      const engine = { attempts: 1 };
+      await using copy = await Copy.make();
+      for (const copied of [false, true]) {
+        trouble(unavailable);
+        const runs = await copy.sync(server, { engine });
+        expect([runs["t"]!.outcome, runs["bad"]!.error]).toEqual([
+          "whole",
+          expect.stringMatching(/^SERVER_UNAVAILABLE: table "bad"/),
+        ]);
+        server.server.behaviour.onQuery = null;
+        expect((await copy.sync(server, { engine }))["bad"]).toMatchObject({
+          outcome: "whole",
+          inserted: copied ? 0 : 1,
+        });
+      }
+      await server.run(term("TABLE_DROP", [term("DB", [server.database]), "bad"]));
+    },
+  );
+
+  test("a key that is not told, and is not the one that was assumed", async () => {
+    await server.createTable("bad", { primary_key: "key" });
+    await server.insert("bad", [{ key: 1 }]);
+    server.server.behaviour.onQuery = (query) => {
+      if (JSON.stringify(query).startsWith(`[1,[${termNumbers.INFO},`)) throw fail("logic", "no table status", []);
+    };
+    await using source = await openSource(server);
+    const table = await tableOf(source, "bad");
+    const refused = planOf(source, table, "full");
+    await expect(refused).rejects.toMatchObject({
+      code: "SOURCE_FAILED",
+      message: expect.stringMatching(/does not tell its primary key \(no table status\), and it is not "id"/),
+    });
+    server.server.behaviour.onQuery = null;
+    await server.run(term("TABLE_DROP", [term("DB", [server.database]), "bad"]));
   });
 
   test("a frozen server ends in a timeout, a slow one does not", { timeout: 30_000 }, async () => {
