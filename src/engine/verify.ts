@@ -192,7 +192,8 @@ async function judge(
 /** Whether the source's row is younger than the copy: its version differs from the copy's and lies after the read point. */
 function movedSince({ kind, version }: Difference, state: TableState): boolean {
   if (kind === "extra" || version.source === null || version.source === version.copy) return false;
-  const written = Date.parse(version.source.includes("T") ? version.source : version.source.replace(" ", "T"));
+  const [moment] = version.source.split("|") as [string];
+  const written = Date.parse(moment.includes("T") ? moment : moment.replace(" ", "T"));
   return Number.isFinite(written) && written >= Date.parse(state.asOf) - clockTolerance;
 }
 

@@ -21,7 +21,10 @@ export interface Table {
   readonly identity: string;
   /** The cursor column, by which window passes read; `null`: there is none. */
   readonly cursor: string | null;
-  /** The column that differs whenever a row was changed, which sweeps compare; `null`: sweeps find inserts and deletes only. */
+  /**
+   * The column that differs whenever a row was changed, which sweeps compare; `null`: sweeps find inserts and deletes only.
+   * Where it holds a moment (alone, or before a `|`), that tells `verify` which rows changed since a sync.
+   */
   readonly version: string | null;
   /** About how many rows it has, for estimates and progress; `null`: unknown. */
   readonly estimatedRows: number | null;

@@ -8,7 +8,7 @@ const latestDate = 8.64e15;
 
 /** Writes moments as ISO 8601 in UTC, into bytes that are reused: `2024-05-17T12:34:56.789Z`, microseconds if there are any. */
 export class MomentText {
-  readonly bytes = Buffer.alloc(40);
+  readonly bytes = Buffer.alloc(128);
   length = 0;
 
   write(microseconds: number): void {
@@ -40,6 +40,13 @@ export class MomentText {
     }
     bytes[length] = 0x5a;
     this.length = length + 1;
+  }
+
+  /** Adds how the moment was written, behind a bar, in at most 64 bytes: the same moment in another form is another value. */
+  add(form: Uint8Array): void {
+    this.bytes[this.length] = 0x7c;
+    this.bytes.set(form, this.length + 1);
+    this.length += 1 + form.length;
   }
 
   /** Years that ISO 8601 has no four digits for. */

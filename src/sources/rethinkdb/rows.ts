@@ -10,7 +10,7 @@ import { RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
 import { FieldMatcher, type KnownField, nameOf, uninteresting, unknownField } from "./field-matcher.ts";
 import { type FieldNames, fieldOf, versionColumn } from "./fields.ts";
 import { MomentText } from "./moment-text.ts";
-import { madeFields, momentOf } from "./timestamps.ts";
+import { formOf, madeFields, momentOf } from "./timestamps.ts";
 import { isKind, type Kind, type Rule, seenType, takenBy, takes, typeOfKind } from "./types.ts";
 import { jsonText, jsonValue, writeMoment, writeNaturally } from "./write-value.ts";
 
@@ -213,7 +213,7 @@ export class DocumentRows {
     }
   }
 
-  /** The moment of the last change where a field tells it, else a digest of the whole document. */
+  /** The moment of the last change where a field tells it, and how it is written; else a digest of the whole document. */
   #writeVersion(target: VectorBuilder, document: Document): void {
     const { timestamp } = this.#shape;
     const told = this.#timestampField >= 0 && !madeFields.has(timestamp!);
@@ -221,6 +221,8 @@ export class DocumentRows {
     const microseconds = field < 0 ? null : momentOf(document, field);
     if (microseconds !== null) {
       this.#moment.write(microseconds);
+      const form = formOf(document, field);
+      if (form !== null) this.#moment.add(form);
       return target.bytesOf(this.#moment.bytes, 0, this.#moment.length);
     }
     const { bytes, start, end, loose } = document;

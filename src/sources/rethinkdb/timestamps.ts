@@ -1,5 +1,5 @@
 import type { Json } from "../../protocol/json.ts";
-import { type Document, kinds } from "../../toolkit/reql/document.ts";
+import { type Document, kinds, numberText } from "../../toolkit/reql/document.ts";
 import { lambda, type Term, term } from "../../toolkit/reql/terms.ts";
 
 /** Fields that tell when a document changed, the first that is there counts: as the published example has them. */
@@ -74,6 +74,13 @@ export function momentOf(document: Document, field: number): number | null {
     default:
       return null;
   }
+}
+
+/** How a moment is written where that is no time of RethinkDB: what {@link momentOf} understands has at most 64 bytes. */
+export function formOf({ kinds: all, bytes, spans, numbers }: Document, field: number): Uint8Array | null {
+  if (all[field] === kinds.time) return null;
+  if (all[field] === kinds.text) return bytes.subarray(spans[field * 2], spans[field * 2 + 1]);
+  return Buffer.from(numberText(numbers[field]!), "latin1");
 }
 
 /** A time as it is sent. */

@@ -115,6 +115,25 @@ await describeWith(startRethinkdb, "the copy of RethinkDB", (server) => {
     ]);
   });
 
+  test("a timestamp that is written in another form, of the same moment, is seen by a sweep", async () => {
+    const [text, seconds] = ["2024-05-17T00:00:00Z", Date.parse("2024-05-17T00:00:00Z") / 1_000];
+    await fresh([1, 2, 3, 4, 5].map((id) => ({ id, updated_at: id === 5 ? old : text })));
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    await update("t", 1, { updated_at: old });
+    await update("t", 2, { updated_at: seconds });
+    await update("t", 3, { updated_at: "2024-05-17T02:00:00+02:00" });
+    expect((await copy.sync(server))["t"]).toMatchObject({ passes: ["window", "keys"], updated: 3 });
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
+    await update("t", 2, { updated_at: seconds * 1_000 });
+    expect((await copy.verify(server)).verdict).toBe("DIVERGED");
+    expect((await copy.sync(server))["t"]).toMatchObject({ updated: 1 });
+    expect((await copy.sync(server))["t"]).toMatchObject({ updated: 0 });
+    // Changed since, as its version says in any form.
+    await update("t", 4, { updated_at: new Date().toISOString() });
+    expect((await copy.verify(server)).verdict).toBe("NOT PROVEN");
+  });
+
   test("the timestamp that was found holds, whatever the sample shows later", async () => {
     await fresh(Array.from({ length: 3_000 }, (_, id) => ({ id, n: id, modified_at: old })));
     await using copy = await Copy.make();
