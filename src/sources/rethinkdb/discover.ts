@@ -184,7 +184,7 @@ function cursorNotes(
   const notes: string[] = [];
   if (madeFields.has(field)) {
     notes.push(
-      `"${field}" tells when a document was made: changes of documents are found by sweeps, which read the whole table.`,
+      `"${field}" tells of new documents; changes that leave it as it is are found by sweeps, which read the whole table.`,
     );
   }
   const index = indexes.get(field);

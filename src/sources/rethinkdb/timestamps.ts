@@ -11,8 +11,11 @@ export const timestampFields: readonly string[] = [
   "last_modified",
 ];
 
-/** Fields that only tell when a document was made: that it changed must be seen otherwise. */
-export const madeFields: ReadonlySet<string> = new Set(["created_at"]);
+/**
+ * Fields that tell when a document was made, or when what it records happened (`timestamp` of a log): applications edit
+ * the document and leave them, so that a change must be seen otherwise.
+ */
+export const madeFields: ReadonlySet<string> = new Set(["created_at", "timestamp"]);
 
 /**
  * Whole text of ISO 8601: a date, or a date and a time with or without its zone. Read the same by RE2 in the server and

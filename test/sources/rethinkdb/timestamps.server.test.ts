@@ -107,18 +107,21 @@ await describeWith(startRethinkdb, "timestamps of RethinkDB", (server) => {
     }
   });
 
-  test("a field that only tells when a document was made is not taken for its version", async () => {
-    await server.createTable("made");
-    await server.insert("made", [{ id: 1, created_at: time("2024-05-17T00:00:00Z"), v: 1 }]);
-    await using source = await openSource(server);
-    const table = await tableOf(source, "made");
-    expect([table.cursor, table.notes.join(" ")]).toEqual(["created_at", expect.stringContaining("found by sweeps")]);
-    const versionOf = async (): Promise<unknown> =>
-      (await readPass(source, await planOf(source, table, "keys"))).rows.get("1")!["_headwaters_version"];
-    const before = await versionOf();
-    await server.run(term("UPDATE", [term("GET", [server.table("made"), 1]), { v: 2 }]));
-    expect(await versionOf()).not.toBe(before);
-  });
+  test.each(["created_at", "timestamp"])(
+    "%s may tell only when a document was made: it is no version",
+    async (field) => {
+      await server.createTable("made");
+      await server.insert("made", [{ id: 1, [field]: time("2024-05-17T00:00:00Z"), v: 1 }]);
+      await using source = await openSource(server);
+      const table = await tableOf(source, "made");
+      expect([table.cursor, table.notes.join(" ")]).toEqual([field, expect.stringContaining("found by sweeps")]);
+      const versionOf = async (): Promise<unknown> =>
+        (await readPass(source, await planOf(source, table, "keys"))).rows.get("1")!["_headwaters_version"];
+      const before = await versionOf();
+      await server.run(term("UPDATE", [term("GET", [server.table("made"), 1]), { v: 2 }]));
+      expect(await versionOf()).not.toBe(before);
+    },
+  );
 
   test("an index of another function, or that is not ready, is not used", async () => {
     await fill("forms", false);
