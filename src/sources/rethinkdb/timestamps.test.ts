@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MomentText } from "./moment-text.ts";
-import { microsecondsOfNumber, microsecondsOfText } from "./timestamps.ts";
+import { microsecondsOfNumber, microsecondsOfSeconds, microsecondsOfText } from "./timestamps.ts";
 
 describe("moments", () => {
   test.each([
@@ -28,6 +28,15 @@ describe("moments", () => {
     [1_700_000_000_000, "milliseconds"],
     [1_700_000_000_000_000, "microseconds"],
   ])("%d is taken as %s", (value) => expect(microsecondsOfNumber(value)).toBe(1_700_000_000_000_000));
+
+  test("times of RethinkDB have milliseconds, also where a double would tell something else of microseconds", () => {
+    for (let year = 1900; year < 2400; year += 3) {
+      const milliseconds = Date.UTC(year, 5, 17, 10, 20, 30, 123 + (year % 7) * 100);
+      expect(microsecondsOfSeconds(milliseconds / 1_000)).toBe(milliseconds * 1_000);
+      if (year > 2106) expect(microsecondsOfNumber(milliseconds / 1_000)).toBe(milliseconds * 1_000);
+    }
+    expect(microsecondsOfNumber(1_700_000_000.123456)).toBe(1_700_000_000_123_456);
+  });
 
   test("years without four digits are still told apart", () => {
     const written = new MomentText();

@@ -53,12 +53,15 @@ export function microsecondsOfText(text: string): number | null {
 export function microsecondsOfNumber(value: number): number {
   if (value >= leastMicroseconds) return Math.round(value);
   if (value >= leastMilliseconds) return Math.round(value * 1_000);
-  return microsecondsOfSeconds(value);
+  return Math.abs(value) < exactSeconds ? Math.round(value * 1e6) : microsecondsOfSeconds(value);
 }
 
-/** To the millisecond where a double can't tell microseconds any more: RethinkDB keeps no more itself. */
+/** From here on (the year 2106) the doubles beside each other are so far apart that a microsecond may be another one. */
+const exactSeconds = 2 ** 32;
+
+/** Of a time, which RethinkDB keeps to the millisecond. */
 export function microsecondsOfSeconds(seconds: number): number {
-  return Math.abs(seconds) < 9e9 ? Math.round(seconds * 1e6) : Math.round(seconds * 1e3) * 1e3;
+  return Math.round(seconds * 1e3) * 1e3;
 }
 
 /** The moment that a field of a document stands for, in microseconds since 1970; `null`: none. */
