@@ -108,6 +108,12 @@ const plainPort: Explain = ({ host, port }, message) => [
   "Set use_ssl to false, or switch TLS on at the server (driver-tls).",
 ];
 
+const certificateWanted: Explain = ({ host, port }, message) => [
+  "TLS_MISMATCH",
+  `use_ssl: the server at ${host}:${port} wants a certificate of its clients, which Headwaters has none of: ${message}`,
+  "Start the server without driver-tls-ca, so that users are told by their passwords; or go through a proxy that has one.",
+];
+
 /** By errno, and the TLS codes of Node.js. */
 const systemErrors: Readonly<Record<string, Explain>> = {
   ENOTFOUND: ({ host }) => [
@@ -137,9 +143,16 @@ const systemErrors: Readonly<Record<string, Explain>> = {
   CERT_SIGNATURE_FAILURE: unverified,
   CERT_REVOKED: unverified,
   CERT_UNTRUSTED: unverified,
+  CERT_REJECTED: unverified,
+  INVALID_CA: unverified,
+  INVALID_PURPOSE: unverified,
   ERR_TLS_CERT_ALTNAME_INVALID: unverified,
   ERR_SSL_WRONG_VERSION_NUMBER: plainPort,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: plainPort,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: certificateWanted,
+  // What servers of TLS 1.2 say of it.
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: certificateWanted,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: certificateWanted,
 };
 
 /** One code stands for many things: the text tells them apart. The first that fits holds. */
