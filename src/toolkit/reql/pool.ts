@@ -20,7 +20,7 @@ export class ReqlPool implements AsyncDisposable {
   readonly #open = new Set<ReqlConnection>();
   readonly #idle: ReqlConnection[] = [];
   #reached = false;
-  #disposed = false;
+  readonly #disposed = new AbortController();
 
   constructor(address: ReqlAddress) {
     this.#address = address;
@@ -34,16 +34,14 @@ export class ReqlPool implements AsyncDisposable {
       this.#open.delete(kept);
     }
     const connection = await this.#connect(signal);
-    if (this.#disposed) {
-      connection.destroy();
-      throw new ReqlConnectionError("closed", "the source was closed");
-    }
+    if (this.#disposed.signal.aborted) connection.destroy();
+    this.#disposed.signal.throwIfAborted();
     this.#open.add(connection);
     return connection;
   }
 
   release(connection: ReqlConnection): void {
-    if (connection.alive && !this.#disposed && this.#idle.length < mostIdle) {
+    if (connection.alive && !this.#disposed.signal.aborted && this.#idle.length < mostIdle) {
       this.#idle.push(connection);
       return;
     }
@@ -53,7 +51,7 @@ export class ReqlPool implements AsyncDisposable {
 
   async #connect(signal: AbortSignal): Promise<ReqlConnection> {
     try {
-      const connection = await ReqlConnection.connect(this.#address, signal);
+      const connection = await ReqlConnection.connect(this.#address, AbortSignal.any([signal, this.#disposed.signal]));
       this.#reached = true;
       return connection;
     } catch (thrown) {
@@ -73,9 +71,9 @@ export class ReqlPool implements AsyncDisposable {
     }
   }
 
-  /** Ends every connection at once. */
+  /** Ends every connection at once, also those that are being made. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed = true;
+    this.#disposed.abort(new ReqlConnectionError("closed", "the source was closed"));
     for (const connection of this.#open) connection.destroy();
     this.#open.clear();
     this.#idle.length = 0;

@@ -112,6 +112,23 @@ describe("reaching RethinkDB", () => {
     silent.close();
   });
 
+  test("closing the source ends what is connecting", async () => {
+    let came = 0;
+    const silent = createTcpServer((socket) => {
+      came++;
+      socket.on("error", () => {});
+    });
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const source = await openSource(server, { configuration: { port: (silent.address() as AddressInfo).port } });
+    const discovered = source.discover(signal).then(() => null, asHeadwatersError);
+    await until(() => came > 0);
+    const began = performance.now();
+    await source[Symbol.asyncDispose]();
+    expect(await discovered).toMatchObject({ code: "CONNECTION_LOST" });
+    expect(performance.now() - began).toBeLessThan(1_000);
+    silent.close();
+  });
+
   test("check tells step by step how things stand, and what the user may not read", async () => {
     const found = await checks(server, { configuration: { username: "reader", password: "s3crét" } });
     expect(found.map(({ name, status }) => `${name} ${status}`)).toEqual([
