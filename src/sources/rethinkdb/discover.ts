@@ -75,6 +75,7 @@ export async function discoverTable(
       ...(of === "mixed" ? ["Its keys are of several types or arrays: the key column has them as JSON."] : []),
       ...cursorNotes(cursorField, indexes, estimatedRows, options?.cursor !== undefined),
       ...(cursorField !== detected && options?.cursor === undefined ? [keptNote(name, cursorField, detected)] : []),
+      ...momentNotes(cursorField, sample),
       ...sampleNotes(sample, estimatedRows),
     ],
   };
@@ -195,6 +196,16 @@ function cursorNotes(
     );
   }
   return notes;
+}
+
+/** What windows pass over: where no sweeps are made it never arrives. */
+function momentNotes(field: string | null, sample: readonly Sampled[]): string[] {
+  if (field === null) return [];
+  const without = sample.filter((row) => !isMoment(row[field] ?? null)).length;
+  if (without === 0) return [];
+  return [
+    `In ${without} of ${sample.length} documents of the sample "${field}" is missing or no moment: such documents are found by sweeps, and with deletes: never not at all.`,
+  ];
 }
 
 /** Whole numbers past 2⁵³ are rounded before anyone can read them. */
