@@ -7,6 +7,7 @@ import type { RunRecord, Stored } from "../protocol/sink.ts";
 import type { Table } from "../protocol/table.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
 import { selects } from "../toolkit/patterns.ts";
+import { sameType, unite } from "../toolkit/types.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { withChosenColumns } from "./chosen-source.ts";
 import { settingsOf, type SyncConnection } from "./connection.ts";
@@ -35,7 +36,7 @@ export interface SyncOptions {
   readonly acceptDeletes?: boolean;
 }
 
-/** How often a table that is altered while it is read is planned anew. */
+/** How often a table that is altered while it is read is planned anew, without having got wider by it. */
 const replans = 3;
 
 /**
@@ -243,6 +244,7 @@ class Run {
   async #syncReplanned(table: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
     let current = table;
     let known = stored;
+    let widest = table;
     for (let attempt = 1; ; attempt++) {
       try {
         return await syncTable(current, known, tally, syncing);
@@ -257,6 +259,10 @@ class Run {
         if (now === undefined)
           throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" was dropped while it was read`);
         current = chosenFrom(now, this.#connection);
+        const wider = unite(widest, current);
+        // This ends: there are so many columns, and so many types that each can go through.
+        if (isWider(wider, widest)) attempt = 0;
+        widest = wider;
         known = storedOf(durable, table.id);
       }
     }
@@ -299,6 +305,13 @@ class Run {
       tables,
     };
   }
+}
+
+function isWider(wider: Table, than: Table): boolean {
+  return wider.columns.some(({ name, type }) => {
+    const known = than.columns.find((column) => column.name === name);
+    return known === undefined || !sameType(known.type, type);
+  });
 }
 
 function gone(table: string): HeadwatersError {

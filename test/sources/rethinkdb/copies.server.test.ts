@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { SyncEvent } from "../../../src/engine/events.ts";
 import type { Json } from "../../../src/protocol/json.ts";
 import { datum, term } from "../../../src/toolkit/reql/terms.ts";
 import { describeWith } from "../../servers/require.ts";
@@ -183,6 +184,20 @@ await describeWith(startRethinkdb, "the copy of RethinkDB", (server) => {
       { n: "3.5" },
       { n: "x" },
     ]);
+  });
+
+  test("columns that turn to text one after the other are each planned anew", { timeout: 60_000 }, async () => {
+    // In answers of their own, and none at a place of the sample.
+    const texts = [500, 1_700, 3_000, 4_700, 5_500, 7_000];
+    const fields = (id: number) => Object.fromEntries(texts.map((at, n) => [`f${n}`, at === id ? "x" : 0.5]));
+    await fresh(Array.from({ length: 8_000 }, (_, id) => ({ id, ...fields(id), filler: "y".repeat(1_000) })));
+    await using copy = await Copy.make();
+    const replanned: string[] = [];
+    const report = (event: SyncEvent): void => void (event.kind === "retry" && replanned.push(event.error.code));
+    const run = (await copy.sync(server, { report }))["t"]!;
+    expect([run.outcome, run.error]).toEqual(["whole", null]);
+    expect(replanned.length).toBeGreaterThan(3);
+    expect((await copy.verify(server)).verdict).toBe("CONVERGED");
   });
 
   test("a table that was dropped and made again is copied anew; one that is gone fails, and keeps its copy", async () => {
