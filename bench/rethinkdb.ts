@@ -96,7 +96,8 @@ async function place(rows: number): Promise<Place & AsyncDisposable & { readonly
   const address = process.env["HEADWATERS_TEST_RETHINKDB"] ?? "";
   if (address === "") return standIn(rows);
   const { hostname: host, port, username, password } = new URL(address);
-  const at = { host, port: Number(port || 28015), user: username || "admin", password, database: "headwaters_bench" };
+  const [user, secret] = [decodeURIComponent(username) || "admin", decodeURIComponent(password)];
+  const at = { host, port: Number(port || 28015), user, password: secret, database: "headwaters_bench" };
   const connection = await ReqlConnection.connect(
     { ...at, tls: null, connectTimeout: 10_000, silence: 60_000 },
     signal,
