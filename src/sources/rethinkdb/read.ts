@@ -161,9 +161,22 @@ function byIndex(reader: TableReader, table: Table, { index, since }: Work): Ter
 /** Text must be UTF-8: it is handed on as it came. */
 export function checked({ text }: Answer, table: Table): Buffer {
   if (isUtf8(text)) return text;
-  throw new HeadwatersError("VALUE_OUT_OF_RANGE", `table "${table.id}": a document has text that is not UTF-8`, {
-    hint: "Store such a value as binary; or leave the table out.",
-  });
+  throw new HeadwatersError(
+    "VALUE_OUT_OF_RANGE",
+    `table "${table.id}": the document of key ${damagedKey(text, table.key[0]!)} has text that is not UTF-8`,
+    { hint: "Store such a value as binary; or leave the table out." },
+  );
+}
+
+/** The key of the first document that is not UTF-8, as JSON. */
+function damagedKey(text: Buffer, key: string): string {
+  const documents = new Scanner();
+  documents.load(text);
+  while (documents.next()) {
+    const document = text.subarray(documents.start, documents.end);
+    if (!isUtf8(document)) return JSON.stringify((JSON.parse(document.toString()) as Record<string, Json>)[key]);
+  }
+  return "unknown";
 }
 
 function stillTooNarrow(table: Table, key: string): HeadwatersError {
