@@ -102,12 +102,16 @@ export class RethinkSource implements Source {
     };
   }
 
-  /** Key ranges are the same for everyone. Not sound is it to go on where documents need more columns than the pass has. */
+  /**
+   * Key ranges are the same for everyone. Not sound is it to go on where documents need more columns than the pass has,
+   * or where an index is gone that a window is read through.
+   */
   async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
     for (const table of pass.tables) {
       const same = await this.#use(table.id, signal, (connection) => this.#isSame(connection, table, signal));
       const wider = this.#wider.get(table.id);
-      if (!same || (wider !== undefined && !covers(table, wider))) return null;
+      if (!same || !(await this.#hasIndexes(pass, table, signal))) return null;
+      if (wider !== undefined && !covers(table, wider)) return null;
     }
     return pass;
   }
@@ -197,6 +201,16 @@ export class RethinkSource implements Source {
     const { database } = this.#configuration;
     const described = await describeTable(connection, database, table.id, signal);
     return table.identity.startsWith(`${described.id}/`);
+  }
+
+  /** Whether the indexes that splits of a table are read through are there and still what they were. */
+  async #hasIndexes(pass: Pass, table: Table, signal: AbortSignal): Promise<boolean> {
+    const works = pass.splits.filter((split) => split.tables.includes(table.id)).map(workOf);
+    const name = works.find(({ index }) => index !== null)?.index?.name;
+    if (name === undefined) return true;
+    const from = tableTerm(this.#configuration.database, table.id);
+    const indexes = await this.#use(table.id, signal, (connection) => plainIndexes(connection, from, signal));
+    return indexes.get(timestampOf(table)!) === name;
   }
 
   /** Fields whose columns `discover` showed and the table has not. */
