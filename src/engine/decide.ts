@@ -43,7 +43,8 @@ export interface Decision {
 
 /**
  * Decides what a sync reads of one table: nothing stored, another table under its name, new columns and another cursor
- * ask for a full pass, which replaces the copy where the key is another or its values are written otherwise; else a window pass where there is a cursor; then a sweep where one is due.
+ * ask for a full pass, which replaces the copy where the key is another or its values are written otherwise; else a window
+ * pass where there is a cursor; then a sweep where one is due.
  *
  * Throws `SCOPE_CHANGED` and `SCHEMA_CHANGE_BLOCKED`.
  */

@@ -198,13 +198,13 @@ function cursorNotes(
   return notes;
 }
 
-/** What windows pass over: where no sweeps are made it never arrives. */
+/** What windows pass over. */
 function momentNotes(field: string | null, sample: readonly Sampled[]): string[] {
   if (field === null) return [];
   const without = sample.filter((row) => !isMoment(row[field] ?? null)).length;
   if (without === 0) return [];
   return [
-    `In ${without} of ${sample.length} documents of the sample "${field}" is missing or no moment: such documents are found by sweeps, and with deletes: never not at all.`,
+    `In ${without} of ${sample.length} documents of the sample "${field}" is missing or no moment: such documents are found by sweeps.`,
   ];
 }
 
