@@ -156,7 +156,7 @@ function hasCleared(abandoned: Pass | null, table: Table): boolean {
  * Whether every column of `now` was there before, of the same type, in the same table. Where columns are inferred, one
  * that is new was in no row before: the rows that have it are read as rows that changed.
  */
-function coveredBy(before: Table, now: Table, inferred: boolean): boolean {
+export function coveredBy(before: Table, now: Table, inferred: boolean): boolean {
   return (
     before.identity === now.identity &&
     keepsKeys(before, now) &&

@@ -7,10 +7,12 @@ import type { Rows } from "../protocol/rows.ts";
 import type { Comparison, Difference } from "../protocol/sink.ts";
 import type { Reading, Source } from "../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../protocol/table.ts";
+import { selects } from "../toolkit/patterns.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { unite } from "../toolkit/types.ts";
 import { withChosenColumns } from "./chosen-source.ts";
 import { type Connection, tableSettings } from "./connection.ts";
+import { coveredBy } from "./decide.ts";
 import { discover, knownTables } from "./discover.ts";
 import { patience, type Patience, patientSource, waitAfter } from "./patient-source.ts";
 import { scopeOf } from "./scope.ts";
@@ -78,13 +80,16 @@ export async function verify(
   try {
     const stored = await warehouse.load();
     const { tables, refused } = await discover(connection, options.signal, knownTables(stored));
-    const names = askedFor([...tables.map(({ id }) => id), ...refused.keys()], options.tables ?? []);
+    const vanished = [...stored.tables.keys()].filter(
+      (id) => selects(connection.selection, id) && !refused.has(id) && !tables.some((table) => table.id === id),
+    );
+    const names = askedFor([...tables.map(({ id }) => id), ...refused.keys(), ...vanished], options.tables ?? []);
     const verdicts: TableVerdict[] = [];
     for (const name of names) {
-      const discovered = tables.find(({ id }) => id === name);
-      if (discovered === undefined) throw refused.get(name)!;
+      if (refused.has(name)) throw refused.get(name)!;
+      const discovered = tables.find(({ id }) => id === name) ?? null;
       const state = stored.tables.get(name) ?? null;
-      const result = await verifyTable(discovered, state, connection, options, report);
+      const result = await verifyTable(name, discovered, state, connection, options, report);
       verdicts.push(result);
       report({ kind: "verified", result });
     }
@@ -99,8 +104,10 @@ function worst(verdicts: readonly Verdict[]): Verdict {
   return verdicts.includes("NOT PROVEN") ? "NOT PROVEN" : "CONVERGED";
 }
 
+/** `discovered`: the table as it stands; `null`: only the copy has it. */
 async function verifyTable(
-  discovered: Table,
+  name: string,
+  discovered: Table | null,
   state: TableState | null,
   connection: Connection,
   options: VerifyOptions,
@@ -110,10 +117,12 @@ async function verifyTable(
   const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
   const ended = (result: Omit<TableVerdict, "table" | "milliseconds">): TableVerdict => ({
     ...result,
-    table: discovered.id,
+    table: name,
     milliseconds: Math.round(performance.now() - began),
   });
   const unproven = (reason: string): TableVerdict => ended({ ...nothing, verdict: "NOT PROVEN", reasons: [reason] });
+  if (discovered === null)
+    return unproven("The source no longer shows the table: there is nothing to compare the copy with.");
   if (state === null) return unproven("The table was never copied whole: run sync first.");
   if (state.scope !== scopeOf(connection.scope, discovered.id, tableSettings(connection, discovered.id))) {
     return unproven(
@@ -122,7 +131,10 @@ async function verifyTable(
   }
   if (!connection.capabilities.passes.includes("full"))
     return unproven("The source tells what changed and nothing else: there is nothing to compare the copy with.");
-  const table = connection.capabilities.schema === "inferred" ? unite(state.table, discovered) : discovered;
+  const inferred = connection.capabilities.schema === "inferred";
+  if (!coveredBy(state.table, discovered, inferred))
+    return unproven("The table was altered in the source since the last sync: sync, then verify again.");
+  const table = inferred ? unite(state.table, discovered) : discovered;
   await using comparison = await connection.warehouse.compare(table);
   report({ kind: "verifying", table: table.id, reading: 1, estimatedRows: table.estimatedRows });
   const wider = await readAll(table, connection, options.signal, async (rows) => {
@@ -130,7 +142,7 @@ async function verifyTable(
     report({ kind: "read", table: table.id, rows: rows.length });
   });
   // Rows have columns that the copy was not compared by.
-  if (wider !== null) return verifyTable(wider, state, connection, options, report);
+  if (wider !== null) return verifyTable(name, wider, state, connection, options, report);
   const digests = await comparison.digested();
   const counts = { ...nothing, sourceRows: digests.source, copyRows: digests.copy };
   if (digests.differing === 0) {
@@ -192,8 +204,11 @@ async function judge(
 /** Whether the source's row is younger than the copy: its version differs from the copy's and lies after the read point. */
 function movedSince({ kind, version }: Difference, state: TableState): boolean {
   if (kind === "extra" || version.source === null || version.source === version.copy) return false;
-  const [moment] = version.source.split("|") as [string];
-  const written = Date.parse(moment.includes("T") ? moment : moment.replace(" ", "T"));
+  const [moment] = version.source.replace(" ", "T").split("|") as [string];
+  // Others are digests, which a lenient parser takes for years.
+  if (!/^\d{4}-\d\d-\d\dT/.test(moment)) return false;
+  // One without a zone is taken as UTC, never as of the zone of this process.
+  const written = Date.parse(/(?:Z|[+-]\d\d(?::?\d\d)?)$/.test(moment) ? moment : `${moment}Z`);
   return Number.isFinite(written) && written >= Date.parse(state.asOf) - clockTolerance;
 }
 
