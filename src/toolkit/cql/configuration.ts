@@ -164,6 +164,8 @@ async function tlsOptions(shared: SharedConfiguration): Promise<ConnectionOption
   };
   const [ca, cert, key] = [await file("ca_file"), await file("cert_file"), await file("key_file")];
   return {
+    // Node.js verifies unless told otherwise, the vendor's driver only if told so.
+    rejectUnauthorized: true,
     ...(ca === null ? {} : { ca }),
     ...(cert === null ? {} : { cert }),
     ...(key === null ? {} : { key }),

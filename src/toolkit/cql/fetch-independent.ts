@@ -1,3 +1,5 @@
+import { lookup } from "node:dns/promises";
+import { checkServerIdentity, type ConnectionOptions } from "node:tls";
 import type { Client, types } from "cassandra-driver";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Column } from "../../protocol/table.ts";
@@ -20,12 +22,13 @@ export async function connectDriver(cluster: Cluster, signal: AbortSignal): Prom
   const { default: driver } = await import("cassandra-driver");
   const { username, password, tls, port, contactPoints, connectTimeout, requestTimeout } = cluster.options;
   const { dataCenter } = await cluster.topology(signal);
+  const sslOptions = tls === null ? {} : { sslOptions: await tlsByName(tls, contactPoints) };
   const client = new driver.Client({
     contactPoints: [...contactPoints],
     localDataCenter: dataCenter,
     protocolOptions: { port, maxVersion: protocolVersion },
     ...(username === null ? {} : { credentials: { username, password: password ?? "" } }),
-    ...(tls === null ? {} : { sslOptions: tls }),
+    ...sslOptions,
     encoding: { useBigIntAsLong: true, useBigIntAsVarint: true, map: Map, set: Set },
     socketOptions: { connectTimeout, readTimeout: requestTimeout },
   });
@@ -36,6 +39,24 @@ export async function connectDriver(cluster: Cluster, signal: AbortSignal): Prom
     await client.shutdown();
     throw native(thrown);
   }
+}
+
+/** The driver connects to addresses alone: a certificate may also have the name by which an address was found. */
+async function tlsByName(tls: ConnectionOptions, contactPoints: readonly string[]): Promise<ConnectionOptions> {
+  const check = tls.checkServerIdentity ?? checkServerIdentity;
+  const found = contactPoints.map(async (name) => {
+    const addresses = await lookup(name, { all: true }).catch(() => []);
+    return addresses.map(({ address }) => [address, name] as const);
+  });
+  const named = (await Promise.all(found)).flat();
+  return {
+    ...tls,
+    checkServerIdentity: (host, certificate) => {
+      const names = named.filter(([address]) => address === host).map(([, name]) => name);
+      const refused = [host, ...names].map((name) => check(name, certificate));
+      return refused.includes(undefined) ? undefined : refused[0];
+    },
+  };
 }
 
 /** The independent path: frames, pages and values are the driver's, which shares no line with the fast path. */

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { asHeadwatersError } from "../../../src/protocol/errors.ts";
 import type { CheckResult } from "../../../src/protocol/source.ts";
 import { type CassandraServer, startCassandra, startOwnCassandra } from "../../servers/cassandra.ts";
-import { makeCertificate } from "../../servers/certificate.ts";
+import { type Certificate, makeCertificate } from "../../servers/certificate.ts";
 import { describeWith } from "../../servers/require.ts";
+import { startTlsFront } from "../../servers/tls-front.ts";
 import { openCassandra, passOver, reading, rowsOfPass, tableNamed } from "./harness.ts";
 
 /** What `discover` fails with, and that `check` says the same. */
@@ -88,17 +89,42 @@ await describeWith(
       await writeFile(join(folder, "ca.pem"), authority.certificate);
       await writeFile(join(folder, "other.pem"), makeCertificate({ commonName: "Another" }).certificate);
       tls = { tls: true, ca_file: join(folder, "ca.pem") };
+      await server.run("CREATE TABLE secret (id int PRIMARY KEY, v text)");
+      await server.run("INSERT INTO secret (id, v) VALUES (1, 'x')");
     });
     afterAll(() => rm(folder, { recursive: true, force: true }));
 
     test("reads by both paths", async () => {
-      await server.run("CREATE TABLE secret (id int PRIMARY KEY, v text)");
-      await server.run("INSERT INTO secret (id, v) VALUES (1, 'x')");
       await using source = await openCassandra(server, { ...tls, changes: "full" });
       const pass = await passOver(source, await tableNamed(source, "secret"));
       for (const path of ["fast", "independent"] as const) {
         expect(await rowsOfPass(source, pass, { ...reading, path })).toEqual([{ id: 1, v: "x" }]);
       }
+    });
+
+    test("the independent path verifies certificates too", async () => {
+      await using front = await startTlsFront(server, leaf);
+      const settings = { ...tls, port: front.port, connections_per_node: 1, changes: "full" };
+      await using source = await openCassandra(server, settings);
+      const pass = await passOver(source, await tableNamed(source, "secret"));
+      const other = makeCertificate({ commonName: "Another" });
+      front.show(makeCertificate({ commonName: "node", hosts: ["127.0.0.1"], authority: other }));
+      await expect(rowsOfPass(source, pass, { ...reading, path: "independent" })).rejects.toMatchObject({
+        code: "TLS_UNVERIFIED",
+      });
+    });
+
+    test("a certificate that has the name of a contact point serves both paths, another name none", async () => {
+      const hosts = (name: string): Certificate => makeCertificate({ commonName: "node", hosts: [name], authority });
+      await using front = await startTlsFront(server, hosts("localhost"));
+      const settings = { ...tls, hostname: "localhost", port: front.port, connections_per_node: 1, changes: "full" };
+      await using source = await openCassandra(server, settings);
+      const pass = await passOver(source, await tableNamed(source, "secret"));
+      const independent = { ...reading, path: "independent" } as const;
+      front.show(hosts("elsewhere"));
+      await expect(rowsOfPass(source, pass, independent)).rejects.toMatchObject({ code: "TLS_UNVERIFIED" });
+      front.show(hosts("localhost"));
+      expect(await rowsOfPass(source, pass, independent)).toEqual([{ id: 1, v: "x" }]);
     });
 
     test("no login, a wrong password, an unknown user", async () => {
