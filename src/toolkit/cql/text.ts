@@ -2,11 +2,11 @@ import { decimalText, doubleText, floatText, readVarint } from "./numbers.ts";
 import { dateText, durationText, inetText, timestampText, timeText } from "./time-text.ts";
 import { type CqlType, fixedLength, type Scalar } from "./types.ts";
 
-/** A vint of Cassandra's: the ones that lead tell how many bytes follow. Gives the value and where it ends. */
+/** A vint of Cassandra's: the ones that lead tell how many bytes follow, at most 8. Gives the value and where it ends. */
 function readUnsignedVint(buffer: Buffer, at: number): readonly [bigint, number] {
   const first = buffer[at]!;
-  const extra = Math.clz32((~first & 0xff) << 24);
-  let value = extra >= 8 ? 0n : BigInt(first & (0xff >> extra));
+  const extra = Math.min(8, Math.clz32((~first & 0xff) << 24));
+  let value = BigInt(first & (0xff >> extra));
   for (let index = 1; index <= extra; index++) value = (value << 8n) | BigInt(buffer[at + index]!);
   return [value, at + 1 + extra];
 }

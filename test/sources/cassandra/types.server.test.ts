@@ -144,6 +144,10 @@ const cases: readonly (readonly [cql: string, type: string, values: readonly (re
       ["1y2mo3d4h5m6s7ms", "1y2mo3d4h5m6s7ms"],
       ["-89h", "-89h"],
       ["0s", "0s"],
+      ["20000h", "20000h"],
+      ["9223372036854775807ns", "2562047h47m16s854ms775us807ns"],
+      ["-9223372036854775807ns", "-2562047h47m16s854ms775us807ns"],
+      ["2147483647mo2147483647d", "178956970y7mo2147483647d"],
     ],
   ],
   [
