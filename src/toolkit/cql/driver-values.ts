@@ -3,7 +3,7 @@ import type { Type } from "../../protocol/types.ts";
 import type { Cell } from "../vectors.ts";
 import { Unfit } from "./decode.ts";
 import { decimalText, doubleText, floatText, powerOfTen, rescale } from "./numbers.ts";
-import { mostMilliseconds, dateText, durationText, timestampText, timeText } from "./time-text.ts";
+import { mostMilliseconds, dateText, durationText, inetText, timestampText, timeText } from "./time-text.ts";
 import type { CqlType, Scalar } from "./types.ts";
 
 /** A value as the vendor's driver decodes it, with 64-bit numbers and varints as bigint. */
@@ -51,7 +51,8 @@ const texts: Readonly<Record<Scalar, (value: DriverValue) => string>> = {
     return durationText(BigInt(plain(months)), BigInt(plain(inDays)), BigInt(plain(nanoseconds)));
   },
   float: (value) => floatText(value as number),
-  inet: plain,
+  // The driver's own text shortens single zero groups, which RFC 5952 forbids, and may end in a third colon.
+  inet: (value) => inetText((value as types.InetAddress).getBuffer()),
   int: plain,
   smallint: plain,
   tinyint: plain,
