@@ -68,6 +68,8 @@ export class PageDecoder {
   readonly #hashed: number;
   readonly #digestOf = new Digest();
   readonly #columns: readonly Column[];
+  /** Where the row that was decoded last starts in the body of its page. */
+  lastRow = 0;
 
   /** `result` describes the cells, as the server prepared them. Throws {@link TypeChanged}. */
   constructor(columns: readonly Column[], key: readonly string[], result: readonly ResultColumn[]) {
@@ -120,6 +122,7 @@ export class PageDecoder {
 
   #row(body: Buffer, view: DataView, from: number): number {
     const builders = this.#builder.builders;
+    this.lastRow = from;
     let at = from;
     const data = this.#decoders.length;
     for (let index = 0; index < data; index++) {

@@ -3,7 +3,7 @@ import { checkServerIdentity, type ConnectionOptions } from "node:tls";
 import type { Client, types } from "cassandra-driver";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Column } from "../../protocol/table.ts";
-import { appendCell, RowsBuilder } from "../vectors.ts";
+import { appendCell, RowsBuilder, rowsBytes } from "../vectors.ts";
 import { abortable } from "./abortable.ts";
 import type { Cluster } from "./cluster.ts";
 import { Unfit } from "./decode.ts";
@@ -16,6 +16,9 @@ import type { FetchPage } from "./read-range.ts";
 import { CqlServerError, CqlTimeout } from "./server-error.ts";
 import { cqlTypeName, type CqlType } from "./types.ts";
 import { protocolVersion } from "./frames.ts";
+
+/** What the token of a row is called, which the independent path asks the server for. */
+export const tokenColumn = "_headwaters_token";
 
 /** The vendor's driver, connected to the nodes that the cluster has. Loaded only here: syncs do without it. */
 export async function connectDriver(cluster: Cluster, signal: AbortSignal): Promise<Client> {
@@ -63,7 +66,7 @@ async function tlsByName(tls: ConnectionOptions, contactPoints: readonly string[
 export function fetchIndependent(fetching: Fetching, client: Client): FetchPage {
   const { columns, statement, consistency } = fetching;
   const decode = rowDecoder(fetching);
-  return async ({ tokens }, { rows: fetchSize, state }, signal) => {
+  return async ({ tokens }, { rows: fetchSize, state, batchBytes }, signal) => {
     const values = tokens === null ? [] : [tokens.low, tokens.high];
     const options = { prepare: true, fetchSize, consistency: consistencies[consistency] };
     const paged = state === null ? options : { ...options, pageState: state };
@@ -75,13 +78,15 @@ export function fetchIndependent(fetching: Fetching, client: Client): FetchPage 
       throw native(thrown);
     }
     const next = result.pageState as string | null | undefined;
+    const last = result.rows.at(-1);
+    // The driver does not tell how long a page was: its vectors do, and they are what is kept of it.
+    const decoded = [...batches(result.rows, columns, decode, batchBytes)];
     return {
       rows: result.rows.length,
-      // The driver does not tell how long a page was: about so much a value.
-      bytes: result.rows.length * columns.length * 16,
+      bytes: decoded.reduce((sum, rows) => sum + rowsBytes(rows), 0),
       next: next === null || next === undefined ? null : Buffer.from(next, "hex"),
-      batches: (batchBytes) => batches(result.rows, columns, decode, batchBytes),
-      lastToken: () => null,
+      batches: () => decoded.values(),
+      lastToken: () => (last?.get(tokenColumn) as bigint | undefined) ?? null,
     };
   };
 }

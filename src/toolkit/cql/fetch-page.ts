@@ -1,7 +1,7 @@
 import type { Table } from "../../protocol/table.ts";
 import type { Cluster } from "./cluster.ts";
 import { PageDecoder } from "./decode-page.ts";
-import type { Consistency, Page } from "./messages.ts";
+import { BodyReader, type Consistency, type Page } from "./messages.ts";
 import { murmur3Token, partitionKeyBytes } from "./murmur3.ts";
 import type { FetchPage, RangeWork } from "./read-range.ts";
 import { columnNames, type CqlTable } from "./schema.ts";
@@ -39,7 +39,7 @@ export async function fetchFast(fetching: Fetching, signal: AbortSignal): Promis
   const partition = columnNames(native, "partition_key").map((name) =>
     prepared.columns.findIndex((column) => column.name === name),
   );
-  return async (work, { rows, state }, signal) => {
+  return async (work, { rows, state, batchBytes }, signal) => {
     const routing = { signal, token: work.tokens?.high ?? null, table: table.id };
     const values = boundValues(work);
     const page = await cluster.page(statement, { consistency, values, pageSize: rows, pageState: state }, routing);
@@ -47,22 +47,16 @@ export async function fetchFast(fetching: Fetching, signal: AbortSignal): Promis
       rows: page.rows,
       bytes: page.body.length - page.start,
       next: page.next,
-      batches: (batchBytes) => decoder.decode(page, batchBytes),
-      lastToken: () => lastToken(page, partition),
+      batches: () => decoder.decode(page, batchBytes),
+      lastToken: () => (page.rows === 0 ? null : tokenAt(page, decoder.lastRow, partition)),
     };
   };
 }
 
-/** The token of a page's last row, from the cells at `partition`. */
-function lastToken({ body, start, rows, columnCount }: Page, partition: readonly number[]): bigint | null {
-  if (rows === 0 || partition.includes(-1)) return null;
-  let at = start;
-  const skipCell = (): Buffer => {
-    const length = Math.max(0, body.readInt32BE(at));
-    at += 4 + length;
-    return body.subarray(at - length, at);
-  };
-  for (let cell = 0; cell < (rows - 1) * columnCount; cell++) skipCell();
-  const cells = Array.from({ length: columnCount }, skipCell);
+/** The token of the row that starts at `start`, from the cells at `partition`. */
+function tokenAt({ body, columnCount }: Page, start: number, partition: readonly number[]): bigint | null {
+  if (partition.includes(-1)) return null;
+  const reader = new BodyReader(body, start);
+  const cells = Array.from({ length: columnCount }, () => reader.bytes());
   return murmur3Token(partitionKeyBytes(partition.map((index) => cells[index]!)));
 }

@@ -11,7 +11,7 @@ import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "./cluster.ts";
 import { boundariesOf, clusterClock, tableSizes } from "./cluster-state.ts";
 import { quoted } from "./errors.ts";
-import { connectDriver, fetchIndependent } from "./fetch-independent.ts";
+import { connectDriver, fetchIndependent, tokenColumn } from "./fetch-independent.ts";
 import { fetchFast } from "./fetch-page.ts";
 import { filterConditions, invalidFilter } from "./filter.ts";
 import { Lookups } from "./lookup.ts";
@@ -27,7 +27,7 @@ import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables, t
 import { CqlServerError, serverErrors } from "./server-error.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
-import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection } from "./statements.ts";
+import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection, tokenExpression } from "./statements.ts";
 import { tableOf } from "./tables.ts";
 
 /** Splits of a window pass: a window holds little, and each split costs a question. */
@@ -138,9 +138,12 @@ export class CqlSource implements Source {
       const native = await this.#native(table, routing);
       const work = parseRangeWork(split.work);
       const fetch = await this.#fetcher(pass, table, native, work, how);
-      const { pageSize: mostPageRows } = this.#settings;
-      const { batchBytes, signal } = how;
-      for await (const step of readRange(work, state, { fetch, rowSize, mostPageRows, batchBytes, signal })) {
+      const reading = {
+        ...{ fetch, rowSize, mostPageRows: this.#settings.pageSize },
+        ...{ batchBytes: how.batchBytes, signal: how.signal },
+        singleRows: columnNames(native, "clustering").length === 0,
+      };
+      for await (const step of readRange(work, state, reading)) {
         yield step.kind === "checkpoint" ? step : { kind, table: table.id, rows: step.rows };
       }
       // A statement goes on as if nothing had been, where the table was dropped and made again meanwhile.
@@ -175,7 +178,10 @@ export class CqlSource implements Source {
     const columns = pass.kind === "keys" ? keyColumns(table) : table.columns;
     const window = work.window;
     const filtering = table.cursor !== null && !hasRangeIndex(native, table.cursor);
-    const statement = rangeStatement(selection(columns, table, native, dialect), native, {
+    const cells = selection(columns, table, native, dialect);
+    if (how.path === "independent" && work.tokens !== null)
+      cells.push(`${tokenExpression(native)} AS ${quoted(tokenColumn)}`);
+    const statement = rangeStatement(cells, native, {
       cursor: window === null ? null : { column: table.cursor!, bounded: window.high !== null, filtering },
       tokens: work.tokens !== null,
       bypassCache: dialect.scylla && window === null,

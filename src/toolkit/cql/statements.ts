@@ -63,8 +63,13 @@ export interface RangeOptions {
   readonly bypassCache: boolean;
 }
 
+/** The token of a row, as the server makes it. */
+export function tokenExpression(native: CqlTable): string {
+  return `token(${columnNames(native, "partition_key").map(quoted).join(", ")})`;
+}
+
 export function rangeStatement(cells: readonly string[], native: CqlTable, options: RangeOptions): string {
-  const token = `token(${columnNames(native, "partition_key").map(quoted).join(", ")})`;
+  const token = tokenExpression(native);
   const { cursor, filter } = options;
   const conditions = [
     ...(options.tokens ? [`${token} > ?`, `${token} <= ?`] : []),

@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { LocalCassandra } from "../../../src/cli/demo/cassandra.ts";
+import type { Json } from "../../../src/protocol/json.ts";
 import type { Source } from "../../../src/protocol/source.ts";
 import { rowsBytes } from "../../../src/toolkit/vectors.ts";
 import { type CassandraServer, startOwnCassandra } from "../../servers/cassandra.ts";
@@ -71,6 +72,41 @@ await describeWith(startTwoNodes, "a cluster of two data centres", (server: TwoN
     expect(ids.length).toBe(600);
     expect(new Set(ids).size).toBe(600);
   });
+
+  test.each(["fast", "independent"] as const)(
+    "tombstones right behind a checkpoint that another process left (%s path)",
+    long,
+    async (path) => {
+      const name = `behind_${path}`;
+      await server.run(`CREATE TABLE ${name} (id int PRIMARY KEY, v text)`);
+      const rows = Array.from({ length: 4_000 }, (_, id) => [id, "v"]);
+      await server.load(`INSERT INTO ${name} (id, v) VALUES (?, ?)`, rows);
+      const tokens = await server.run(`SELECT id, token(id) AS at FROM ${name}`);
+      const inOrder = tokens.map((row) => row["id"] as number);
+      await server.runAll(
+        `DELETE FROM ${name} WHERE id = ?`,
+        inOrder.slice(100, 3_990).map((id) => [id]),
+      );
+      await using source = await openCassandra(server, { changes: "full" });
+      const pass = await passOver(source, await tableNamed(source, name));
+      const how = { ...reading, path };
+      const split = {
+        ...pass.splits[0]!,
+        work: { tokens: [String(-(2n ** 63n)), String(2n ** 63n - 1n)], window: null },
+      };
+      const checkpoints: Json[] = [];
+      const first = async (): Promise<void> => {
+        for await (const operation of source.read(pass, split, null, how)) {
+          if (operation.kind !== "checkpoint") continue;
+          checkpoints.push(operation.state);
+          return;
+        }
+      };
+      await first();
+      const rest = await rowsOfPass(source, { ...pass, splits: [split] }, how, checkpoints[0]!);
+      expect(rest.map((row) => row["id"])).toEqual(inOrder.slice(3_990));
+    },
+  );
 
   test("a partition that no read can pass says what to do", long, async () => {
     await server.run("CREATE TABLE deep (id int, seq int, v text, PRIMARY KEY (id, seq))");

@@ -89,11 +89,16 @@ export async function passOver(
   return { ...plan, id: "p", kind, tables: [table], opened: plan.asOf, scope: "s", replace: false };
 }
 
-/** Every row of a pass: column name to value. */
-export async function rowsOfPass(source: Source, pass: Pass, how: Reading = reading): Promise<Record<string, Cell>[]> {
+/** Every row of a pass: column name to value. Of each split what comes after `state`. */
+export async function rowsOfPass(
+  source: Source,
+  pass: Pass,
+  how: Reading = reading,
+  state: Json = null,
+): Promise<Record<string, Cell>[]> {
   const rows: Record<string, Cell>[] = [];
   for (const split of pass.splits) {
-    for await (const operation of source.read(pass, split, null, how)) {
+    for await (const operation of source.read(pass, split, state, how)) {
       if ("rows" in operation) rows.push(...cellsOf(operation.rows));
     }
   }
