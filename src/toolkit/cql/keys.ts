@@ -67,7 +67,8 @@ export function canBeKey(native: CqlType, type: Type): boolean {
 export function keyBytes(native: CqlType, type: Type, cell: Cell): Buffer | null {
   if (cell === null) return null;
   if (native.kind === "custom") return Buffer.from(cell as Uint8Array);
-  if (isBoundAsJson(native)) return Buffer.from(cell as string);
+  // What stands for no value is none of the server's: it refuses NULL in a condition.
+  if (isBoundAsJson(native)) return cell === "null" || cell === "" ? null : Buffer.from(cell as string);
   return encoders[native.kind as Scalar]!(cell, type);
 }
 

@@ -82,6 +82,23 @@ await describeWith(startCassandra, "changes in Cassandra", (server: CassandraSer
     },
   );
 
+  test("partitions of nothing but static columns, where the clustering column is a structure", long, async () => {
+    await server.run(
+      "CREATE TABLE structured (part text, at frozen<list<int>>, shared text static, v int, PRIMARY KEY (part, at))",
+    );
+    await server.run("INSERT INTO structured (part, shared) VALUES ('only static', 's')");
+    await server.run("INSERT INTO structured (part, shared) VALUES ('goes', 's')");
+    await server.run("INSERT INTO structured (part, at, v) VALUES ('p', [1], 1)");
+    await using copy = await Copy.make(server);
+    const [settings, options] = [{ changes: "writetime" }, { include: ["structured"] }];
+    expect((await copy.sync(settings, options))["structured"]).toMatchObject({ outcome: "whole", inserted: 3 });
+    await server.run("INSERT INTO structured (part, shared) VALUES ('only static', 'changed')");
+    await server.run("DELETE FROM structured WHERE part = 'goes'");
+    const second = (await copy.sync(settings, options))["structured"];
+    expect(second).toMatchObject({ outcome: "whole", updated: 1, deleted: 1 });
+    await settled(copy, settings, options);
+  });
+
   test("tables with nothing but a key, counters, empty strings and types of all kinds in keys", long, async () => {
     await server.run("CREATE TABLE only_key (a text, b int, PRIMARY KEY ((a, b)))");
     await server.run("CREATE TABLE visits (page text PRIMARY KEY, hits counter, misses counter)");
