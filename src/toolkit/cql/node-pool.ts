@@ -13,6 +13,8 @@ export class NodePool {
   readonly #signal: AbortSignal;
   readonly #slots = new Map<number, Promise<CqlConnection>>();
   #sharding: Sharding | null = null;
+  /** Cleared where the shard-aware port does not answer: a firewall or NAT stands before it. */
+  #shardPortServes = true;
   #restsUntil = 0;
 
   /** `signal` ends connecting; connections are closed by {@link close}. */
@@ -56,15 +58,14 @@ export class NodePool {
 
   async #open(slot: number): Promise<CqlConnection> {
     const sharding = this.#sharding;
-    if (sharding !== null && sharding.port !== null) {
-      for (let tries = 0; tries < shardTries; tries++) {
-        try {
-          const localPort = localPortFor(slot, sharding.shards);
-          return await CqlConnection.open({ ...this.#options, port: sharding.port, localPort }, this.#signal);
-        } catch {
-          // The port of ours is taken, or a firewall or NAT stands before the shard-aware one: the plain one serves.
-          this.#signal.throwIfAborted();
-        }
+    for (let tries = 0; tries < shardTries; tries++) {
+      if (sharding === null || sharding.port === null || !this.#shardPortServes) break;
+      try {
+        const localPort = localPortFor(slot, sharding.shards);
+        return await CqlConnection.open({ ...this.#options, port: sharding.port, localPort }, this.#signal);
+      } catch (thrown) {
+        this.#signal.throwIfAborted();
+        this.#shardPortServes = isPortTaken(thrown);
       }
     }
     return CqlConnection.open(this.#options, this.#signal);
@@ -75,4 +76,9 @@ export class NodePool {
     for (const result of opened) if (result.status === "fulfilled") result.value.close();
     this.#slots.clear();
   }
+}
+
+/** Whether it was the port of ours that could not be had. */
+function isPortTaken(thrown: unknown): boolean {
+  return thrown instanceof Error && "code" in thrown && ["EADDRINUSE", "EADDRNOTAVAIL"].includes(String(thrown.code));
 }
