@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { afterEach, expect, test } from "vitest";
 import { opcodes } from "./frames.ts";
 import { NodePool } from "./node-pool.ts";
+import { shardingOf, shardOf } from "./sharding.ts";
 
 /** What a server sends back: frames of protocol v4. */
 function answer(stream: number, opcode: number, body: Buffer): Buffer {
@@ -44,21 +45,22 @@ afterEach(() => {
 });
 
 /** Shakes hands as a ScyllaDB of four shards does, by protocol-extensions.md of its documentation. */
-function scylla(shardPort: number): (socket: Socket) => void {
+function scylla(shardPort: number, shardOfPort: (port: number) => number = () => 3): (socket: Socket) => void {
   const supported = {
-    ...{ SCYLLA_SHARD: "1", SCYLLA_NR_SHARDS: "4", SCYLLA_SHARDING_IGNORE_MSB: "12" },
+    ...{ SCYLLA_NR_SHARDS: "4", SCYLLA_SHARDING_IGNORE_MSB: "12" },
     SCYLLA_PARTITIONER: "org.apache.cassandra.dht.Murmur3Partitioner",
     SCYLLA_SHARDING_ALGORITHM: "biased-token-round-robin",
     SCYLLA_SHARD_AWARE_PORT: String(shardPort),
   };
   return (socket) => {
+    const own = { ...supported, SCYLLA_SHARD: String(shardOfPort(socket.remotePort!)) };
     let at = Buffer.alloc(0);
     socket.on("data", (chunk) => {
       at = Buffer.concat([at, chunk]);
       while (at.length >= 9 && at.length >= 9 + at.readInt32BE(5)) {
         const [stream, opcode] = [at.readInt16BE(2), at[4]];
         at = at.subarray(9 + at.readInt32BE(5));
-        if (opcode === opcodes.options) socket.write(answer(stream, opcodes.supported, supportedBody(supported)));
+        if (opcode === opcodes.options) socket.write(answer(stream, opcodes.supported, supportedBody(own)));
         else socket.write(answer(stream, opcodes.ready, Buffer.alloc(0)));
       }
     });
@@ -83,15 +85,21 @@ test("a shard-aware port that does not answer is tried once", async () => {
   await pool.close();
 });
 
-test("a shard-aware port that answers is used for every shard", async () => {
+test("every token goes by a connection to its shard, the first connection's too", async () => {
   let knocks = 0;
-  const shake = scylla(0);
+  const shake = scylla(0, (port) => port % 4);
   const aware = await listen((socket) => {
     knocks += 1;
     shake(socket);
   });
   const pool = poolTo(await listen(scylla(aware)));
-  for (const token of tokens) await pool.connection(token);
+  await pool.connection(null);
+  for (const token of tokens) {
+    const { supported } = await pool.connection(token);
+    expect(shardingOf(supported, false)!.shard).toBe(
+      shardOf(token, { shard: 0, shards: 4, ignoreMsb: 12, port: null }),
+    );
+  }
   expect(knocks).toBe(3);
   await pool.close();
 });

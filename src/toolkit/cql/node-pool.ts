@@ -3,6 +3,8 @@ import { localPortFor, type Sharding, shardingOf, shardOf } from "./sharding.ts"
 
 /** A node that could not be connected to is left alone for so long, in milliseconds, while there are others. */
 const restMilliseconds = 10_000;
+/** Connections to a node that has shards: where it has more, a connection's shard passes requests on. */
+const mostSlots = 16;
 /** Tries of the shard-aware port: another program may have the port of ours. */
 const shardTries = 3;
 
@@ -32,7 +34,7 @@ export class NodePool {
   /** Connects where need be. `token` chooses the shard. */
   async connection(token: bigint | null): Promise<CqlConnection> {
     const sharding = this.#sharding;
-    const slots = sharding === null ? this.#most : Math.min(sharding.shards, 16);
+    const slots = sharding === null ? this.#most : Math.min(sharding.shards, mostSlots);
     const random = Math.floor(Math.random() * slots);
     const slot = sharding !== null && token !== null ? shardOf(token, sharding) % slots : random;
     const known = this.#slots.get(slot);
@@ -46,7 +48,7 @@ export class NodePool {
     this.#slots.set(slot, opening);
     try {
       const connection = await opening;
-      this.#sharding ??= shardingOf(connection.supported, this.#options.tls !== null);
+      this.#settle(slot, opening, shardingOf(connection.supported, this.#options.tls !== null));
       this.#restsUntil = 0;
       return connection;
     } catch (thrown) {
@@ -54,6 +56,16 @@ export class NodePool {
       this.#restsUntil = performance.now() + restMilliseconds;
       throw thrown;
     }
+  }
+
+  /** The first connections, and those by the plain port, have the shard that the server chose: their slot is that one's. */
+  #settle(slot: number, opening: Promise<CqlConnection>, sharding: Sharding | null): void {
+    this.#sharding ??= sharding;
+    if (sharding === null || this.#slots.get(slot) !== opening) return;
+    const own = sharding.shard % Math.min(sharding.shards, mostSlots);
+    if (this.#slots.has(own)) return;
+    this.#slots.delete(slot);
+    this.#slots.set(own, opening);
   }
 
   async #open(slot: number): Promise<CqlConnection> {
