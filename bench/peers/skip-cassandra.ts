@@ -12,20 +12,23 @@ const statement = `SELECT id, name, n, amount, big, updated_at FROM ${keyspace}.
 const consistency = "LOCAL_QUORUM";
 const [splits, parallel, pageSize] = [20, 4, 10_000];
 
-await using cluster = new Cluster({
-  contactPoints: [host],
-  port: Number(port),
-  dataCenter: null,
-  tls: null,
-  username: null,
-  password: null,
-  connectTimeout: 10_000,
-  requestTimeout: 60_000,
-  connectionsPerNode: 1,
-  names: { host: "host", dataCenter: "data_center" },
-  keyspace,
-  consistency,
-});
+await using cluster = new Cluster(
+  {
+    contactPoints: [host],
+    port: Number(port),
+    dataCenter: null,
+    tls: null,
+    username: null,
+    password: null,
+    connectTimeout: 10_000,
+    requestTimeout: 60_000,
+    connectionsPerNode: 1,
+    names: { host: "host", dataCenter: "data_center" },
+    keyspace,
+    consistency,
+  },
+  { debug: () => {}, info: () => {}, warn: console.error },
+);
 const { signal } = new AbortController();
 await cluster.refresh(signal);
 await cluster.prepare(statement, { signal });

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from "node:tls";
-import { HeadwatersError } from "../../protocol/errors.ts";
+import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import type { Log } from "../../protocol/log.ts";
 import { abortable } from "./abortable.ts";
 import type { CqlConnection } from "./connection.ts";
 import { type ControlRow, controlRows } from "./control-rows.ts";
@@ -47,18 +48,31 @@ export interface Routing {
   readonly table?: string;
 }
 
+/** Nodes that can't be reached may have other addresses by now: looked at no more often, in milliseconds. */
+const lookMilliseconds = 5_000;
+
+/** What is said of a host that did not answer at all. */
+const unanswered: ReadonlySet<ErrorCode> = new Set(["HOST_UNKNOWN", "CONNECTION_REFUSED", "CONNECTION_TIMEOUT"]);
+
 /** A Cassandra or ScyllaDB cluster: its nodes, connections to them, and statements that they have prepared. */
 export class Cluster implements AsyncDisposable {
   readonly options: ClusterOptions;
+  readonly #log: Log;
   readonly #pools = new Map<string, NodePool>();
   readonly #prepared = new Map<string, Promise<Prepared>>();
   #topology: Promise<Topology> | null = null;
   /** The last one that was seen, in case the contact points are gone. */
   #known: Topology | null = null;
+  #lookedAt = 0;
+  /** Under way. */
+  #looking: Promise<Topology> | null = null;
+  /** Nodes of which the user was told that they can't be reached. */
+  readonly #told = new Set<string>();
   readonly #disposed = new AbortController();
 
-  constructor(options: ClusterOptions) {
+  constructor(options: ClusterOptions, log: Log) {
     this.options = options;
+    this.#log = log;
   }
 
   /** The cluster as it was when it was last looked at; connects the first time. */
@@ -68,7 +82,9 @@ export class Cluster implements AsyncDisposable {
 
   /** Looks at the cluster anew. */
   async refresh(signal: AbortSignal): Promise<Topology> {
-    const looking = this.#look();
+    this.#lookedAt = performance.now();
+    const looking = this.#look().finally(() => (this.#looking = null));
+    this.#looking = looking;
     const before = this.#topology;
     // Who comes meanwhile goes by the one before.
     this.#topology = before ?? looking;
@@ -126,29 +142,64 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Runs something on the node that owns the token, else on one with few requests; where a node breaks, on the next.
+   * Runs something on the node that owns the token, else on any; where a node breaks, on another. Where one can't be
+   * connected to, the cluster is looked at anew: nodes may have been replaced since.
    */
   async #onSomeNode<Result>(routing: Routing, run: (connection: CqlConnection) => Promise<Result>): Promise<Result> {
-    const topology = await this.topology(routing.signal);
+    const { signal } = routing;
     const token = routing.token ?? null;
-    const nodes = this.#inOrder(topology, token);
-    for (const [index, node] of nodes.entries()) {
-      const isLast = index === nodes.length - 1;
+    const tried = new Set<NodePool>();
+    let topology = await this.topology(signal);
+    let failure: unknown = null;
+    for (;;) {
+      const untried = (): Node | undefined =>
+        this.#inOrder(topology, token).find((candidate) => !tried.has(this.#pool(candidate)));
+      let node = untried();
+      if (node === undefined) {
+        topology = await this.#lookAgain(topology, signal);
+        node = untried();
+      }
+      if (node === undefined) throw failure;
+      const pool = this.#pool(node);
+      tried.add(pool);
       let connection: CqlConnection;
       try {
-        connection = await abortable(this.#pool(node).connection(token), routing.signal);
+        connection = await abortable(pool.connection(token), signal);
       } catch (thrown) {
-        routing.signal.throwIfAborted();
-        if (isLast) throw whileInUse(this.explain(thrown, routing.table, node));
+        signal.throwIfAborted();
+        failure = whileInUse(this.explain(thrown, routing.table, node));
+        this.#tell(node, failure);
+        // For those who come after.
+        this.#lookAgain(topology, this.#disposed.signal).catch(() => {});
         continue;
       }
       try {
         return await run(connection);
       } catch (thrown) {
-        if (isLast || !asksForAnother(thrown) || routing.signal.aborted) throw thrown;
+        if (!asksForAnother(thrown) || signal.aborted) throw thrown;
+        failure = thrown;
       }
     }
-    throw new Error("a topology has no nodes");
+  }
+
+  /** The cluster as it is now, unless it was looked at a moment ago; as it was, where nobody answers. */
+  async #lookAgain(before: Topology, signal: AbortSignal): Promise<Topology> {
+    const isRecent = performance.now() - this.#lookedAt < lookMilliseconds;
+    if (isRecent && this.#looking === null) return this.topology(signal);
+    const looking = this.#looking === null ? this.refresh(signal) : abortable(this.#looking, signal);
+    return looking.catch((thrown: unknown) => {
+      signal.throwIfAborted();
+      if (thrown instanceof HeadwatersError && unanswered.has(thrown.code)) return before;
+      throw thrown;
+    });
+  }
+
+  /** Once for each node; that none can be reached is an error, which needs no warning. */
+  #tell({ host, port }: Node, failure: unknown): void {
+    const name = `${host}:${port}`;
+    if (this.#told.has(name) || !(failure instanceof HeadwatersError)) return;
+    this.#told.add(name);
+    this.#log.warn(`node ${name} can't be reached, others are asked in its place: ${failure.message}`);
   }
 
   #inOrder({ nodes, ring }: Topology, token: bigint | null): readonly Node[] {
@@ -172,9 +223,11 @@ export class Cluster implements AsyncDisposable {
   async #look(): Promise<Topology> {
     const { contactPoints, port, dataCenter, names } = this.options;
     const routing = { signal: this.#disposed.signal };
-    let first: unknown = null;
+    const failures: unknown[] = [];
     const contacts = [...contactPoints.map((host) => ({ host, port })), ...(this.#known?.nodes ?? [])];
-    for (const { host, port } of contacts) {
+    // Those that failed not long ago come last.
+    const rests = (contact: Pick<Node, "host" | "port">): number => Number(this.#pool(contact).rests);
+    for (const { host, port } of contacts.toSorted((a, b) => rests(a) - rests(b))) {
       try {
         const connection = await this.#pool({ host, port }).connection(null);
         const [local] = await this.#controlRows(connection, "SELECT * FROM system.local", [], routing);
@@ -183,10 +236,12 @@ export class Cluster implements AsyncDisposable {
         return this.#known;
       } catch (thrown) {
         routing.signal.throwIfAborted();
-        first ??= this.explain(thrown, undefined, { host, port });
+        failures.push(this.explain(thrown, undefined, { host, port }));
       }
     }
-    throw first;
+    // That of a host that answered says more: the password or the data centre may be wrong.
+    const answered = failures.find((failure) => !(failure instanceof HeadwatersError && unanswered.has(failure.code)));
+    throw answered ?? failures[0];
   }
 
   /** `peers_v2`, with ports, is there from Cassandra 4.0 on. */

@@ -3,6 +3,8 @@ import { localPortFor, type Sharding, shardingOf, shardOf } from "./sharding.ts"
 
 /** A node that could not be connected to is left alone for so long, in milliseconds, while there are others. */
 const restMilliseconds = 10_000;
+/** Each further failure doubles its rest, up to this. */
+const mostRestMilliseconds = 300_000;
 /** Connections to a node that has shards: where it has more, a connection's shard passes requests on. */
 const mostSlots = 16;
 /** Tries of the shard-aware port: another program may have the port of ours. */
@@ -18,6 +20,7 @@ export class NodePool {
   /** Cleared where the shard-aware port does not answer: a firewall or NAT stands before it. */
   #shardPortServes = true;
   #restsUntil = 0;
+  #nextRest = restMilliseconds;
 
   /** `signal` ends connecting; connections are closed by {@link close}. */
   constructor(options: ConnectOptions, most: number, signal: AbortSignal) {
@@ -50,10 +53,15 @@ export class NodePool {
       const connection = await opening;
       this.#settle(slot, opening, shardingOf(connection.supported, this.#options.tls !== null));
       this.#restsUntil = 0;
+      this.#nextRest = restMilliseconds;
       return connection;
     } catch (thrown) {
       if (this.#slots.get(slot) === opening) this.#slots.delete(slot);
-      this.#restsUntil = performance.now() + restMilliseconds;
+      // Connections that are tried at the same time fail for the same reason.
+      if (!this.rests) {
+        this.#restsUntil = performance.now() + this.#nextRest;
+        this.#nextRest = Math.min(mostRestMilliseconds, 2 * this.#nextRest);
+      }
       throw thrown;
     }
   }

@@ -52,7 +52,7 @@ export class CqlSource implements Source {
   constructor(settings: CqlSettings, context: SourceContext) {
     this.#settings = settings;
     this.#context = context;
-    this.#cluster = new Cluster(settings.cluster);
+    this.#cluster = new Cluster(settings.cluster, context.log);
     this.#lookups = new Lookups(this.#cluster, context.log);
   }
 

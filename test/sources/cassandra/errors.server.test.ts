@@ -54,6 +54,12 @@ await describeWith(startCassandra, "errors without a login", (server: CassandraS
     expect((await tableNamed(source, "reached")).key).toEqual(["id"]);
   });
 
+  test("a host that does not answer hides no error of one that does", async () => {
+    expect(await failure(server, { hostname: `127.0.0.9, ${server.host}`, data_center: "eu" })).toMatch(
+      /^DATABASE_UNKNOWN: data_center: the cluster has no data centre "eu"/,
+    );
+  });
+
   test("a keyspace that is not there, with those that are", async () => {
     const wrong = server.keyspace.toUpperCase();
     expect(await failure(server, { keyspace: wrong })).toMatch(
