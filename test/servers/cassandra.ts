@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import cassandra from "cassandra-driver";
 import { type CassandraOptions, LocalCassandra } from "../../src/cli/demo/cassandra.ts";
+import { type CqlAddress, cqlClient, parseCqlAddress } from "../../src/cli/demo/cql-client.ts";
 import { sharedServer } from "./require.ts";
 
 /** A fresh keyspace on a real server, for one test file. Disposing drops it. */
@@ -34,14 +35,9 @@ export function startScylladb(): Promise<CassandraServer> {
 }
 
 async function onShared(name: "cassandra" | "scylladb"): Promise<CassandraServer> {
-  const { hostname, port, username, password } = new URL(await sharedServer(name));
-  const secret = username === "" ? null : decodeURIComponent(password);
-  return openKeyspace({
-    host: hostname,
-    port: Number(port === "" ? 9042 : port),
-    username: username === "" ? null : decodeURIComponent(username),
-    password: secret,
-  });
+  const address = parseCqlAddress(await sharedServer(name));
+  if (address === null) throw new Error(`the address of ${name} must be as cql://user:password@host:9042`);
+  return openKeyspace(address);
 }
 
 /** A node that only this test file uses (9 to 18 s to start), with a keyspace on it. */
@@ -76,31 +72,14 @@ const batchRows = 60;
 
 const noLogin = { username: null, password: null };
 
-interface Where {
-  readonly host: string;
-  readonly port: number;
-  readonly username: string | null;
-  readonly password: string | null;
+interface Where extends CqlAddress {
   readonly tls?: object | undefined;
   readonly replication?: string | undefined;
 }
 
-/** A client of the vendor's, to this node alone, whichever data centre it is in. */
-function cassandraClient({ host, port, username, password, tls }: Where): cassandra.Client {
-  const { AllowListPolicy, RoundRobinPolicy } = cassandra.policies.loadBalancing;
-  return new cassandra.Client({
-    contactPoints: [host],
-    protocolOptions: { port },
-    policies: { loadBalancing: new AllowListPolicy(new RoundRobinPolicy(), [`${host}:${port}`]) },
-    ...(username === null ? {} : { credentials: { username, password: password ?? "" } }),
-    ...(tls === undefined ? {} : { sslOptions: tls }),
-    socketOptions: { readTimeout: 60_000 },
-  });
-}
-
 async function openKeyspace(where: Where): Promise<CassandraServer> {
   const keyspace = `test_${randomBytes(6).toString("hex")}`;
-  const client = cassandraClient(where);
+  const client = await cqlClient(where, where.tls === undefined ? {} : { sslOptions: where.tls });
   await client.connect();
   const replication = where.replication ?? "{'class': 'SimpleStrategy', 'replication_factor': 1}";
   await client.execute(`CREATE KEYSPACE ${keyspace} WITH replication = ${replication}`);

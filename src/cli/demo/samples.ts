@@ -4,6 +4,7 @@ import { abortable } from "../../toolkit/cql/abortable.ts";
 import { count } from "../display/format.ts";
 import type { Session } from "../session.ts";
 import { LocalCassandra } from "./cassandra.ts";
+import { type CqlAddress, cqlClient, parseCqlAddress } from "./cql-client.ts";
 import type { Change, Scenario, ScenarioOptions } from "./scenario.ts";
 
 /** The keyspace that the demo makes, and drops at its end; it touches no other. */
@@ -101,47 +102,24 @@ GROUP BY ALL ORDER BY people DESC LIMIT 8`,
   }
 }
 
-interface Where {
-  readonly host: string;
-  readonly port: number;
-  readonly username: string | null;
-  readonly password: string | null;
-}
-
-function parse(address: string): Where {
-  if (!URL.canParse(address) || new URL(address).protocol !== "cql:") {
-    throw new HeadwatersError("CONFIGURATION_INVALID", "--server must be an address as cql://user:password@host:9042", {
-      hint: `The demo makes a keyspace ${keyspace} there and drops it at its end.`,
-    });
-  }
-  const { hostname, port, username, password } = new URL(address);
-  const part = (text: string): string | null => (text === "" ? null : decodeURIComponent(text));
-  return {
-    host: hostname,
-    port: Number(port === "" ? 9042 : port),
-    username: part(username),
-    password: part(password),
-  };
-}
-
-async function connect({ host, port, username, password }: Where, signal: AbortSignal): Promise<Client> {
-  const { default: driver } = await import("cassandra-driver");
-  const { AllowListPolicy, RoundRobinPolicy } = driver.policies.loadBalancing;
-  const client = new driver.Client({
-    contactPoints: [host],
-    protocolOptions: { port },
-    // Whatever data centre it is in: this node takes all.
-    policies: { loadBalancing: new AllowListPolicy(new RoundRobinPolicy(), [`${host}:${port}`]) },
-    ...(username === null ? {} : { credentials: { username, password: password ?? "" } }),
-    socketOptions: { readTimeout: 60_000 },
+function parse(address: string): CqlAddress {
+  const parsed = parseCqlAddress(address);
+  if (parsed !== null) return parsed;
+  throw new HeadwatersError("CONFIGURATION_INVALID", "--server must be an address as cql://user:password@host:9042", {
+    hint: `The demo makes a keyspace ${keyspace} there and drops it at its end.`,
   });
+}
+
+async function connect(where: CqlAddress, signal: AbortSignal): Promise<Client> {
+  const client = await cqlClient(where);
   try {
     await abortable(client.connect(), signal);
     return client;
   } catch (thrown) {
     await client.shutdown();
     signal.throwIfAborted();
-    throw new HeadwatersError("CONFIGURATION_INVALID", `--server: ${host}:${port} can't be used: ${String(thrown)}`, {
+    const at = `${where.host}:${where.port}`;
+    throw new HeadwatersError("CONFIGURATION_INVALID", `--server: ${at} can't be used: ${String(thrown)}`, {
       hint: "headwaters check tells the reason step by step.",
       cause: thrown,
     });
