@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { configuration, contactPoints } from "./config.ts";
+import { definition } from "./index.ts";
 
 /** As in the published example: every value is text. */
 const example = { hostname: "db", username: "u", password: "p", keyspace: "k", port: "9042" };
@@ -44,4 +45,11 @@ test("every setting is described, secrets and files are marked", () => {
     for (const mark of ["secret", "path"] as const) if (meta[mark] === true) marked[mark].push(name);
   }
   expect(marked).toEqual({ secret: ["password"], path: ["ca_file", "cert_file", "key_file"] });
+});
+
+test("another contact point is no other scope, another keyspace is", () => {
+  const scope = (settings: object): unknown => definition.scope(configuration.parse(settings));
+  const first = scope({ ...{ hostname: "one" }, keyspace: "k" });
+  expect(scope({ ...{ hostname: "one, two" }, keyspace: "k" })).toEqual(first);
+  expect(scope({ ...{ hostname: "one" }, keyspace: "l" })).not.toEqual(first);
 });

@@ -10,7 +10,8 @@ export const definition: SourceDefinition<typeof configuration> = {
   configuration,
   capabilities: cqlCapabilities,
   checks: { connect: "Connect and log in", keyspace: "Find the tables", privileges: "Read every table" },
-  scope: (settings) => ({ server: contactPoints(settings).toSorted().join(","), keyspace: settings.keyspace }),
+  // Not the contact points: a cluster has many, and the ids of its tables tell it from another one.
+  scope: ({ keyspace }) => ({ keyspace }),
   schema: ({ keyspace }) => keyspace,
   open: async (settings, context) => {
     const where = {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { configuration, contactPoints } from "./config.ts";
+import { definition } from "./index.ts";
 
 /** As in the published example: every value is text. */
 const example = {
@@ -23,4 +24,11 @@ test("one host is enough, and the port has the default of the example", () => {
 test("the first host is required", () => {
   const { issues } = configuration.safeParse({ ...example, host_1: "" }).error!;
   expect(issues[0]).toMatchObject({ path: ["host_1"], message: "must not be empty" });
+});
+
+test("another contact point is no other scope, another keyspace is", () => {
+  const scope = (settings: object): unknown => definition.scope(configuration.parse(settings));
+  const first = scope({ ...{ host_1: "one" }, keyspace: "k" });
+  expect(scope({ ...{ host_1: "two", host_2: "one" }, keyspace: "k" })).toEqual(first);
+  expect(scope({ ...{ host_1: "one" }, keyspace: "l" })).not.toEqual(first);
 });
