@@ -9,12 +9,12 @@ import { columnNames, type CqlColumn, type CqlTable, hasRangeIndex } from "./sch
 import type { CqlSettings } from "./settings.ts";
 import { cqlTypeName } from "./types.ts";
 
-/** Types of a column that can tell two versions of a row apart by more than chance. */
+/** Types of a column that can tell when a row came; all but a date, which two changes on one day share, when it changed. */
 const cursorTypes: ReadonlySet<string> = new Set(["timestamp", "timeuuid", "date", "bigint", "int", "varint", "uuid"]);
 
 /** Names of columns that are set when a row is made, and not again. */
 const insertOnly =
-  /^(created|inserted|creation)(_?(at|on|time|date|ts|timestamp))?$|^(create|insert|creation)_?(time|date|ts|timestamp)$/i;
+  /^(created|inserted|added|creation|event)(_?(at|on|time|date|ts|timestamp))?$|^(create|insert|add)_?(time|date|ts|timestamp)$|^(date|time)_?(created|inserted|added)$/i;
 
 /** A table as the engine sees it, and how its changes will be seen. */
 export function tableOf(
@@ -79,10 +79,13 @@ function changesOf(table: CqlTable, key: readonly string[], settings: CqlSetting
     return { cursor: null, version: null, notes: [`${why}: read whole in each sync, and compared with the copy.`] };
   }
   const name = column.name;
-  const onlyInserts = insertOnly.test(name) || key.includes(name);
+  const isDate = column.type.kind === "date";
+  const onlyInserts = insertOnly.test(name) || key.includes(name) || isDate;
   const version = onlyInserts ? versionColumn : name;
   const told = onlyInserts
-    ? [`"${name}" tells of new rows only; changes and deletes are found by sweeps over the write times of all cells.`]
+    ? [
+        `"${name}" tells of ${isDate ? "days" : "new rows"} only; changes and deletes are found by sweeps over the write times of all cells.`,
+      ]
     : [];
   const byIndex = hasRangeIndex(table, name);
   if (column.type.kind === "timestamp" && (byIndex || settings.allowFiltering)) {
