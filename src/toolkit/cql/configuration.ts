@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { ConnectionOptions } from "node:tls";
+import { type ConnectionOptions, createSecureContext, type SecureContext } from "node:tls";
 import { z } from "zod";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { blankIsAbsent, flag, text, whole } from "../settings.ts";
@@ -166,9 +166,34 @@ async function tlsOptions(shared: SharedConfiguration): Promise<ConnectionOption
   return {
     // Node.js verifies unless told otherwise, the vendor's driver only if told so.
     rejectUnauthorized: true,
-    ...(ca === null ? {} : { ca }),
-    ...(cert === null ? {} : { cert }),
-    ...(key === null ? {} : { key }),
+    secureContext: secureContext(ca, cert, key),
     ...(shared.verify_hostname ? {} : { checkServerIdentity: () => undefined }),
   };
+}
+
+/** Made before a connection is opened, since what is wrong with the files is no matter of any server. */
+function secureContext(ca: string | null, cert: string | null, key: string | null): SecureContext {
+  const invalid = (message: string, hint: string, cause?: unknown): HeadwatersError =>
+    new HeadwatersError("CONFIGURATION_INVALID", message, { hint, cause });
+  if ((cert === null) !== (key === null)) {
+    const [set, missing] = cert === null ? ["key_file", "cert_file"] : ["cert_file", "key_file"];
+    throw invalid(`${set}: it is set, and ${missing} is not`, "Set both cert_file and key_file, or neither.");
+  }
+  if (ca !== null && !/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(ca)) {
+    throw invalid("ca_file: it holds no certificate", "Check ca_file: it names a file in PEM.");
+  }
+  try {
+    return createSecureContext({
+      ...(ca === null ? {} : { ca }),
+      ...(cert === null ? {} : { cert }),
+      ...(key === null ? {} : { key }),
+    });
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw invalid(
+      `${cert === null ? "ca_file" : "cert_file, key_file"}: the files can't be used: ${reason}`,
+      "Check that they are in PEM, and that key_file is the private key, without a passphrase, of cert_file.",
+      thrown,
+    );
+  }
 }

@@ -133,6 +133,22 @@ await describeWith(
       expect(await rowsOfPass(source, pass, independent)).toEqual([{ id: 1, v: "x" }]);
     });
 
+    test("a client's certificate and key that can't be used are told before a connection is made", async () => {
+      const other = makeCertificate({ commonName: "Another" });
+      const client = makeCertificate({ commonName: "client", authority });
+      await writeFile(join(folder, "client.pem"), client.certificate);
+      await writeFile(join(folder, "client.key"), other.key);
+      const files = { cert_file: join(folder, "client.pem"), key_file: join(folder, "client.key") };
+      const refused = (settings: object, message: string): Promise<void> =>
+        expect(openCassandra(server, { ...tls, ...settings })).rejects.toMatchObject({
+          code: "CONFIGURATION_INVALID",
+          message: expect.stringContaining(message),
+        });
+      await refused(files, "cert_file, key_file: the files can't be used");
+      await refused({ ...files, key_file: "" }, "cert_file: it is set, and key_file is not");
+      await refused({ ca_file: join(folder, "client.key") }, "ca_file");
+    });
+
     test("no login, a wrong password, an unknown user", async () => {
       expect(await failure(server, { ...tls, username: "", password: "" })).toMatch(
         /^LOGIN_FAILED: username: .*asks for a login/,
