@@ -113,6 +113,11 @@ export class Cluster implements AsyncDisposable {
     return abortable(preparing, routing.signal);
   }
 
+  /** Has a statement prepared anew when it is asked for next: its table is another one by now. */
+  forget(statement: string): void {
+    this.#prepared.delete(statement);
+  }
+
   /** One page of a prepared statement's rows. Throws what the server said, for who can do something about it. */
   async page(statement: string, query: QueryOptions, routing: Routing): Promise<Page> {
     const prepared = await this.prepare(statement, routing);
@@ -123,7 +128,7 @@ export class Cluster implements AsyncDisposable {
     } catch (thrown) {
       // What is asked next time may be another table or column by now.
       const isInvalid = thrown instanceof CqlServerError && thrown.code === serverErrors.invalid;
-      if (isInvalid || thrown instanceof TypeChanged) this.#prepared.delete(statement);
+      if (isInvalid || thrown instanceof TypeChanged) this.forget(statement);
       throw thrown;
     }
   }

@@ -1,7 +1,7 @@
 import type { Table } from "../../protocol/table.ts";
 import type { Cluster } from "./cluster.ts";
-import { PageDecoder } from "./decode-page.ts";
-import { BodyReader, type Consistency, type Page } from "./messages.ts";
+import { PageDecoder, TypeChanged } from "./decode-page.ts";
+import { BodyReader, type Consistency, type Page, type Prepared } from "./messages.ts";
 import { murmur3Token, partitionKeyBytes } from "./murmur3.ts";
 import type { FetchPage, RangeWork } from "./read-range.ts";
 import { columnNames, type CqlTable } from "./schema.ts";
@@ -31,11 +31,30 @@ function boundValues({ tokens, window }: RangeWork): Buffer[] {
   });
 }
 
+/**
+ * Decodes the pages of a statement. Throws {@link TypeChanged}; the statement is then prepared anew by who plans again,
+ * since the table may have been made anew after it was prepared.
+ */
+export function decoderOf(
+  cluster: Cluster,
+  statement: string,
+  columns: Table["columns"],
+  key: readonly string[],
+  prepared: Prepared,
+): PageDecoder {
+  try {
+    return new PageDecoder(columns, key, prepared.columns);
+  } catch (thrown) {
+    if (thrown instanceof TypeChanged) cluster.forget(statement);
+    throw thrown;
+  }
+}
+
 /** The fast path: cells go from the frames of the wire into vectors, and never are JavaScript values. */
 export async function fetchFast(fetching: Fetching, signal: AbortSignal): Promise<FetchPage> {
   const { cluster, table, columns, native, statement, consistency } = fetching;
   const prepared = await cluster.prepare(statement, { signal, table: table.id });
-  const decoder = new PageDecoder(columns, table.key, prepared.columns);
+  const decoder = decoderOf(cluster, statement, columns, table.key, prepared);
   const partition = columnNames(native, "partition_key").map((name) =>
     prepared.columns.findIndex((column) => column.name === name),
   );

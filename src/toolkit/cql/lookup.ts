@@ -4,7 +4,8 @@ import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type Cell, cell, project } from "../vectors.ts";
 import type { Cluster } from "./cluster.ts";
-import { emptyKey, PageDecoder, versionColumn } from "./decode-page.ts";
+import { emptyKey, versionColumn } from "./decode-page.ts";
+import { decoderOf } from "./fetch-page.ts";
 import { isBoundAsJson, keyBytes } from "./keys.ts";
 import { type Consistency, type Page, readPageCell } from "./messages.ts";
 import { murmur3Token, partitionKeyBytes } from "./murmur3.ts";
@@ -42,7 +43,7 @@ export class Lookups {
     const row = lookupStatement(cells, native, "row", filter);
     const partition = lookupStatement(cells, native, "partition", filter);
     const prepared = await this.#cluster.prepare(row, { signal: how.signal, table: table.id });
-    const decoder = new PageDecoder(table.columns, table.key, prepared.columns);
+    const decoder = decoderOf(this.#cluster, row, table.columns, table.key, prepared);
     const finder = new Finder(this.#cluster, table, native, { row, partition }, how.signal, (level, reason) =>
       this.#tell(level, reason),
     );

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { type CassandraServer, startCassandra } from "../../servers/cassandra.ts";
 import { describeWith } from "../../servers/require.ts";
 import { Copy, type CopyOptions } from "./copying.ts";
+import { openCassandra, passOver, rowsOfPass, tableNamed } from "./harness.ts";
 
 const long = { timeout: 120_000 };
 
@@ -81,6 +82,20 @@ await describeWith(startCassandra, "changes in Cassandra", (server: CassandraSer
       await settled(copy, settings, options);
     },
   );
+
+  test("a table that is made anew with another type is read by the same source", long, async () => {
+    await server.run("CREATE TABLE remade (id int PRIMARY KEY, v text)");
+    await server.run("INSERT INTO remade (id, v) VALUES (1, 'x')");
+    await using source = await openCassandra(server, { changes: "full" });
+    expect(await rowsOfPass(source, await passOver(source, await tableNamed(source, "remade")))).toHaveLength(1);
+    await server.run("DROP TABLE remade");
+    await server.run("CREATE TABLE remade (id int PRIMARY KEY, v int)");
+    await server.run("INSERT INTO remade (id, v) VALUES (1, 7)");
+    const pass = await passOver(source, await tableNamed(source, "remade"));
+    // What was prepared before is found out at the first reading, which is planned again.
+    await expect(rowsOfPass(source, pass)).rejects.toMatchObject({ code: "TABLE_CHANGED" });
+    expect(await rowsOfPass(source, pass)).toEqual([{ id: 1, v: 7 }]);
+  });
 
   test("partitions of nothing but static columns, where the clustering column is a structure", long, async () => {
     await server.run(
