@@ -5,6 +5,8 @@ import type { CqlColumn, CqlTable } from "../../toolkit/cql/schema.ts";
 import { tableOf } from "../../toolkit/cql/tables.ts";
 import type { Scalar } from "../../toolkit/cql/types.ts";
 
+const cassandra5 = { scylla: false, collectionWriteTimes: true };
+
 function tableWith(name: string, kind: Scalar): CqlTable {
   const column = { multiCell: false, position: 0 };
   const columns: CqlColumn[] = [
@@ -31,5 +33,29 @@ test.each<[string, Scalar, string | null]>([
   const parsed = configuration.parse({ hostname: "h", keyspace: "k", cursor_column: name });
   const where = { contactPoints: ["h"], dataCenter: null, names: { host: "hostname", dataCenter: "data_center" } };
   const settings = await cqlSettings(parsed, where, null);
-  expect(tableOf(tableWith(name, kind), settings, { tables: {}, types: "exact" }, null).version).toBe(version);
+  expect(tableOf(tableWith(name, kind), settings, { tables: {}, types: "exact" }, cassandra5, null).version).toBe(
+    version,
+  );
+});
+
+test("another recipe of versions is another identity of the table, by the server's id first", async () => {
+  const parsed = configuration.parse({ hostname: "h", keyspace: "k", changes: "writetime" });
+  const where = { contactPoints: ["h"], dataCenter: null, names: { host: "hostname", dataCenter: "data_center" } };
+  const settings = await cqlSettings(parsed, where, null);
+  const table = tableWith("v", "text");
+  const list: CqlColumn = {
+    ...table.columns[1]!,
+    name: "l",
+    multiCell: true,
+    type: { kind: "list", of: { kind: "int" } },
+  };
+  const wider = { ...table, columns: [...table.columns, list] };
+  const identity = (native: CqlTable, collectionWriteTimes: boolean): string | null => {
+    const dialect = { scylla: false, collectionWriteTimes };
+    return tableOf(native, settings, { tables: {}, types: "exact" }, dialect, null).identity;
+  };
+  expect(identity(table, true)).toMatch(/^1 [0-9a-f]{16}$/);
+  expect(identity(table, false)).toBe(identity(table, true));
+  expect(identity(wider, true)).not.toBe(identity(table, true));
+  expect(identity(wider, false)).not.toBe(identity(wider, true));
 });

@@ -28,7 +28,7 @@ import { CqlServerError, serverErrors } from "./server-error.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
 import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection, tokenExpression } from "./statements.ts";
-import { tableOf } from "./tables.ts";
+import { nativeId, tableOf } from "./tables.ts";
 
 /** Splits of a window pass: a window holds little, and each split costs a question. */
 const mostWindowSplits = 16;
@@ -63,14 +63,14 @@ export class CqlSource implements Source {
   async discover(signal: AbortSignal): Promise<readonly Table[]> {
     const routing = { signal };
     try {
-      await this.#cluster.refresh(signal);
+      const dialect = dialectOf(await this.#cluster.refresh(signal));
       const natives = await this.#natives(routing);
       const sizes = await tableSizes(this.#cluster, this.#settings.keyspace, null, routing);
       return natives.map((native) => {
         // Where partitions hold many rows, nobody knows how many.
         const partitions = sizes.get(native.name)?.partitions ?? null;
         const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
-        return tableOf(native, this.#settings, this.#context, estimated);
+        return tableOf(native, this.#settings, this.#context, dialect, estimated);
       });
     } catch (thrown) {
       signal.throwIfAborted();
@@ -120,7 +120,7 @@ export class CqlSource implements Source {
     const table = pass.tables[0]!;
     try {
       const id = await tableId(this.#cluster, this.#settings.keyspace, table.id, { signal });
-      return id === table.identity ? pass : null;
+      return id === nativeId(table) ? pass : null;
     } catch (thrown) {
       signal.throwIfAborted();
       throw this.#cluster.explain(thrown, table.id);
@@ -246,7 +246,7 @@ export class CqlSource implements Source {
         hint: "If it was dropped or renamed, exclude it from the selection.",
       });
     }
-    if (id !== table.identity)
+    if (id !== nativeId(table))
       throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}" was dropped and made again`);
   }
 

@@ -33,11 +33,12 @@ const settings = {
   allowFiltering: false,
 } as unknown as CqlSettings;
 
+const five = dialectOf({ scylla: false, version: "5.0.9" });
+
 function described(changed: Partial<CqlSettings> = {}, indexes: CqlTable["indexes"] = []): Table {
-  return tableOf({ ...native, indexes }, { ...settings, ...changed }, { tables: {}, types: "exact" }, null);
+  return tableOf({ ...native, indexes }, { ...settings, ...changed }, { tables: {}, types: "exact" }, five, null);
 }
 
-const five = dialectOf({ scylla: false, version: "5.0.9" });
 const scylla = dialectOf({ scylla: true, version: "3.0.8" });
 const sai = [{ name: "i", kind: "CUSTOM", className: "StorageAttachedIndex", target: "updated_at" }];
 const legacy = [{ name: "i", kind: "COMPOSITES", className: "", target: "updated_at" }];

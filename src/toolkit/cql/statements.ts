@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Table } from "../../protocol/table.ts";
 import { unreadCell, versionColumn } from "./decode-page.ts";
 import { quoted } from "./errors.ts";
@@ -44,6 +45,12 @@ function writeTime({ name, kind, type, multiCell }: CqlColumn, dialect: Dialect)
   const byValue = multiCell && (type.kind === "udt" || !dialect.collectionWriteTimes);
   if (type.kind === "counter" || byValue) return [quoted(name)];
   return [`WRITETIME(${quoted(name)})`];
+}
+
+/** Of what the version of a table's rows is made: another recipe gives each row another version. */
+export function versionRecipe(native: CqlTable, dialect: Dialect): string {
+  const cells = native.columns.flatMap((column) => writeTime(column, dialect));
+  return createHash("sha256").update(cells.join(", ")).digest("hex").slice(0, 16);
 }
 
 /** Columns of a keys pass: the key and the version. */

@@ -7,6 +7,7 @@ import { versionColumn } from "./decode-page.ts";
 import { canBeKey } from "./keys.ts";
 import { columnNames, type CqlColumn, type CqlTable, hasRangeIndex } from "./schema.ts";
 import type { CqlSettings } from "./settings.ts";
+import { type Dialect, versionRecipe } from "./statements.ts";
 import { cqlTypeName } from "./types.ts";
 
 /** Types of a column that can tell when a row came; all but a date, which two changes on one day share, when it changed. */
@@ -21,6 +22,7 @@ export function tableOf(
   native: CqlTable,
   settings: CqlSettings,
   context: Pick<SourceContext, "tables" | "types">,
+  dialect: Dialect,
   estimatedRows: number | null,
 ): Table {
   const options = context.tables[native.name] ?? {};
@@ -31,7 +33,14 @@ export function tableOf(
     notes.push("A partition that holds nothing but static columns is one row, whose clustering columns are empty.");
   }
   if (version === versionColumn) columns.push({ name: versionColumn, type: { kind: "LONG" }, nullable: false });
-  return { id: native.name, columns, key, identity: native.id, cursor, version, estimatedRows, notes };
+  // Versions of another recipe differ in every row: the table is then read whole, not looked up key by key.
+  const identity = version === versionColumn ? `${native.id} ${versionRecipe(native, dialect)}` : native.id;
+  return { id: native.name, columns, key, identity, cursor, version, estimatedRows, notes };
+}
+
+/** The server's id of a table, which its identity begins with. */
+export function nativeId({ identity }: Table): string | undefined {
+  return identity?.split(" ")[0];
 }
 
 function columnOf(table: CqlTable, column: CqlColumn, options: TableOptions, types: SourceContext["types"]): Column {
