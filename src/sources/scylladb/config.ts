@@ -18,7 +18,8 @@ export const configuration = z
     }),
     interval_hours: whole(1, 87_600).default(6).meta({
       title: "Interval",
-      description: "Windows of changes that an index serves are read in parts of so many hours of the cursor column.",
+      description:
+        "Windows of changes are read in parts of so many hours of the cursor column, where an index serves its ranges (SAI or SASI, of Cassandra); ScyllaDB has none, and there it does nothing.",
     }),
   })
   .meta({ title: "ScyllaDB", description: "ScyllaDB, or Cassandra by the settings of ScyllaDB's example." });
