@@ -80,11 +80,6 @@ export class CqlConnection {
     return this.#ended === null;
   }
 
-  /** Requests that wait for their answers. */
-  get inFlight(): number {
-    return this.#pending.size;
-  }
-
   /**
    * Sends one request and resolves to its answer. An answer that is an error is thrown as {@link CqlServerError}. A
    * request that is given up is still answered, into the void.

@@ -151,9 +151,10 @@ class Finder {
   }
 }
 
-function isTooStrong(thrown: unknown): thrown is CqlServerError {
+/** Whether fewer replicas may answer what so many could not. Tombstones are on each of them. */
+export function isTooStrong(thrown: unknown): thrown is CqlServerError {
   const codes: readonly number[] = [serverErrors.unavailable, serverErrors.readTimeout, serverErrors.readFailure];
-  return thrown instanceof CqlServerError && codes.includes(thrown.code);
+  return thrown instanceof CqlServerError && codes.includes(thrown.code) && !/tombstone/i.test(thrown.message);
 }
 
 function isEmptyKey(value: Cell, type: Table["columns"][number]["type"]): boolean {
