@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { Workspace } from "../../cli/workspace.ts";
 import { type CassandraServer, startCassandra } from "../../servers/cassandra.ts";
 import { describeWith } from "../../servers/require.ts";
-import { cassandraSettings } from "./harness.ts";
+import { definition as scylladb } from "../../../src/sources/scylladb/index.ts";
+import { cassandraSettings, cqlHarness, openCassandra, reading, tableNamed } from "./harness.ts";
 
 const long = { timeout: 120_000 };
 
@@ -54,6 +55,41 @@ await describeWith(startCassandra, "what is chosen of Cassandra", (server: Cassa
     ).toEqual([expect.objectContaining({ position: 5000 }), expect.objectContaining({ position: 202, size: 1000 })]);
     expect((await space.sync())["readings"]).toMatchObject({ inserted: 0, updated: 0, deleted: 0 });
     expect((await space.run("verify")).code).toBe(0);
+  });
+
+  test("a cursor column for one table, and what can be none", long, async () => {
+    await server.run("CREATE TABLE watched (id int PRIMARY KEY, seen timestamp, name text)");
+    const open = (cursor: string): ReturnType<typeof openCassandra> =>
+      openCassandra(server, {}, { tables: { watched: { cursor } } });
+    await using source = await open("seen");
+    expect((await tableNamed(source, "watched")).version).toBe("seen");
+    for (const [cursor, what] of [
+      ["gone", "does not exist"],
+      ["name", "is a text, which can't tell when a row changed"],
+    ] as const) {
+      await using mistaken = await open(cursor);
+      await expect(mistaken.discover(reading.signal)).rejects.toMatchObject({
+        code: "CURSOR_INVALID",
+        message: expect.stringContaining(`overrides: watched: cursor: column "${cursor}" ${what}`),
+        hint: expect.stringContaining("seen"),
+      });
+    }
+  });
+
+  test("the data centre of ScyllaDB's settings, by its name", long, async () => {
+    await server.run("CREATE TABLE somewhere (id int PRIMARY KEY)");
+    const [local] = await server.run("SELECT data_center FROM system.local");
+    const { host: host_1, port, keyspace } = server;
+    const login = server.username === null ? {} : { username: server.username, password: server.password };
+    const open = (region: string): ReturnType<ReturnType<typeof cqlHarness>["open"]> =>
+      cqlHarness(server, scylladb, { host_1, port, keyspace, ...login, data_center_region: region }).open();
+    await using source = await open(String(local!["data_center"]));
+    expect((await tableNamed(source, "somewhere")).key).toEqual(["id"]);
+    await using lost = await open("nowhere");
+    await expect(lost.discover(reading.signal)).rejects.toMatchObject({
+      code: "DATABASE_UNKNOWN",
+      message: expect.stringContaining('data_center_region: the cluster has no data centre "nowhere"'),
+    });
   });
 
   test("windows of a cursor column have the filter too", long, async () => {
