@@ -39,8 +39,8 @@ export function tableOf(
 }
 
 /** The server's id of a table, which its identity begins with. */
-export function nativeId({ identity }: Table): string | undefined {
-  return identity?.split(" ")[0];
+export function nativeId({ identity }: Table): string {
+  return identity.split(" ", 1)[0]!;
 }
 
 function columnOf(table: CqlTable, column: CqlColumn, options: TableOptions, types: SourceContext["types"]): Column {
