@@ -1,4 +1,4 @@
-import type { NativeType } from "./types.ts";
+import { type NativeType, nativeTypes } from "./types.ts";
 
 /** Keys of one type in a row, before the next is taken to be of that type too. */
 const enough = 16;
@@ -15,7 +15,8 @@ interface Seen {
 
 /**
  * Foretells the type of a key by what stands before its first colon, so that TYPE need not be asked. A guess that is
- * wrong does no harm: the server refuses a command for another type.
+ * wrong does no harm: the server refuses a command for another type. A module's type is never foretold: its keys are
+ * read by DUMP, which takes a key of any type.
  */
 export class TypeGuess {
   readonly #seen = new Map<number, Seen>();
@@ -30,7 +31,7 @@ export class TypeGuess {
   learn(bytes: Uint8Array, start: number, end: number, type: NativeType, guessed: boolean): void {
     const hash = prefixHash(bytes, start, end);
     const seen = this.#seen.get(hash) ?? { type: null, times: 0, wrong: 0 };
-    seen.times = seen.type === type ? seen.times + 1 : 1;
+    seen.times = !nativeTypes.includes(type) ? 0 : seen.type === type ? seen.times + 1 : 1;
     seen.type = type;
     if (guessed) seen.wrong += 1;
     if (this.#seen.size < mostPrefixes) this.#seen.set(hash, seen);

@@ -217,6 +217,20 @@ await describeWith(
       expect(steady(await readRows(source, table, { how: independent }))).toEqual(steady(rows));
     });
 
+    test("a key beside many of a type that is not known is not taken for one of them", async () => {
+      await server.run("FLUSHDB");
+      await server.runAll(Array.from({ length: 2_000 }, (_, index) => ["BF.RESERVE", `x:${index}`, "0.1", "10"]));
+      await server.runAll([
+        ["SET", "x:s", "v"],
+        ["XADD", "x:stream", "*", "a", "1"],
+      ]);
+      await using source = await openSource(server);
+      const rows = await readRows(source, await tableOf(source, "dragonfly_data"));
+      expect([rows.get("x:s")?.["data_type"], rows.get("x:s")?.["value"]]).toEqual(["string", "v"]);
+      expect([rows.size, rows.has("x:stream")]).toEqual([2_001, false]);
+      await server.run("FLUSHDB");
+    });
+
     test("types that are not known are kept as their dump, or left out, and that is said once", async () => {
       await server.runAll([
         ["BF.ADD", "filter 1", "a"],
