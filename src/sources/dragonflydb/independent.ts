@@ -16,7 +16,7 @@ import { fieldTypes } from "./field-values.ts";
 import { matchKey } from "./key-pattern.ts";
 import type { KeyKind } from "./kinds.ts";
 import { Members } from "./members.ts";
-import { failureOf } from "./read-keys.ts";
+import { failureOf, tooLarge } from "./read-keys.ts";
 import { keyRows } from "./key-rows.ts";
 import type { ReadContext } from "./read-context.ts";
 import { Scanner, type ScanWork } from "./scan.ts";
@@ -123,7 +123,7 @@ async function* readWhole(
     const pieces = (Array.isArray(reply) ? reply : [reply]) as readonly (Buffer | null)[];
     if (pieces.length === 0 || pieces[0] === null) continue;
     const bytes = pieces.reduce((sum, piece) => sum + piece!.length, 0);
-    const failure = bytes > most ? `the value takes more than max_value_bytes (${most})` : null;
+    const failure = bytes > most ? tooLarge(most) : null;
     yield { ...found, pieces: pieces as readonly Buffer[], failure };
   }
   if (changed.length > 0) yield* readWhole(connection, changed, wants, context);

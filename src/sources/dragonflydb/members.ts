@@ -33,6 +33,13 @@ export class Members {
     return this.pieces === 0 ? 0 : this.ends[this.pieces - 1]! - this.starts[0]!;
   }
 
+  /** Exactly how many bytes they take together, without what stands between them. */
+  get size(): number {
+    let size = 0;
+    for (let piece = 0; piece < this.pieces; piece++) size += this.ends[piece]! - this.starts[piece]!;
+    return size;
+  }
+
   /** Starts anew: pieces are positions in `bytes`, which must not move before they are used. */
   over(bytes: Buffer, stride: 1 | 2): void {
     this.bytes = bytes;

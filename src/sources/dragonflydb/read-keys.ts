@@ -68,7 +68,7 @@ export class KeyReader {
 
   /** Rows as they fill a batch; what is left stays in `into`. */
   async *read({ connection, keys, asked, guess }: AskedKeys, into: KeyRows): AsyncGenerator<KeyOperation> {
-    const { batchBytes } = this.#reading;
+    const { batchBytes, maxValueBytes } = this.#reading;
     const { questions } = into;
     const members = this.#members;
     for (const index of asked) {
@@ -96,7 +96,7 @@ export class KeyReader {
         else type = large;
         if (error !== null && type !== null)
           guess?.learn(keys.bytes, keys.starts[index]!, keys.ends[index]!, type, true);
-      }
+      } else if (members.span > maxValueBytes && members.size > maxValueBytes) failure = tooLarge(maxValueBytes);
       if (failure !== null) {
         this.#warn(keys.key(index), failure);
         into.fail(keys, index, failure);
@@ -122,7 +122,7 @@ export class KeyReader {
     return pool.with(signal, async (connection) => {
       try {
         const large = await collectLarge(connection, key, this.#members, maxValueBytes);
-        if (large.kind === "too large") return `the value takes more than max_value_bytes (${maxValueBytes})`;
+        if (large.kind === "too large") return tooLarge(maxValueBytes);
         return large.kind === "gone" ? null : large.type;
       } catch (thrown) {
         if (!(thrown instanceof RespError)) throw thrown;
@@ -137,6 +137,11 @@ export class KeyReader {
     const last = this.#warnings === mostWarnings ? " (further keys of this kind are not told)" : "";
     this.#reading.log.warn(`key "${textOf(key)}" can't be read: ${message}; its row says so${last}`);
   }
+}
+
+/** Why a value is not copied that takes more bytes than `max_value_bytes`. */
+export function tooLarge(most: number): string {
+  return `the value takes more than max_value_bytes (${most})`;
 }
 
 /** An error that is this key's alone, as text. Throws one that concerns the connection, the user or the server. */

@@ -157,6 +157,24 @@ for (const [title, start] of servers) {
         expect(steady(await readRows(source, table, { how: independent }))).toEqual(steady(rows));
       });
 
+      test("a value that one command gives, but takes more bytes than is allowed, is told too", async () => {
+        await server.runAll([
+          ["SET", "within:below", "x".repeat(50_000)],
+          ["SET", "within:beyond", "x".repeat(60_000)],
+          ["RPUSH", "within:few members", "x".repeat(30_000), "x".repeat(30_000)],
+        ]);
+        await using source = await openSource(server, { key_pattern: "within:*", max_value_bytes: "50000" });
+        const table = await tableOf(source, "dragonfly_data");
+        const rows = await readRows(source, table);
+        expect([...rows.values()].map((row) => [row["key"], row["data_type"]]).sort()).toEqual([
+          ["within:below", "string"],
+          ["within:beyond", "error"],
+          ["within:few members", "error"],
+        ]);
+        expect(steady(await readRows(source, table, { how: independent }))).toEqual(steady(rows));
+        await server.run("DEL", ...[...rows.keys()]);
+      });
+
       test("several patterns, and only some types", async () => {
         await using source = await openSource(server, {
           key_pattern: ["large *", "ma?ked"],
