@@ -6,6 +6,7 @@ import { RespError } from "../../toolkit/resp/errors.ts";
 import { replyKind } from "../../toolkit/resp/replies.ts";
 import { cell, project } from "../../toolkit/vectors.ts";
 import { type EntryKind, EntryRows } from "./entries.ts";
+import { globs } from "./glob.ts";
 import { keyOf } from "./key-pattern.ts";
 import type { KeyKind } from "./kinds.ts";
 import { isGone } from "./errors.ts";
@@ -19,7 +20,7 @@ import { askKeys } from "./walk-keys.ts";
 /** Keys that are asked for at the same time. */
 const atOnce = 512;
 
-/** Reads rows of keys. */
+/** Reads rows of keys. Keys that do not match `key_pattern` (any more) are none of the table's, though they exist. */
 export async function* lookupKeys(
   context: ReadContext,
   table: Table,
@@ -37,6 +38,8 @@ export async function* lookupKeys(
     batchBytes: how.batchBytes,
     maxValueBytes: configuration.max_value_bytes,
   });
+  // The form of an expanded table's keys is looked at where their rows are made.
+  const belongs = kind.kind === "keys" ? globs(configuration.key_pattern) : () => true;
   const connection = await pool.take(signal);
   try {
     for (let first = 0; first < keys.length; first += atOnce) {
@@ -44,7 +47,7 @@ export async function* lookupKeys(
       for (let row = first; row < Math.min(keys.length, first + atOnce); row++) {
         const parts = columns.map((column) => bytesOf(Buffer.from(cell(column, row) as string)));
         const key = kind.kind === "keys" ? parts[0]! : keyOf(kind.expanded.parts, parts);
-        batch.add(key, 0, key.length);
+        if (belongs(key)) batch.add(key, 0, key.length);
       }
       for await (const read of reader.read(await askKeys(connection, batch, rows.questions, null), rows)) {
         if (read.kind === "rows") yield read.rows;
@@ -56,7 +59,7 @@ export async function* lookupKeys(
   }
 }
 
-/** Reads samples or stream entries. */
+/** Reads samples or stream entries, of keys that match `key_pattern`. */
 export async function* lookupEntries(
   context: ReadContext,
   table: Table,
@@ -64,7 +67,8 @@ export async function* lookupEntries(
   keys: Rows,
   how: Reading,
 ): AsyncGenerator<Rows> {
-  const { pool, signal } = context;
+  const { pool, signal, configuration } = context;
+  const belongs = globs(configuration.key_pattern);
   const columns = project(keys, table.key).values;
   const entries = new EntryRows(table, kind, table.columns);
   const connection = await pool.take(signal);
@@ -75,9 +79,11 @@ export async function* lookupEntries(
       for (let row = first; row < Math.min(keys.length, first + atOnce); row++) {
         const cells = columns.map((column) => cell(column, row));
         const text = Buffer.from(cells[0] as string);
+        const key = bytesOf(text);
+        if (!belongs(key)) continue;
         const position = kind.one(cells);
         texts.push(text);
-        commands.add(kind.command, bytesOf(text), position, position);
+        commands.add(kind.command, key, position, position);
       }
       connection.send(commands);
       for (const text of texts) {

@@ -226,6 +226,21 @@ await describeWith(
       expect(Object.keys(await copy.values())).toEqual(["a:1", "a:2", "b:1"]);
     });
 
+    test("a narrower pattern that the user agrees to deletes what it leaves out", async () => {
+      await server.run("FLUSHDB");
+      await server.runAll(["a:1", "a:2", "b:1"].map((key) => ["SET", key, "x"]));
+      await server.runAll(["a:log", "b:log"].map((key) => ["XADD", key, "1-1", "field", "x"]));
+      await using copy = await Copy.make();
+      await copy.sync(server);
+      const settings = { key_pattern: ["a:*", "c:*"] };
+      const runs = await copy.sync(server, settings, { acceptScope: true, acceptDeletes: true, sweep: true });
+      expect(Object.values(runs).map(({ error }) => error)).toEqual([null, null]);
+      expect(Object.keys(await copy.values())).toEqual(["a:1", "a:2"]);
+      const entries = await copy.query("SELECT key FROM s.dragonfly_data_streams WHERE NOT _headwaters_deleted");
+      expect(entries).toEqual([{ key: "a:log" }]);
+      expect((await copy.verify(server, settings)).verdict).toBe("CONVERGED");
+    });
+
     test("one more expanded table concerns no other table", async () => {
       await server.run("FLUSHDB");
       await server.run("HSET", "user:1", "name", "Ada");

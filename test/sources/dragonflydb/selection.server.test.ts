@@ -1,4 +1,6 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
+import { globs } from "../../../src/sources/dragonflydb/glob.ts";
 import { Workspace } from "../../cli/workspace.ts";
 import { startValkey } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";
@@ -53,6 +55,23 @@ await describeWith(
         "size",
       ]);
       expect((await space.run("verify")).code).toBe(0);
+    });
+
+    test("patterns match as the server has it", async () => {
+      await server.run("FLUSHDB");
+      // Of the empty key alone the server says that it does not match `**`: here it does.
+      const text = (letters: string): fc.Arbitrary<string> =>
+        fc.array(fc.constantFrom(...letters), { minLength: 1, maxLength: 7 }).map((parts) => parts.join(""));
+      await fc.assert(
+        fc.asyncProperty(text("ab*?[]\\^-"), fc.array(text("abc[]\\^-*ä"), { minLength: 1 }), async (pattern, keys) => {
+          await server.run("MSET", ...keys.flatMap((key) => [key, ""]));
+          const found = ((await server.run("KEYS", pattern)) as readonly Buffer[]).map(String).sort();
+          const matched = [...new Set(keys)].filter((key) => globs([pattern])(Buffer.from(key))).sort();
+          await server.run("DEL", ...keys);
+          expect([pattern, matched]).toEqual([pattern, found]);
+        }),
+        { numRuns: 2_000 },
+      );
     });
 
     test("rows have no filter, and it says what there is instead", async () => {
