@@ -86,7 +86,8 @@ function double(text: string): number | null {
   if (special !== null) return special[1] === "-" ? -Infinity : Infinity;
   if (/^nan$/i.test(text)) return NaN;
   if (!decimalNumber.test(text) || !/\d/.test(text)) return null;
-  return Number(text);
+  const value = Number(text);
+  return Number.isFinite(value) ? value : null;
 }
 
 /** The unscaled value; `null` where digits would be lost. */
@@ -116,5 +117,8 @@ function microseconds(text: string): bigint | null {
   const base = Date.parse(
     seconds.replace(" ", "T") + (zone === "" ? "" : zone.length === 5 ? `${zone.slice(0, 3)}:${zone.slice(3)}` : zone),
   );
-  return Number.isNaN(base) ? null : BigInt(base) * 1_000n + BigInt(fraction.slice(0, 6));
+  const day = text.slice(0, 10);
+  // Of the 30th of February Date makes the 1st of March.
+  const isDay = new Date(Date.parse(`${day}T00:00Z`)).getUTCDate() === Number(day.slice(8));
+  return Number.isNaN(base) || !isDay ? null : BigInt(base) * 1_000n + BigInt(fraction.slice(0, 6));
 }
