@@ -3,6 +3,7 @@ import type { Column, Table } from "../../protocol/table.ts";
 import { type Replies, replyKind } from "../../toolkit/resp/replies.ts";
 import { type Cell, RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
 import type { Configuration } from "./config.ts";
+import { microsecondsOf } from "./moments.ts";
 import { textOf } from "./text.ts";
 import { ValueWriter } from "./value-writer.ts";
 import { versionColumn } from "./version-column.ts";
@@ -91,9 +92,6 @@ export function entriesTable(kind: EntryKind, configuration: Configuration): Tab
 
 const streamPrefix = Buffer.from("stream");
 
-/** Milliseconds since 1970 that microseconds can hold in 64 bits. */
-const mostMilliseconds = 9_223_372_036_854_775n;
-
 /** Makes rows of the entries of keys. */
 export class EntryRows {
   readonly rows: RowsBuilder;
@@ -133,10 +131,10 @@ export class EntryRows {
     const id = replies.text();
     builders["key"]?.bytesOf(keyText, 0, keyText.length);
     builders["id"]?.text(id);
-    const milliseconds = BigInt(id.slice(0, id.indexOf("-")));
+    const microseconds = microsecondsOf(BigInt(id.slice(0, id.indexOf("-"))));
     // Ids need not be times.
-    if (milliseconds > mostMilliseconds) builders["timestamp"]?.null();
-    else builders["timestamp"]?.bigint64(milliseconds * 1_000n);
+    if (microseconds === null) builders["timestamp"]?.null();
+    else builders["timestamp"]?.bigint64(microseconds);
     const fields: [string, string][] = [];
     if (replies.next() === replyKind.array) {
       for (let left = replies.value; left > 0; left -= 2) {
@@ -156,7 +154,8 @@ export class EntryRows {
   }
 
   #microseconds(milliseconds: bigint, keyText: Buffer): bigint {
-    if (milliseconds <= mostMilliseconds) return milliseconds * 1_000n;
+    const microseconds = microsecondsOf(milliseconds);
+    if (microseconds !== null) return microseconds;
     throw new HeadwatersError(
       "VALUE_OUT_OF_RANGE",
       `table "${this.#table}": a sample of "${keyText.toString()}" has the timestamp ${milliseconds}, which no date can hold`,

@@ -7,6 +7,7 @@ import type { ReplyValue } from "../../toolkit/resp/replies.ts";
 import { type Cell, rowsOf } from "../../toolkit/vectors.ts";
 import { type EntryKind, fieldsJson, numberOf } from "./entries.ts";
 import { isGone } from "./errors.ts";
+import { microsecondsOf } from "./moments.ts";
 import type { ReadContext } from "./read-context.ts";
 import { Scanner } from "./scan.ts";
 import type { SplitWork } from "./splits.ts";
@@ -75,11 +76,10 @@ function cellsOf(kind: EntryKind, key: Buffer, [position, content]: readonly Rep
     at % 2 === 0 ? [[textOf(piece), textOf(pieces[at + 1]!)]] : [],
   );
   const json = fieldsJson(fields);
-  const microseconds = BigInt(id.split("-")[0]!) * 1_000n;
   return {
     key: textOf(key),
     id,
-    timestamp: microseconds < 2n ** 63n ? microseconds : null,
+    timestamp: microsecondsOf(BigInt(id.split("-")[0]!)),
     fields: json,
     [versionColumn.name]: createHash("md5").update(`stream\0${json}`).digest(),
   };

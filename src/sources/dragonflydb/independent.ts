@@ -16,6 +16,7 @@ import { fieldTypes } from "./field-values.ts";
 import { matchKey } from "./key-pattern.ts";
 import type { KeyKind } from "./kinds.ts";
 import { Members } from "./members.ts";
+import { microsecondsOf } from "./moments.ts";
 import { failureOf, tooLarge } from "./read-keys.ts";
 import { keyRows } from "./key-rows.ts";
 import type { ReadContext } from "./read-context.ts";
@@ -147,7 +148,7 @@ function keyCells(found: Found, { configuration }: ReadContext, now: number): Re
     value_binary: typeof value === "string" ? null : value,
     data_type: dataType,
     ttl: failure === null ? (ttl < 0 ? ttl : Math.min(most, Math.floor((ttl + 500) / 1_000))) : -2,
-    expires_at: failure === null && expires >= 0 ? BigInt(expires) * 1_000n : null,
+    expires_at: failure === null && expires >= 0 ? microsecondsOf(BigInt(expires)) : null,
     last_modified: BigInt(now) * 1_000n,
     size,
     [versionColumn.name]: createHash("md5").update(`${prefix}\0`).update(value).digest(),

@@ -4,6 +4,7 @@ import { RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import type { Configuration } from "./config.ts";
 import type { Members } from "./members.ts";
+import { microsecondsOf } from "./moments.ts";
 import type { KeyRows } from "./read-keys.ts";
 import type { KeyBatch } from "./scan.ts";
 import { isText, marked } from "./text.ts";
@@ -131,8 +132,9 @@ export class KeyspaceRows implements KeyRows {
   }
 
   #appendRest(expires: number, size: number): void {
-    if (expires < 0) this.#expiresAt?.null();
-    else this.#expiresAt?.bigint64(BigInt(expires) * 1_000n);
+    const expiresAt = expires < 0 ? null : microsecondsOf(BigInt(expires));
+    if (expiresAt === null) this.#expiresAt?.null();
+    else this.#expiresAt?.bigint64(expiresAt);
     this.#lastModified?.int64Number(this.#now * 1_000);
     this.#size?.int32(Math.min(most, size));
     if (this.#versionBuilder === null) return;

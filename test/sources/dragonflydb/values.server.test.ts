@@ -142,6 +142,10 @@ for (const [title, start] of servers) {
           ([key, row]) => row["_headwaters_version"] !== before.get(key)!["_headwaters_version"],
         );
         expect(changed.map(([key]) => key)).toEqual(["expires"]);
+        await server.run("PEXPIREAT", "expires", "9200000000000000000");
+        const far = await readRows(source, table);
+        expect(far.get("expires")).toMatchObject({ data_type: "string", expires_at: null });
+        expect(steady(await readRows(source, table, { how: independent }))).toEqual(steady(far));
       });
 
       test("a value over the limit has the row that the published example gives it", async () => {
