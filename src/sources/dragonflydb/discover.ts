@@ -53,7 +53,10 @@ async function knows({ pool, signal }: ReadContext, kind: EntryKind): Promise<bo
   });
 }
 
-/** The table with the columns that a sample of its keys needs. */
+/**
+ * The table with the columns that a sample of its keys needs. A value that does not fit its column ends the sample: it
+ * is told where the table is read, and concerns no other table.
+ */
 async function sampled(context: ReadContext, table: Table, expanded: Expanded, now: number): Promise<Table> {
   const { pool, log, signal, configuration } = context;
   const rows = keyRows(context, table, { kind: "expanded", expanded }, "rows", now);
@@ -75,7 +78,8 @@ async function sampled(context: ReadContext, table: Table, expanded: Expanded, n
       if (keys >= sampledKeys) break;
     }
   } catch (thrown) {
-    throw pool.error(thrown, signal);
+    const misfit = thrown instanceof HeadwatersError && thrown.code === "VALUE_OUT_OF_RANGE";
+    if (!misfit) throw pool.error(thrown, signal);
   }
   return wider;
 }

@@ -155,6 +155,18 @@ await describeWith(
       expect((await readRows(source, await tableOf(source, "users"))).get("7")!["id_field"]).toBe(7);
     });
 
+    test("a value that does not fit fails its table, and not the discovery of all", async () => {
+      const tables = { users: { pattern: "user:{id}" }, others: { pattern: "order:{shop}:{number}" } };
+      await using source = await openSource(
+        server,
+        { tables },
+        { tables: { users: { types: { name: { kind: "LONG" } } } } },
+      );
+      const users = await tableOf(source, "users");
+      expect((await readRows(source, await tableOf(source, "others"))).size).toBe(1);
+      await expect(readRows(source, users)).rejects.toThrow(/column "name" of key "user:\d+" is no LONG/);
+    });
+
     test("names that do not fit are refused", async () => {
       for (const [tables, message] of [
         [{ users: { pattern: "user:{id}", columns: { id: "STRING" } } }, /"id" is the name of a key column/],
