@@ -65,16 +65,27 @@ export async function* readIndependently(
 ): AsyncGenerator<Operation> {
   const { pool, signal, configuration } = context;
   const { questions } = keyRows(context, table, kind, "known columns", now);
-  const rows = new RowsBuilder(table.columns);
+  let current = table;
+  let rows = new RowsBuilder(table.columns);
   const connection = await pool.take(signal);
   try {
     const scanner = new Scanner(connection, work, cursor, configuration.batch_size);
     for (let batch = await scanner.next(keysAtOnce); batch !== null; batch = await scanner.next(keysAtOnce)) {
       const keys = Array.from({ length: batch.count }, (_, index) => Buffer.from(batch!.key(index)));
       for await (const found of readWhole(connection, keys, questions.wants, context)) {
-        const cells = kind.kind === "keys" ? keyCells(found, context, now) : fieldCells(found, table, kind.expanded);
-        if (cells === null) continue;
-        table.columns.forEach(({ name }, column) => appendCell(rows.builders[column]!, cells[name] ?? null));
+        const made =
+          kind.kind === "keys"
+            ? { table: current, cells: keyCells(found, context, now) }
+            : fieldCells(found, current, kind.expanded);
+        if (made === null) continue;
+        const { cells } = made;
+        if (made.table !== current) {
+          if (rows.length > 0) yield { kind: "upsert", table: table.id, rows: rows.finish() };
+          current = made.table;
+          rows = new RowsBuilder(current.columns);
+          yield { kind: "schema", table: current };
+        }
+        current.columns.forEach(({ name }, column) => appendCell(rows.builders[column]!, cells[name] ?? null));
         if (rows.bytes >= how.batchBytes) yield { kind: "upsert", table: table.id, rows: rows.finish() };
       }
       if (batch.cursor === null || rows.bytes < how.batchBytes / 2) continue;
@@ -186,8 +197,12 @@ function valueOf({ type, pieces }: Found, binary: "base64" | "column"): { value:
   }
 }
 
-/** A row of an expanded table; `null`: the key is not of its form. */
-function fieldCells(found: Found, table: Table, expanded: Expanded): Record<string, Cell> | null {
+/** A row of an expanded table, and the table with the columns that it needs; `null`: the key is not of its form. */
+function fieldCells(
+  found: Found,
+  known: Table,
+  expanded: Expanded,
+): { readonly table: Table; readonly cells: Record<string, Cell> } | null {
   const { key, type, failure } = found;
   if (failure !== null) throw new RespError(failure);
   const positions = matchKey(expanded.parts, key, 0, key.length);
@@ -203,6 +218,7 @@ function fieldCells(found: Found, table: Table, expanded: Expanded): Record<stri
   } else if (type.dataType === "hash") {
     found.pieces.forEach((piece, index) => index % 2 === 0 && fields.set(textOf(piece), found.pieces[index + 1]!));
   } else fields.set("value", found.pieces[0]!);
+  const table = expanded.open ? withColumns(known, expanded, [...fields.keys()], type) : known;
   const cells: Record<string, Cell> = {};
   const hash = createHash("md5").update(`${type.dataType}\0`);
   for (const column of table.columns.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -215,7 +231,15 @@ function fieldCells(found: Found, table: Table, expanded: Expanded): Record<stri
     }
   }
   cells[versionColumn.name] = hash.digest();
-  return cells;
+  return { table, cells };
+}
+
+/** The table with a column for each field that the user wants; itself where it has them all. */
+function withColumns(table: Table, expanded: Expanded, fields: readonly string[], type: NativeType): Table {
+  const missing = fields
+    .map((field) => expanded.column(field, type))
+    .filter(({ name }) => expanded.isChosen(name) && !table.columns.some((column) => column.name === name));
+  return missing.length === 0 ? table : { ...table, columns: [...table.columns, ...missing] };
 }
 
 function typedCell(type: Table["columns"][number]["type"], value: Buffer): Cell {

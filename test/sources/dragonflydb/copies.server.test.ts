@@ -241,6 +241,20 @@ await describeWith(
       expect((await copy.verify(server, settings)).verdict).toBe("CONVERGED");
     });
 
+    test("verify sees a field for which neither the copy nor a sample of keys has a column", async () => {
+      await server.run("FLUSHDB");
+      await server.runAll(Array.from({ length: 1_500 }, (_, id) => ["HSET", `user:${id}`, "name", `n${id}`]));
+      const settings = { tables: { users: { pattern: "user:{id}" } } };
+      await using copy = await Copy.make();
+      await copy.sync(server, settings);
+      const [, keys] = (await server.run("SCAN", 0, "COUNT", 100_000)) as [unknown, readonly Buffer[]];
+      await server.run("HSET", keys.at(-1)!, "surname", "x");
+      const users = async () => (await copy.verify(server, settings)).tables.find(({ table }) => table === "users");
+      expect(await users()).toMatchObject({ verdict: "DIVERGED", different: 1 });
+      await copy.sync(server, settings);
+      expect(await users()).toMatchObject({ verdict: "CONVERGED" });
+    });
+
     test("one more expanded table concerns no other table", async () => {
       await server.run("FLUSHDB");
       await server.run("HSET", "user:1", "name", "Ada");
