@@ -21,6 +21,8 @@ export interface Expanded {
   /** Fields (or paths) that columns were declared for, with the column's type. */
   readonly declared: ReadonlyMap<string, Kind>;
   readonly columns: readonly Column[];
+  /** Differs where the same keys would make other rows: all are read anew then. */
+  readonly identity: string;
   /** Whether the user wants a column that is found. */
   isChosen(column: string): boolean;
   /** The field that a column takes. */
@@ -58,6 +60,18 @@ export function expandedOf(
     });
   }
   const fields = new Map(Object.entries(declared ?? {}).map(([name, { from }]) => [name, from ?? name] as const));
+  const names = [...fields.keys()];
+  const second = names.find(
+    (name, index) => names.findIndex((other) => fields.get(other) === fields.get(name)) < index,
+  );
+  if (second !== undefined) {
+    const first = names.find((name) => fields.get(name) === fields.get(second));
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `tables.${id}.columns: "${first}" and "${second}" both take the field "${fields.get(second)}"`,
+      { hint: "A field becomes one column: leave one of them out." },
+    );
+  }
   const own = Object.entries(declared ?? {}).map(([name, { type }]) => typed(name, type));
   return {
     id,
@@ -66,6 +80,7 @@ export function expandedOf(
     keyColumns,
     open: declared === undefined,
     declared: new Map(own.map(({ name, type }) => [fields.get(name)!, type.kind])),
+    identity: identityOf(own, fields, declared === undefined ? options : undefined),
     columns: [
       ...keyColumns.map((name): Column => ({ name, type: { kind: "STRING" }, nullable: false })),
       ...own,
@@ -83,6 +98,17 @@ export function expandedOf(
   };
 }
 
+/** Names, fields and types of the columns that the configuration decides on, in an order of their own. */
+function identityOf(
+  own: readonly Column[],
+  fields: ReadonlyMap<string, string>,
+  options: TableOptions | undefined,
+): string {
+  const types = [...own.map(({ name, type }) => [name, type] as const), ...Object.entries(options?.types ?? {})];
+  const columns = types.map(([name, type]) => [name, fields.get(name) ?? name, typeName(type)]).sort();
+  return columns.length === 0 ? "keys" : `keys ${JSON.stringify(columns)}`;
+}
+
 /** The table as far as it is known without looking at a key. */
 export function expandedTable(expanded: Expanded, options: TableOptions | undefined): Table {
   if (options?.cursor !== undefined && options.cursor !== null) {
@@ -98,7 +124,7 @@ export function expandedTable(expanded: Expanded, options: TableOptions | undefi
     id: expanded.id,
     columns: expanded.columns,
     key: expanded.keyColumns,
-    identity: "keys",
+    identity: expanded.identity,
     cursor: null,
     version: versionColumn.name,
     estimatedRows: null,

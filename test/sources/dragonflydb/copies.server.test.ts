@@ -255,6 +255,25 @@ await describeWith(
       expect(await users()).toMatchObject({ verdict: "CONVERGED" });
     });
 
+    test("other columns of an expanded table are read from then on", async () => {
+      await server.run("FLUSHDB");
+      await server.run("HSET", "user:1", "paid", "1", "mail", "a@b", "login", "ada", "age", "36");
+      await using copy = await Copy.make();
+      const synced = async (columns: Record<string, unknown>): Promise<unknown> => {
+        const settings = { tables: { users: { pattern: "user:{id}", columns } } };
+        expect((await copy.sync(server, settings))["users"]).toMatchObject({ outcome: "whole", error: null });
+        expect((await copy.verify(server, settings)).verdict).toBe("CONVERGED");
+        const [row] = await copy.query("SELECT * FROM s.users");
+        return Object.fromEntries(Object.entries(row!).filter(([name]) => !/^(id|_headwaters_.*)$/.test(name)));
+      };
+      expect(await synced({ paid: "BOOLEAN", name: { from: "mail" }, age: "LONG" })).toEqual({
+        paid: true,
+        name: "a@b",
+        age: 36n,
+      });
+      expect(await synced({ paid: "STRING", name: { from: "login" } })).toEqual({ paid: "1", name: "ada", age: null });
+    });
+
     test("one more expanded table concerns no other table", async () => {
       await server.run("FLUSHDB");
       await server.run("HSET", "user:1", "name", "Ada");

@@ -171,6 +171,10 @@ await describeWith(
       for (const [tables, message] of [
         [{ users: { pattern: "user:{id}", columns: { id: "STRING" } } }, /"id" is the name of a key column/],
         [{ users: { pattern: "user:{id}", columns: { at: "NAIVE_TIME" } } }, /column "at" can't be of type NAIVE_TIME/],
+        [
+          { users: { pattern: "user:{id}", columns: { email: "STRING", login: { from: "email" } } } },
+          /^tables.users.columns: "email" and "login" both take the field "email"/,
+        ],
         [{ dragonfly_data: { pattern: "user:{id}", columns: {} } }, /"dragonfly_data" is the name of two tables/],
       ] as const) {
         await using source = await openSource(server, { tables });
