@@ -7,8 +7,10 @@ import type { Configuration } from "./config.ts";
 import type { Pool } from "./pool.ts";
 import { serverInfo } from "./server.ts";
 
-/** Every command that a sync may need, as it is tried on a key that is not there; `vital`: not only for some types. */
+/** Every command that a sync or `verify` may need, as it is tried on a key that is not there. */
 const commands: readonly (readonly [string, ...string[]])[] = [
+  ["INFO", "server"],
+  ["TIME"],
   ["SCAN", "0", "COUNT", "1"],
   ["TYPE", "{key}"],
   ["PTTL", "{key}"],
@@ -23,10 +25,26 @@ const commands: readonly (readonly [string, ...string[]])[] = [
   ["ZRANGE", "{key}", "0", "1"],
   ["LRANGE", "{key}", "0", "1"],
   ["XRANGE", "{key}", "-", "+", "COUNT", "1"],
+  ["XREVRANGE", "{key}", "+", "-", "COUNT", "1"],
+  ["TS.RANGE", "{key}", "-", "+", "COUNT", "1"],
+  ["TS.REVRANGE", "{key}", "-", "+", "COUNT", "1"],
+  ["JSON.GET", "{key}"],
   ["DUMP", "{key}"],
+  ["PEXPIRETIME", "{key}"],
+  ["GET", "{key}"],
+  ["HGETALL", "{key}"],
+  ["SMEMBERS", "{key}"],
   ["WATCH", "{key}"],
   ["UNWATCH"],
+  ["MULTI"],
+  ["EXEC"],
 ];
+
+/** Only for keys of some types, for `verify`, or with another way where they are denied: a warning. */
+const dispensable: ReadonlySet<string> = new Set([
+  ...["XRANGE", "XREVRANGE", "TS.RANGE", "TS.REVRANGE", "JSON.GET", "DUMP"],
+  ...["GET", "HGETALL", "SMEMBERS", "WATCH", "UNWATCH", "MULTI", "EXEC"],
+]);
 
 /** Looks at a server step by step; the first step that fails is the last. */
 export async function* checkServer(
@@ -94,25 +112,26 @@ async function* checkKind(connection: RespConnection, { database }: Configuratio
 /** Every command that is denied is named, so that one ACL SETUSER mends them all. */
 async function checkPrivileges(
   connection: RespConnection,
-  { key_pattern: patterns, username }: Configuration,
+  { key_pattern: patterns, username, expires_at: expiresAt }: Configuration,
 ): Promise<CheckResult> {
   const about = { name: "privileges", label: "Commands and keys that the user may use" };
   const key = `${patterns[0]!.replace(/[*?[\]\\^]+.*$/, "")}headwaters:no such key`;
+  const tried = commands.filter(([command]) => expiresAt || command !== "PEXPIRETIME");
   const all = new Commands();
-  for (const command of commands) all.add(...command.map((part) => (part === "{key}" ? key : part)));
+  for (const command of tried) all.add(...command.map((part) => (part === "{key}" ? key : part)));
   connection.send(all);
   const denied: string[] = [];
   let keysDenied = false;
-  for (const [command] of commands) {
+  for (const [command] of tried) {
     const reply = await connection.reply();
-    if (!(reply instanceof RespError) || reply.word !== "NOPERM") continue;
+    if (!(reply instanceof RespError) || !/\bNOPERM\b/.test(reply.message)) continue;
     if (/key/i.test(reply.message) && !/command/i.test(reply.message)) keysDenied = true;
     else denied.push(command);
   }
   const who = username ?? "default";
   if (denied.length > 0) {
     const grants = denied.map((command) => `+${command.toLowerCase()}`).join(" ");
-    const vital = denied.some((command) => !["WATCH", "UNWATCH", "DUMP", "XRANGE"].includes(command));
+    const vital = denied.some((command) => !dispensable.has(command));
     const message = `The user "${who}" has no right to ${denied.join(", ")}. Give it with: ACL SETUSER ${who} ${grants}`;
     return { ...about, status: vital ? "failed" : "warning", message };
   }

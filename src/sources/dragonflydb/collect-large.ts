@@ -56,7 +56,8 @@ export async function collectLarge(
         return { kind: "too large" };
       }
       if (!(thrown instanceof RespError)) throw thrown;
-      if (thrown.word === "NOPERM" && inParts && /watch|multi|exec/i.test(thrown.message)) watch = false;
+      // Of a denied EXEC it says `EXECABORT … NOPERM …`.
+      if (/\bNOPERM\b/.test(thrown.message) && inParts && /'(?:watch|multi|exec)'/i.test(thrown.message)) watch = false;
       // It became another type in between.
       else if (!isWrongType(thrown) || attempt >= attempts) throw thrown;
       await unwatch(connection, inParts && watch);

@@ -102,15 +102,31 @@ await describeWith(startOwnValkey, "a user with few rights", (server) => {
     expect([...(await readRows(narrow, await tableOf(narrow, "dragonfly_data"))).keys()]).toEqual(["cache:1"]);
   });
 
-  test("without WATCH large values are read with one command", async () => {
+  test.each(["watch", "multi", "exec"])("without %s large values are read with one command", async (command) => {
     await server.runAll([
       ["FLUSHALL"],
-      [...rights, "-watch"],
+      [...rights, `-${command}`],
       ...Array.from({ length: 3_000 }, (_, index) => ["RPUSH", "list", index]),
     ]);
     await using source = await openSource(reader);
     const rows = await readRows(source, await tableOf(source, "dragonfly_data"));
     expect(rows.get("list")!["size"]).toBe(3_000);
+    const privileges = (await checks(source)).find(({ name }) => name === "privileges")!;
+    expect([privileges.status, privileges.message]).toEqual([
+      "warning",
+      expect.stringContaining(`ACL SETUSER reader +${command}`),
+    ]);
+  });
+
+  test("is told the commands that only verify needs", async () => {
+    const only = ["get", "hgetall", "smembers", "xrevrange"].map((command) => `-${command}`);
+    await server.run(...([...rights, ...only] as string[]));
+    await using source = await openSource(reader);
+    const privileges = (await checks(source)).find(({ name }) => name === "privileges")!;
+    expect([privileges.status, privileges.message]).toEqual([
+      "warning",
+      expect.stringContaining("ACL SETUSER reader +xrevrange +get +hgetall +smembers"),
+    ]);
   });
 });
 
