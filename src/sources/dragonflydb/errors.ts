@@ -204,6 +204,11 @@ export function isGone(error: RespError): boolean {
   return isWrongType(error) || /key does not exist|no such key/i.test(error.message);
 }
 
+/** The key's slot is another node's, or on its way there and the key not here: no key of this node. */
+export function isElsewhere(error: RespError): boolean {
+  return error.word === "MOVED" || error.word === "ASK";
+}
+
 /** Whatever was thrown while talking to the server, as a {@link HeadwatersError}. */
 export function sourceError(thrown: unknown, context: ErrorContext): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;

@@ -9,7 +9,7 @@ import { type EntryKind, EntryRows } from "./entries.ts";
 import { globs } from "./glob.ts";
 import { keyOf } from "./key-pattern.ts";
 import type { KeyKind } from "./kinds.ts";
-import { isGone } from "./errors.ts";
+import { isElsewhere, isGone } from "./errors.ts";
 import { KeyReader } from "./read-keys.ts";
 import { keyRows } from "./key-rows.ts";
 import type { ReadContext } from "./read-context.ts";
@@ -92,7 +92,7 @@ export async function* lookupEntries(
         const error = replies.next() === replyKind.error ? new RespError(replies.text()) : null;
         if (error === null && replies.value > 0) entries.take(replies, text);
         connection.done();
-        if (error !== null && !isGone(error)) throw error;
+        if (error !== null && !isGone(error) && !isElsewhere(error)) throw error;
         if (entries.rows.bytes >= how.batchBytes) yield entries.rows.finish();
       }
     }

@@ -2,6 +2,7 @@ import { Commands, commandHead } from "../../toolkit/resp/commands.ts";
 import type { RespConnection } from "../../toolkit/resp/connection.ts";
 import { RespError } from "../../toolkit/resp/errors.ts";
 import { replyKind } from "../../toolkit/resp/replies.ts";
+import { isElsewhere } from "./errors.ts";
 import { askFirst } from "./collect.ts";
 import type { Pool } from "./pool.ts";
 import { type KeyBatch, Scanner, type ScanWork } from "./scan.ts";
@@ -22,7 +23,7 @@ export interface AskedKeys {
   readonly keys: KeyBatch;
   /** Indexes of keys that are there, of a type that is wanted. */
   readonly asked: readonly number[];
-  /** What learns from the answers; `null`: nothing was foretold. */
+  /** What learns from the answers; `null`: keys are looked up by name, and nothing was foretold. */
   readonly guess: TypeGuess | null;
 }
 
@@ -106,7 +107,13 @@ export async function askKeys(
   for (let index = 0; index < keys.count; index++) {
     if (keys.types[index] === null) {
       while (!connection.complete()) await connection.more();
-      last = takeType(connection, last);
+      const type = takeType(connection, last);
+      if (type instanceof RespError) {
+        // A key that SCAN gave is this node's to tell of; one that is only asked for by name may have moved on.
+        if (guess === null && isElsewhere(type)) continue;
+        throw type;
+      }
+      last = type;
       if (last === null) continue;
       guess?.learn(bytes, starts[index]!, ends[index]!, last, false);
       if (!questions.wants(last)) continue;
@@ -132,12 +139,12 @@ function askKey(commands: Commands, keys: KeyBatch, index: number, { ttl, expire
   askFirst(commands, keys.types[index]!, bytes, starts[index]!, ends[index]!);
 }
 
-/** Most keys are of the type of the one before: then no string is made. */
-function takeType(connection: RespConnection, last: NativeType | null): NativeType | null {
+/** Most keys are of the type of the one before: then no string is made. An error is a value. */
+function takeType(connection: RespConnection, last: NativeType | null): NativeType | null | RespError {
   const { replies } = connection;
   const kind = replies.next();
   let type = last;
-  if (kind === replyKind.error) throw takeError(connection);
+  if (kind === replyKind.error) return takeError(connection);
   const { bytes, start, end } = replies;
   if (
     last === null ||

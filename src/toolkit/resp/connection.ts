@@ -49,13 +49,18 @@ export async function connectResp(settings: RespSettings, signal: AbortSignal): 
   return connection;
 }
 
-/** One round trip for all of it; without a right to PING or CLIENT one can still read. */
+/**
+ * One round trip for all of it; without a right to PING or CLIENT one can still read. A replica of a cluster sends
+ * readers on to its master unless it is told READONLY; any other server refuses that, which tells nothing.
+ */
 async function greet(connection: RespConnection, { username, password, database }: RespSettings): Promise<void> {
   const commands = new Commands();
   if (password !== null) commands.add("AUTH", ...(username === null ? [] : [username]), password);
   if (database !== 0) commands.add("SELECT", String(database));
   const vital = commands.count;
   commands.add("CLIENT", "SETNAME", "headwaters");
+  const readOnly = commands.count;
+  commands.add("READONLY");
   commands.add("PING");
   const last = commands.count - 1;
   connection.send(commands);
@@ -64,7 +69,7 @@ async function greet(connection: RespConnection, { username, password, database 
     for (let index = 0; index <= last; index++) {
       const reply = await connection.reply();
       if (!(reply instanceof RespError)) continue;
-      refused ??= reply;
+      if (index !== readOnly) refused ??= reply;
       if (index < vital || reply.word === "NOAUTH" || (index === last && reply.word !== "NOPERM")) throw reply;
     }
   } catch (thrown) {

@@ -1,7 +1,8 @@
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { type RedisServer, startOwnValkey, startRedisStack, startValkey } from "../../servers/redis.ts";
+import { expect, test, vi } from "vitest";
+import { type OwnRedis, type RedisServer, startOwnValkey, startRedisStack, startValkey } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";
 import type { Source } from "../../../src/protocol/source.ts";
 import { Copy } from "./copying.ts";
@@ -207,6 +208,68 @@ await describeWith(startOwnValkey, "a server that ends", (server) => {
     expect(Object.keys(await copy.values())).toHaveLength(100);
   });
 });
+
+/** Two nodes of one cluster: all slots are the first one's. */
+async function startCluster() {
+  const node = async (): Promise<OwnRedis> =>
+    startOwnValkey({ arguments: ["--cluster-enabled", "yes", "--cluster-port", String(await freePort())] });
+  const [first, second] = [await node(), await node()];
+  await first.run("CLUSTER", "ADDSLOTSRANGE", 0, 16_383);
+  const busPort = String(((await second.run("CONFIG", "GET", "cluster-port")) as readonly Buffer[])[1]);
+  await first.run("CLUSTER", "MEET", second.host, second.port, busPort);
+  const joined = async (): Promise<void> => {
+    for (const one of [first, second]) {
+      expect(String(await one.run("CLUSTER", "INFO"))).toMatch(/cluster_state:ok[^]*cluster_known_nodes:2/);
+    }
+  };
+  await vi.waitFor(joined, { timeout: 20_000, interval: 100 });
+  return {
+    ...first,
+    second,
+    [Symbol.asyncDispose]: async () =>
+      void (await Promise.all([first[Symbol.asyncDispose](), second[Symbol.asyncDispose]()])),
+  };
+}
+
+await describeWith(startCluster, "a node of a cluster", (server) => {
+  test("a slot that has moved to another node does not stop the table", async () => {
+    await server.runAll(["a", "b", "c"].map((key) => ["SET", key, "x"]));
+    await server.run("XADD", "{c}log", "1-1", "field", "x");
+    await using copy = await Copy.make();
+    await copy.sync(server);
+    const slot = Number(await server.run("CLUSTER", "KEYSLOT", "c"));
+    const to = String(await server.second.run("CLUSTER", "MYID"));
+    await server.run("DEL", "c", "{c}log");
+    for (const one of [server.second, server]) await one.run("CLUSTER", "SETSLOT", slot, "NODE", to);
+    const runs = await copy.sync(server, {}, { acceptDeletes: true, sweep: true });
+    expect(Object.values(runs).map(({ outcome, error, deleted }) => [outcome, error, deleted])).toEqual([
+      ["whole", null, 1],
+      ["whole", null, 1],
+    ]);
+    expect(Object.keys(await copy.values())).toEqual(["a", "b"]);
+  });
+
+  test("a replica is read without being sent on to its master", async () => {
+    await server.second.run("FLUSHALL");
+    const slot = Number(await server.run("CLUSTER", "KEYSLOT", "c"));
+    const own = String(await server.run("CLUSTER", "MYID"));
+    for (const one of [server, server.second]) await one.run("CLUSTER", "SETSLOT", slot, "NODE", own);
+    await server.second.run("CLUSTER", "REPLICATE", own);
+    const isThere = async (): Promise<void> => expect(await server.second.run("DBSIZE")).toBe(2);
+    await vi.waitFor(isThere, { timeout: 20_000, interval: 100 });
+    await using copy = await Copy.make();
+    expect((await copy.sync(server.second))["dragonfly_data"]).toMatchObject({ outcome: "whole", error: null });
+    expect(Object.keys(await copy.values())).toEqual(["a", "b"]);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const listener = createServer();
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  const { port } = listener.address() as AddressInfo;
+  await new Promise((resolve) => listener.close(resolve));
+  return port;
+}
 
 await describeWith(
   () => startValkey(9),
