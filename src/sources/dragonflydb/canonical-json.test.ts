@@ -23,6 +23,8 @@ describe("a JSON document", () => {
   test("with very long strings", () => {
     const long = JSON.stringify({ text: 'a "quoted" word\\'.repeat(400_000) });
     expect(canonicalJson(long)).toBe(long);
+    const escapes = JSON.stringify("\n".repeat(8_000_000));
+    expect(canonicalJson(escapes) === escapes).toBe(true);
   });
 
   test.each(["", "{", '{"a"}', "[1,]", "tru", '{"a":1}x', '"'])("%j is none", (text) => {
