@@ -9,6 +9,9 @@ import type { GivenRow } from "./operations.ts";
 import { type DeclaredTable, unseenKey } from "./schema.ts";
 import { Misfit } from "./values.ts";
 
+/** Shapes that wait at the same time: each has the vectors of all its columns, and n columns make 2ⁿ shapes of updates. */
+const mostShapes = 32;
+
 type Change = "upsert" | "update" | "delete";
 
 /** Rows of one operation that wait to be sent as one batch. */
@@ -59,6 +62,10 @@ export class TableBatches {
   add(kind: Change, row: GivenRow): readonly Operation[] {
     const sent = [...this.#makeRoom(kind, row)];
     const shape = kind === "update" ? updateShape(row) : kind;
+    if (this.#waiting.size >= mostShapes && !this.#waiting.has(shape)) {
+      sent.push(...this.finish());
+      this.#waiting.clear();
+    }
     sent.push(...this.#keepOrder(shape, row));
     let waiting = this.#waiting.get(shape);
     if (waiting === undefined) {

@@ -178,6 +178,34 @@ describe("a source with update()", () => {
     expect(second.tables[0]).toMatchObject({ rowsRead: 50, inserted: 0, updated: 0 });
   });
 
+  test("sends updates of many shapes before they fill memory", async () => {
+    await using place = await Place.make();
+    const names = Array.from({ length: 8 }, (_, column) => `c${column}`);
+    const source = defineSource({
+      name: "shapes",
+      schema: () => ({
+        a: { key: ["id"], columns: { id: "INT" as const, ...Object.fromEntries(names.map((name) => [name, "INT"])) } },
+      }),
+      async *update({ upsert, update }) {
+        for (let id = 1; id < 256; id++) yield upsert("a", { id });
+        for (let id = 1; id < 256; id++) {
+          if (id === 200) sentBefore = rows;
+          const given = names.filter((_, bit) => ((id >> bit) & 1) === 1);
+          yield update("a", { id, ...Object.fromEntries(given.map((name) => [name, id])) });
+        }
+      },
+    });
+    let [rows, sentBefore] = [0, 0];
+    const run = await place.sync(source, {}, (event) => void (event.kind === "read" && (rows += event.rows)));
+    expect(failure(run)).toBeNull();
+    expect(sentBefore).toBeGreaterThan(255 + 100);
+    const expected = Array.from({ length: 255 }, (_, at) => at + 1).map((id) => ({
+      id,
+      ...Object.fromEntries(names.map((name, bit) => [name, ((id >> bit) & 1) === 1 ? id : null])),
+    }));
+    expect(await place.rows("a")).toEqual(expected);
+  });
+
   test("starts over, and forgets what is gone, with --full", async () => {
     await using place = await Place.make();
     await place.sync(player([1, 2, 3].map((id) => ({ kind: "upsert", table: "a", id }))));
