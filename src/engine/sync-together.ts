@@ -79,8 +79,9 @@ async function withTables(pass: Pass, tables: readonly Table[], { writer }: Sync
 }
 
 /**
- * Plans a pass and makes it durable before its first row is read. Copies that begin from nothing are emptied with it: all
- * of them if `anew`, else such as have rows but no state (after a reset, or a first pass that was let go).
+ * Plans a pass and makes it durable before its first row is read. Where the source starts over, all copies are emptied
+ * with it, for it does not tell what was removed meanwhile: if `anew`, and where the tables were not last read together (one
+ * is new, or was reset). So is a copy that has rows but no state, after a first pass that was let go.
  */
 async function openPass(
   tables: readonly Table[],
@@ -91,12 +92,14 @@ async function openPass(
 ): Promise<Pass> {
   const known = tables.filter((table) => stored.tables.has(table.id));
   const previous = anew ? [] : known.map(({ id }) => [id, stored.tables.get(id)!.next] as const);
+  const states = new Set(tables.map(({ id }) => JSON.stringify(stored.tables.get(id)?.next ?? null)));
+  const startsOver = anew || states.size > 1;
   const plan = await connection.source.plan(tables, "stream", Object.fromEntries(previous), signal);
   const pass: Pass = { ...plan, id: randomUUID(), kind: "stream", tables, opened: started, scope, replace: false };
   await writer.run(tables[0]!.id, async (transaction) => {
     await transaction.open(pass);
     for (const { id } of tables) {
-      if (anew || !stored.tables.has(id)) await transaction.write(pass, null, { kind: "truncate", table: id });
+      if (startsOver || !stored.tables.has(id)) await transaction.write(pass, null, { kind: "truncate", table: id });
     }
   });
   await writer.commit();

@@ -231,6 +231,15 @@ describe("a source with update()", () => {
     await expectModel(place, played(script));
   });
 
+  test("forgets what is gone from other tables when it starts over for one that is new", async () => {
+    await using place = await Place.make();
+    const row = (table: "a" | "b", id: number): Step => ({ kind: "upsert", table, id });
+    await place.sync(player([row("a", 1), row("a", 2)]), { selection: { include: ["a"], exclude: [] } });
+    await place.sync(player([row("a", 2), row("b", 3)]));
+    expect((await place.rows("a")).map(({ id }) => id)).toEqual([2]);
+    expect((await place.rows("b")).map(({ id }) => id)).toEqual([3]);
+  });
+
   test("reads a table that was reset from the start, and the others once more", async () => {
     await using place = await Place.make();
     const row = (table: "a" | "b", id: number): Step => ({ kind: "upsert", table, id });
