@@ -135,10 +135,15 @@ function tableJson(table: Table): object {
 
 /**
  * Reads what {@link stateJson} gave, as text or as a value; `source` is the kind that it must be of. Throws
- * `STATE_INVALID`: not JSON, damaged, of a newer Headwaters, of another source.
+ * `STATE_INVALID`: not JSON, damaged, of a newer Headwaters, of another source. `hint` says what to do without it.
  */
-export function parseStateDocument(given: unknown, source: string): StateDocument {
-  const value = typeof given === "string" ? parsed(given) : given;
+export function parseStateDocument(
+  given: unknown,
+  source: string,
+  hint = "Give the state as it was written, or start without one: every table is then read fully.",
+): StateDocument {
+  const invalid = (message: string): HeadwatersError => new HeadwatersError("STATE_INVALID", message, { hint });
+  const value = typeof given === "string" ? parsed(given, invalid) : given;
   const version = typeof value === "object" && value !== null && "version" in value ? value.version : undefined;
   if (typeof version === "number" && version > newest) {
     throw new HeadwatersError(
@@ -161,16 +166,10 @@ export function parseStateDocument(given: unknown, source: string): StateDocumen
   return result.data;
 }
 
-function parsed(text: string): unknown {
+function parsed(text: string, invalid: (message: string) => HeadwatersError): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
     throw invalid(`the state is not JSON: ${(error as SyntaxError).message}`);
   }
-}
-
-function invalid(message: string): HeadwatersError {
-  return new HeadwatersError("STATE_INVALID", message, {
-    hint: "Give the state as it was written, or start without one: every table is then read fully.",
-  });
 }

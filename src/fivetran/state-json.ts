@@ -59,13 +59,16 @@ export function parseState(text: string, source: string): FivetranState {
     const document: StateDocument = { version: 1, source, tables: {}, passes: [], progress: [] };
     return { document, ...nothing };
   }
-  const document = parseStateDocument(value, source);
+  const document = parseStateDocument(value, source, resync);
   const { data } = own.safeParse(value);
   // Rows that an open pass has set aside elsewhere are not here.
   if (data?.fivetran === undefined) return { document: portable(document), ...nothing };
   const { tables, truncated, columns } = data.fivetran;
   return { document, notes: new Map(Object.entries(tables)), truncated, columns };
 }
+
+/** What to do with a state that can't be read; of one that is too large or too new other things help. */
+const resync = "Re-sync the connection in Fivetran: every table is then read fully.";
 
 /** Of a state that Fivetran did not keep. */
 const nothing = { notes: new Map<string, TableNote>(), truncated: [], columns: {} };

@@ -17,7 +17,6 @@ const hints: Partial<Readonly<Record<ErrorCode, string>>> = {
     "If that is right, re-sync the table in Fivetran; if not, look at the source: the next sync looks again.",
   TABLE_UNKNOWN: "If the table is gone for good, leave it out in Fivetran.",
   NO_TABLES: "Choose at least one table in Fivetran, and see that the user may read it.",
-  STATE_INVALID: "Re-sync the connection in Fivetran: every table is then read fully.",
 };
 
 /** An error as a sentence for people, with what to do. */

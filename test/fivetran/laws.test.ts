@@ -117,6 +117,17 @@ test("what a comparing pass met before it was cut is still there after it", asyn
   }
 });
 
+test("what is wrong with a state is told with what helps against it", async () => {
+  for (const [state, remedy] of [
+    ["{", "Re-sync the connection in Fivetran"],
+    ['{"version": 99}', "Install the Headwaters that wrote it"],
+  ] as const) {
+    const fivetran = new MemoryFivetran();
+    fivetran.state = state;
+    expect((await fivetran.sync(filled(false))).task).toContain(remedy);
+  }
+});
+
 test("a state is never ahead of the rows before it", async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 30 }), fc.boolean(), async (messages, large) => {
