@@ -1,4 +1,4 @@
-import type { Settings } from "../engine/connection.ts";
+import { defaultSettings, type Settings } from "../engine/connection.ts";
 import type { SourceContext } from "../protocol/source.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { ServedSetting } from "./served-source.ts";
@@ -9,6 +9,8 @@ export interface SyncOptions {
   /** Rows between two checkpoints, at the least. */
   readonly checkpointRows: number;
   readonly types: SourceContext["types"];
+  /** The part of a table's rows that one sync may delete, 0–1. */
+  readonly maxDeleteFraction: number;
 }
 
 const day = 24 * 60 * 60 * 1_000;
@@ -57,6 +59,16 @@ export function optionSettings(source: string): readonly ServedSetting[] {
       choices: Object.keys(types),
       default: "exact",
     },
+    {
+      ...plain,
+      name: "max_delete_fraction",
+      title: "Most deletes",
+      description:
+        "The part of a table's rows, 0 to 1, that one sync may delete; where more are gone it stops. Raise it where most rows may expire between two syncs, as in a cache.",
+      type: "number",
+      choices: null,
+      default: defaultSettings.maxDeleteFraction,
+    },
   ];
 }
 
@@ -65,15 +77,25 @@ export function takeOptions(
   source: string,
   given: Readonly<Record<string, string>>,
 ): { readonly options: SyncOptions; readonly rest: Readonly<Record<string, string>> } {
-  const { deletes: when = "auto", checkpoint_interval: interval, types: kind = "exact", ...rest } = given;
+  const {
+    deletes: when = "auto",
+    checkpoint_interval: interval,
+    types: kind = "exact",
+    max_delete_fraction: most = String(defaultSettings.maxDeleteFraction),
+    ...rest
+  } = given;
   const rows = interval === undefined ? (checkpointRows[source] ?? 1_000) : Number(interval);
   if (!Number.isSafeInteger(rows) || rows < 1)
     throw wrong("checkpoint_interval", "a whole number from 1 on", interval!);
+  const fraction = Number(most);
+  if (most.trim() === "" || !(fraction >= 0 && fraction <= 1))
+    throw wrong("max_delete_fraction", "a number from 0 to 1", most);
   return {
     options: {
       deletes: of(deletes, "deletes", when),
       checkpointRows: rows,
       types: of(types, "types", kind),
+      maxDeleteFraction: fraction,
     },
     rest,
   };

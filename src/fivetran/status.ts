@@ -14,7 +14,7 @@ const hints: Partial<Readonly<Record<ErrorCode, string>>> = {
   SCOPE_CHANGED:
     "To copy the new source, re-sync the connection in Fivetran; else restore the configuration that it had.",
   DELETES_STOPPED:
-    "If that is right, re-sync the table in Fivetran; if not, look at the source: the next sync looks again.",
+    "If that is right, raise max_delete_fraction or re-sync the table in Fivetran; if not, look at the source: the next sync looks again.",
   TABLE_UNKNOWN: "If the table is gone for good, leave it out in Fivetran.",
   NO_TABLES: "Choose at least one table in Fivetran, and see that the user may read it.",
 };

@@ -60,7 +60,7 @@ async function run(request: UpdateRequest, outlet: Outlet, context: UpdateContex
   const log = withWarnings(context, outlet);
   const state = parseState(request.stateJson ?? "", definition.name);
   await using open = await openSource(served, request.configuration, log, signal);
-  const { deletes, checkpointRows } = open.options;
+  const { deletes, checkpointRows, maxDeleteFraction } = open.options;
   const selection = chosen(request.selection, open.schema);
   const of = { source: definition.name, schema: open.schema, checkpointRows };
   await using sink = new FivetranSink(of, withChosen(state, selection, definition.capabilities.schema), outlet);
@@ -72,7 +72,7 @@ async function run(request: UpdateRequest, outlet: Outlet, context: UpdateContex
     scope: open.scope,
     selection: { include: [], exclude: [] },
     // How often a commit becomes a checkpoint is the sink's to say.
-    settings: { ...defaultSettings, deletes, commitMilliseconds: 1_000 },
+    settings: { ...defaultSettings, deletes, maxDeleteFraction, commitMilliseconds: 1_000 },
     log,
   };
   const failures = await syncTables(connection, context, signal);

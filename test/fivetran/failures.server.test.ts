@@ -71,6 +71,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
       [{ port: "many" }, 'port must be a whole number from 1 to 65535, not "many"'],
       [{ pasword: "x" }, "pasword is not a setting. (CONFIGURATION_INVALID). Did you mean password?"],
       [{ deletes: "sometimes" }, "deletes must be one of auto, each_sync, daily, weekly, never"],
+      [{ max_delete_fraction: "60%" }, 'max_delete_fraction must be a number from 0 to 1, not "60%"'],
       [{ checkpoint_interval: "0" }, "checkpoint_interval must be a whole number from 1 on"],
       [{ user: "nobody", password }, "LOGIN_FAILED"],
       [{ database: "nothing" }, "DATABASE_UNKNOWN"],

@@ -117,6 +117,17 @@ test("what a comparing pass met before it was cut is still there after it", asyn
   }
 });
 
+test("more deletes than half of a table stop it, unless the user allows for them", async () => {
+  const [source, fivetran] = [filled(false), new MemoryFivetran()];
+  await fivetran.sync(source);
+  for (let id = 1; id <= 20; id++) source.remove("t", id);
+  const { task } = await fivetran.sync(source, { configuration: { deletes: "each_sync" } });
+  expect(task).toMatch(/20 of 30 rows .* raise max_delete_fraction/);
+  expect(Object.keys(fivetran.rows())).toHaveLength(30);
+  await fivetran.sync(source, { configuration: { deletes: "each_sync", max_delete_fraction: "0.9" } });
+  expect(fivetran.rows()).toEqual(expected(source));
+});
+
 test("what is wrong with a state is told with what helps against it", async () => {
   for (const [state, remedy] of [
     ["{", "Re-sync the connection in Fivetran"],
