@@ -1,5 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { SourceContext } from "../../protocol/source.ts";
+import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { RespError } from "../../toolkit/resp/errors.ts";
 import { entriesTable, type EntryKind, entryKinds } from "./entries.ts";
@@ -22,8 +22,12 @@ export async function discoverTables(
 ): Promise<readonly Table[]> {
   const { configuration } = context;
   const found: Table[] = [keyspaceTable(configuration, server)];
+  checkFixed(configuration.table_name, options[configuration.table_name]);
   for (const kind of entryKinds) {
-    if (configuration[kind.setting] && (await knows(context, kind))) found.push(entriesTable(kind, configuration));
+    if (!configuration[kind.setting]) continue;
+    const table = entriesTable(kind, configuration);
+    checkFixed(table.id, options[table.id]);
+    if (await knows(context, kind)) found.push(table);
   }
   for (const [id, entry] of Object.entries(configuration.tables)) {
     const expanded = expandedOf(id, entry, options[id]);
@@ -37,6 +41,24 @@ export async function discoverTables(
     });
   }
   return found;
+}
+
+/** Throws where a user sets what tables whose columns are always the same can't have: it would be ignored. */
+function checkFixed(id: string, options: TableOptions | undefined): void {
+  // `null`: read without one (mode: full), which the engine sees to.
+  if (typeof options?.cursor === "string") {
+    throw new HeadwatersError("CURSOR_INVALID", `overrides.${id}.cursor: how this table's changes are found is fixed`, {
+      hint: "Leave the cursor out.",
+    });
+  }
+  if (Object.keys(options?.types ?? {}).length === 0) return;
+  throw new HeadwatersError(
+    "CONFIGURATION_INVALID",
+    `overrides.${id}.types: the columns of this table have fixed types`,
+    {
+      hint: "Leave them out; columns of types of your own can be declared under tables, in the source's settings.",
+    },
+  );
 }
 
 /** Whether the server has the commands for such keys; it answers that a key is missing then, or its kind of nothing. */

@@ -4,7 +4,7 @@ import { globs } from "../../../src/sources/dragonflydb/glob.ts";
 import { Workspace } from "../../cli/workspace.ts";
 import { startValkey } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";
-import { settingsOf } from "./reading.ts";
+import { openSource, settingsOf, signal } from "./reading.ts";
 
 const long = { timeout: 60_000 };
 
@@ -55,6 +55,18 @@ await describeWith(
         "size",
       ]);
       expect((await space.run("verify")).code).toBe(0);
+    });
+
+    test("a cursor, and types, for tables whose columns are fixed are refused", async () => {
+      for (const id of ["dragonfly_data", "dragonfly_data_streams"]) {
+        for (const [options, message] of [
+          [{ cursor: "last_modified" }, `overrides.${id}.cursor: how this table's changes are found is fixed`],
+          [{ types: { key: { kind: "LONG" } } }, `overrides.${id}.types: the columns of this table have fixed types`],
+        ] as const) {
+          await using source = await openSource(server, {}, { tables: { [id]: options } });
+          await expect(source.discover(signal)).rejects.toThrow(message);
+        }
+      }
     });
 
     test("patterns match as the server has it", async () => {
