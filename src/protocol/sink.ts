@@ -177,6 +177,8 @@ export interface Comparison extends AsyncDisposable {
     readonly missing: number;
     readonly extra: number;
     readonly different: number;
+    /** Rows that the source gave of a key beside its last: a key that it reads twice is digested twice, too. */
+    readonly repeated: number;
     readonly shown: readonly Difference[];
   }>;
 }

@@ -117,6 +117,11 @@ class CopyComparison implements Comparison {
     await this.#session.run(`CREATE TEMPORARY TABLE ${found} AS ${query}`);
     const counts = await this.#session.rows(`SELECT kind, sum(n) AS n FROM ${found} GROUP BY kind`);
     const count = (kind: Difference["kind"]): number => Number(counts.find((row) => row["kind"] === kind)?.["n"] ?? 0);
+    const [repeated] = await this.#session.rows(
+      this.#table.key.length > 0
+        ? `SELECT count(*) - count(DISTINCT ${this.#rowText(this.#key)}) AS n FROM ${source}`
+        : "SELECT 0 AS n",
+    );
     const shown = await this.#session.rows(
       `SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY coalesce(s0, t0)) AS place FROM ${found}) AS f
         WHERE place <= ${Math.trunc(limit)} ORDER BY kind, place`,
@@ -126,6 +131,7 @@ class CopyComparison implements Comparison {
       missing: count("missing"),
       extra: count("extra"),
       different: count("different"),
+      repeated: Number(repeated!["n"]),
       shown: shown.map((row) => this.#difference(row)),
     };
   }

@@ -119,10 +119,12 @@ class CopyComparison implements Comparison {
     this.#stage ??= await createStage(this.#session, "TEMP TABLE", temporary("collected"), types, []);
     const found = temporary("found");
     const copied = `(SELECT * FROM ${this.#copied()} WHERE ${this.#bucket()} IN (SELECT bucket FROM ${differing}))`;
-    const query =
-      this.#table.key.length > 0
-        ? await this.#keyedDifferences(this.#stage.relation, copied)
-        : this.#countedDifferences(this.#stage.relation, copied);
+    const keyed = this.#table.key.length > 0;
+    const { relation } = this.#stage;
+    const repeated = keyed ? await keepLast(this.#session, relation, this.#table, staged) : 0;
+    const query = keyed
+      ? this.#keyedDifferences(relation, copied)
+      : this.#countedDifferences(this.#stage.relation, copied);
     await this.#session.run(`CREATE TEMP TABLE ${found} AS ${query}`);
     const counts = await this.#session.rows<{ kind: string; n: bigint }>(
       `SELECT kind, sum(n)::BIGINT AS n FROM ${found} GROUP BY kind`,
@@ -137,6 +139,7 @@ class CopyComparison implements Comparison {
       missing: count("missing"),
       extra: count("extra"),
       different: count("different"),
+      repeated,
       shown: shown.map((row) => this.#difference(row)),
     };
   }
@@ -148,9 +151,8 @@ class CopyComparison implements Comparison {
       if (relation !== null) await this.#session.run(`DROP TABLE IF EXISTS ${relation}`);
   }
 
-  /** Rows by key: the last that the source gave of each, and every row of the copy, of which a second one is extra. */
-  async #keyedDifferences(source: string, copied: string): Promise<string> {
-    await keepLast(this.#session, source, this.#table, staged);
+  /** Rows by key: each of the source, and every row of the copy, of which a second one is extra. */
+  #keyedDifferences(source: string, copied: string): string {
     const list = this.#key.map(staged).join(", ");
     const same = this.#key.map((name) => `s.${staged(name)} IS NOT DISTINCT FROM t.${staged(name)}`).join(" AND ");
     const differs =

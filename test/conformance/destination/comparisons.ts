@@ -68,7 +68,7 @@ export const comparisonChecks: readonly DestinationCheck[] = [
         const volatile = cells.slice(0, 2_900).map((row) => [...row.slice(0, 5), 7]);
         const { digested, found } = await compared(warehouse, readings, volatile);
         assert.deepEqual([digested.source, digested.copy, digested.differing], [2_900, 2_900, 0]);
-        assert.deepEqual(found, { missing: 0, extra: 0, different: 0, shown: [] });
+        assert.deepEqual(found, { missing: 0, extra: 0, different: 0, repeated: 0, shown: [] });
       });
     },
   },
@@ -84,7 +84,7 @@ export const comparisonChecks: readonly DestinationCheck[] = [
         const { digested, found } = await compared(warehouse, readings, cells);
         assert.ok(digested.differing >= 1 && digested.differing <= 2 && digested.buckets > 100);
         const { shown, ...counts } = found;
-        assert.deepEqual(counts, { missing: 0, extra: 0, different: 0, ...expected });
+        assert.deepEqual(counts, { missing: 0, extra: 0, different: 0, repeated: 0, ...expected });
         assert.equal(shown.length, Object.values(expected)[0]);
         assert.equal(shown[0]!.kind, Object.keys(expected)[0]);
       });
@@ -100,7 +100,7 @@ export const comparisonChecks: readonly DestinationCheck[] = [
       await holding(harness, async (warehouse) => {
         const { found } = await compared(warehouse, readings, cells, 3);
         const { shown, ...counts } = found;
-        assert.deepEqual(counts, { missing: 11, extra: 1, different: 1 });
+        assert.deepEqual(counts, { missing: 11, extra: 1, different: 1, repeated: 0 });
         assert.deepEqual(
           shown.filter(({ kind }) => kind === "different"),
           [

@@ -304,6 +304,19 @@ await describeWith(
       expect((await copy.verify(server, settings)).verdict).toBe("CONVERGED");
     });
 
+    test("keys that several patterns match are proven all the same", async () => {
+      await server.run("FLUSHDB");
+      await server.runAll(["user:1", "user:2", "other:1"].map((key) => ["SET", key, "x"]));
+      await using copy = await Copy.make();
+      const settings = { key_pattern: ["user:*", "*:1"] };
+      await copy.sync(server, settings);
+      const verdict = async () =>
+        (await copy.verify(server, settings)).tables.find(({ table }) => table === "dragonfly_data");
+      expect(await verdict()).toMatchObject({ verdict: "CONVERGED" });
+      await server.run("SET", "user:2", "changed");
+      expect(await verdict()).toMatchObject({ verdict: "DIVERGED", different: 1 });
+    });
+
     test("verify sees a field for which neither the copy nor a sample of keys has a column", async () => {
       await server.run("FLUSHDB");
       await server.runAll(Array.from({ length: 1_500 }, (_, id) => ["HSET", `user:${id}`, "name", `n${id}`]));
