@@ -94,9 +94,9 @@ await describeWith(startCassandra, "what is chosen of Cassandra", (server: Cassa
 
   test("windows of a cursor column have the filter too", long, async () => {
     const index = Number.parseInt(server.version, 10) >= 5 ? "USING 'sai'" : "";
-    await server.run("CREATE TABLE orders (id int PRIMARY KEY, status text, created_at timestamp)");
-    await server.run(`CREATE INDEX ON orders (created_at) ${index}`);
-    const insert = "INSERT INTO orders (id, status, created_at) VALUES (?, ?, ?)";
+    await server.run("CREATE TABLE orders (id int PRIMARY KEY, status text, modified_at timestamp)");
+    await server.run(`CREATE INDEX ON orders (modified_at) ${index}`);
+    const insert = "INSERT INTO orders (id, status, modified_at) VALUES (?, ?, ?)";
     const at = new Date(Date.now() - 3_600_000);
     await server.runAll(
       insert,
@@ -106,7 +106,7 @@ await describeWith(startCassandra, "what is chosen of Cassandra", (server: Cassa
     await space.configure({
       tables: ["orders"],
       deletes: "never",
-      overrides: { orders: { filter: "status = 'open'" } },
+      overrides: { orders: { filter: "status = 'open'", cursor: "modified_at" } },
     });
     expect((await space.sync())["orders"]).toMatchObject({ outcome: "whole", inserted: 50 });
     await server.runAll(insert, [
