@@ -4,7 +4,7 @@ import type { Pass } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Source } from "../protocol/source.ts";
 import type { Table } from "../protocol/table.ts";
-import { sameType, unite } from "../toolkit/types.ts";
+import { hasColumnsOf, unite } from "../toolkit/types.ts";
 import { columnNames, type ColumnNames } from "./choose-columns.ts";
 import type { Connection, TableSettings } from "./connection.ts";
 
@@ -52,7 +52,7 @@ function chosenSource(source: Source, chosen: ReadonlyMap<string, ColumnNames>):
           const { table } = operation;
           const before = known.get(table.id)!;
           // What needed more columns was not chosen: to who reads this nothing has changed.
-          if (fits(table, before)) continue;
+          if (hasColumnsOf(before, table)) continue;
           known.set(table.id, unite(before, table));
         }
         yield operation;
@@ -68,12 +68,6 @@ function chosenSource(source: Source, chosen: ReadonlyMap<string, ColumnNames>):
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };
-}
-
-function fits(table: Table, known: Table): boolean {
-  return table.columns.every(({ name, type }) =>
-    known.columns.some((column) => column.name === name && sameType(column.type, type)),
-  );
 }
 
 function copied(operation: Operation, chosen: ReadonlyMap<string, ColumnNames>): Operation {

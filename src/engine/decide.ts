@@ -4,7 +4,7 @@ import type { Sink } from "../protocol/sink.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../protocol/table.ts";
 import type { Type } from "../protocol/types.ts";
-import { sameType, widen } from "../toolkit/types.ts";
+import { hasColumnsOf, sameType, widen } from "../toolkit/types.ts";
 import type { Settings } from "./connection.ts";
 import { checkScope } from "./scope.ts";
 
@@ -157,15 +157,7 @@ function hasCleared(abandoned: Pass | null, table: Table): boolean {
  * that is new was in no row before: the rows that have it are read as rows that changed.
  */
 export function coveredBy(before: Table, now: Table, inferred: boolean): boolean {
-  return (
-    before.identity === now.identity &&
-    keepsKeys(before, now) &&
-    (inferred ||
-      now.columns.every((column) => {
-        const old = before.columns.find((candidate) => candidate.name === column.name);
-        return old !== undefined && sameType(old.type, column.type);
-      }))
-  );
+  return before.identity === now.identity && keepsKeys(before, now) && (inferred || hasColumnsOf(before, now));
 }
 
 function sameShape(before: Table, now: Table, inferred: boolean): boolean {

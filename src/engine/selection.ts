@@ -1,4 +1,5 @@
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
+import type { Stored } from "../protocol/sink.ts";
 import type { Table } from "../protocol/table.ts";
 import { nearest } from "../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../toolkit/patterns.ts";
@@ -63,6 +64,15 @@ export function askedFor(selected: readonly string[], asked: readonly string[]):
     });
   }
   return asked.length === 0 ? selected : selected.filter((name) => asked.includes(name));
+}
+
+/** The tables of a copy that are selected and no longer among `present`. */
+export function vanishedFrom(
+  { tables }: Pick<Stored, "tables">,
+  { selection }: Pick<Selecting, "selection">,
+  present: readonly string[],
+): readonly string[] {
+  return [...tables.keys()].filter((id) => selects(selection, id) && !present.includes(id));
 }
 
 function checkNames(known: readonly string[], vanished: readonly string[], connection: Selecting): void {

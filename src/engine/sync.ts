@@ -6,15 +6,14 @@ import type { Split } from "../protocol/pass.ts";
 import type { RunRecord, Stored } from "../protocol/sink.ts";
 import type { Table } from "../protocol/table.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
-import { selects } from "../toolkit/patterns.ts";
-import { sameType, unite } from "../toolkit/types.ts";
+import { hasColumnsOf, unite } from "../toolkit/types.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { withChosenColumns } from "./chosen-source.ts";
 import { settingsOf, type SyncConnection } from "./connection.ts";
 import { knownTables } from "./discover.ts";
 import type { SyncEvent } from "./events.ts";
 import { patience, type Patience, patientSource } from "./patient-source.ts";
-import { askedFor, chosenFrom, select } from "./selection.ts";
+import { askedFor, chosenFrom, select, vanishedFrom } from "./selection.ts";
 import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
 import { syncTogether } from "./sync-together.ts";
 import { Tally } from "./tally.ts";
@@ -126,15 +125,17 @@ class Run {
    * settings don't fit them.
    */
   async #tables(stored: Stored): Promise<readonly Table[]> {
-    const { source, selection } = this.#connection;
+    const { source } = this.#connection;
     if (this.#together && (this.#options.tables ?? []).length > 0) {
       throw new HeadwatersError("CONFIGURATION_INVALID", "--tables: this source reads all its tables together", {
         hint: "Leave --tables out; tables.include and tables.exclude select tables for every sync.",
       });
     }
     const discovered = await source.discover(this.#options.signal, knownTables(stored));
-    const vanished = [...stored.tables.keys()].filter(
-      (id) => selects(selection, id) && !discovered.some((table) => table.id === id),
+    const vanished = vanishedFrom(
+      stored,
+      this.#connection,
+      discovered.map(({ id }) => id),
     );
     const selected = select(discovered, this.#connection, vanished);
     const tables = selected.tables.filter(({ id }) => this.#mayCome(id, stored));
@@ -261,7 +262,7 @@ class Run {
         current = chosenFrom(now, this.#connection);
         const wider = unite(widest, current);
         // This ends: there are so many columns, and so many types that each can go through.
-        if (isWider(wider, widest)) attempt = 0;
+        if (!hasColumnsOf(widest, wider)) attempt = 0;
         widest = wider;
         known = storedOf(durable, table.id);
       }
@@ -305,13 +306,6 @@ class Run {
       tables,
     };
   }
-}
-
-function isWider(wider: Table, than: Table): boolean {
-  return wider.columns.some(({ name, type }) => {
-    const known = than.columns.find((column) => column.name === name);
-    return known === undefined || !sameType(known.type, type);
-  });
 }
 
 function gone(table: string): HeadwatersError {

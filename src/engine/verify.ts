@@ -7,7 +7,6 @@ import type { Rows } from "../protocol/rows.ts";
 import type { Comparison, Difference } from "../protocol/sink.ts";
 import type { Reading, Source } from "../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../protocol/table.ts";
-import { selects } from "../toolkit/patterns.ts";
 import { Semaphore } from "../toolkit/semaphore.ts";
 import { unite } from "../toolkit/types.ts";
 import { withChosenColumns } from "./chosen-source.ts";
@@ -16,7 +15,7 @@ import { coveredBy } from "./decide.ts";
 import { discover, knownTables } from "./discover.ts";
 import { patience, type Patience, patientSource, waitAfter } from "./patient-source.ts";
 import { scopeOf } from "./scope.ts";
-import { askedFor } from "./selection.ts";
+import { askedFor, vanishedFrom } from "./selection.ts";
 
 /**
  * - `CONVERGED`: source and copy are equal.
@@ -80,10 +79,8 @@ export async function verify(
   try {
     const stored = await warehouse.load();
     const { tables, refused } = await discover(connection, options.signal, knownTables(stored));
-    const vanished = [...stored.tables.keys()].filter(
-      (id) => selects(connection.selection, id) && !refused.has(id) && !tables.some((table) => table.id === id),
-    );
-    const names = askedFor([...tables.map(({ id }) => id), ...refused.keys(), ...vanished], options.tables ?? []);
+    const present = [...tables.map(({ id }) => id), ...refused.keys()];
+    const names = askedFor([...present, ...vanishedFrom(stored, connection, present)], options.tables ?? []);
     const verdicts: TableVerdict[] = [];
     for (const name of names) {
       if (refused.has(name)) throw refused.get(name)!;

@@ -100,6 +100,13 @@ function decimal(before: number, scale: number): Type {
   return before + scale <= 38 ? { kind: "DECIMAL", precision: Math.max(1, before + scale), scale } : { kind: "STRING" };
 }
 
+/** Whether `known` has every column of `table`, of the same type. */
+export function hasColumnsOf(known: Table, table: Table): boolean {
+  return table.columns.every(({ name, type }) =>
+    known.columns.some((column) => column.name === name && sameType(column.type, type)),
+  );
+}
+
 /** A table with the columns of both, each as wide as its widest; whatever else `b` says holds. */
 export function unite(a: Table, b: Table): Table {
   const columns = new Map(a.columns.map((column) => [column.name, column]));

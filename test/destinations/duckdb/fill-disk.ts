@@ -9,8 +9,8 @@ import { asHeadwatersError, type HeadwatersError } from "../../../src/protocol/e
 import type { Json } from "../../../src/protocol/json.ts";
 import type { Pass, Split } from "../../../src/protocol/pass.ts";
 import type { Warehouse } from "../../../src/protocol/sink.ts";
-import type { Table } from "../../../src/protocol/table.ts";
 import { rowsOf } from "../../../src/toolkit/vectors.ts";
+import { tableOf } from "../../conformance/destination/steps.ts";
 
 const [folder, rowsPerCommit] = process.argv.slice(2) as [string, string];
 const ballast = join(folder, "ballast");
@@ -25,20 +25,7 @@ const context = {
   deletion: "soft" as const,
   rename: {},
 };
-const columns = [
-  { name: "id", type: { kind: "INT" as const }, nullable: false },
-  { name: "bytes", type: { kind: "BINARY" as const }, nullable: true },
-];
-const table: Table = {
-  id: "t",
-  columns,
-  key: ["id"],
-  identity: "1",
-  cursor: null,
-  version: null,
-  estimatedRows: null,
-  notes: [],
-};
+const table = tableOf("t", { id: "INT", bytes: "BINARY" }, ["id"]);
 const opened = "2024-05-17T00:00:00.000Z";
 const split: Split = { id: "all", tables: ["t"], work: null };
 const pass: Pass = {
@@ -73,7 +60,7 @@ async function commit({ warehouse, lease }: Holding, id: number, version: number
   if (version === 1) await transaction.open(pass);
   for (let row = 0; row < rows; row += 500) {
     const cells = Array.from({ length: 500 }, (_, index) => [id + row + index, randomBytes(400)]);
-    await transaction.write(pass, split, { kind: "upsert", table: "t", rows: rowsOf(columns, cells) });
+    await transaction.write(pass, split, { kind: "upsert", table: "t", rows: rowsOf(table.columns, cells) });
   }
   await transaction.commit([{ pass: "p", split: "all", attempt: 1, version, state: id + rows, done: false }]);
 }
