@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import cassandra from "cassandra-driver";
-import { LocalCassandra } from "../src/cli/demo/cassandra.ts";
+import { LocalCassandra } from "../src/servers/cassandra.ts";
 
 /** What is measured on: six columns, a row of about 90 bytes. */
 export const [keyspace, table] = ["bench", "events"];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { LocalPostgresql } from "../src/cli/demo/postgresql.ts";
+import { LocalPostgresql } from "../src/servers/postgresql.ts";
 import { extensionWheels } from "../test/servers/extension-wheels.ts";
 import { measure, type Measured } from "./measure.ts";
 import { cacheFolder } from "./python.ts";

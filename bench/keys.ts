@@ -1,7 +1,7 @@
-import { LocalValkey } from "../src/cli/demo/valkey.ts";
-import { Commands } from "../src/toolkit/resp/commands.ts";
-import type { RespConnection } from "../src/toolkit/resp/connection.ts";
-import { RespError } from "../src/toolkit/resp/errors.ts";
+import { LocalValkey } from "../src/servers/valkey.ts";
+import { Commands } from "../src/wire/resp/commands.ts";
+import type { RespConnection } from "../src/wire/resp/connection.ts";
+import { RespError } from "../src/wire/resp/errors.ts";
 
 /** A Valkey of our own with `keys` mixed keys: strings, hashes, sorted sets, lists and sets, some with a time to live. */
 export async function startKeys(keys: number): Promise<LocalValkey> {

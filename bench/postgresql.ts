@@ -4,7 +4,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Client } from "pg";
-import { LocalPostgresql } from "../src/cli/demo/postgresql.ts";
+import { LocalPostgresql } from "../src/servers/postgresql.ts";
 import { measure, type Measured, type Program } from "./measure.ts";
 import { cacheFolder } from "./python.ts";
 import { machine, mebibytes, printTable, seconds, spread, summarize, type Summary } from "./report.ts";

@@ -1,5 +1,5 @@
 import { Client } from "pg";
-import { LocalPostgresql } from "../src/cli/demo/postgresql.ts";
+import { LocalPostgresql } from "../src/servers/postgresql.ts";
 
 /** The table that everyone reads: nine columns, of all widths. */
 export const table = "sensor_readings";

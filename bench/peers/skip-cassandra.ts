@@ -3,9 +3,9 @@
  * away. `tsx skip-cassandra.ts HOST PORT KEYSPACE TABLE`
  */
 import process from "node:process";
-import { Cluster } from "../../src/toolkit/cql/cluster.ts";
-import type { Page } from "../../src/toolkit/cql/messages.ts";
-import { cutRing, type TokenRange } from "../../src/toolkit/cql/splits.ts";
+import { Cluster } from "../../src/wire/cql/cluster.ts";
+import type { Page } from "../../src/wire/cql/messages.ts";
+import { cutRing, type TokenRange } from "../../src/sources/cql/splits.ts";
 
 const [host, port, keyspace, table] = process.argv.slice(2) as [string, string, string, string];
 const statement = `SELECT id, name, n, amount, big, updated_at FROM ${keyspace}.${table} WHERE token(id) > ? AND token(id) <= ?`;

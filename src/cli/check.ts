@@ -1,5 +1,5 @@
 import { type Command } from "commander";
-import { discover } from "../engine/discover.ts";
+import { discover } from "../engine/selection/discover.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { CheckResult, Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
@@ -16,7 +16,7 @@ import {
   withOutputOptions,
 } from "./options.ts";
 import { attempt, forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 export function checkCommand(world: World): Command {
   return withOutputOptions(connectionCommand("check"))

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type Command } from "commander";
-import { select } from "../engine/selection.ts";
+import { select } from "../engine/selection/selection.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Table } from "../protocol/table.ts";
 import { selects } from "../toolkit/patterns.ts";
@@ -22,7 +22,7 @@ import {
 } from "./options.ts";
 import { attempt, forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface DiscoverFlags extends ConnectionOptions, OutputOptions {
   readonly columns?: boolean;

@@ -18,7 +18,7 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface ExportFlags extends ConnectionOptions, OutputOptions {
   readonly to: string;

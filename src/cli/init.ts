@@ -13,7 +13,7 @@ import { initSourceCommand } from "./init-source/command.ts";
 import { examples, withOutputOptions } from "./options.ts";
 import { Questions } from "./questions.ts";
 import { type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface InitFlags extends OutputOptions {
   readonly file?: string;

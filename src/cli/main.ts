@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import process from "node:process";
 import { run } from "./program.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 /** Who reads the output may go before it ends (`| head`): the sync goes on, what it would say is dropped. */
 for (const stream of [process.stdout, process.stderr]) {

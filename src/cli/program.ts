@@ -3,7 +3,7 @@ import { destinations } from "../destinations/index.ts";
 import { sources } from "../sources/index.ts";
 import { exitCode } from "./exit-codes.ts";
 import { packageManifest } from "./package-manifest.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface CommandEntry {
   readonly name: string;

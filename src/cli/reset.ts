@@ -1,5 +1,5 @@
 import { type Command } from "commander";
-import { reset } from "../engine/reset.ts";
+import { reset } from "../engine/commands/reset.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { confirmed } from "./confirm.ts";
 import { openWarehouse } from "./connect.ts";
@@ -7,7 +7,7 @@ import { counted } from "./display/format.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface ResetFlags extends ConnectionOptions, OutputOptions {
   readonly drop?: boolean;

@@ -3,7 +3,7 @@ import { defaultDestination } from "./configuration/load.ts";
 import { examples, exitCodesHelp, withOutputOptions } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand } from "./session.ts";
 import { syncConnection } from "./sync.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface RunFlags extends OutputOptions {
   readonly configuration?: string;

@@ -4,7 +4,7 @@ import { loadSource } from "./load-source.ts";
 import { examples } from "./options.ts";
 import { defaultPort, serveSource } from "./serve-source.ts";
 import { type OutputOptions, runCommand } from "./session.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface ServeFlags extends OutputOptions {
   readonly port: string;

@@ -10,7 +10,7 @@ import { exitCode, type Outcome, worst } from "./exit-codes.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { Output } from "./output.ts";
 import { Redactor } from "./redact.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 /** The flags that every command has. */
 export interface OutputOptions {

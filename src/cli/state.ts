@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
-import { exportState, importState } from "../engine/state.ts";
+import { exportState, importState } from "../engine/commands/state.ts";
 import { parseStateDocument, stateJson } from "../engine/state-document.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { TableState } from "../protocol/table.ts";
@@ -22,7 +22,7 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 interface StateFlags extends ConnectionOptions, OutputOptions {
   readonly to?: string;

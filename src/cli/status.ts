@@ -1,5 +1,5 @@
 import { type Command } from "commander";
-import { status, type TableStatus } from "../engine/status.ts";
+import { status, type TableStatus } from "../engine/commands/status.ts";
 import type { RunRecord } from "../protocol/sink.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
@@ -16,7 +16,7 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 export function statusCommand(world: World): Command {
   return withOutputOptions(connectionCommand("status"))

@@ -1,5 +1,5 @@
 import { type Command } from "commander";
-import { sync, type SyncOptions } from "../engine/sync.ts";
+import { sync, type SyncOptions } from "../engine/run/sync.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { connect } from "./connect.ts";
 import { syncDisplay } from "./display/sync-display.ts";
@@ -16,7 +16,7 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { verifyOpen } from "./verify.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 /** What a user wishes of one sync beyond the connection's settings. */
 export interface SyncWishes extends Omit<SyncOptions, "signal"> {

@@ -1,6 +1,6 @@
 import { type Command } from "commander";
 import type { Connection } from "../engine/connection.ts";
-import { verify, type VerifyReport } from "../engine/verify.ts";
+import { verify, type VerifyReport } from "../engine/commands/verify.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { connect } from "./connect.ts";
 import { eventJson } from "./display/events-json.ts";
@@ -16,7 +16,7 @@ import {
   withOutputOptions,
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./world.ts";
+import type { World } from "./environment.ts";
 
 export function verifyCommand(world: World): Command {
   return withOutputOptions(connectionCommand("verify"))

@@ -1,5 +1,5 @@
-import type { Memories } from "./memories.ts";
-import type { Outlet } from "./outlet.ts";
+import type { Memories } from "./row-digests.ts";
+import type { Outlet } from "./response-stream.ts";
 import { type FivetranState, manyStateBytes, stateText } from "./state-json.ts";
 
 /** A checkpoint carries the whole state: it is sent once in so many milliseconds at most … */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Table } from "../protocol/table.ts";
 import { rowsOf } from "../toolkit/vectors.ts";
 import { RecordEncoder } from "./encode-records.ts";
-import { Memories } from "./memories.ts";
+import { Memories } from "./row-digests.ts";
 import { TableWriter, type WriteMode } from "./table-writer.ts";
 
 const table: Table = {

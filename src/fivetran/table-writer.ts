@@ -5,7 +5,7 @@ import type { Table } from "../protocol/table.ts";
 import { project } from "../toolkit/vectors.ts";
 import type { Admit, RecordEncoder } from "./encode-records.ts";
 import { type KeyMemory, keysOf, signatureOf } from "./key-memory.ts";
-import type { Memories } from "./memories.ts";
+import type { Memories } from "./row-digests.ts";
 
 /**
  * - `add`: rows are sent as they come, but for those that are known to be there.

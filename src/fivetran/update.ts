@@ -1,6 +1,6 @@
 import { defaultSettings, type SyncConnection } from "../engine/connection.ts";
 import type { SyncEvent } from "../engine/events.ts";
-import { sync } from "../engine/sync.ts";
+import { sync } from "../engine/run/sync.ts";
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
@@ -8,7 +8,7 @@ import { backoff, sleep } from "../toolkit/backoff.ts";
 import { type Chosen, chosen } from "./chosen.ts";
 import type { Severe } from "./log.ts";
 import { openSource } from "./open-source.ts";
-import { type MessageStream, Outlet } from "./outlet.ts";
+import { type MessageStream, Outlet } from "./response-stream.ts";
 import type { Protocol, UpdateRequest } from "./protocol.ts";
 import { SelectedSource } from "./selected-source.ts";
 import type { ServedSource } from "./served-source.ts";

@@ -12,7 +12,7 @@ import { OperationMaker, type UpdateOperation } from "./operations.ts";
 import type { Tables } from "./row-types.ts";
 import { type DeclaredTable, declaredTables, tableOf } from "./schema.ts";
 import { emptyState, givenState, keptState } from "./state.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox } from "./operation-buffer.ts";
 import { Steps } from "./steps.ts";
 import { TableBatches } from "./table-batches.ts";
 

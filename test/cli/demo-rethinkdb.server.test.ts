@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { built } from "../built.ts";
 import { startOwnRethinkdb } from "../servers/rethinkdb.ts";
-import { term } from "../../src/toolkit/reql/terms.ts";
+import { term } from "../../src/wire/reql/terms.ts";
 
 interface Ended {
   readonly code: number | null;

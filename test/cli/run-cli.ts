@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { run } from "../../src/cli/program.ts";
 import type { OutputStream } from "../../src/cli/output.ts";
-import type { World } from "../../src/cli/world.ts";
+import type { World } from "../../src/cli/environment.ts";
 import { Pipe } from "./screen.ts";
 
 export interface CliRun {

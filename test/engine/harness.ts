@@ -5,7 +5,7 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { definition } from "../../src/destinations/duckdb/index.ts";
 import { type Connection, defaultSettings, type Settings } from "../../src/engine/connection.ts";
 import type { SyncEvent } from "../../src/engine/events.ts";
-import { sync, type SyncOptions } from "../../src/engine/sync.ts";
+import { sync, type SyncOptions } from "../../src/engine/run/sync.ts";
 import type { Json } from "../../src/protocol/json.ts";
 import type { RunRecord, Warehouse } from "../../src/protocol/sink.ts";
 import type { Selection, Source, SourceCapabilities } from "../../src/protocol/source.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { exportState, importState } from "../../src/engine/state.ts";
+import { exportState, importState } from "../../src/engine/commands/state.ts";
 import type { StateDocument } from "../../src/engine/state-document.ts";
 import { Copy, type Configured, expected } from "./harness.ts";
 import { MemorySource } from "./memory-source.ts";

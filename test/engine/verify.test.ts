@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { verify, type VerifyReport } from "../../src/engine/verify.ts";
+import { verify, type VerifyReport } from "../../src/engine/commands/verify.ts";
 import { columns, MemorySource, noteColumn } from "./memory-source.ts";
 import { Copy } from "./harness.ts";
 

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import process from "node:process";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { exportState, importState } from "../../src/engine/state.ts";
+import { exportState, importState } from "../../src/engine/commands/state.ts";
 import { parseStateDocument, stateJson } from "../../src/engine/state-document.ts";
 import { definition } from "../../src/sources/yugabytedb/index.ts";
 import { built } from "../built.ts";

@@ -1,6 +1,6 @@
 import protobuf from "protobufjs";
 import { z } from "zod";
-import type { MessageStream } from "../../src/fivetran/outlet.ts";
+import type { MessageStream } from "../../src/fivetran/response-stream.ts";
 import { loadProtocol, type UpdateRequest } from "../../src/fivetran/protocol.ts";
 import type { ServedSource } from "../../src/fivetran/served-source.ts";
 import { update } from "../../src/fivetran/update.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { reset } from "../../src/engine/reset.ts";
+import { reset } from "../../src/engine/commands/reset.ts";
 import type { SourceDefinition } from "../../src/protocol/source.ts";
 import { defineSource, z } from "../../src/sdk/index.ts";
 import { failure, Place } from "./place.ts";

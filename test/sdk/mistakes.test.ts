@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { freePort } from "../../src/cli/demo/free-port.ts";
+import { freePort } from "../../src/servers/free-port.ts";
 import { defineSource, type TypeName, type UpdateOperation, z } from "../../src/sdk/index.ts";
 import { failure, Place } from "./place.ts";
 

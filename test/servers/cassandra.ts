@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import cassandra from "cassandra-driver";
-import { type CassandraOptions, LocalCassandra } from "../../src/cli/demo/cassandra.ts";
-import { type CqlAddress, cqlClient, parseCqlAddress } from "../../src/cli/demo/cql-client.ts";
+import { type CassandraOptions, LocalCassandra } from "../../src/servers/cassandra.ts";
+import { type CqlAddress, cqlClient, parseCqlAddress } from "../../src/servers/cql-client.ts";
 import { sharedServer } from "./require.ts";
 
 /** A fresh keyspace on a real server, for one test file. Disposing drops it. */

@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import duckdb from "@duckdb/node-bindings";
-import { wheelFolder } from "../../src/cli/demo/python-wheel.ts";
+import { wheelFolder } from "../../src/servers/python-wheel.ts";
 
 /** Of those that DuckLake needs, with a catalog in PostgreSQL and files on S3. */
 const names = ["ducklake", "postgres-scanner", "httpfs"];

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
-import { freePort } from "../../src/cli/demo/free-port.ts";
+import { freePort } from "../../src/servers/free-port.ts";
 import { pythonPackages } from "./python-packages.ts";
 import { MissingServer } from "./require.ts";
 

@@ -82,7 +82,7 @@ describe("a server whose owner is killed", () => {
 });
 
 const ownerProgram = () => `
-import { LocalPostgresql } from ${JSON.stringify(new URL("../../src/cli/demo/postgresql.ts", import.meta.url))};
+import { LocalPostgresql } from ${JSON.stringify(new URL("../../src/servers/postgresql.ts", import.meta.url))};
 const server = await LocalPostgresql.start();
 console.log(JSON.stringify({ pid: await server.pid(), folder: server.folder }));
 `;

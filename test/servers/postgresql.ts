@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Client, escapeIdentifier, type QueryResult, type QueryResultRow } from "pg";
-import { findBinaries } from "../../src/cli/demo/postgresql-binaries.ts";
-import { LocalPostgresql, type PostgresqlOptions } from "../../src/cli/demo/postgresql.ts";
+import { findBinaries } from "../../src/servers/postgresql-binaries.ts";
+import { LocalPostgresql, type PostgresqlOptions } from "../../src/servers/postgresql.ts";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
 import { MissingServer, sharedServer } from "./require.ts";
 

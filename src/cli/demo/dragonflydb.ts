@@ -1,12 +1,12 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { Commands } from "../../toolkit/resp/commands.ts";
-import { connectResp, type RespConnection, type RespSettings } from "../../toolkit/resp/connection.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
+import { Commands } from "../../wire/resp/commands.ts";
+import { connectResp, type RespConnection, type RespSettings } from "../../wire/resp/connection.ts";
+import { RespError } from "../../wire/resp/errors.ts";
 import { counted } from "../display/format.ts";
 import type { Session } from "../session.ts";
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 import { changes, counts, keys, life, made, type RedisCommand } from "./shop.ts";
-import { LocalValkey } from "./valkey.ts";
+import { LocalValkey } from "../../servers/valkey.ts";
 
 /** Databases that are tried for an empty one, on a server that is not ours alone. */
 const databases = Array.from({ length: 15 }, (_, index) => 15 - index);

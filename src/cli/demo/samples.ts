@@ -1,10 +1,10 @@
 import type { Client } from "cassandra-driver";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { abortable } from "../../toolkit/cql/abortable.ts";
+import { abortable } from "../../wire/cql/abortable.ts";
 import { count } from "../display/format.ts";
 import type { Session } from "../session.ts";
-import { LocalCassandra } from "./cassandra.ts";
-import { type CqlAddress, cqlClient, parseCqlAddress } from "./cql-client.ts";
+import { LocalCassandra } from "../../servers/cassandra.ts";
+import { type CqlAddress, cqlClient, parseCqlAddress } from "../../servers/cql-client.ts";
 import type { Change, Scenario, ScenarioOptions } from "./scenario.ts";
 
 /** The keyspace that the demo makes, and drops at its end; it touches no other. */

@@ -3,7 +3,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { counted } from "../display/format.ts";
 import type { Session } from "../session.ts";
 import { changes, createStatements, rowCounts } from "./dataset.ts";
-import { LocalPostgresql } from "./postgresql.ts";
+import { LocalPostgresql } from "../../servers/postgresql.ts";
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 
 /** An industrial IoT system in a PostgreSQL of our own. */

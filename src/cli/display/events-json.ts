@@ -1,5 +1,5 @@
 import type { SyncEvent } from "../../engine/events.ts";
-import type { VerifyEvent } from "../../engine/verify.ts";
+import type { VerifyEvent } from "../../engine/commands/verify.ts";
 import { errorCodes, type HeadwatersError } from "../../protocol/errors.ts";
 
 /** An event as JSON holds it: errors and maps become plain objects. */

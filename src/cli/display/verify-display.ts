@@ -1,4 +1,4 @@
-import type { TableVerdict, Verdict, VerifyEvent, VerifyReport } from "../../engine/verify.ts";
+import type { TableVerdict, Verdict, VerifyEvent, VerifyReport } from "../../engine/commands/verify.ts";
 import type { Difference } from "../../protocol/sink.ts";
 import type { Outcome } from "../exit-codes.ts";
 import type { Output } from "../output.ts";

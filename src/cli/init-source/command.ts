@@ -6,7 +6,7 @@ import type { Outcome } from "../exit-codes.ts";
 import { examples, withOutputOptions } from "../options.ts";
 import { packageManifest } from "../package-manifest.ts";
 import { type OutputOptions, runCommand, type Session } from "../session.ts";
-import type { World } from "../world.ts";
+import type { World } from "../environment.ts";
 import { scaffoldFiles } from "./files.ts";
 
 export function initSourceCommand(world: World): Command {

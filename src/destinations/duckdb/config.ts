@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { resourceSettings } from "../../toolkit/duckdb/database.ts";
+import { resourceSettings } from "./database.ts";
 
 /** Where the copy is kept, and what DuckDB may use of the machine while it is written. */
 export const configuration = z.strictObject({

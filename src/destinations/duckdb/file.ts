@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { openDatabase, realFile } from "../../toolkit/duckdb/database.ts";
-import { type Instance, openInstance } from "../../toolkit/duckdb/instance.ts";
+import { openDatabase, realFile } from "./database.ts";
+import { type Instance, openInstance } from "./instance.ts";
 import type { Configuration } from "./config.ts";
-import { fileStorage } from "./storage.ts";
+import { fileStorage } from "./file-storage.ts";
 
 /** A DuckDB file that is open. */
 export interface OpenFile {

@@ -1,7 +1,7 @@
-import { literal } from "../../toolkit/duckdb/names.ts";
-import { realFile } from "../../toolkit/duckdb/database.ts";
-import type { PostgresSettings } from "../../toolkit/postgres/connection.ts";
-import { type SslMode, sslModes } from "../../toolkit/postgres/ssl.ts";
+import { literal } from "../duckdb/names.ts";
+import { realFile } from "../duckdb/database.ts";
+import type { PostgresSettings } from "../../wire/postgres/connection.ts";
+import { type SslMode, sslModes } from "../../wire/postgres/ssl.ts";
 import type { Configuration } from "./config.ts";
 
 /** Where the catalog of a lake is. */

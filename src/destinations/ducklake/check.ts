@@ -1,8 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult } from "../../protocol/source.ts";
-import { bookkeepingSchema, quote } from "../../toolkit/duckdb/names.ts";
-import type { Session } from "../../toolkit/duckdb/session.ts";
+import { bookkeepingSchema, quote } from "../duckdb/names.ts";
+import type { Session } from "../duckdb/session.ts";
 import type { Lake } from "./lake.ts";
 import type { CatalogLock } from "./lock.ts";
 import { isS3 } from "./s3.ts";

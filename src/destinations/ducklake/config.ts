@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { resourceSettings } from "../../toolkit/duckdb/database.ts";
+import { resourceSettings } from "../duckdb/database.ts";
 import { isPostgresql, problemOf } from "./catalog.ts";
 
 const text = z.string().min(1, "must not be empty");

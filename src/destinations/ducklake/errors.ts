@@ -1,6 +1,6 @@
 import type { HeadwatersError } from "../../protocol/errors.ts";
-import { duckdbError, type KnownError } from "../../toolkit/duckdb/errors.ts";
-import { fileErrors } from "../../toolkit/duckdb/file-errors.ts";
+import { duckdbError, type KnownError } from "../duckdb/errors.ts";
+import { fileErrors } from "../duckdb/file-errors.ts";
 
 /** What DuckDB says of lakes, their catalogs and their storage → what a user is told. */
 const ofLakes: readonly KnownError[] = [

@@ -1,15 +1,9 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/sink.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
-import { kept } from "../../toolkit/duckdb/bookkeeping.ts";
-import {
-  acquireInProcess,
-  giveLeaseBack,
-  releaseInProcess,
-  syncRunning,
-  takeLease,
-} from "../../toolkit/duckdb/leases.ts";
-import type { Session } from "../../toolkit/duckdb/session.ts";
+import { kept } from "../duckdb/bookkeeping.ts";
+import { acquireInProcess, giveLeaseBack, releaseInProcess, syncRunning, takeLease } from "../duckdb/leases.ts";
+import type { Session } from "../duckdb/session.ts";
 import type { Lake } from "./lake.ts";
 import type { CatalogLock } from "./lock.ts";
 

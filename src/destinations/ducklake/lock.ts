@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../toolkit/postgres/connection.ts";
+import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 
 const never = new AbortController().signal;
 

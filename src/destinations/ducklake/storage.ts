@@ -1,6 +1,6 @@
-import { digestName, quote } from "../../toolkit/duckdb/names.ts";
-import type { Storage } from "../../toolkit/duckdb/storage.ts";
-import { duckdbType } from "../../toolkit/duckdb/types.ts";
+import { digestName, quote } from "../duckdb/names.ts";
+import type { Storage } from "../duckdb/storage.ts";
+import { duckdbType } from "../duckdb/types.ts";
 import type { Kind } from "../../protocol/types.ts";
 import { lakeError } from "./errors.ts";
 import { refusePlaceholders } from "./placeholders.ts";

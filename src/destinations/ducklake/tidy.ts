@@ -1,7 +1,7 @@
 import type { DestinationContext } from "../../protocol/sink.ts";
-import { kept } from "../../toolkit/duckdb/bookkeeping.ts";
-import { literal } from "../../toolkit/duckdb/names.ts";
-import type { Session } from "../../toolkit/duckdb/session.ts";
+import { kept } from "../duckdb/bookkeeping.ts";
+import { literal } from "../duckdb/names.ts";
+import type { Session } from "../duckdb/session.ts";
 import { lakeCatalog } from "./storage.ts";
 
 /** A file below this is small, in bytes; merged files grow past it soon, and are then left alone. */

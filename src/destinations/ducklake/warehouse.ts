@@ -1,8 +1,8 @@
 import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
-import { isKept, keptNames, makeBookkeeping, mustHold, refuseOwnSchema } from "../../toolkit/duckdb/bookkeeping.ts";
-import { bookkeepingSchema, literal } from "../../toolkit/duckdb/names.ts";
-import type { Session } from "../../toolkit/duckdb/session.ts";
-import { warehouseOn } from "../../toolkit/duckdb/warehouse.ts";
+import { isKept, keptNames, makeBookkeeping, mustHold, refuseOwnSchema } from "../duckdb/bookkeeping.ts";
+import { bookkeepingSchema, literal } from "../duckdb/names.ts";
+import type { Session } from "../duckdb/session.ts";
+import { warehouseOn } from "../duckdb/warehouse.ts";
 import { catalogOf } from "./catalog.ts";
 import { checkLake } from "./check.ts";
 import type { Configuration } from "./config.ts";

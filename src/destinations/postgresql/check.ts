@@ -1,7 +1,7 @@
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/sink.ts";
 import type { CheckResult } from "../../protocol/source.ts";
-import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
+import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { bookkeepingTables, hasBookkeeping, kept } from "./bookkeeping.ts";
 import type { Configuration } from "./config.ts";
 import { bookkeepingSchema, quoted, relationName } from "./names.ts";

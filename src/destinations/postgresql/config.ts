@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
-import type { PostgresSettings } from "../../toolkit/postgres/connection.ts";
-import { sslModes } from "../../toolkit/postgres/ssl.ts";
+import type { PostgresSettings } from "../../wire/postgres/connection.ts";
+import { sslModes } from "../../wire/postgres/ssl.ts";
 
 const pem = z.string().min(1).optional();
 

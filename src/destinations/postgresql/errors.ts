@@ -1,7 +1,7 @@
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
-import type { PostgresSettings } from "../../toolkit/postgres/connection.ts";
-import { type ErrorContext, nativeCode, postgresError } from "../../toolkit/postgres/errors.ts";
-import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
+import type { PostgresSettings } from "../../wire/postgres/connection.ts";
+import { type ErrorContext, nativeCode, postgresError } from "../../wire/postgres/errors.ts";
+import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 
 type Explain = (said: string, settings: PostgresSettings) => readonly [ErrorCode, message: string, hint: string];
 

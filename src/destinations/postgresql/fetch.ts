@@ -1,6 +1,6 @@
 import type { Rows } from "../../protocol/rows.ts";
 import type { Type } from "../../protocol/types.ts";
-import { BinaryRows } from "../../toolkit/postgres/copy-binary.ts";
+import { BinaryRows } from "../../wire/postgres/copy-binary.ts";
 import { RowsBuilder } from "../../toolkit/vectors.ts";
 import { temporary } from "./merge.ts";
 import type { Session } from "./session.ts";

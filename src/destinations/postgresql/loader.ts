@@ -1,9 +1,9 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Type } from "../../protocol/types.ts";
-import { type EncodedColumn, encodeRows, type RowTail } from "../../toolkit/postgres/copy-encode.ts";
+import { type EncodedColumn, encodeRows, type RowTail } from "../../wire/postgres/copy-encode.ts";
 import { typeName, widen } from "../../toolkit/types.ts";
-import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
+import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import type { Session } from "./session.ts";
 import { postgresType } from "./types.ts";
 

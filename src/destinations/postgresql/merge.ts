@@ -1,7 +1,7 @@
 import type { Changes, Deletion } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 import { noChanges } from "../../toolkit/changes.ts";
-import { escapeIdentifier, escapeLiteral } from "../../toolkit/postgres/literals.ts";
+import { escapeIdentifier, escapeLiteral } from "../../wire/postgres/literals.ts";
 import { type Copy, storedType } from "./copies.ts";
 import { isProbed } from "./key-index.ts";
 import { quoted } from "./names.ts";

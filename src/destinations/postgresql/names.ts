@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
-import { escapeIdentifier, qualifiedName } from "../../toolkit/postgres/literals.ts";
+import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
 
 /** Our own schema in the database. */
 export const bookkeepingSchema = "_headwaters";

@@ -3,7 +3,7 @@ import type { Changes } from "../../protocol/sink.ts";
 import type { Table } from "../../protocol/table.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { sameColumns, sameShape } from "../../toolkit/vectors.ts";
-import { booleanField } from "../../toolkit/postgres/copy-encode.ts";
+import { booleanField } from "../../wire/postgres/copy-encode.ts";
 import { type Copy, storedType } from "./copies.ts";
 import { keepLast } from "./keep-last.ts";
 import { makeRoomForKeys } from "./key-index.ts";

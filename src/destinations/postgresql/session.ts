@@ -1,6 +1,6 @@
-import { copyHeader, copyTrailer, type NulPolicy, recycle } from "../../toolkit/postgres/copy-encode.ts";
-import type { CopyIn } from "../../toolkit/postgres/copy-in.ts";
-import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../toolkit/postgres/connection.ts";
+import { copyHeader, copyTrailer, type NulPolicy, recycle } from "../../wire/postgres/copy-encode.ts";
+import type { CopyIn } from "../../wire/postgres/copy-in.ts";
+import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 import { type Configuration, settingsOf } from "./config.ts";
 import { destinationError } from "./errors.ts";
 

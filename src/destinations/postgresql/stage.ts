@@ -1,7 +1,7 @@
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
-import { escapeLiteral } from "../../toolkit/postgres/literals.ts";
+import { escapeLiteral } from "../../wire/postgres/literals.ts";
 import { type Copy, storedType } from "./copies.ts";
 import type { Target } from "./loader.ts";
 import { quoted } from "./names.ts";

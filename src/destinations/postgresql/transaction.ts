@@ -4,7 +4,7 @@ import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
-import { booleanField, timestampField } from "../../toolkit/postgres/copy-encode.ts";
+import { booleanField, timestampField } from "../../wire/postgres/copy-encode.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";

@@ -1,4 +1,4 @@
-import type { Codec } from "../../toolkit/postgres/codecs.ts";
+import type { Codec } from "../../wire/postgres/codecs.ts";
 import type { Kind, Type } from "../../protocol/types.ts";
 
 type PlainKind = Exclude<Kind, "DECIMAL">;

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { configuration } from "./config.ts";
-import { cqlSettings } from "../../toolkit/cql/configuration.ts";
-import type { CqlColumn, CqlTable } from "../../toolkit/cql/schema.ts";
-import { tableOf } from "../../toolkit/cql/tables.ts";
-import type { Scalar } from "../../toolkit/cql/types.ts";
+import { cqlSettings } from "../cql/configuration.ts";
+import type { CqlColumn, CqlTable } from "../cql/schema.ts";
+import { tableOf } from "../cql/tables.ts";
+import type { Scalar } from "../../wire/cql/types.ts";
 
 const cassandra5 = { scylla: false, collectionWriteTimes: true };
 

@@ -1,7 +1,7 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
-import { cqlCapabilities } from "../../toolkit/cql/capabilities.ts";
-import { cqlSettings } from "../../toolkit/cql/configuration.ts";
-import { CqlSource } from "../../toolkit/cql/source.ts";
+import { cqlCapabilities } from "../cql/capabilities.ts";
+import { cqlSettings } from "../cql/configuration.ts";
+import { CqlSource } from "../cql/source.ts";
 import { configuration, contactPoints } from "./config.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {

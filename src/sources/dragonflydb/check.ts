@@ -1,7 +1,7 @@
 import type { CheckResult } from "../../protocol/source.ts";
-import { Commands } from "../../toolkit/resp/commands.ts";
-import type { RespConnection } from "../../toolkit/resp/connection.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
+import { Commands } from "../../wire/resp/commands.ts";
+import type { RespConnection } from "../../wire/resp/connection.ts";
+import { RespError } from "../../wire/resp/errors.ts";
 import { asHeadwatersError } from "../../protocol/errors.ts";
 import type { Configuration } from "./config.ts";
 import type { Pool } from "./pool.ts";

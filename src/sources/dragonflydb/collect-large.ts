@@ -1,7 +1,7 @@
-import { Commands } from "../../toolkit/resp/commands.ts";
-import type { RespConnection } from "../../toolkit/resp/connection.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
-import { replyKind } from "../../toolkit/resp/replies.ts";
+import { Commands } from "../../wire/resp/commands.ts";
+import type { RespConnection } from "../../wire/resp/connection.ts";
+import { RespError } from "../../wire/resp/errors.ts";
+import { replyKind } from "../../wire/resp/replies.ts";
 import { strideOf } from "./collect.ts";
 import { isWrongType } from "./errors.ts";
 import type { Members } from "./members.ts";

@@ -1,6 +1,6 @@
-import type { Commands } from "../../toolkit/resp/commands.ts";
-import { commandHead } from "../../toolkit/resp/commands.ts";
-import { type Replies, replyKind } from "../../toolkit/resp/replies.ts";
+import type { Commands } from "../../wire/resp/commands.ts";
+import { commandHead } from "../../wire/resp/commands.ts";
+import { type Replies, replyKind } from "../../wire/resp/replies.ts";
 import type { Members } from "./members.ts";
 import type { NativeType } from "./types.ts";
 

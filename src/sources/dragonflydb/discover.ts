@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
+import { RespError } from "../../wire/resp/errors.ts";
 import { entriesTable, type EntryKind, entryKinds } from "./entries.ts";
 import { type Expanded, expandedOf, expandedTable } from "./expanded.ts";
 import { keyspaceTable } from "./keyspace.ts";

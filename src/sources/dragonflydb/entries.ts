@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Column, Table } from "../../protocol/table.ts";
-import { type Replies, replyKind } from "../../toolkit/resp/replies.ts";
+import { type Replies, replyKind } from "../../wire/resp/replies.ts";
 import { type Cell, RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
 import type { Configuration } from "./config.ts";
 import { microsecondsOf } from "./moments.ts";

@@ -1,5 +1,5 @@
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
-import { RespConnectionLost, RespError, RespProtocolError, RespTimeout } from "../../toolkit/resp/errors.ts";
+import { RespConnectionLost, RespError, RespProtocolError, RespTimeout } from "../../wire/resp/errors.ts";
 
 /** What messages name. */
 export interface ErrorContext {

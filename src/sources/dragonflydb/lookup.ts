@@ -1,9 +1,9 @@
 import type { Rows } from "../../protocol/rows.ts";
 import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import { Commands } from "../../toolkit/resp/commands.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
-import { replyKind } from "../../toolkit/resp/replies.ts";
+import { Commands } from "../../wire/resp/commands.ts";
+import { RespError } from "../../wire/resp/errors.ts";
+import { replyKind } from "../../wire/resp/replies.ts";
 import { cell, project } from "../../toolkit/vectors.ts";
 import { type EntryKind, EntryRows } from "./entries.ts";
 import { globs } from "./glob.ts";

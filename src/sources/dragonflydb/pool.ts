@@ -1,9 +1,9 @@
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { Log } from "../../protocol/log.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
-import { connectResp, type RespConnection, type RespSettings } from "../../toolkit/resp/connection.ts";
-import { RespConnectionLost, RespTimeout } from "../../toolkit/resp/errors.ts";
-import { answersPlain, answersTls } from "../../toolkit/resp/probe.ts";
+import { connectResp, type RespConnection, type RespSettings } from "../../wire/resp/connection.ts";
+import { RespConnectionLost, RespTimeout } from "../../wire/resp/errors.ts";
+import { answersPlain, answersTls } from "../../wire/resp/probe.ts";
 import { type ErrorContext, hasNoTls, sourceError, wantsTls } from "./errors.ts";
 
 /** As the published example has it: three tries, 1 s to 16 s between them. */

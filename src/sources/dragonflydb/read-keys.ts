@@ -2,7 +2,7 @@ import type { Log } from "../../protocol/log.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
+import { RespError } from "../../wire/resp/errors.ts";
 import { takeFirst } from "./collect.ts";
 import { collectLarge } from "./collect-large.ts";
 import { isWrongType, serverErrors } from "./errors.ts";

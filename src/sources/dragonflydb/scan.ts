@@ -1,8 +1,8 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { Commands } from "../../toolkit/resp/commands.ts";
-import type { RespConnection } from "../../toolkit/resp/connection.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
-import { replyKind } from "../../toolkit/resp/replies.ts";
+import { Commands } from "../../wire/resp/commands.ts";
+import type { RespConnection } from "../../wire/resp/connection.ts";
+import { RespError } from "../../wire/resp/errors.ts";
+import { replyKind } from "../../wire/resp/replies.ts";
 import type { NativeType } from "./types.ts";
 
 /** What one SCAN goes over: the work of a split. */

@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
-import type { RespConnection } from "../../toolkit/resp/connection.ts";
+import type { RespConnection } from "../../wire/resp/connection.ts";
 
 /** What a server tells of itself. */
 export interface ServerInfo {

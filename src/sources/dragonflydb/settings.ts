@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { RespSettings } from "../../toolkit/resp/connection.ts";
+import type { RespSettings } from "../../wire/resp/connection.ts";
 import type { Configuration } from "./config.ts";
 
 /** As the published example has it. */

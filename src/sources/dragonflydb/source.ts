@@ -5,7 +5,7 @@ import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import type { RespSettings } from "../../toolkit/resp/connection.ts";
+import type { RespSettings } from "../../wire/resp/connection.ts";
 import { checkServer } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTables } from "./discover.ts";

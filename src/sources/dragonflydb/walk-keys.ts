@@ -1,7 +1,7 @@
-import { Commands, commandHead } from "../../toolkit/resp/commands.ts";
-import type { RespConnection } from "../../toolkit/resp/connection.ts";
-import { RespError } from "../../toolkit/resp/errors.ts";
-import { replyKind } from "../../toolkit/resp/replies.ts";
+import { Commands, commandHead } from "../../wire/resp/commands.ts";
+import type { RespConnection } from "../../wire/resp/connection.ts";
+import { RespError } from "../../wire/resp/errors.ts";
+import { replyKind } from "../../wire/resp/replies.ts";
 import { isElsewhere } from "./errors.ts";
 import { askFirst } from "./collect.ts";
 import type { Pool } from "./pool.ts";

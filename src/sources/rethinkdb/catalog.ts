@@ -1,8 +1,8 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
-import type { ReqlConnection } from "../../toolkit/reql/connection.ts";
-import { ReqlQueryError } from "../../toolkit/reql/failures.ts";
-import { datum, type Term, term } from "../../toolkit/reql/terms.ts";
+import type { ReqlConnection } from "../../wire/reql/connection.ts";
+import { ReqlQueryError } from "../../wire/reql/failures.ts";
+import { datum, type Term, term } from "../../wire/reql/terms.ts";
 
 /** A table as the server describes it. */
 export interface Described {

@@ -1,7 +1,7 @@
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult, SourceContext } from "../../protocol/source.ts";
-import type { ReqlConnection } from "../../toolkit/reql/connection.ts";
-import type { ReqlPool } from "../../toolkit/reql/pool.ts";
+import type { ReqlConnection } from "../../wire/reql/connection.ts";
+import type { ReqlPool } from "../../wire/reql/pool.ts";
 import { type Described, describeTable, listTables } from "./catalog.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTable } from "./discover.ts";

@@ -1,6 +1,6 @@
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
-import { type ConnectionFailure, ReqlConnectionError, ReqlQueryError } from "../../toolkit/reql/failures.ts";
-import { ScanError } from "../../toolkit/reql/scanner.ts";
+import { type ConnectionFailure, ReqlConnectionError, ReqlQueryError } from "../../wire/reql/failures.ts";
+import { ScanError } from "../../wire/reql/scanner.ts";
 
 /** What an error's message and hint are made of. */
 export interface ErrorContext {

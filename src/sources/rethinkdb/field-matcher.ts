@@ -1,5 +1,5 @@
 import type { Column } from "../../protocol/table.ts";
-import { type Document, enlarged, kinds } from "../../toolkit/reql/document.ts";
+import { type Document, enlarged, kinds } from "../../wire/reql/document.ts";
 import { kindCount, takes } from "./types.ts";
 
 /** A field that is known. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Json } from "../../protocol/json.ts";
-import { term } from "../../toolkit/reql/terms.ts";
+import { term } from "../../wire/reql/terms.ts";
 import { conditionOf, projected } from "./filter.ts";
 
 const field = (name: string) => term("BRACKET", ["doc", name]);

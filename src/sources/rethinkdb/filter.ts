@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Selection } from "../../protocol/source.ts";
 import { isPattern, selects } from "../../toolkit/patterns.ts";
-import { type Term, type TermName, term } from "../../toolkit/reql/terms.ts";
+import { type Term, type TermName, term } from "../../wire/reql/terms.ts";
 import { fieldOf } from "./fields.ts";
 import { microsecondsOfText, timeTerm } from "./timestamps.ts";
 

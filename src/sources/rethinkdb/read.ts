@@ -7,10 +7,10 @@ import type { Reading, Selection, SourceContext } from "../../protocol/source.ts
 import type { Table } from "../../protocol/table.ts";
 import { selects } from "../../toolkit/patterns.ts";
 import { unite } from "../../toolkit/types.ts";
-import type { Answer, ReqlConnection } from "../../toolkit/reql/connection.ts";
-import { ParsedDocuments } from "../../toolkit/reql/parsed.ts";
-import { Scanner } from "../../toolkit/reql/scanner.ts";
-import { lambda, type Term, term } from "../../toolkit/reql/terms.ts";
+import type { Answer, ReqlConnection } from "../../wire/reql/connection.ts";
+import { ParsedDocuments } from "../../wire/reql/parsed.ts";
+import { Scanner } from "../../wire/reql/scanner.ts";
+import { lambda, type Term, term } from "../../wire/reql/terms.ts";
 import { keysBetween, tableTerm } from "./catalog.ts";
 import type { FieldNames } from "./fields.ts";
 import { type Condition, projected } from "./filter.ts";

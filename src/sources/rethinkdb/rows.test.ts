@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Table } from "../../protocol/table.ts";
-import { Scanner } from "../../toolkit/reql/scanner.ts";
+import { Scanner } from "../../wire/reql/scanner.ts";
 import { FieldNames } from "./fields.ts";
 import { DocumentRows } from "./rows.ts";
 

@@ -4,7 +4,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import { canonicalJson, type Document, kinds } from "../../toolkit/reql/document.ts";
+import { canonicalJson, type Document, kinds } from "../../wire/reql/document.ts";
 import { byteWidth, typeName, widen } from "../../toolkit/types.ts";
 import { RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
 import { FieldMatcher, type KnownField, nameOf, uninteresting, unknownField } from "./field-matcher.ts";

@@ -1,7 +1,7 @@
 import type { Json } from "../../protocol/json.ts";
 import type { SourceContext } from "../../protocol/source.ts";
 import type { Column } from "../../protocol/table.ts";
-import { latestTime } from "../../toolkit/reql/document.ts";
+import { latestTime } from "../../wire/reql/document.ts";
 import { widen } from "../../toolkit/types.ts";
 import type { FieldNames } from "./fields.ts";
 import { type Kind, seenType } from "./types.ts";

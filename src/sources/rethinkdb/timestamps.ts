@@ -1,6 +1,6 @@
 import type { Json } from "../../protocol/json.ts";
-import { type Document, kinds, numberText } from "../../toolkit/reql/document.ts";
-import { lambda, type Term, term } from "../../toolkit/reql/terms.ts";
+import { type Document, kinds, numberText } from "../../wire/reql/document.ts";
+import { lambda, type Term, term } from "../../wire/reql/terms.ts";
 
 /** Fields that tell when a document changed, the first that is there counts: as the published example has them. */
 export const timestampFields: readonly string[] = [

@@ -1,6 +1,6 @@
 import type { SourceContext } from "../../protocol/source.ts";
 import type { Type } from "../../protocol/types.ts";
-import { kinds } from "../../toolkit/reql/document.ts";
+import { kinds } from "../../wire/reql/document.ts";
 
 /** The types that columns of RethinkDB get, of themselves or by the user. */
 export type Kind = "BOOLEAN" | "INT" | "DOUBLE" | "STRING" | "UTC_DATETIME" | "BINARY" | "JSON";

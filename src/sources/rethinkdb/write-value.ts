@@ -1,5 +1,5 @@
 import type { Json } from "../../protocol/json.ts";
-import { canonicalJson, type Document, kinds, numberText } from "../../toolkit/reql/document.ts";
+import { canonicalJson, type Document, kinds, numberText } from "../../wire/reql/document.ts";
 import type { VectorBuilder } from "../../toolkit/vectors.ts";
 import { microsecondsOfSeconds } from "./timestamps.ts";
 

@@ -1,4 +1,4 @@
-import type { PostgresConnection, TextRow } from "../../toolkit/postgres/connection.ts";
+import type { PostgresConnection, TextRow } from "../../wire/postgres/connection.ts";
 import type { NativeType } from "./types.ts";
 
 /** A column as `pg_attribute` has it. */

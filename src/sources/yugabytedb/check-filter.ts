@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { PostgresConnection } from "../../toolkit/postgres/connection.ts";
-import { nativeCode } from "../../toolkit/postgres/errors.ts";
+import type { PostgresConnection } from "../../wire/postgres/connection.ts";
+import { nativeCode } from "../../wire/postgres/errors.ts";
 import { invalidFilter } from "./filter.ts";
 import { relationOf } from "./select.ts";
 import type { Shape } from "./shape.ts";

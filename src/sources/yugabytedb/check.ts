@@ -1,7 +1,7 @@
 import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult, SourceContext } from "../../protocol/source.ts";
-import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../toolkit/postgres/connection.ts";
-import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
+import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
+import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { type CatalogTable, loadCatalog } from "./catalog.ts";
 import { checkFilter } from "./check-filter.ts";
 import type { Configuration } from "./config.ts";

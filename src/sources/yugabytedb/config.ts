@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { sslModes } from "../../toolkit/postgres/ssl.ts";
+import { sslModes } from "../../wire/postgres/ssl.ts";
 import { blankIsAbsent } from "../../toolkit/settings.ts";
 
 /** Published settings come as text, also numbers. */

@@ -1,5 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../toolkit/postgres/connection.ts";
+import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 
 /** A node of a cluster, as `yb_servers()` lists it. */
 interface Node {

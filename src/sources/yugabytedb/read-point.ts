@@ -1,4 +1,4 @@
-import type { PostgresConnection } from "../../toolkit/postgres/connection.ts";
+import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 
 /** The clocks of the source at one moment, as far as a cursor column of a type can be compared with them. */
 export interface ReadPoint {

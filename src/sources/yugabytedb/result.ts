@@ -1,7 +1,7 @@
 import type { Rows } from "../../protocol/rows.ts";
-import { cellText } from "../../toolkit/postgres/cell-text.ts";
-import type { Codec, ResultColumn } from "../../toolkit/postgres/codecs.ts";
-import { escapeIdentifier } from "../../toolkit/postgres/literals.ts";
+import { cellText } from "../../wire/postgres/cell-text.ts";
+import type { Codec, ResultColumn } from "../../wire/postgres/codecs.ts";
+import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { cell, RowsBuilder } from "../../toolkit/vectors.ts";
 import type { Type } from "../../protocol/types.ts";
 import { columnOf, type Shape } from "./shape.ts";

@@ -1,4 +1,4 @@
-import { escapeIdentifier, escapeLiteral, qualifiedName } from "../../toolkit/postgres/literals.ts";
+import { escapeIdentifier, escapeLiteral, qualifiedName } from "../../wire/postgres/literals.ts";
 import { columnOf, type Shape } from "./shape.ts";
 import type { Bound, Order, Position, Work } from "./work.ts";
 

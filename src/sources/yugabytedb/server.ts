@@ -1,4 +1,4 @@
-import type { PostgresConnection } from "../../toolkit/postgres/connection.ts";
+import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 
 /** What kind of server this is, as far as reading depends on it. */
 export interface Server {

@@ -1,8 +1,8 @@
 import type { Json } from "../../protocol/json.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { PostgresConnection } from "../../toolkit/postgres/connection.ts";
-import { escapeLiteral } from "../../toolkit/postgres/literals.ts";
-import type { PostgresPool } from "../../toolkit/postgres/pool.ts";
+import type { PostgresConnection } from "../../wire/postgres/connection.ts";
+import { escapeLiteral } from "../../wire/postgres/literals.ts";
+import type { PostgresPool } from "../../wire/postgres/pool.ts";
 import type { Server } from "./server.ts";
 
 /**

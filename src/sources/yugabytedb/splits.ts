@@ -1,5 +1,5 @@
-import type { PostgresConnection } from "../../toolkit/postgres/connection.ts";
-import { escapeIdentifier, qualifiedName } from "../../toolkit/postgres/literals.ts";
+import type { PostgresConnection } from "../../wire/postgres/connection.ts";
+import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
 import type { CatalogHeap } from "./catalog.ts";
 import { estimateRows } from "./estimate.ts";
 import { hashCodes, type HashColumns, relationOf } from "./select.ts";

@@ -1,5 +1,5 @@
 import type { DecimalType, Type } from "../../protocol/types.ts";
-import type { Codec } from "../../toolkit/postgres/codecs.ts";
+import type { Codec } from "../../wire/postgres/codecs.ts";
 import { sameType } from "../../toolkit/types.ts";
 
 /** The type of a column as the catalogs describe it; of a domain, its base type. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openFile } from "../../../src/destinations/duckdb/file.ts";
-import { keepLast } from "../../../src/toolkit/duckdb/keep-last.ts";
+import { keepLast } from "../../../src/destinations/duckdb/keep-last.ts";
 import { tableOf } from "../../conformance/destination/steps.ts";
 import { DuckdbHarness } from "./harness.ts";
 

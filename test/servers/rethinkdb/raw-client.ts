@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import type { Term } from "../../../src/toolkit/reql/terms.ts";
+import type { Term } from "../../../src/wire/reql/terms.ts";
 import type { Response } from "./recording.ts";
 
 /** A client that is not ours to ship: sends what it is told and gives back what comes. */

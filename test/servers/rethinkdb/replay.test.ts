@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Scram } from "../../../src/toolkit/reql/scram.ts";
-import { datum, term } from "../../../src/toolkit/reql/terms.ts";
+import { Scram } from "../../../src/wire/reql/scram.ts";
+import { datum, term } from "../../../src/wire/reql/terms.ts";
 import { compare, type Datum, print } from "./datum.ts";
 import { RawClient } from "./raw-client.ts";
 import { type Line, recordedTables, recording, type Response } from "./recording.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { termNumbers as T } from "../../../src/toolkit/reql/terms.ts";
+import { termNumbers as T } from "../../../src/wire/reql/terms.ts";
 import { demand } from "./access.ts";
 import { type Datum, type DatumObject, isObject } from "./datum.ts";
 import type { Call, TermRule } from "./call.ts";

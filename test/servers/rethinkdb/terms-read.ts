@@ -1,4 +1,4 @@
-import { termNumbers as T } from "../../../src/toolkit/reql/terms.ts";
+import { termNumbers as T } from "../../../src/wire/reql/terms.ts";
 import { demand } from "./access.ts";
 import { compare, type Datum, type DatumObject, isObject, keyProblem, typeName } from "./datum.ts";
 import { type Call, isTrue, type TermRule } from "./call.ts";

@@ -1,4 +1,4 @@
-import { termNumbers as T } from "../../../src/toolkit/reql/terms.ts";
+import { termNumbers as T } from "../../../src/wire/reql/terms.ts";
 import { compare, type Datum, isObject, isTime, pretty, time, typeName } from "./datum.ts";
 import { type Call, isTrue, type TermRule } from "./call.ts";
 import { Failure, fail, type Path } from "./failure.ts";

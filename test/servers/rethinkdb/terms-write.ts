@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { termNumbers as T } from "../../../src/toolkit/reql/terms.ts";
+import { termNumbers as T } from "../../../src/wire/reql/terms.ts";
 import { demand } from "./access.ts";
 import { compare, type Datum, type DatumObject, isObject, keyProblem, normalize, typeName } from "./datum.ts";
 import type { Call, TermRule } from "./call.ts";

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { LocalCassandra } from "../../../src/cli/demo/cassandra.ts";
+import { LocalCassandra } from "../../../src/servers/cassandra.ts";
 import type { Json } from "../../../src/protocol/json.ts";
 import type { Source } from "../../../src/protocol/source.ts";
 import { rowsBytes } from "../../../src/toolkit/vectors.ts";

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { LocalCassandra } from "../../../src/cli/demo/cassandra.ts";
+import { LocalCassandra } from "../../../src/servers/cassandra.ts";
 import { type CassandraServer, startOwnCassandra } from "../../servers/cassandra.ts";
 import { describeWith } from "../../servers/require.ts";
 import { openCassandra, passOver, reading, rowsOfPass, tableNamed } from "./harness.ts";

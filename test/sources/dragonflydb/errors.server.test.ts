@@ -4,7 +4,7 @@ import type { CheckResult, Source } from "../../../src/protocol/source.ts";
 import { asHeadwatersError, type HeadwatersError } from "../../../src/protocol/errors.ts";
 import { serverErrors, socketErrors, sourceError } from "../../../src/sources/dragonflydb/errors.ts";
 import { Pool } from "../../../src/sources/dragonflydb/pool.ts";
-import { RespError } from "../../../src/toolkit/resp/errors.ts";
+import { RespError } from "../../../src/wire/resp/errors.ts";
 import { makeCertificate } from "../../servers/certificate.ts";
 import { type RedisServer, startOwnRedisStack, startOwnValkey, startRedisStack } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { term } from "../../../src/toolkit/reql/terms.ts";
+import { term } from "../../../src/wire/reql/terms.ts";
 import { type OwnRethink, startOwnRethinkdb } from "../../servers/rethinkdb.ts";
 import { Copy, openSource, planOf, readPass, signal, tableOf, fast, time } from "./reading.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { SyncEvent } from "../../../src/engine/events.ts";
 import type { Json } from "../../../src/protocol/json.ts";
-import { datum, term } from "../../../src/toolkit/reql/terms.ts";
+import { datum, term } from "../../../src/wire/reql/terms.ts";
 import { describeWith } from "../../servers/require.ts";
 import { startRethinkdb } from "../../servers/rethinkdb.ts";
 import { Copy, time } from "./reading.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { term } from "../../../src/toolkit/reql/terms.ts";
+import { term } from "../../../src/wire/reql/terms.ts";
 import { describeWith } from "../../servers/require.ts";
 import { startRethinkdb } from "../../servers/rethinkdb.ts";
 import { binary, columnsOf, fast, independent, openSource, planOf, readPass, tableOf, time } from "./reading.ts";

@@ -1,5 +1,5 @@
 import type { SourceContext } from "../../../src/protocol/source.ts";
-import { term } from "../../../src/toolkit/reql/terms.ts";
+import { term } from "../../../src/wire/reql/terms.ts";
 import type { SourceHarness, Thing } from "../../../src/testing/source-checks.ts";
 import type { RethinkDatabase } from "../../servers/rethinkdb.ts";
 import { definition } from "../../../src/sources/rethinkdb/index.ts";

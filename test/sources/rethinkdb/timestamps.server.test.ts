@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Json } from "../../../src/protocol/json.ts";
-import { term } from "../../../src/toolkit/reql/terms.ts";
+import { term } from "../../../src/wire/reql/terms.ts";
 import { describeWith } from "../../servers/require.ts";
 import { startRethinkdb } from "../../servers/rethinkdb.ts";
 import { openSource, planOf, readPass, tableOf, time } from "./reading.ts";

@@ -1,0 +1,74 @@
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { HeadwatersError } from "../../protocol/errors.ts";
+import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
+import type { CheckResult } from "../../protocol/source.ts";
+import { makeBookkeeping, mustHold, refuseOwnSchema } from "./bookkeeping.ts";
+import { acquireInProcess, releaseInProcess } from "./leases.ts";
+import type { Session } from "./session.ts";
+import { warehouseOn } from "./warehouse.ts";
+import type { Configuration } from "./config.ts";
+import { type OpenFile, openFile } from "./file.ts";
+
+export async function openWarehouse(
+  configuration: Configuration,
+  context: DestinationContext,
+  how: { readonly create: boolean },
+): Promise<Warehouse> {
+  refuseOwnSchema(context);
+  const { connection } = context;
+  const file = await openFile(configuration, how.create);
+  const { path, instance } = file;
+  try {
+    const control = await instance.control();
+    if (how.create) await makeBookkeeping(control, context);
+    else await mustHold(control, connection, path);
+    const session = await instance.connect();
+    return warehouseOn(
+      {
+        session,
+        acquire: (holder) => acquireInProcess(instance, connection, holder),
+        release: (lease) => releaseInProcess(instance, connection, lease),
+        check: (signal) => checkFile(path, session, signal),
+        async close() {
+          await session.close();
+          await leave(file, context);
+        },
+      },
+      context,
+    );
+  } catch (thrown) {
+    await leave(file, context);
+    throw thrown;
+  }
+}
+
+/** Everything committed is durable before: that the log could not be folded into the file is worth a word, no more. */
+async function leave({ path, instance }: OpenFile, { log }: DestinationContext): Promise<void> {
+  try {
+    await instance.leave();
+  } catch (thrown) {
+    log.warn(`${path} could not be checkpointed: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+}
+
+/** Room that a disk should have, in bytes, before a user is warned. */
+const littleRoom = 1 << 30;
+
+async function* checkFile(path: string, session: Session, signal: AbortSignal): AsyncGenerator<CheckResult> {
+  signal.throwIfAborted();
+  yield { name: "open", label: "Open the file", status: "ok", message: `${path} is ours alone` };
+  try {
+    await session.run("BEGIN; CREATE TABLE main.headwaters_check (a INTEGER); ROLLBACK");
+    yield { name: "write", label: "Write to it", status: "ok", message: "the file can be written" };
+  } catch (thrown) {
+    await session.rollback();
+    yield { name: "write", label: "Write to it", status: "failed", message: (thrown as HeadwatersError).message };
+  }
+  const { bavail, bsize } = await statfs(dirname(path));
+  const room = bavail * bsize;
+  const free = `${(room / 2 ** 30).toFixed(1)} GiB are free`;
+  yield room < littleRoom
+    ? { name: "room", label: "Room on the disk", status: "warning", message: `only ${free} beside ${path}` }
+    : { name: "room", label: "Room on the disk", status: "ok", message: free };
+}

@@ -1,0 +1,36 @@
+import { hostname } from "node:os";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Connection } from "../connection.ts";
+
+/**
+ * Forgets the state of tables (`null`: of all), so that the next sync reads them fully; with `drop` their copies go
+ * too. Resolves to the names. Throws `TABLE_UNKNOWN` for a table that the destination knows nothing of.
+ */
+export async function reset(
+  connection: Pick<Connection, "warehouse">,
+  tables: readonly string[] | null,
+  drop: boolean,
+): Promise<readonly string[]> {
+  const { warehouse } = connection;
+  const now = new Date().toISOString();
+  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: now });
+  try {
+    const stored = await warehouse.load();
+    const known = [
+      ...new Set([...stored.tables.keys(), ...stored.passes.flatMap((pass) => pass.tables.map(({ id }) => id))]),
+    ];
+    const unknown = tables?.find((name) => !known.includes(name));
+    if (unknown !== undefined) {
+      throw new HeadwatersError("TABLE_UNKNOWN", `the destination knows no table "${unknown}"`, {
+        hint: known.length === 0 ? "Nothing was synced into it yet." : `It has ${known.join(", ")}.`,
+      });
+    }
+    const names = tables ?? known;
+    await using transaction = await warehouse.begin(lease, now);
+    await transaction.reset(names, drop);
+    await transaction.commit([]);
+    return names;
+  } finally {
+    await warehouse.release(lease);
+  }
+}

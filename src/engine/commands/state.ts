@@ -1,0 +1,92 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Pass } from "../../protocol/pass.ts";
+import type { Sink, Stored } from "../../protocol/sink.ts";
+import type { TableState } from "../../protocol/table.ts";
+import { selects } from "../../toolkit/patterns.ts";
+import { type Connection, tableSettings } from "../connection.ts";
+import { scopeOf } from "../selection/scope.ts";
+import { portable, stateDocument, type StateDocument } from "../state-document.ts";
+
+/** The state of a connection for another place, taken while no one writes: each table as of its last closed pass. */
+export async function exportState(warehouse: Sink, source: string): Promise<StateDocument> {
+  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
+  try {
+    return portable(stateDocument(source, await warehouse.load()));
+  } finally {
+    await warehouse.release(lease);
+  }
+}
+
+/** What an import needs of a connection; it asks nothing of the source. */
+export type Importing = Pick<Connection, "warehouse" | "scope" | "selection" | "tables">;
+
+/**
+ * Replaces the state of the tables that a document has, all of them or none; open passes on them are given up. Their
+ * copies must be there, and be those that the state tells of: nobody can see that here. Resolves to the tables' names.
+ *
+ * Throws `TABLE_UNKNOWN` for a table that is not selected, `SCOPE_CHANGED` for one whose state was made from another
+ * server, database or selection, and `DESTINATION_EMPTY` for one that has no copy.
+ */
+export async function importState(
+  connection: Importing,
+  document: StateDocument,
+  only: readonly string[],
+): Promise<readonly string[]> {
+  const { warehouse } = connection;
+  const states = statesOf(document, only);
+  for (const [id, state] of states) checkFits(connection, id, state);
+  const now = new Date().toISOString();
+  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: now });
+  try {
+    for (const id of states.keys()) {
+      if ((await warehouse.count(id)) !== null) continue;
+      throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${id}"`, {
+        hint: "Its state would say that it has all rows. Bring the copy back first, or leave the table out with --tables.",
+      });
+    }
+    await using transaction = await warehouse.begin(lease, now);
+    await transaction.reset([...states.keys()], false);
+    for (const [id, state] of states) {
+      // A pass that reads nothing: closing one is how a destination takes a state.
+      const pass = emptyPass(state, now);
+      await transaction.open(pass);
+      await transaction.close(pass, new Map([[id, state]]));
+    }
+    await transaction.commit([]);
+    return [...states.keys()];
+  } finally {
+    await warehouse.release(lease);
+  }
+}
+
+function statesOf({ tables }: StateDocument, only: readonly string[]): Stored["tables"] {
+  const unknown = only.find((name) => !Object.hasOwn(tables, name));
+  if (unknown !== undefined) {
+    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: the state has no table "${unknown}"`, {
+      hint: `It has ${Object.keys(tables).join(", ") || "none"}.`,
+    });
+  }
+  return new Map(Object.entries(tables).filter(([name]) => only.length === 0 || only.includes(name)));
+}
+
+function checkFits(connection: Importing, id: string, state: TableState): void {
+  const leaveOut = "Restore the configuration that it was made with, or leave the table out with --tables.";
+  if (!selects(connection.selection, id)) {
+    throw new HeadwatersError("TABLE_UNKNOWN", `the state has table "${id}", which is not selected`, {
+      hint: leaveOut,
+    });
+  }
+  if (state.scope === scopeOf(connection.scope, id, tableSettings(connection, id))) return;
+  throw new HeadwatersError(
+    "SCOPE_CHANGED",
+    `table "${id}": its state was made from another server, database or selection than the configuration names`,
+    { hint: leaveOut },
+  );
+}
+
+function emptyPass({ table, asOf, scope }: TableState, opened: string): Pass {
+  const common = { id: randomUUID(), tables: [table], splits: [], next: {}, snapshot: null, replace: false };
+  return { ...common, kind: "window", asOf, opened, scope };
+}

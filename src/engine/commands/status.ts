@@ -1,0 +1,51 @@
+import type { Pass } from "../../protocol/pass.ts";
+import type { RunRecord } from "../../protocol/sink.ts";
+import type { Connection } from "../connection.ts";
+
+/** How the copy of one table stands. */
+export interface TableStatus {
+  readonly table: string;
+  /** Rows that are not deleted; `null`: there is no copy. */
+  readonly rows: number | null;
+  /** The read point of the copy; `null`: it was never whole. */
+  readonly asOf: string | null;
+  readonly sweptAt: string | null;
+  /** A pass that the next sync goes on with. */
+  readonly open: { readonly kind: Pass["kind"]; readonly splits: number; readonly splitsDone: number } | null;
+}
+
+export interface Status {
+  readonly tables: readonly TableStatus[];
+  /** Newest first. */
+  readonly runs: readonly RunRecord[];
+}
+
+/** What the destination holds of a connection. Asks nothing of the source. */
+export async function status(connection: Pick<Connection, "warehouse">, runs = 5): Promise<Status> {
+  const { warehouse } = connection;
+  const stored = await warehouse.load();
+  const names = new Set([
+    ...stored.tables.keys(),
+    ...stored.passes.flatMap((pass) => pass.tables.map((table) => table.id)),
+  ]);
+  const tables: TableStatus[] = [];
+  for (const table of [...names].sort()) {
+    const state = stored.tables.get(table);
+    const open = stored.passes.find((pass) => pass.tables.some((candidate) => candidate.id === table));
+    tables.push({
+      table,
+      rows: await warehouse.count(table),
+      asOf: state?.asOf ?? null,
+      sweptAt: state?.sweptAt ?? null,
+      open:
+        open === undefined
+          ? null
+          : {
+              kind: open.kind,
+              splits: open.splits.length,
+              splitsDone: stored.progress.filter((entry) => entry.pass === open.id && entry.done).length,
+            },
+    });
+  }
+  return { tables, runs: await warehouse.runs(runs) };
+}

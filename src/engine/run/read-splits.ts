@@ -1,0 +1,65 @@
+import { setMaxListeners } from "node:events";
+import type { Json } from "../../protocol/json.ts";
+import type { Pass, Progress, Split } from "../../protocol/pass.ts";
+import { readSplit, type SplitReading } from "./read-split.ts";
+import type { Syncing } from "./sync-table.ts";
+
+/** What the reading of a pass tells while it goes on. */
+export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> {
+  onRows(table: string, rows: number, bytes: number, splitsDone: number): void;
+}
+
+/**
+ * Reads the splits of a pass that are not done, as many at a time as the settings say; the first that fails stops the
+ * others. Resolves to the last state of each split, those that were done before among them.
+ */
+export async function readSplits(
+  pass: Pass,
+  progress: readonly Progress[],
+  reading: PassReading,
+  syncing: Syncing,
+): Promise<ReadonlyMap<string, Json>> {
+  const { connection, writer, memory, throttle } = syncing;
+  const bySplit = new Map(progress.map((entry) => [entry.split, entry]));
+  const states = new Map(progress.map((entry) => [entry.split, entry.state]));
+  let splitsDone = progress.filter((entry) => entry.done).length;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([syncing.signal, stop.signal]);
+  // Every split that is being read listens to it, in several places.
+  setMaxListeners(0, signal);
+  const readOne = async (split: Split): Promise<void> => {
+    const known = bySplit.get(split.id);
+    const release = await syncing.readers.acquire(1, signal);
+    try {
+      const start = { state: known?.state ?? null, attempt: (known?.attempt ?? 0) + 1 };
+      const last = await readSplit(pass, split, start, {
+        source: connection.source,
+        writer,
+        settings: connection.settings,
+        memory,
+        throttle,
+        signal,
+        onRows: (table, rows, bytes) => reading.onRows(table, rows, bytes, splitsDone),
+        onSchema: reading.onSchema,
+        onRetry: reading.onRetry,
+      });
+      states.set(split.id, last);
+      splitsDone += 1;
+    } catch (thrown) {
+      stop.abort(thrown);
+      throw thrown;
+    } finally {
+      release();
+    }
+  };
+  const left = pass.splits.filter((split) => bySplit.get(split.id)?.done !== true).values();
+  const readNext = async (): Promise<void> => {
+    for (const split of left) await readOne(split);
+  };
+  const results = await Promise.allSettled(Array.from({ length: connection.settings.parallel }, readNext));
+  if (results.some((result) => result.status === "rejected")) {
+    syncing.signal.throwIfAborted();
+    throw stop.signal.reason;
+  }
+  return states;
+}

@@ -1,0 +1,100 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Pass } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { Settlement } from "../../protocol/sink.ts";
+import type { Reading } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { rowsBytes } from "../../toolkit/vectors.ts";
+import { settingsOf } from "../connection.ts";
+import type { Syncing } from "./sync-table.ts";
+import type { Tally } from "./statistics.ts";
+
+/** Rows that a sweep may find missing or changed, and their part of the copy, before reading all is the shorter way. */
+const mostLookups = { rows: 10_000, part: 0.25 };
+
+/**
+ * Prepares the closing of a pass over every key: rows that a sweep found missing or changed are read by key, and every
+ * candidate for deletion is read once more. What is found is written; the destination's `close` deletes the rest.
+ *
+ * Resolves to `false` where a sweep found so much that a full pass is due instead: nothing was prepared then. Throws
+ * `DELETES_STOPPED` before a wipe.
+ */
+export async function settle(pass: Pass, table: Table, tally: Tally, how: Reading, syncing: Syncing): Promise<boolean> {
+  if (pass.kind !== "full" && pass.kind !== "keys") return true;
+  const { connection, writer } = syncing;
+  const { warehouse } = connection;
+  const settlement = async (): Promise<Settlement> =>
+    writer.run(table.id, async () => warehouse.settlement(pass, table));
+  const { missing, gone, live } = await settlement();
+  if (pass.kind === "keys" && missing > mostLookups.rows && missing > live * mostLookups.part) return false;
+  if (missing > 0) await copy(warehouse.missing(pass, table), pass, table, tally, how, syncing);
+  if (gone === 0) return true;
+  if (table.key.length > 0 && !pass.replace) await copy(warehouse.gone(pass, table), pass, table, tally, how, syncing);
+  if (!syncing.wishes.acceptDeletes) await brake(await settlement(), pass, table, syncing);
+  return true;
+}
+
+/** Looks keys up in the source and writes the rows that exist. */
+async function copy(
+  keys: AsyncIterable<Rows>,
+  pass: Pass,
+  table: Table,
+  tally: Tally,
+  how: Reading,
+  syncing: Syncing,
+): Promise<void> {
+  const { connection, writer, report } = syncing;
+  for await (const batch of oneByOne(keys, table, writer)) {
+    for await (const rows of connection.source.lookup(table, batch, how)) {
+      tally.rowsRead += rows.length;
+      tally.bytesRead += rowsBytes(rows);
+      report({
+        kind: "read",
+        table: table.id,
+        rows: rows.length,
+        bytes: rowsBytes(rows),
+        splitsDone: pass.splits.length,
+      });
+      await writer.run(table.id, async (transaction) =>
+        transaction.write(pass, null, { kind: "upsert", table: table.id, rows }),
+      );
+    }
+    how.signal.throwIfAborted();
+  }
+}
+
+/** Takes each batch inside the writer's turn: the destination does one thing at a time. */
+async function* oneByOne(keys: AsyncIterable<Rows>, table: Table, writer: Syncing["writer"]): AsyncGenerator<Rows> {
+  const iterator = keys[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await writer.run(table.id, async () => iterator.next());
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    await writer.run(table.id, async () => iterator.return?.(undefined));
+  }
+}
+
+async function brake(
+  { live, gone }: Settlement,
+  pass: Pass,
+  table: Table,
+  { connection, writer }: Syncing,
+): Promise<void> {
+  const most = settingsOf(connection, table.id).maxDeleteFraction;
+  if (gone === 0 || (gone < live && gone <= live * most)) return;
+  // It starts over: what was set aside must not be settled once the source has its rows again.
+  await writer.run(table.id, async (transaction) => {
+    writer.forget(pass);
+    await transaction.abandon(pass);
+  });
+  throw new HeadwatersError(
+    "DELETES_STOPPED",
+    gone === live
+      ? `table "${table.id}": the source has none of the ${live} rows that the copy has; nothing was deleted`
+      : `table "${table.id}": ${gone} of ${live} rows of the copy are no longer in the source, more than maxDeleteFraction (${most}) allows; nothing was deleted`,
+    { hint: "If that is right, run sync with --accept-deletes; if not, look at the source and sync again." },
+  );
+}

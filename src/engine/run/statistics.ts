@@ -1,0 +1,54 @@
+import type { HeadwatersError } from "../../protocol/errors.ts";
+import type { PassKind } from "../../protocol/pass.ts";
+import type { Changes, TableRun } from "../../protocol/sink.ts";
+
+/** Counts what one sync does on one table. */
+export class Tally {
+  readonly table: string;
+  readonly passes: PassKind[] = [];
+  rowsRead = 0;
+  bytesRead = 0;
+  asOf: string | null = null;
+  outcome: TableRun["outcome"] = "running";
+  error: HeadwatersError | null = null;
+  #changes: Changes = { inserted: 0, updated: 0, deleted: 0 };
+  #started: number | null = null;
+  #milliseconds = 0;
+
+  constructor(table: string) {
+    this.table = table;
+  }
+
+  start(): void {
+    this.#started ??= performance.now();
+  }
+
+  add(changes: Changes): void {
+    this.#changes = {
+      inserted: this.#changes.inserted + changes.inserted,
+      updated: this.#changes.updated + changes.updated,
+      deleted: this.#changes.deleted + changes.deleted,
+    };
+  }
+
+  end(outcome: TableRun["outcome"], error: HeadwatersError | null = null): void {
+    this.outcome = outcome;
+    this.error = error;
+    if (this.#started !== null) this.#milliseconds += performance.now() - this.#started;
+    this.#started = null;
+  }
+
+  get run(): TableRun {
+    return {
+      table: this.table,
+      outcome: this.outcome,
+      passes: this.passes,
+      rowsRead: this.rowsRead,
+      bytesRead: this.bytesRead,
+      ...this.#changes,
+      milliseconds: Math.round(this.#milliseconds),
+      asOf: this.asOf,
+      error: this.error === null ? null : `${this.error.code}: ${this.error.message}`,
+    };
+  }
+}

@@ -1,0 +1,189 @@
+import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, Progress, Split } from "../../protocol/pass.ts";
+import type { Changes, Sink, Transaction } from "../../protocol/sink.ts";
+import type { Settings } from "../connection.ts";
+
+/** What a split sent from one checkpoint to the next: whole, so that it can be committed at any time. */
+export interface Segment {
+  readonly pass: Pass;
+  readonly split: Split;
+  readonly attempt: number;
+  readonly operations: readonly Exclude<Operation, { kind: "checkpoint" }>[];
+  readonly rows: number;
+  readonly state: Json;
+  readonly done: boolean;
+}
+
+/** The transaction was undone because of an error at `table` (`null`: not at one table). */
+export class RolledBack extends Error {
+  readonly table: string | null;
+  override readonly cause: HeadwatersError;
+
+  constructor(table: string | null, cause: HeadwatersError) {
+    super(cause.message);
+    this.table = table;
+    this.cause = cause;
+  }
+}
+
+/**
+ * The one writer of a sync. Whatever changes the destination runs through it, one thing at a time, in one transaction
+ * after the other: many splits share a commit (group commit). Only whole segments enter a transaction, so that it may
+ * be committed between any two of them.
+ */
+export class Writer implements AsyncDisposable {
+  readonly #sink: Sink;
+  readonly #lease: number;
+  readonly #syncStart: string;
+  readonly #settings: Settings;
+  readonly #onCommit: (changes: ReadonlyMap<string, Changes>, progress: readonly Segment[]) => void;
+  /** The newest durable version by pass and split. */
+  readonly #versions = new Map<string, number>();
+  /** The newest segment of each split that the transaction holds. */
+  readonly #pending = new Map<string, Segment>();
+  #transaction: Transaction | null = null;
+  #tail: Promise<unknown> = Promise.resolve();
+  #rolledBack: RolledBack | null = null;
+  #uncommittedRows = 0;
+  /** When the transaction must be committed; `null`: it holds nothing. */
+  #due: number | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    sink: Sink,
+    lease: number,
+    syncStart: string,
+    settings: Settings,
+    progress: readonly Progress[],
+    onCommit: (changes: ReadonlyMap<string, Changes>, progress: readonly Segment[]) => void,
+  ) {
+    this.#sink = sink;
+    this.#lease = lease;
+    this.#syncStart = syncStart;
+    this.#settings = settings;
+    this.#onCommit = onCommit;
+    for (const entry of progress) this.#versions.set(splitKey(entry.pass, entry.split), entry.version);
+  }
+
+  /** Runs `work` alone in the transaction; an error in it undoes the transaction and ends this writer. */
+  run<Result>(table: string | null, work: (transaction: Transaction) => Promise<Result>): Promise<Result> {
+    const result = this.#tail.then(async () => {
+      if (this.#rolledBack !== null) throw this.#rolledBack;
+      try {
+        this.#transaction ??= await this.#sink.begin(this.#lease, this.#syncStart);
+        return await work(this.#transaction);
+      } catch (thrown) {
+        this.#rolledBack = new RolledBack(table, asHeadwatersError(thrown));
+        await this.#undo();
+        throw this.#rolledBack;
+      }
+    });
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+
+  /** Puts a segment into the transaction, and commits where that is due. */
+  write(segment: Segment): Promise<void> {
+    return this.run(segment.split.tables[0] ?? null, async (transaction) => {
+      for (const operation of segment.operations) await transaction.write(segment.pass, segment.split, operation);
+      this.#pending.set(splitKey(segment.pass.id, segment.split.id), segment);
+      this.#uncommittedRows += segment.rows;
+      const { commitMilliseconds, commitRows } = this.#settings;
+      this.#due ??= performance.now() + commitMilliseconds;
+      // Its error is not lost: it ends the writer, and whoever comes next is told.
+      this.#timer ??= setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
+      // Behind many segments that wait for their turn the timer's commit would come late.
+      const full = commitRows !== null && this.#uncommittedRows >= commitRows;
+      if (full || performance.now() >= this.#due) await this.#commit();
+    });
+  }
+
+  /**
+   * Lets one split write more than memory holds before its checkpoint: alone in a transaction of its own, so that an
+   * error of its source undoes nothing else. `fill` writes operations and resolves to the segment without them.
+   */
+  async writeThrough(
+    pass: Pass,
+    split: Split,
+    fill: (write: (operation: Segment["operations"][number]) => Promise<void>) => Promise<Segment>,
+  ): Promise<void> {
+    const failure = await this.run(split.tables[0] ?? null, async () => {
+      await this.#commit();
+      const transaction = await this.#sink.begin(this.#lease, this.#syncStart);
+      this.#transaction = transaction;
+      let destinationFailed = false;
+      try {
+        const segment = await fill(async (operation) => {
+          try {
+            await transaction.write(pass, split, operation);
+          } catch (thrown) {
+            destinationFailed = true;
+            throw thrown;
+          }
+        });
+        this.#pending.set(splitKey(pass.id, split.id), segment);
+      } catch (thrown) {
+        if (destinationFailed) throw thrown;
+        await this.#undo();
+        return { thrown };
+      }
+      await this.#commit();
+      return null;
+    });
+    if (failure !== null) throw failure.thrown;
+  }
+
+  /** Makes everything that was written durable. */
+  commit(): Promise<void> {
+    return this.run(null, async () => this.#commit());
+  }
+
+  async #commit(): Promise<void> {
+    this.#untime();
+    const transaction = this.#transaction;
+    if (transaction === null) return;
+    const segments = [...this.#pending.values()];
+    const progress = segments.map(({ pass, split, attempt, state, done }): Progress => {
+      const version = (this.#versions.get(splitKey(pass.id, split.id)) ?? 0) + 1;
+      return { pass: pass.id, split: split.id, attempt, version, state, done };
+    });
+    const changes = await transaction.commit(progress);
+    this.#transaction = null;
+    await transaction[Symbol.asyncDispose]();
+    for (const entry of progress) this.#versions.set(splitKey(entry.pass, entry.split), entry.version);
+    this.#pending.clear();
+    this.#uncommittedRows = 0;
+    this.#onCommit(changes, segments);
+  }
+
+  /** Segments of a pass that is closed or abandoned have no progress to keep. */
+  forget(pass: Pass): void {
+    for (const [key, segment] of this.#pending) if (segment.pass.id === pass.id) this.#pending.delete(key);
+  }
+
+  async #undo(): Promise<void> {
+    this.#untime();
+    this.#pending.clear();
+    const transaction = this.#transaction;
+    this.#transaction = null;
+    await transaction?.[Symbol.asyncDispose]();
+  }
+
+  #untime(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#due = null;
+  }
+
+  /** Undoes what is not committed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tail;
+    await this.#undo();
+  }
+}
+
+function splitKey(pass: string, split: string): string {
+  return `${pass}\n${split}`;
+}

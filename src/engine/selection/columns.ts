@@ -1,0 +1,141 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Column, Table } from "../../protocol/table.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
+import type { TableSettings } from "../connection.ts";
+
+/** Columns that sources add to their own (a version): no pattern is meant for them. */
+const added = /^_headwaters_/;
+
+/** How the columns of a table are called on both sides, and which of them are copied. */
+export interface ColumnNames {
+  /** By its name in the source. */
+  isChosen(name: string): boolean;
+  /** By its name in the copy, whether it is one that a chosen column has now. */
+  isCopied(name: string): boolean;
+  toCopy(name: string): string;
+  toSource(name: string): string;
+}
+
+export function columnNames({ columns, renameColumns = {} }: TableSettings): ColumnNames {
+  const copies = new Map(Object.entries(renameColumns));
+  const sources = new Map([...copies].map(([source, copy]) => [copy, source]));
+  const isChosen = (name: string): boolean => columns === undefined || added.test(name) || selects(columns, name);
+  const toCopy = (name: string): string => copies.get(name) ?? name;
+  const toSource = (name: string): string => sources.get(name) ?? name;
+  return {
+    isChosen,
+    isCopied: (name) => isChosen(toSource(name)) && toCopy(toSource(name)) === name,
+    toCopy,
+    toSource,
+  };
+}
+
+/**
+ * A table of the source as the user wants it copied: without the columns that are left out, the others under their
+ * names in the copy. Throws `CONFIGURATION_INVALID` where the settings don't fit the table, and `NAMES_COLLIDE`.
+ *
+ * `inferred`: columns that are not known yet may still come.
+ */
+export function chosenTable(table: Table, settings: TableSettings, inferred: boolean): Table {
+  const { mode, filter, columns, renameColumns } = settings;
+  if ([mode, filter, columns, renameColumns].every((setting) => setting === undefined)) return table;
+  const names = columnNames(settings);
+  const notes = checkNames(table, settings, inferred);
+  const kept = table.columns.filter(({ name }) => names.isChosen(name));
+  const [cursor, version] = mode === "full" ? [null, null] : [table.cursor, table.version];
+  checkKept(table, kept, [cursor, version]);
+  if (mode === "incremental") checkIncremental(table);
+  if (mode === "full") notes.push("Read whole in each sync, and compared with the copy (mode: full).");
+  if (filter !== undefined)
+    notes.push("Only rows that fulfil its filter are copied; those that no longer do are found by sweeps.");
+  const renamed = kept.map((column): Column => ({ ...column, name: names.toCopy(column.name) }));
+  checkCollisions(table, kept, renamed);
+  const toCopy = (name: string | null): string | null => (name === null ? null : names.toCopy(name));
+  return {
+    ...table,
+    columns: renamed,
+    key: table.key.map(names.toCopy),
+    cursor: toCopy(cursor),
+    version: toCopy(version),
+    // Nobody knows how many rows of the table fulfil a filter.
+    estimatedRows: filter === undefined ? table.estimatedRows : null,
+    notes: [...table.notes, ...notes],
+  };
+}
+
+/** Names of columns that there are not: an error, or where columns are inferred notes. */
+function checkNames(table: Table, { columns, renameColumns = {} }: TableSettings, inferred: boolean): string[] {
+  const known = table.columns.map(({ name }) => name).filter((name) => !added.test(name));
+  const setting = `overrides.${table.id}.columns`;
+  const wanted: readonly (readonly [setting: string, text: string])[] = [
+    ...(columns?.include ?? []).map((text) => [`${setting}.include`, text] as const),
+    // A pattern that leaves out nothing yet is a precaution.
+    ...(columns?.exclude ?? []).filter((text) => !isPattern(text)).map((text) => [`${setting}.exclude`, text] as const),
+    ...Object.keys(renameColumns).map((text) => [`${setting}.rename`, text] as const),
+  ];
+  const missing = wanted.filter(
+    ([, text]) => !known.some((name) => name === text || (isPattern(text) && matches(text, name))),
+  );
+  const told = missing.map(([where, text]) => {
+    const meant = nearest(text, known);
+    const what = isPattern(text) ? `no column matches "${text}"` : `there is no column "${text}"`;
+    return { where, what, meant };
+  });
+  if (inferred) {
+    return told.map(
+      ({ where, what, meant }) => `${where}: so far ${what}${meant === null ? "." : `; did you mean "${meant}"?`}`,
+    );
+  }
+  const [first] = told;
+  if (first === undefined) return [];
+  throw new HeadwatersError("CONFIGURATION_INVALID", `${first.where}: in table "${table.id}" ${first.what}`, {
+    hint: first.meant === null ? `Its columns are ${known.join(", ")}.` : `Did you mean "${first.meant}"?`,
+  });
+}
+
+function checkKept(table: Table, kept: readonly Column[], changes: readonly (string | null)[]): void {
+  const isLeftOut = (name: string): boolean => !kept.some((column) => column.name === name);
+  const refuse = (what: string, hint: string): never => {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `overrides.${table.id}.columns: ${what}`, { hint });
+  };
+  const key = table.key.find(isLeftOut);
+  if (key !== undefined) {
+    refuse(
+      `"${key}" is left out, and belongs to the key of the table`,
+      `Rows are told apart by ${table.key.map((name) => `"${name}"`).join(", ")}: keep it, or leave the whole table out.`,
+    );
+  }
+  const change = changes.find((name) => name !== null && isLeftOut(name));
+  if (change !== undefined) {
+    refuse(
+      `"${change}" is left out, and tells which rows changed`,
+      `Keep it, name another column by overrides.${table.id}.cursor, or set overrides.${table.id}.mode to full.`,
+    );
+  }
+  if (kept.every(({ name }) => added.test(name)))
+    refuse("no column is left", "Keep some, or leave the whole table out.");
+}
+
+function checkIncremental({ id, key, cursor, version }: Table): void {
+  const refuse = (why: string, hint: string): never => {
+    const message = `overrides.${id}.mode: the table can't be incremental: ${why}`;
+    throw new HeadwatersError("CONFIGURATION_INVALID", message, { hint });
+  };
+  if (key.length === 0) refuse("it has no key", "Leave mode out.");
+  if (cursor === null && version === null) {
+    refuse("nothing in it tells what changed", `Name its cursor column by overrides.${id}.cursor, or leave mode out.`);
+  }
+}
+
+function checkCollisions(table: Table, kept: readonly Column[], renamed: readonly Column[]): void {
+  for (const [index, { name }] of renamed.entries()) {
+    const first = renamed.findIndex((other) => other.name === name);
+    if (first === index) continue;
+    throw new HeadwatersError(
+      "NAMES_COLLIDE",
+      `overrides.${table.id}.columns.rename: columns "${kept[first]!.name}" and "${kept[index]!.name}" would both be "${name}"`,
+      { hint: "Give one of them another name." },
+    );
+  }
+}

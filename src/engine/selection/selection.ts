@@ -1,0 +1,119 @@
+import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
+import type { Stored } from "../../protocol/sink.ts";
+import type { Table } from "../../protocol/table.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
+import { chosenTable } from "./columns.ts";
+import { type Connection, tableSettings } from "../connection.ts";
+
+/** What of the source is to be copied. */
+export interface Selected {
+  /** With the columns that are chosen, under their names in the copy. */
+  readonly tables: readonly Table[];
+  /** Tables that are selected, but whose settings don't fit them. */
+  readonly refused: ReadonlyMap<string, HeadwatersError>;
+}
+
+export type Selecting = Pick<Connection, "selection" | "tables" | "capabilities" | "log">;
+
+/**
+ * Selects among the tables of the source. `vanished` are tables that are no longer there, but have a copy: naming them is
+ * no mistake. Throws `TABLE_UNKNOWN` for a name or pattern that no table has, and `NO_TABLES` where nothing is left.
+ */
+export function select(
+  discovered: readonly Table[],
+  connection: Selecting,
+  vanished: readonly string[] = [],
+): Selected {
+  const { selection, tables: settings = {} } = connection;
+  const known = discovered.map(({ id }) => id);
+  checkNames(known, vanished, connection);
+  const selected = discovered.filter(({ id }) => selects(selection, id));
+  if (selected.length === 0 && vanished.length === 0) {
+    throw new HeadwatersError("NO_TABLES", "no table is selected", {
+      hint:
+        discovered.length === 0
+          ? "The source has no table that this user may read."
+          : `Change tables.include or tables.exclude; the source has ${listed(known)}.`,
+    });
+  }
+  const tables: Table[] = [];
+  const refused = new Map<string, HeadwatersError>();
+  for (const table of selected) {
+    try {
+      checkCopyName(table.id, [...selected.map(({ id }) => id), ...vanished], settings);
+      tables.push(chosenFrom(table, connection));
+    } catch (thrown) {
+      refused.set(table.id, asHeadwatersError(thrown));
+    }
+  }
+  return { tables, refused };
+}
+
+/** One table of the source, as it is to be copied. */
+export function chosenFrom(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
+  return chosenTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
+}
+
+/** Those of the selected tables that a command is to work on: all, where it names none. Throws `TABLE_UNKNOWN`. */
+export function askedFor(selected: readonly string[], asked: readonly string[]): readonly string[] {
+  const unknown = asked.find((name) => !selected.includes(name));
+  if (unknown !== undefined) {
+    throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
+      hint: `The selected tables are ${selected.join(", ")}.`,
+    });
+  }
+  return asked.length === 0 ? selected : selected.filter((name) => asked.includes(name));
+}
+
+/** The tables of a copy that are selected and no longer among `present`. */
+export function vanishedFrom(
+  { tables }: Pick<Stored, "tables">,
+  { selection }: Pick<Selecting, "selection">,
+  present: readonly string[],
+): readonly string[] {
+  return [...tables.keys()].filter((id) => selects(selection, id) && !present.includes(id));
+}
+
+function checkNames(known: readonly string[], vanished: readonly string[], connection: Selecting): void {
+  const { selection, tables = {}, log } = connection;
+  const all = [...known, ...vanished];
+  const isThere = (text: string): boolean =>
+    isPattern(text) ? all.some((name) => matches(text, name)) : all.includes(text);
+  const wanted = [
+    ...selection.include.map((text) => ["tables.include", text] as const),
+    ...Object.keys(tables).map((text) => ["overrides", text] as const),
+  ];
+  const unknown = wanted.find(([setting, text]) => (setting === "overrides" ? !all.includes(text) : !isThere(text)));
+  if (unknown !== undefined) {
+    const [setting, text] = unknown;
+    const what =
+      setting !== "overrides" && isPattern(text) ? `no table matches "${text}"` : `there is no table "${text}"`;
+    throw new HeadwatersError("TABLE_UNKNOWN", `${setting}: ${what} in the source`, { hint: meant(text, known) });
+  }
+  for (const text of selection.exclude) {
+    if (isPattern(text) || all.includes(text)) continue;
+    const name = nearest(text, known);
+    log.warn(`tables.exclude: there is no table "${text}"${name === null ? "" : `; was "${name}" meant?`}`);
+  }
+}
+
+function meant(text: string, known: readonly string[]): string {
+  const name = nearest(text, known);
+  return name === null ? `The source has ${listed(known)}.` : `Did you mean "${name}"?`;
+}
+
+/** Throws `NAMES_COLLIDE` where another selected table is copied under the same name. */
+function checkCopyName(id: string, ids: readonly string[], settings: NonNullable<Connection["tables"]>): void {
+  const nameOf = (table: string): string => tableSettings({ tables: settings }, table).rename ?? table;
+  const other = ids.find((table) => table !== id && nameOf(table) === nameOf(id));
+  if (other === undefined) return;
+  throw new HeadwatersError("NAMES_COLLIDE", `tables "${id}" and "${other}" would both be copied to "${nameOf(id)}"`, {
+    hint: `Give one of them another name: overrides.${id}.rename.`,
+  });
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return "none";
+  return names.length <= 12 ? names.join(", ") : `${names.slice(0, 12).join(", ")} and ${names.length - 12} more`;
+}

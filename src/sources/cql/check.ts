@@ -1,0 +1,114 @@
+import { asHeadwatersError } from "../../protocol/errors.ts";
+import type { CheckResult } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { Cluster } from "../../wire/cql/cluster.ts";
+import { quoted } from "../../wire/cql/errors.ts";
+import { type CqlSettings, quorums } from "./settings.ts";
+
+const loopback = /^(127\.|::1$|localhost$)/;
+
+/** Looks at one thing after the other; ends at the first that nothing can follow. */
+export async function* checkSource(
+  cluster: Cluster,
+  settings: CqlSettings,
+  discover: () => Promise<readonly Table[]>,
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult> {
+  const { contactPoints, port, username, tls } = settings.cluster;
+  const connected = await tried(
+    "connect",
+    `Connect to ${contactPoints.join(", ")}, port ${port}${username === null ? "" : `, as ${username}`}`,
+    async () => {
+      const { clusterName, version, scylla, dataCenter, dataCenters, nodes } = await cluster.refresh(signal);
+      const where = `data centre ${dataCenter} with ${nodes.length} ${nodes.length === 1 ? "node" : "nodes"}`;
+      const others = dataCenters.length > 1 ? `, of ${dataCenters.length}` : "";
+      return `${scylla ? "ScyllaDB (as Cassandra " : "Cassandra "}${version}${scylla ? ")" : ""}, cluster "${clusterName}", ${where}${others}.`;
+    },
+    cluster,
+  );
+  yield connected;
+  if (connected.status === "failed") return;
+  if (tls === null && username !== null && !contactPoints.every((host) => loopback.test(host))) {
+    const message = "The password and all rows cross the network unencrypted: set tls to true.";
+    yield { name: "tls", label: "Encryption", status: "warning", message };
+  }
+  yield consistencyCheck(settings);
+  let tables: readonly Table[] = [];
+  const discovered = await tried(
+    "keyspace",
+    `Tables of keyspace ${quoted(settings.keyspace)}`,
+    async () => {
+      tables = await discover();
+      return tables.length === 1 ? "There is one table." : `There are ${tables.length} tables.`;
+    },
+    cluster,
+  );
+  yield discovered;
+  if (discovered.status === "failed") return;
+  yield* privilegeChecks(cluster, settings, tables, signal);
+  yield costCheck(tables);
+}
+
+function consistencyCheck({ consistency }: CqlSettings): CheckResult {
+  const shared = { name: "consistency", label: `Consistency ${consistency}` };
+  if (quorums.has(consistency)) {
+    return {
+      ...shared,
+      status: "ok",
+      message: "Rows that a quorum acknowledged are seen; deletes are confirmed at ALL.",
+    };
+  }
+  const message = `A read at ${consistency} may miss rows: only first full reads and windows are made, deletes are not found. LOCAL_QUORUM finds them.`;
+  return { ...shared, status: "warning", message };
+}
+
+async function* privilegeChecks(
+  cluster: Cluster,
+  settings: CqlSettings,
+  tables: readonly Table[],
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult> {
+  let readable = 0;
+  for (const table of tables) {
+    const statement = `SELECT ${quoted(table.key[0]!)} FROM ${quoted(settings.keyspace)}.${quoted(table.id)} LIMIT 1`;
+    try {
+      await cluster.page(statement, { consistency: settings.consistency }, { signal, table: table.id });
+      readable += 1;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      yield failed("privileges", `Read table ${table.id}`, cluster.explain(thrown, table.id));
+    }
+  }
+  if (readable < tables.length) return;
+  const message = `All ${tables.length} tables can be read.`;
+  yield { name: "privileges", label: "Read every table", status: "ok", message };
+}
+
+/** What each sync asks of the cluster. */
+function costCheck(tables: readonly Table[]): CheckResult {
+  const named = (some: readonly Table[]): string => some.map((table) => table.id).join(", ");
+  const whole = tables.filter((table) => table.cursor === null && table.version === null);
+  const swept = tables.filter((table) => table.cursor === null && table.version !== null);
+  const windows = tables.filter((table) => table.cursor !== null);
+  const parts = [
+    ...(windows.length > 0 ? [`by index or filter: ${named(windows)}`] : []),
+    ...(swept.length > 0 ? [`by a sweep over all keys: ${named(swept)}`] : []),
+    ...(whole.length > 0 ? [`by reading the whole table: ${named(whole)}`] : []),
+  ];
+  const label = "How changes are found";
+  if (parts.length === 0) return { name: "cost", label, status: "ok", message: "There are no tables." };
+  return { name: "cost", label, status: whole.length > 0 ? "warning" : "ok", message: `${parts.join("; ")}.` };
+}
+
+async function tried(name: string, label: string, look: () => Promise<string>, cluster: Cluster): Promise<CheckResult> {
+  try {
+    return { name, label, status: "ok", message: await look() };
+  } catch (thrown) {
+    return failed(name, label, cluster.explain(thrown));
+  }
+}
+
+function failed(name: string, label: string, thrown: unknown): CheckResult {
+  const { message, hint } = asHeadwatersError(thrown);
+  return { name, label, status: "failed", message: hint === null ? message : `${message}. ${hint}` };
+}

@@ -1,0 +1,68 @@
+import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
+import { textValue } from "../../wire/cql/control-rows.ts";
+import { CqlServerError } from "../../wire/cql/server-error.ts";
+import { estimateSize, type SizeEstimate, type TableSize } from "./splits.ts";
+import type { Topology } from "../../wire/cql/topology.ts";
+
+/** The clock of a node of the cluster: milliseconds since 1970. */
+export async function clusterClock(cluster: Cluster, routing: Routing): Promise<number> {
+  const [row] = await cluster.rows("SELECT toTimestamp(now()) AS now FROM system.local", [], routing);
+  return Date.parse(textValue(row?.["now"])!);
+}
+
+/** By table name: about what it holds, where a node says something of it. One table with `table`. */
+export async function tableSizes(
+  cluster: Cluster,
+  keyspace: string,
+  table: string | null,
+  routing: Routing,
+): Promise<ReadonlyMap<string, TableSize>> {
+  const one = table === null ? "" : " AND table_name = ?";
+  const values = [keyspace, ...(table === null ? [] : [table])].map((text) => Buffer.from(text));
+  try {
+    const rows = await cluster.rows(
+      `SELECT table_name, range_start, range_end, partitions_count, mean_partition_size FROM system.size_estimates WHERE keyspace_name = ?${one}`,
+      values,
+      routing,
+    );
+    const estimates = new Map<string, SizeEstimate[]>();
+    for (const row of rows) {
+      const [start, end] = [textValue(row["range_start"]), textValue(row["range_end"])];
+      // Other partitioners than Murmur3 have tokens that are no 64-bit numbers.
+      if (start === null || end === null || !/^-?\d{1,19}$/.test(start) || !/^-?\d{1,19}$/.test(end)) continue;
+      const name = textValue(row["table_name"])!;
+      const estimate = {
+        start: BigInt(start),
+        end: BigInt(end),
+        partitions: Number(row["partitions_count"]),
+        meanPartitionBytes: Number(row["mean_partition_size"]),
+      };
+      estimates.set(name, [...(estimates.get(name) ?? []), estimate]);
+    }
+    const sized = [...estimates].map(([name, parts]) => [name, estimateSize(parts)] as const);
+    return new Map(sized.filter((entry): entry is [string, TableSize] => entry[1] !== null));
+  } catch (thrown) {
+    // Some servers have no such table, or hide it: there is a fallback for both.
+    if (thrown instanceof CqlServerError) return new Map();
+    throw thrown;
+  }
+}
+
+/** Where a table's data changes hands: the tokens of the ring; of a table on tablets (ScyllaDB) the tablets' ends. */
+export async function boundariesOf(
+  cluster: Cluster,
+  topology: Topology,
+  tableId: string,
+  routing: Routing,
+): Promise<readonly bigint[]> {
+  if (!topology.scylla) return topology.ring.tokens;
+  try {
+    const id = Buffer.from(tableId.replaceAll("-", ""), "hex");
+    const rows = await cluster.rows("SELECT last_token FROM system.tablets WHERE table_id = ?", [id], routing);
+    if (rows.length > 0) return rows.map((row) => BigInt(textValue(row["last_token"])!));
+  } catch (thrown) {
+    // Releases before tablets have no such table; then the ring tells.
+    if (!(thrown instanceof CqlServerError)) throw thrown;
+  }
+  return topology.ring.tokens;
+}

@@ -1,0 +1,199 @@
+import { readFile } from "node:fs/promises";
+import { type ConnectionOptions, createSecureContext, type SecureContext } from "node:tls";
+import { z } from "zod";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import { blankIsAbsent, flag, text, whole } from "../../toolkit/settings.ts";
+import type { ClusterOptions } from "../../wire/cql/cluster.ts";
+import { consistencies, type Consistency } from "../../wire/cql/messages.ts";
+import { changeModes, type CqlSettings } from "./settings.ts";
+
+export const optionalText = z.preprocess(blankIsAbsent, z.string().trim().optional());
+
+const levels = Object.keys(consistencies) as [Consistency, ...Consistency[]];
+const mode = z.enum(changeModes, { error: `must be one of ${changeModes.join(", ")}` });
+
+/** The settings that both sources have, beside where the cluster is. */
+export function sharedSettings(cursorColumn: string) {
+  return {
+    port: whole(1, 65_535).default(9042).meta({ title: "Port", description: "The CQL port of every node." }),
+    username: optionalText.meta({
+      title: "User",
+      description: "Who logs in: a role that may SELECT from the tables. Absent: the server asks for no login.",
+    }),
+    password: z.preprocess(blankIsAbsent, z.string().optional()).meta({
+      title: "Password",
+      description: "Password of the user.",
+      secret: true,
+    }),
+    keyspace: text.meta({ title: "Keyspace", description: "The keyspace whose tables are read." }),
+    tls: flag
+      .default(false)
+      .meta({ title: "TLS", description: "Connect by TLS, and verify the server's certificate." }),
+    ca_file: optionalText.meta({
+      title: "Certificate authority",
+      description:
+        "PEM file of the authority that signed the servers' certificates; absent: those that Node.js trusts.",
+      path: true,
+    }),
+    cert_file: optionalText.meta({
+      title: "Client certificate",
+      description: "PEM file of our certificate, where the server asks for one.",
+      path: true,
+    }),
+    key_file: optionalText.meta({
+      title: "Client key",
+      description: "PEM file of the private key of cert_file.",
+      path: true,
+    }),
+    verify_hostname: flag.default(true).meta({
+      title: "Verify host names",
+      description: "Whether a certificate must name the node that shows it.",
+    }),
+    consistency: z
+      .preprocess(
+        (value) =>
+          typeof value === "string" && value.trim() !== "" ? value.trim().toUpperCase() : blankIsAbsent(value),
+        z.enum(levels, { error: `must be one of ${levels.join(", ")}` }).optional(),
+      )
+      .default("LOCAL_QUORUM")
+      .meta({
+        title: "Consistency",
+        description:
+          "How many replicas answer a read. Below a quorum (ONE, TWO, THREE, LOCAL_ONE) no sweep and no second full read is made: deletes are not found.",
+      }),
+    page_size: whole(1, 100_000).default(20_000).meta({
+      title: "Page size",
+      description: "The most rows that one page asks for; pages are made smaller where rows are long.",
+    }),
+    cursor_column: optionalText.default(cursorColumn).meta({
+      title: "Cursor column",
+      description: "The column that tells when a row changed, in tables that have one of this name.",
+    }),
+    changes: z
+      .union([mode, z.record(z.string(), mode)])
+      .default("cursor")
+      .meta({
+        title: "Changes",
+        description:
+          "How changes are seen: cursor (by the cursor column; tables without one are read whole), writetime (by the write times of all cells; needs no column), full (by reading whole). Or by table, with * for the others: { orders: writetime, '*': cursor }.",
+      }),
+    allow_filtering: flag.default(false).meta({
+      title: "Allow filtering",
+      description:
+        "Ask the server for rows with a new cursor value by ALLOW FILTERING where no index serves that: it reads the table, but sends only what is new. Else a sweep compares all keys.",
+    }),
+    lag: whole(0, 86_400).default(60).meta({
+      title: "Lag",
+      description: "Seconds by which each window of changes overlaps the one before, for rows that are written late.",
+    }),
+    views: flag.default(false).meta({
+      title: "Materialized views",
+      description: "Sync materialized views too; they hold nothing that their tables do not.",
+    }),
+    connect_timeout: whole(1, 3_600).default(10).meta({
+      title: "Connect timeout",
+      description: "Seconds to wait for a connection and a login.",
+    }),
+    request_timeout: whole(1, 3_600).default(30).meta({
+      title: "Request timeout",
+      description: "Seconds to wait for an answer; a range that takes longer is cut in halves.",
+    }),
+    connections_per_node: whole(1, 32).default(2).meta({
+      title: "Connections",
+      description: "Connections to each node; to ScyllaDB one a shard, up to 16.",
+    }),
+  };
+}
+
+export type SharedConfiguration = z.output<z.ZodObject<ReturnType<typeof sharedSettings>>>;
+
+/** Several hosts in one text, as `10.0.0.1, 10.0.0.2`. */
+export function hostList(value: string): string[] {
+  return value
+    .split(",")
+    .map((host) => host.trim())
+    .filter((host) => host !== "");
+}
+
+/** What the sources read with. Throws `CONFIGURATION_INVALID` where a file can't be read. */
+export async function cqlSettings(
+  shared: SharedConfiguration,
+  where: Pick<ClusterOptions, "contactPoints" | "dataCenter" | "names">,
+  intervalHours: number | null,
+): Promise<CqlSettings> {
+  const { changes } = shared;
+  return {
+    cluster: {
+      ...where,
+      port: shared.port,
+      tls: await tlsOptions(shared),
+      username: shared.username ?? null,
+      password: shared.password ?? null,
+      connectTimeout: shared.connect_timeout * 1_000,
+      requestTimeout: shared.request_timeout * 1_000,
+      connectionsPerNode: shared.connections_per_node,
+      keyspace: shared.keyspace,
+      consistency: shared.consistency,
+    },
+    keyspace: shared.keyspace,
+    consistency: shared.consistency,
+    pageSize: shared.page_size,
+    cursorColumn: shared.cursor_column,
+    changes: (table) => (typeof changes === "string" ? changes : (changes[table] ?? changes["*"] ?? "cursor")),
+    allowFiltering: shared.allow_filtering,
+    intervalHours,
+    lag: shared.lag,
+    views: shared.views,
+  };
+}
+
+async function tlsOptions(shared: SharedConfiguration): Promise<ConnectionOptions | null> {
+  if (!shared.tls) return null;
+  const file = async (name: "ca_file" | "cert_file" | "key_file"): Promise<string | null> => {
+    const path = shared[name];
+    if (path === undefined) return null;
+    try {
+      return await readFile(path, "utf8");
+    } catch (thrown) {
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      throw new HeadwatersError("CONFIGURATION_INVALID", `${name}: the file can't be read: ${reason}`, {
+        hint: `Check ${name}: it names a file in PEM.`,
+        cause: thrown,
+      });
+    }
+  };
+  const [ca, cert, key] = [await file("ca_file"), await file("cert_file"), await file("key_file")];
+  return {
+    // Node.js verifies unless told otherwise, the vendor's driver only if told so.
+    rejectUnauthorized: true,
+    secureContext: secureContext(ca, cert, key),
+    ...(shared.verify_hostname ? {} : { checkServerIdentity: () => undefined }),
+  };
+}
+
+/** Made before a connection is opened, since what is wrong with the files is no matter of any server. */
+function secureContext(ca: string | null, cert: string | null, key: string | null): SecureContext {
+  const invalid = (message: string, hint: string, cause?: unknown): HeadwatersError =>
+    new HeadwatersError("CONFIGURATION_INVALID", message, { hint, cause });
+  if ((cert === null) !== (key === null)) {
+    const [set, missing] = cert === null ? ["key_file", "cert_file"] : ["cert_file", "key_file"];
+    throw invalid(`${set}: it is set, and ${missing} is not`, "Set both cert_file and key_file, or neither.");
+  }
+  if (ca !== null && !/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(ca)) {
+    throw invalid("ca_file: it holds no certificate", "Check ca_file: it names a file in PEM.");
+  }
+  try {
+    return createSecureContext({
+      ...(ca === null ? {} : { ca }),
+      ...(cert === null ? {} : { cert }),
+      ...(key === null ? {} : { key }),
+    });
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw invalid(
+      `${cert === null ? "ca_file" : "cert_file, key_file"}: the files can't be used: ${reason}`,
+      "Check that they are in PEM, and that key_file is the private key, without a passphrase, of cert_file.",
+      thrown,
+    );
+  }
+}

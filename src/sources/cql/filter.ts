@@ -1,0 +1,89 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import { quoted } from "../../wire/cql/errors.ts";
+import type { CqlTable } from "./schema.ts";
+
+/** One condition on one column, as `status = 'active'`. */
+interface Restriction {
+  readonly column: string;
+  /** Operator and value, as CQL writes them. */
+  readonly condition: string;
+}
+
+const constant = String.raw`(?:'(?:[^']|'')*'|0x[\da-f]*|[+-]?\d[\w.+-]*|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|true|false|nan|infinity)`;
+const list = String.raw`\(\s*${constant}(?:\s*,\s*${constant})*\s*\)`;
+const restriction = new RegExp(
+  String.raw`\s*(?:"((?:[^"]|"")+)"|([a-z]\w*))\s*((?:=|<=|>=|<|>|contains\s+key\b|contains\b|like\b)\s*${constant}|in\s*${list})\s*(?=and\b|$)`,
+  "iy",
+);
+const and = /and\b/iy;
+
+/**
+ * CQL restrictions, joined by AND, taken apart: what follows a restriction (LIMIT, ORDER BY) would change which rows a
+ * statement gives, and so must not pass. `null`: it is not of that form.
+ */
+export function parseRestrictions(text: string): readonly Restriction[] | null {
+  const found: Restriction[] = [];
+  for (let at = 0; ;) {
+    restriction.lastIndex = at;
+    const match = restriction.exec(text);
+    if (match === null) return null;
+    const [whole, exact, folded, condition] = match;
+    // Without quotes upper and lower case are the same to CQL.
+    found.push({ column: exact?.replaceAll('""', '"') ?? folded!.toLowerCase(), condition: condition! });
+    at += whole.length;
+    if (at === text.length) return found;
+    and.lastIndex = at;
+    if (!and.test(text)) return null;
+    at = and.lastIndex;
+  }
+}
+
+/**
+ * The user's filter as conditions of a WHERE clause, none where there is no filter. Columns of the key and the cursor
+ * can't be in it: rows are looked up by the one and windows cut by the other, and CQL takes one restriction of a kind.
+ * Throws `CONFIGURATION_INVALID`.
+ */
+export function filterConditions(native: CqlTable, filter: Json | undefined, cursor: string | null): readonly string[] {
+  if (filter === undefined) return [];
+  const restrictions = typeof filter === "string" ? parseRestrictions(filter) : null;
+  if (restrictions === null) {
+    throw invalidFilter(native.name, "is not a list of CQL restrictions joined by AND");
+  }
+  for (const { column } of restrictions) {
+    const known = native.columns.find(({ name }) => name === column);
+    if (known === undefined) {
+      const meant = nearest(
+        column,
+        native.columns.map(({ name }) => name),
+      );
+      const hint = meant === null ? undefined : `Did you mean ${quoted(meant)}?`;
+      throw invalidFilter(native.name, `names column ${quoted(column)}, which the table has not`, hint);
+    }
+    if (known.kind === "partition_key" || known.kind === "clustering") {
+      throw invalidFilter(
+        native.name,
+        `names ${quoted(column)}, a column of the key`,
+        "Rows are looked up by their keys, and CQL allows one restriction of each: choose rows by other columns.",
+      );
+    }
+    if (column === cursor) {
+      throw invalidFilter(
+        native.name,
+        `names ${quoted(column)}, the cursor column`,
+        `Windows are cut by it, and CQL allows one restriction of each: choose rows by other columns, or set overrides.${native.name}.mode to full.`,
+      );
+    }
+  }
+  return restrictions.map(({ column, condition }) => `${quoted(column)} ${condition}`);
+}
+
+export function invalidFilter(table: string, problem: string, hint?: string, cause?: unknown): HeadwatersError {
+  return new HeadwatersError("CONFIGURATION_INVALID", `overrides.${table}.filter ${problem}`, {
+    hint:
+      hint ??
+      "Write conditions on columns that are not of the key, with constants: \"status = 'active' AND size > 0\".",
+    cause,
+  });
+}

@@ -1,0 +1,164 @@
+import type { Log } from "../../protocol/log.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { Reading } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { type Cell, cell, project } from "../../toolkit/vectors.ts";
+import type { Cluster } from "../../wire/cql/cluster.ts";
+import { emptyKey, versionColumn } from "../../wire/cql/decode-page.ts";
+import { decoderOf } from "./fetch-page.ts";
+import { isBoundAsJson, keyBytes } from "../../wire/cql/keys.ts";
+import { type Consistency, type Page, readPageCell } from "../../wire/cql/messages.ts";
+import { murmur3Token, partitionKeyBytes } from "../../wire/cql/murmur3.ts";
+import { columnNames, type CqlTable } from "./schema.ts";
+import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
+import { type Dialect, lookupStatement, selection } from "./statements.ts";
+
+/** From the strongest on: the next is tried where one can't be had. */
+const ladder: readonly Consistency[] = ["ALL", "QUORUM", "LOCAL_QUORUM"];
+
+/** Keys that are asked for at the same time. */
+const mostAtOnce = 64;
+
+/** Finds rows by key. One is kept for a source: it remembers what it has told the user. */
+export class Lookups {
+  readonly #cluster: Cluster;
+  readonly #log: Log;
+  readonly #told = new Set<Consistency>();
+
+  constructor(cluster: Cluster, log: Log) {
+    this.#cluster = cluster;
+    this.#log = log;
+  }
+
+  /** `filter`: rows that don't fulfil it are not there. */
+  async *find(
+    table: Table,
+    native: CqlTable,
+    dialect: Dialect,
+    filter: readonly string[],
+    keys: Rows,
+    how: Reading,
+  ): AsyncGenerator<Rows> {
+    const cells = selection(table.columns, table, native, dialect);
+    const row = lookupStatement(cells, native, "row", filter);
+    const partition = lookupStatement(cells, native, "partition", filter);
+    const prepared = await this.#cluster.prepare(row, { signal: how.signal, table: table.id });
+    const decoder = decoderOf(this.#cluster, row, table.columns, table.key, prepared);
+    const finder = new Finder(this.#cluster, table, native, { row, partition }, how.signal, (level, reason) =>
+      this.#tell(level, reason),
+    );
+    const vectors = project(keys, table.key).values;
+    let atOnce = mostAtOnce;
+    for (let from = 0; from < keys.length;) {
+      const size = Math.min(atOnce, keys.length - from);
+      const asked = Array.from({ length: size }, (_, index) =>
+        finder.find(vectors.map((vector) => cell(vector, from + index))),
+      );
+      const pages = (await Promise.all(asked)).filter((page) => page !== null);
+      for (const page of pages) decoder.append(page);
+      if (decoder.bytes >= how.batchBytes) yield decoder.finish();
+      how.signal.throwIfAborted();
+      from += size;
+      // Fat rows: no more at a time than a few batches hold.
+      const bytes = pages.reduce((sum, page) => sum + page.body.length, 0);
+      atOnce = Math.max(1, Math.min(mostAtOnce, Math.floor((4 * how.batchBytes * size) / Math.max(1, bytes))));
+    }
+    if (decoder.length > 0) yield decoder.finish();
+  }
+
+  #tell(level: Consistency, reason: string): void {
+    if (this.#told.has(level)) return;
+    this.#told.add(level);
+    this.#log.warn(`rows are confirmed by key at ${level}, since a stronger consistency can't be had: ${reason}`);
+  }
+}
+
+/** Finds rows of one table. */
+class Finder {
+  readonly #cluster: Cluster;
+  readonly #table: Table;
+  readonly #native: CqlTable;
+  readonly #row: string;
+  readonly #partition: string;
+  readonly #signal: AbortSignal;
+  readonly #fall: (level: Consistency, reason: string) => void;
+  readonly #partitionSize: number;
+  readonly #hasStatics: boolean;
+  readonly #routed: boolean;
+  #level = 0;
+
+  constructor(
+    cluster: Cluster,
+    table: Table,
+    native: CqlTable,
+    statements: { readonly row: string; readonly partition: string },
+    signal: AbortSignal,
+    fall: (level: Consistency, reason: string) => void,
+  ) {
+    this.#cluster = cluster;
+    this.#table = table;
+    this.#native = native;
+    this.#row = statements.row;
+    this.#partition = statements.partition;
+    this.#signal = signal;
+    this.#fall = fall;
+    const partition = columnNames(native, "partition_key");
+    this.#partitionSize = partition.length;
+    this.#hasStatics = columnNames(native, "static").length > 0 && table.key.length > partition.length;
+    this.#routed = !native.columns.some(({ kind, type }) => kind === "partition_key" && isBoundAsJson(type));
+  }
+
+  /** A page of one row; `null`: there is no row of this key. */
+  async find(key: readonly Cell[]): Promise<Page | null> {
+    const values = key.map((value, index) => {
+      const name = this.#table.key[index]!;
+      const native = this.#native.columns.find((column) => column.name === name)!;
+      const column = this.#table.columns.find((candidate) => candidate.name === name)!;
+      return { bytes: keyBytes(native.type, column.type, value), isEmpty: isEmptyKey(value, column.type) };
+    });
+    const partition = values.slice(0, this.#partitionSize).map(({ bytes }) => bytes);
+    if (partition.includes(null)) return null;
+    const token = this.#routed ? murmur3Token(partitionKeyBytes(partition as Buffer[])) : null;
+    if (values.every(({ bytes }) => bytes !== null)) {
+      const page = await this.#ask(
+        this.#row,
+        values.map(({ bytes }) => bytes!),
+        token,
+      );
+      if (page.rows > 0) return page;
+    }
+    if (!this.#hasStatics || !values.slice(this.#partitionSize).every(({ isEmpty }) => isEmpty)) return null;
+    // It may stand for a partition that holds nothing but static columns.
+    const page = await this.#ask(this.#partition, partition as Buffer[], token);
+    const clustering = columnNames(this.#native, "clustering")[0]!;
+    const data = this.#table.columns.filter(({ name }) => name !== versionColumn);
+    const at = data.findIndex(({ name }) => name === clustering);
+    return page.rows > 0 && readPageCell(page, at) === null ? page : null;
+  }
+
+  async #ask(statement: string, values: readonly Buffer[], token: bigint | null): Promise<Page> {
+    const routing = { signal: this.#signal, token, table: this.#table.id };
+    for (;;) {
+      const level = this.#level;
+      try {
+        return await this.#cluster.page(statement, { consistency: ladder[level]!, values }, routing);
+      } catch (thrown) {
+        if (!isTooStrong(thrown) || level === ladder.length - 1) throw thrown;
+        if (this.#level === level) this.#level = level + 1;
+        this.#fall(ladder[level + 1]!, thrown.message);
+      }
+    }
+  }
+}
+
+/** Whether fewer replicas may answer what so many could not. Tombstones are on each of them. */
+export function isTooStrong(thrown: unknown): thrown is CqlServerError {
+  const codes: readonly number[] = [serverErrors.unavailable, serverErrors.readTimeout, serverErrors.readFailure];
+  return thrown instanceof CqlServerError && codes.includes(thrown.code) && !/tombstone/i.test(thrown.message);
+}
+
+function isEmptyKey(value: Cell, type: Table["columns"][number]["type"]): boolean {
+  const empty = emptyKey(type);
+  if (value instanceof Uint8Array) return value.length === 0;
+  return typeof value === "bigint" ? value === 0n : value === empty;
+}

@@ -1,0 +1,271 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import { abortable } from "../../wire/cql/abortable.ts";
+import { checkSource } from "./check.ts";
+import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
+import { boundariesOf, clusterClock, tableSizes } from "./cluster-state.ts";
+import { quoted } from "../../wire/cql/errors.ts";
+import { connectDriver, fetchIndependent, tokenColumn } from "./fetch-independent.ts";
+import { fetchFast } from "./fetch-page.ts";
+import { filterConditions, invalidFilter } from "./filter.ts";
+import { Lookups } from "./lookup.ts";
+import {
+  type FetchPage,
+  parseRangeWork,
+  type RangeWork,
+  rangeWorkJson,
+  readRange,
+  type RowSize,
+} from "./read-range.ts";
+import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables, tableId } from "./schema.ts";
+import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
+import { type CqlSettings, quorums } from "./settings.ts";
+import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
+import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection, tokenExpression } from "./statements.ts";
+import { nativeId, tableOf } from "./tables.ts";
+
+/** Splits of a window pass: a window holds little, and each split costs a question. */
+const mostWindowSplits = 16;
+/** Parts that a window is cut into by time. */
+const mostWindows = 32;
+
+/** Tables of ScyllaDB that hold the changes of another one. */
+const changeLog = /_scylla_cdc_log$/;
+
+/** Cassandra or ScyllaDB, behind the contract of a source. */
+export class CqlSource implements Source {
+  readonly #settings: CqlSettings;
+  readonly #context: SourceContext;
+  readonly #cluster: Cluster;
+  readonly #lookups: Lookups;
+  readonly #rowSizes = new Map<string, RowSize>();
+  readonly #disposed = new AbortController();
+  /** Of the independent path; connected when it is first asked for. */
+  #driver: ReturnType<typeof connectDriver> | null = null;
+
+  constructor(settings: CqlSettings, context: SourceContext) {
+    this.#settings = settings;
+    this.#context = context;
+    this.#cluster = new Cluster(settings.cluster, context.log);
+    this.#lookups = new Lookups(this.#cluster, context.log);
+  }
+
+  check(signal: AbortSignal): AsyncIterable<CheckResult> {
+    return checkSource(this.#cluster, this.#settings, () => this.discover(signal), signal);
+  }
+
+  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+    const routing = { signal };
+    try {
+      const dialect = dialectOf(await this.#cluster.refresh(signal));
+      const natives = await this.#natives(routing);
+      const sizes = await tableSizes(this.#cluster, this.#settings.keyspace, null, routing);
+      return natives.map((native) => {
+        // Where partitions hold many rows, nobody knows how many.
+        const partitions = sizes.get(native.name)?.partitions ?? null;
+        const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
+        return tableOf(native, this.#settings, this.#context, dialect, estimated);
+      });
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw this.#cluster.explain(thrown);
+    }
+  }
+
+  async plan(
+    tables: readonly Table[],
+    kind: PassKind,
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const table = tables[0]!;
+    const routing = { signal, table: table.id };
+    try {
+      this.#refuseWeakReads(table, kind, previous);
+      const topology = await this.#cluster.refresh(signal);
+      const native = await this.#native(table, routing);
+      await this.#checkFilter(table, native, routing);
+      const now = await clusterClock(this.#cluster, routing);
+      const size = (await tableSizes(this.#cluster, native.keyspace, native.name, routing)).get(native.name) ?? null;
+      const boundaries = await boundariesOf(this.#cluster, topology, native.id, routing);
+      const count = kind === "window" ? Math.min(mostWindowSplits, splitCount(size)) : splitCount(size);
+      const isCut = topology.partitioner === "Murmur3Partitioner";
+      const ranges = isCut ? cutRing(boundaries, count) : [null];
+      const windows = kind === "window" ? this.#windows(table, native, previous[table.id] ?? null, now) : [null];
+      const works = ranges.flatMap((tokens) => windows.map((window): RangeWork => ({ tokens, window })));
+      return {
+        splits: shuffled(works).map((work, index) => ({
+          id: String(index),
+          tables: [table.id],
+          work: rangeWorkJson(work),
+        })),
+        next: table.cursor === null ? {} : { [table.id]: now - this.#settings.lag * 1_000 },
+        asOf: new Date(now).toISOString(),
+        snapshot: null,
+      };
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw this.#cluster.explain(thrown, table.id);
+    }
+  }
+
+  /** Rows don't move between token ranges, and page states outlive the process: any pass can be gone on with. */
+  async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
+    const table = pass.tables[0]!;
+    try {
+      const id = await tableId(this.#cluster, this.#settings.keyspace, table.id, { signal });
+      return id === nativeId(table) ? pass : null;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw this.#cluster.explain(thrown, table.id);
+    }
+  }
+
+  async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation> {
+    const table = pass.tables[0]!;
+    const routing = { signal: how.signal, table: table.id };
+    const kind = pass.kind === "keys" ? "keys" : "upsert";
+    const read = `${table.id} ${kind} ${how.path}`;
+    const rowSize = this.#rowSizes.get(read) ?? { bytes: null };
+    this.#rowSizes.set(read, rowSize);
+    try {
+      const native = await this.#native(table, routing);
+      const work = parseRangeWork(split.work);
+      const fetch = await this.#fetcher(pass, table, native, work, how);
+      const reading = {
+        ...{ fetch, rowSize, mostPageRows: this.#settings.pageSize },
+        ...{ batchBytes: how.batchBytes, signal: how.signal },
+        singleRows: columnNames(native, "clustering").length === 0,
+      };
+      for await (const step of readRange(work, state, reading)) {
+        yield step.kind === "checkpoint" ? step : { kind, table: table.id, rows: step.rows };
+      }
+      // A statement goes on as if nothing had been, where the table was dropped and made again meanwhile.
+      this.#demandIdentity(table, await tableId(this.#cluster, this.#settings.keyspace, table.id, routing));
+    } catch (thrown) {
+      how.signal.throwIfAborted();
+      throw this.#cluster.explain(thrown, table.id);
+    }
+  }
+
+  async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows> {
+    const routing = { signal: how.signal, table: table.id };
+    try {
+      const native = await this.#native(table, routing);
+      const dialect = dialectOf(await this.#cluster.topology(how.signal));
+      yield* this.#lookups.find(table, native, dialect, this.#filterOf(table, native), keys, how);
+    } catch (thrown) {
+      how.signal.throwIfAborted();
+      throw this.#cluster.explain(thrown, table.id);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort(new Error("the source was closed"));
+    const [driver] = await Promise.allSettled([this.#driver]);
+    if (driver.status === "fulfilled") await driver.value?.shutdown();
+    await this.#cluster[Symbol.asyncDispose]();
+  }
+
+  async #fetcher(pass: Pass, table: Table, native: CqlTable, work: RangeWork, how: Reading): Promise<FetchPage> {
+    const dialect = dialectOf(await this.#cluster.topology(how.signal));
+    const columns = pass.kind === "keys" ? keyColumns(table) : table.columns;
+    const window = work.window;
+    const filtering = table.cursor !== null && !hasRangeIndex(native, table.cursor);
+    const cells = selection(columns, table, native, dialect);
+    if (how.path === "independent" && work.tokens !== null)
+      cells.push(`${tokenExpression(native)} AS ${quoted(tokenColumn)}`);
+    const statement = rangeStatement(cells, native, {
+      cursor: window === null ? null : { column: table.cursor!, bounded: window.high !== null, filtering },
+      tokens: work.tokens !== null,
+      bypassCache: dialect.scylla && window === null,
+      filter: this.#filterOf(table, native),
+    });
+    const { consistency } = this.#settings;
+    const fetching = { cluster: this.#cluster, table, columns, native, statement, consistency };
+    if (how.path === "fast") return fetchFast(fetching, how.signal);
+    this.#driver ??= connectDriver(this.#cluster, this.#disposed.signal);
+    this.#driver.catch(() => (this.#driver = null));
+    return fetchIndependent(fetching, await abortable(this.#driver, how.signal));
+  }
+
+  #filterOf(table: Table, native: CqlTable): readonly string[] {
+    return filterConditions(native, this.#context.tables[table.id]?.filter, table.cursor);
+  }
+
+  /** Lets the server look at the user's filter before a row is read. */
+  async #checkFilter(table: Table, native: CqlTable, routing: Routing): Promise<void> {
+    const filter = this.#filterOf(table, native);
+    if (filter.length === 0) return;
+    const cells = table.key.map(quoted);
+    try {
+      await this.#cluster.prepare(lookupStatement(cells, native, "row", filter), routing);
+    } catch (thrown) {
+      const mistakes: readonly number[] = [serverErrors.invalid, serverErrors.syntax];
+      if (!(thrown instanceof CqlServerError) || !mistakes.includes(thrown.code)) throw thrown;
+      throw invalidFilter(table.id, `is not taken by the server: ${thrown.message}`, undefined, thrown);
+    }
+  }
+
+  async #natives(routing: Routing): Promise<readonly CqlTable[]> {
+    const { keyspace, views } = this.#settings;
+    const natives = await readTables(this.#cluster, keyspace, null, routing);
+    if (natives.length === 0) await this.#demandKeyspace(routing);
+    return natives
+      .filter((native) => (views || !native.isView) && !changeLog.test(native.name))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async #demandKeyspace(routing: Routing): Promise<void> {
+    const { keyspace } = this.#settings;
+    const names = await keyspaceNames(this.#cluster, routing);
+    if (names.includes(keyspace)) return;
+    const own = names.filter((name) => !name.startsWith("system"));
+    const meant = nearest(keyspace, own);
+    throw new HeadwatersError("DATABASE_UNKNOWN", `keyspace: the cluster has no keyspace ${quoted(keyspace)}`, {
+      hint: `${meant === null ? "" : `Did you mean ${quoted(meant)}? `}It has ${own.map(quoted).join(", ") || "none but the system's"}; upper and lower case count.`,
+    });
+  }
+
+  /** The table as it stands; `TABLE_UNKNOWN` where it is gone, `TABLE_CHANGED` where it is another one. */
+  async #native(table: Table, routing: Routing): Promise<CqlTable> {
+    const [native] = await readTables(this.#cluster, this.#settings.keyspace, table.id, routing);
+    this.#demandIdentity(table, native?.id ?? null);
+    return native!;
+  }
+
+  #demandIdentity(table: Table, id: string | null): void {
+    if (id === null) {
+      throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" does not exist any more`, {
+        hint: "If it was dropped or renamed, exclude it from the selection.",
+      });
+    }
+    if (id !== nativeId(table))
+      throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}" was dropped and made again`);
+  }
+
+  /** Without an index each part of a window costs a reading of the table, so that it is not cut. */
+  #windows(table: Table, native: CqlTable, previous: Json, now: number): ReturnType<typeof cutWindow> {
+    if (typeof previous !== "number") throw new Error("a window has no start");
+    const hours = hasRangeIndex(native, table.cursor!) ? this.#settings.intervalHours : null;
+    return cutWindow(previous, now, hours, mostWindows);
+  }
+
+  /** A read below a quorum may miss rows that are there, and show old ones: nothing is deleted or undone by it. */
+  #refuseWeakReads(table: Table, kind: PassKind, previous: Readonly<Record<string, Json>>): void {
+    const { consistency } = this.#settings;
+    const compares = kind === "keys" || (kind === "full" && Object.hasOwn(previous, table.id));
+    if (!compares || quorums.has(consistency)) return;
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `consistency: ${consistency} is too weak to compare table "${table.id}" with its copy (${kind === "keys" ? "a sweep" : "another full read"}): it may miss rows that are there`,
+      { hint: "Set consistency to LOCAL_QUORUM; or, where a cursor column has an index, deletes to never." },
+    );
+  }
+}

@@ -1,0 +1,49 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { VectorBuilder } from "../../toolkit/vectors.ts";
+
+/**
+ * How a column's values are written on the wire, and into which builder method they go. Each codec has a binary
+ * decoder (`copy-binary.ts`) and a text decoder (`text-decode.ts`), which share no code.
+ *
+ * - `text` trusts the server, which converts to UTF-8 or at least looks (of SQL_ASCII); `checked_text` looks itself: the
+ *   type `"char"` may hold any byte, and PostgreSQL before 15 sends it as it is.
+ * - `oid` is an unsigned 32-bit number, into a LONG; `tid` (a row's place: block and offset) into one as 2³² · block + offset.
+ * - `time`: microseconds since midnight; `timestamp` with or without time zone.
+ */
+export type Codec =
+  | "boolean"
+  | "int2"
+  | "int4"
+  | "int8"
+  | "oid"
+  | "tid"
+  | "float4"
+  | "float8"
+  | "numeric"
+  | "date"
+  | "time"
+  | "timestamp"
+  | "bytea"
+  | "uuid"
+  | "text"
+  | "checked_text"
+  | "jsonb";
+
+/** One column of what a SELECT gives: how it is decoded, and where it goes. */
+export interface ResultColumn {
+  readonly name: string;
+  readonly codec: Codec;
+  readonly builder: VectorBuilder;
+}
+
+/** Throws `VALUE_OUT_OF_RANGE` of one column. */
+export type OutOfRange = (what: string, hint: string) => never;
+
+export function outOfRange(table: string, column: string): OutOfRange {
+  return (what, hint) => {
+    throw new HeadwatersError("VALUE_OUT_OF_RANGE", `table "${table}", column "${column}": ${what}`, { hint });
+  };
+}
+
+/** Said where a value fits its column's type at the source, and not here. */
+export const asString = "Set the type of this column to STRING: it holds every value.";

@@ -1,0 +1,214 @@
+import { isUtf8 } from "node:buffer";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { VectorBuilder } from "../../toolkit/vectors.ts";
+import { asString, type Codec, type OutOfRange, outOfRange, type ResultColumn } from "./codecs.ts";
+import { numericDecoder } from "./numeric.ts";
+
+/** Writes the value at `start` to the column's builder. */
+export type ValueDecoder = (bytes: Uint8Array, view: DataView, start: number, length: number) => void;
+
+/** Where the fields of some rows lie: row by row, `columns` of them each; -1 is NULL. Its length stands before a field. */
+interface Fields {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly starts: Int32Array;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Writes one column of some rows to its builder. */
+type ColumnDecoder = (fields: Fields, column: number) => void;
+
+/** Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps begin, in two halves. */
+const epochMicroseconds = 946_684_800_000_000;
+const epochHigh = Math.floor(epochMicroseconds / 2 ** 32);
+const epochLow = epochMicroseconds % 2 ** 32;
+const epochDays = 10_957;
+
+/** `PGCOPY\n\xff\r\n\0`, flags, length of the header's extension (always 0 so far). */
+const signature = Buffer.from("PGCOPY\n\xff\r\n\0", "latin1");
+const headerBytes = signature.length + 8;
+const messageHead = 5;
+
+/**
+ * A whole column at a time, so that the engine compiles one tight loop for each type, with the builder's method inside.
+ * (Measured, rows of 9 columns: 32 ns a field; one call through a table for each field took 47.)
+ */
+const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange) => ColumnDecoder>> = {
+  boolean: (builder) => each(builder, (bytes, _view, start) => builder.boolean(bytes[start] === 1)),
+  int2: (builder) => each(builder, (_bytes, view, start) => builder.int16(view.getInt16(start))),
+  int4: (builder) => (fields, column) => {
+    const { view, starts, columns } = fields;
+    for (let field = column, end = fields.rows * columns; field < end; field += columns) {
+      const start = starts[field]!;
+      if (start < 0) builder.null();
+      else builder.int32(view.getInt32(start));
+    }
+  },
+  int8: (builder) => (fields, column) => {
+    const { view, starts, columns } = fields;
+    for (let field = column, end = fields.rows * columns; field < end; field += columns) {
+      const start = starts[field]!;
+      if (start < 0) builder.null();
+      else builder.int64(view.getInt32(start + 4), view.getInt32(start));
+    }
+  },
+  oid: (builder) => each(builder, (_bytes, view, start) => builder.int64(view.getInt32(start), 0)),
+  tid: (builder) =>
+    each(builder, (_bytes, view, start) => builder.int64(view.getUint16(start + 4), view.getInt32(start))),
+  float4: (builder) => each(builder, (_bytes, view, start) => builder.float32(view.getFloat32(start))),
+  float8: (builder) => (fields, column) => {
+    const { view, starts, columns } = fields;
+    for (let field = column, end = fields.rows * columns; field < end; field += columns) {
+      const start = starts[field]!;
+      if (start < 0) builder.null();
+      else builder.float64(view.getFloat64(start));
+    }
+  },
+  numeric: (builder, fail) => each(builder, numericDecoder(builder, fail)),
+  date: (builder) =>
+    each(builder, (_bytes, view, start) => {
+      const days = view.getInt32(start);
+      if (days === 0x7fff_ffff) builder.int32(days);
+      else builder.int32(days === -0x8000_0000 ? -0x7fff_ffff : days + epochDays);
+    }),
+  time: (builder) =>
+    each(builder, (_bytes, view, start) => builder.int64(view.getInt32(start + 4), view.getInt32(start))),
+  timestamp: (builder, fail) => (fields, column) => {
+    const { view, starts, columns } = fields;
+    for (let field = column, end = fields.rows * columns; field < end; field += columns) {
+      const start = starts[field]!;
+      if (start < 0) {
+        builder.null();
+        continue;
+      }
+      const high = view.getInt32(start);
+      const sum = view.getUint32(start + 4) + epochLow;
+      // Neither infinite nor beyond what ours can hold, since its upper half is not near the ends.
+      if (high < commonHigh && high > -commonHigh) builder.int64(sum, high + epochHigh + (sum > 0xffff_ffff ? 1 : 0));
+      else rareTimestamp(builder, high, view.getUint32(start + 4), fail);
+    }
+  },
+  bytea: (builder) => textColumn(builder, 0),
+  uuid: (builder) => each(builder, (bytes, _view, start) => builder.uuid(bytes, start)),
+  text: (builder) => textColumn(builder, 0),
+  checked_text: (builder, fail) =>
+    each(builder, (bytes, view, start, length) => {
+      if (!isUtf8(bytes.subarray(start, start + length))) fail("a text is not valid UTF-8", "Set its type to BINARY.");
+      builder.bytesOf(bytes, start, start + length, view);
+    }),
+  // The first byte is the version of the format: 1, and then it is text.
+  jsonb: (builder) => textColumn(builder, 1),
+};
+
+/** For types that are not worth a loop of their own. */
+function each(builder: VectorBuilder, decode: ValueDecoder): ColumnDecoder {
+  return ({ bytes, view, starts, columns, rows }, column) => {
+    for (let field = column, end = rows * columns; field < end; field += columns) {
+      const start = starts[field]!;
+      if (start < 0) builder.null();
+      else decode(bytes, view, start, view.getInt32(start - 4));
+    }
+  };
+}
+
+/** Bytes as they are, but the first `skipped`. */
+function textColumn(builder: VectorBuilder, skipped: number): ColumnDecoder {
+  return ({ bytes, view, starts, columns, rows }, column) => {
+    for (let field = column, end = rows * columns; field < end; field += columns) {
+      const start = starts[field]!;
+      if (start < 0) builder.null();
+      else builder.bytesOf(bytes, start + skipped, start + view.getInt32(start - 4), view);
+    }
+  };
+}
+
+/** The upper half of timestamps from about the year 200,000 on. */
+const commonHigh = 0x5900_0000;
+
+function rareTimestamp(builder: VectorBuilder, high: number, low: number, fail: OutOfRange): void {
+  if (high === 0x7fff_ffff && low === 0xffff_ffff) return builder.int64(-1, 0x7fff_ffff);
+  if (high === -0x8000_0000 && low === 0) return builder.int64(1, -0x8000_0000);
+  const sum = low + epochLow;
+  const carried = high + epochHigh + (sum > 0xffff_ffff ? 1 : 0);
+  if (carried > 0x7fff_ffff || (carried === 0x7fff_ffff && sum % 2 ** 32 === 0xffff_ffff)) {
+    fail("a timestamp lies after 294247-01-10T04:00:54", asString);
+  }
+  builder.int64(sum, carried);
+}
+
+/**
+ * Decodes what {@link PostgresConnection.copy} yields of a `COPY … TO STDOUT (FORMAT binary)` straight into builders:
+ * no object, no string and no BigInt is made of a row.
+ */
+export class BinaryRows {
+  readonly #decoders: readonly ColumnDecoder[];
+  readonly #table: string;
+  /** Where fields lie, as far as they were looked for. */
+  #starts = new Int32Array(4096);
+  #header = true;
+
+  /** `table` is named in errors. */
+  constructor(table: string, columns: readonly ResultColumn[]) {
+    this.#table = table;
+    this.#decoders = columns.map((column) => decoders[column.codec](column.builder, outOfRange(table, column.name)));
+  }
+
+  /**
+   * Takes a chunk of whole CopyData messages, heads included, from `position` on, until its end or until about `budget`
+   * bytes of it were decoded. Gives the position that it came to.
+   */
+  decode(chunk: Buffer, position: number, budget: number): number {
+    // Not a Buffer: its subarray() costs twice as much.
+    const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const columns = this.#decoders.length;
+    const end = Math.min(chunk.length, position + budget);
+    let starts = this.#starts;
+    let field = 0;
+    let at = position;
+    while (at < end) {
+      const messageEnd = at + 1 + view.getUint32(at + 1);
+      at += messageHead;
+      if (this.#header) at = this.#skipHeader(bytes, view, at);
+      // A row lies within one message.
+      while (at < messageEnd) {
+        const fields = view.getInt16(at);
+        at += 2;
+        if (fields === -1) break;
+        if (fields !== columns) this.#malformed(`a row of ${fields} columns instead of ${columns}`);
+        if (field + columns > starts.length) starts = this.#grow(field + columns);
+        for (let index = 0; index < columns; index++) {
+          const length = view.getInt32(at);
+          at += 4;
+          starts[field++] = length < 0 ? -1 : at;
+          if (length > 0) at += length;
+        }
+      }
+      if (at !== messageEnd) this.#malformed("a row that does not end with its message");
+    }
+    const rows = columns === 0 ? 0 : field / columns;
+    const found: Fields = { bytes, view, starts, columns, rows };
+    for (let column = 0; column < columns; column++) this.#decoders[column]!(found, column);
+    return at;
+  }
+
+  #grow(fields: number): Int32Array<ArrayBuffer> {
+    const starts = new Int32Array(Math.max(fields, this.#starts.length * 2));
+    starts.set(this.#starts);
+    this.#starts = starts;
+    return starts;
+  }
+
+  #skipHeader(bytes: Uint8Array, view: DataView, position: number): number {
+    if (signature.compare(bytes, position, position + signature.length) !== 0) this.#malformed("no header");
+    this.#header = false;
+    return position + headerBytes + view.getInt32(position + headerBytes - 4);
+  }
+
+  #malformed(what: string): never {
+    throw new HeadwatersError("SOURCE_FAILED", `table "${this.#table}": the server sent ${what} in a binary COPY`, {
+      hint: 'Set read to "cursor" to go another way, and report this.',
+    });
+  }
+}
