@@ -16,9 +16,9 @@ import {
   withOutputOptions,
 } from "./options.ts";
 import { attempt, forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
-export function checkCommand(world: World): Command {
+export function checkCommand(environment: Environment): Command {
   return withOutputOptions(connectionCommand("check"))
     .description(
       "Looks at a connection step by step – host, TLS, login, database, schema, privileges, destination – and says of each how it stands and what to do. Changes nothing.",
@@ -35,7 +35,7 @@ export function checkCommand(world: World): Command {
     )
     .addHelpText("after", exitCodesHelp())
     .action((connections: readonly string[], flags: ConnectionOptions & OutputOptions) =>
-      runCommand(world, flags, (session) =>
+      runCommand(environment, flags, (session) =>
         forEachConnection(session, requestOf(connections, flags), (connection) => checkConnection(session, connection)),
       ),
     );

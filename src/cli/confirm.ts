@@ -4,7 +4,7 @@ import type { Session } from "./session.ts";
 
 /** Whether the user agrees to what `command` is about to do. Throws where there is no one to ask. */
 export async function confirmed(session: Session, command: string, question: string): Promise<boolean> {
-  if (session.world.stdin.isTTY !== true || !session.output.errorIsTerminal) {
+  if (session.environment.stdin.isTTY !== true || !session.output.errorIsTerminal) {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
       `${command} asks before it changes anything, and there is no one to ask.`,

@@ -22,14 +22,14 @@ import {
 } from "./options.ts";
 import { attempt, forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface DiscoverFlags extends ConnectionOptions, OutputOptions {
   readonly columns?: boolean;
   readonly write?: boolean;
 }
 
-export function discoverCommand(world: World): Command {
+export function discoverCommand(environment: Environment): Command {
   const command = connectionCommand("discover")
     .description(
       "Shows the tables that would be synced, with their keys, and how changes and deletes are found in each.",
@@ -48,7 +48,7 @@ export function discoverCommand(world: World): Command {
       ),
     )
     .action((connections: readonly string[], flags: DiscoverFlags) =>
-      runCommand(world, flags, (session) => {
+      runCommand(environment, flags, (session) => {
         if (flags.write === true && flags.source !== undefined) {
           throw new HeadwatersError(
             "CONFIGURATION_INVALID",
@@ -127,7 +127,7 @@ function show(
 
 /** Names the tables in the file, with what a reader wants to know of each. */
 async function writeFound(
-  { world, output, json, quiet, tell }: Session,
+  { environment, output, json, quiet, tell }: Session,
   { name, selection }: ConfiguredConnection,
   file: string,
   all: readonly Table[],
@@ -137,7 +137,7 @@ async function writeFound(
     const told = `${key}; ${rowsOf(table)} rows; changes: ${changesOf(table)}`;
     return { id: table.id, told, selected: selects(selection, table.id) };
   });
-  const changed = await writeTables(resolve(world.folder, file), file, name, found);
+  const changed = await writeTables(resolve(environment.folder, file), file, name, found);
   if (json) tell(name, { kind: "written", file, changed });
   else if (!quiet) output.line(`${name}: ${changed ? `written to ${file}` : `${file} has them already`}`);
 }

@@ -1,11 +1,11 @@
 import type { OutputStream } from "./output.ts";
 
 /** What a command sees of the process it runs in; tests give it another. */
-export interface World {
+export interface Environment {
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
-  readonly environment: NodeJS.ProcessEnv;
+  readonly variables: NodeJS.ProcessEnv;
   /** The current folder. */
   readonly folder: string;
   /** Calls back at each Ctrl-C or SIGTERM, until the result is called. */

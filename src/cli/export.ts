@@ -18,7 +18,7 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface ExportFlags extends ConnectionOptions, OutputOptions {
   readonly to: string;
@@ -26,7 +26,7 @@ interface ExportFlags extends ConnectionOptions, OutputOptions {
   readonly systemColumns?: boolean;
 }
 
-export function exportCommand(world: World): Command {
+export function exportCommand(environment: Environment): Command {
   const command = withConnectionOptions(
     new Command("export").addArgument(new Argument("<format>", "what to write").choices(["parquet"])),
   )
@@ -46,7 +46,7 @@ export function exportCommand(world: World): Command {
       ),
     )
     .action((_format: string, connections: readonly string[], flags: ExportFlags) =>
-      runCommand(world, flags, (session) =>
+      runCommand(environment, flags, (session) =>
         forEachConnection(session, requestOf(connections, flags), (connection) =>
           exportConnection(session, connection, flags),
         ),
@@ -59,8 +59,8 @@ async function exportConnection(
   connection: ConfiguredConnection,
   flags: ExportFlags,
 ): Promise<Outcome> {
-  const { world, output, json, quiet, tell } = session;
-  const to = resolve(world.folder, flags.to);
+  const { environment, output, json, quiet, tell } = session;
+  const to = resolve(environment.folder, flags.to);
   const folder = join(to, fileName(connection.name));
   if (existsSync(folder) && flags.replace !== true) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `--to: ${folder} is there already`, {

@@ -13,7 +13,7 @@ import { initSourceCommand } from "./init-source/command.ts";
 import { examples, withOutputOptions } from "./options.ts";
 import { Questions } from "./questions.ts";
 import { type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface InitFlags extends OutputOptions {
   readonly file?: string;
@@ -22,7 +22,7 @@ interface InitFlags extends OutputOptions {
 
 const defaultSource = "yugabytedb";
 
-export function initCommand(world: World): Command {
+export function initCommand(environment: Environment): Command {
   const command = new Command("init")
     .description(
       "Writes a commented file of connections with every setting there is. On a terminal it asks for what can't be guessed; values that are not given are taken from environment variables.",
@@ -33,7 +33,7 @@ export function initCommand(world: World): Command {
     .option("-f, --file <path>", `where to; a file that is there is left alone (default: ${defaultFile})`);
   return withOutputOptions(command)
     .helpCommand(false)
-    .addCommand(initSourceCommand(world))
+    .addCommand(initSourceCommand(environment))
     .addHelpText("after", `\nSources: ${Object.keys(sources).join(", ")}`)
     .addHelpText(
       "after",
@@ -44,12 +44,12 @@ export function initCommand(world: World): Command {
       ),
     )
     .action((connection: string | undefined, flags: InitFlags) =>
-      runCommand(world, flags, (session) => init(session, connection, flags)),
+      runCommand(environment, flags, (session) => init(session, connection, flags)),
     );
 }
 
 async function init(session: Session, name: string | undefined, flags: InitFlags): Promise<Outcome> {
-  const { world, output, json, quiet, tell } = session;
+  const { environment, output, json, quiet, tell } = session;
   const { source = defaultSource, file = defaultFile } = flags;
   if (!Object.hasOwn(sources, source)) {
     const meant = nearest(source, Object.keys(sources));
@@ -60,7 +60,7 @@ async function init(session: Session, name: string | undefined, flags: InitFlags
   const definition = await sources[source]!.load();
   const settings = settingsOf(definition.configuration);
   const needed = settings.filter((setting) => setting.required);
-  const asked = world.stdin.isTTY === true && output.errorIsTerminal && !json && !quiet;
+  const asked = environment.stdin.isTTY === true && output.errorIsTerminal && !json && !quiet;
   const answers = asked
     ? await ask(
         session,
@@ -68,7 +68,7 @@ async function init(session: Session, name: string | undefined, flags: InitFlags
       )
     : {};
   if (session.signal.aborted) return "stopped";
-  const path = resolve(world.folder, file);
+  const path = resolve(environment.folder, file);
   const text = sampleFile(name ?? source, definition, settings, answers, schemaFrom(dirname(path)));
   try {
     // Readable by its owner alone: sooner or later someone writes a password into it.
@@ -79,7 +79,7 @@ async function init(session: Session, name: string | undefined, flags: InitFlags
   const variables = needed.filter(({ name }) => answers[name] === undefined && name !== "host");
   const unset = variables
     .map((setting) => variableOf(source, setting.name))
-    .filter((v) => world.environment[v] === undefined);
+    .filter((v) => environment.variables[v] === undefined);
   if (json) tell(null, { kind: "init", file, variables: unset });
   if (json || quiet) return "ok";
   output.line(`Wrote ${file}.`);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import process from "node:process";
 import { run } from "./program.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 /** Who reads the output may go before it ends (`| head`): the sync goes on, what it would say is dropped. */
 for (const stream of [process.stdout, process.stderr]) {
@@ -10,11 +10,11 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-const world: World = {
+const environment: Environment = {
   stdout: process.stdout,
   stderr: process.stderr,
   stdin: process.stdin,
-  environment: process.env,
+  variables: process.env,
   folder: process.cwd(),
   onStop(callback) {
     const signals = ["SIGINT", "SIGTERM"] as const;
@@ -27,5 +27,5 @@ const world: World = {
   exitCode: 0,
 };
 
-await run(process.argv.slice(2), world);
-process.exitCode = world.exitCode;
+await run(process.argv.slice(2), environment);
+process.exitCode = environment.exitCode;

@@ -3,12 +3,12 @@ import { destinations } from "../destinations/index.ts";
 import { sources } from "../sources/index.ts";
 import { exitCode } from "./exit-codes.ts";
 import { packageManifest } from "./package-manifest.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface CommandEntry {
   readonly name: string;
   readonly summary: string;
-  load(): Promise<(world: World) => Command>;
+  load(): Promise<(environment: Environment) => Command>;
 }
 
 /** Every command, loaded with all it needs only when it is named: `headwaters --help` answers at once. */
@@ -90,8 +90,8 @@ First steps:
 
 "headwaters <command> --help" shows the flags of a command, with examples.`;
 
-/** Runs one command line; `world.exitCode` is how it ended. */
-export async function run(argv: readonly string[], world: World): Promise<void> {
+/** Runs one command line; `environment.exitCode` is how it ended. */
+export async function run(argv: readonly string[], environment: Environment): Promise<void> {
   const program = new Command("headwaters")
     .description(introduction)
     .optionsGroup("Help:")
@@ -100,10 +100,10 @@ export async function run(argv: readonly string[], world: World): Promise<void> 
     .helpCommand("help [command]", "show the help of a command")
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .configureOutput({
-      writeOut: (text) => world.stdout.write(text),
-      writeErr: (text) => world.stderr.write(text),
-      getOutHelpWidth: () => world.stdout.columns ?? 80,
-      getErrHelpWidth: () => world.stderr.columns ?? 80,
+      writeOut: (text) => environment.stdout.write(text),
+      writeErr: (text) => environment.stderr.write(text),
+      getOutHelpWidth: () => environment.stdout.columns ?? 80,
+      getErrHelpWidth: () => environment.stderr.columns ?? 80,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
@@ -111,7 +111,7 @@ export async function run(argv: readonly string[], world: World): Promise<void> 
     .addHelpText("after", firstSteps)
     .exitOverride();
   for (const { name, summary, load } of commands) {
-    const command = argv.includes(name) ? (await load())(world) : new Command(name);
+    const command = argv.includes(name) ? (await load())(environment) : new Command(name);
     program.addCommand(command.summary(summary).copyInheritedSettings(program));
     for (const part of command.commands) part.copyInheritedSettings(command);
   }
@@ -119,7 +119,7 @@ export async function run(argv: readonly string[], world: World): Promise<void> 
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    world.exitCode = error.exitCode === 0 ? exitCode("ok") : exitCode("reconfigure");
+    environment.exitCode = error.exitCode === 0 ? exitCode("ok") : exitCode("reconfigure");
   }
 }
 

@@ -9,8 +9,8 @@ export class Questions implements Disposable {
 
   constructor(session: Session) {
     this.#session = session;
-    const { world, signal } = session;
-    this.#interface = createInterface({ input: world.stdin, terminal: false, signal });
+    const { environment, signal } = session;
+    this.#interface = createInterface({ input: environment.stdin, terminal: false, signal });
     this.#lines = this.#interface[Symbol.asyncIterator]();
   }
 

@@ -7,14 +7,14 @@ import { counted } from "./display/format.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface ResetFlags extends ConnectionOptions, OutputOptions {
   readonly drop?: boolean;
   readonly yes?: boolean;
 }
 
-export function resetCommand(world: World): Command {
+export function resetCommand(environment: Environment): Command {
   const command = connectionCommand("reset")
     .description(
       "Forgets how far tables were read, so that the next sync reads them whole and settles what differs. The copies stay readable, unless --drop takes them away.",
@@ -31,7 +31,7 @@ export function resetCommand(world: World): Command {
       ),
     )
     .action((connections: readonly string[], flags: ResetFlags) =>
-      runCommand(world, flags, (session) =>
+      runCommand(environment, flags, (session) =>
         forEachConnection(session, requestOf(connections, flags), (connection) =>
           resetConnection(session, connection, flags),
         ),

@@ -3,7 +3,7 @@ import { defaultDestination } from "./configuration/load.ts";
 import { examples, exitCodesHelp, withOutputOptions } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand } from "./session.ts";
 import { syncConnection } from "./sync.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface RunFlags extends OutputOptions {
   readonly configuration?: string;
@@ -12,7 +12,7 @@ interface RunFlags extends OutputOptions {
   readonly full?: boolean;
 }
 
-export function runSourceCommand(world: World): Command {
+export function runSourceCommand(environment: Environment): Command {
   const command = new Command("run")
     .description(
       "Syncs a source of your own, written in TypeScript or JavaScript, and keeps its state in the destination: the next run goes on from there.",
@@ -35,7 +35,7 @@ export function runSourceCommand(world: World): Command {
     )
     .addHelpText("after", exitCodesHelp())
     .action((file: string, { full = false, configuration, destination, schema, ...output }: RunFlags) =>
-      runCommand(world, output, (session) => {
+      runCommand(environment, output, (session) => {
         const given = Object.entries({ configuration, destination, schema }).filter(([, value]) => value !== undefined);
         const request = { names: [], source: file, ...Object.fromEntries(given) };
         return forEachConnection(session, request, (connection) => syncConnection(session, connection, { full }));

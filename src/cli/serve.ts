@@ -4,14 +4,14 @@ import { loadSource } from "./load-source.ts";
 import { examples } from "./options.ts";
 import { defaultPort, serveSource } from "./serve-source.ts";
 import { type OutputOptions, runCommand } from "./session.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface ServeFlags extends OutputOptions {
   readonly port: string;
   readonly host: string;
 }
 
-export function serveCommand(world: World): Command {
+export function serveCommand(environment: Environment): Command {
   return new Command("serve")
     .argument("<source>", `what to serve: ${Object.keys(sources).join(", ")}, or the file of one`)
     .description(
@@ -32,9 +32,9 @@ export function serveCommand(world: World): Command {
     )
     .action((source: string, { port, host, logLevel }: ServeFlags) =>
       // Its own log says all; what `runCommand` would say of stopping is about syncs.
-      runCommand(world, { quiet: true }, async ({ output, signal }) => {
+      runCommand(environment, { quiet: true }, async ({ output, signal }) => {
         await serveSource(
-          await loadSource(source, world.folder),
+          await loadSource(source, environment.folder),
           { host, port, debug: logLevel === "debug" },
           output,
           signal,

@@ -10,7 +10,7 @@ import { exitCode, type Outcome, worst } from "./exit-codes.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { Output } from "./output.ts";
 import { Redactor } from "./redact.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 /** The flags that every command has. */
 export interface OutputOptions {
@@ -21,7 +21,7 @@ export interface OutputOptions {
 
 /** What a command works with while it runs. */
 export interface Session {
-  readonly world: World;
+  readonly environment: Environment;
   readonly output: Output;
   readonly log: Log;
   /** Aborted by the first Ctrl-C or SIGTERM. */
@@ -34,19 +34,19 @@ export interface Session {
 
 /** Runs a command: hears signals, tells errors, sets the exit code. */
 export async function runCommand(
-  world: World,
+  environment: Environment,
   options: OutputOptions,
   body: (session: Session) => Promise<Outcome>,
 ): Promise<void> {
   const { json = false, quiet = false } = options;
   const redactor = new Redactor([...Object.keys(sources), ...Object.keys(destinations)]);
-  const output = new Output(world.stdout, world.stderr, world.environment, redactor);
+  const output = new Output(environment.stdout, environment.stderr, environment.variables, redactor);
   const log = createLog(output, { level: options.logLevel ?? (quiet ? "error" : "info"), json });
   const stop = new AbortController();
-  const unlisten = world.onStop(() => {
+  const unlisten = environment.onStop(() => {
     if (stop.signal.aborted) {
       output.release();
-      world.exit(exitCode("stopped"));
+      environment.exit(exitCode("stopped"));
       return;
     }
     const stopping = "Stopping: what is complete is kept. Ctrl-C once more quits at once.";
@@ -56,9 +56,9 @@ export async function runCommand(
   });
   const tell: Session["tell"] = (connection, value) =>
     output.json({ time: new Date().toISOString(), ...(connection === null ? {} : { connection }), ...value });
-  const session: Session = { world, output, log, signal: stop.signal, json, quiet, tell };
+  const session: Session = { environment, output, log, signal: stop.signal, json, quiet, tell };
   try {
-    world.exitCode = exitCode(await attempt(session, null, () => body(session)));
+    environment.exitCode = exitCode(await attempt(session, null, () => body(session)));
   } finally {
     unlisten();
   }
@@ -97,10 +97,10 @@ export async function forEachConnection(
   work: (connection: ConfiguredConnection) => Promise<Outcome>,
   most = Infinity,
 ): Promise<Outcome> {
-  const { world, output } = session;
+  const { environment, output } = session;
   const connections = await loadConnections(request, {
-    folder: world.folder,
-    environment: world.environment,
+    folder: environment.folder,
+    environment: environment.variables,
     redactor: output.redactor,
   });
   if (connections.length > most) {

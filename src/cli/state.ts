@@ -22,7 +22,7 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
 interface StateFlags extends ConnectionOptions, OutputOptions {
   readonly to?: string;
@@ -30,15 +30,15 @@ interface StateFlags extends ConnectionOptions, OutputOptions {
   readonly yes?: boolean;
 }
 
-export function stateCommand(world: World): Command {
+export function stateCommand(environment: Environment): Command {
   return new Command("state")
     .description(
       "How far tables were read is kept in the destination, beside their copies. Shows it, or carries it from one place to another as JSON. Asks nothing of the source.",
     )
     .helpCommand(false)
-    .addCommand(showCommand(world))
-    .addCommand(exportCommand(world))
-    .addCommand(importCommand(world))
+    .addCommand(showCommand(environment))
+    .addCommand(exportCommand(environment))
+    .addCommand(importCommand(environment))
     .addHelpText(
       "after",
       examples(
@@ -49,15 +49,15 @@ export function stateCommand(world: World): Command {
     );
 }
 
-function showCommand(world: World): Command {
+function showCommand(environment: Environment): Command {
   return withOutputOptions(connectionCommand("show"))
     .summary("where the next sync goes on")
     .description("Shows where the next sync goes on, table by table.")
     .addHelpText("after", examples(["state show iot --tables devices", "of one table"]))
-    .action(running(world, (session, connection, flags) => show(session, connection, narrowed(flags))));
+    .action(running(environment, (session, connection, flags) => show(session, connection, narrowed(flags))));
 }
 
-function exportCommand(world: World): Command {
+function exportCommand(environment: Environment): Command {
   const command = connectionCommand("export")
     .summary("write the state of one connection as JSON")
     .description(
@@ -67,10 +67,10 @@ function exportCommand(world: World): Command {
     .option("--to <file>", "a file that is not there yet (default: standard output)");
   return withOutputOptions(command)
     .addHelpText("after", examples(["state export iot > state.json", "to standard output"]))
-    .action(running(world, (session, connection, flags) => exportOf(session, connection, flags), 1));
+    .action(running(environment, (session, connection, flags) => exportOf(session, connection, flags), 1));
 }
 
-function importCommand(world: World): Command {
+function importCommand(environment: Environment): Command {
   const command = connectionCommand("import")
     .summary("take on a state that was exported")
     .description(
@@ -81,14 +81,14 @@ function importCommand(world: World): Command {
     .option("-y, --yes", "do not ask");
   return withOutputOptions(command)
     .addHelpText("after", examples(["state import iot --from state.json --tables devices", "of one table"]))
-    .action(running(world, (session, connection, flags) => importInto(session, connection, flags), 1));
+    .action(running(environment, (session, connection, flags) => importInto(session, connection, flags), 1));
 }
 
 type Work = (session: Session, connection: ConfiguredConnection, flags: StateFlags) => Promise<Outcome>;
 
-function running(world: World, work: Work, most?: number) {
+function running(environment: Environment, work: Work, most?: number) {
   return (connections: readonly string[], flags: StateFlags): Promise<void> =>
-    runCommand(world, flags, (session) =>
+    runCommand(environment, flags, (session) =>
       forEachConnection(session, requestOf(connections, flags), (connection) => work(session, connection, flags), most),
     );
 }
@@ -118,7 +118,7 @@ function shown({ table, asOf, next }: TableState): readonly string[] {
 }
 
 async function exportOf(session: Session, connection: ConfiguredConnection, { to }: StateFlags): Promise<Outcome> {
-  const { output, world, quiet } = session;
+  const { output, environment, quiet } = session;
   await using warehouse = await openWarehouse(connection, session, false);
   const document = await exportState(warehouse, connection.source.definition.name);
   const json = JSON.stringify(stateJson(document), null, 2);
@@ -129,7 +129,7 @@ async function exportOf(session: Session, connection: ConfiguredConnection, { to
     return "ok";
   }
   try {
-    await writeFile(resolve(world.folder, to), `${json}\n`, { flag: "wx", mode: 0o600 });
+    await writeFile(resolve(environment.folder, to), `${json}\n`, { flag: "wx", mode: 0o600 });
   } catch (error) {
     throw unusable(`--to: ${to} can't be written`, "Name another file: one that is there is left alone.", error);
   }
@@ -158,12 +158,12 @@ async function importInto(session: Session, connection: ConfiguredConnection, fl
   return "ok";
 }
 
-async function read({ world }: Session, from: string | undefined): Promise<string> {
+async function read({ environment }: Session, from: string | undefined): Promise<string> {
   if (from === undefined)
     throw unusable("--from is missing", "Name the file that state export wrote, or - for standard input.");
-  if (from === "-") return text(world.stdin);
+  if (from === "-") return text(environment.stdin);
   try {
-    return await readFile(resolve(world.folder, from), "utf8");
+    return await readFile(resolve(environment.folder, from), "utf8");
   } catch (error) {
     throw unusable(`--from: ${from} can't be read`, "Check the path and its permissions.", error);
   }

@@ -16,9 +16,9 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
-export function statusCommand(world: World): Command {
+export function statusCommand(environment: Environment): Command {
   return withOutputOptions(connectionCommand("status"))
     .description(
       "Shows how the copies stand: rows, as of when they are true, passes that the next sync goes on with, the last runs. Asks nothing of the source.",
@@ -28,7 +28,7 @@ export function statusCommand(world: World): Command {
       examples(["status", "every connection of headwaters.yaml"], ["status iot --json", "for a program"]),
     )
     .action((connections: readonly string[], flags: ConnectionOptions & OutputOptions) =>
-      runCommand(world, flags, (session) =>
+      runCommand(environment, flags, (session) =>
         forEachConnection(session, requestOf(connections, flags), (connection) =>
           statusOfConnection(session, connection, narrowed(flags)),
         ),

@@ -16,10 +16,10 @@ import {
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { verifyOpen } from "./verify.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
-/** What a user wishes of one sync beyond the connection's settings. */
-export interface SyncWishes extends Omit<SyncOptions, "signal"> {
+/** What a user asks of one sync beyond the connection's settings. */
+export interface SyncRequest extends Omit<SyncOptions, "signal"> {
   /** Compare source and copy afterwards. */
   readonly verify?: boolean;
 }
@@ -34,7 +34,7 @@ interface SyncFlags extends ConnectionOptions, OutputOptions {
   readonly acceptDeletes?: boolean;
 }
 
-export function syncCommand(world: World): Command {
+export function syncCommand(environment: Environment): Command {
   const command = connectionCommand("sync")
     .description(
       "Brings copies up to date: reads each table whole the first time, and after that only what changed. Stop it at any time; the next sync goes on from there.",
@@ -63,15 +63,17 @@ export function syncCommand(world: World): Command {
     )
     .addHelpText("after", exitCodesHelp())
     .action((connections: readonly string[], flags: SyncFlags) =>
-      runCommand(world, flags, (session) => {
+      runCommand(environment, flags, (session) => {
         const { deletes, parallel, full, sweep, verify, acceptScope, acceptDeletes } = flags;
-        const wishes = { full, sweep, verify, acceptScope, acceptDeletes, tables: narrowed(flags) };
+        const syncRequest = { full, sweep, verify, acceptScope, acceptDeletes, tables: narrowed(flags) };
         const overrides = {
           ...(deletes === undefined ? {} : { deletes }),
           ...(parallel === undefined ? {} : { parallel }),
         };
         const request = { ...requestOf(connections, flags), ...overrides };
-        return forEachConnection(session, request, (connection) => syncConnection(session, connection, given(wishes)));
+        return forEachConnection(session, request, (connection) =>
+          syncConnection(session, connection, given(syncRequest)),
+        );
       }),
     );
 }
@@ -80,7 +82,7 @@ export function syncCommand(world: World): Command {
 export async function syncConnection(
   session: Session,
   configured: ConfiguredConnection,
-  { verify = false, ...wishes }: SyncWishes,
+  { verify = false, ...syncRequest }: SyncRequest,
 ): Promise<Outcome> {
   const { output, json, quiet, signal, tell } = session;
   await using connection = await connect(configured, session, true);
@@ -93,16 +95,16 @@ export async function syncConnection(
       quiet,
       now: () => performance.now(),
     });
-    const run = await sync(connection, { ...wishes, signal }, (event) => display.event(event));
+    const run = await sync(connection, { ...syncRequest, signal }, (event) => display.event(event));
     const outcome = worst(run.tables.map(outcomeOf));
     display.end(run, outcome);
     return outcome;
   })();
   if (!verify || synced !== "ok") return synced;
-  return await verifyOpen(session, connection, wishes.tables ?? []);
+  return await verifyOpen(session, connection, syncRequest.tables ?? []);
 }
 
 /** Without the flags that were not given. */
-function given(wishes: { readonly [Key in keyof SyncWishes]: SyncWishes[Key] | undefined }): SyncWishes {
-  return Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined)) as SyncWishes;
+function given(syncRequest: { readonly [Key in keyof SyncRequest]: SyncRequest[Key] | undefined }): SyncRequest {
+  return Object.fromEntries(Object.entries(syncRequest).filter(([, value]) => value !== undefined)) as SyncRequest;
 }

@@ -16,9 +16,9 @@ import {
   withOutputOptions,
 } from "./options.ts";
 import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
-import type { World } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 
-export function verifyCommand(world: World): Command {
+export function verifyCommand(environment: Environment): Command {
   return withOutputOptions(connectionCommand("verify"))
     .description(
       "Compares source and copy row by row and ends with CONVERGED (they are equal), NOT PROVEN (they differ, but the source moved meanwhile) or DIVERGED. Changes nothing.",
@@ -33,7 +33,7 @@ export function verifyCommand(world: World): Command {
     )
     .addHelpText("after", exitCodesHelp())
     .action((connections: readonly string[], flags: ConnectionOptions & OutputOptions) =>
-      runCommand(world, flags, (session) =>
+      runCommand(environment, flags, (session) =>
         forEachConnection(session, requestOf(connections, flags), (connection) =>
           verifyConnection(session, connection, narrowed(flags)),
         ),

@@ -1,5 +1,5 @@
-import type { Memories } from "./row-digests.ts";
-import type { Outlet } from "./response-stream.ts";
+import type { DigestStore } from "./digest-store.ts";
+import type { ResponseStream } from "./response-stream.ts";
 import { type FivetranState, manyStateBytes, stateText } from "./state-json.ts";
 
 /** A checkpoint carries the whole state: it is sent once in so many milliseconds at most … */
@@ -7,16 +7,16 @@ const leastMilliseconds = 1_000;
 /** … and at the latest after these, however few the rows. */
 const mostMilliseconds = 600_000;
 
-/** What a checkpoint says, but for the memories. */
+/** What a checkpoint says, but for the digests. */
 export type Progressed = Omit<FivetranState, "notes">;
 
 /**
- * Decides when the state is sent. Memories are sent once, at the end: from the first row on the state says that nothing
+ * Decides when the state is sent. DigestStore are sent once, at the end: from the first row on the state says that nothing
  * is known for sure, so that a sync that breaks off leaves no memory of rows that may have gone another way.
  */
 export class Checkpoints {
-  readonly #outlet: Outlet;
-  readonly #memories: Memories;
+  readonly #responses: ResponseStream;
+  readonly #digests: DigestStore;
   readonly #everyRows: number;
   readonly #state: () => Progressed;
   #rows = 0;
@@ -24,20 +24,20 @@ export class Checkpoints {
   #sent = performance.now();
   #last: string;
   #warned = false;
-  #hasMemories: boolean;
+  #hasDigests: boolean;
 
-  constructor(outlet: Outlet, memories: Memories, everyRows: number, state: () => Progressed) {
-    this.#outlet = outlet;
-    this.#memories = memories;
+  constructor(responses: ResponseStream, digests: DigestStore, everyRows: number, state: () => Progressed) {
+    this.#responses = responses;
+    this.#digests = digests;
     this.#everyRows = everyRows;
     this.#state = state;
-    this.#hasMemories = !memories.isEmpty;
+    this.#hasDigests = !digests.isEmpty;
     this.#last = "";
   }
 
   /** Call before rows are sent; `null`: there is nothing to wait for. */
   beforeRows(): Promise<void> | null {
-    return this.#hasMemories ? this.now() : null;
+    return this.#hasDigests ? this.now() : null;
   }
 
   rows(count: number): void {
@@ -57,13 +57,13 @@ export class Checkpoints {
   }
 
   async now(): Promise<void> {
-    await this.#send({ ...this.#state(), notes: this.#memories.notes() });
-    this.#hasMemories = false;
+    await this.#send({ ...this.#state(), notes: this.#digests.notes() });
+    this.#hasDigests = false;
   }
 
-  /** The last one, with the memories. */
+  /** The last one, with the digests. */
   async end(): Promise<void> {
-    await this.#send({ ...this.#state(), notes: this.#memories.notesWithMemories() });
+    await this.#send({ ...this.#state(), notes: this.#digests.notesWithDigests() });
   }
 
   async #send(state: FivetranState): Promise<void> {
@@ -73,11 +73,11 @@ export class Checkpoints {
     this.#sent = performance.now();
     if (text === this.#last) return;
     this.#last = text;
-    await this.#outlet.tell({ checkpoint: { stateJson: text } });
+    await this.#responses.tell({ checkpoint: { stateJson: text } });
     const bytes = Buffer.byteLength(text);
     if (this.#warned || bytes < manyStateBytes) return;
     this.#warned = true;
     const message = `The state takes ${bytes} bytes, which is near the most that a checkpoint can carry: share the tables out among several connections.`;
-    await this.#outlet.tell({ warning: { message } });
+    await this.#responses.tell({ warning: { message } });
   }
 }

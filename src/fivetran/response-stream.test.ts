@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Outlet } from "./response-stream.ts";
+import { ResponseStream } from "./response-stream.ts";
 import { loadProtocol } from "./protocol.ts";
 
 const protocol = loadProtocol();
@@ -17,35 +17,35 @@ class Reader {
 
 test("whoever sends waits while too much is on its way", async () => {
   const reader = new Reader();
-  const outlet = new Outlet(reader, protocol, new AbortController().signal);
-  for (let sent = 0; sent < 4; sent++) expect(outlet.send(message)).toBeNull();
-  const room = outlet.send(message);
+  const responses = new ResponseStream(reader, protocol, new AbortController().signal);
+  for (let sent = 0; sent < 4; sent++) expect(responses.send(message)).toBeNull();
+  const room = responses.send(message);
   expect(room).not.toBeNull();
   let hasRoom = false;
   const waited = room!.then(() => (hasRoom = true));
-  const warned = outlet.tell({ warning: { message: "meanwhile" } });
+  const warned = responses.tell({ warning: { message: "meanwhile" } });
   reader.waiting.shift()!();
   await Promise.resolve();
   expect(hasRoom).toBe(false);
   while (reader.waiting.length > 0) reader.waiting.shift()!();
   await Promise.all([waited, warned]);
-  expect(outlet.send(message)).toBeNull();
+  expect(responses.send(message)).toBeNull();
 });
 
 test("a reader that goes away ends the wait, and all that follows", async () => {
   const gone = new AbortController();
-  const outlet = new Outlet(new Reader(), protocol, gone.signal);
-  for (let sent = 0; sent < 4; sent++) void outlet.send(message);
-  const room = outlet.send(message);
+  const responses = new ResponseStream(new Reader(), protocol, gone.signal);
+  for (let sent = 0; sent < 4; sent++) void responses.send(message);
+  const room = responses.send(message);
   gone.abort(new Error("gone"));
   await expect(room).rejects.toThrow("gone");
-  expect(() => outlet.send(message)).toThrow("gone");
+  expect(() => responses.send(message)).toThrow("gone");
 });
 
 test("an error of the stream is told", async () => {
   const reader = new Reader();
-  const outlet = new Outlet(reader, protocol, new AbortController().signal);
-  void outlet.send(message);
+  const responses = new ResponseStream(reader, protocol, new AbortController().signal);
+  void responses.send(message);
   reader.waiting.shift()!(new Error("broken"));
-  await expect(outlet.tell({ warning: { message: "late" } })).rejects.toThrow("broken");
+  await expect(responses.tell({ warning: { message: "late" } })).rejects.toThrow("broken");
 });

@@ -12,7 +12,7 @@ const mostWaiting = 4 << 20;
  * The way out to Fivetran. Messages go in their order; whoever sends waits while more is on its way than the reader
  * takes, so that memory stays bounded and the source is slowed down.
  */
-export class Outlet {
+export class ResponseStream {
   readonly #stream: MessageStream;
   readonly #protocol: Protocol;
   readonly #signal: AbortSignal;

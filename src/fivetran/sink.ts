@@ -8,8 +8,8 @@ import type { Table, TableState } from "../protocol/table.ts";
 import { unite } from "../toolkit/types.ts";
 import { Checkpoints, type Progressed } from "./checkpoints.ts";
 import { RecordEncoder } from "./encode-records.ts";
-import { Memories } from "./row-digests.ts";
-import type { Outlet } from "./response-stream.ts";
+import { DigestStore } from "./digest-store.ts";
+import type { ResponseStream } from "./response-stream.ts";
 import type { FivetranState } from "./state-json.ts";
 import { TableWriter, type WriterContext } from "./table-writer.ts";
 import { tableMessage } from "./types.ts";
@@ -25,8 +25,8 @@ const lease = 1;
 export class FivetranSink implements Sink {
   readonly #source: string;
   readonly #schema: string;
-  readonly #outlet: Outlet;
-  readonly #memories: Memories;
+  readonly #responses: ResponseStream;
+  readonly #digests: DigestStore;
   readonly #checkpoints: Checkpoints;
   readonly #context: WriterContext;
   readonly #passes: Map<string, Pass>;
@@ -44,25 +44,25 @@ export class FivetranSink implements Sink {
   constructor(
     of: { readonly source: string; readonly schema: string; readonly checkpointRows: number },
     { document, notes, truncated, columns }: FivetranState,
-    outlet: Outlet,
+    responses: ResponseStream,
   ) {
     this.#source = of.source;
     this.#schema = of.schema;
-    this.#outlet = outlet;
+    this.#responses = responses;
     this.#passes = new Map(document.passes.map((pass) => [pass.id, pass]));
     this.#tables = new Map(Object.entries(document.tables));
     for (const entry of document.progress) this.#keepProgress(entry);
     this.#truncated = new Set(truncated);
     this.#columns = columns;
-    this.#memories = new Memories(notes);
-    this.#checkpoints = new Checkpoints(outlet, this.#memories, of.checkpointRows, () => this.#progressed());
+    this.#digests = new DigestStore(notes);
+    this.#checkpoints = new Checkpoints(responses, this.#digests, of.checkpointRows, () => this.#progressed());
     const encoder = new RecordEncoder(of.schema, (message) => {
       const marked = this.#checkpoints.beforeRows();
-      return marked === null ? outlet.send(message) : marked.then(() => outlet.send(message) ?? undefined);
+      return marked === null ? responses.send(message) : marked.then(() => responses.send(message) ?? undefined);
     });
     this.#context = {
       encoder,
-      memories: this.#memories,
+      digests: this.#digests,
       sent: (rows) => this.#checkpoints.rows(rows),
       replacing: async (table) => {
         this.#tables.delete(table);
@@ -91,7 +91,7 @@ export class FivetranSink implements Sink {
   }
 
   fullPass(table: string): "settles" | "replaces" {
-    return this.#memories.fits(table) ? "settles" : "replaces";
+    return this.#digests.fits(table) ? "settles" : "replaces";
   }
 
   async settlement(pass: Pass, table: Table): Promise<Settlement> {
@@ -120,7 +120,7 @@ export class FivetranSink implements Sink {
       tell: (table) => this.#tell(table),
       forget: (table) => {
         this.#tables.delete(table);
-        this.#memories.forget(table);
+        this.#digests.forget(table);
       },
       commit: (staging, progress) => this.#commit(staging, progress),
     };
@@ -132,7 +132,7 @@ export class FivetranSink implements Sink {
     if (known !== undefined) return known;
     const table = pass.tables.find((candidate) => candidate.id === id)!;
     const isNew = !this.#passes.has(pass.id);
-    const settles = isNew && !pass.replace && this.#memories.of(table) !== null;
+    const settles = isNew && !pass.replace && this.#digests.of(table) !== null;
     const mode = pass.kind !== "full" ? "add" : settles ? "settle" : "replace";
     const writer = new TableWriter(table, mode, this.#truncated.has(name), this.#context);
     this.#writers.set(name, writer);
@@ -146,7 +146,7 @@ export class FivetranSink implements Sink {
     if (this.#told.get(table.id) === text) return;
     this.#told.set(table.id, text);
     const withSchema = { schemas: [{ name: this.#schema, tables: [message] }] };
-    await this.#outlet.tell({ schemaChange: { withSchema } });
+    await this.#responses.tell({ schemaChange: { withSchema } });
   }
 
   async #commit(staging: Staging, progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {

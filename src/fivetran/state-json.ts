@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseStateDocument, portable, stateJson, type StateDocument } from "../engine/state-document.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
-import type { RememberedKeys } from "./key-memory.ts";
+import type { StoredDigests } from "./row-digests.ts";
 
 /** What is kept of a table beside its state. */
 export interface TableNote {
@@ -10,7 +10,7 @@ export interface TableNote {
   /** Its keys are too many to be remembered. */
   readonly tooMany: boolean;
   /** `null`: not known, or not known for sure. */
-  readonly memory: RememberedKeys | null;
+  readonly memory: StoredDigests | null;
 }
 
 /** All that Fivetran keeps of a connection. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Table } from "../protocol/table.ts";
 import { rowsOf } from "../toolkit/vectors.ts";
 import { RecordEncoder } from "./encode-records.ts";
-import { Memories } from "./row-digests.ts";
+import { DigestStore } from "./digest-store.ts";
 import { TableWriter, type WriteMode } from "./table-writer.ts";
 
 const table: Table = {
@@ -23,10 +23,10 @@ const upsert = (...ids: number[]) =>
 
 function writers(): { open: (mode: WriteMode, truncated?: boolean) => TableWriter; sent: () => number } {
   let rows = 0;
-  const memories = new Memories(new Map());
+  const digests = new DigestStore(new Map());
   const context = {
     encoder: new RecordEncoder("s", () => null),
-    memories,
+    digests,
     sent: (count: number) => void (rows += count),
     replacing: async () => {},
   };
@@ -80,7 +80,7 @@ test("a pass that another process began leaves no memory: it has not met all key
   expect(added.takeChanges().updated).toBe(1);
 });
 
-test("before a table is truncated, the brake sees whether any row came", async () => {
+test("before a table is truncated, the checkDeleteLimit sees whether any row came", async () => {
   const { open } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2));

@@ -4,8 +4,8 @@ import type { Changes, Settlement } from "../protocol/sink.ts";
 import type { Table } from "../protocol/table.ts";
 import { project } from "../toolkit/vectors.ts";
 import type { Admit, RecordEncoder } from "./encode-records.ts";
-import { type KeyMemory, keysOf, signatureOf } from "./key-memory.ts";
-import type { Memories } from "./row-digests.ts";
+import { type RowDigests, keysOf, signatureOf } from "./row-digests.ts";
+import type { DigestStore } from "./digest-store.ts";
 
 /**
  * - `add`: rows are sent as they come, but for those that are known to be there.
@@ -17,7 +17,7 @@ export type WriteMode = "add" | "settle" | "replace";
 /** What the writer of a table works with. */
 export interface WriterContext {
   readonly encoder: RecordEncoder;
-  readonly memories: Memories;
+  readonly digests: DigestStore;
   /** Rows were sent. */
   sent(rows: number): void;
   /** Makes it known that the copy is not whole from here on; call before `truncate` is sent. */
@@ -38,7 +38,7 @@ export class TableWriter {
   #mode: WriteMode;
   #truncated: boolean;
   /** Of a `replace` that this process began: the memory that comes of it. */
-  #begun: KeyMemory | null = null;
+  #begun: RowDigests | null = null;
   #rows = 0;
 
   constructor(table: Table, mode: WriteMode, truncated: boolean, context: WriterContext) {
@@ -47,10 +47,10 @@ export class TableWriter {
     this.#mode = mode;
     this.#truncated = truncated;
     this.#context = context;
-    if (mode === "settle") context.memories.of(table)!.begin();
+    if (mode === "settle") context.digests.of(table)!.begin();
     // One that goes on where another process left off has not met all keys.
-    else if (mode === "replace" && !truncated) this.#begun = context.memories.begin(table);
-    else if (mode === "replace") context.memories.drop(table.id, false);
+    else if (mode === "replace" && !truncated) this.#begun = context.digests.begin(table);
+    else if (mode === "replace") context.digests.drop(table.id, false);
   }
 
   get truncated(): boolean {
@@ -72,7 +72,7 @@ export class TableWriter {
       case "delete":
         return this.#partial(operation.rows, "delete", (memory, key) => memory.forget(key));
       case "truncate":
-        this.#context.memories.drop(this.table.id, false);
+        this.#context.digests.drop(this.table.id, false);
         this.#begun = null;
         if (this.#mode === "settle") this.#mode = "add";
         return this.#context.encoder.truncate(this.table.id);
@@ -85,8 +85,8 @@ export class TableWriter {
       const { before, unmet } = memory.standing;
       return { live: before, missing: 0, gone: unmet };
     }
-    // The brake must see a source that shows no row at all before the copy is truncated.
-    const before = this.#context.memories.rowsOf(this.table.id);
+    // The checkDeleteLimit must see a source that shows no row at all before the copy is truncated.
+    const before = this.#context.digests.rowsOf(this.table.id);
     const gone = this.#mode === "replace" && !this.#truncated ? before : 0;
     return { live: before, missing: 0, gone };
   }
@@ -108,7 +108,7 @@ export class TableWriter {
       }
       memory.end();
     }
-    this.#context.memories.close(this.table, memory?.size ?? this.#rows);
+    this.#context.digests.close(this.table, memory?.size ?? this.#rows);
     return this.#mode === "replace" || memory !== null;
   }
 
@@ -131,7 +131,11 @@ export class TableWriter {
     return (row, bytes, start, end) => memory.meet(keyOf(row), bytes, start, end);
   }
 
-  async #partial(rows: Rows, kind: "update" | "delete", note: (memory: KeyMemory, key: string) => void): Promise<void> {
+  async #partial(
+    rows: Rows,
+    kind: "update" | "delete",
+    note: (memory: RowDigests, key: string) => void,
+  ): Promise<void> {
     if (rows.length === 0) return;
     const memory = this.#memory();
     const keyOf = keysOf(this.table, rows);
@@ -149,19 +153,19 @@ export class TableWriter {
     this.#truncated = true;
   }
 
-  #memory(): KeyMemory | null {
-    if (this.#mode !== "replace") return this.#context.memories.of(this.table);
+  #memory(): RowDigests | null {
+    if (this.#mode !== "replace") return this.#context.digests.of(this.table);
     // Its key columns became wider while it was read.
     if (this.#begun !== null && this.#begun.signature !== signatureOf(this.table)) {
       this.#begun = null;
-      this.#context.memories.drop(this.table.id, false);
+      this.#context.digests.drop(this.table.id, false);
     }
     return this.#begun;
   }
 
   /** Without a memory that is whole nothing can be settled: what is gone is then found by a later pass. */
   #mindMemory(): void {
-    if (this.#memory() !== null && this.#context.memories.dropIfTooLarge(this.table.id)) this.#begun = null;
+    if (this.#memory() !== null && this.#context.digests.dropIfTooLarge(this.table.id)) this.#begun = null;
     if (this.#mode === "settle" && this.#memory() === null) this.#mode = "add";
   }
 }

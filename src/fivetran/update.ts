@@ -8,7 +8,7 @@ import { backoff, sleep } from "../toolkit/backoff.ts";
 import { type Chosen, chosen } from "./chosen.ts";
 import type { Severe } from "./log.ts";
 import { openSource } from "./open-source.ts";
-import { type MessageStream, Outlet } from "./response-stream.ts";
+import { type MessageStream, ResponseStream } from "./response-stream.ts";
 import type { Protocol, UpdateRequest } from "./protocol.ts";
 import { SelectedSource } from "./selected-source.ts";
 import type { ServedSource } from "./served-source.ts";
@@ -40,30 +40,30 @@ export interface UpdateContext {
  */
 export async function update(request: UpdateRequest, context: UpdateContext): Promise<void> {
   const { served, protocol, stream, gone } = context;
-  const outlet = new Outlet(stream, protocol, gone);
+  const responses = new ResponseStream(stream, protocol, gone);
   try {
-    await run(request, outlet, context);
+    await run(request, responses, context);
   } catch (thrown) {
     gone.throwIfAborted();
     const error = asHeadwatersError(thrown);
     if (!isTask(error)) throw error;
     const message = served.redact(explain(error));
     context.log.severe(message);
-    await outlet.tell({ task: { message } });
+    await responses.tell({ task: { message } });
   }
 }
 
-async function run(request: UpdateRequest, outlet: Outlet, context: UpdateContext): Promise<void> {
+async function run(request: UpdateRequest, responses: ResponseStream, context: UpdateContext): Promise<void> {
   const { served, gone, stopping } = context;
   const { definition } = served;
   const signal = AbortSignal.any([gone, stopping]);
-  const log = withWarnings(context, outlet);
+  const log = withWarnings(context, responses);
   const state = parseState(request.stateJson ?? "", definition.name);
   await using open = await openSource(served, request.configuration, log, signal);
   const { deletes, checkpointRows, maxDeleteFraction } = open.options;
   const selection = chosen(request.selection, open.schema);
   const of = { source: definition.name, schema: open.schema, checkpointRows };
-  await using sink = new FivetranSink(of, withChosen(state, selection, definition.capabilities.schema), outlet);
+  await using sink = new FivetranSink(of, withChosen(state, selection, definition.capabilities.schema), responses);
   const connection: SyncConnection = {
     name: definition.name,
     source: new SelectedSource(open.source, selection),
@@ -81,7 +81,7 @@ async function run(request: UpdateRequest, outlet: Outlet, context: UpdateContex
   stopping.throwIfAborted();
   const worst = failures.find(isTask) ?? failures[0];
   for (const failure of failures) {
-    if (failure !== worst) await outlet.tell({ warning: { message: served.redact(explain(failure)) } });
+    if (failure !== worst) await responses.tell({ warning: { message: served.redact(explain(failure)) } });
   }
   if (worst !== undefined) throw worst;
 }
@@ -127,7 +127,7 @@ function tell(event: SyncEvent, log: Log & Severe): void {
 }
 
 /** What the source warns of is shown in Fivetran too, each thing once. */
-function withWarnings({ log, served, gone }: UpdateContext, outlet: Outlet): Log {
+function withWarnings({ log, served, gone }: UpdateContext, responses: ResponseStream): Log {
   const told = new Set<string>();
   return {
     debug: (message) => log.debug(message),
@@ -137,7 +137,7 @@ function withWarnings({ log, served, gone }: UpdateContext, outlet: Outlet): Log
       if (gone.aborted || told.has(message) || told.size === mostWarnings) return;
       told.add(message);
       // Where the reader has gone meanwhile, whoever sends rows is told.
-      outlet.tell({ warning: { message: served.redact(message) } }).catch(() => {});
+      responses.tell({ warning: { message: served.redact(message) } }).catch(() => {});
     },
   };
 }

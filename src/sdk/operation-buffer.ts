@@ -5,7 +5,7 @@ import type { UpdateOperation } from "./operations.ts";
 import type { TableBatches } from "./table-batches.ts";
 
 /** A checkpoint waits so long for others, in milliseconds, … */
-const patience = 100;
+const retryPolicy = 100;
 /** … unless this part of a batch waits with it. */
 const part = 1 / 16;
 
@@ -14,7 +14,7 @@ const part = 1 / 16;
  * each costs as much as some hundred rows, so that those close together are sent as their last. (Measured, a checkpoint
  * after each row: 0.6 k rows/s with all of them, 35 k so; in a kill no more is lost than a commit's interval.)
  */
-export class Outbox {
+export class OperationBuffer {
   /** By table id; of tables that are not selected there is none. */
   readonly #tables: ReadonlyMap<string, TableBatches>;
   readonly #batchBytes: number;
@@ -31,7 +31,7 @@ export class Outbox {
 
   /** Milliseconds until {@link send} should be called; `null`: nothing is to be sent. */
   get due(): number | null {
-    return this.#kept === undefined ? null : Math.max(0, this.#sentAt + patience - performance.now());
+    return this.#kept === undefined ? null : Math.max(0, this.#sentAt + retryPolicy - performance.now());
   }
 
   /** Takes an operation; gives what is sent now. */

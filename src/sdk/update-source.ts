@@ -12,7 +12,7 @@ import { OperationMaker, type UpdateOperation } from "./operations.ts";
 import type { Tables } from "./row-types.ts";
 import { type DeclaredTable, declaredTables, tableOf } from "./schema.ts";
 import { emptyState, givenState, keptState } from "./state.ts";
-import { Outbox } from "./operation-buffer.ts";
+import { OperationBuffer } from "./operation-buffer.ts";
 import { Steps } from "./steps.ts";
 import { TableBatches } from "./table-batches.ts";
 
@@ -95,15 +95,15 @@ export class UpdateSource implements Source {
       batches.set(table.id, new TableBatches(declaration, table, (message) => this.#context.log.warn(message)));
     }
     const maker = new OperationMaker(name, declared, (given) => keptState(given, schema));
-    const outbox = new Outbox(batches, how.batchBytes);
+    const buffer = new OperationBuffer(batches, how.batchBytes);
     let last = start;
     try {
       const updates = this.#behaviour.update(maker, givenState(start, schema, name), how.signal);
       await using steps = new Steps(updates, how.signal);
       for (;;) {
-        const step = await steps.next(outbox.due);
+        const step = await steps.next(buffer.due);
         if (step === null) {
-          yield* outbox.send();
+          yield* buffer.send();
           continue;
         }
         if (step.done === true) break;
@@ -111,18 +111,18 @@ export class UpdateSource implements Source {
         for (const operation of several(yielded) ? yielded : [yielded]) {
           if (!maker.unyielded.delete(operation)) throw notMade(operation, name);
           if (operation.kind === "checkpoint") last = operation.state;
-          yield* outbox.take(operation);
+          yield* buffer.take(operation);
         }
       }
       const [forgotten] = maker.unyielded;
       if (forgotten !== undefined) throw notYielded(forgotten as UpdateOperation);
     } catch (thrown) {
-      yield* outbox.send();
+      yield* buffer.send();
       how.signal.throwIfAborted();
       throw explain(thrown, name);
     }
     // What came after the last checkpoint is whole too, now that the update is over; the state stays.
-    yield* outbox.finish();
+    yield* buffer.finish();
     how.signal.throwIfAborted();
     yield { kind: "checkpoint", state: last };
   }

@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { run } from "../../src/cli/program.ts";
 import type { OutputStream } from "../../src/cli/output.ts";
-import type { World } from "../../src/cli/environment.ts";
+import type { Environment } from "../../src/cli/environment.ts";
 import { Pipe } from "./screen.ts";
 
 export interface CliRun {
@@ -24,26 +24,26 @@ export interface CliOptions {
 /** Runs a command line in this process, with streams of its own. */
 export async function runCli(argv: readonly string[], options: CliOptions = {}): Promise<CliRun> {
   const [out, error] = [new Pipe(), new Pipe()];
-  const stdin: World["stdin"] & { isTTY?: boolean } = new PassThrough();
+  const stdin: Environment["stdin"] & { isTTY?: boolean } = new PassThrough();
   if (options.typed !== undefined) {
     stdin.isTTY = true;
     (stdin as PassThrough).end(options.typed);
   }
-  const world: World = {
+  const environment: Environment = {
     stdout: options.stdout ?? out,
     stderr: options.stderr ?? error,
     stdin,
-    environment: options.environment ?? {},
+    variables: options.environment ?? {},
     folder: options.folder ?? process.cwd(),
     onStop(callback) {
       options.onReady?.(callback);
       return () => {};
     },
     exit(code) {
-      world.exitCode = code;
+      environment.exitCode = code;
     },
     exitCode: 0,
   };
-  await run(argv, world);
-  return { code: world.exitCode, out: out.text, error: error.text };
+  await run(argv, environment);
+  return { code: environment.exitCode, out: out.text, error: error.text };
 }

@@ -202,7 +202,7 @@ describe("what the user chooses", () => {
     expect((await live(copy)).get(5)).toMatchObject({ name: "row again" });
   });
 
-  test("each table has its own mode, deletes and brake", slow, async () => {
+  test("each table has its own mode, deletes and checkDeleteLimit", slow, async () => {
     const made = source(10);
     for (let id = 1; id <= 10; id++) {
       made.put("u", id, `u ${id}`);

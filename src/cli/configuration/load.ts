@@ -29,7 +29,7 @@ export interface Request {
   readonly parallel?: string;
 }
 
-export interface Surroundings {
+export interface LoadContext {
   /** The current folder. */
   readonly folder: string;
   readonly environment: NodeJS.ProcessEnv;
@@ -40,10 +40,10 @@ export interface Surroundings {
 /** Reads and checks connections, in the order of their names in the request, or else in the file. */
 export async function loadConnections(
   request: Request,
-  surroundings: Surroundings,
+  context: LoadContext,
 ): Promise<readonly ConfiguredConnection[]> {
-  const raw = fixedForm(request) ? [await fromFlags(request, surroundings)] : await fromFile(request, surroundings);
-  const { environment, redactor } = surroundings;
+  const raw = fixedForm(request) ? [await fromFlags(request, context)] : await fromFile(request, context);
+  const { environment, redactor } = context;
   const connections: ConfiguredConnection[] = [];
   for (const connection of raw) connections.push(await resolveConnection(connection, environment, redactor));
   return connections;
@@ -54,7 +54,7 @@ function fixedForm({ source, configuration, destination, schema }: Request): boo
 }
 
 /** `--source yugabytedb --configuration configuration.json --destination duckdb:warehouse.duckdb` */
-async function fromFlags(request: Request, { folder }: Surroundings): Promise<RawConnection> {
+async function fromFlags(request: Request, { folder }: LoadContext): Promise<RawConnection> {
   const { source, configuration, destination = defaultDestination, schema, tables, names, file } = request;
   const usage = "Write: --source yugabytedb --configuration configuration.json --destination duckdb:warehouse.duckdb";
   const wrong = (message: string, hint = usage): HeadwatersError =>
@@ -96,7 +96,7 @@ async function fromFlags(request: Request, { folder }: Surroundings): Promise<Ra
   });
 }
 
-async function fromFile(request: Request, { folder }: Surroundings): Promise<readonly RawConnection[]> {
+async function fromFile(request: Request, { folder }: LoadContext): Promise<readonly RawConnection[]> {
   const file = request.file ?? defaultFile;
   const document = parseYaml(await read(resolve(folder, file), file, missingFile), file);
   const connections = connectionsOf(document);

@@ -11,7 +11,7 @@ import type { Outcome } from "../exit-codes.ts";
 import { runCommand, type Session } from "../session.ts";
 import { syncConnection } from "../sync.ts";
 import { verifyConnection } from "../verify.ts";
-import type { World } from "../environment.ts";
+import type { Environment } from "../environment.ts";
 import { lookInside } from "./look.ts";
 import { type Scenario, scenarios } from "./scenario.ts";
 
@@ -22,7 +22,7 @@ interface DemoOptions {
   readonly server?: string;
 }
 
-export function demoCommand(world: World): Command {
+export function demoCommand(environment: Environment): Command {
   return new Command("demo")
     .description(
       `Starts a real database, fills it, copies it to ${folder}/warehouse.duckdb below the current folder, changes it, copies only what changed, and proves that the copy is right. Takes about half a minute; the server goes at the end, the warehouse stays.`,
@@ -38,7 +38,7 @@ export function demoCommand(world: World): Command {
       examples(["demo", "see it for yourself"], ["demo dragonflydb", "sessions, caches and queues of a web shop"]),
     )
     .action((source: string, options: DemoOptions) =>
-      runCommand(world, {}, (session) => demo(session, source, options)),
+      runCommand(environment, {}, (session) => demo(session, source, options)),
     );
 }
 
@@ -47,8 +47,8 @@ async function demo(
   source: string,
   { server = null }: { readonly server?: string | null },
 ): Promise<Outcome> {
-  const { world, output, signal } = session;
-  const warehouse = join(world.folder, folder, "warehouse.duckdb");
+  const { environment, output, signal } = session;
+  const warehouse = join(environment.folder, folder, "warehouse.duckdb");
   const step = steps(session);
 
   const entry = scenarios[source]!;
@@ -59,7 +59,7 @@ async function demo(
   step("Filling it");
   output.line(await scenario.fill(signal));
 
-  await mkdir(join(world.folder, folder), { recursive: true });
+  await mkdir(join(environment.folder, folder), { recursive: true });
   for (const file of [warehouse, `${warehouse}.wal`]) await rm(file, { force: true });
   const connection = await connectionTo(scenario, session);
   step(`First sync: every row, into ${warehouse}`);
@@ -98,7 +98,7 @@ function steps({ output }: Session): (title: string) => void {
   };
 }
 
-async function connectionTo({ source }: Scenario, { world, output }: Session): Promise<ConfiguredConnection> {
+async function connectionTo({ source }: Scenario, { environment, output }: Session): Promise<ConfiguredConnection> {
   return resolveConnection(
     {
       name: "demo",
@@ -106,11 +106,11 @@ async function connectionTo({ source }: Scenario, { world, output }: Session): P
         source,
         destination: { type: "duckdb", path: join(folder, "warehouse.duckdb") },
       },
-      folders: { source: world.folder, destination: world.folder },
+      folders: { source: environment.folder, destination: environment.folder },
       placeOf: (path) => ({ label: `demo.${path.join(".")}`, file: null, line: null }),
       textOf: () => null,
     },
-    world.environment,
+    environment.variables,
     output.redactor,
   );
 }

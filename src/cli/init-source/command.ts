@@ -6,10 +6,10 @@ import type { Outcome } from "../exit-codes.ts";
 import { examples, withOutputOptions } from "../options.ts";
 import { packageManifest } from "../package-manifest.ts";
 import { type OutputOptions, runCommand, type Session } from "../session.ts";
-import type { World } from "../environment.ts";
+import type { Environment } from "../environment.ts";
 import { scaffoldFiles } from "./files.ts";
 
-export function initSourceCommand(world: World): Command {
+export function initSourceCommand(environment: Environment): Command {
   const command = new Command("source")
     .summary("begin a source of your own")
     .description(
@@ -24,16 +24,18 @@ export function initSourceCommand(world: World): Command {
         ["run weather/source.ts", "syncs it into warehouse.duckdb"],
       ),
     )
-    .action((name: string, flags: OutputOptions) => runCommand(world, flags, (session) => initSource(session, name)));
+    .action((name: string, flags: OutputOptions) =>
+      runCommand(environment, flags, (session) => initSource(session, name)),
+    );
 }
 
-async function initSource({ world, output, json, quiet, tell }: Session, name: string): Promise<Outcome> {
+async function initSource({ environment, output, json, quiet, tell }: Session, name: string): Promise<Outcome> {
   if (!/^[a-z][a-z0-9_-]*$/.test(name)) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `a source can't be named ${JSON.stringify(name)}`, {
       hint: "A name has small letters, digits, - and _ only, and begins with a letter.",
     });
   }
-  const folder = resolve(world.folder, name);
+  const folder = resolve(environment.folder, name);
   const { version, devDependencies } = packageManifest();
   const tested = (of: "typescript" | "vitest" | "@types/node"): string => devDependencies[of]!;
   const files = scaffoldFiles({

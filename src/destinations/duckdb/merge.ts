@@ -153,19 +153,19 @@ export async function deleteRows(
   gone: string,
 ): Promise<Changes> {
   const { synced, deleted } = quotedSystem(copy);
-  const doomed = temporary("doomed");
-  await session.run(`CREATE TEMP TABLE ${doomed} AS ${gone}`);
-  const count = await session.number(`SELECT count(*) FROM ${doomed}`);
+  const keysToDelete = temporary("delete");
+  await session.run(`CREATE TEMP TABLE ${keysToDelete} AS ${gone}`);
+  const count = await session.number(`SELECT count(*) FROM ${keysToDelete}`);
   const same = sameKey(keys, "m", "t");
   if (count > 0 && deletion === "hard")
-    await session.run(`DELETE FROM ${copy.relation} t USING ${doomed} m WHERE NOT t.${deleted} AND ${same}`);
+    await session.run(`DELETE FROM ${copy.relation} t USING ${keysToDelete} m WHERE NOT t.${deleted} AND ${same}`);
   else if (count > 0) {
     await session.run(
-      `UPDATE ${copy.relation} t SET ${deleted} = TRUE, ${synced} = ${timestamp(stamp)} FROM ${doomed} m
+      `UPDATE ${copy.relation} t SET ${deleted} = TRUE, ${synced} = ${timestamp(stamp)} FROM ${keysToDelete} m
         WHERE NOT t.${deleted} AND ${same}`,
     );
   }
-  await session.run(`DROP TABLE ${doomed}`);
+  await session.run(`DROP TABLE ${keysToDelete}`);
   return { ...noChanges, deleted: count };
 }
 

@@ -16,7 +16,7 @@ import { quote } from "./names.ts";
 import type { Session } from "./session.ts";
 import { keepLast } from "./keep-last.ts";
 import { keyColumns, keyedSource, sameKey, type Stage, staged } from "./stage.ts";
-import { suspects } from "./suspects.ts";
+import { differingBuckets } from "./differing-buckets.ts";
 
 /**
  * How the rows of a pass reach the copy.
@@ -32,8 +32,8 @@ export type Mode = "direct" | "set aside" | "replace" | "keys" | "merge";
 /** Keys of live rows that the copy had before the pass and the pass did not meet, by the names of the stage. */
 export function goneKeys(pass: Pass, table: Table, copy: Copy, stage: Stage): string {
   if (table.key.length === 0) return gone(pass, table, copy, keyedSource(table, stage), copy.relation);
-  const { buckets, ...rows } = suspects(table, copy, stage, []);
-  return `WITH suspects AS MATERIALIZED (${buckets}) ${gone(pass, table, copy, rows.stage("suspects"), rows.copy("suspects"))}`;
+  const { buckets, ...rows } = differingBuckets(table, copy, stage, []);
+  return `WITH differing AS MATERIALIZED (${buckets}) ${gone(pass, table, copy, rows.stage("differing"), rows.copy("differing"))}`;
 }
 
 /**
@@ -41,8 +41,8 @@ export function goneKeys(pass: Pass, table: Table, copy: Copy, stage: Stage): st
  * NULL says nothing of the row: it may have changed.
  */
 export function missingKeys(table: Table, copy: Copy, stage: Stage): string {
-  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table), table.version);
-  return `WITH suspects AS MATERIALIZED (${buckets}) ${missing(table, copy, rows.stage("suspects"), rows.copy("suspects"))}`;
+  const { buckets, ...rows } = differingBuckets(table, copy, stage, versionOf(table), table.version);
+  return `WITH differing AS MATERIALIZED (${buckets}) ${missing(table, copy, rows.stage("differing"), rows.copy("differing"))}`;
 }
 
 /** `source` and `target`: the rows of the stage and of the copy that come into question. */
@@ -91,10 +91,10 @@ export async function settlementOf(
       missing: 0,
       gone: await session.number(`SELECT count(*) FROM (${goneKeys(pass, table, copy, stage)})`),
     };
-  const { buckets, ...rows } = suspects(table, copy, stage, versionOf(table), table.version);
-  const [source, target] = [rows.stage("suspects"), rows.copy("suspects")];
+  const { buckets, ...rows } = differingBuckets(table, copy, stage, versionOf(table), table.version);
+  const [source, target] = [rows.stage("differing"), rows.copy("differing")];
   const [counts] = await session.rows<{ missing: bigint; gone: bigint }>(
-    `WITH suspects AS MATERIALIZED (${buckets})
+    `WITH differing AS MATERIALIZED (${buckets})
       SELECT (SELECT count(*) FROM (${missing(table, copy, source, target)})) AS missing,
         (SELECT count(*) FROM (${gone(pass, table, copy, source, target)})) AS gone`,
   );
@@ -123,8 +123,8 @@ export async function settleRows(
   } else {
     const { session } = writing;
     await keepLast(session, stage.relation, table, staged);
-    const { buckets, ...rows } = suspects(table, copy, stage, comparedColumns(table, copy, columns));
-    const chosen = temporary("suspects");
+    const { buckets, ...rows } = differingBuckets(table, copy, stage, comparedColumns(table, copy, columns));
+    const chosen = temporary("buckets");
     await session.run(`CREATE TEMP TABLE ${chosen} AS ${buckets}`);
     const [source, target] = [rows.stage(chosen), rows.copy(chosen)];
     written = await mergeRows(writing, copy, table, { ...incoming, source, target });

@@ -163,19 +163,19 @@ export async function deleteRows(
 ): Promise<Changes> {
   const { synced, deleted } = quotedSystem(copy);
   const keys = keyColumns(table, copy);
-  const doomed = temporary("doomed");
-  await session.run(`CREATE TEMPORARY TABLE ${doomed} AS ${gone}`);
-  const count = await session.number(`SELECT count(*) FROM ${doomed}`);
+  const keysToDelete = temporary("delete");
+  await session.run(`CREATE TEMPORARY TABLE ${keysToDelete} AS ${gone}`);
+  const count = await session.number(`SELECT count(*) FROM ${keysToDelete}`);
   const which = `NOT t.${deleted} AND ${sameKey(keys, "m", "t", isProbed(table, copy))}`;
   if (count > 0) {
-    await session.run(`ANALYZE ${doomed}`);
+    await session.run(`ANALYZE ${keysToDelete}`);
     await session.run(
       deletion === "hard"
-        ? `DELETE FROM ${copy.relation} t USING ${doomed} m WHERE ${which}`
-        : `UPDATE ${copy.relation} t SET ${deleted} = true, ${synced} = ${timestamp(stamp)} FROM ${doomed} m WHERE ${which}`,
+        ? `DELETE FROM ${copy.relation} t USING ${keysToDelete} m WHERE ${which}`
+        : `UPDATE ${copy.relation} t SET ${deleted} = true, ${synced} = ${timestamp(stamp)} FROM ${keysToDelete} m WHERE ${which}`,
     );
   }
-  await session.run(`DROP TABLE ${doomed}`);
+  await session.run(`DROP TABLE ${keysToDelete}`);
   return { ...noChanges, deleted: count };
 }
 

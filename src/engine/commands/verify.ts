@@ -13,7 +13,7 @@ import { withChosenColumns } from "../selection/projection.ts";
 import { type Connection, tableSettings } from "../connection.ts";
 import { coveredBy } from "../plan/decide.ts";
 import { discover, knownTables } from "../selection/discover.ts";
-import { patience, type Patience, patientSource, waitAfter } from "../run/retrying-source.ts";
+import { retryPolicy, type RetryPolicy, retryingSource, waitAfter } from "../run/retrying-source.ts";
 import { scopeOf } from "../selection/scope.ts";
 import { askedFor, vanishedFrom } from "../selection/selection.ts";
 
@@ -73,7 +73,7 @@ export async function verify(
   report: (event: VerifyEvent) => void,
 ): Promise<VerifyReport> {
   const chosen = withChosenColumns(given);
-  const connection = { ...chosen, source: patientSource(chosen.source, patience(given)) };
+  const connection = { ...chosen, source: retryingSource(chosen.source, retryPolicy(given)) };
   const { warehouse } = connection;
   const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
@@ -234,7 +234,7 @@ async function readAll(
   const turn = new Semaphore(1);
   const reading: VerifyReading = {
     source,
-    patience: patience(connection),
+    retryPolicy: retryPolicy(connection),
     how: {
       signal: AbortSignal.any([signal, stop.signal]),
       batchBytes: settings.batchBytes,
@@ -272,7 +272,7 @@ async function readAll(
 /** What a split is read with. */
 interface VerifyReading {
   readonly source: Source;
-  readonly patience: Patience;
+  readonly retryPolicy: RetryPolicy;
   readonly how: Reading;
   take(rows: Rows): Promise<void>;
 }
@@ -281,7 +281,7 @@ interface VerifyReading {
 async function readOne(
   pass: Pass,
   split: Split,
-  { source, patience, how, take }: VerifyReading,
+  { source, retryPolicy, how, take }: VerifyReading,
 ): Promise<Table | null> {
   let state: Json = null;
   for (let attempt = 1; ; attempt++) {
@@ -298,7 +298,7 @@ async function readOne(
       for (const rows of held) await take(rows);
       return null;
     } catch (thrown) {
-      await waitAfter(thrown, attempt, pass.tables[0]!.id, how.signal, patience);
+      await waitAfter(thrown, attempt, pass.tables[0]!.id, how.signal, retryPolicy);
     }
   }
 }

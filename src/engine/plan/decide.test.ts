@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Pass, PassKind } from "../../protocol/pass.ts";
 import type { Column, Table, TableState } from "../../protocol/table.ts";
 import { defaultSettings, type Settings } from "../connection.ts";
-import { type Abilities, decide, type Decision, type Wishes } from "./decide.ts";
+import { type Abilities, decide, type Decision, type Flags } from "./decide.ts";
 
 const id: Column = { name: "id", type: { kind: "LONG" }, nullable: false };
 const changed: Column = { name: "updated_at", type: { kind: "UTC_DATETIME" }, nullable: true };
@@ -27,7 +27,7 @@ const state: TableState = {
   sweptAt: noon,
   sweepMilliseconds: 60_000,
 };
-const wishes: Wishes = { full: false, sweep: false, acceptScope: false };
+const flags: Flags = { full: false, sweep: false, acceptScope: false };
 const capabilities = {
   passes: ["full", "window", "keys"] as const,
   independentPath: true,
@@ -52,7 +52,7 @@ interface Case {
   scope?: string;
   state?: TableState | null;
   open?: Pass | null;
-  wishes?: Partial<Wishes>;
+  flags?: Partial<Flags>;
   settings?: Partial<Settings>;
   fullPass?: Abilities["fullPass"];
   reread?: number;
@@ -65,7 +65,7 @@ function decided(given: Case): Decision {
     given.scope ?? "s",
     given.state === undefined ? state : given.state,
     given.open ?? null,
-    { ...wishes, ...given.wishes },
+    { ...flags, ...given.flags },
     { ...defaultSettings, ...given.settings },
     {
       ...capabilities,
@@ -86,8 +86,8 @@ describe("what a sync reads of a table", () => {
       { table: { ...table, cursor: null }, state: { ...state, table: { ...table, cursor: null }, next: null } },
       { passes: ["keys"] },
     ],
-    ["asked for everything", { wishes: { full: true } }, { passes: ["full"] }],
-    ["asked for a sweep", { wishes: { sweep: true } }, { passes: ["window", "keys"] }],
+    ["asked for everything", { flags: { full: true } }, { passes: ["full"] }],
+    ["asked for a sweep", { flags: { sweep: true } }, { passes: ["window", "keys"] }],
     ["a sweep that is cheap", { state: { ...state, sweepMilliseconds: 900 } }, { passes: ["window", "keys"] }],
     ["the last sweep a day ago", { now: "2026-01-03T12:00:00.000Z" }, { passes: ["window", "keys"] }],
     ["deletes never", { settings: { deletes: "never" }, now: "2026-02-03T12:00:00.000Z" }, { passes: ["window"] }],
@@ -111,7 +111,7 @@ describe("what a sync reads of a table", () => {
     ["an interval over", { settings: { deletes: 3_600_000 } }, { passes: ["window", "keys"] }],
     [
       "no key",
-      { table: { ...table, key: [] }, state: { ...state, table: { ...table, key: [] } }, wishes: { sweep: true } },
+      { table: { ...table, key: [] }, state: { ...state, table: { ...table, key: [] } }, flags: { sweep: true } },
       { passes: ["window"] },
     ],
     ["another table under the name", { table: { ...table, identity: "2" } }, { passes: ["full"], replace: false }],
@@ -124,7 +124,7 @@ describe("what a sync reads of a table", () => {
     ],
     ["a column less", { table: { ...table, columns: [id], cursor: "updated_at" } }, { passes: ["window"] }],
     ["another cursor", { table: { ...table, cursor: "id" } }, { passes: ["full"] }],
-    ["another scope, agreed to", { scope: "z", wishes: { acceptScope: true } }, { passes: ["full"], replace: false }],
+    ["another scope, agreed to", { scope: "z", flags: { acceptScope: true } }, { passes: ["full"], replace: false }],
   ];
   test.each(cases)("%s", (_, given, expected) => {
     expect(decided(given)).toMatchObject(expected);
@@ -151,7 +151,7 @@ describe("what a sync reads of a table", () => {
   const abandoned: readonly [string, Case][] = [
     ["its table was altered", { open: pass("full", { ...table, columns: [id] }) }],
     ["its table is another", { open: pass("full", { ...table, identity: "0" }) }],
-    ["everything is read anew", { open: pass("window"), wishes: { full: true } }],
+    ["everything is read anew", { open: pass("window"), flags: { full: true } }],
     ["the copy needs a full pass", { open: pass("window"), state: { ...state, table: { ...table, columns: [id] } } }],
   ];
   test.each(abandoned)("lets an open pass go where %s", (_, given) => {

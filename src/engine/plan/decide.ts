@@ -15,7 +15,7 @@ const day = 24 * 60 * 60 * 1_000;
 const mostUnswept = 7 * day;
 
 /** What a sync was asked to do beyond the settings. */
-export interface Wishes {
+export interface Flags {
   /** Read every row, whatever is stored. */
   readonly full: boolean;
   /** Sweep, whatever `deletes` says. */
@@ -53,21 +53,21 @@ export function decide(
   scope: string,
   state: TableState | null,
   open: Pass | null,
-  wishes: Wishes,
+  flags: Flags,
   settings: Settings,
   abilities: Abilities,
   now: Date,
 ): Decision {
-  checkScope(table, scope, state?.scope ?? open?.scope ?? null, wishes.acceptScope);
+  checkScope(table, scope, state?.scope ?? open?.scope ?? null, flags.acceptScope);
   // What the user chose anew is no change of the source's schema.
   if (state?.scope === scope) checkSchemaChange(state.table, table, settings.schemaChanges);
 
   const inferred = abilities.schema === "inferred";
-  const fits = open !== null && open.scope === scope && !wishes.full && sameShape(open.tables[0]!, table, inferred);
+  const fits = open !== null && open.scope === scope && !flags.full && sameShape(open.tables[0]!, table, inferred);
   const resume = fits ? open : null;
   const abandon = fits ? null : open;
 
-  if (resume?.kind === "full") return { resume, abandon, passes: healing(table, abilities), replace: false };
+  if (resume?.kind === "full") return { resume, abandon, passes: catchUp(table, abilities), replace: false };
   const replace = state !== null && !keepsKeys(state.table, table);
   // Without a cursor a sweep still shows every change, if rows have a version.
   const swept = table.cursor === null && table.version !== null && canSweep(table, abilities);
@@ -76,13 +76,13 @@ export function decide(
     !needsFull(state, scope, table, inferred) &&
     !hasCleared(abandon, table) &&
     !rereadDue(state, settings.reread, abilities, now);
-  if (wishes.full || !incremental || (table.cursor === null && !swept)) {
+  if (flags.full || !incremental || (table.cursor === null && !swept)) {
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
   }
   if (swept) return { resume, abandon, passes: ["keys"], replace: false };
   // A sweep that is gone on with counts as made now, so that a long one is not made twice.
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
-  const due = wishes.sweep || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
+  const due = flags.sweep || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
   // Where no sweep can be made only a full pass shows what is gone.
   if (due && abilities.fullPass !== null)
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
@@ -98,7 +98,7 @@ export function decide(
  * What heals a full pass that spanned runs: rows may have changed, and gone, after they were read. Without a cursor only
  * a second reading tells.
  */
-function healing(table: Table, abilities: Abilities): PassKind[] {
+function catchUp(table: Table, abilities: Abilities): PassKind[] {
   // A second full pass would truncate what was just written; without a cursor the next sync makes it anyway.
   if (abilities.fullPass !== null) return table.cursor === null ? [] : ["window"];
   if (table.cursor === null) return table.version !== null && canSweep(table, abilities) ? ["keys"] : ["full"];

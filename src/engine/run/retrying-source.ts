@@ -9,14 +9,14 @@ export function mayPass(error: HeadwatersError): boolean {
 }
 
 /** How often something is done before its error counts, and who is told of each time that was in vain. */
-export interface Patience {
+export interface RetryPolicy {
   readonly attempts: number;
   /** `table`: the one that it was about; `null`: all. */
   onRetry(table: string | null, error: HeadwatersError, milliseconds: number): void;
 }
 
 /** Tells the log. */
-export function patience({ settings, log }: Pick<Connection, "settings" | "log">): Patience {
+export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "log">): RetryPolicy {
   return {
     attempts: settings.attempts,
     onRetry: (table, error, milliseconds) => {
@@ -30,9 +30,9 @@ export function patience({ settings, log }: Pick<Connection, "settings" | "log">
  * A source that is asked again where it fails in a way that may pass by itself. Its readings are not: who reads a split
  * goes on from the last checkpoint (`read-split.ts`).
  */
-export function patientSource(source: Source, patience: Patience): Source {
+export function retryingSource(source: Source, retryPolicy: RetryPolicy): Source {
   const ask = <Answer>(table: string | null, signal: AbortSignal, question: () => Promise<Answer>): Promise<Answer> =>
-    patiently(table, signal, patience, question);
+    withRetries(table, signal, retryPolicy, question);
   return {
     check: (signal) => source.check(signal),
     discover: (signal, known) => ask(null, signal, () => source.discover(signal, known)),
@@ -46,7 +46,7 @@ export function patientSource(source: Source, patience: Patience): Source {
         try {
           return yield* source.lookup(table, keys, how);
         } catch (thrown) {
-          await waitAfter(thrown, attempt, table.id, how.signal, patience);
+          await waitAfter(thrown, attempt, table.id, how.signal, retryPolicy);
         }
       }
     },
@@ -55,17 +55,17 @@ export function patientSource(source: Source, patience: Patience): Source {
   };
 }
 
-async function patiently<Answer>(
+async function withRetries<Answer>(
   table: string | null,
   signal: AbortSignal,
-  patience: Patience,
+  retryPolicy: RetryPolicy,
   question: () => Promise<Answer>,
 ): Promise<Answer> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await question();
     } catch (thrown) {
-      await waitAfter(thrown, attempt, table, signal, patience);
+      await waitAfter(thrown, attempt, table, signal, retryPolicy);
     }
   }
 }
@@ -76,7 +76,7 @@ export async function waitAfter(
   attempt: number,
   table: string | null,
   signal: AbortSignal,
-  { attempts, onRetry }: Patience,
+  { attempts, onRetry }: RetryPolicy,
 ): Promise<void> {
   const error = asHeadwatersError(thrown);
   if (signal.aborted || !mayPass(error) || attempt >= attempts) throw thrown;

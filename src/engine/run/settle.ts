@@ -7,7 +7,7 @@ import type { Table } from "../../protocol/table.ts";
 import { rowsBytes } from "../../toolkit/vectors.ts";
 import { settingsOf } from "../connection.ts";
 import type { Syncing } from "./sync-table.ts";
-import type { Tally } from "./statistics.ts";
+import type { Statistics } from "./statistics.ts";
 
 /** Rows that a sweep may find missing or changed, and their part of the copy, before reading all is the shorter way. */
 const mostLookups = { rows: 10_000, part: 0.25 };
@@ -19,7 +19,13 @@ const mostLookups = { rows: 10_000, part: 0.25 };
  * Resolves to `false` where a sweep found so much that a full pass is due instead: nothing was prepared then. Throws
  * `DELETES_STOPPED` before a wipe.
  */
-export async function settle(pass: Pass, table: Table, tally: Tally, how: Reading, syncing: Syncing): Promise<boolean> {
+export async function settle(
+  pass: Pass,
+  table: Table,
+  statistics: Statistics,
+  how: Reading,
+  syncing: Syncing,
+): Promise<boolean> {
   if (pass.kind !== "full" && pass.kind !== "keys") return true;
   const { connection, writer } = syncing;
   const { warehouse } = connection;
@@ -27,10 +33,11 @@ export async function settle(pass: Pass, table: Table, tally: Tally, how: Readin
     writer.run(table.id, async () => warehouse.settlement(pass, table));
   const { missing, gone, live } = await settlement();
   if (pass.kind === "keys" && missing > mostLookups.rows && missing > live * mostLookups.part) return false;
-  if (missing > 0) await copy(warehouse.missing(pass, table), pass, table, tally, how, syncing);
+  if (missing > 0) await copy(warehouse.missing(pass, table), pass, table, statistics, how, syncing);
   if (gone === 0) return true;
-  if (table.key.length > 0 && !pass.replace) await copy(warehouse.gone(pass, table), pass, table, tally, how, syncing);
-  if (!syncing.wishes.acceptDeletes) await brake(await settlement(), pass, table, syncing);
+  if (table.key.length > 0 && !pass.replace)
+    await copy(warehouse.gone(pass, table), pass, table, statistics, how, syncing);
+  if (!syncing.flags.acceptDeletes) await checkDeleteLimit(await settlement(), pass, table, syncing);
   return true;
 }
 
@@ -39,15 +46,15 @@ async function copy(
   keys: AsyncIterable<Rows>,
   pass: Pass,
   table: Table,
-  tally: Tally,
+  statistics: Statistics,
   how: Reading,
   syncing: Syncing,
 ): Promise<void> {
   const { connection, writer, report } = syncing;
   for await (const batch of oneByOne(keys, table, writer)) {
     for await (const rows of connection.source.lookup(table, batch, how)) {
-      tally.rowsRead += rows.length;
-      tally.bytesRead += rowsBytes(rows);
+      statistics.rowsRead += rows.length;
+      statistics.bytesRead += rowsBytes(rows);
       report({
         kind: "read",
         table: table.id,
@@ -77,7 +84,7 @@ async function* oneByOne(keys: AsyncIterable<Rows>, table: Table, writer: Syncin
   }
 }
 
-async function brake(
+async function checkDeleteLimit(
   { live, gone }: Settlement,
   pass: Pass,
   table: Table,

@@ -3,7 +3,7 @@ import type { PassKind } from "../../protocol/pass.ts";
 import type { Changes, TableRun } from "../../protocol/sink.ts";
 
 /** Counts what one sync does on one table. */
-export class Tally {
+export class Statistics {
   readonly table: string;
   readonly passes: PassKind[] = [];
   rowsRead = 0;

@@ -7,18 +7,18 @@ import { unite } from "../../toolkit/types.ts";
 import type { Semaphore } from "../../toolkit/semaphore.ts";
 import { columnNames } from "../selection/columns.ts";
 import { settingsOf, type SyncConnection, tableSettings } from "../connection.ts";
-import { decide, type Decision, type Wishes } from "../plan/decide.ts";
+import { decide, type Decision, type Flags } from "../plan/decide.ts";
 import type { SyncEvent } from "../events.ts";
 import { type PassReading, readSplits } from "./read-splits.ts";
 import { checkColumnsKept, scopeOf } from "../selection/scope.ts";
 import { settle } from "./settle.ts";
-import type { Tally } from "./statistics.ts";
+import type { Statistics } from "./statistics.ts";
 import type { Writer } from "./writer.ts";
 
 /** What the tables of one sync share. */
 export interface Syncing {
   readonly connection: SyncConnection;
-  readonly wishes: Wishes & { readonly acceptDeletes: boolean };
+  readonly flags: Flags & { readonly acceptDeletes: boolean };
   readonly writer: Writer;
   /** The start of the sync: ISO 8601, UTC. */
   readonly started: string;
@@ -39,18 +39,23 @@ export interface StoredTable {
 }
 
 /** Brings the copy of one table up to date. */
-export async function syncTable(discovered: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
-  const { connection, wishes, writer, started, signal } = syncing;
+export async function syncTable(
+  discovered: Table,
+  stored: StoredTable,
+  statistics: Statistics,
+  syncing: Syncing,
+): Promise<void> {
+  const { connection, flags, writer, started, signal } = syncing;
   let table = withSeenColumns(discovered, [stored.state?.table, stored.open?.tables[0]], connection);
   const chosen = tableSettings(connection, table.id);
   const scope = scopeOf(connection.scope, table.id, chosen);
   const settings = settingsOf(connection, table.id);
   const abilities = { ...connection.capabilities, fullPass: connection.warehouse.fullPass?.(table.id) ?? null };
   const decideWith = (open: Pass | null): Decision =>
-    decide(table, scope, stored.state, open, wishes, settings, abilities, new Date(started));
+    decide(table, scope, stored.state, open, flags, settings, abilities, new Date(started));
   let { state } = stored;
   let decision = decideWith(stored.open);
-  checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, chosen, wishes.acceptScope);
+  checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, chosen, flags.acceptScope);
   if (decision.abandon !== null) await abandon(decision.abandon, table, writer);
   if (decision.resume !== null) {
     const pass = await connection.source.resume(decision.resume, signal);
@@ -58,7 +63,7 @@ export async function syncTable(discovered: Table, stored: StoredTable, tally: T
       await abandon(decision.resume, table, writer);
       decision = decideWith(null);
     } else {
-      state = await readPass(pass, table, state, stored.progress, tally, syncing);
+      state = await readPass(pass, table, state, stored.progress, statistics, syncing);
       table = state.table;
     }
   }
@@ -66,7 +71,7 @@ export async function syncTable(discovered: Table, stored: StoredTable, tally: T
   for (let index = 0; index < passes.length || state?.reread === true; index++) {
     const kind = passes[index] ?? "full";
     const pass = await openPass(table, kind, state, { scope, replace: decision.replace && index === 0 }, syncing);
-    state = await readPass(pass, table, state, [], tally, syncing);
+    state = await readPass(pass, table, state, [], statistics, syncing);
     table = state.table;
   }
 }
@@ -124,14 +129,14 @@ async function readPass(
   table: Table,
   state: TableState | null,
   progress: readonly Progress[],
-  tally: Tally,
+  statistics: Statistics,
   syncing: Syncing,
 ): Promise<TableState> {
   const { connection, writer, report, signal } = syncing;
   const began = performance.now();
   let current = table;
   const resumed = progress.length > 0;
-  tally.passes.push(pass.kind);
+  statistics.passes.push(pass.kind);
   report({
     kind: "pass",
     table: table.id,
@@ -143,8 +148,8 @@ async function readPass(
   });
   const reading: PassReading = {
     onRows(name, rows, bytes, splitsDone) {
-      tally.rowsRead += rows;
-      tally.bytesRead += bytes;
+      statistics.rowsRead += rows;
+      statistics.bytesRead += bytes;
       report({ kind: "read", table: name, rows, bytes, splitsDone });
     },
     onSchema: (wider) => (current = unite(current, wider)),
@@ -154,7 +159,7 @@ async function readPass(
 
   report({ kind: "settling", table: table.id });
   const how: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };
-  if (!(await settle(pass, current, tally, how, syncing))) {
+  if (!(await settle(pass, current, statistics, how, syncing))) {
     await abandon(pass, table, writer);
     return { ...known(state, pass), reread: true };
   }
@@ -164,7 +169,7 @@ async function readPass(
     await transaction.close(pass, new Map([[table.id, next]]));
   });
   await writer.commit();
-  tally.asOf = next.asOf;
+  statistics.asOf = next.asOf;
   return next;
 }
 

@@ -9,7 +9,7 @@ import { checkSchemaChange, sameKey } from "../plan/decide.ts";
 import { type PassReading, readSplits } from "./read-splits.ts";
 import { checkColumnsKept, checkScope, scopeOf } from "../selection/scope.ts";
 import { abandon, type Syncing, withSeenColumns } from "./sync-table.ts";
-import type { Tally } from "./statistics.ts";
+import type { Statistics } from "./statistics.ts";
 
 /**
  * Brings all tables up to date of a source that reads them together: by one `stream` pass over all of them. It goes on
@@ -19,10 +19,10 @@ import type { Tally } from "./statistics.ts";
 export async function syncTogether(
   discovered: readonly Table[],
   stored: Stored,
-  tallies: ReadonlyMap<string, Tally>,
+  statisticsByTable: ReadonlyMap<string, Statistics>,
   syncing: Syncing,
 ): Promise<void> {
-  const { connection, wishes, signal } = syncing;
+  const { connection, flags, signal } = syncing;
   const ids = discovered.map((table) => table.id);
   const open = stored.passes.find((pass) => pass.tables.some(({ id }) => ids.includes(id))) ?? null;
   const samePass = open !== null && open.tables.map(({ id }) => id).join("\n") === ids.join("\n");
@@ -35,20 +35,20 @@ export async function syncTogether(
   for (const table of tables) {
     const state = stored.tables.get(table.id) ?? null;
     const before = state?.table ?? inPass.get(table.id) ?? null;
-    checkScope(table, scopeIn(connection, table.id), state?.scope ?? null, wishes.acceptScope);
-    if (samePass) checkScope(table, scope, open.scope, wishes.acceptScope);
-    checkColumnsKept(before, tableSettings(connection, table.id), wishes.acceptScope);
+    checkScope(table, scopeIn(connection, table.id), state?.scope ?? null, flags.acceptScope);
+    if (samePass) checkScope(table, scope, open.scope, flags.acceptScope);
+    checkColumnsKept(before, tableSettings(connection, table.id), flags.acceptScope);
     if (state !== null) checkSchemaChange(state.table, table, settingsOf(connection, table.id).schemaChanges);
     checkKey(table, before);
   }
-  const anew = wishes.full || tables.some((table) => isOther(table, stored.tables.get(table.id), connection));
+  const anew = flags.full || tables.some((table) => isOther(table, stored.tables.get(table.id), connection));
   const resumed = samePass && open.scope === scope && !anew ? await connection.source.resume(open, signal) : null;
   if (resumed !== null) {
     const progress = stored.progress.filter((entry) => entry.pass === resumed.id);
-    return readTogether(await withTables(resumed, tables, syncing), progress, tallies, syncing);
+    return readTogether(await withTables(resumed, tables, syncing), progress, statisticsByTable, syncing);
   }
   if (open !== null) await abandon(open, tables[0]!, syncing.writer);
-  return readTogether(await openPass(tables, scope, anew, stored, syncing), [], tallies, syncing);
+  return readTogether(await openPass(tables, scope, anew, stored, syncing), [], statisticsByTable, syncing);
 }
 
 function scopeIn(connection: SyncConnection, table: string): string {
@@ -109,13 +109,13 @@ async function openPass(
 async function readTogether(
   pass: Pass,
   progress: readonly Progress[],
-  tallies: ReadonlyMap<string, Tally>,
+  statisticsByTable: ReadonlyMap<string, Statistics>,
   syncing: Syncing,
 ): Promise<void> {
   const { connection, writer, report } = syncing;
   const current = new Map(pass.tables.map((table) => [table.id, table]));
   for (const { id, estimatedRows } of pass.tables) {
-    tallies.get(id)!.passes.push(pass.kind);
+    statisticsByTable.get(id)!.passes.push(pass.kind);
     const splits = pass.splits.filter((split) => split.tables.includes(id));
     const done = progress.filter((entry) => entry.done && splits.some((split) => split.id === entry.split));
     const counts = { splits: splits.length, splitsDone: done.length, estimatedRows };
@@ -123,9 +123,9 @@ async function readTogether(
   }
   const reading: PassReading = {
     onRows(table, rows, bytes, splitsDone) {
-      const tally = tallies.get(table)!;
-      tally.rowsRead += rows;
-      tally.bytesRead += bytes;
+      const statistics = statisticsByTable.get(table)!;
+      statistics.rowsRead += rows;
+      statistics.bytesRead += bytes;
       report({ kind: "read", table, rows, bytes, splitsDone });
     },
     onSchema: (wider) => current.set(wider.id, unite(current.get(wider.id)!, wider)),
@@ -145,5 +145,5 @@ async function readTogether(
     await transaction.close(pass, new Map(next));
   });
   await writer.commit();
-  for (const { id } of pass.tables) tallies.get(id)!.asOf = pass.asOf;
+  for (const { id } of pass.tables) statisticsByTable.get(id)!.asOf = pass.asOf;
 }

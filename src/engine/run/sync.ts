@@ -12,11 +12,11 @@ import { withChosenColumns } from "../selection/projection.ts";
 import { settingsOf, type SyncConnection } from "../connection.ts";
 import { knownTables } from "../selection/discover.ts";
 import type { SyncEvent } from "../events.ts";
-import { patience, type Patience, patientSource } from "./retrying-source.ts";
+import { retryPolicy, type RetryPolicy, retryingSource } from "./retrying-source.ts";
 import { askedFor, chosenFrom, select, vanishedFrom } from "../selection/selection.ts";
 import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
 import { syncTogether } from "./sync-together.ts";
-import { Tally } from "./statistics.ts";
+import { Statistics } from "./statistics.ts";
 import { throttle } from "./throttle.ts";
 import { RolledBack, Writer } from "./writer.ts";
 
@@ -70,7 +70,7 @@ class Run {
   readonly #started: string;
   readonly #lease: number;
   readonly #id = randomUUID();
-  readonly #tallies = new Map<string, Tally>();
+  readonly #statisticsByTable = new Map<string, Statistics>();
   /** Transactions that were undone for what may pass by itself. */
   #undone = 0;
 
@@ -82,7 +82,7 @@ class Run {
     lease: number,
   ) {
     const chosen = withChosenColumns(connection);
-    this.#connection = { ...chosen, source: patientSource(chosen.source, this.#patience(connection)) };
+    this.#connection = { ...chosen, source: retryingSource(chosen.source, this.#retryPolicy(connection)) };
     this.#options = options;
     this.#report = report;
     this.#started = started;
@@ -95,8 +95,8 @@ class Run {
   }
 
   /** A table that waits is shown; what concerns all of them is logged. */
-  #patience(connection: SyncConnection): Patience {
-    const { attempts, onRetry } = patience(connection);
+  #retryPolicy(connection: SyncConnection): RetryPolicy {
+    const { attempts, onRetry } = retryPolicy(connection);
     return {
       attempts,
       onRetry: (table, error, milliseconds) => {
@@ -108,7 +108,7 @@ class Run {
 
   async run(stored: Stored): Promise<RunRecord> {
     const tables = await this.#tables(stored);
-    this.#report({ kind: "selected", tables: [...this.#tallies.keys()] });
+    this.#report({ kind: "selected", tables: [...this.#statisticsByTable.keys()] });
     let left = tables;
     // An error of the destination at one table undoes the transaction that the others share: they go on from what is
     // durable, without it. Each round has one table less.
@@ -141,7 +141,7 @@ class Run {
     const tables = selected.tables.filter(({ id }) => this.#mayCome(id, stored));
     const failed = new Map([...selected.refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
     const names = askedFor([...tables.map(({ id }) => id), ...failed.keys()], this.#options.tables ?? []);
-    for (const name of names) this.#tallies.set(name, new Tally(name));
+    for (const name of names) this.#statisticsByTable.set(name, new Statistics(name));
     for (const [name, error] of failed) if (names.includes(name)) this.#end(name, error);
     return tables.filter(({ id }) => names.includes(id));
   }
@@ -170,14 +170,14 @@ class Run {
       settings,
       stored.progress,
       (changes, segments) => {
-        for (const [table, change] of changes) this.#tallies.get(table)?.add(change);
+        for (const [table, change] of changes) this.#statisticsByTable.get(table)?.add(change);
         this.#report({ kind: "committed", changes });
         for (const { split, state } of segments) void this.#acknowledge(split, state);
       },
     );
     const syncing: Syncing = {
       connection: this.#connection,
-      wishes: {
+      flags: {
         full: this.#options.full ?? false,
         sweep: this.#options.sweep ?? false,
         acceptScope: this.#options.acceptScope ?? false,
@@ -196,11 +196,11 @@ class Run {
     const turns = new Semaphore(settings.parallel);
     const rolledBack = await Promise.all(
       this.#together
-        ? [this.#attempt(tables, turns, syncing, () => syncTogether(tables, stored, this.#tallies, syncing))]
+        ? [this.#attempt(tables, turns, syncing, () => syncTogether(tables, stored, this.#statisticsByTable, syncing))]
         : tables.map((table) => {
             const known = storedOf(stored, table.id);
-            const tally = this.#tallies.get(table.id)!;
-            return this.#attempt([table], turns, syncing, () => this.#syncReplanned(table, known, tally, syncing));
+            const statistics = this.#statisticsByTable.get(table.id)!;
+            return this.#attempt([table], turns, syncing, () => this.#syncReplanned(table, known, statistics, syncing));
           }),
     );
     const first = rolledBack.find((error) => error !== null);
@@ -222,7 +222,7 @@ class Run {
     };
     try {
       const release = await turns.acquire(1, signal);
-      for (const { id } of tables) this.#tallies.get(id)!.start();
+      for (const { id } of tables) this.#statisticsByTable.get(id)!.start();
       await work().finally(release);
       end(null);
     } catch (thrown) {
@@ -242,13 +242,13 @@ class Run {
   }
 
   /** A table that was altered while it was read is looked at and planned again. */
-  async #syncReplanned(table: Table, stored: StoredTable, tally: Tally, syncing: Syncing): Promise<void> {
+  async #syncReplanned(table: Table, stored: StoredTable, statistics: Statistics, syncing: Syncing): Promise<void> {
     let current = table;
     let known = stored;
     let widest = table;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await syncTable(current, known, tally, syncing);
+        return await syncTable(current, known, statistics, syncing);
       } catch (thrown) {
         const altered = thrown instanceof HeadwatersError && thrown.code === "TABLE_CHANGED";
         if (!altered || attempt > replans) throw thrown;
@@ -272,7 +272,7 @@ class Run {
   /** What goes on after the transaction was undone. */
   async #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): Promise<readonly Table[]> {
     const running = (): readonly Table[] =>
-      tables.filter((candidate) => this.#tallies.get(candidate.id)!.outcome === "running");
+      tables.filter((candidate) => this.#statisticsByTable.get(candidate.id)!.outcome === "running");
     // Nothing is wrong with any table: all go on from what is durable.
     if (cause.remedy === "retry" && ++this.#undone < this.#connection.settings.attempts) {
       const milliseconds = backoff(this.#undone + 1);
@@ -287,15 +287,15 @@ class Run {
   }
 
   #end(table: string, thrown: unknown): void {
-    const tally = this.#tallies.get(table)!;
-    if (thrown === null) tally.end("whole");
-    else if (this.#options.signal.aborted) tally.end("stopped");
-    else tally.end("failed", asHeadwatersError(thrown));
-    this.#report({ kind: "finished", run: tally.run, error: tally.error });
+    const statistics = this.#statisticsByTable.get(table)!;
+    if (thrown === null) statistics.end("whole");
+    else if (this.#options.signal.aborted) statistics.end("stopped");
+    else statistics.end("failed", asHeadwatersError(thrown));
+    this.#report({ kind: "finished", run: statistics.run, error: statistics.error });
   }
 
   #record(ended: boolean): RunRecord {
-    const tables = [...this.#tallies.values()].map((tally) => tally.run);
+    const tables = [...this.#statisticsByTable.values()].map((statistics) => statistics.run);
     const failed = tables.some((table) => table.outcome === "failed");
     const stopped = tables.some((table) => table.outcome === "stopped");
     return {

@@ -3,7 +3,7 @@ import { connect as connectTls } from "node:tls";
 import { ReqlConnectionError } from "./failures.ts";
 
 /** How long the second look at a port may take. */
-const patience = 2_000;
+const retryPolicy = 2_000;
 
 /**
  * Why a connection failed. A server that waits for another protocol says nothing to ours: it is looked at once more,
@@ -46,7 +46,7 @@ function within(socket: Socket, listen: (yes: () => void) => void): Promise<bool
       socket.destroy();
       resolve(answer);
     };
-    const timer = setTimeout(() => end(false), patience);
+    const timer = setTimeout(() => end(false), retryPolicy);
     socket.on("error", () => end(false)).on("close", () => end(false));
     listen(() => end(true));
   });

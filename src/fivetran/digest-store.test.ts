@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import type { Table } from "../protocol/table.ts";
 import type { Type } from "../protocol/types.ts";
 import { type Cell, rowsOf } from "../toolkit/vectors.ts";
-import { KeyMemory, keysOf, signatureOf } from "./key-memory.ts";
-import { Memories } from "./row-digests.ts";
+import { RowDigests, keysOf, signatureOf } from "./row-digests.ts";
+import { DigestStore } from "./digest-store.ts";
 
 function tableOf(types: readonly Type[], estimatedRows: number | null = null, id = "t"): Table {
   const columns = types.map((type, index) => ({ name: `key ${index}`, type, nullable: false }));
@@ -16,7 +16,7 @@ function tableOf(types: readonly Type[], estimatedRows: number | null = null, id
 const text = tableOf([{ kind: "STRING" }]);
 
 /** Meets rows whose only column is their key. */
-function meetAll(memory: KeyMemory, keys: readonly string[]): void {
+function meetAll(memory: RowDigests, keys: readonly string[]): void {
   const rows = rowsOf(
     text.columns,
     keys.map((key) => [key]),
@@ -40,11 +40,11 @@ test("keys of all types come back as they were", () => {
   fc.assert(
     fc.property(fc.uniqueArray(row, { maxLength: 40, comparator: "SameValueZero" }), (cells) => {
       const rows = rowsOf(table.columns, cells);
-      const memory = new KeyMemory(signatureOf(table));
+      const memory = new RowDigests(signatureOf(table));
       const keyOf = keysOf(table, rows);
       const keys = new Set(cells.map((_, index) => keyOf(index)));
       for (const key of keys) memory.meet(key, Buffer.from(key), 0, key.length);
-      const later = KeyMemory.parse(memory.json());
+      const later = RowDigests.parse(memory.json());
       expect(later.signature).toBe(memory.signature);
       later.begin();
       const gone = [...later.unmet(table)];
@@ -60,7 +60,7 @@ test("keys of all types come back as they were", () => {
 });
 
 test("a key that comes back is new, and one of which a part changed is sent again", () => {
-  const memory = new KeyMemory(signatureOf(text));
+  const memory = new RowDigests(signatureOf(text));
   meetAll(memory, ["a", "b"]);
   const meet = (key: string): boolean => memory.meet(JSON.stringify([key]), Buffer.from(key), 0, 1);
   memory.forget(JSON.stringify(["a"]));
@@ -69,23 +69,23 @@ test("a key that comes back is new, and one of which a part changed is sent agai
 });
 
 test("a memory of other key columns says nothing", () => {
-  const memories = new Memories(new Map());
-  meetAll(memories.begin(text)!, ["a"]);
-  memories.close(text, 1);
-  const notes = memories.notesWithMemories();
-  expect(new Memories(notes).of(text)!.size).toBe(1);
-  expect(new Memories(notes).of(tableOf([{ kind: "LONG" }]))).toBeNull();
+  const digests = new DigestStore(new Map());
+  meetAll(digests.begin(text)!, ["a"]);
+  digests.close(text, 1);
+  const notes = digests.notesWithDigests();
+  expect(new DigestStore(notes).of(text)!.size).toBe(1);
+  expect(new DigestStore(notes).of(tableOf([{ kind: "LONG" }]))).toBeNull();
 });
 
 test("a table that is said to be large, or has no key, is not remembered", () => {
-  const memories = new Memories(new Map());
-  expect(memories.begin(tableOf([{ kind: "STRING" }], 1_000_000))).toBeNull();
-  expect(memories.fits("t")).toBe(false);
-  expect(memories.begin(tableOf([]))).toBeNull();
+  const digests = new DigestStore(new Map());
+  expect(digests.begin(tableOf([{ kind: "STRING" }], 1_000_000))).toBeNull();
+  expect(digests.fits("t")).toBe(false);
+  expect(digests.begin(tableOf([]))).toBeNull();
 });
 
-test("the state takes memories from the smallest on, as many as there is room for", () => {
-  const memories = new Memories(new Map());
+test("the state takes digests from the smallest on, as many as there is room for", () => {
+  const digests = new DigestStore(new Map());
   for (const [id, keys] of [
     ["small", 1_000],
     ["large", 60_000],
@@ -94,19 +94,19 @@ test("the state takes memories from the smallest on, as many as there is room fo
     const table = { ...text, id };
     // Keys that nothing compresses.
     meetAll(
-      memories.begin(table)!,
+      digests.begin(table)!,
       Array.from({ length: keys }, () => randomBytes(9).toString("base64")),
     );
-    memories.close(table, keys);
-    memories.dropIfTooLarge(id);
+    digests.close(table, keys);
+    digests.dropIfTooLarge(id);
   }
-  const notes = memories.notesWithMemories();
+  const notes = digests.notesWithDigests();
   expect(Buffer.byteLength(JSON.stringify([...notes]))).toBeLessThan(2_600_000);
   expect(notes.get("small")).toMatchObject({ tooMany: false, rows: 1_000, memory: expect.anything() });
   expect(notes.get("larger")).toMatchObject({ tooMany: true, rows: 70_000, memory: null });
-  expect(memories.notes().get("small")!.memory).toBeNull();
+  expect(digests.notes().get("small")!.memory).toBeNull();
   // What was said to be too much is tried again by the next full pass.
-  const later = new Memories(notes);
+  const later = new DigestStore(notes);
   expect([later.fits("small"), later.fits("larger")]).toEqual([true, false]);
   expect(later.begin({ ...text, id: "larger" })).not.toBeNull();
 });

@@ -9,7 +9,7 @@ import { hashable } from "./types.ts";
 const buckets = 65_536;
 
 /** The rows of a stage and of its copy that may differ. */
-export interface Suspects {
+export interface DifferingBuckets {
   /** A query of the buckets that they are in. */
   readonly buckets: string;
   /** Those of the stage and of the copy, as relations; `chosen` names the buckets. */
@@ -24,13 +24,13 @@ export interface Suspects {
  * differ whatever else they have. (Measured, two sides of 4 M rows: 1.2 s; joining them both ways
  * took 7.7 s, and 150 MiB more.)
  */
-export function suspects(
+export function differingBuckets(
   table: Table,
   copy: Copy,
   stage: Stage,
   columns: readonly string[],
   told: string | null = null,
-): Suspects {
+): DifferingBuckets {
   const hashed = (names: readonly string[], column: (name: string) => string): string =>
     `hash(${names.map((name) => hashable(column(name), stage.columns.get(name)!)).join(", ")})`;
   const bucket = (column: (name: string) => string): string => `${hashed(table.key, column)} % ${buckets}`;
