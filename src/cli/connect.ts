@@ -1,6 +1,6 @@
 import type { Connection } from "../engine/connection.ts";
 import type { Log } from "../protocol/log.ts";
-import type { DestinationContext, Warehouse } from "../protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../protocol/destination.ts";
 import type { Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 

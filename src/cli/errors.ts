@@ -1,5 +1,5 @@
-import { errorCodes, type ErrorCode, type HeadwatersError } from "../protocol/errors.ts";
-import type { TableRun } from "../protocol/sink.ts";
+import { errorCodes, type HeadwatersError } from "../protocol/errors.ts";
+import type { TableRun } from "../protocol/state-store.ts";
 import type { Outcome } from "./exit-codes.ts";
 import type { Output } from "./output.ts";
 
@@ -18,6 +18,5 @@ const reporting = "Please report it, with the output of the same command with --
 export function outcomeOf({ outcome, error }: TableRun): Outcome {
   if (outcome === "stopped") return "stopped";
   if (outcome !== "failed") return "ok";
-  const code = /^[A-Z_]+/.exec(error ?? "")?.[0] ?? "";
-  return Object.hasOwn(errorCodes, code) ? errorCodes[code as ErrorCode][0] : "report";
+  return error === null ? "report" : errorCodes[error.code][0];
 }

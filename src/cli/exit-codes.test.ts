@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { errorCodes } from "../protocol/errors.ts";
+import { errorCodes, type ErrorCode } from "../protocol/errors.ts";
 import { outcomeOf } from "./errors.ts";
 import { exitCode, exitCodes, type Outcome, worst } from "./exit-codes.ts";
 
@@ -37,10 +37,11 @@ describe("exit codes", () => {
 
   test("a table that failed ends by the remedy of its error", () => {
     for (const [code, [remedy]] of Object.entries(errorCodes)) {
-      expect(outcomeOf({ ...run, outcome: "failed", error: `${code}: something` })).toBe(remedy);
+      expect(
+        outcomeOf({ ...run, outcome: "failed", error: { code: code as ErrorCode, message: "something", hint: null } }),
+      ).toBe(remedy);
     }
     expect(outcomeOf({ ...run, outcome: "failed", error: null })).toBe("report");
-    expect(outcomeOf({ ...run, outcome: "failed", error: "constructor: no code of ours" })).toBe("report");
     expect(outcomeOf({ ...run, outcome: "whole", error: null })).toBe("ok");
     expect(outcomeOf({ ...run, outcome: "stopped", error: null })).toBe("stopped");
     expect(exitCode("stopped")).toBe(130);

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Argument, Command } from "commander";
 import { HeadwatersError } from "../protocol/errors.ts";
-import type { Warehouse } from "../protocol/sink.ts";
+import type { Warehouse } from "../protocol/destination.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
 import { counted, size } from "./display/format.ts";

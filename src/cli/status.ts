@@ -1,6 +1,6 @@
 import { type Command } from "commander";
 import { status, type TableStatus } from "../engine/commands/status.ts";
-import type { RunRecord } from "../protocol/sink.ts";
+import type { RunRecord } from "../protocol/state-store.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
 import { count, counted, duration, moment } from "./display/format.ts";

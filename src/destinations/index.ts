@@ -1,4 +1,4 @@
-import type { DestinationDefinition } from "../protocol/sink.ts";
+import type { DestinationDefinition } from "../protocol/destination.ts";
 
 /** A destination that is loaded, with its driver, only when a configuration names it. */
 export interface DestinationEntry {

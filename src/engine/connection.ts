@@ -1,6 +1,6 @@
 import type { Json } from "../protocol/json.ts";
 import type { Log } from "../protocol/log.ts";
-import type { Sink, Warehouse } from "../protocol/sink.ts";
+import type { Destination, Warehouse } from "../protocol/destination.ts";
 import type { Selection, Source, SourceCapabilities } from "../protocol/source.ts";
 
 /** An open connection: one source, one destination, what is selected and how. All that the engine needs. */
@@ -19,9 +19,9 @@ export interface Connection {
   readonly log: Log;
 }
 
-/** What a sync needs of a connection: any sink will do, also one that can't be read. */
+/** What a sync needs of a connection: any destination will do, also one that can't be read. */
 export interface SyncConnection extends Omit<Connection, "warehouse"> {
-  readonly warehouse: Sink;
+  readonly warehouse: Destination;
 }
 
 /** What is otherwise for one table. */

@@ -1,6 +1,7 @@
 import type { HeadwatersError } from "../protocol/errors.ts";
 import type { PassKind } from "../protocol/pass.ts";
-import type { Changes, TableRun } from "../protocol/sink.ts";
+import type { TableRun } from "../protocol/state-store.ts";
+import type { Changes } from "../protocol/transaction.ts";
 
 /** What a sync tells while it runs, for whoever shows it. */
 export type SyncEvent =

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Pass, Progress, Split } from "../protocol/pass.ts";
-import type { Stored } from "../protocol/sink.ts";
+import type { Stored } from "../protocol/state-store.ts";
 import type { Column, Table, TableState } from "../protocol/table.ts";
 import { parseType, typeName } from "../toolkit/types.ts";
 
@@ -95,13 +95,13 @@ const document: z.ZodType<StateDocument> = z.object({
 });
 
 /** The document of what a destination holds. */
-export function stateDocument(source: string, stored: Omit<Stored, "lastRun">): StateDocument {
+export function stateDocument(source: string, stored: Pick<Stored, "tables" | "passes" | "progress">): StateDocument {
   const { tables, passes, progress } = stored;
   return { version: newest, source, tables: Object.fromEntries(tables), passes, progress };
 }
 
 /** What a destination would hold that has this document. */
-export function storedOf({ tables, passes, progress }: StateDocument): Omit<Stored, "lastRun"> {
+export function storedOf({ tables, passes, progress }: StateDocument): Pick<Stored, "tables" | "passes" | "progress"> {
   return { tables: new Map(Object.entries(tables)), passes, progress };
 }
 

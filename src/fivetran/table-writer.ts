@@ -1,6 +1,6 @@
 import type { Operation } from "../protocol/operation.ts";
 import type { Rows } from "../protocol/rows.ts";
-import type { Changes, Settlement } from "../protocol/sink.ts";
+import type { Changes, Settlement } from "../protocol/transaction.ts";
 import type { Table } from "../protocol/table.ts";
 import { project } from "../toolkit/vectors.ts";
 import type { Admit, RecordEncoder } from "./encode-records.ts";

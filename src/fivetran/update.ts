@@ -12,7 +12,7 @@ import { type MessageStream, ResponseStream } from "./response-stream.ts";
 import type { Protocol, UpdateRequest } from "./protocol.ts";
 import { SelectedSource } from "./selected-source.ts";
 import type { ServedSource } from "./served-source.ts";
-import { FivetranSink } from "./sink.ts";
+import { FivetranDestination } from "./destination.ts";
 import { type FivetranState, parseState } from "./state-json.ts";
 import { explain, isTask } from "./status.ts";
 
@@ -63,7 +63,11 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
   const { deletes, checkpointRows, maxDeleteFraction } = open.options;
   const selection = chosen(request.selection, open.schema);
   const of = { source: definition.name, schema: open.schema, checkpointRows };
-  await using sink = new FivetranSink(of, withChosen(state, selection, definition.capabilities.schema), responses);
+  await using sink = new FivetranDestination(
+    of,
+    withChosen(state, selection, definition.capabilities.schema),
+    responses,
+  );
   const connection: SyncConnection = {
     name: definition.name,
     source: new SelectedSource(open.source, selection),

@@ -1,4 +1,4 @@
-import type { Changes } from "../protocol/sink.ts";
+import type { Changes } from "../protocol/transaction.ts";
 
 export const noChanges: Changes = { inserted: 0, updated: 0, deleted: 0 };
 

@@ -1,4 +1,4 @@
-import type { Deletion, DestinationContext } from "../protocol/sink.ts";
+import type { Deletion, DestinationContext } from "../protocol/destination.ts";
 
 /** Whether deleted rows of this table are marked or removed. */
 export function deletionOf(

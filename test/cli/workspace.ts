@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import type { TableRun } from "../../src/protocol/sink.ts";
+import type { TableRun } from "../../src/protocol/state-store.ts";
 import { type CliRun, runCli } from "./run-cli.ts";
 
 /** A folder with a `headwaters.yaml` of one connection into a DuckDB file, where the program runs as users run it. */

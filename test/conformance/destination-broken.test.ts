@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "vitest";
 import type { Rows } from "../../src/protocol/rows.ts";
-import type { Comparison, Transaction, Warehouse } from "../../src/protocol/sink.ts";
+import type { Warehouse } from "../../src/protocol/destination.ts";
+import type { Comparison } from "../../src/protocol/readable.ts";
+import type { Transaction } from "../../src/protocol/transaction.ts";
 import { type Cell, cell, rowsOf } from "../../src/toolkit/vectors.ts";
 import { DuckdbHarness } from "../destinations/duckdb/harness.ts";
 import { destinationChecks, type DestinationHarness } from "./destination.ts";
@@ -25,6 +27,9 @@ function withTransactions(
         open: (pass) => transaction.open(pass),
         abandon: (pass) => transaction.abandon(pass),
         write: (...given) => transaction.write(...given),
+        settlement: (...given) => transaction.settlement(...given),
+        missing: (...given) => transaction.missing(...given),
+        gone: (...given) => transaction.gone(...given),
         close: (...given) => transaction.close(...given),
         reset: (...given) => transaction.reset(...given),
         record: (run) => transaction.record(run),

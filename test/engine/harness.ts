@@ -7,7 +7,8 @@ import { type Connection, defaultSettings, type Settings } from "../../src/engin
 import type { SyncEvent } from "../../src/engine/events.ts";
 import { sync, type SyncOptions } from "../../src/engine/run/sync.ts";
 import type { Json } from "../../src/protocol/json.ts";
-import type { RunRecord, Warehouse } from "../../src/protocol/sink.ts";
+import type { Warehouse } from "../../src/protocol/destination.ts";
+import type { RunRecord } from "../../src/protocol/state-store.ts";
 import type { Selection, Source, SourceCapabilities } from "../../src/protocol/source.ts";
 import type { MemorySource } from "./memory-source.ts";
 

@@ -148,7 +148,7 @@ describe("the laws of the engine", () => {
     source.tables.set("t", new Map());
     const stopped = await copy.sync(source);
     expect(stopped.outcome).toBe("failed");
-    expect(stopped.tables[0]!.error).toContain("DELETES_STOPPED");
+    expect(stopped.tables[0]!.error?.code).toBe("DELETES_STOPPED");
     expect(Object.keys(await copy.rows())).toHaveLength(20);
     const agreed = await copy.sync(source, { acceptDeletes: true });
     expect(agreed).toMatchObject({ outcome: "succeeded", tables: [{ deleted: 20 }] });
@@ -164,7 +164,7 @@ describe("the laws of the engine", () => {
       await copy.sync(source);
       for (let id = 1; id <= 11; id++) source.remove("t", id);
       const settings = { maxDeleteFraction: 0.5 };
-      expect((await copy.sync(source, { settings })).tables[0]!.error).toContain("11 of 20 rows");
+      expect((await copy.sync(source, { settings })).tables[0]!.error?.message).toContain("11 of 20 rows");
       for (let id = 1; id <= 10; id++) source.put("t", id, `row ${id}`);
       expect((await copy.sync(source, { settings })).tables[0]).toMatchObject({ outcome: "whole", deleted: 1 });
       expect(await copy.rows()).toEqual(expected(source));
@@ -177,7 +177,7 @@ describe("the laws of the engine", () => {
     await copy.sync(source);
     source.shapes.set("t", { identity: "2", key: ["name"] });
     source.tables.get("t")!.clear();
-    expect((await copy.sync(source)).tables[0]!.error).toContain("none of the 10 rows");
+    expect((await copy.sync(source)).tables[0]!.error?.message).toContain("none of the 10 rows");
     expect(Object.keys(await copy.rows())).toHaveLength(10);
     expect((await copy.sync(source, { acceptDeletes: true })).outcome).toBe("succeeded");
     expect(await copy.rows()).toEqual({});
@@ -193,7 +193,7 @@ describe("the laws of the engine", () => {
     expect((await copy.sync(source, { settings })).outcome).toBe("succeeded");
     expect(await copy.rows()).toEqual(expected(source));
     for (let id = 1; id <= 6; id++) source.remove("t", id);
-    expect((await copy.sync(source, { settings })).tables[0]!.error).toContain("6 of 10 rows");
+    expect((await copy.sync(source, { settings })).tables[0]!.error?.message).toContain("6 of 10 rows");
   });
 
   test("another scope deletes nothing until the user agrees", slow, async () => {
@@ -202,7 +202,7 @@ describe("the laws of the engine", () => {
     await copy.sync(source);
     for (let id = 1; id <= 9; id++) source.remove("t", id);
     const refused = await copy.sync(source, { scope: "another server" });
-    expect(refused.tables[0]!.error).toContain("SCOPE_CHANGED");
+    expect(refused.tables[0]!.error?.code).toBe("SCOPE_CHANGED");
     expect(Object.keys(await copy.rows())).toHaveLength(10);
     await copy.sync(source, { scope: "another server", acceptScope: true });
     expect(await copy.rows()).toEqual(expected(source));
@@ -267,7 +267,7 @@ describe("the laws of the engine", () => {
       ["t", "failed"],
       ["u", "whole"],
     ]);
-    expect(run.tables[0]!.error).toContain("VALUE_OUT_OF_RANGE");
+    expect(run.tables[0]!.error?.code).toBe("VALUE_OUT_OF_RANGE");
     expect(await copy.rows("u")).toEqual(expected(source, "u"));
     await copy.sync(source);
     expect(await copy.rows("t")).toEqual(expected(source, "t"));

@@ -1,7 +1,7 @@
 import type { SyncOptions } from "../../src/engine/run/sync.ts";
 import type { Settings } from "../../src/engine/connection.ts";
 import type { SyncEvent } from "../../src/engine/events.ts";
-import type { RunRecord } from "../../src/protocol/sink.ts";
+import type { RunRecord } from "../../src/protocol/state-store.ts";
 import type { Selection, SourceDefinition } from "../../src/protocol/source.ts";
 import type { Type } from "../../src/protocol/types.ts";
 import { Copy } from "../engine/harness.ts";
@@ -67,5 +67,6 @@ export class Place implements AsyncDisposable {
 
 /** How the only table of a run failed, or all of them alike. */
 export function failure({ tables }: RunRecord): string | null {
-  return tables.find(({ error }) => error !== null)?.error ?? null;
+  const error = tables.find((table) => table.error !== null)?.error ?? null;
+  return error === null ? null : `${error.code}: ${error.message}`;
 }

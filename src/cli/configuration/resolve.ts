@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { destinations } from "../../destinations/index.ts";
 import type { Settings, TableSettings } from "../../engine/connection.ts";
-import type { Deletion, DestinationContext, DestinationDefinition } from "../../protocol/sink.ts";
+import type { Deletion, DestinationContext, DestinationDefinition } from "../../protocol/destination.ts";
 import type { Selection, SourceDefinition, TableOptions } from "../../protocol/source.ts";
 import { sources } from "../../sources/index.ts";
 import { nearest } from "../../toolkit/nearest.ts";

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Pipe, Screen } from "../../../test/cli/screen.ts";
 import type { SyncEvent } from "../../engine/events.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { RunRecord, TableRun } from "../../protocol/sink.ts";
+import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
 import { type OutputStream, Output } from "../output.ts";
 import { Redactor } from "../redact.ts";
 import { type SyncDisplay, syncDisplay } from "./sync-display.ts";
@@ -22,7 +22,7 @@ function ended(table: string, outcome: TableRun["outcome"], rowsRead: number): T
     ...changes,
     milliseconds: 1_500,
     asOf,
-    error,
+    error: error === null ? null : { code: "PRIVILEGE_MISSING", message: error, hint: null },
   };
 }
 

@@ -1,5 +1,5 @@
 import type { SyncEvent } from "../../engine/events.ts";
-import type { RunRecord } from "../../protocol/sink.ts";
+import type { RunRecord } from "../../protocol/state-store.ts";
 import { showError } from "../errors.ts";
 import type { Output } from "../output.ts";
 import type { Session } from "../session.ts";

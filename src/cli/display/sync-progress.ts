@@ -1,7 +1,8 @@
 import type { SyncEvent } from "../../engine/events.ts";
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { PassKind } from "../../protocol/pass.ts";
-import type { Changes, TableRun } from "../../protocol/sink.ts";
+import type { TableRun } from "../../protocol/state-store.ts";
+import type { Changes } from "../../protocol/transaction.ts";
 
 export type ShownState = "waiting" | "reading" | "settling" | "retrying" | TableRun["outcome"];
 

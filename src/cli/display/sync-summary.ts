@@ -1,4 +1,4 @@
-import type { RunRecord, TableRun } from "../../protocol/sink.ts";
+import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
 import { count, counted, duration, moment, rate } from "./format.ts";
 import { type ColumnLayout, type Paint, type Style, tableLines } from "./text.ts";
 

@@ -1,5 +1,5 @@
 import type { TableVerdict, Verdict, VerifyEvent, VerifyReport } from "../../engine/commands/verify.ts";
-import type { Difference } from "../../protocol/sink.ts";
+import type { Difference } from "../../protocol/readable.ts";
 import type { Outcome } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 import { count, counted, duration, rate } from "./format.ts";

@@ -1,6 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
-import type { DestinationContext, RunRecord, Stored } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
+import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import { bookkeepingSchema, fold, quote } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -165,6 +166,7 @@ export async function load(session: Session, connection: string): Promise<Stored
   const [lastRun = null] = await loadRuns(session, connection, 1);
   return {
     lastRun,
+    lastStamp: lastRun?.started ?? null,
     passes: passes.map(({ pass }) => JSON.parse(pass) as Pass),
     progress: await loadProgress(session, connection),
     tables: new Map(states.map(({ id, state }) => [id, JSON.parse(state) as TableState])),

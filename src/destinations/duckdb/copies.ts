@@ -1,5 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { DestinationContext } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";

@@ -1,5 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import { describeCopy } from "./copies.ts";
 import { quotedSystem } from "./merge.ts";
 import { literal, quote } from "./names.ts";

@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { HeadwatersError } from "../../protocol/errors.ts";
-import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import { makeBookkeeping, mustHold, refuseOwnSchema } from "./bookkeeping.ts";
 import { acquireInProcess, releaseInProcess } from "./leases.ts";
@@ -27,6 +27,7 @@ export async function openWarehouse(
     return warehouseOn(
       {
         session,
+        capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "between syncs" },
         acquire: (holder) => acquireInProcess(instance, connection, holder),
         release: (lease) => releaseInProcess(instance, connection, lease),
         check: (signal) => checkFile(path, session, signal),

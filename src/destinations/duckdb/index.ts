@@ -1,4 +1,4 @@
-import type { DestinationDefinition } from "../../protocol/sink.ts";
+import type { DestinationDefinition } from "../../protocol/destination.ts";
 import { configuration } from "./config.ts";
 import { openWarehouse } from "./file-warehouse.ts";
 

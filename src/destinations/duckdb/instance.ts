@@ -1,5 +1,5 @@
 import duckdb from "@duckdb/node-bindings";
-import type { Holder } from "../../protocol/sink.ts";
+import type { Holder } from "../../protocol/state-store.ts";
 import { Session } from "./session.ts";
 import type { Storage } from "./storage.ts";
 

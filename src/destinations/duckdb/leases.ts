@@ -1,5 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Holder } from "../../protocol/sink.ts";
+import type { Holder } from "../../protocol/state-store.ts";
 import { kept } from "./bookkeeping.ts";
 import type { Instance } from "./instance.ts";
 import type { Session } from "./session.ts";

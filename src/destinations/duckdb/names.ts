@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { DestinationContext } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 
 /** Our own schema in the destination. */

@@ -1,5 +1,5 @@
 import type { Rows } from "../../protocol/rows.ts";
-import type { Changes } from "../../protocol/sink.ts";
+import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { sameColumns, sameShape } from "../../toolkit/vectors.ts";

@@ -1,5 +1,5 @@
 import type { Pass } from "../../protocol/pass.ts";
-import type { Changes, Settlement } from "../../protocol/sink.ts";
+import type { Changes, Settlement } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Copy } from "./copies.ts";
 import {

@@ -2,7 +2,9 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
+import type { RunRecord } from "../../protocol/state-store.ts";
+import type { Change, Changes, Settlement, Transaction } from "../../protocol/transaction.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
@@ -19,14 +21,15 @@ import {
   saveStates,
 } from "./bookkeeping.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
+import { fetchPages } from "./fetch.ts";
 import { type Loader, tableLoader } from "./loader.ts";
 import { quotedSystem, timestamp, truncateCopy, type Writing } from "./merge.ts";
 import { PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import type { Session } from "./session.ts";
-import { settleDirect, settleKeys, settleRows } from "./settle.ts";
-import { rowHash, type Stage, stageTargets } from "./stage.ts";
+import { goneKeys, missingKeys, settleDirect, settleKeys, settlementOf, settleRows } from "./settle.ts";
+import { rowHash, type Stage, staged, stageTargets } from "./stage.ts";
 
 /** The one transaction under way of a warehouse. */
 export class DuckdbTransaction implements Transaction {
@@ -47,17 +50,11 @@ export class DuckdbTransaction implements Transaction {
   readonly #ended = new Set<string>();
   #over = false;
 
-  private constructor(
-    session: Session,
-    context: DestinationContext,
-    lease: number,
-    syncStart: string,
-    onEnd: () => void,
-  ) {
+  private constructor(session: Session, context: DestinationContext, lease: number, stamp: string, onEnd: () => void) {
     this.#session = session;
     this.#context = context;
     this.#lease = lease;
-    this.#stamp = syncStart;
+    this.#stamp = stamp;
     this.#passes = new PassTables(session, context);
     this.#onEnd = onEnd;
   }
@@ -66,11 +63,11 @@ export class DuckdbTransaction implements Transaction {
     session: Session,
     context: DestinationContext,
     lease: number,
-    syncStart: string,
+    stamp: string,
     onEnd: () => void,
   ): Promise<DuckdbTransaction> {
     await session.run("BEGIN");
-    return new DuckdbTransaction(session, context, lease, syncStart, onEnd);
+    return new DuckdbTransaction(session, context, lease, stamp, onEnd);
   }
 
   async open(pass: Pass): Promise<void> {
@@ -90,7 +87,7 @@ export class DuckdbTransaction implements Transaction {
     await this.#end(pass.id);
   }
 
-  async write(pass: Pass, _split: Split | null, operation: Exclude<Operation, { kind: "checkpoint" }>): Promise<void> {
+  async write(pass: Pass, _split: Split | null, operation: Change): Promise<void> {
     const id = operation.kind === "schema" ? operation.table.id : operation.table;
     const entry = await this.#passTable(pass, id);
     if ("rows" in operation) this.#session.storage.vet(entry.table, operation.rows);
@@ -111,6 +108,21 @@ export class DuckdbTransaction implements Transaction {
         this.#mustMerge(entry, pass, operation.kind);
         return (await this.#pendingOf(entry.table)).write(operation.kind, operation.rows);
     }
+  }
+
+  async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
+    const { mode, table, stage, copy } = await this.#inSight(pass, id);
+    return settlementOf(this.#session, mode, pass, table, copy, stage);
+  }
+
+  async *missing(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
+    const { mode, table, stage, copy } = await this.#inSight(pass, id);
+    if (mode === "keys") yield* this.#keys(table, copy, missingKeys(table, copy, stage!));
+  }
+
+  async *gone(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
+    const { table, stage, copy } = await this.#inSight(pass, id);
+    if (stage !== null) yield* this.#keys(table, copy, goneKeys(pass, table, copy, stage));
   }
 
   async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {
@@ -185,6 +197,21 @@ export class DuckdbTransaction implements Transaction {
     for (const [id, pending] of this.#pending) {
       if (table === null || table === id) this.#count(id, await pending.merge());
     }
+  }
+
+  /** A table of a pass and its copy, with everything that was written so far in sight of queries. */
+  async #inSight(pass: Pass, id: string): Promise<PassTable & { readonly copy: Copy }> {
+    await this.flush(id);
+    return { ...(await this.#passTable(pass, id)), copy: await this.#copy(id) };
+  }
+
+  /** The rows of a query of keys by the names of the stage. */
+  #keys(table: Table, copy: Copy, query: string): AsyncGenerator<Rows> {
+    const columns = table.key.map((name) => {
+      const { type } = table.columns.find((column) => column.name === name)!;
+      return { name, sql: staged(name), type, stored: copy.columns.get(name)! };
+    });
+    return fetchPages(this.#session, query, columns);
   }
 
   async #upsert(entry: PassTable, rows: Rows): Promise<void> {

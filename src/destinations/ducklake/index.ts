@@ -1,4 +1,4 @@
-import type { DestinationDefinition } from "../../protocol/sink.ts";
+import type { DestinationDefinition } from "../../protocol/destination.ts";
 import { configurationOf } from "./catalog.ts";
 import { configuration } from "./config.ts";
 import { openWarehouse } from "./warehouse.ts";

@@ -1,5 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Holder } from "../../protocol/sink.ts";
+import type { Holder } from "../../protocol/state-store.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { kept } from "../duckdb/bookkeeping.ts";
 import { acquireInProcess, giveLeaseBack, releaseInProcess, syncRunning, takeLease } from "../duckdb/leases.ts";

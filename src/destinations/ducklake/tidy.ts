@@ -1,4 +1,4 @@
-import type { DestinationContext } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
 import { kept } from "../duckdb/bookkeeping.ts";
 import { literal } from "../duckdb/names.ts";
 import type { Session } from "../duckdb/session.ts";

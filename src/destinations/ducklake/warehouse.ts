@@ -1,4 +1,4 @@
-import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import { isKept, keptNames, makeBookkeeping, mustHold, refuseOwnSchema } from "../duckdb/bookkeeping.ts";
 import { bookkeepingSchema, literal } from "../duckdb/names.ts";
 import type { Session } from "../duckdb/session.ts";
@@ -47,6 +47,7 @@ export async function openWarehouse(
     return warehouseOn(
       {
         session,
+        capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "while written" },
         acquire: leases.acquire,
         async release(lease) {
           // Under the lease, since two who write a table at once conflict.

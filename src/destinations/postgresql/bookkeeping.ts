@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
-import type { RunRecord, Stored } from "../../protocol/sink.ts";
+import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import { bookkeepingSchema, lockKey, quoted, relationName } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -86,6 +86,7 @@ export async function load(session: Session, connection: string): Promise<Stored
   const [lastRun = null] = await loadRuns(session, connection, 1);
   return {
     lastRun,
+    lastStamp: lastRun?.started ?? null,
     passes: passes.map(({ pass }) => JSON.parse(pass!) as Pass),
     progress: progress.map((row) => ({
       pass: row["pass"]!,

@@ -1,5 +1,5 @@
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
-import type { DestinationContext } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { bookkeepingTables, hasBookkeeping, kept } from "./bookkeeping.ts";

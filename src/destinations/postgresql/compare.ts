@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Comparison, Difference } from "../../protocol/sink.ts";
+import type { Comparison, Difference } from "../../protocol/readable.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { sameShape } from "../../toolkit/vectors.ts";

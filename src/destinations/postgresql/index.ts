@@ -1,4 +1,4 @@
-import type { DestinationDefinition } from "../../protocol/sink.ts";
+import type { DestinationDefinition } from "../../protocol/destination.ts";
 import { checkDestination } from "./check.ts";
 import { configuration, fromAddress } from "./config.ts";
 import { openWarehouse } from "./warehouse.ts";

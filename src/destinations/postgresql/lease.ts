@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Holder } from "../../protocol/sink.ts";
+import type { Holder } from "../../protocol/state-store.ts";
 import { kept } from "./bookkeeping.ts";
 import { lockKey } from "./names.ts";
 import type { Session, TextRow } from "./session.ts";

@@ -1,4 +1,5 @@
-import type { Changes, Deletion } from "../../protocol/sink.ts";
+import type { Deletion } from "../../protocol/destination.ts";
+import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import { noChanges } from "../../toolkit/changes.ts";
 import { escapeIdentifier, escapeLiteral } from "../../wire/postgres/literals.ts";

@@ -1,4 +1,5 @@
-import type { Changes, DestinationContext } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
+import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type Copy, prepareCopy } from "./copies.ts";
 import { keepLast } from "./keep-last.ts";

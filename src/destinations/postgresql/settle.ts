@@ -1,5 +1,5 @@
 import type { Pass } from "../../protocol/pass.ts";
-import type { Changes, Settlement } from "../../protocol/sink.ts";
+import type { Changes, Settlement } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import { noChanges } from "../../toolkit/changes.ts";
 import { type Copy, storedType } from "./copies.ts";

@@ -2,7 +2,9 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Changes, DestinationContext, RunRecord, Transaction } from "../../protocol/sink.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
+import type { RunRecord } from "../../protocol/state-store.ts";
+import type { Change, Changes, Settlement, Transaction } from "../../protocol/transaction.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 import { booleanField, timestampField } from "../../wire/postgres/copy-encode.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
@@ -11,6 +13,7 @@ import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
 import { forgetPass, kept, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
+import { fetchPages } from "./fetch.ts";
 import { dropKeyIndex, ensureKeyIndex } from "./key-index.ts";
 import { checkLease } from "./lease.ts";
 import { type Counter, type Extras, type Loader, type Target, tableLoader } from "./loader.ts";
@@ -19,8 +22,8 @@ import { PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import type { Session } from "./session.ts";
-import { settleDirect, settleKeys, settleRows } from "./settle.ts";
-import { rowHash, type Stage, stagedId, stagedPlace, stageTargets } from "./stage.ts";
+import { goneKeys, missingKeys, settleDirect, settleKeys, settlementOf, settleRows } from "./settle.ts";
+import { rowHash, type Stage, staged, stagedId, stagedPlace, stageTargets } from "./stage.ts";
 
 /** The one transaction under way of a warehouse. */
 export class PostgresqlTransaction implements Transaction {
@@ -41,17 +44,11 @@ export class PostgresqlTransaction implements Transaction {
   readonly #ended = new Set<string>();
   #over = false;
 
-  private constructor(
-    session: Session,
-    context: DestinationContext,
-    lease: number,
-    syncStart: string,
-    onEnd: () => void,
-  ) {
+  private constructor(session: Session, context: DestinationContext, lease: number, stamp: string, onEnd: () => void) {
     this.#session = session;
     this.#context = context;
     this.#lease = lease;
-    this.#stamp = syncStart;
+    this.#stamp = stamp;
     this.#passes = new PassTables(session, context);
     this.#onEnd = onEnd;
   }
@@ -60,11 +57,11 @@ export class PostgresqlTransaction implements Transaction {
     session: Session,
     context: DestinationContext,
     lease: number,
-    syncStart: string,
+    stamp: string,
     onEnd: () => void,
   ): Promise<PostgresqlTransaction> {
     await session.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-    return new PostgresqlTransaction(session, context, lease, syncStart, onEnd);
+    return new PostgresqlTransaction(session, context, lease, stamp, onEnd);
   }
 
   async open(pass: Pass): Promise<void> {
@@ -86,7 +83,7 @@ export class PostgresqlTransaction implements Transaction {
     await this.#giveUp(pass.id);
   }
 
-  async write(pass: Pass, _split: Split | null, operation: Exclude<Operation, { kind: "checkpoint" }>): Promise<void> {
+  async write(pass: Pass, _split: Split | null, operation: Change): Promise<void> {
     const id = operation.kind === "schema" ? operation.table.id : operation.table;
     const entry = await this.#passTable(pass, id);
     switch (operation.kind) {
@@ -106,6 +103,21 @@ export class PostgresqlTransaction implements Transaction {
         this.#mustMerge(entry, pass, operation.kind);
         return (await this.#pendingOf(entry.table)).write(operation.kind, operation.rows);
     }
+  }
+
+  async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
+    const { mode, table, stage, copy } = await this.#inSight(pass, id);
+    return settlementOf(this.#session, mode, pass, table, copy, stage);
+  }
+
+  async *missing(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
+    const { mode, table, stage, copy } = await this.#inSight(pass, id);
+    if (mode === "keys") yield* this.#keys(table, missingKeys(table, copy, stage!));
+  }
+
+  async *gone(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
+    const { table, stage, copy } = await this.#inSight(pass, id);
+    if (stage !== null) yield* this.#keys(table, goneKeys(pass, table, copy, stage));
   }
 
   async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {
@@ -175,6 +187,21 @@ export class PostgresqlTransaction implements Transaction {
       this.#count(id, changes);
       this.#copies.set(id, copy);
     }
+  }
+
+  /** A table of a pass and its copy, with everything that was written so far in sight of queries. */
+  async #inSight(pass: Pass, id: string): Promise<PassTable & { readonly copy: Copy }> {
+    await this.flush(id);
+    return { ...(await this.#passTable(pass, id)), copy: await this.#copy(id) };
+  }
+
+  /** The rows of a query of keys by the names of the stage. */
+  #keys(table: Table, query: string): AsyncGenerator<Rows> {
+    const columns = table.key.map((name) => {
+      const { type } = table.columns.find((column) => column.name === name)!;
+      return { name, sql: staged(name), type };
+    });
+    return fetchPages(this.#session, table.id, query, columns);
   }
 
   async #upsert(entry: PassTable, rows: Rows): Promise<void> {

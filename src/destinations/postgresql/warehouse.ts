@@ -1,23 +1,24 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Pass } from "../../protocol/pass.ts";
-import type { Rows } from "../../protocol/rows.ts";
-import type { DestinationContext, Warehouse } from "../../protocol/sink.ts";
-import type { Table } from "../../protocol/table.ts";
+import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import { hasBookkeeping, kept, load, loadRuns, makeBookkeeping } from "./bookkeeping.ts";
 import { checkDestination } from "./check.ts";
 import { compareCopy } from "./compare.ts";
 import type { Configuration } from "./config.ts";
-import { type Copy, describeCopy } from "./copies.ts";
-import { fetchPages } from "./fetch.ts";
+import { describeCopy } from "./copies.ts";
 import { Lease } from "./lease.ts";
 import { quotedSystem } from "./merge.ts";
 import { bookkeepingSchema } from "./names.ts";
-import { type PassTable, PassTables } from "./pass-tables.ts";
 import { describeServer } from "./server.ts";
 import { Session } from "./session.ts";
-import { goneKeys, missingKeys, settlementOf } from "./settle.ts";
-import { staged } from "./stage.ts";
 import { PostgresqlTransaction } from "./transaction.ts";
+
+/** What a copy in PostgreSQL offers: readers see whole commits only. */
+const capabilities: DestinationCapabilities = {
+  atomic: "connection",
+  writers: "one",
+  ddl: "transactional",
+  reads: "while written",
+};
 
 /** Two sessions: one has the lease and works outside of transactions, the other one writes. */
 interface Sessions {
@@ -81,51 +82,18 @@ function warehouseOf(
     return session;
   };
 
-  /** What a pass has on one table, with all that was written so far in sight of queries. */
-  const inSight = async (pass: Pass, id: string): Promise<PassTable & { readonly copy: Copy }> => {
-    await transaction?.flush(id);
-    const entry = await new PassTables(session, context).find(pass.id, id);
-    const copy = await describeCopy(session, context, id);
-    if (entry === null || copy === null)
-      throw new HeadwatersError("DEFECT", `pass ${pass.id} is not open, or does not have a table "${id}"`);
-    return { ...entry, copy };
-  };
-
-  async function* keysOf(
-    pass: Pass,
-    { id }: Table,
-    query: (entry: PassTable & { readonly copy: Copy }) => string | null,
-  ): AsyncGenerator<Rows> {
-    const entry = await inSight(pass, id);
-    const sql = entry.stage === null ? null : query(entry);
-    if (sql === null) return;
-    const columns = entry.table.key.map((name) => {
-      const { type } = entry.table.columns.find((column) => column.name === name)!;
-      return { name, sql: staged(name), type };
-    });
-    yield* fetchPages(session, id, sql, columns);
-  }
-
   return {
+    capabilities,
     acquire: (holder) => lease.acquire(holder, session),
     release: (given) => lease.release(given),
     load: async () => load(await writing(), context.connection),
-    async begin(given, syncStart) {
+    async begin(given, stamp) {
       if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");
       await writing();
-      transaction = await PostgresqlTransaction.begin(session, context, given, syncStart, () => (transaction = null));
+      transaction = await PostgresqlTransaction.begin(session, context, given, stamp, () => (transaction = null));
       return transaction;
     },
     check: (signal) => checkDestination(configuration, context, signal),
-    async settlement(pass, table) {
-      const entry = await inSight(pass, table.id);
-      return settlementOf(session, entry.mode, pass, entry.table, entry.copy, entry.stage);
-    },
-    missing: (pass, table) =>
-      keysOf(pass, table, ({ mode, table, copy, stage }) =>
-        mode === "keys" ? missingKeys(table, copy, stage!) : null,
-      ),
-    gone: (pass, table) => keysOf(pass, table, ({ table, copy, stage }) => goneKeys(pass, table, copy, stage!)),
     async compare(table) {
       await transaction?.flush(table.id);
       const copy = await describeCopy(session, context, table.id);

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass } from "../../protocol/pass.ts";
-import type { Sink, Stored } from "../../protocol/sink.ts";
+import type { Destination } from "../../protocol/destination.ts";
+import type { Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import { selects } from "../../toolkit/patterns.ts";
 import { type Connection, tableSettings } from "../connection.ts";
@@ -10,7 +11,7 @@ import { scopeOf } from "../selection/scope.ts";
 import { portable, stateDocument, type StateDocument } from "../state-document.ts";
 
 /** The state of a connection for another place, taken while no one writes: each table as of its last closed pass. */
-export async function exportState(warehouse: Sink, source: string): Promise<StateDocument> {
+export async function exportState(warehouse: Destination, source: string): Promise<StateDocument> {
   const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
     return portable(stateDocument(source, await warehouse.load()));

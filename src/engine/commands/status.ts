@@ -1,5 +1,5 @@
 import type { Pass } from "../../protocol/pass.ts";
-import type { RunRecord } from "../../protocol/sink.ts";
+import type { RunRecord } from "../../protocol/state-store.ts";
 import type { Connection } from "../connection.ts";
 
 /** How the copy of one table stands. */

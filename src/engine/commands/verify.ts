@@ -4,7 +4,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Pass, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Comparison, Difference } from "../../protocol/sink.ts";
+import type { Comparison, Difference } from "../../protocol/readable.ts";
 import type { Reading, Source } from "../../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";

@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, PassKind } from "../../protocol/pass.ts";
-import type { Sink } from "../../protocol/sink.ts";
+import type { Destination } from "../../protocol/destination.ts";
 import type { SourceCapabilities } from "../../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
@@ -26,8 +26,8 @@ export interface Flags {
 
 /** What source and destination can do together, for one table. */
 export interface Abilities extends SourceCapabilities {
-  /** As {@link Sink.fullPass} says; `null`: the copy can be read, and sweeps be made. */
-  readonly fullPass: ReturnType<NonNullable<Sink["fullPass"]>> | null;
+  /** As {@link Destination.fullPass} says; `null`: the copy can be read, and sweeps be made. */
+  readonly fullPass: ReturnType<NonNullable<Destination["fullPass"]>> | null;
 }
 
 export interface Decision {

@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Settlement } from "../../protocol/sink.ts";
+import type { Settlement, Transaction } from "../../protocol/transaction.ts";
 import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { rowsBytes } from "../../toolkit/vectors.ts";
@@ -27,23 +27,21 @@ export async function settle(
   syncing: Syncing,
 ): Promise<boolean> {
   if (pass.kind !== "full" && pass.kind !== "keys") return true;
-  const { connection, writer } = syncing;
-  const { warehouse } = connection;
-  const settlement = async (): Promise<Settlement> =>
-    writer.run(table.id, async () => warehouse.settlement(pass, table));
+  const settlement = (): Promise<Settlement> =>
+    syncing.writer.run(table.id, (transaction) => transaction.settlement(pass, table));
   const { missing, gone, live } = await settlement();
   if (pass.kind === "keys" && missing > mostLookups.rows && missing > live * mostLookups.part) return false;
-  if (missing > 0) await copy(warehouse.missing(pass, table), pass, table, statistics, how, syncing);
+  if (missing > 0) await copy((transaction) => transaction.missing(pass, table), pass, table, statistics, how, syncing);
   if (gone === 0) return true;
   if (table.key.length > 0 && !pass.replace)
-    await copy(warehouse.gone(pass, table), pass, table, statistics, how, syncing);
+    await copy((transaction) => transaction.gone(pass, table), pass, table, statistics, how, syncing);
   if (!syncing.flags.acceptDeletes) await checkDeleteLimit(await settlement(), pass, table, syncing);
   return true;
 }
 
 /** Looks keys up in the source and writes the rows that exist. */
 async function copy(
-  keys: AsyncIterable<Rows>,
+  keys: (transaction: Transaction) => AsyncIterable<Rows>,
   pass: Pass,
   table: Table,
   statistics: Statistics,
@@ -71,16 +69,23 @@ async function copy(
 }
 
 /** Takes each batch inside the writer's turn: the destination does one thing at a time. */
-async function* oneByOne(keys: AsyncIterable<Rows>, table: Table, writer: Syncing["writer"]): AsyncGenerator<Rows> {
-  const iterator = keys[Symbol.asyncIterator]();
+async function* oneByOne(
+  keys: (transaction: Transaction) => AsyncIterable<Rows>,
+  table: Table,
+  writer: Syncing["writer"],
+): AsyncGenerator<Rows> {
+  let iterator: AsyncIterator<Rows> | undefined;
   try {
     for (;;) {
-      const next = await writer.run(table.id, async () => iterator.next());
+      const next = await writer.run(table.id, async (transaction) => {
+        iterator ??= keys(transaction)[Symbol.asyncIterator]();
+        return iterator.next();
+      });
       if (next.done === true) return;
       yield next.value;
     }
   } finally {
-    await writer.run(table.id, async () => iterator.return?.(undefined));
+    await writer.run(table.id, async () => iterator?.return?.(undefined));
   }
 }
 

@@ -1,6 +1,7 @@
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { PassKind } from "../../protocol/pass.ts";
-import type { Changes, TableRun } from "../../protocol/sink.ts";
+import type { TableRun } from "../../protocol/state-store.ts";
+import type { Changes } from "../../protocol/transaction.ts";
 
 /** Counts what one sync does on one table. */
 export class Statistics {
@@ -48,7 +49,7 @@ export class Statistics {
       ...this.#changes,
       milliseconds: Math.round(this.#milliseconds),
       asOf: this.asOf,
-      error: this.error === null ? null : `${this.error.code}: ${this.error.message}`,
+      error: this.error === null ? null : { code: this.error.code, message: this.error.message, hint: this.error.hint },
     };
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
-import type { Stored } from "../../protocol/sink.ts";
+import type { Stored } from "../../protocol/state-store.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import { settingsOf, type SyncConnection, tableSettings } from "../connection.ts";

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
-import type { RunRecord, Stored } from "../../protocol/sink.ts";
+import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";

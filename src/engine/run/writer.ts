@@ -1,8 +1,8 @@
 import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
-import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
-import type { Changes, Sink, Transaction } from "../../protocol/sink.ts";
+import type { Destination } from "../../protocol/destination.ts";
+import type { Change, Changes, Transaction } from "../../protocol/transaction.ts";
 import type { Settings } from "../connection.ts";
 
 /** What a split sent from one checkpoint to the next: whole, so that it can be committed at any time. */
@@ -10,7 +10,7 @@ export interface Segment {
   readonly pass: Pass;
   readonly split: Split;
   readonly attempt: number;
-  readonly operations: readonly Exclude<Operation, { kind: "checkpoint" }>[];
+  readonly operations: readonly Change[];
   readonly rows: number;
   readonly state: Json;
   readonly done: boolean;
@@ -34,7 +34,7 @@ export class RolledBack extends Error {
  * be committed between any two of them.
  */
 export class Writer implements AsyncDisposable {
-  readonly #sink: Sink;
+  readonly #destination: Destination;
   readonly #lease: number;
   readonly #syncStart: string;
   readonly #settings: Settings;
@@ -52,14 +52,14 @@ export class Writer implements AsyncDisposable {
   #timer: NodeJS.Timeout | null = null;
 
   constructor(
-    sink: Sink,
+    destination: Destination,
     lease: number,
     syncStart: string,
     settings: Settings,
     progress: readonly Progress[],
     onCommit: (changes: ReadonlyMap<string, Changes>, progress: readonly Segment[]) => void,
   ) {
-    this.#sink = sink;
+    this.#destination = destination;
     this.#lease = lease;
     this.#syncStart = syncStart;
     this.#settings = settings;
@@ -72,7 +72,7 @@ export class Writer implements AsyncDisposable {
     const result = this.#tail.then(async () => {
       if (this.#rolledBack !== null) throw this.#rolledBack;
       try {
-        this.#transaction ??= await this.#sink.begin(this.#lease, this.#syncStart);
+        this.#transaction ??= await this.#destination.begin(this.#lease, this.#syncStart);
         return await work(this.#transaction);
       } catch (thrown) {
         this.#rolledBack = new RolledBack(table, asHeadwatersError(thrown));
@@ -111,7 +111,7 @@ export class Writer implements AsyncDisposable {
   ): Promise<void> {
     const failure = await this.run(split.tables[0] ?? null, async () => {
       await this.#commit();
-      const transaction = await this.#sink.begin(this.#lease, this.#syncStart);
+      const transaction = await this.#destination.begin(this.#lease, this.#syncStart);
       this.#transaction = transaction;
       let destinationFailed = false;
       try {

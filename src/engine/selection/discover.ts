@@ -1,4 +1,4 @@
-import type { Stored } from "../../protocol/sink.ts";
+import type { Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import type { Connection } from "../connection.ts";

@@ -1,5 +1,5 @@
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
-import type { Stored } from "../../protocol/sink.ts";
+import type { Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../../toolkit/patterns.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Progress } from "../../../src/protocol/pass.ts";
-import type { RunRecord } from "../../../src/protocol/sink.ts";
+import type { RunRecord } from "../../../src/protocol/state-store.ts";
 import {
   copied,
   type DestinationCheck,
@@ -321,7 +321,13 @@ export const commitChecks: readonly DestinationCheck[] = [
 
 function runOf(id: string, started: string): RunRecord {
   const changes = { inserted: 1, updated: 2, deleted: 3 };
-  const counts = { rowsRead: 4, bytesRead: 5, milliseconds: 6, asOf: null, error: 'It\'s "é"' };
+  const counts = {
+    rowsRead: 4,
+    bytesRead: 5,
+    milliseconds: 6,
+    asOf: null,
+    error: { code: "DEFECT", message: 'It\'s "é"', hint: null },
+  } as const;
   return {
     id,
     started,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { Comparison, Warehouse } from "../../../src/protocol/sink.ts";
+import type { Warehouse } from "../../../src/protocol/destination.ts";
+import type { Comparison } from "../../../src/protocol/readable.ts";
 import type { Table } from "../../../src/protocol/table.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { type DestinationCheck, fill, holding, rows, schema, sync, tableOf, upsert } from "./steps.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Operation } from "../../../src/protocol/operation.ts";
+import type { Change } from "../../../src/protocol/transaction.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import {
   type DestinationCheck,
@@ -35,7 +35,7 @@ function changes(inserted: number, updated: number, deleted: number): ReadonlyMa
 }
 
 /** More rows than a call can have parameters. */
-function batch(cells: readonly (readonly Cell[])[]): Exclude<Operation, { kind: "checkpoint" }> {
+function batch(cells: readonly (readonly Cell[])[]): Change {
   return { kind: "upsert", table: things.id, rows: rows(things, cells) };
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Pass } from "../../../src/protocol/pass.ts";
-import type { Changes } from "../../../src/protocol/sink.ts";
+import type { Changes } from "../../../src/protocol/transaction.ts";
 import { cell } from "../../../src/toolkit/vectors.ts";
 import {
   copied,
@@ -243,10 +243,10 @@ export const passChecks: readonly DestinationCheck[] = [
         await using transaction = await warehouse.begin(lease, syncAt(2));
         await transaction.open(pass);
         await transaction.write(pass, left(pass), upsert(things, [1n, "one", 1]));
-        assert.deepEqual(await warehouse.settlement(pass, things), { live: 4, missing: 0, gone: 3 });
-        assert.deepEqual(inOrder(await gather(warehouse.gone(pass, things), idsOf)), [[2n], [3n], [4n]]);
+        assert.deepEqual(await transaction.settlement(pass, things), { live: 4, missing: 0, gone: 3 });
+        assert.deepEqual(inOrder(await gather(transaction.gone(pass, things), idsOf)), [[2n], [3n], [4n]]);
         await transaction.write(pass, null, upsert(things, [2n, "two", 1], [3n, "drei", 1]));
-        assert.deepEqual(await warehouse.settlement(pass, things), { live: 4, missing: 0, gone: 1 });
+        assert.deepEqual(await transaction.settlement(pass, things), { live: 4, missing: 0, gone: 1 });
         await transaction.close(pass, statesOf(pass));
         assert.deepEqual(await transaction.commit([]), changes(0, 1, 1));
       });
@@ -266,12 +266,12 @@ export const passChecks: readonly DestinationCheck[] = [
         );
         await using transaction = await warehouse.begin(lease, syncAt(3));
         await transaction.write(pass, left(pass), some("keys", things, ["id", "at"], [6n, null]));
-        assert.deepEqual(await warehouse.settlement(pass, things), { live: 4, missing: 3, gone: 2 });
-        assert.deepEqual(inOrder(await gather(warehouse.missing(pass, things), idsOf)), [[2n], [5n], [6n]]);
+        assert.deepEqual(await transaction.settlement(pass, things), { live: 4, missing: 3, gone: 2 });
+        assert.deepEqual(inOrder(await gather(transaction.missing(pass, things), idsOf)), [[2n], [5n], [6n]]);
         await transaction.write(pass, null, upsert(things, [2n, "zwei", 2], [5n, "five", 1]));
-        assert.deepEqual(inOrder(await gather(warehouse.gone(pass, things), idsOf)), [[3n], [4n]]);
+        assert.deepEqual(inOrder(await gather(transaction.gone(pass, things), idsOf)), [[3n], [4n]]);
         await transaction.write(pass, null, upsert(things, [4n, "four", 1]));
-        assert.deepEqual(await warehouse.settlement(pass, things), { live: 5, missing: 1, gone: 1 });
+        assert.deepEqual(await transaction.settlement(pass, things), { live: 5, missing: 1, gone: 1 });
         await transaction.close(pass, statesOf(pass));
         assert.deepEqual(await transaction.commit([]), changes(1, 1, 1));
       });
@@ -308,7 +308,7 @@ export const passChecks: readonly DestinationCheck[] = [
           ] as const;
           const keys = some("keys", table, names, ...cells.map((row) => row.slice(0, names.length)));
           await transaction.write(pass, left(pass), keys);
-          assert.deepEqual(await warehouse.settlement(pass, table), { live: 2, missing, gone: 0 });
+          assert.deepEqual(await transaction.settlement(pass, table), { live: 2, missing, gone: 0 });
         });
       }
     },
@@ -327,7 +327,7 @@ export const passChecks: readonly DestinationCheck[] = [
         let pages = 0;
         let transaction = await warehouse.begin(lease, syncAt(2));
         const asked: bigint[] = [];
-        for await (const page of warehouse.missing(pass, things)) {
+        for await (const page of transaction.missing(pass, things)) {
           pages += 1;
           const ids = idsOf(page).map(([id]) => id as bigint);
           asked.push(...ids);

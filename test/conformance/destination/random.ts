@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Operation } from "../../../src/protocol/operation.ts";
 import type { Pass } from "../../../src/protocol/pass.ts";
-import type { Transaction, Warehouse } from "../../../src/protocol/sink.ts";
+import type { Warehouse } from "../../../src/protocol/destination.ts";
+import type { Change, Transaction } from "../../../src/protocol/transaction.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { cell } from "../../../src/toolkit/vectors.ts";
 import {
@@ -94,7 +94,7 @@ function applied(model: Model, steps: readonly Step[]): void {
   }
 }
 
-function operationOf(one: Step): Exclude<Operation, { kind: "checkpoint" }> {
+function operationOf(one: Step): Change {
   switch (one.kind) {
     case "truncate":
       return { kind: "truncate", table: table.id };
@@ -111,7 +111,7 @@ function operationOf(one: Step): Exclude<Operation, { kind: "checkpoint" }> {
 
 /** Reads the whole of `source` and settles, as the engine does: what a sweep misses or finds gone is looked up first. */
 async function settled(warehouse: Warehouse, lease: number, start: string, pass: Pass, source: Model): Promise<void> {
-  const lookUp = async (transaction: Transaction, pages: ReturnType<Warehouse["gone"]>): Promise<void> => {
+  const lookUp = async (transaction: Transaction, pages: ReturnType<Transaction["gone"]>): Promise<void> => {
     const keys = await gather(pages, (page) =>
       Array.from({ length: page.length }, (_, at): Cell[] => page.values.map((vector) => cell(vector, at))),
     );
@@ -121,8 +121,8 @@ async function settled(warehouse: Warehouse, lease: number, start: string, pass:
     if (rows.length > 0) await transaction.write(pass, null, upsert(table, ...rows));
   };
   await transact(warehouse, lease, start, async (transaction) => {
-    await lookUp(transaction, warehouse.missing(pass, table));
-    await lookUp(transaction, warehouse.gone(pass, table));
+    await lookUp(transaction, transaction.missing(pass, table));
+    await lookUp(transaction, transaction.gone(pass, table));
     await transaction.close(pass, statesOf(pass));
   });
 }

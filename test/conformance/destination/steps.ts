@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { HeadwatersError, type ErrorCode } from "../../../src/protocol/errors.ts";
-import type { Operation } from "../../../src/protocol/operation.ts";
 import type { Pass, PassKind, Split } from "../../../src/protocol/pass.ts";
 import type { Rows } from "../../../src/protocol/rows.ts";
-import type { Changes, DestinationContext, Holder, Transaction, Warehouse } from "../../../src/protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../../../src/protocol/destination.ts";
+import type { Holder } from "../../../src/protocol/state-store.ts";
+import type { Change, Changes, Transaction } from "../../../src/protocol/transaction.ts";
 import type { Column, Table, TableState } from "../../../src/protocol/table.ts";
 import type { Type } from "../../../src/protocol/types.ts";
 import { parseType } from "../../../src/toolkit/types.ts";
@@ -93,7 +94,7 @@ export function rows(table: Table, cells: readonly (readonly Cell[])[], names?: 
   return rowsOf(columns, cells);
 }
 
-type Written = Exclude<Operation, { kind: "checkpoint" }>;
+type Written = Change;
 
 export function upsert(table: Table, ...cells: readonly (readonly Cell[])[]): Written {
   return { kind: "upsert", table: table.id, rows: rows(table, cells) };

@@ -140,15 +140,14 @@ export const valueChecks: readonly DestinationCheck[] = [
         const pass = passOf("sweep", "keys", [table], syncAt(2));
         await holding(harness, async (warehouse, lease) => {
           await transact(warehouse, lease, syncAt(2), (transaction) => transaction.open(pass));
-          const keys = await gather(warehouse.gone(pass, table), (page) =>
+          await using transaction = await warehouse.begin(lease, syncAt(2));
+          const keys = await gather(transaction.gone(pass, table), (page) =>
             Array.from({ length: page.length }, (_, row) => [cell(page.values[0]!, row)]),
           );
           assert.deepEqual(comparable(keys), comparable(of.map((value) => [value])));
-          await transact(warehouse, lease, syncAt(2), async (transaction) => {
-            const met = of.map((value) => [value, 2] as const);
-            await transaction.write(pass, left(pass), upsert(table, ...met));
-          });
-          assert.deepEqual(await warehouse.settlement(pass, table), { live: of.length, missing: 0, gone: 0 });
+          const met = of.map((value) => [value, 2] as const);
+          await transaction.write(pass, left(pass), upsert(table, ...met));
+          assert.deepEqual(await transaction.settlement(pass, table), { live: of.length, missing: 0, gone: 0 });
         });
       },
     })),

@@ -8,7 +8,7 @@ import { definition } from "../../../src/destinations/duckdb/index.ts";
 import { asHeadwatersError, type HeadwatersError } from "../../../src/protocol/errors.ts";
 import type { Json } from "../../../src/protocol/json.ts";
 import type { Pass, Split } from "../../../src/protocol/pass.ts";
-import type { Warehouse } from "../../../src/protocol/sink.ts";
+import type { Warehouse } from "../../../src/protocol/destination.ts";
 import { rowsOf } from "../../../src/toolkit/vectors.ts";
 import { tableOf } from "../../conformance/destination/steps.ts";
 

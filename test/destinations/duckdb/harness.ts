@@ -12,7 +12,7 @@ import {
   type DuckDBValue,
 } from "@duckdb/node-api";
 import { definition } from "../../../src/destinations/duckdb/index.ts";
-import type { DestinationContext, Warehouse } from "../../../src/protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../../../src/protocol/destination.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { context, type DestinationHarness } from "../../conformance/destination/steps.ts";
 

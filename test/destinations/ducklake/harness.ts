@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance, type DuckDBValue } from "@duckdb/node-api";
 import { definition } from "../../../src/destinations/ducklake/index.ts";
-import type { DestinationContext, Warehouse } from "../../../src/protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../../../src/protocol/destination.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { context, type DestinationHarness } from "../../conformance/destination/steps.ts";
 import { duckdbExtensions } from "../../servers/duckdb-extensions.ts";

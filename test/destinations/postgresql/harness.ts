@@ -1,6 +1,6 @@
 import pg from "pg";
 import { definition } from "../../../src/destinations/postgresql/index.ts";
-import type { DestinationContext, Warehouse } from "../../../src/protocol/sink.ts";
+import type { DestinationContext, Warehouse } from "../../../src/protocol/destination.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { context, type DestinationHarness } from "../../conformance/destination/steps.ts";
 import { type PostgresqlServer, runSql } from "../../servers/postgresql.ts";

@@ -6,7 +6,7 @@ import { definition as duckdb } from "../../../src/destinations/duckdb/index.ts"
 import { type Connection, defaultSettings, type Settings } from "../../../src/engine/connection.ts";
 import { sync, type SyncOptions } from "../../../src/engine/run/sync.ts";
 import { verify, type VerifyReport } from "../../../src/engine/commands/verify.ts";
-import type { TableRun } from "../../../src/protocol/sink.ts";
+import type { TableRun } from "../../../src/protocol/state-store.ts";
 import type { Source } from "../../../src/protocol/source.ts";
 import { definition } from "../../../src/sources/dragonflydb/index.ts";
 import type { RedisServer } from "../../servers/redis.ts";

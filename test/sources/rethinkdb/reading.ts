@@ -10,7 +10,7 @@ import { verify, type VerifyReport } from "../../../src/engine/commands/verify.t
 import type { Json } from "../../../src/protocol/json.ts";
 import type { Operation } from "../../../src/protocol/operation.ts";
 import type { Pass, PassKind } from "../../../src/protocol/pass.ts";
-import type { TableRun } from "../../../src/protocol/sink.ts";
+import type { TableRun } from "../../../src/protocol/state-store.ts";
 import type { Reading, Source, SourceContext, TableOptions } from "../../../src/protocol/source.ts";
 import type { Table } from "../../../src/protocol/table.ts";
 import { definition } from "../../../src/sources/rethinkdb/index.ts";

@@ -1,9 +1,10 @@
 import { type StateDocument, stateDocument } from "../engine/state-document.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
-import type { Operation } from "../protocol/operation.ts";
 import type { Pass, Progress, Split } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
-import type { Changes, Settlement, Sink, Stored, Transaction } from "../protocol/sink.ts";
+import type { Destination, DestinationCapabilities } from "../protocol/destination.ts";
+import type { Stored } from "../protocol/state-store.ts";
+import type { Change, Changes, Settlement, Transaction } from "../protocol/transaction.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { unite } from "../toolkit/types.ts";
 import { Checkpoints, type Progressed } from "./checkpoints.ts";
@@ -22,7 +23,14 @@ const lease = 1;
  * transaction that is undone takes no row back, but its state is in no checkpoint: the rows come again, and a row that
  * comes twice is the same row. The copy can't be read: see {@link TableWriter} for what stands in for that.
  */
-export class FivetranSink implements Sink {
+export class FivetranDestination implements Destination {
+  /** Each checkpoint holds the whole state, and rows that were sent are not taken back. */
+  readonly capabilities: DestinationCapabilities = {
+    atomic: "connection",
+    writers: "one",
+    ddl: "not",
+    reads: "never",
+  };
   readonly #source: string;
   readonly #schema: string;
   readonly #responses: ResponseStream;
@@ -83,6 +91,7 @@ export class FivetranSink implements Sink {
       progress: [...this.#progress.values()].flatMap((entries) => [...entries.values()]),
       tables: new Map(this.#tables),
       lastRun: null,
+      lastStamp: null,
     };
   }
 
@@ -92,16 +101,6 @@ export class FivetranSink implements Sink {
 
   fullPass(table: string): "settles" | "replaces" {
     return this.#digests.fits(table) ? "settles" : "replaces";
-  }
-
-  async settlement(pass: Pass, table: Table): Promise<Settlement> {
-    return this.#writer(pass, table.id).settlement();
-  }
-
-  async *missing(): AsyncGenerator<Rows> {}
-
-  async *gone(pass: Pass, table: Table): AsyncGenerator<Rows> {
-    yield* this.#writer(pass, table.id).gone();
   }
 
   /** Sends the last checkpoint. */
@@ -230,10 +229,20 @@ class FivetranTransaction implements Transaction {
     this.#staging.passes.delete(pass.id);
   }
 
-  async write(pass: Pass, _: Split | null, operation: Exclude<Operation, { kind: "checkpoint" }>): Promise<void> {
+  async write(pass: Pass, _: Split | null, operation: Change): Promise<void> {
     if (operation.kind === "keys") throw new HeadwatersError("DEFECT", "a sweep was made of a copy that can't be read");
     if (operation.kind === "schema") return this.#reshape(pass, operation.table);
     return this.#staging.writer(pass, operation.table).write(operation);
+  }
+
+  async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
+    return this.#staging.writer(pass, id).settlement();
+  }
+
+  async *missing(): AsyncGenerator<Rows> {}
+
+  async *gone(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
+    yield* this.#staging.writer(pass, id).gone();
   }
 
   async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {

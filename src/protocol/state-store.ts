@@ -1,0 +1,64 @@
+import type { HeadwatersError } from "./errors.ts";
+import type { Pass, Progress } from "./pass.ts";
+import type { TableState } from "./table.ts";
+import type { Changes } from "./transaction.ts";
+
+/** The process that holds the lease of a connection. */
+export interface Holder {
+  readonly host: string;
+  readonly pid: number;
+  /** ISO 8601, UTC. */
+  readonly since: string;
+}
+
+/** What the destination keeps of a connection. */
+export interface Stored {
+  /** Passes that were opened and are not closed yet. */
+  readonly passes: readonly Pass[];
+  /** Progress of the splits of these passes. */
+  readonly progress: readonly Progress[];
+  /** By table id. */
+  readonly tables: ReadonlyMap<string, TableState>;
+  /** The run that began last; `null`: there was none, or runs are not kept. */
+  readonly lastRun: RunRecord | null;
+  /** The stamp of the last commit; `null`: there was none, or stamps are not kept. `Destination.begin` says what stamps are. */
+  readonly lastStamp: string | null;
+}
+
+/** Where the state of a connection is kept, and who may write it. */
+export interface StateStore {
+  /**
+   * Makes this process the one writer of the connection and returns a lease, greater than any before it. Throws
+   * `SYNC_RUNNING`, which names the holder, while another process holds it. The lease ends with `release`, with the
+   * destination, or with the process.
+   */
+  acquire(holder: Holder): Promise<number>;
+  /** No-op for any other lease than the one that is held. */
+  release(lease: number): Promise<void>;
+  load(): Promise<Stored>;
+}
+
+/** The record of one sync, kept in the destination. */
+export interface RunRecord {
+  readonly id: string;
+  /** ISO 8601, UTC. */
+  readonly started: string;
+  readonly ended: string | null;
+  readonly outcome: "running" | "succeeded" | "failed" | "stopped";
+  readonly tables: readonly TableRun[];
+}
+
+/** What one sync did to one table. */
+export interface TableRun extends Changes {
+  readonly table: string;
+  readonly outcome: "running" | "whole" | "failed" | "stopped";
+  /** The kinds of its passes, in their order. */
+  readonly passes: readonly string[];
+  /** Rows and bytes that were read from the source. */
+  readonly rowsRead: number;
+  readonly bytesRead: number;
+  readonly milliseconds: number;
+  readonly asOf: string | null;
+  /** Why the table failed. */
+  readonly error: Pick<HeadwatersError, "code" | "message" | "hint"> | null;
+}
