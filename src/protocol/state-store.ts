@@ -1,7 +1,6 @@
 import type { HeadwatersError } from "./errors.ts";
 import type { Pass, Progress } from "./pass.ts";
 import type { TableState } from "./table.ts";
-import type { Changes } from "./transaction.ts";
 
 /** The process that holds the lease of a connection. */
 export interface Holder {
@@ -49,7 +48,7 @@ export interface RunRecord {
 }
 
 /** What one sync did to one table. */
-export interface TableRun extends Changes {
+export interface TableRun {
   readonly table: string;
   readonly outcome: "running" | "whole" | "failed" | "stopped";
   /** The kinds of its passes, in their order. */
@@ -57,6 +56,10 @@ export interface TableRun extends Changes {
   /** Rows and bytes that were read from the source. */
   readonly rowsRead: number;
   readonly bytesRead: number;
+  /** Rows of the copy that were changed. */
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
   readonly milliseconds: number;
   readonly asOf: string | null;
   /** Why the table failed. */

@@ -12,10 +12,10 @@ import { unite } from "../../toolkit/types.ts";
 import { withChosenColumns } from "../selection/projection.ts";
 import { type Connection, tableSettings } from "../connection.ts";
 import { coveredBy } from "../plan/decide.ts";
-import { discover, knownTables } from "../selection/discover.ts";
+import { discover } from "../selection/discover.ts";
 import { retryPolicy, type RetryPolicy, retryingSource, waitAfter } from "../run/retrying-source.ts";
 import { scopeOf } from "../selection/scope.ts";
-import { askedFor, vanishedFrom } from "../selection/selection.ts";
+import { askedFor } from "../selection/selection.ts";
 
 /**
  * - `CONVERGED`: source and copy are equal.
@@ -78,9 +78,9 @@ export async function verify(
   const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
   try {
     const stored = await warehouse.load();
-    const { tables, refused } = await discover(connection, options.signal, knownTables(stored));
-    const present = [...tables.map(({ id }) => id), ...refused.keys()];
-    const names = askedFor([...present, ...vanishedFrom(stored, connection, present)], options.tables ?? []);
+    const { tables, refused, vanished } = await discover(connection, options.signal, stored);
+    const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
+    const names = askedFor(selected, options.tables ?? []);
     const verdicts: TableVerdict[] = [];
     for (const name of names) {
       if (refused.has(name)) throw refused.get(name)!;

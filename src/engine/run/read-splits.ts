@@ -1,8 +1,8 @@
 import { setMaxListeners } from "node:events";
 import type { Json } from "../../protocol/json.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
+import type { SyncContext } from "./context.ts";
 import { readSplit, type SplitReading } from "./read-split.ts";
-import type { Syncing } from "./sync-table.ts";
 
 /** What the reading of a pass tells while it goes on. */
 export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> {
@@ -16,20 +16,20 @@ export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> 
 export async function readSplits(
   pass: Pass,
   progress: readonly Progress[],
+  context: SyncContext,
   reading: PassReading,
-  syncing: Syncing,
 ): Promise<ReadonlyMap<string, Json>> {
-  const { connection, writer, memory, throttle } = syncing;
+  const { connection, writer, memory, throttle } = context;
   const bySplit = new Map(progress.map((entry) => [entry.split, entry]));
   const states = new Map(progress.map((entry) => [entry.split, entry.state]));
   let splitsDone = progress.filter((entry) => entry.done).length;
   const stop = new AbortController();
-  const signal = AbortSignal.any([syncing.signal, stop.signal]);
+  const signal = AbortSignal.any([context.signal, stop.signal]);
   // Every split that is being read listens to it, in several places.
   setMaxListeners(0, signal);
   const readOne = async (split: Split): Promise<void> => {
     const known = bySplit.get(split.id);
-    const release = await syncing.readers.acquire(1, signal);
+    const release = await context.readers.acquire(1, signal);
     try {
       const start = { state: known?.state ?? null, attempt: (known?.attempt ?? 0) + 1 };
       const last = await readSplit(pass, split, start, {
@@ -58,7 +58,7 @@ export async function readSplits(
   };
   const results = await Promise.allSettled(Array.from({ length: connection.settings.parallel }, readNext));
   if (results.some((result) => result.status === "rejected")) {
-    syncing.signal.throwIfAborted();
+    context.signal.throwIfAborted();
     throw stop.signal.reason;
   }
   return states;

@@ -24,7 +24,12 @@ export class Statistics {
     this.#started ??= performance.now();
   }
 
-  add(changes: Changes): void {
+  addRead(rows: number, bytes: number): void {
+    this.rowsRead += rows;
+    this.bytesRead += bytes;
+  }
+
+  addChanges(changes: Changes): void {
     this.#changes = {
       inserted: this.#changes.inserted + changes.inserted,
       updated: this.#changes.updated + changes.updated,

@@ -6,17 +6,17 @@ import type { Split } from "../../protocol/pass.ts";
 import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
-import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";
-import { withChosenColumns } from "../selection/projection.ts";
-import { settingsOf, type SyncConnection } from "../connection.ts";
-import { knownTables } from "../selection/discover.ts";
+import type { SyncConnection } from "../connection.ts";
 import type { SyncEvent } from "../events.ts";
+import { discover } from "../selection/discover.ts";
+import { withChosenColumns } from "../selection/projection.ts";
+import { askedFor, mayCome } from "../selection/selection.ts";
+import { storedTable, type SyncContext } from "./context.ts";
 import { retryPolicy, type RetryPolicy, retryingSource } from "./retrying-source.ts";
-import { askedFor, chosenFrom, select, vanishedFrom } from "../selection/selection.ts";
-import { type StoredTable, type Syncing, syncTable } from "./sync-table.ts";
-import { syncTogether } from "./sync-together.ts";
 import { Statistics } from "./statistics.ts";
+import { syncTable } from "./sync-table.ts";
+import { syncTogether } from "./sync-together.ts";
 import { throttle } from "./throttle.ts";
 import { RolledBack, Writer } from "./writer.ts";
 
@@ -34,9 +34,6 @@ export interface SyncOptions {
   /** The user agrees to more deletes than `maxDeleteFraction`. */
   readonly acceptDeletes?: boolean;
 }
-
-/** How often a table that is altered while it is read is planned anew, without having got wider by it. */
-const replans = 3;
 
 /**
  * Runs one sync of a connection. A table that fails does not stop the others: the record says how each ended. Rejects
@@ -70,7 +67,7 @@ class Run {
   readonly #started: string;
   readonly #lease: number;
   readonly #id = randomUUID();
-  readonly #statisticsByTable = new Map<string, Statistics>();
+  readonly #statistics = new Map<string, Statistics>();
   /** Transactions that were undone for what may pass by itself. */
   #undone = 0;
 
@@ -108,7 +105,7 @@ class Run {
 
   async run(stored: Stored): Promise<RunRecord> {
     const tables = await this.#tables(stored);
-    this.#report({ kind: "selected", tables: [...this.#statisticsByTable.keys()] });
+    this.#report({ kind: "selected", tables: [...this.#statistics.keys()] });
     let left = tables;
     // An error of the destination at one table undoes the transaction that the others share: they go on from what is
     // durable, without it. Each round has one table less.
@@ -125,38 +122,19 @@ class Run {
    * settings don't fit them.
    */
   async #tables(stored: Stored): Promise<readonly Table[]> {
-    const { source } = this.#connection;
-    if (this.#together && (this.#options.tables ?? []).length > 0) {
+    const only = this.#options.tables ?? [];
+    if (this.#together && only.length > 0) {
       throw new HeadwatersError("CONFIGURATION_INVALID", "--tables: this source reads all its tables together", {
         hint: "Leave --tables out; tables.include and tables.exclude select tables for every sync.",
       });
     }
-    const discovered = await source.discover(this.#options.signal, knownTables(stored));
-    const vanished = vanishedFrom(
-      stored,
-      this.#connection,
-      discovered.map(({ id }) => id),
-    );
-    const selected = select(discovered, this.#connection, vanished);
-    const tables = selected.tables.filter(({ id }) => this.#mayCome(id, stored));
-    const failed = new Map([...selected.refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
-    const names = askedFor([...tables.map(({ id }) => id), ...failed.keys()], this.#options.tables ?? []);
-    for (const name of names) this.#statisticsByTable.set(name, new Statistics(name));
+    const { tables: discovered, refused, vanished } = await discover(this.#connection, this.#options.signal, stored);
+    const tables = discovered.filter(({ id }) => mayCome(id, stored, this.#connection));
+    const failed = new Map([...refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
+    const names = askedFor([...tables.map(({ id }) => id), ...failed.keys()], only);
+    for (const name of names) this.#statistics.set(name, new Statistics(name));
     for (const [name, error] of failed) if (names.includes(name)) this.#end(name, error);
     return tables.filter(({ id }) => names.includes(id));
-  }
-
-  /** Whether a table may come that is new since the last run: one that the user names is wanted, whatever `schemaChanges` says. */
-  #mayCome(id: string, { tables, passes, lastRun }: Stored): boolean {
-    const { selection, tables: named = {}, log } = this.#connection;
-    const { schemaChanges } = settingsOf(this.#connection, id);
-    if (tables.size === 0 || schemaChanges === "allow_all") return true;
-    if (selection.include.includes(id) || Object.hasOwn(named, id)) return true;
-    // One without a copy was reset, or its first pass was cut.
-    const known = [...tables.keys(), ...passes.flatMap((pass) => pass.tables.map((table) => table.id))];
-    if (known.includes(id) || lastRun?.tables.some(({ table }) => table === id) === true) return true;
-    log.warn(`table "${id}" is new, and schemaChanges is ${schemaChanges}: it is copied once tables.include names it`);
-    return false;
   }
 
   /** Syncs tables, all at once; resolves to those that must go on after the transaction was undone. */
@@ -170,12 +148,12 @@ class Run {
       settings,
       stored.progress,
       (changes, segments) => {
-        for (const [table, change] of changes) this.#statisticsByTable.get(table)?.add(change);
+        for (const [table, change] of changes) this.#statistics.get(table)?.addChanges(change);
         this.#report({ kind: "committed", changes });
         for (const { split, state } of segments) void this.#acknowledge(split, state);
       },
     );
-    const syncing: Syncing = {
+    const context: SyncContext = {
       connection: this.#connection,
       flags: {
         full: this.#options.full ?? false,
@@ -184,6 +162,7 @@ class Run {
         acceptDeletes: this.#options.acceptDeletes ?? false,
       },
       writer,
+      statistics: this.#statistics,
       started: this.#started,
       signal: this.#options.signal,
       memory: new Semaphore(settings.memoryBytes),
@@ -196,12 +175,10 @@ class Run {
     const turns = new Semaphore(settings.parallel);
     const rolledBack = await Promise.all(
       this.#together
-        ? [this.#attempt(tables, turns, syncing, () => syncTogether(tables, stored, this.#statisticsByTable, syncing))]
-        : tables.map((table) => {
-            const known = storedOf(stored, table.id);
-            const statistics = this.#statisticsByTable.get(table.id)!;
-            return this.#attempt([table], turns, syncing, () => this.#syncReplanned(table, known, statistics, syncing));
-          }),
+        ? [this.#attempt(tables, turns, () => syncTogether(tables, stored, context))]
+        : tables.map((table) =>
+            this.#attempt([table], turns, () => syncTable(table, storedTable(stored, table.id), context)),
+          ),
     );
     const first = rolledBack.find((error) => error !== null);
     if (first !== undefined) return this.#afterRollback(tables, first);
@@ -211,18 +188,13 @@ class Run {
   }
 
   /** Does the work of tables in their turn and says how they ended; resolves to an error that undid the transaction. */
-  async #attempt(
-    tables: readonly Table[],
-    turns: Semaphore,
-    { signal }: Syncing,
-    work: () => Promise<void>,
-  ): Promise<RolledBack | null> {
+  async #attempt(tables: readonly Table[], turns: Semaphore, work: () => Promise<void>): Promise<RolledBack | null> {
     const end = (thrown: unknown): void => {
       for (const { id } of tables) this.#end(id, thrown);
     };
     try {
-      const release = await turns.acquire(1, signal);
-      for (const { id } of tables) this.#statisticsByTable.get(id)!.start();
+      const release = await turns.acquire(1, this.#options.signal);
+      for (const { id } of tables) this.#statistics.get(id)!.start();
       await work().finally(release);
       end(null);
     } catch (thrown) {
@@ -241,38 +213,10 @@ class Run {
     }
   }
 
-  /** A table that was altered while it was read is looked at and planned again. */
-  async #syncReplanned(table: Table, stored: StoredTable, statistics: Statistics, syncing: Syncing): Promise<void> {
-    let current = table;
-    let known = stored;
-    let widest = table;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await syncTable(current, known, statistics, syncing);
-      } catch (thrown) {
-        const altered = thrown instanceof HeadwatersError && thrown.code === "TABLE_CHANGED";
-        if (!altered || attempt > replans) throw thrown;
-        this.#report({ kind: "retry", table: table.id, error: thrown, milliseconds: 0 });
-        await syncing.writer.commit();
-        const durable = await this.#connection.warehouse.load();
-        const tables = await this.#connection.source.discover(syncing.signal, knownTables(durable));
-        const now = tables.find((candidate) => candidate.id === table.id);
-        if (now === undefined)
-          throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" was dropped while it was read`);
-        current = chosenFrom(now, this.#connection);
-        const wider = unite(widest, current);
-        // This ends: there are so many columns, and so many types that each can go through.
-        if (!hasColumnsOf(widest, wider)) attempt = 0;
-        widest = wider;
-        known = storedOf(durable, table.id);
-      }
-    }
-  }
-
   /** What goes on after the transaction was undone. */
   async #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): Promise<readonly Table[]> {
     const running = (): readonly Table[] =>
-      tables.filter((candidate) => this.#statisticsByTable.get(candidate.id)!.outcome === "running");
+      tables.filter((candidate) => this.#statistics.get(candidate.id)!.outcome === "running");
     // Nothing is wrong with any table: all go on from what is durable.
     if (cause.remedy === "retry" && ++this.#undone < this.#connection.settings.attempts) {
       const milliseconds = backoff(this.#undone + 1);
@@ -287,7 +231,7 @@ class Run {
   }
 
   #end(table: string, thrown: unknown): void {
-    const statistics = this.#statisticsByTable.get(table)!;
+    const statistics = this.#statistics.get(table)!;
     if (thrown === null) statistics.end("whole");
     else if (this.#options.signal.aborted) statistics.end("stopped");
     else statistics.end("failed", asHeadwatersError(thrown));
@@ -295,7 +239,7 @@ class Run {
   }
 
   #record(ended: boolean): RunRecord {
-    const tables = [...this.#statisticsByTable.values()].map((statistics) => statistics.run);
+    const tables = [...this.#statistics.values()].map((statistics) => statistics.run);
     const failed = tables.some((table) => table.outcome === "failed");
     const stopped = tables.some((table) => table.outcome === "stopped");
     return {
@@ -314,13 +258,4 @@ function gone(table: string): HeadwatersError {
     `table "${table}" is no longer in the source, or this user may no longer see it`,
     { hint: "Its copy was left as it is. If the table is gone for good, leave it out (tables.exclude) or reset it." },
   );
-}
-
-function storedOf(stored: Stored, table: string): StoredTable {
-  const open = stored.passes.find((pass) => pass.tables.some((candidate) => candidate.id === table)) ?? null;
-  return {
-    state: stored.tables.get(table) ?? null,
-    open,
-    progress: open === null ? [] : stored.progress.filter((entry) => entry.pass === open.id),
-  };
 }

@@ -4,7 +4,7 @@ import type { Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
 import { chosenTable } from "./columns.ts";
-import { type Connection, tableSettings } from "../connection.ts";
+import { type Connection, settingsOf, tableSettings } from "../connection.ts";
 
 /** What of the source is to be copied. */
 export interface Selected {
@@ -73,6 +73,23 @@ export function vanishedFrom(
   present: readonly string[],
 ): readonly string[] {
   return [...tables.keys()].filter((id) => selects(selection, id) && !present.includes(id));
+}
+
+/** Whether a table may come that is new since the last run. One that the user names may, whatever `schemaChanges` says. */
+export function mayCome(
+  id: string,
+  { tables, passes, lastRun }: Stored,
+  connection: Pick<Connection, "selection" | "tables" | "settings" | "log">,
+): boolean {
+  const { selection, tables: named = {}, log } = connection;
+  const { schemaChanges } = settingsOf(connection, id);
+  if (tables.size === 0 || schemaChanges === "allow_all") return true;
+  if (selection.include.includes(id) || Object.hasOwn(named, id)) return true;
+  // One without a copy was reset, or its first pass was cut.
+  const known = [...tables.keys(), ...passes.flatMap((pass) => pass.tables.map((table) => table.id))];
+  if (known.includes(id) || lastRun?.tables.some(({ table }) => table === id) === true) return true;
+  log.warn(`table "${id}" is new, and schemaChanges is ${schemaChanges}: it is copied once tables.include names it`);
+  return false;
 }
 
 function checkNames(known: readonly string[], vanished: readonly string[], connection: Selecting): void {

@@ -1,4 +1,4 @@
-import type { BodyReader } from "./messages.ts";
+import type { BodyReader } from "./body-reader.ts";
 
 /** The codes of section 9 of the specification, and one of ScyllaDB's. */
 export const serverErrors = {
