@@ -1,21 +1,16 @@
-import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
-import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Json } from "../../protocol/json.ts";
-import type { Pass, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference } from "../../protocol/readable.ts";
-import type { Reading, Source } from "../../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
-import { Semaphore } from "../../toolkit/semaphore.ts";
 import { unite } from "../../toolkit/types.ts";
-import { withChosenColumns } from "../selection/projection.ts";
 import { type Connection, tableSettings } from "../connection.ts";
 import { coveredBy } from "../plan/decide.ts";
+import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
 import { discover } from "../selection/discover.ts";
-import { retryPolicy, type RetryPolicy, retryingSource, waitAfter } from "../run/retrying-source.ts";
+import { withChosenColumns } from "../selection/projection.ts";
 import { scopeOf } from "../selection/scope.ts";
 import { askedFor } from "../selection/selection.ts";
+import { readIndependently } from "./read-independently.ts";
 
 /**
  * - `CONVERGED`: source and copy are equal.
@@ -111,8 +106,7 @@ async function verifyTable(
   report: (event: VerifyEvent) => void,
 ): Promise<TableVerdict> {
   const began = performance.now();
-  const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
-  const ended = (result: Omit<TableVerdict, "table" | "milliseconds">): TableVerdict => ({
+  const ended = (result: Findings): TableVerdict => ({
     ...result,
     table: name,
     milliseconds: Math.round(performance.now() - began),
@@ -131,27 +125,53 @@ async function verifyTable(
   const inferred = connection.capabilities.schema === "inferred";
   if (!coveredBy(state.table, discovered, inferred))
     return unproven("The table was altered in the source since the last sync: sync, then verify again.");
-  const table = inferred ? unite(state.table, discovered) : discovered;
+  let table = inferred ? unite(state.table, discovered) : discovered;
+  for (let attempt = 1; attempt <= mostReadings; attempt++) {
+    const { wider, result } = await compareOnce(table, state, connection, options, report);
+    if (wider === null) return ended(result);
+    table = wider;
+  }
+  return unproven("Its rows had new columns each time that they were read: verify again once the source stands still.");
+}
+
+/**
+ * How often a table is read whose rows turn out to have more columns than it is compared by. One reading finds all that
+ * are there; more are needed only while the source changes.
+ */
+const mostReadings = 3;
+
+/** One comparison; `wider`: the table with columns, or wider ones, that its rows have and were not compared by. */
+async function compareOnce(
+  table: Table,
+  state: TableState,
+  connection: Connection,
+  options: VerifyOptions,
+  report: (event: VerifyEvent) => void,
+): Promise<{ readonly wider: Table | null; readonly result: Findings }> {
   await using comparison = await connection.warehouse.compare(table);
-  report({ kind: "verifying", table: table.id, reading: 1, estimatedRows: table.estimatedRows });
-  const wider = await readAll(table, connection, options.signal, async (rows) => {
-    await comparison.digest(rows);
-    report({ kind: "read", table: table.id, rows: rows.length });
-  });
-  // Rows have columns that the copy was not compared by.
-  if (wider !== null) return verifyTable(name, wider, state, connection, options, report);
+  const read = async (reading: 1 | 2, take: (rows: Rows) => Promise<void>): Promise<Table | null> => {
+    report({ kind: "verifying", table: table.id, reading, estimatedRows: table.estimatedRows });
+    return await readIndependently(table, connection, options.signal, async (rows) => {
+      await take(rows);
+      report({ kind: "read", table: table.id, rows: rows.length });
+    });
+  };
+  const wider = await read(1, (rows) => comparison.digest(rows));
+  if (wider !== null) return { wider, result: { ...nothing, verdict: "NOT PROVEN", reasons: [] } };
   const digests = await comparison.digested();
   const counts = { ...nothing, sourceRows: digests.source, copyRows: digests.copy };
   if (digests.differing === 0) {
-    return ended({ ...counts, verdict: "CONVERGED", reasons: [`All ${digests.source} rows are equal.`] });
+    const reasons = [`All ${digests.source} rows are equal.`];
+    return { wider, result: { ...counts, verdict: "CONVERGED", reasons } };
   }
-  report({ kind: "verifying", table: table.id, reading: 2, estimatedRows: table.estimatedRows });
-  await readAll(table, connection, options.signal, async (rows) => {
-    await comparison.collect(rows);
-    report({ kind: "read", table: table.id, rows: rows.length });
-  });
-  return ended({ ...counts, ...(await judge(table, state, comparison, options.limit ?? 5)) });
+  await read(2, (rows) => comparison.collect(rows));
+  return { wider, result: { ...counts, ...(await judge(table, state, comparison, options.limit ?? 5)) } };
 }
+
+/** What was found of a table. */
+type Findings = Omit<TableVerdict, "table" | "milliseconds">;
+
+const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
 
 async function judge(
   table: Table,
@@ -216,104 +236,3 @@ function movedSince({ kind, version }: Difference, state: TableState): boolean {
 
 /** Writers stamp rows by clocks of their own, before they commit: milliseconds. */
 const clockTolerance = 1_000;
-
-/**
- * Reads every row once by the independent path, splits in parallel; `take` is called for one batch after the other. Ends
- * early where rows need more columns, or wider ones, and resolves to the table with these; else to `null`.
- */
-async function readAll(
-  table: Table,
-  connection: Connection,
-  signal: AbortSignal,
-  take: (rows: Rows) => Promise<void>,
-): Promise<Table | null> {
-  const { source, settings } = connection;
-  const plan = await source.plan([table], "full", {}, signal);
-  const pass = verifyingPass(plan, table);
-  const stop = new AbortController();
-  const turn = new Semaphore(1);
-  const reading: VerifyReading = {
-    source,
-    retryPolicy: retryPolicy(connection),
-    how: {
-      signal: AbortSignal.any([signal, stop.signal]),
-      batchBytes: settings.batchBytes,
-      until: "caught up",
-      path: "independent",
-    },
-    async take(rows) {
-      const release = await turn.acquire(1, reading.how.signal);
-      await take(rows).finally(release);
-    },
-  };
-  // Every split listens to it, in several places.
-  setMaxListeners(0, reading.how.signal);
-  const left = pass.splits.values();
-  let wider: Table | null = null;
-  const readNext = async (): Promise<void> => {
-    for (const split of left) {
-      const needed = await readOne(pass, split, reading);
-      if (needed !== null) wider = unite(wider ?? table, needed);
-      if (wider !== null) stop.abort();
-    }
-  };
-  const failures: unknown[] = [];
-  const readOrStop = (): Promise<void> =>
-    readNext().catch((thrown: unknown) => {
-      failures.push(thrown);
-      stop.abort();
-    });
-  await Promise.all(Array.from({ length: settings.parallel }, readOrStop));
-  // What fails after the stop fails for it.
-  if (wider === null && failures.length > 0) throw failures[0];
-  return wider;
-}
-
-/** What a split is read with. */
-interface VerifyReading {
-  readonly source: Source;
-  readonly retryPolicy: RetryPolicy;
-  readonly how: Reading;
-  take(rows: Rows): Promise<void>;
-}
-
-/** Rows count once their checkpoint has come: a reading that fails goes on from there. Resolves as {@link readAll} does. */
-async function readOne(
-  pass: Pass,
-  split: Split,
-  { source, retryPolicy, how, take }: VerifyReading,
-): Promise<Table | null> {
-  let state: Json = null;
-  for (let attempt = 1; ; attempt++) {
-    let held: Rows[] = [];
-    try {
-      for await (const operation of source.read(pass, split, state, how)) {
-        if (operation.kind === "schema") return operation.table;
-        if (operation.kind === "upsert") held.push(operation.rows);
-        if (operation.kind !== "checkpoint") continue;
-        for (const rows of held) await take(rows);
-        held = [];
-        state = operation.state;
-      }
-      for (const rows of held) await take(rows);
-      return null;
-    } catch (thrown) {
-      await waitAfter(thrown, attempt, pass.tables[0]!.id, how.signal, retryPolicy);
-    }
-  }
-}
-
-function verifyingPass(plan: Plan, table: Table): Pass {
-  if (plan.splits.length === 0)
-    throw new HeadwatersError("DEFECT", `the plan of a full pass over "${table.id}" has no splits`);
-  const now = new Date().toISOString();
-  return {
-    ...plan,
-    id: "verify",
-    kind: "full",
-    tables: [table],
-    opened: now,
-    scope: scopeOf(null, table.id),
-    replace: false,
-  };
-}
