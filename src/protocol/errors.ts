@@ -51,6 +51,8 @@ export const errorCodes = {
   DEFECT: ["report", "Headwaters made a mistake."],
 } as const satisfies Readonly<Record<string, readonly [Remedy, string]>>;
 
+export type Side = "source" | "destination";
+
 export type ErrorCode = keyof typeof errorCodes;
 
 /**
@@ -61,6 +63,8 @@ export class HeadwatersError extends Error {
   override readonly name = "HeadwatersError";
   readonly code: ErrorCode;
   readonly hint: string | null;
+  /** Who reported it; `null`: neither. Set once, by {@link errorAt}, where the engine asks a source or a destination. */
+  side: Side | null = null;
 
   constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -78,4 +82,11 @@ export function asHeadwatersError(thrown: unknown): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new HeadwatersError("DEFECT", message, { cause: thrown });
+}
+
+/** Whatever a source or a destination threw, as a {@link HeadwatersError} that says which of them it was. */
+export function errorAt(side: Side, thrown: unknown): HeadwatersError {
+  const error = asHeadwatersError(thrown);
+  error.side ??= side;
+  return error;
 }

@@ -255,6 +255,7 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
       remedy: "reconfigure",
       message: "the user reader may not read alerts",
       hint: "GRANT SELECT ON alerts TO reader;",
+      side: null,
     });
     expect(lines.at(-1)).toMatchObject({ kind: "summary", outcome: "reconfigure", exitCode: 2, run: { id: "1" } });
     expect(error.text).toBe("");

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass } from "../../protocol/pass.ts";
 import type { Destination } from "../../protocol/destination.ts";
@@ -7,17 +6,13 @@ import type { Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import { selects } from "../../toolkit/patterns.ts";
 import { type Connection, tableSettings } from "../connection.ts";
+import { atDestination, withLease } from "../lease.ts";
 import { scopeOf } from "../selection/scope.ts";
 import { portable, stateDocument, type StateDocument } from "../state-document.ts";
 
 /** The state of a connection for another place, taken while no one writes: each table as of its last closed pass. */
 export async function exportState(warehouse: Destination, source: string): Promise<StateDocument> {
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
-  try {
-    return portable(stateDocument(source, await warehouse.load()));
-  } finally {
-    await warehouse.release(lease);
-  }
+  return await atDestination(withLease(warehouse, async () => portable(stateDocument(source, await warehouse.load()))));
 }
 
 /** What an import needs of a connection; it asks nothing of the source. */
@@ -38,28 +33,27 @@ export async function importState(
   const { warehouse } = connection;
   const states = statesOf(document, only);
   for (const [id, state] of states) checkFits(connection, id, state);
-  const now = new Date().toISOString();
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: now });
-  try {
-    for (const id of states.keys()) {
-      if ((await warehouse.count(id)) !== null) continue;
-      throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${id}"`, {
-        hint: "Its state would say that it has all rows. Bring the copy back first, or leave the table out with --tables.",
-      });
-    }
-    await using transaction = await warehouse.begin(lease, now);
-    await transaction.reset([...states.keys()], false);
-    for (const [id, state] of states) {
-      // A pass that reads nothing: closing one is how a destination takes a state.
-      const pass = emptyPass(state, now);
-      await transaction.open(pass);
-      await transaction.close(pass, new Map([[id, state]]));
-    }
-    await transaction.commit([]);
-    return [...states.keys()];
-  } finally {
-    await warehouse.release(lease);
-  }
+  return await atDestination(
+    withLease(warehouse, async (lease) => {
+      for (const id of states.keys()) {
+        if ((await warehouse.count(id)) !== null) continue;
+        throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${id}"`, {
+          hint: "Its state would say that it has all rows. Bring the copy back first, or leave the table out with --tables.",
+        });
+      }
+      const now = new Date().toISOString();
+      await using transaction = await warehouse.begin(lease, now);
+      await transaction.reset([...states.keys()], false);
+      for (const [id, state] of states) {
+        // A pass that reads nothing: closing one is how a destination takes a state.
+        const pass = emptyPass(state, now);
+        await transaction.open(pass);
+        await transaction.close(pass, new Map([[id, state]]));
+      }
+      await transaction.commit([]);
+      return [...states.keys()];
+    }),
+  );
 }
 
 function statesOf({ tables }: StateDocument, only: readonly string[]): Stored["tables"] {

@@ -1,6 +1,7 @@
 import type { Pass } from "../../protocol/pass.ts";
 import type { RunRecord } from "../../protocol/state-store.ts";
 import type { Connection } from "../connection.ts";
+import { atDestination } from "../lease.ts";
 
 /** How the copy of one table stands. */
 export interface TableStatus {
@@ -23,7 +24,7 @@ export interface Status {
 /** What the destination holds of a connection. Asks nothing of the source. */
 export async function status(connection: Pick<Connection, "warehouse">, runs = 5): Promise<Status> {
   const { warehouse } = connection;
-  const stored = await warehouse.load();
+  const stored = await atDestination(warehouse.load());
   const names = new Set([
     ...stored.tables.keys(),
     ...stored.passes.flatMap((pass) => pass.tables.map((table) => table.id)),
@@ -34,7 +35,7 @@ export async function status(connection: Pick<Connection, "warehouse">, runs = 5
     const open = stored.passes.find((pass) => pass.tables.some((candidate) => candidate.id === table));
     tables.push({
       table,
-      rows: await warehouse.count(table),
+      rows: await atDestination(warehouse.count(table)),
       asOf: state?.asOf ?? null,
       sweptAt: state?.sweptAt ?? null,
       open:
@@ -47,5 +48,5 @@ export async function status(connection: Pick<Connection, "warehouse">, runs = 5
             },
     });
   }
-  return { tables, runs: await warehouse.runs(runs) };
+  return { tables, runs: await atDestination(warehouse.runs(runs)) };
 }

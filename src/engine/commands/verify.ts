@@ -1,9 +1,9 @@
-import { hostname } from "node:os";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference } from "../../protocol/readable.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Connection, tableSettings } from "../connection.ts";
+import { atDestination, withLease } from "../lease.ts";
 import { coveredBy } from "../plan/decide.ts";
 import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
 import { discover } from "../selection/discover.ts";
@@ -70,14 +70,12 @@ export async function verify(
   const chosen = withChosenColumns(given);
   const connection = { ...chosen, source: retryingSource(chosen.source, retryPolicy(given)) };
   const { warehouse } = connection;
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
-  try {
-    const stored = await warehouse.load();
+  return await withLease(warehouse, async () => {
+    const stored = await atDestination(warehouse.load());
     const { tables, refused, vanished } = await discover(connection, options.signal, stored);
     const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
-    const names = askedFor(selected, options.tables ?? []);
     const verdicts: TableVerdict[] = [];
-    for (const name of names) {
+    for (const name of askedFor(selected, options.tables ?? [])) {
       if (refused.has(name)) throw refused.get(name)!;
       const discovered = tables.find(({ id }) => id === name) ?? null;
       const state = stored.tables.get(name) ?? null;
@@ -86,9 +84,7 @@ export async function verify(
       report({ kind: "verified", result });
     }
     return { verdict: worst(verdicts.map((table) => table.verdict)), tables: verdicts };
-  } finally {
-    await warehouse.release(lease);
-  }
+  });
 }
 
 function worst(verdicts: readonly Verdict[]): Verdict {
@@ -148,17 +144,17 @@ async function compareOnce(
   options: VerifyOptions,
   report: (event: VerifyEvent) => void,
 ): Promise<{ readonly wider: Table | null; readonly result: Findings }> {
-  await using comparison = await connection.warehouse.compare(table);
+  await using comparison = await atDestination(connection.warehouse.compare(table));
   const read = async (reading: 1 | 2, take: (rows: Rows) => Promise<void>): Promise<Table | null> => {
     report({ kind: "verifying", table: table.id, reading, estimatedRows: table.estimatedRows });
     return await readIndependently(table, connection, options.signal, async (rows) => {
-      await take(rows);
+      await atDestination(take(rows));
       report({ kind: "read", table: table.id, rows: rows.length });
     });
   };
   const wider = await read(1, (rows) => comparison.digest(rows));
   if (wider !== null) return { wider, result: { ...nothing, verdict: "NOT PROVEN", reasons: [] } };
-  const digests = await comparison.digested();
+  const digests = await atDestination(comparison.digested());
   const counts = { ...nothing, sourceRows: digests.source, copyRows: digests.copy };
   if (digests.differing === 0) {
     const reasons = [`All ${digests.source} rows are equal.`];
@@ -179,7 +175,7 @@ async function judge(
   comparison: Comparison,
   limit: number,
 ): Promise<Pick<TableVerdict, "verdict" | "reasons" | "missing" | "extra" | "different" | "shown">> {
-  const found = await comparison.differences(limit);
+  const found = await atDestination(comparison.differences(limit));
   const { missing, extra, different, repeated, shown } = found;
   const counts = { missing, extra, different, shown };
   // Patterns that overlap give a key twice: only the rows themselves can be compared then, and they were.

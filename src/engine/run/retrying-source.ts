@@ -1,21 +1,21 @@
-import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
+import { asHeadwatersError, errorAt, type HeadwatersError } from "../../protocol/errors.ts";
 import type { Source } from "../../protocol/source.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import type { Connection } from "../connection.ts";
 
-/** Whether what failed so is done again. A table that was altered is planned anew instead. */
+/** Whether the source is asked again after this error. A table that was altered is planned anew instead. */
 export function mayPass(error: HeadwatersError): boolean {
-  return error.remedy === "retry" && error.code !== "TABLE_CHANGED";
+  return error.remedy === "retry" && error.code !== "TABLE_CHANGED" && error.side !== "destination";
 }
 
-/** How often something is done before its error counts, and who is told of each time that was in vain. */
+/** How often something is tried before its error counts, and what is called before each further try. */
 export interface RetryPolicy {
   readonly attempts: number;
-  /** `table`: the one that it was about; `null`: all. */
+  /** `table`: the one that it is about; `null`: all. */
   onRetry(table: string | null, error: HeadwatersError, milliseconds: number): void;
 }
 
-/** Tells the log. */
+/** The policy of a connection; retries are logged. */
 export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "log">): RetryPolicy {
   return {
     attempts: settings.attempts,
@@ -28,25 +28,42 @@ export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "lo
 
 /**
  * A source that is asked again where it fails in a way that may pass by itself. Its readings are not: who reads a split
- * goes on from the last checkpoint (`read-split.ts`).
+ * goes on from the last checkpoint (`read-split.ts`). Every error of it says that it is the source's.
  */
-export function retryingSource(source: Source, retryPolicy: RetryPolicy): Source {
-  const ask = <Answer>(table: string | null, signal: AbortSignal, question: () => Promise<Answer>): Promise<Answer> =>
-    withRetries(table, signal, retryPolicy, question);
+export function retryingSource(source: Source, policy: RetryPolicy): Source {
+  const ask = async <Answer>(
+    table: string | null,
+    signal: AbortSignal,
+    question: () => Promise<Answer>,
+  ): Promise<Answer> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await question();
+      } catch (thrown) {
+        await waitAfter(atSource(thrown, signal), attempt, table, signal, policy);
+      }
+    }
+  };
   return {
     check: (signal) => source.check(signal),
     discover: (signal, known) => ask(null, signal, () => source.discover(signal, known)),
     plan: (tables, kind, previous, signal) =>
       ask(tables[0]!.id, signal, () => source.plan(tables, kind, previous, signal)),
     resume: (pass, signal) => ask(pass.tables[0]!.id, signal, () => source.resume(pass, signal)),
-    read: (pass, split, state, how) => source.read(pass, split, state, how),
+    async *read(pass, split, state, how) {
+      try {
+        yield* source.read(pass, split, state, how);
+      } catch (thrown) {
+        throw atSource(thrown, how.signal);
+      }
+    },
     /** Rows that were found before it failed come once more. */
     async *lookup(table, keys, how) {
       for (let attempt = 1; ; attempt++) {
         try {
           return yield* source.lookup(table, keys, how);
         } catch (thrown) {
-          await waitAfter(thrown, attempt, table.id, how.signal, retryPolicy);
+          await waitAfter(atSource(thrown, how.signal), attempt, table.id, how.signal, policy);
         }
       }
     },
@@ -55,19 +72,9 @@ export function retryingSource(source: Source, retryPolicy: RetryPolicy): Source
   };
 }
 
-async function withRetries<Answer>(
-  table: string | null,
-  signal: AbortSignal,
-  retryPolicy: RetryPolicy,
-  question: () => Promise<Answer>,
-): Promise<Answer> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await question();
-    } catch (thrown) {
-      await waitAfter(thrown, attempt, table, signal, retryPolicy);
-    }
-  }
+/** What was thrown because of the signal stays as it is. */
+function atSource(thrown: unknown, signal: AbortSignal): unknown {
+  return signal.aborted ? thrown : errorAt("source", thrown);
 }
 
 /** Waits until it is worth trying again; throws what was thrown where it is not. */

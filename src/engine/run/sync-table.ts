@@ -4,6 +4,7 @@ import type { Reading } from "../../protocol/source.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { settingsOf, tableSettings } from "../connection.ts";
+import { atDestination } from "../lease.ts";
 import { decide, type Decision } from "../plan/decide.ts";
 import { nextState, wholeState } from "../plan/next-state.ts";
 import { planPass } from "../plan/plan-pass.ts";
@@ -32,7 +33,7 @@ export async function syncTable(table: Table, stored: StoredTable, context: Sync
       if (!altered || attempt > replans) throw thrown;
       report({ kind: "retry", table: table.id, error: thrown, milliseconds: 0 });
       await writer.commit();
-      const durable = await connection.warehouse.load();
+      const durable = await atDestination(connection.warehouse.load());
       const tables = await connection.source.discover(signal, knownTables(durable));
       const now = tables.find((candidate) => candidate.id === table.id);
       if (now === undefined)

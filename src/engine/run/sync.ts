@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
@@ -9,6 +8,7 @@ import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";
 import type { SyncConnection } from "../connection.ts";
 import type { SyncEvent } from "../events.ts";
+import { atDestination, withLease } from "../lease.ts";
 import { discover } from "../selection/discover.ts";
 import { withChosenColumns } from "../selection/projection.ts";
 import { askedFor, mayCome } from "../selection/selection.ts";
@@ -45,13 +45,10 @@ export async function sync(
   report: (event: SyncEvent) => void,
 ): Promise<RunRecord> {
   const { warehouse } = connection;
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
-  try {
-    const stored = await warehouse.load();
+  return await withLease(warehouse, async (lease) => {
+    const stored = await atDestination(warehouse.load());
     return await new Run(connection, options, report, startAfter(stored.lastRun), lease).run(stored);
-  } finally {
-    await warehouse.release(lease);
-  }
+  });
 }
 
 /** Now; but runs follow each other, also where the clock was set back or is another host's: rows are told apart by it. */
@@ -140,7 +137,7 @@ class Run {
   /** Syncs tables, all at once; resolves to those that must go on after the transaction was undone. */
   async #round(tables: readonly Table[]): Promise<readonly Table[]> {
     const { warehouse, settings } = this.#connection;
-    const stored = await warehouse.load();
+    const stored = await atDestination(warehouse.load());
     await using writer = new Writer(
       warehouse,
       this.#lease,

@@ -1,4 +1,4 @@
-import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
+import { errorAt, type HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Destination } from "../../protocol/destination.ts";
@@ -75,7 +75,7 @@ export class Writer implements AsyncDisposable {
         this.#transaction ??= await this.#destination.begin(this.#lease, this.#syncStart);
         return await work(this.#transaction);
       } catch (thrown) {
-        this.#rolledBack = new RolledBack(table, asHeadwatersError(thrown));
+        this.#rolledBack = new RolledBack(table, errorAt("destination", thrown));
         await this.#undo();
         throw this.#rolledBack;
       }
