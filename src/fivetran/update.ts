@@ -121,7 +121,7 @@ function tell(event: SyncEvent, log: Log & Severe): void {
   } else if (event.kind === "retry") {
     log.warn(`table "${event.table}": ${explain(event.error)}; tried again in ${event.milliseconds} ms`);
   } else if (event.kind === "finished") {
-    const { table, outcome, rowsRead, inserted, updated, deleted, milliseconds } = event.run;
+    const { table, outcome, rowsRead, inserted, updated, deleted, milliseconds } = event.result;
     const sent = inserted + updated;
     if (event.error !== null) log.severe(explain(event.error));
     log.info(

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { reset } from "../../src/engine/commands/reset.ts";
-import { verify } from "../../src/engine/commands/verify.ts";
+import { verify, type VerifyEvent } from "../../src/engine/commands/verify.ts";
 import type { SyncEvent } from "../../src/engine/events.ts";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
 import { Copy } from "./harness.ts";
@@ -66,4 +66,22 @@ test("what the destination refuses is the destination's", async () => {
   const verifying = verify(copy.connection(filled(), warehouse), { signal }, () => {});
   await expect(verifying).rejects.toMatchObject({ code: "SYNC_RUNNING", side: "destination" });
   await warehouse.release(lease);
+});
+
+test("every event has its time, its run and its connection", async () => {
+  await using copy = await Copy.make();
+  const events: SyncEvent[] = [];
+  const run = await copy.sync(filled(), {}, (event) => void events.push(event));
+  expect(new Set(events.map(({ kind }) => kind))).toEqual(
+    new Set(["selected", "pass", "read", "settling", "committed", "finished"]),
+  );
+  for (const event of events) expect(event).toMatchObject({ run: run.id, connection: "c" });
+  const times = events.map(({ at }) => at);
+  expect(times.map((at) => new Date(at).toISOString())).toEqual(times);
+  expect([...times].sort()).toEqual(times);
+  await using warehouse = await copy.open();
+  const verified: VerifyEvent[] = [];
+  await verify(copy.connection(filled(), warehouse), { signal }, (event) => void verified.push(event));
+  expect(verified.map(({ kind }) => kind)).toContain("verified");
+  expect(new Set(verified.map((event) => `${event.connection} ${typeof event.at} ${event.run}`)).size).toBe(1);
 });

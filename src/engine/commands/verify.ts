@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference } from "../../protocol/readable.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Connection, tableSettings } from "../connection.ts";
+import { type EventOrigin, reporter } from "../events.ts";
 import { atDestination, withLease } from "../lease.ts";
 import { coveredBy } from "../plan/decide.ts";
 import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
@@ -40,7 +42,10 @@ export interface VerifyReport {
   readonly tables: readonly TableVerdict[];
 }
 
-export type VerifyEvent =
+/** What a `verify` reports while it runs. */
+export type VerifyEvent = EventOrigin & VerifyHappening;
+
+type VerifyHappening =
   | {
       readonly kind: "verifying";
       readonly table: string;
@@ -70,6 +75,7 @@ export async function verify(
   const chosen = withChosenColumns(given);
   const connection = { ...chosen, source: retryingSource(chosen.source, retryPolicy(given)) };
   const { warehouse } = connection;
+  const tell = reporter<VerifyHappening>(connection.name, randomUUID(), report);
   return await withLease(warehouse, async () => {
     const stored = await atDestination(warehouse.load());
     const { tables, refused, vanished } = await discover(connection, options.signal, stored);
@@ -79,9 +85,9 @@ export async function verify(
       if (refused.has(name)) throw refused.get(name)!;
       const discovered = tables.find(({ id }) => id === name) ?? null;
       const state = stored.tables.get(name) ?? null;
-      const result = await verifyTable(name, discovered, state, connection, options, report);
+      const result = await verifyTable(name, discovered, state, connection, options, tell);
       verdicts.push(result);
-      report({ kind: "verified", result });
+      tell({ kind: "verified", result });
     }
     return { verdict: worst(verdicts.map((table) => table.verdict)), tables: verdicts };
   });
@@ -99,7 +105,7 @@ async function verifyTable(
   state: TableState | null,
   connection: Connection,
   options: VerifyOptions,
-  report: (event: VerifyEvent) => void,
+  report: (happening: VerifyHappening) => void,
 ): Promise<TableVerdict> {
   const began = performance.now();
   const ended = (result: Findings): TableVerdict => ({
@@ -142,7 +148,7 @@ async function compareOnce(
   state: TableState,
   connection: Connection,
   options: VerifyOptions,
-  report: (event: VerifyEvent) => void,
+  report: (happening: VerifyHappening) => void,
 ): Promise<{ readonly wider: Table | null; readonly result: Findings }> {
   await using comparison = await atDestination(connection.warehouse.compare(table));
   const read = async (reading: 1 | 2, take: (rows: Rows) => Promise<void>): Promise<Table | null> => {

@@ -3,7 +3,7 @@ import type { Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import type { Semaphore } from "../../toolkit/semaphore.ts";
 import type { SyncConnection } from "../connection.ts";
-import type { SyncEvent } from "../events.ts";
+import type { SyncHappening } from "../events.ts";
 import type { Flags } from "../plan/decide.ts";
 import type { Statistics } from "./statistics.ts";
 import type { Writer } from "./writer.ts";
@@ -23,7 +23,7 @@ export interface SyncContext {
   /** Splits that may be read at the same time. */
   readonly readers: Semaphore;
   readonly throttle: (rows: number, signal: AbortSignal) => Promise<void>;
-  report(event: SyncEvent): void;
+  report(happening: SyncHappening): void;
 }
 
 /** What the destination holds of one table before it is synced. */

@@ -7,7 +7,7 @@ import type { Table } from "../../protocol/table.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";
 import type { SyncConnection } from "../connection.ts";
-import type { SyncEvent } from "../events.ts";
+import { reporter, type SyncEvent, type SyncHappening } from "../events.ts";
 import { atDestination, withLease } from "../lease.ts";
 import { discover } from "../selection/discover.ts";
 import { withChosenColumns } from "../selection/projection.ts";
@@ -60,7 +60,7 @@ function startAfter(last: RunRecord | null): string {
 class Run {
   readonly #connection: SyncConnection;
   readonly #options: SyncOptions;
-  readonly #report: (event: SyncEvent) => void;
+  readonly #report: (happening: SyncHappening) => void;
   readonly #started: string;
   readonly #lease: number;
   readonly #id = randomUUID();
@@ -78,7 +78,7 @@ class Run {
     const chosen = withChosenColumns(connection);
     this.#connection = { ...chosen, source: retryingSource(chosen.source, this.#retryPolicy(connection)) };
     this.#options = options;
-    this.#report = report;
+    this.#report = reporter<SyncHappening>(connection.name, this.#id, report);
     this.#started = started;
     this.#lease = lease;
   }
@@ -232,7 +232,7 @@ class Run {
     if (thrown === null) statistics.end("whole");
     else if (this.#options.signal.aborted) statistics.end("stopped");
     else statistics.end("failed", asHeadwatersError(thrown));
-    this.#report({ kind: "finished", run: statistics.run, error: statistics.error });
+    this.#report({ kind: "finished", result: statistics.run, error: statistics.error });
   }
 
   #record(ended: boolean): RunRecord {
