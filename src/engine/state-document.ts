@@ -71,6 +71,7 @@ const pass: z.ZodType<Pass> = z.object({
   splits: z.array(split),
   next: z.record(z.string(), json),
   asOf: moment,
+  startsOver: z.literal(true).exactOptional(),
   snapshot: json,
   opened: moment,
   scope: z.string(),
@@ -83,6 +84,7 @@ const progress: z.ZodType<Progress> = z.object({
   attempt: z.int().min(1),
   version: z.int().min(1),
   state: json,
+  asOf: moment.exactOptional(),
   done: z.boolean(),
 });
 

@@ -13,11 +13,12 @@ import type { Table } from "./table.ts";
  *   same time send theirs alone: the table has the columns of all, each as wide as its widest. Rows of a column that
  *   became wider may still come with the narrower type.
  * - `truncate`: the table's rows that were there before are gone.
- * - `checkpoint`: everything this split sent so far is whole; it resumes from `state`. The end of a split is a
- *   checkpoint of its own.
+ * - `checkpoint`: everything this split sent so far is whole; it resumes from `state`. In a `stream`, `asOf` moves the
+ *   read point of the split's rows (ISO 8601, UTC, by the source's clock); without it the pass's read point holds. The
+ *   end of a split is a checkpoint of its own.
  */
 export type Operation =
   | { readonly kind: "upsert" | "update" | "delete" | "keys"; readonly table: string; readonly rows: Rows }
   | { readonly kind: "schema"; readonly table: Table }
   | { readonly kind: "truncate"; readonly table: string }
-  | { readonly kind: "checkpoint"; readonly state: Json };
+  | { readonly kind: "checkpoint"; readonly state: Json; readonly asOf?: string };

@@ -26,12 +26,17 @@ export interface Split {
 export interface Plan {
   readonly splits: readonly Split[];
   /**
-   * By table id: where the window that follows this pass starts, once the pass is closed. After a `stream` the last
-   * state of the table's split is kept in its place.
+   * By table id: where the window that follows this pass starts, once the pass is closed. Not of a `stream`: the states
+   * that its splits ended with are kept, see {@link nextOfStream}.
    */
   readonly next: Readonly<Record<string, Json>>;
   /** The read point: the rows are true as of this moment or later. ISO 8601, UTC, by the source's clock. */
   readonly asOf: string;
+  /**
+   * Of a `stream`: it does not go on from `previous`, so what was removed meanwhile is not in it. The copies of its
+   * tables are emptied before its first row.
+   */
+  readonly startsOver?: true;
   /** What ties the splits to one snapshot of the source; `null`: nothing does. */
   readonly snapshot: Json;
 }
@@ -60,5 +65,16 @@ export interface Progress {
   readonly version: number;
   /** What the split needs in order to resume; small and bounded. */
   readonly state: Json;
+  /** The read point of the last checkpoint that had one. */
+  readonly asOf?: string;
   readonly done: boolean;
+}
+
+/**
+ * Where the `stream` that follows starts for one table: of one split its last state, of several an object of their last
+ * states by split id. `states`: the last state of each split.
+ */
+export function nextOfStream({ splits }: Plan, table: string, states: ReadonlyMap<string, Json>): Json {
+  const own = splits.filter((split) => split.tables.includes(table)).map(({ id }) => [id, states.get(id) ?? null]);
+  return own.length > 1 ? Object.fromEntries(own) : (own[0]?.[1] ?? null);
 }

@@ -22,7 +22,7 @@ export interface Source extends AsyncDisposable {
   /**
    * Cuts the reading of `tables` into splits and takes the read point, without reading a row of them.
    * `previous` is the `next` of the last closed pass by table id; a `window` or a `stream` begins there. A table is not
-   * in it that has no copy yet, or is to be read anew.
+   * in it that has no copy yet, or is to be read anew: what the copy has of it is emptied before a `stream` is read.
    */
   plan(
     tables: readonly Table[],

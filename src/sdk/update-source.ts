@@ -56,7 +56,10 @@ export class UpdateSource implements Source {
     return [...(await this.#declared()).values()].map((table) => tableOf(table, this.#behaviour.name));
   }
 
-  /** Goes on from the state of the last pass, if that had every table: a new one may have rows from before it. */
+  /**
+   * Goes on from the state of the last pass, if that had every table: a new one may have rows from before it. Else it
+   * starts over from an empty state, and the copies with it.
+   */
   async plan(tables: readonly Table[], kind: PassKind, previous: Readonly<Record<string, Json>>): Promise<Plan> {
     if (kind !== "stream") throw new HeadwatersError("DEFECT", `a source with update() can't plan a ${kind} pass`);
     const ids = tables.map((table) => table.id);
@@ -73,6 +76,7 @@ export class UpdateSource implements Source {
       next: {},
       asOf: new Date().toISOString(),
       snapshot: null,
+      ...(start === null ? { startsOver: true } : {}),
     };
   }
 

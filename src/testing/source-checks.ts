@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Operation } from "../protocol/operation.ts";
-import type { Pass, PassKind, Split } from "../protocol/pass.ts";
+import { nextOfStream, type Pass, type PassKind, type Split } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Reading, Source, SourceCapabilities } from "../protocol/source.ts";
 import type { Table } from "../protocol/table.ts";
 import { type Cell, cell, project, rowsBytes } from "../toolkit/vectors.ts";
 import type { Check } from "./check.ts";
+import { copied } from "./copied.ts";
 import { assertWellFormed } from "./well-formed.ts";
 
 /** A row of the suite's table: `id` is the key, `name` a text, `updated_at` the cursor column. */
@@ -78,10 +79,16 @@ async function table(source: Source, name: string): Promise<Table> {
   return found;
 }
 
-async function plan(source: Source, of: Table, kind: PassKind, previous: Record<string, Json> = {}): Promise<Pass> {
-  const planned = await source.plan([of], kind, previous, signal);
+async function plan(
+  source: Source,
+  of: Table | readonly Table[],
+  kind: PassKind,
+  previous: Readonly<Record<string, Json>> = {},
+): Promise<Pass> {
+  const tables = [of].flat();
+  const planned = await source.plan(tables, kind, previous, signal);
   const now = new Date().toISOString();
-  const pass = { ...planned, id: "p", kind, tables: [of], opened: now, scope: "s", replace: false };
+  const pass = { ...planned, id: "p", kind, tables, opened: now, scope: "s", replace: false };
   assert.deepEqual(JSON.parse(JSON.stringify(pass)), pass, "a pass is plain JSON");
   assert.ok(Math.abs(Date.parse(planned.asOf) - Date.now()) < 3_600_000, "the read point is now");
   return pass;
@@ -153,6 +160,30 @@ async function filled(harness: SourceHarness, name: string): Promise<Source> {
   return harness.open();
 }
 
+/** One stream over tables, as the engine reads it, by a source that is opened anew. */
+async function stream(
+  harness: SourceHarness,
+  names: readonly string[],
+  previous: Readonly<Record<string, Json>>,
+  afterSplit: () => Promise<void> = async () => {},
+): Promise<{ readonly pass: Pass; readonly operations: readonly Operation[]; readonly next: Record<string, Json> }> {
+  await using source = await harness.open();
+  const tables: Table[] = [];
+  for (const name of names) tables.push(await table(source, name));
+  const pass = await plan(source, tables, "stream", previous);
+  const emptied = names.filter((name) => pass.startsOver === true || !Object.hasOwn(previous, name));
+  const operations: Operation[] = emptied.map((name) => ({ kind: "truncate", table: name }));
+  const states = new Map<string, Json>();
+  for (const split of pass.splits) {
+    for await (const operation of reading(source, pass, split, null)) {
+      operations.push(operation);
+      if (operation.kind === "checkpoint") states.set(split.id, operation.state);
+    }
+    await afterSplit();
+  }
+  return { pass, operations, next: Object.fromEntries(names.map((name) => [name, nextOfStream(pass, name, states)])) };
+}
+
 const checks: readonly SourceCheck[] = [
   {
     name: "shows a table with its key and cursor, and tells it from a later one of that name",
@@ -170,6 +201,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads every row once",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -178,6 +210,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads an empty table",
+    needs: "full",
     async run(harness) {
       await harness.create("things");
       await using source = await harness.open();
@@ -187,6 +220,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads the columns that the table names, and no others",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const whole = await table(source, "things");
@@ -202,6 +236,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "keeps batches near the size that is asked for",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -211,6 +246,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "goes on from every checkpoint, in another process, without a row lost or doubled",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -240,6 +276,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "checkpoints often enough that little is held in memory",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -305,7 +342,37 @@ const checks: readonly SourceCheck[] = [
     },
   },
   {
+    name: "streams go on from where each of their splits ended",
+    needs: "stream",
+    async run(harness) {
+      const names = ["things", "others"];
+      for (const name of names) await harness.create(name);
+      const operations: Operation[] = [];
+      let previous: Record<string, Json> = {};
+      for (let round = 0; round < 4; round++) {
+        for (const name of names) {
+          await harness.put(name, things(round * 3, round * 3 + 9));
+          await harness.remove(name, [round * 3 + 1, round * 3 + 4]);
+        }
+        // Splits end at different places: what changes between two of them must come with the next stream.
+        const later = things(100 + round * 10, 110 + round * 10);
+        const between = async (): Promise<void> => {
+          for (const name of names) await harness.put(name, later.splice(0, 4));
+        };
+        for (const change of [between, async () => {}]) {
+          const streamed = await stream(harness, names, previous, change);
+          operations.push(...streamed.operations);
+          previous = streamed.next;
+        }
+        const fresh = await stream(harness, names, {});
+        const of = fresh.pass.tables;
+        assert.deepEqual(copied(of, operations), copied(of, fresh.operations), `after ${round + 1} rounds of streams`);
+      }
+    },
+  },
+  {
     name: "looks rows up by key, and leaves out those that are not there",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -319,6 +386,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads the same by its other path",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -333,6 +401,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "stops at once when it is told to, and reads again after that",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -350,6 +419,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "can be left in the middle",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -362,6 +432,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "says so when the table is gone between plan and read",
+    needs: "full",
     tables: true,
     async run(harness) {
       await using source = await filled(harness, "gone");

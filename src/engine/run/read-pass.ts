@@ -1,16 +1,16 @@
-import type { Json } from "../../protocol/json.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import type { SyncContext } from "./context.ts";
+import type { Reached } from "./read-split.ts";
 import { readSplits } from "./read-splits.ts";
 
 /** What the reading of a pass came to. */
 export interface PassRead {
   /** Its tables by id, with the columns and types that their rows needed. */
   readonly tables: ReadonlyMap<string, Table>;
-  /** The last state of each split. */
-  readonly states: ReadonlyMap<string, Json>;
+  /** By split id. */
+  readonly reached: ReadonlyMap<string, Reached>;
 }
 
 /** Reads what is left of a pass and reports how it goes. `tables` are its tables as they stand now. */
@@ -36,7 +36,7 @@ export async function readPass(
       estimatedRows: pass.kind === "window" ? null : estimatedRows,
     });
   }
-  const states = await readSplits(pass, progress, context, {
+  const reached = await readSplits(pass, progress, context, {
     onRows(table, rows, bytes, splitsDone) {
       statistics.get(table)!.addRead(rows, bytes);
       report({ kind: "read", table, rows, bytes, splitsDone });
@@ -45,5 +45,5 @@ export async function readPass(
     // Once, not for every table of the split.
     onRetry: (error, milliseconds) => report({ kind: "retry", table: tables[0]!.id, error, milliseconds }),
   });
-  return { tables: current, states };
+  return { tables: current, reached };
 }

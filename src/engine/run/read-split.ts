@@ -26,26 +26,35 @@ export interface SplitReading {
   onRetry(error: HeadwatersError, milliseconds: number): void;
 }
 
+/** How far a split was read. */
+export type Reached = Pick<Segment, "state" | "asOf">;
+
+/** A checkpoint, or what was reached before. */
+interface Position {
+  readonly state: Json;
+  readonly asOf?: string | null;
+}
+
 type Data = Segment["operations"][number];
 
 /**
  * Reads one split to its end and hands it to the writer, segment by segment, without waiting for the writer more than
  * the memory budget asks for. Errors whose remedy is `retry` are tried again from the last checkpoint; tries that
- * brought nothing forward are counted. Resolves to the split's last state.
+ * brought nothing forward are counted. Resolves to what the split has reached.
  */
 export async function readSplit(
   pass: Pass,
   split: Split,
-  start: { state: Json; attempt: number },
+  start: Reached & { readonly attempt: number },
   reading: SplitReading,
-): Promise<Json> {
-  let { state, attempt } = start;
+): Promise<Reached> {
+  let { attempt, ...reached }: Reached & { attempt: number } = start;
   let failures = 0;
   for (;;) {
-    const attempted = new Attempt(pass, split, state, attempt, reading);
+    const attempted = new Attempt(pass, split, reached, attempt, reading);
     try {
       await attempted.read();
-      return attempted.state;
+      return attempted.reached;
     } catch (thrown) {
       if (reading.signal.aborted || thrown instanceof RolledBack) throw thrown;
       const error = asHeadwatersError(thrown);
@@ -55,7 +64,7 @@ export async function readSplit(
       const milliseconds = backoff(failures + 1);
       reading.onRetry(error, milliseconds);
       await sleep(milliseconds, reading.signal);
-      state = attempted.state;
+      reached = attempted.reached;
       attempt += 1;
     }
   }
@@ -64,7 +73,7 @@ export async function readSplit(
 /** One attempt at a split. */
 class Attempt {
   /** The last checkpoint that was handed to the writer; a split that is done keeps it. */
-  state: Json;
+  reached: Reached;
   /** Whether there was one in this attempt. */
   handed = false;
   readonly #pass: Pass;
@@ -79,10 +88,10 @@ class Attempt {
   #bytes = 0;
   #releases: (() => void)[] = [];
 
-  constructor(pass: Pass, split: Split, state: Json, attempt: number, reading: SplitReading) {
+  constructor(pass: Pass, split: Split, reached: Reached, attempt: number, reading: SplitReading) {
     this.#pass = pass;
     this.#split = split;
-    this.state = state;
+    this.reached = reached;
     this.#attempt = attempt;
     this.#reading = reading;
   }
@@ -90,7 +99,7 @@ class Attempt {
   async read(): Promise<void> {
     const { source, settings, signal } = this.#reading;
     const how: Reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "fast" };
-    const operations = source.read(this.#pass, this.#split, this.state, how)[Symbol.asyncIterator]();
+    const operations = source.read(this.#pass, this.#split, this.reached.state, how)[Symbol.asyncIterator]();
     // All splits together never wait for one another: complete segments always have a part of the budget.
     const most = settings.memoryBytes / (settings.parallel + 1);
     try {
@@ -98,11 +107,11 @@ class Attempt {
         const next = await operations.next();
         if (this.#failed !== null) throw this.#failed;
         if (next.done === true) break;
-        if (next.value.kind === "checkpoint") this.#hand(next.value.state, false);
+        if (next.value.kind === "checkpoint") this.#hand(next.value, false);
         else if (this.#bytes + operationBytes(next.value) > most) await this.#writeThrough(next.value, operations);
         else await this.#hold(next.value);
       }
-      this.#hand(this.state, true);
+      this.#hand(this.reached, true);
       await Promise.all(this.#writes);
     } finally {
       for (const release of this.#releases) release();
@@ -130,8 +139,8 @@ class Attempt {
     return bytes;
   }
 
-  #hand(state: Json, done: boolean): void {
-    const segment = this.#take(state, done);
+  #hand(at: Position, done: boolean): void {
+    const segment = this.#reached(at, done);
     const releases = this.#releases;
     this.#releases = [];
     const write = this.#reading.writer
@@ -147,18 +156,19 @@ class Attempt {
     write.catch(() => {});
     this.#writes.push(write);
     if (this.#writes.length > 64) this.#writes.splice(0, 32);
-    this.state = state;
-    this.handed = true;
   }
 
-  #take(state: Json, done: boolean): Segment {
+  /** What was read up to a checkpoint, or to the end. */
+  #reached({ state, asOf }: Position, done: boolean): Segment {
+    this.reached = { state, asOf: asOf ?? this.reached.asOf };
+    this.handed = true;
     const segment: Segment = {
       pass: this.#pass,
       split: this.#split,
       attempt: this.#attempt,
       operations: this.#operations,
       rows: this.#rows,
-      state,
+      ...this.reached,
       done,
     };
     this.#operations = [];
@@ -178,17 +188,11 @@ class Attempt {
         await this.#meter(operation);
         await write(operation);
         const next = await operations.next();
-        if (next.done === true) return this.#reached(this.state, true);
-        if (next.value.kind === "checkpoint") return this.#reached(next.value.state, false);
+        if (next.done === true) return this.#reached(this.reached, true);
+        if (next.value.kind === "checkpoint") return this.#reached(next.value, false);
         operation = next.value;
       }
     });
-  }
-
-  #reached(state: Json, done: boolean): Segment {
-    this.state = state;
-    this.handed = true;
-    return this.#take(state, done);
   }
 }
 

@@ -1,8 +1,7 @@
 import { setMaxListeners } from "node:events";
-import type { Json } from "../../protocol/json.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { SyncContext } from "./context.ts";
-import { readSplit, type SplitReading } from "./read-split.ts";
+import { type Reached, readSplit, type SplitReading } from "./read-split.ts";
 
 /** What the reading of a pass tells while it goes on. */
 export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> {
@@ -11,17 +10,17 @@ export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> 
 
 /**
  * Reads the splits of a pass that are not done, as many at a time as the settings say; the first that fails stops the
- * others. Resolves to the last state of each split, those that were done before among them.
+ * others. Resolves to what each split has reached, those that were done before among them.
  */
 export async function readSplits(
   pass: Pass,
   progress: readonly Progress[],
   context: SyncContext,
   reading: PassReading,
-): Promise<ReadonlyMap<string, Json>> {
+): Promise<ReadonlyMap<string, Reached>> {
   const { connection, writer, memory, throttle } = context;
   const bySplit = new Map(progress.map((entry) => [entry.split, entry]));
-  const states = new Map(progress.map((entry) => [entry.split, entry.state]));
+  const reached = new Map(progress.map(({ split, state, asOf = null }): [string, Reached] => [split, { state, asOf }]));
   let splitsDone = progress.filter((entry) => entry.done).length;
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
@@ -31,7 +30,7 @@ export async function readSplits(
     const known = bySplit.get(split.id);
     const release = await context.readers.acquire(1, signal);
     try {
-      const start = { state: known?.state ?? null, attempt: (known?.attempt ?? 0) + 1 };
+      const start = { state: null, asOf: null, ...reached.get(split.id), attempt: (known?.attempt ?? 0) + 1 };
       const last = await readSplit(pass, split, start, {
         source: connection.source,
         writer,
@@ -43,7 +42,7 @@ export async function readSplits(
         onSchema: reading.onSchema,
         onRetry: reading.onRetry,
       });
-      states.set(split.id, last);
+      reached.set(split.id, last);
       splitsDone += 1;
     } catch (thrown) {
       stop.abort(thrown);
@@ -61,5 +60,5 @@ export async function readSplits(
     context.signal.throwIfAborted();
     throw stop.signal.reason;
   }
-  return states;
+  return reached;
 }

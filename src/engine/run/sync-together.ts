@@ -1,4 +1,4 @@
-import type { Pass, Progress } from "../../protocol/pass.ts";
+import { nextOfStream, type Pass, type Progress } from "../../protocol/pass.ts";
 import type { Stored } from "../../protocol/state-store.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 import { decideTogether, openTogether, scopeIn, type TogetherDecision } from "../plan/decide-together.ts";
@@ -7,6 +7,7 @@ import { withSeenColumns } from "../selection/discover.ts";
 import type { SyncContext } from "./context.ts";
 import { abandonPass, closePass, openPass } from "./passes.ts";
 import { readPass } from "./read-pass.ts";
+import type { Reached } from "./read-split.ts";
 
 /** Brings all tables up to date of a source that reads them together: by one `stream` pass over all of them. */
 export async function syncTogether(discovered: readonly Table[], stored: Stored, context: SyncContext): Promise<void> {
@@ -23,7 +24,7 @@ export async function syncTogether(discovered: readonly Table[], stored: Stored,
   }
   const open = decision.abandon ?? decision.resume;
   if (open !== null) await abandonPass(open, tables[0]!.id, writer);
-  return readTogether(await openTogetherPass(tables, decision, stored, context), [], context);
+  return readTogether(await openTogetherPass(tables, decision, context), [], context);
 }
 
 /** A pass that is gone on with may have got new columns, and wider ones, since it was planned. */
@@ -34,32 +35,34 @@ async function withTables(pass: Pass, tables: readonly Table[], { writer }: Sync
   return { ...pass, tables };
 }
 
-/**
- * Where the source starts over, all copies are emptied with it, for it does not tell what was removed meanwhile: where
- * all tables are read anew, and where they were not last read together (one is new, or was reset). So is a copy that has
- * rows but no state, after a first pass that was given up.
- */
+/** Where the source starts over, all copies are emptied; so is one without a state: rows of a first pass may be in it. */
 async function openTogetherPass(
   tables: readonly Table[],
   { scope, states }: TogetherDecision,
-  stored: Stored,
   { connection, writer, started, signal }: SyncContext,
 ): Promise<Pass> {
   const how = { scope, replace: false, opened: started };
   const pass = await planPass(connection.source, tables, "stream", states, how, signal);
-  const nexts = new Set(tables.map(({ id }) => JSON.stringify(stored.tables.get(id)?.next ?? null)));
-  const emptied = tables.map(({ id }) => id).filter((id) => nexts.size > 1 || !states.has(id));
+  const emptied = tables.map(({ id }) => id).filter((id) => pass.startsOver === true || !states.has(id));
   return openPass(pass, emptied, writer);
 }
 
 async function readTogether(pass: Pass, progress: readonly Progress[], context: SyncContext): Promise<void> {
-  const { tables, states } = await readPass(pass, pass.tables, progress, context);
+  const { tables, reached } = await readPass(pass, pass.tables, progress, context);
+  const states = new Map([...reached].map(([split, { state }]) => [split, state]));
   const next = [...tables.values()].map((table): [string, TableState] => {
-    const split = pass.splits.find((candidate) => candidate.tables.includes(table.id));
-    const state = split === undefined ? null : (states.get(split.id) ?? null);
     const scope = scopeIn(context.connection, table.id);
-    const at = pass.asOf;
-    return [table.id, { table, next: state, asOf: at, readAt: at, scope, sweptAt: at, sweepMilliseconds: null }];
+    const asOf = oldestAsOf(pass, table.id, reached);
+    const times = { asOf, readAt: asOf, sweptAt: asOf, sweepMilliseconds: null };
+    return [table.id, { table, next: nextOfStream(pass, table.id, states), scope, ...times }];
   });
   await closePass(pass, new Map(next), context);
+}
+
+/** A table is as old as the split of it that was read least far. */
+function oldestAsOf({ splits, asOf }: Pass, table: string, reached: ReadonlyMap<string, Reached>): string {
+  const moments = splits
+    .filter((split) => split.tables.includes(table))
+    .map((split) => reached.get(split.id)?.asOf ?? asOf);
+  return moments.sort((a, b) => Date.parse(a) - Date.parse(b))[0] ?? asOf;
 }

@@ -13,6 +13,8 @@ export interface Segment {
   readonly operations: readonly Change[];
   readonly rows: number;
   readonly state: Json;
+  /** The read point that the split has reached, where its checkpoints say it. */
+  readonly asOf: string | null;
   readonly done: boolean;
 }
 
@@ -145,9 +147,9 @@ export class Writer implements AsyncDisposable {
     const transaction = this.#transaction;
     if (transaction === null) return;
     const segments = [...this.#pending.values()];
-    const progress = segments.map(({ pass, split, attempt, state, done }): Progress => {
+    const progress = segments.map(({ pass, split, attempt, state, asOf, done }): Progress => {
       const version = (this.#versions.get(splitKey(pass.id, split.id)) ?? 0) + 1;
-      return { pass: pass.id, split: split.id, attempt, version, state, done };
+      return { pass: pass.id, split: split.id, attempt, version, state, done, ...(asOf === null ? {} : { asOf }) };
     });
     const changes = await transaction.commit(progress);
     this.#transaction = null;
