@@ -5,12 +5,12 @@ import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
-import { type Chosen, chosen } from "./chosen.ts";
+import { selects } from "../toolkit/patterns.ts";
+import { type FormSelection, formSelection } from "./form-selection.ts";
 import type { Severe } from "./log.ts";
 import { openSource } from "./open-source.ts";
 import { type MessageStream, ResponseStream } from "./response-stream.ts";
 import type { Protocol, UpdateRequest } from "./protocol.ts";
-import { SelectedSource } from "./selected-source.ts";
 import type { ServedSource } from "./served-source.ts";
 import { FivetranDestination } from "./destination.ts";
 import { type FivetranState, parseState } from "./state-json.ts";
@@ -61,20 +61,21 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
   const state = parseState(request.stateJson ?? "", definition.name);
   await using open = await openSource(served, request.configuration, log, signal);
   const { deletes, checkpointRows, maxDeleteFraction } = open.options;
-  const selection = chosen(request.selection, open.schema);
+  const selected = formSelection(request.selection, open.schema);
   const of = { source: definition.name, schema: open.schema, checkpointRows };
   await using sink = new FivetranDestination(
     of,
-    withChosen(state, selection, definition.capabilities.schema),
+    withSelection(state, selected, definition.capabilities.schema),
     responses,
   );
   const connection: SyncConnection = {
     name: definition.name,
-    source: new SelectedSource(open.source, selection),
+    source: open.source,
     capabilities: definition.capabilities,
     warehouse: sink,
     scope: open.scope,
-    selection: { include: [], exclude: [] },
+    selection: selected.selection,
+    tables: selected.tables,
     // How often a commit becomes a checkpoint is the sink's to say.
     settings: { ...defaultSettings, deletes, maxDeleteFraction, commitMilliseconds: 1_000 },
     log,
@@ -147,16 +148,17 @@ function withWarnings({ log, served, gone }: UpdateContext, responses: ResponseS
 }
 
 /**
- * What is known of tables that are not chosen any more is forgotten: chosen again, they are read fully. So are tables
- * whose columns are inferred, where others are chosen than before: a column that is new must be one that no row had.
+ * Drops what is known of tables that are no longer selected: if they are selected again, they are read fully. The same
+ * holds for tables whose columns are inferred, if other columns are selected than before: there a column that is new
+ * must be one that no row had.
  */
-function withChosen(
+function withSelection(
   { document, notes, truncated, columns: before }: FivetranState,
-  selection: Chosen,
+  { selection, columns }: FormSelection,
   schema: SourceCapabilities["schema"],
 ): FivetranState {
   const keeps = (id: string): boolean =>
-    selection.table(id) && (schema === "declared" || before[id] === selection.columns[id]);
+    selects(selection, id) && (schema === "declared" || before[id] === columns[id]);
   const passes = document.passes.filter((pass) => pass.tables.every(({ id }) => keeps(id)));
   const ids = new Set(passes.map(({ id }) => id));
   const tables = Object.entries(document.tables).filter(([id]) => keeps(id));
@@ -169,6 +171,6 @@ function withChosen(
     },
     notes: new Map([...notes].filter(([id]) => keeps(id))),
     truncated,
-    columns: selection.columns,
+    columns,
   };
 }

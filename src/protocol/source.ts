@@ -77,10 +77,19 @@ export interface CheckResult {
   readonly message: string;
 }
 
-/** Names, or patterns in which `*` stands for anything. A name is chosen if `include` has it (or is empty) and `exclude` has it not. */
+/**
+ * Names, or patterns in which `*` stands for anything. A name is selected if it is in `include` (or `include` is empty)
+ * and not in `exclude`.
+ */
 export interface Selection {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
+  /**
+   * Set where a form shows all names that the source has, as Fivetran's does: whether names in neither list are selected.
+   * In such a selection `*` stands for itself, names that no longer exist are no mistake, key columns are always
+   * selected, and columns may be left out without the user's agreement.
+   */
+  readonly others?: boolean;
 }
 
 /** What a user may set for one table. */

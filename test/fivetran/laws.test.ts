@@ -164,3 +164,25 @@ test("where columns are inferred, one that is chosen again fills the rows that h
   expect(counts).toMatchObject({ upsert: 30, truncate: 1 });
   expect(fivetran.rows()).toEqual(expected(source));
 });
+
+test("a column that is left out in the form needs no agreement and no full read; key and cursor stay", async () => {
+  const [source, fivetran] = [filled(true), new MemoryFivetran()];
+  const columns = { id: false, changed: false, name: true, gone: true };
+  const tables = [
+    { included: true, tableName: "t", columns },
+    { included: true, tableName: "dropped", columns: {} },
+  ];
+  await fivetran.sync(source);
+  const scope = (): unknown => JSON.parse(fivetran.state).tables.t.scope;
+  const before = scope();
+  source.put("t", 7, "seven");
+  const { counts, task, error } = await fivetran.sync(source, {
+    ...windowsOnly,
+    selection: { withoutSchema: { tables } },
+  });
+  expect({ task, error }).toEqual({ task: null, error: null });
+  expect(counts).toMatchObject({ truncate: 0 });
+  expect(counts.upsert).toBeLessThan(5);
+  expect(fivetran.rows()).toEqual(expected(source));
+  expect(scope()).toBe(before);
+});

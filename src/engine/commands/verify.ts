@@ -9,9 +9,9 @@ import { atDestination, withLease } from "../lease.ts";
 import { coveredBy } from "../plan/decide.ts";
 import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
 import { discover } from "../selection/discover.ts";
-import { withChosenColumns } from "../selection/projection.ts";
+import { withProjection } from "../selection/projection.ts";
 import { scopeOf } from "../selection/scope.ts";
-import { askedFor } from "../selection/selection.ts";
+import { narrowTo } from "../selection/selection.ts";
 import { readIndependently } from "./read-independently.ts";
 
 /**
@@ -72,7 +72,7 @@ export async function verify(
   options: VerifyOptions,
   report: (event: VerifyEvent) => void,
 ): Promise<VerifyReport> {
-  const chosen = withChosenColumns(given);
+  const chosen = withProjection(given);
   const connection = { ...chosen, source: retryingSource(chosen.source, retryPolicy(given)) };
   const { warehouse } = connection;
   const tell = reporter<VerifyHappening>(connection.name, randomUUID(), report);
@@ -81,7 +81,7 @@ export async function verify(
     const { tables, refused, vanished } = await discover(connection, options.signal, stored);
     const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
     const verdicts: TableVerdict[] = [];
-    for (const name of askedFor(selected, options.tables ?? [])) {
+    for (const name of narrowTo(selected, options.tables ?? [])) {
       if (refused.has(name)) throw refused.get(name)!;
       const discovered = tables.find(({ id }) => id === name) ?? null;
       const state = stored.tables.get(name) ?? null;

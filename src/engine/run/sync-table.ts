@@ -10,7 +10,7 @@ import { nextState, wholeState } from "../plan/next-state.ts";
 import { planPass } from "../plan/plan-pass.ts";
 import { knownTables, withSeenColumns } from "../selection/discover.ts";
 import { checkColumnsKept, scopeOf } from "../selection/scope.ts";
-import { chosenFrom } from "../selection/selection.ts";
+import { projectTable } from "../selection/selection.ts";
 import { type StoredTable, storedTable, type SyncContext } from "./context.ts";
 import { abandonPass, closePass, openPass } from "./passes.ts";
 import { readPass } from "./read-pass.ts";
@@ -38,7 +38,7 @@ export async function syncTable(table: Table, stored: StoredTable, context: Sync
       const now = tables.find((candidate) => candidate.id === table.id);
       if (now === undefined)
         throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" was dropped while it was read`);
-      current = chosenFrom(now, connection);
+      current = projectTable(now, connection);
       const wider = unite(widest, current);
       // This ends: there are so many columns, and so many types that each can go through.
       if (!hasColumnsOf(widest, wider)) attempt = 0;

@@ -10,8 +10,8 @@ import type { SyncConnection } from "../connection.ts";
 import { reporter, type SyncEvent, type SyncHappening } from "../events.ts";
 import { atDestination, withLease } from "../lease.ts";
 import { discover } from "../selection/discover.ts";
-import { withChosenColumns } from "../selection/projection.ts";
-import { askedFor, mayCome } from "../selection/selection.ts";
+import { withProjection } from "../selection/projection.ts";
+import { narrowTo, mayCome } from "../selection/selection.ts";
 import { storedTable, type SyncContext } from "./context.ts";
 import { retryPolicy, type RetryPolicy, retryingSource } from "./retrying-source.ts";
 import { Statistics } from "./statistics.ts";
@@ -75,7 +75,7 @@ class Run {
     started: string,
     lease: number,
   ) {
-    const chosen = withChosenColumns(connection);
+    const chosen = withProjection(connection);
     this.#connection = { ...chosen, source: retryingSource(chosen.source, this.#retryPolicy(connection)) };
     this.#options = options;
     this.#report = reporter<SyncHappening>(connection.name, this.#id, report);
@@ -128,7 +128,7 @@ class Run {
     const { tables: discovered, refused, vanished } = await discover(this.#connection, this.#options.signal, stored);
     const tables = discovered.filter(({ id }) => mayCome(id, stored, this.#connection));
     const failed = new Map([...refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
-    const names = askedFor([...tables.map(({ id }) => id), ...failed.keys()], only);
+    const names = narrowTo([...tables.map(({ id }) => id), ...failed.keys()], only);
     for (const name of names) this.#statistics.set(name, new Statistics(name));
     for (const [name, error] of failed) if (names.includes(name)) this.#end(name, error);
     return tables.filter(({ id }) => names.includes(id));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Table } from "../../protocol/table.ts";
-import { chosenTable } from "./columns.ts";
+import { projectedTable } from "./columns.ts";
 import type { TableSettings } from "../connection.ts";
 
 const names = ["id", "name", "debug_a", "debug_b", "updated_at", "_headwaters_version"];
@@ -16,7 +16,7 @@ const table: Table = {
 };
 
 function chosen(settings: TableSettings, of = table, inferred = false): Table {
-  return chosenTable(of, settings, inferred);
+  return projectedTable(of, settings, inferred);
 }
 
 function columnsOf({ columns }: Table): string[] {

@@ -7,44 +7,46 @@ import type { TableSettings } from "../connection.ts";
 /** Columns that sources add to their own (a version): no pattern is meant for them. */
 const added = /^_headwaters_/;
 
-/** How the columns of a table are called on both sides, and which of them are copied. */
-export interface ColumnNames {
+/** The names of a table's columns on both sides, and which of them are selected. */
+export interface ColumnMapping {
   /** By its name in the source. */
-  isChosen(name: string): boolean;
-  /** By its name in the copy, whether it is one that a chosen column has now. */
+  isSelected(name: string): boolean;
+  /** By its name in the copy: whether a selected column has that name now. */
   isCopied(name: string): boolean;
   toCopy(name: string): string;
   toSource(name: string): string;
 }
 
-export function columnNames({ columns, renameColumns = {} }: TableSettings): ColumnNames {
+/** `key`: names of the key columns in the source. */
+export function columnMapping({ columns, renameColumns = {} }: TableSettings, key: readonly string[]): ColumnMapping {
   const copies = new Map(Object.entries(renameColumns));
   const sources = new Map([...copies].map(([source, copy]) => [copy, source]));
-  const isChosen = (name: string): boolean => columns === undefined || added.test(name) || selects(columns, name);
+  const stays = (name: string): boolean => added.test(name) || (columns?.others !== undefined && key.includes(name));
+  const isSelected = (name: string): boolean => columns === undefined || stays(name) || selects(columns, name);
   const toCopy = (name: string): string => copies.get(name) ?? name;
   const toSource = (name: string): string => sources.get(name) ?? name;
   return {
-    isChosen,
-    isCopied: (name) => isChosen(toSource(name)) && toCopy(toSource(name)) === name,
+    isSelected,
+    isCopied: (name) => isSelected(toSource(name)) && toCopy(toSource(name)) === name,
     toCopy,
     toSource,
   };
 }
 
 /**
- * A table of the source as the user wants it copied: without the columns that are left out, the others under their
- * names in the copy. Throws `CONFIGURATION_INVALID` where the settings don't fit the table, and `NAMES_COLLIDE`.
+ * A table of the source as it is to be copied: without the columns that are left out, the others under their names in
+ * the copy. Throws `CONFIGURATION_INVALID` where the settings don't fit the table, and `NAMES_COLLIDE`.
  *
  * `inferred`: columns that are not known yet may still come.
  */
-export function chosenTable(table: Table, settings: TableSettings, inferred: boolean): Table {
+export function projectedTable(table: Table, settings: TableSettings, inferred: boolean): Table {
   const { mode, filter, columns, renameColumns } = settings;
   if ([mode, filter, columns, renameColumns].every((setting) => setting === undefined)) return table;
-  const names = columnNames(settings);
+  const names = columnMapping(settings, table.key);
   const notes = checkNames(table, settings, inferred);
-  const kept = table.columns.filter(({ name }) => names.isChosen(name));
+  const kept = table.columns.filter(({ name }) => names.isSelected(name));
   const [cursor, version] = mode === "full" ? [null, null] : [table.cursor, table.version];
-  checkKept(table, kept, [cursor, version]);
+  checkKept(table, kept, columns?.others === undefined ? [cursor, version] : []);
   if (mode === "incremental") checkIncremental(table);
   if (mode === "full") notes.push("Read whole in each sync, and compared with the copy (mode: full).");
   if (filter !== undefined)
@@ -64,17 +66,18 @@ export function chosenTable(table: Table, settings: TableSettings, inferred: boo
   };
 }
 
-/** Names of columns that there are not: an error, or where columns are inferred notes. */
+/** Configured columns that do not exist: an error or, where columns are inferred, notes. */
 function checkNames(table: Table, { columns, renameColumns = {} }: TableSettings, inferred: boolean): string[] {
+  if (columns?.others !== undefined) return [];
   const known = table.columns.map(({ name }) => name).filter((name) => !added.test(name));
   const setting = `overrides.${table.id}.columns`;
-  const wanted: readonly (readonly [setting: string, text: string])[] = [
+  const configured: readonly (readonly [setting: string, text: string])[] = [
     ...(columns?.include ?? []).map((text) => [`${setting}.include`, text] as const),
     // A pattern that leaves out nothing yet is a precaution.
     ...(columns?.exclude ?? []).filter((text) => !isPattern(text)).map((text) => [`${setting}.exclude`, text] as const),
     ...Object.keys(renameColumns).map((text) => [`${setting}.rename`, text] as const),
   ];
-  const missing = wanted.filter(
+  const missing = configured.filter(
     ([, text]) => !known.some((name) => name === text || (isPattern(text) && matches(text, name))),
   );
   const told = missing.map(([where, text]) => {

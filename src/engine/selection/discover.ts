@@ -2,7 +2,7 @@ import type { Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Connection, tableSettings } from "../connection.ts";
-import { columnNames } from "./columns.ts";
+import { columnMapping } from "./columns.ts";
 import { select, type Selected, type Selecting, vanishedFrom } from "./selection.ts";
 
 /** What of source and copy is selected. */
@@ -40,7 +40,7 @@ export function withSeenColumns(
   connection: Pick<Connection, "capabilities" | "tables">,
 ): Table {
   if (connection.capabilities.schema === "declared") return discovered;
-  const names = columnNames(tableSettings(connection, discovered.id));
+  const names = columnMapping(tableSettings(connection, discovered.id), discovered.key);
   return seen
     .filter((known) => known?.identity === discovered.identity)
     .map((known) => ({ ...known!, columns: known!.columns.filter(({ name }) => names.isCopied(name)) }))

@@ -4,7 +4,7 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { Source } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import { cell, rowsOf } from "../../toolkit/vectors.ts";
-import { withChosenColumns } from "./projection.ts";
+import { withProjection } from "./projection.ts";
 
 const column = (name: string): Column => ({ name, type: { kind: "STRING" }, nullable: true });
 const tableOf = (...names: string[]): Table => ({
@@ -39,7 +39,7 @@ function source(operations: readonly Operation[]) {
   } as unknown as Source;
   const columns = { include: [], exclude: ["secret", "debug_*"] };
   const tables = { t: { columns, renameColumns: { id: "key", name: "title" } } };
-  return { asked, source: withChosenColumns({ source: made, tables }).source };
+  return { asked, source: withProjection({ source: made, tables }).source };
 }
 
 async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
@@ -99,5 +99,5 @@ test("a column that is found under a name that another one is copied to is refus
 
 test("where nothing is chosen the source is as it was", () => {
   const made = {} as Source;
-  expect(withChosenColumns({ source: made, tables: { t: { filter: "x" } } }).source).toBe(made);
+  expect(withProjection({ source: made, tables: { t: { filter: "x" } } }).source).toBe(made);
 });

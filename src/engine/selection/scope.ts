@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Table } from "../../protocol/table.ts";
-import { columnNames } from "./columns.ts";
+import { columnMapping } from "./columns.ts";
 import type { TableSettings } from "../connection.ts";
 
 /**
@@ -14,7 +14,7 @@ export function scopeOf(scope: Json, table: string, settings: TableSettings = {}
   const chosen = { filter, rename, renameColumns };
   const parts = [ofTable(scope, table), table, ...(Object.values(chosen).some(isSet) ? [inOrder(chosen)] : [])];
   const rows = digest(parts);
-  if (columns === undefined) return rows;
+  if (columns === undefined || columns.others !== undefined) return rows;
   const { include, exclude } = columns;
   return `${rows}.${digest([[...new Set(include)].sort(), [...new Set(exclude)].sort()])}`;
 }
@@ -33,8 +33,8 @@ export function checkScope(table: Table, now: string, before: string | null, acc
 
 /** Likewise, where columns that the copy has are left out now. `before`: the table as its copy was made. */
 export function checkColumnsKept(before: Table | null, settings: TableSettings, accepted: boolean): void {
-  if (before === null || accepted) return;
-  const names = columnNames(settings);
+  if (before === null || accepted || settings.columns?.others !== undefined) return;
+  const names = columnMapping(settings, []);
   const lost = before.columns.filter(({ name }) => !names.isCopied(name));
   if (lost.length === 0) return;
   const listed = lost.map(({ name }) => `"${name}"`).join(", ");

@@ -3,12 +3,12 @@ import type { Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
-import { chosenTable } from "./columns.ts";
+import { projectedTable } from "./columns.ts";
 import { type Connection, settingsOf, tableSettings } from "../connection.ts";
 
-/** What of the source is to be copied. */
+/** What of the source is selected. */
 export interface Selected {
-  /** With the columns that are chosen, under their names in the copy. */
+  /** With the selected columns, under their names in the copy. */
   readonly tables: readonly Table[];
   /** Tables that are selected, but whose settings don't fit them. */
   readonly refused: ReadonlyMap<string, HeadwatersError>;
@@ -42,7 +42,7 @@ export function select(
   for (const table of selected) {
     try {
       checkCopyName(table.id, [...selected.map(({ id }) => id), ...vanished], settings);
-      tables.push(chosenFrom(table, connection));
+      tables.push(projectTable(table, connection));
     } catch (thrown) {
       refused.set(table.id, asHeadwatersError(thrown));
     }
@@ -51,19 +51,19 @@ export function select(
 }
 
 /** One table of the source, as it is to be copied. */
-export function chosenFrom(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
-  return chosenTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
+export function projectTable(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
+  return projectedTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
 }
 
-/** Those of the selected tables that a command is to work on: all, where it names none. Throws `TABLE_UNKNOWN`. */
-export function askedFor(selected: readonly string[], asked: readonly string[]): readonly string[] {
-  const unknown = asked.find((name) => !selected.includes(name));
+/** The selected tables that a command works on: all of them, unless it names some. Throws `TABLE_UNKNOWN`. */
+export function narrowTo(selected: readonly string[], only: readonly string[]): readonly string[] {
+  const unknown = only.find((name) => !selected.includes(name));
   if (unknown !== undefined) {
     throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
       hint: `The selected tables are ${selected.join(", ")}.`,
     });
   }
-  return asked.length === 0 ? selected : selected.filter((name) => asked.includes(name));
+  return only.length === 0 ? selected : selected.filter((name) => only.includes(name));
 }
 
 /** The tables of a copy that are selected and no longer among `present`. */
@@ -94,14 +94,17 @@ export function mayCome(
 
 function checkNames(known: readonly string[], vanished: readonly string[], connection: Selecting): void {
   const { selection, tables = {}, log } = connection;
+  if (selection.others !== undefined) return;
   const all = [...known, ...vanished];
   const isThere = (text: string): boolean =>
     isPattern(text) ? all.some((name) => matches(text, name)) : all.includes(text);
-  const wanted = [
+  const configured = [
     ...selection.include.map((text) => ["tables.include", text] as const),
     ...Object.keys(tables).map((text) => ["overrides", text] as const),
   ];
-  const unknown = wanted.find(([setting, text]) => (setting === "overrides" ? !all.includes(text) : !isThere(text)));
+  const unknown = configured.find(([setting, text]) =>
+    setting === "overrides" ? !all.includes(text) : !isThere(text),
+  );
   if (unknown !== undefined) {
     const [setting, text] = unknown;
     const what =
