@@ -3,7 +3,7 @@ import type { PassKind } from "../protocol/pass.ts";
 import type { TableRun } from "../protocol/state-store.ts";
 import type { Changes } from "../protocol/transaction.ts";
 
-/** What every event says of itself. */
+/** What every event has. */
 export interface EventOrigin {
   /** ISO 8601, UTC. */
   readonly at: string;
@@ -15,7 +15,7 @@ export interface EventOrigin {
 /** What a sync reports while it runs. */
 export type SyncEvent = EventOrigin & SyncHappening;
 
-/** Adds its origin to whatever happens in one run of a connection. */
+/** Adds the origin to everything that happens in one run of a connection. */
 export function reporter<Happening extends object>(
   connection: string,
   id: string,

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { Destination } from "../protocol/destination.ts";
 import { errorAt } from "../protocol/errors.ts";
 
-/** An answer of the destination, or its error. */
+/** Awaits an answer of the destination; marks its errors as the destination's. */
 export async function atDestination<Answer>(answer: Promise<Answer>): Promise<Answer> {
   try {
     return await answer;
@@ -11,7 +11,7 @@ export async function atDestination<Answer>(answer: Promise<Answer>): Promise<An
   }
 }
 
-/** Does something as the one writer of the connection. Throws `SYNC_RUNNING`. */
+/** Works as the one writer of the connection. Throws `SYNC_RUNNING` while another process is. */
 export async function withLease<Result>(
   destination: Destination,
   work: (lease: number) => Promise<Result>,

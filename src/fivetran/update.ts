@@ -16,27 +16,27 @@ import { FivetranDestination } from "./destination.ts";
 import { type FivetranState, parseState } from "./state-json.ts";
 import { explain, isTask } from "./status.ts";
 
-/** Warnings that one sync sends; more are in the log alone. */
+/** How many warnings one sync sends; others are only logged. */
 const mostWarnings = 20;
 
-/** Tries of what comes before any table is read; reading itself is tried again split by split. */
+/** How often the steps before the first read are tried; splits are tried again by the engine. */
 const tries = 3;
 
-/** What a call of `Update` runs with. */
+/** What one call of `Update` works with. */
 export interface UpdateContext {
   readonly served: ServedSource;
   readonly protocol: Protocol;
   readonly log: Log & Severe;
   readonly stream: MessageStream;
-  /** Aborted when nobody reads the stream any more. */
+  /** Aborted once nobody reads the stream any more. */
   readonly gone: AbortSignal;
-  /** Aborted when the server is to end: what is complete still gets its checkpoint. */
+  /** Aborted when the server stops: what is complete still gets its checkpoint. */
   readonly stopping: AbortSignal;
 }
 
 /**
- * One sync, as a stream of messages. What the user must mend is said as a task. Throws what else went wrong: the call
- * then ends with its status.
+ * One sync, as a stream of messages. An error that the user must fix is sent as a task. Throws every other error: the call
+ * ends with its status.
  */
 export async function update(request: UpdateRequest, context: UpdateContext): Promise<void> {
   const { served, protocol, stream, gone } = context;
@@ -49,7 +49,7 @@ export async function update(request: UpdateRequest, context: UpdateContext): Pr
     if (!isTask(error)) throw error;
     const message = served.redact(explain(error));
     context.log.severe(message);
-    await responses.tell({ task: { message } });
+    await responses.write({ task: { message } });
   }
 }
 
@@ -63,7 +63,7 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
   const { deletes, checkpointRows, maxDeleteFraction } = open.options;
   const selected = formSelection(request.selection, open.schema);
   const of = { source: definition.name, schema: open.schema, checkpointRows };
-  await using sink = new FivetranDestination(
+  await using destination = new FivetranDestination(
     of,
     withSelection(state, selected, definition.capabilities.schema),
     responses,
@@ -72,26 +72,26 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
     name: definition.name,
     source: open.source,
     capabilities: definition.capabilities,
-    warehouse: sink,
+    warehouse: destination,
     scope: open.scope,
     selection: selected.selection,
     tables: selected.tables,
-    // How often a commit becomes a checkpoint is the sink's to say.
+    // The destination decides how often a commit becomes a checkpoint.
     settings: { ...defaultSettings, deletes, maxDeleteFraction, commitMilliseconds: 1_000 },
     log,
   };
   const failures = await syncTables(connection, context, signal);
   gone.throwIfAborted();
-  await sink.end();
+  await destination.end();
   stopping.throwIfAborted();
   const worst = failures.find(isTask) ?? failures[0];
   for (const failure of failures) {
-    if (failure !== worst) await responses.tell({ warning: { message: served.redact(explain(failure)) } });
+    if (failure !== worst) await responses.write({ warning: { message: served.redact(explain(failure)) } });
   }
   if (worst !== undefined) throw worst;
 }
 
-/** Resolves to what tables failed of. */
+/** Resolves to the errors of the tables that failed. */
 async function syncTables(
   connection: SyncConnection,
   { log }: UpdateContext,
@@ -101,7 +101,7 @@ async function syncTables(
     const failures: HeadwatersError[] = [];
     try {
       await sync(connection, { signal }, (event) => {
-        tell(event, log);
+        logEvent(event, log);
         if (event.kind === "finished" && event.error !== null) failures.push(event.error);
       });
       return failures;
@@ -115,10 +115,10 @@ async function syncTables(
   }
 }
 
-function tell(event: SyncEvent, log: Log & Severe): void {
+function logEvent(event: SyncEvent, log: Log & Severe): void {
   if (event.kind === "pass") {
     const { table, pass, resumed, splits } = event;
-    log.info(`table "${table}": ${resumed ? "goes on with a" : "begins a"} ${pass} pass of ${splits} splits`);
+    log.info(`table "${table}": ${resumed ? "continues a" : "begins a"} ${pass} pass of ${splits} splits`);
   } else if (event.kind === "retry") {
     log.warn(`table "${event.table}": ${explain(event.error)}; tried again in ${event.milliseconds} ms`);
   } else if (event.kind === "finished") {
@@ -131,26 +131,26 @@ function tell(event: SyncEvent, log: Log & Severe): void {
   }
 }
 
-/** What the source warns of is shown in Fivetran too, each thing once. */
+/** Also shows warnings of the source in Fivetran, each of them once. */
 function withWarnings({ log, served, gone }: UpdateContext, responses: ResponseStream): Log {
-  const told = new Set<string>();
+  const sent = new Set<string>();
   return {
     debug: (message) => log.debug(message),
     info: (message) => log.info(message),
     warn(message) {
       log.warn(message);
-      if (gone.aborted || told.has(message) || told.size === mostWarnings) return;
-      told.add(message);
-      // Where the reader has gone meanwhile, whoever sends rows is told.
-      responses.tell({ warning: { message: served.redact(message) } }).catch(() => {});
+      if (gone.aborted || sent.has(message) || sent.size === mostWarnings) return;
+      sent.add(message);
+      // Ignored here: if the reader is gone, sending the next rows reports it.
+      responses.write({ warning: { message: served.redact(message) } }).catch(() => {});
     },
   };
 }
 
 /**
  * Drops what is known of tables that are no longer selected: if they are selected again, they are read fully. The same
- * holds for tables whose columns are inferred, if other columns are selected than before: there a column that is new
- * must be one that no row had.
+ * holds for tables whose columns are inferred, if other columns are selected than before: the engine assumes that no
+ * earlier row had a new column.
  */
 function withSelection(
   { document, notes, truncated, columns: before }: FivetranState,

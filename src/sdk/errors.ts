@@ -1,6 +1,6 @@
 import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
 
-/** Codes of Node, of its `fetch` and of the system, and what they mean here. */
+/** Error codes of Node, of its `fetch` and of the system, and the codes that they become. */
 const codes: Readonly<Record<string, ErrorCode>> = {
   ECONNREFUSED: "CONNECTION_REFUSED",
   EHOSTUNREACH: "CONNECTION_REFUSED",
@@ -24,7 +24,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   EPERM: "PRIVILEGE_MISSING",
 };
 
-/** What the code of a source threw, as a `HeadwatersError`. Its own it may throw as they are meant to be. */
+/** What the code of a source threw, as a `HeadwatersError`. One that the source made itself stays as it is. */
 export function explain(thrown: unknown, source: string): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
   const causes = [...causesOf(thrown)];
@@ -34,7 +34,7 @@ export function explain(thrown: unknown, source: string): HeadwatersError {
     if (code !== null) return new HeadwatersError(code, message, { cause: thrown });
   }
   return new HeadwatersError("SOURCE_FAILED", message, {
-    hint: "Its own code threw it: --log-level debug shows where.",
+    hint: "The code of the source threw this error: --log-level debug shows where.",
     cause: thrown,
   });
 }
@@ -56,7 +56,7 @@ function codeText(error: Error): string {
 
 function codeOf(thrown: unknown): ErrorCode | null {
   if (!(thrown instanceof Error)) return null;
-  // Of AbortSignal.timeout.
+  // From AbortSignal.timeout.
   if (thrown.name === "TimeoutError") return "READ_TIMEOUT";
   return codes[codeText(thrown)] ?? null;
 }

@@ -11,26 +11,26 @@ import type { Check } from "./check.ts";
 import { copied } from "./copied.ts";
 import { assertWellFormed } from "./well-formed.ts";
 
-/** A row of the suite's table: `id` is the key, `name` a text, `updated_at` the cursor column. */
+/** A row of the suite's tables: `id` is the key, `name` a text, `updated_at` the cursor column. */
 export interface Thing {
   readonly id: number;
   readonly name: string | null;
   readonly updatedAt: Date | null;
 }
 
-/** What the suite needs of a source: a real server where it can make a table and change it. */
+/** What the suite needs of a source: a real server on which it can create tables and change them. */
 export interface SourceHarness {
   readonly capabilities: SourceCapabilities;
   /**
-   * The source is a key space: its tables are patterns of keys. They have no cursor column, and there is nothing that
-   * can be dropped, or made again under the same name.
+   * The source is a key space: its tables are patterns of keys. They have no cursor column, and can't be dropped or
+   * created again.
    */
   readonly keySpace?: true;
-  /** A source that is opened anew, as another process would. */
+  /** Opens the source again, as another process would. */
   open(): Promise<Source>;
   /**
-   * Makes an empty table `name` with the columns of {@link Thing} (the key's name is `id`, the others' `name` and
-   * `updated_at`), in place of one that is there.
+   * Creates an empty table `name` with the columns of {@link Thing} (`id`, which is the key, `name` and `updated_at`). It
+   * replaces an existing one.
    */
   create(name: string): Promise<void>;
   /** Inserts rows, or replaces those with the same key. */
@@ -42,7 +42,7 @@ export interface SourceHarness {
 interface SourceCheck {
   readonly name: string;
   readonly needs?: PassKind;
-  /** It is about what a key space has not. */
+  /** It needs something that a key space does not have. */
   readonly tables?: true;
   run(harness: SourceHarness): Promise<void>;
 }
@@ -50,7 +50,7 @@ interface SourceCheck {
 const signal = new AbortController().signal;
 const fast: Reading = { signal, batchBytes: 4 << 10, until: "caught up", path: "fast" };
 const count = 1_500;
-/** Long ago, so that no lag or clock comes into it. */
+/** Long ago, so that lag and clocks have no influence. */
 const day = Date.UTC(2024, 4, 17);
 
 function things(from: number, to: number, at = day): Thing[] {
@@ -64,7 +64,7 @@ function things(from: number, to: number, at = day): Thing[] {
   });
 }
 
-/** What a source of the full contract must hold: those of the checks that are about what it can. */
+/** The checks for a source of the full contract: those that its capabilities call for. */
 export function sourceChecks(harness: SourceHarness): readonly Check[] {
   const { capabilities, keySpace } = harness;
   const applies = ({ needs, tables }: SourceCheck): boolean =>
@@ -94,7 +94,7 @@ async function plan(
   return pass;
 }
 
-/** The operations of a split, checked for their form. */
+/** The operations of a split; checks their form. */
 async function* reading(source: Source, pass: Pass, split: Split, state: Json, how = fast): AsyncGenerator<Operation> {
   for await (const operation of source.read(pass, split, state, how)) {
     if ("rows" in operation) assertWellFormed(operation.rows);
@@ -122,7 +122,7 @@ async function readPass(source: Source, pass: Pass, how = fast): Promise<Rows[]>
   return batches;
 }
 
-/** Rows by key as JavaScript values; a key that comes twice is an error. */
+/** Rows by key, as JavaScript values. A key that comes twice is an error. */
 function byKey(batches: readonly Rows[], columns: readonly string[], key = "id"): Map<string, readonly Cell[]> {
   const rows = new Map<string, readonly Cell[]>();
   for (const batch of batches) {
@@ -149,9 +149,9 @@ function expected(rows: readonly Thing[]): Map<string, readonly Cell[]> {
 }
 
 function assertRows(batches: readonly Rows[], rows: readonly Thing[]): void {
-  const [seen, wanted] = [byKey(batches, ["name"]), expected(rows)];
-  assert.deepEqual([...seen.keys()].sort(), [...wanted.keys()].sort(), "the keys");
-  assert.deepEqual(new Map([...seen].sort()), new Map([...wanted].sort()), "the values");
+  const [seen, put] = [byKey(batches, ["name"]), expected(rows)];
+  assert.deepEqual([...seen.keys()].sort(), [...put.keys()].sort(), "the keys");
+  assert.deepEqual(new Map([...seen].sort()), new Map([...put].sort()), "the values");
 }
 
 async function filled(harness: SourceHarness, name: string): Promise<Source> {
@@ -254,7 +254,7 @@ const checks: readonly SourceCheck[] = [
       for (const split of pass.splits) operations.set(split.id, await collect(reading(source, pass, split, null)));
       await using other = await harness.open();
       const resumed = await other.resume(JSON.parse(JSON.stringify(pass)) as Pass, signal);
-      // Where going on would be unsound in another process, the one that planned it still can.
+      // If resuming is unsound in another process, the process that planned the pass still can.
       const [reader, going] = resumed === null ? [source, pass] : [other, resumed];
       for (const [index, split] of pass.splits.entries()) {
         const all = operations.get(split.id)!;

@@ -56,7 +56,7 @@ test("cut anywhere and gone on with, whatever the client kept, the copy becomes 
         }
         source.put("t", 99, "last");
         const { error, task } = await fivetran.sync(source, { configuration: { deletes: "each_sync" } });
-        // A pass that spans syncs is healed by the next one.
+        // After a pass that spans syncs, the next one catches up.
         if (error === null && task === null) await fivetran.sync(source, { configuration: { deletes: "each_sync" } });
         expect({ error, task }).toEqual({ error: null, task: null });
         expect(fivetran.rows()).toEqual(expected(source));
@@ -152,7 +152,7 @@ test("a state is never ahead of the rows before it", async () => {
   );
 });
 
-test("where columns are inferred, one that is chosen again fills the rows that had it", async () => {
+test("where columns are inferred, one that is selected again fills the rows that had it", async () => {
   const [source, fivetran] = [filled(false), new MemoryFivetran()];
   const inferred = { capabilities: { schema: "inferred" } } as const;
   const without = (columns: Record<string, boolean>): object => ({

@@ -13,9 +13,9 @@ import { retryPolicy, waitAfter } from "../run/retrying-source.ts";
 import { scopeOf } from "../selection/scope.ts";
 
 /**
- * Reads every row once by the independent path, splits in parallel; `take` is called for one batch after the other.
- * Where rows need more columns than the table has, or wider ones, `take` is not called any more: the reading goes on in
- * search of others, and resolves to the table with all of them. Else it resolves to `null`.
+ * Reads every row once by the independent path, splits in parallel; `take` is called for one batch after the other. If
+ * rows need new or wider columns, `take` is called no more, the rest is read to find all such columns, and the promise
+ * resolves to the table with them. Otherwise it resolves to `null`.
  */
 export async function readIndependently(
   table: Table,
@@ -51,7 +51,7 @@ export async function readIndependently(
     }
   }
 
-  /** Rows count once their checkpoint has come: a reading that fails goes on from there. */
+  /** Rows are taken once their checkpoint has come: after a failure the reading goes on from there. */
   async function readSplit(of: Pass, split: Split): Promise<void> {
     let state: Json = null;
     for (let attempt = 1; ; attempt++) {

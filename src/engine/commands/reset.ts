@@ -3,8 +3,8 @@ import type { Connection } from "../connection.ts";
 import { atDestination, withLease } from "../lease.ts";
 
 /**
- * Forgets the state of tables (`null`: of all), so that the next sync reads them fully; with `drop` their copies go
- * too. Resolves to the names. Throws `TABLE_UNKNOWN` for a table that the destination knows nothing of.
+ * Forgets the state of tables (`null`: of all), so that the next sync reads them fully; `drop` also drops their copies.
+ * Resolves to the names. Throws `TABLE_UNKNOWN` for a table that the destination does not have.
  */
 export async function reset(
   connection: Pick<Connection, "warehouse">,
@@ -20,7 +20,7 @@ export async function reset(
       ];
       const unknown = tables?.find((name) => !known.includes(name));
       if (unknown !== undefined) {
-        throw new HeadwatersError("TABLE_UNKNOWN", `the destination knows no table "${unknown}"`, {
+        throw new HeadwatersError("TABLE_UNKNOWN", `the destination has no table "${unknown}"`, {
           hint: known.length === 0 ? "Nothing was synced into it yet." : `It has ${known.join(", ")}.`,
         });
       }

@@ -3,7 +3,7 @@ import type { RunRecord } from "../../protocol/state-store.ts";
 import type { Connection } from "../connection.ts";
 import { atDestination } from "../lease.ts";
 
-/** How the copy of one table stands. */
+/** The state of the copy of one table. */
 export interface TableStatus {
   readonly table: string;
   /** Rows that are not deleted; `null`: there is no copy. */
@@ -11,7 +11,7 @@ export interface TableStatus {
   /** The read point of the copy; `null`: it was never whole. */
   readonly asOf: string | null;
   readonly sweptAt: string | null;
-  /** A pass that the next sync goes on with. */
+  /** The pass that the next sync continues. */
   readonly open: { readonly kind: Pass["kind"]; readonly splits: number; readonly splitsDone: number } | null;
 }
 
@@ -21,7 +21,7 @@ export interface Status {
   readonly runs: readonly RunRecord[];
 }
 
-/** What the destination holds of a connection. Asks nothing of the source. */
+/** What the destination holds of a connection. Does not use the source. */
 export async function status(connection: Pick<Connection, "warehouse">, runs = 5): Promise<Status> {
   const { warehouse } = connection;
   const stored = await atDestination(warehouse.load());

@@ -16,15 +16,15 @@ import { readIndependently } from "./read-independently.ts";
 
 /**
  * - `CONVERGED`: source and copy are equal.
- * - `NOT PROVEN`: they differ, and the source has moved since the sync: that may be why.
- * - `DIVERGED`: they differ, and nothing explains it.
+ * - `NOT PROVEN`: they differ, but the source has changed since the sync, which may be the reason.
+ * - `DIVERGED`: they differ without an explanation.
  */
 export type Verdict = "CONVERGED" | "NOT PROVEN" | "DIVERGED";
 
 export interface TableVerdict {
   readonly table: string;
   readonly verdict: Verdict;
-  /** Rows on both sides; `null` where they could not be counted. */
+  /** Rows on both sides; `null`: they could not be counted. */
   readonly sourceRows: number | null;
   readonly copyRows: number | null;
   readonly missing: number;
@@ -32,7 +32,7 @@ export interface TableVerdict {
   readonly different: number;
   /** A few of each kind. */
   readonly shown: readonly Difference[];
-  /** What the verdict rests on, in whole sentences. */
+  /** The reasons for the verdict, in whole sentences. */
   readonly reasons: readonly string[];
   readonly milliseconds: number;
 }
@@ -64,16 +64,16 @@ export interface VerifyOptions {
 }
 
 /**
- * Compares source and copy: counts and order-free digests by buckets of the key's hash, then the rows of buckets that
- * differ. Reads the source by another path than a sync does, where it has one. Writes nothing to the copy.
+ * Compares source and copy: first counts, and digests of rows (in any order) by buckets of the key's hash; then the rows
+ * of the buckets that differ. Reads the source by another path than a sync does, if it has one. Does not change the copy.
  */
 export async function verify(
   given: Connection,
   options: VerifyOptions,
   report: (event: VerifyEvent) => void,
 ): Promise<VerifyReport> {
-  const chosen = withProjection(given);
-  const connection = { ...chosen, source: retryingSource(chosen.source, retryPolicy(given)) };
+  const projected = withProjection(given);
+  const connection = { ...projected, source: retryingSource(projected.source, retryPolicy(given)) };
   const { warehouse } = connection;
   const tell = reporter<VerifyHappening>(connection.name, randomUUID(), report);
   return await withLease(warehouse, async () => {
@@ -98,7 +98,7 @@ function worst(verdicts: readonly Verdict[]): Verdict {
   return verdicts.includes("NOT PROVEN") ? "NOT PROVEN" : "CONVERGED";
 }
 
-/** `discovered`: the table as it stands; `null`: only the copy has it. */
+/** `discovered`: the table as it is now; `null`: only the copy has it. */
 async function verifyTable(
   name: string,
   discovered: Table | null,
@@ -123,7 +123,7 @@ async function verifyTable(
     );
   }
   if (!connection.capabilities.passes.includes("full"))
-    return unproven("The source tells what changed and nothing else: there is nothing to compare the copy with.");
+    return unproven("The source only reports what changed: there is nothing to compare the copy with.");
   const inferred = connection.capabilities.schema === "inferred";
   if (!coveredBy(state.table, discovered, inferred))
     return unproven("The table was altered in the source since the last sync: sync, then verify again.");
@@ -133,16 +133,16 @@ async function verifyTable(
     if (wider === null) return ended(result);
     table = wider;
   }
-  return unproven("Its rows had new columns each time that they were read: verify again once the source stands still.");
+  return unproven("Its rows had new columns each time they were read: verify again once the source does not change.");
 }
 
 /**
- * How often a table is read whose rows turn out to have more columns than it is compared by. One reading finds all that
- * are there; more are needed only while the source changes.
+ * How often a table is read if its rows turn out to have columns that are not compared yet. One reading finds all that
+ * exist; more are needed only while the source changes.
  */
 const mostReadings = 3;
 
-/** One comparison; `wider`: the table with columns, or wider ones, that its rows have and were not compared by. */
+/** Compares once. `wider`: the table with all columns of its rows, if some were new or wider and so were not compared. */
 async function compareOnce(
   table: Table,
   state: TableState,
@@ -184,7 +184,7 @@ async function judge(
   const found = await atDestination(comparison.differences(limit));
   const { missing, extra, different, repeated, shown } = found;
   const counts = { missing, extra, different, shown };
-  // Patterns that overlap give a key twice: only the rows themselves can be compared then, and they were.
+  // Patterns that overlap give a key twice. Then digests differ though the rows themselves, just compared, are equal.
   if (missing + extra + different === 0 && repeated > 0) {
     const reason = `All rows are equal; the source gave ${repeated} of them more than once.`;
     return { ...counts, verdict: "CONVERGED", reasons: [reason] };
@@ -193,7 +193,7 @@ async function judge(
     return {
       ...counts,
       verdict: "NOT PROVEN",
-      reasons: ["The source was written to between the two readings; verify again."],
+      reasons: ["The source changed between the two readings; verify again."],
     };
   }
   const moved = shown.filter((difference) => movedSince(difference, state));
@@ -203,14 +203,14 @@ async function judge(
       `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`,
     );
   }
-  // What only a sweep finds, where none was made since.
+  // Differences that only a sweep finds, if none was made since.
   const unswept = (kind: Difference["kind"]): boolean =>
     state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)));
   if (shown.some(({ kind }) => unswept(kind))) {
     const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
     reasons.push(`${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`);
   }
-  // All that is shown must be explained.
+  // All differences that are shown must be explained.
   const unexplained = shown.filter((difference) => !moved.includes(difference) && !unswept(difference.kind));
   if (unexplained.length === 0 && reasons.length > 0) return { ...counts, verdict: "NOT PROVEN", reasons };
   const columns = table.version === null ? " The table has no column that tells when a row changed." : "";
@@ -225,16 +225,16 @@ async function judge(
   };
 }
 
-/** Whether the source's row is younger than the copy: its version differs from the copy's and lies after the read point. */
+/** Whether the row changed after the read point: its version differs from the copy's and is later than that. */
 function movedSince({ kind, version }: Difference, state: TableState): boolean {
   if (kind === "extra" || version.source === null || version.source === version.copy) return false;
   const [moment] = version.source.replace(" ", "T").split("|") as [string];
-  // Others are digests, which a lenient parser takes for years.
+  // Other versions are digests, which a lenient parser takes for years.
   if (!/^\d{4}-\d\d-\d\dT/.test(moment)) return false;
-  // One without a zone is taken as UTC, never as of the zone of this process.
+  // A moment without a zone is UTC, never in the zone of this process.
   const written = Date.parse(/(?:Z|[+-]\d\d(?::?\d\d)?)$/.test(moment) ? moment : `${moment}Z`);
   return Number.isFinite(written) && written >= Date.parse(state.asOf) - clockTolerance;
 }
 
-/** Writers stamp rows by clocks of their own, before they commit: milliseconds. */
+/** Writers stamp rows by their own clocks, before they commit. In milliseconds. */
 const clockTolerance = 1_000;

@@ -9,22 +9,22 @@ import { checkSchemaChange, type Flags, sameKey } from "./decide.ts";
 export interface TogetherDecision {
   /** The scopes of all tables, side by side. */
   readonly scope: string;
-  /** The stored pass that is gone on with. */
+  /** The stored pass that continues. */
   readonly resume: Pass | null;
-  /** A stored pass that no longer fits and starts over. */
+  /** The stored pass that is given up because it no longer fits. */
   readonly abandon: Pass | null;
-  /** The states that the next pass goes on from, by table id: none where all tables are read anew. */
+  /** The states that the next pass goes on from, by table id. Empty: all tables are read from the start. */
   readonly states: ReadonlyMap<string, TableState>;
 }
 
-/** The open pass over one of these tables. */
+/** The open pass over any of these tables. */
 export function openTogether({ passes }: Stored, tables: readonly Table[]): Pass | null {
   return passes.find((pass) => pass.tables.some(({ id }) => tables.some((table) => table.id === id))) ?? null;
 }
 
 /**
- * Decides how tables are read that share one state: they go on from where the last pass ended; `full`, and another scope
- * that the user agreed to, start over. Throws `SCOPE_CHANGED` and `SCHEMA_CHANGE_BLOCKED`.
+ * Decides how tables that share one state are read: they go on from where the last pass ended. They start over with
+ * `full`, and with another scope that the user agreed to. Throws `SCOPE_CHANGED` and `SCHEMA_CHANGE_BLOCKED`.
  */
 export function decideTogether(
   tables: readonly Table[],
@@ -60,12 +60,12 @@ function checkKey(table: Table, before: Table | null): void {
   if (before === null || sameKey(before, table)) return;
   throw new HeadwatersError(
     "SCOPE_CHANGED",
-    `table "${table.id}": its key is ${table.key.join(", ")}, and its copy was made with ${before.key.join(", ")}`,
-    { hint: "Run reset --drop for this table and sync again, or give it the key that it had." },
+    `table "${table.id}": its key is ${table.key.join(", ")}, but its copy was made with the key ${before.key.join(", ")}`,
+    { hint: "Run reset --drop for this table and sync again, or give it its former key." },
   );
 }
 
-/** Whether the state of a table was kept of another table, or of another scope. */
+/** Whether the state belongs to another table of the same name, or to another scope. */
 function isOther(table: Table, state: TableState | undefined, connection: SyncConnection): boolean {
   if (state === undefined) return false;
   return state.table.identity !== table.identity || state.scope !== scopeIn(connection, table.id);

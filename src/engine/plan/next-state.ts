@@ -3,8 +3,8 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 
 /**
- * What is kept of a table once `pass` is closed on it: what the next sync decides by. `milliseconds`: how long the pass
- * took; `null`: not known.
+ * The state of a table after `pass`: the next sync decides by it. `milliseconds`: how long the pass took; `null`:
+ * unknown.
  */
 export function nextState(
   pass: Pass,
@@ -21,7 +21,7 @@ export function nextState(
     case "full":
       return { table, next, asOf, readAt: asOf, scope: pass.scope, ...swept, ...reread };
     case "keys": {
-      // Without a version a sweep says nothing of rows that changed; nor may it move the cursor.
+      // Without a version a sweep does not show which rows changed. It never moves the cursor.
       const known = wholeState(before, pass);
       return { ...known, table, asOf: table.version === null ? known.asOf : asOf, ...swept, ...reread };
     }
@@ -31,7 +31,7 @@ export function nextState(
   }
 }
 
-/** The state of a table that a pass other than a full one is made on. */
+/** The state that a pass other than a full one builds on. */
 export function wholeState(state: TableState | null, pass: Pass): TableState {
   if (state === null)
     throw new HeadwatersError("DEFECT", `a ${pass.kind} pass was planned for a table without a full copy`);
@@ -39,8 +39,8 @@ export function wholeState(state: TableState | null, pass: Pass): TableState {
 }
 
 /**
- * Whether a column of fractions turned to text. What the copy had of it before, the destination turned to text in its own
- * way (`1.0` where the source says `1`): only reading all rows once more makes it the source's.
+ * Whether a column of fractions turned to text. The destination converted the values that the copy had in its own way
+ * (`1.0` where the source says `1`): only reading all rows again gives the source's text.
  */
 function fractionsBecameText(before: Table, now: Table): boolean {
   return now.columns.some(({ name, type }) => {

@@ -3,7 +3,7 @@ import type { Pass, PassKind } from "../../protocol/pass.ts";
 import type { Source } from "../../protocol/source.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 
-/** Lets the source plan a pass. `states`: the tables that the pass goes on from where the last one ended. */
+/** Asks the source to plan a pass. `states`: of the tables that it continues from where their last pass ended. */
 export async function planPass(
   source: Source,
   tables: readonly Table[],

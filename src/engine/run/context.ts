@@ -18,9 +18,9 @@ export interface SyncContext {
   /** The start of the sync: ISO 8601, UTC. */
   readonly started: string;
   readonly signal: AbortSignal;
-  /** Bytes that all splits together may hold. */
+  /** The bytes that all splits together may hold. */
   readonly memory: Semaphore;
-  /** Splits that may be read at the same time. */
+  /** How many splits may be read at the same time. */
   readonly readers: Semaphore;
   readonly throttle: (rows: number, signal: AbortSignal) => Promise<void>;
   report(happening: SyncHappening): void;

@@ -3,7 +3,7 @@ import type { TableState } from "../../protocol/table.ts";
 import type { SyncContext } from "./context.ts";
 import type { Writer } from "./writer.ts";
 
-/** Makes a planned pass durable before its first row is read. `emptied`: tables whose copies are emptied with it. */
+/** Stores a planned pass before its first row is read. `emptied`: tables whose copies are emptied in the same commit. */
 export async function openPass(pass: Pass, emptied: readonly string[], writer: Writer): Promise<Pass> {
   await writer.run(pass.tables[0]!.id, async (transaction) => {
     await transaction.open(pass);
@@ -13,7 +13,7 @@ export async function openPass(pass: Pass, emptied: readonly string[], writer: W
   return pass;
 }
 
-/** Drops a pass: it starts over. */
+/** Gives a pass up: the table is planned again. */
 export async function abandonPass(pass: Pass, table: string, writer: Writer): Promise<void> {
   await writer.run(table, async (transaction) => {
     writer.forget(pass);
@@ -21,7 +21,7 @@ export async function abandonPass(pass: Pass, table: string, writer: Writer): Pr
   });
 }
 
-/** Ends a pass of which all rows are written: settles it and keeps the states that follow from it. */
+/** Ends a pass whose rows are all written: the destination settles it and stores the states that follow from it. */
 export async function closePass(
   pass: Pass,
   states: ReadonlyMap<string, TableState>,

@@ -5,15 +5,15 @@ import type { SyncContext } from "./context.ts";
 import type { Reached } from "./read-split.ts";
 import { readSplits } from "./read-splits.ts";
 
-/** What the reading of a pass came to. */
+/** The result of reading a pass. */
 export interface PassRead {
-  /** Its tables by id, with the columns and types that their rows needed. */
+  /** Its tables by id, with all columns and types that their rows needed. */
   readonly tables: ReadonlyMap<string, Table>;
   /** By split id. */
   readonly reached: ReadonlyMap<string, Reached>;
 }
 
-/** Reads what is left of a pass and reports how it goes. `tables` are its tables as they stand now. */
+/** Reads what is left of a pass, and reports progress. `tables` are its tables as they are now. */
 export async function readPass(
   pass: Pass,
   tables: readonly Table[],
@@ -42,7 +42,7 @@ export async function readPass(
       report({ kind: "read", table, rows, bytes, splitsDone });
     },
     onSchema: (wider) => current.set(wider.id, unite(current.get(wider.id)!, wider)),
-    // Once, not for every table of the split.
+    // Once, not for every table of the pass.
     onRetry: (error, milliseconds) => report({ kind: "retry", table: tables[0]!.id, error, milliseconds }),
   });
   return { tables: current, reached };

@@ -16,12 +16,12 @@ export interface SplitReading {
   readonly source: Source;
   readonly writer: Writer;
   readonly settings: Settings;
-  /** Bytes that all splits together may hold. */
+  /** The bytes that all splits together may hold. */
   readonly memory: Semaphore;
   readonly throttle: (rows: number, signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
   onRows(table: string, rows: number, bytes: number): void;
-  /** The split's rows need this from here on. */
+  /** From here on, the split's rows need the columns of this table. */
   onSchema(table: Table): void;
   onRetry(error: HeadwatersError, milliseconds: number): void;
 }
@@ -29,7 +29,7 @@ export interface SplitReading {
 /** How far a split was read. */
 export type Reached = Pick<Segment, "state" | "asOf">;
 
-/** A checkpoint, or what was reached before. */
+/** A checkpoint, or the position reached before. */
 interface Position {
   readonly state: Json;
   readonly asOf?: string | null;
@@ -38,9 +38,9 @@ interface Position {
 type Data = Segment["operations"][number];
 
 /**
- * Reads one split to its end and hands it to the writer, segment by segment, without waiting for the writer more than
- * the memory budget asks for. Errors whose remedy is `retry` are tried again from the last checkpoint; tries that
- * brought nothing forward are counted. Resolves to what the split has reached.
+ * Reads one split to its end and hands it to the writer, segment by segment. It waits for the writer only when the memory
+ * budget is used up. After an error whose remedy is `retry` it goes on from the last checkpoint; attempts that reach no
+ * new checkpoint are counted. Resolves to how far the split was read.
  */
 export async function readSplit(
   pass: Pass,
@@ -72,9 +72,9 @@ export async function readSplit(
 
 /** One attempt at a split. */
 class Attempt {
-  /** The last checkpoint that was handed to the writer; a split that is done keeps it. */
+  /** The last checkpoint that was handed to the writer. A split that is done keeps it. */
   reached: Reached;
-  /** Whether there was one in this attempt. */
+  /** Whether this attempt handed one over. */
   handed = false;
   readonly #pass: Pass;
   readonly #split: Split;
@@ -100,7 +100,7 @@ class Attempt {
     const { source, settings, signal } = this.#reading;
     const how: Reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "fast" };
     const operations = source.read(this.#pass, this.#split, this.reached.state, how)[Symbol.asyncIterator]();
-    // All splits together never wait for one another: complete segments always have a part of the budget.
+    // Splits never wait for one another: complete segments always get a part of the budget.
     const most = settings.memoryBytes / (settings.parallel + 1);
     try {
       for (;;) {
@@ -120,7 +120,7 @@ class Attempt {
     }
   }
 
-  /** Keeps an operation until its checkpoint comes. */
+  /** Holds an operation until its checkpoint comes. */
   async #hold(operation: Data): Promise<void> {
     const bytes = await this.#meter(operation);
     if (bytes > 0) this.#releases.push(await this.#reading.memory.acquire(bytes, this.#reading.signal));
@@ -128,7 +128,7 @@ class Attempt {
     this.#bytes += bytes;
   }
 
-  /** Counts what was read and slows down where the user asked for it. */
+  /** Counts what was read, and slows down to `maxRowsPerSecond`. */
   async #meter(operation: Data): Promise<number> {
     if (operation.kind === "schema") this.#reading.onSchema(operation.table);
     if (!("rows" in operation)) return 0;
@@ -152,7 +152,7 @@ class Attempt {
       .finally(() => {
         for (const release of releases) release();
       });
-    // Whoever awaits `#writes` sees the error; here it only must not count as unhandled before that.
+    // Ignored here, so that it does not count as unhandled: awaiting `#writes` reports this error.
     write.catch(() => {});
     this.#writes.push(write);
     if (this.#writes.length > 64) this.#writes.splice(0, 32);
@@ -177,7 +177,7 @@ class Attempt {
     return segment;
   }
 
-  /** More than memory should hold came without a checkpoint: it goes straight into a transaction of its own. */
+  /** More came without a checkpoint than memory should hold: it goes straight into a transaction of its own. */
   async #writeThrough(first: Data, operations: AsyncIterator<Operation>): Promise<void> {
     await this.#reading.writer.writeThrough(this.#pass, this.#split, async (write) => {
       for (const held of this.#operations) await write(held);

@@ -3,14 +3,14 @@ import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { SyncContext } from "./context.ts";
 import { type Reached, readSplit, type SplitReading } from "./read-split.ts";
 
-/** What the reading of a pass tells while it goes on. */
+/** What is called while a pass is read. */
 export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> {
   onRows(table: string, rows: number, bytes: number, splitsDone: number): void;
 }
 
 /**
- * Reads the splits of a pass that are not done, as many at a time as the settings say; the first that fails stops the
- * others. Resolves to what each split has reached, those that were done before among them.
+ * Reads the splits of a pass that are not done, as many at a time as the settings say. The first one that fails stops
+ * the others. Resolves to how far each split was read, including those that were done before.
  */
 export async function readSplits(
   pass: Pass,

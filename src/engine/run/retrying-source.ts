@@ -3,12 +3,12 @@ import type { Source } from "../../protocol/source.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import type { Connection } from "../connection.ts";
 
-/** Whether the source is asked again after this error. A table that was altered is planned anew instead. */
+/** Whether to ask the source again after this error. A table that was altered is planned again instead. */
 export function mayPass(error: HeadwatersError): boolean {
   return error.remedy === "retry" && error.code !== "TABLE_CHANGED" && error.side !== "destination";
 }
 
-/** How often something is tried before its error counts, and what is called before each further try. */
+/** How often something is tried, and what is called before each further attempt. */
 export interface RetryPolicy {
   readonly attempts: number;
   /** `table`: the one that it is about; `null`: all. */
@@ -27,8 +27,8 @@ export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "lo
 }
 
 /**
- * A source that is asked again where it fails in a way that may pass by itself. Its readings are not: who reads a split
- * goes on from the last checkpoint (`read-split.ts`). Every error of it says that it is the source's.
+ * A source that retries what fails in a way that may pass by itself. It does not retry `read`: `read-split.ts` goes on
+ * from the last checkpoint. It marks every error as the source's.
  */
 export function retryingSource(source: Source, policy: RetryPolicy): Source {
   const ask = async <Answer>(
@@ -57,7 +57,7 @@ export function retryingSource(source: Source, policy: RetryPolicy): Source {
         throw atSource(thrown, how.signal);
       }
     },
-    /** Rows that were found before it failed come once more. */
+    /** Rows that were found before it failed come again. */
     async *lookup(table, keys, how) {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -77,7 +77,7 @@ function atSource(thrown: unknown, signal: AbortSignal): unknown {
   return signal.aborted ? thrown : errorAt("source", thrown);
 }
 
-/** Waits until it is worth trying again; throws what was thrown where it is not. */
+/** Waits before the next attempt; rethrows what was thrown if there should be none. */
 export async function waitAfter(
   thrown: unknown,
   attempt: number,

@@ -16,7 +16,7 @@ import { abandonPass, closePass, openPass } from "./passes.ts";
 import { readPass } from "./read-pass.ts";
 import { settle } from "./settle.ts";
 
-/** How often a table that is altered while it is read is planned anew, without having got wider by it. */
+/** How often a table that is altered while it is read is planned again, if it got no new or wider columns by that. */
 const replans = 3;
 
 /** Brings the copy of one table up to date. If the table is altered while it is read, it is discovered and planned again. */
@@ -40,7 +40,7 @@ export async function syncTable(table: Table, stored: StoredTable, context: Sync
         throw new HeadwatersError("TABLE_UNKNOWN", `table "${table.id}" was dropped while it was read`);
       current = projectTable(now, connection);
       const wider = unite(widest, current);
-      // This ends: there are so many columns, and so many types that each can go through.
+      // This ends: a source has a limited number of columns, each with a limited number of types to go through.
       if (!hasColumnsOf(widest, wider)) attempt = 0;
       widest = wider;
       known = storedTable(durable, table.id);
@@ -51,15 +51,15 @@ export async function syncTable(table: Table, stored: StoredTable, context: Sync
 async function syncAsPlanned(discovered: Table, stored: StoredTable, context: SyncContext): Promise<void> {
   const { connection, flags, writer, started, signal } = context;
   let table = withSeenColumns(discovered, [stored.state?.table, stored.open?.tables[0]], connection);
-  const chosen = tableSettings(connection, table.id);
-  const scope = scopeOf(connection.scope, table.id, chosen);
+  const own = tableSettings(connection, table.id);
+  const scope = scopeOf(connection.scope, table.id, own);
   const settings = settingsOf(connection, table.id);
   const abilities = { ...connection.capabilities, fullPass: connection.warehouse.fullPass?.(table.id) ?? null };
   const decideWith = (open: Pass | null): Decision =>
     decide(table, scope, stored.state, open, flags, settings, abilities, new Date(started));
   let { state } = stored;
   let decision = decideWith(stored.open);
-  checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, chosen, flags.acceptScope);
+  checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, own, flags.acceptScope);
   if (decision.abandon !== null) await abandonPass(decision.abandon, table.id, writer);
   if (decision.resume !== null) {
     const pass = await connection.source.resume(decision.resume, signal);

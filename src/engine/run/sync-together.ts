@@ -9,7 +9,7 @@ import { abandonPass, closePass, openPass } from "./passes.ts";
 import { readPass } from "./read-pass.ts";
 import type { Reached } from "./read-split.ts";
 
-/** Brings all tables up to date of a source that reads them together: by one `stream` pass over all of them. */
+/** Brings all tables up to date whose source reads them together, by one `stream` pass over all of them. */
 export async function syncTogether(discovered: readonly Table[], stored: Stored, context: SyncContext): Promise<void> {
   const { connection, flags, writer, signal } = context;
   const inPass = new Map(openTogether(stored, discovered)?.tables.map((table) => [table.id, table]));
@@ -27,7 +27,7 @@ export async function syncTogether(discovered: readonly Table[], stored: Stored,
   return readTogether(await openTogetherPass(tables, decision, context), [], context);
 }
 
-/** A pass that is gone on with may have got new columns, and wider ones, since it was planned. */
+/** Adds the columns that became known, or became wider, since a pass was planned. */
 async function withTables(pass: Pass, tables: readonly Table[], { writer }: SyncContext): Promise<Pass> {
   const changed = tables.filter((table, index) => JSON.stringify(table) !== JSON.stringify(pass.tables[index]));
   for (const table of changed)
@@ -35,7 +35,7 @@ async function withTables(pass: Pass, tables: readonly Table[], { writer }: Sync
   return { ...pass, tables };
 }
 
-/** Where the source starts over, all copies are emptied; so is one without a state: rows of a first pass may be in it. */
+/** If the source starts over, all copies are emptied. So is a copy without a state: it may have rows of a first pass. */
 async function openTogetherPass(
   tables: readonly Table[],
   { scope, states }: TogetherDecision,
@@ -59,7 +59,7 @@ async function readTogether(pass: Pass, progress: readonly Progress[], context: 
   await closePass(pass, new Map(next), context);
 }
 
-/** A table is as old as the split of it that was read least far. */
+/** The read point of a table is the oldest one of its splits. */
 function oldestAsOf({ splits, asOf }: Pass, table: string, reached: ReadonlyMap<string, Reached>): string {
   const moments = splits
     .filter((split) => split.tables.includes(table))

@@ -21,7 +21,7 @@ import { throttle } from "./throttle.ts";
 import { RolledBack, Writer } from "./writer.ts";
 
 export interface SyncOptions {
-  /** Ends the sync: what is complete is committed, and the next sync goes on from there. */
+  /** Ends the sync: what is complete stays committed, and the next sync goes on from there. */
   readonly signal: AbortSignal;
   /** Only these of the selected tables. */
   readonly tables?: readonly string[];
@@ -36,8 +36,8 @@ export interface SyncOptions {
 }
 
 /**
- * Runs one sync of a connection. A table that fails does not stop the others: the record says how each ended. Rejects
- * only where nothing could be done at all (another sync is running, the destination fails).
+ * Runs one sync of a connection. A table that fails does not stop the others: the record says how each of them ended.
+ * Rejects only if nothing can be done at all (another sync is running, the destination fails).
  */
 export async function sync(
   connection: SyncConnection,
@@ -65,7 +65,7 @@ class Run {
   readonly #lease: number;
   readonly #id = randomUUID();
   readonly #statistics = new Map<string, Statistics>();
-  /** Transactions that were undone for what may pass by itself. */
+  /** How many transactions were undone by an error that may pass by itself. */
   #undone = 0;
 
   constructor(
@@ -75,20 +75,20 @@ class Run {
     started: string,
     lease: number,
   ) {
-    const chosen = withProjection(connection);
-    this.#connection = { ...chosen, source: retryingSource(chosen.source, this.#retryPolicy(connection)) };
+    const projected = withProjection(connection);
+    this.#connection = { ...projected, source: retryingSource(projected.source, this.#retryPolicy(connection)) };
     this.#options = options;
     this.#report = reporter<SyncHappening>(connection.name, this.#id, report);
     this.#started = started;
     this.#lease = lease;
   }
 
-  /** The tables share one state: none goes on, and none ends, without the others. */
+  /** Whether the tables share one state: then none goes on, and none ends, without the others. */
   get #together(): boolean {
     return this.#connection.capabilities.together === true;
   }
 
-  /** A table that waits is shown; what concerns all of them is logged. */
+  /** Retries of one table are reported as events, those that concern all tables are logged. */
   #retryPolicy(connection: SyncConnection): RetryPolicy {
     const { attempts, onRetry } = retryPolicy(connection);
     return {
@@ -104,8 +104,8 @@ class Run {
     const tables = await this.#tables(stored);
     this.#report({ kind: "selected", tables: [...this.#statistics.keys()] });
     let left = tables;
-    // An error of the destination at one table undoes the transaction that the others share: they go on from what is
-    // durable, without it. Each round has one table less.
+    // An error of the destination at one table undoes the transaction that it shares with the others. They go on from
+    // the last commit without it, so each round has one table less.
     try {
       while (left.length > 0) left = await this.#round(left);
     } catch (thrown) {
@@ -115,8 +115,8 @@ class Run {
   }
 
   /**
-   * The tables to sync. Those of the copy that the source no longer shows fail, and are not emptied; so do those whose
-   * settings don't fit them.
+   * The tables to sync. Tables that the source no longer shows fail, and their copies are not emptied. Tables whose
+   * settings don't fit them fail too.
    */
   async #tables(stored: Stored): Promise<readonly Table[]> {
     const only = this.#options.tables ?? [];
@@ -134,7 +134,7 @@ class Run {
     return tables.filter(({ id }) => names.includes(id));
   }
 
-  /** Syncs tables, all at once; resolves to those that must go on after the transaction was undone. */
+  /** Syncs tables at the same time. Resolves to those that must go on because the transaction was undone. */
   async #round(tables: readonly Table[]): Promise<readonly Table[]> {
     const { warehouse, settings } = this.#connection;
     const stored = await atDestination(warehouse.load());
@@ -168,7 +168,7 @@ class Run {
       report: this.#report,
     };
     await writer.run(null, async (transaction) => transaction.record(this.#record(false)));
-    // As many tables as splits at a time: planning one takes a connection of its own.
+    // As many tables as splits at a time: planning a table takes a connection of its own.
     const turns = new Semaphore(settings.parallel);
     const rolledBack = await Promise.all(
       this.#together
@@ -184,7 +184,7 @@ class Run {
     return [];
   }
 
-  /** Does the work of tables in their turn and says how they ended; resolves to an error that undid the transaction. */
+  /** Works on tables when it is their turn, and reports how they ended. Resolves to the error that undid the transaction. */
   async #attempt(tables: readonly Table[], turns: Semaphore, work: () => Promise<void>): Promise<RolledBack | null> {
     const end = (thrown: unknown): void => {
       for (const { id } of tables) this.#end(id, thrown);
@@ -201,27 +201,29 @@ class Run {
     return null;
   }
 
-  /** Not vital: a stream that is told late only keeps more than it must. */
+  /** Failing here is harmless: the source only keeps more of its stream than it must. */
   async #acknowledge(split: Split, state: Json): Promise<void> {
     try {
       await this.#connection.source.acknowledge?.(split, state);
     } catch (thrown) {
-      this.#connection.log.warn(`the source could not be told what is committed: ${asHeadwatersError(thrown).message}`);
+      this.#connection.log.warn(
+        `the commit could not be acknowledged to the source: ${asHeadwatersError(thrown).message}`,
+      );
     }
   }
 
-  /** What goes on after the transaction was undone. */
+  /** The tables that go on after the transaction was undone. */
   async #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): Promise<readonly Table[]> {
     const running = (): readonly Table[] =>
       tables.filter((candidate) => this.#statistics.get(candidate.id)!.outcome === "running");
-    // Nothing is wrong with any table: all go on from what is durable.
+    // Nothing is wrong with any table: all go on from the last commit.
     if (cause.remedy === "retry" && ++this.#undone < this.#connection.settings.attempts) {
       const milliseconds = backoff(this.#undone + 1);
       for (const { id } of running()) this.#report({ kind: "retry", table: id, error: cause, milliseconds });
       await sleep(milliseconds, this.#options.signal);
       return running();
     }
-    // Not at one table, or at the lease: nothing can go on.
+    // The error is not about one table: nothing can go on.
     if (table === null || cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
     for (const { id } of this.#together ? tables : [{ id: table }]) this.#end(id, cause);
     return running();
@@ -253,6 +255,6 @@ function gone(table: string): HeadwatersError {
   return new HeadwatersError(
     "TABLE_UNKNOWN",
     `table "${table}" is no longer in the source, or this user may no longer see it`,
-    { hint: "Its copy was left as it is. If the table is gone for good, leave it out (tables.exclude) or reset it." },
+    { hint: "Its copy was left as it is. If the table is gone for good, exclude it (tables.exclude) or reset it." },
   );
 }

@@ -18,7 +18,7 @@ export interface Segment {
   readonly done: boolean;
 }
 
-/** The transaction was undone because of an error at `table` (`null`: not at one table). */
+/** The transaction was undone by an error at `table` (`null`: not at one table). */
 export class RolledBack extends Error {
   readonly table: string | null;
   override readonly cause: HeadwatersError;
@@ -31,9 +31,9 @@ export class RolledBack extends Error {
 }
 
 /**
- * The one writer of a sync. Whatever changes the destination runs through it, one thing at a time, in one transaction
- * after the other: many splits share a commit (group commit). Only whole segments enter a transaction, so that it may
- * be committed between any two of them.
+ * The one writer of a sync. Every change of the destination goes through it, one at a time, in one transaction after the
+ * other. Many splits share a commit (group commit). Only whole segments enter a transaction, so that it may be committed
+ * between any two of them.
  */
 export class Writer implements AsyncDisposable {
   readonly #destination: Destination;
@@ -94,9 +94,9 @@ export class Writer implements AsyncDisposable {
       this.#uncommittedRows += segment.rows;
       const { commitMilliseconds, commitRows } = this.#settings;
       this.#due ??= performance.now() + commitMilliseconds;
-      // Its error is not lost: it ends the writer, and whoever comes next is told.
+      // Ignored here: the error ends this writer, and the next call reports it.
       this.#timer ??= setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
-      // Behind many segments that wait for their turn the timer's commit would come late.
+      // The commit of the timer comes late if many segments wait for their turn.
       const full = commitRows !== null && this.#uncommittedRows >= commitRows;
       if (full || performance.now() >= this.#due) await this.#commit();
     });

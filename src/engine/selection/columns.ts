@@ -4,7 +4,7 @@ import { nearest } from "../../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
 import type { TableSettings } from "../connection.ts";
 
-/** Columns that sources add to their own (a version): no pattern is meant for them. */
+/** Columns that Headwaters' sources add (a version): patterns do not apply to them. */
 const added = /^_headwaters_/;
 
 /** The names of a table's columns on both sides, and which of them are selected. */
@@ -34,8 +34,8 @@ export function columnMapping({ columns, renameColumns = {} }: TableSettings, ke
 }
 
 /**
- * A table of the source as it is to be copied: without the columns that are left out, the others under their names in
- * the copy. Throws `CONFIGURATION_INVALID` where the settings don't fit the table, and `NAMES_COLLIDE`.
+ * A table of the source as it is copied: without the columns that are left out, the others under their names in the
+ * copy. Throws `CONFIGURATION_INVALID` if the settings don't fit the table, and `NAMES_COLLIDE`.
  *
  * `inferred`: columns that are not known yet may still come.
  */
@@ -50,7 +50,7 @@ export function projectedTable(table: Table, settings: TableSettings, inferred: 
   if (mode === "incremental") checkIncremental(table);
   if (mode === "full") notes.push("Read whole in each sync, and compared with the copy (mode: full).");
   if (filter !== undefined)
-    notes.push("Only rows that fulfil its filter are copied; those that no longer do are found by sweeps.");
+    notes.push("Only rows that match its filter are copied; sweeps find those that no longer match.");
   const renamed = kept.map((column): Column => ({ ...column, name: names.toCopy(column.name) }));
   checkCollisions(table, kept, renamed);
   const toCopy = (name: string | null): string | null => (name === null ? null : names.toCopy(name));
@@ -60,7 +60,7 @@ export function projectedTable(table: Table, settings: TableSettings, inferred: 
     key: table.key.map(names.toCopy),
     cursor: toCopy(cursor),
     version: toCopy(version),
-    // Nobody knows how many rows of the table fulfil a filter.
+    // How many rows match a filter is unknown.
     estimatedRows: filter === undefined ? table.estimatedRows : null,
     notes: [...table.notes, ...notes],
   };
@@ -73,7 +73,7 @@ function checkNames(table: Table, { columns, renameColumns = {} }: TableSettings
   const setting = `overrides.${table.id}.columns`;
   const configured: readonly (readonly [setting: string, text: string])[] = [
     ...(columns?.include ?? []).map((text) => [`${setting}.include`, text] as const),
-    // A pattern that leaves out nothing yet is a precaution.
+    // A pattern that matches nothing yet may be a precaution.
     ...(columns?.exclude ?? []).filter((text) => !isPattern(text)).map((text) => [`${setting}.exclude`, text] as const),
     ...Object.keys(renameColumns).map((text) => [`${setting}.rename`, text] as const),
   ];
@@ -105,14 +105,14 @@ function checkKept(table: Table, kept: readonly Column[], changes: readonly (str
   const key = table.key.find(isLeftOut);
   if (key !== undefined) {
     refuse(
-      `"${key}" is left out, and belongs to the key of the table`,
-      `Rows are told apart by ${table.key.map((name) => `"${name}"`).join(", ")}: keep it, or leave the whole table out.`,
+      `"${key}" is left out, but it belongs to the key of the table`,
+      `The key is ${table.key.map((name) => `"${name}"`).join(", ")}: keep all of it, or leave the whole table out.`,
     );
   }
   const change = changes.find((name) => name !== null && isLeftOut(name));
   if (change !== undefined) {
     refuse(
-      `"${change}" is left out, and tells which rows changed`,
+      `"${change}" is left out, but it shows which rows changed`,
       `Keep it, name another column by overrides.${table.id}.cursor, or set overrides.${table.id}.mode to full.`,
     );
   }
@@ -127,7 +127,7 @@ function checkIncremental({ id, key, cursor, version }: Table): void {
   };
   if (key.length === 0) refuse("it has no key", "Leave mode out.");
   if (cursor === null && version === null) {
-    refuse("nothing in it tells what changed", `Name its cursor column by overrides.${id}.cursor, or leave mode out.`);
+    refuse("no column shows what changed", `Name its cursor column by overrides.${id}.cursor, or leave mode out.`);
   }
 }
 

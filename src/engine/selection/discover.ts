@@ -5,13 +5,13 @@ import { type Connection, tableSettings } from "../connection.ts";
 import { columnMapping } from "./columns.ts";
 import { select, type Selected, type Selecting, vanishedFrom } from "./selection.ts";
 
-/** What of source and copy is selected. */
+/** What is selected of source and copy. */
 export interface Discovered extends Selected {
   /** Tables of the copy that the source no longer shows. */
   readonly vanished: readonly string[];
 }
 
-/** The selected tables, as they stand now. `stored`: what the destination has, where there is one. */
+/** The selected tables, as they are now. `stored`: what the destination has, if it is open. */
 export async function discover(
   connection: Selecting & Pick<Connection, "source">,
   signal: AbortSignal,
@@ -23,7 +23,7 @@ export async function discover(
   return { ...select(discovered, connection, vanished), vanished };
 }
 
-/** The tables that a destination has, also those of which a first pass is not closed yet. */
+/** The tables that a destination has, including those whose first pass is not closed yet. */
 export function knownTables({ tables, passes }: Pick<Stored, "tables" | "passes">): readonly Table[] {
   const known = new Map([...tables].map(([id, { table }]) => [id, table]));
   for (const table of passes.flatMap((pass) => pass.tables)) {
@@ -33,7 +33,7 @@ export function knownTables({ tables, passes }: Pick<Stored, "tables" | "passes"
   return [...known.values()];
 }
 
-/** Where columns are inferred: those that were seen in a row once stay, though a sample does not show them. */
+/** If columns are inferred: adds those that some row once had, though the sample does not show them. */
 export function withSeenColumns(
   discovered: Table,
   seen: readonly (Table | undefined)[],

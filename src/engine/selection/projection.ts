@@ -9,8 +9,8 @@ import { type Connection, tableSettings } from "../connection.ts";
 import { type ColumnMapping, columnMapping } from "./columns.ts";
 
 /**
- * A connection whose source has the selected columns only, under their names in the copy, so that nothing behind it needs
- * to know of the mapping. `discover` alone still shows the source as it is.
+ * A connection whose source has only the selected columns, under their names in the copy, so that nothing else needs the
+ * mapping. Only `discover` still shows the source as it is.
  */
 export function withProjection<Given extends Pick<Connection, "source" | "tables">>(connection: Given): Given {
   const { source, tables = {} } = connection;
@@ -25,7 +25,7 @@ function projectedSource(source: Source, tables: NonNullable<Connection["tables"
     return columnMapping(settings, key.map(toSource));
   };
   const native = (table: Table): Table => named(table, table.columns, mapping(table).toSource);
-  // A column under a name that the user gave up since is none of the source's.
+  // Columns of the copy under names that are no longer configured are unknown to the source.
   const seen = (table: Table): Table => {
     const { isCopied } = mapping(table);
     return native({ ...table, columns: table.columns.filter(({ name }) => isCopied(name)) });
@@ -79,7 +79,7 @@ function projected(operation: Operation, mappings: ReadonlyMap<string, ColumnMap
   if (twice < 0) return { kind: "schema", table: renamed };
   throw new HeadwatersError(
     "NAMES_COLLIDE",
-    `overrides.${table.id}.columns.rename: a column "${columns[twice]!.name}" was found, and another one is copied under that name`,
+    `overrides.${table.id}.columns.rename: a column "${columns[twice]!.name}" was found, but another one is copied under that name`,
     { hint: "Give one of them another name." },
   );
 }
@@ -94,7 +94,7 @@ function named(table: Table, columns: Table["columns"], name: (name: string) => 
   };
 }
 
-/** The vectors are shared: only names change, and columns are left out. */
+/** Leaves columns out and renames the others; their vectors are shared. */
 function projectedRows({ columns, values, length }: Rows, names: ColumnMapping): Rows {
   const kept = columns.flatMap((name, index) => (names.isSelected(name) ? [index] : []));
   return {

@@ -10,15 +10,15 @@ import { type Connection, settingsOf, tableSettings } from "../connection.ts";
 export interface Selected {
   /** With the selected columns, under their names in the copy. */
   readonly tables: readonly Table[];
-  /** Tables that are selected, but whose settings don't fit them. */
+  /** Selected tables whose settings don't fit them. */
   readonly refused: ReadonlyMap<string, HeadwatersError>;
 }
 
 export type Selecting = Pick<Connection, "selection" | "tables" | "capabilities" | "log">;
 
 /**
- * Selects among the tables of the source. `vanished` are tables that are no longer there, but have a copy: naming them is
- * no mistake. Throws `TABLE_UNKNOWN` for a name or pattern that no table has, and `NO_TABLES` where nothing is left.
+ * Selects among the tables of the source. `vanished`: tables that no longer exist but have a copy, so that naming them is
+ * no mistake. Throws `TABLE_UNKNOWN` for a name or pattern that no table matches, and `NO_TABLES` if none is selected.
  */
 export function select(
   discovered: readonly Table[],
@@ -50,7 +50,7 @@ export function select(
   return { tables, refused };
 }
 
-/** One table of the source, as it is to be copied. */
+/** A table of the source as it is copied. */
 export function projectTable(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
   return projectedTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
 }
@@ -66,7 +66,7 @@ export function narrowTo(selected: readonly string[], only: readonly string[]): 
   return only.length === 0 ? selected : selected.filter((name) => only.includes(name));
 }
 
-/** The tables of a copy that are selected and no longer among `present`. */
+/** The selected tables of the copy that are not among `present`. */
 export function vanishedFrom(
   { tables }: Pick<Stored, "tables">,
   { selection }: Pick<Selecting, "selection">,
@@ -75,7 +75,7 @@ export function vanishedFrom(
   return [...tables.keys()].filter((id) => selects(selection, id) && !present.includes(id));
 }
 
-/** Whether a table may come that is new since the last run. One that the user names may, whatever `schemaChanges` says. */
+/** Whether `schemaChanges` lets a table come that is new since the last run. A table that the user names always may. */
 export function mayCome(
   id: string,
   { tables, passes, lastRun }: Stored,
@@ -85,10 +85,12 @@ export function mayCome(
   const { schemaChanges } = settingsOf(connection, id);
   if (tables.size === 0 || schemaChanges === "allow_all") return true;
   if (selection.include.includes(id) || Object.hasOwn(named, id)) return true;
-  // One without a copy was reset, or its first pass was cut.
+  // A table of the last run without a copy was reset, or its first pass was interrupted.
   const known = [...tables.keys(), ...passes.flatMap((pass) => pass.tables.map((table) => table.id))];
   if (known.includes(id) || lastRun?.tables.some(({ table }) => table === id) === true) return true;
-  log.warn(`table "${id}" is new, and schemaChanges is ${schemaChanges}: it is copied once tables.include names it`);
+  log.warn(
+    `table "${id}" is new and not copied, since schemaChanges is ${schemaChanges}: to copy it, name it in tables.include`,
+  );
   return false;
 }
 
@@ -123,7 +125,7 @@ function meant(text: string, known: readonly string[]): string {
   return name === null ? `The source has ${listed(known)}.` : `Did you mean "${name}"?`;
 }
 
-/** Throws `NAMES_COLLIDE` where another selected table is copied under the same name. */
+/** Throws `NAMES_COLLIDE` if another selected table is copied under the same name. */
 function checkCopyName(id: string, ids: readonly string[], settings: NonNullable<Connection["tables"]>): void {
   const nameOf = (table: string): string => tableSettings({ tables: settings }, table).rename ?? table;
   const other = ids.find((table) => table !== id && nameOf(table) === nameOf(id));
