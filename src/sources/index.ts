@@ -19,7 +19,7 @@ export const sources: Readonly<Record<string, SourceEntry>> = {
   },
   yugabytedb: {
     title: "YugabyteDB",
-    load: async () => (await import("./yugabytedb/index.ts")).definition,
+    load: async () => (await import("./postgresql/index.ts")).definition,
   },
   rethinkdb: {
     title: "RethinkDB",
@@ -27,6 +27,6 @@ export const sources: Readonly<Record<string, SourceEntry>> = {
   },
   dragonflydb: {
     title: "DragonflyDB",
-    load: async () => (await import("./dragonflydb/index.ts")).definition,
+    load: async () => (await import("./redis/index.ts")).definition,
   },
 };

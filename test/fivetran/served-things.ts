@@ -1,19 +1,19 @@
 import type { SourceDefinition } from "../../src/protocol/source.ts";
 import { definition as cassandra } from "../../src/sources/cassandra/index.ts";
-import { definition as dragonflydb } from "../../src/sources/dragonflydb/index.ts";
+import { definition as dragonflydb } from "../../src/sources/redis/index.ts";
 import { definition as rethinkdb } from "../../src/sources/rethinkdb/index.ts";
 import { definition as scylladb } from "../../src/sources/scylladb/index.ts";
-import { definition as yugabytedb } from "../../src/sources/yugabytedb/index.ts";
+import { definition as yugabytedb } from "../../src/sources/postgresql/index.ts";
 import type { SourceHarness } from "../../src/testing/source-checks.ts";
 import { type CassandraServer, startCassandra } from "../servers/cassandra.ts";
 import { startPostgresql } from "../servers/postgresql.ts";
 import { startValkey } from "../servers/redis.ts";
 import { startRethinkdb } from "../servers/rethinkdb.ts";
 import { cqlHarness } from "../sources/cassandra/harness.ts";
-import { settingsOf as redisSettings } from "../sources/dragonflydb/reading.ts";
-import { tables, things as hashes } from "../sources/dragonflydb/things.ts";
+import { settingsOf as redisSettings } from "../sources/redis/reading.ts";
+import { tables, things as hashes } from "../sources/redis/things.ts";
 import { settingsOf as rethinkSettings, things as documents } from "../sources/rethinkdb/things.ts";
-import { things as rows } from "../sources/yugabytedb/things.ts";
+import { things as rows } from "../sources/postgresql/things.ts";
 
 /** A source on a real server, with the table of the source suite to change. */
 export interface ServedThings extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { filterConditions, parseRestrictions } from "./filter.ts";
-import type { CqlTable } from "./schema.ts";
+import type { CqlTable } from "./catalog.ts";
 
 const native = {
   name: "readings",

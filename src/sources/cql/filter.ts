@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { quoted } from "../../wire/cql/errors.ts";
-import type { CqlTable } from "./schema.ts";
+import type { CqlTable } from "./catalog.ts";
 
 /** One condition on one column, as `status = 'active'`. */
 interface Restriction {

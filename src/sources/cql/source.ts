@@ -11,24 +11,17 @@ import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
 import { boundariesOf, clusterClock, tableSizes } from "./cluster-state.ts";
 import { quoted } from "../../wire/cql/errors.ts";
-import { connectDriver, fetchIndependent, tokenColumn } from "./fetch-independent.ts";
-import { fetchFast } from "./fetch-page.ts";
+import { connectDriver, fetchIndependent, tokenColumn } from "./fetch/independent.ts";
+import { fetchFast } from "./fetch/fast.ts";
 import { filterConditions, invalidFilter } from "./filter.ts";
 import { Lookups } from "./lookup.ts";
-import {
-  type FetchPage,
-  parseRangeWork,
-  type RangeWork,
-  rangeWorkJson,
-  readRange,
-  type RowSize,
-} from "./read-range.ts";
-import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables, tableId } from "./schema.ts";
+import { type FetchPage, parseRangeWork, type RangeWork, rangeWorkJson, readRange, type RowSize } from "./read.ts";
+import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables, tableId } from "./catalog.ts";
 import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
 import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection, tokenExpression } from "./statements.ts";
-import { nativeId, tableOf } from "./tables.ts";
+import { nativeId, tableOf } from "./discover.ts";
 
 /** Splits of a window pass: a window holds little, and each split costs a question. */
 const mostWindowSplits = 16;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Table } from "../../protocol/table.ts";
-import type { CqlColumn, CqlTable } from "./schema.ts";
+import type { CqlColumn, CqlTable } from "./catalog.ts";
 import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection } from "./statements.ts";
-import { tableOf } from "./tables.ts";
+import { tableOf } from "./discover.ts";
 import type { CqlSettings } from "./settings.ts";
 import type { CqlType } from "../../wire/cql/types.ts";
 

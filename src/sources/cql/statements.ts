@@ -3,7 +3,7 @@ import type { Table } from "../../protocol/table.ts";
 import { unreadCell, versionColumn } from "../../wire/cql/decode-page.ts";
 import { quoted } from "../../wire/cql/errors.ts";
 import { isBoundAsJson } from "../../wire/cql/keys.ts";
-import { columnNames, type CqlColumn, type CqlTable } from "./schema.ts";
+import { columnNames, type CqlColumn, type CqlTable } from "./catalog.ts";
 
 /** What the server can do, where that decides how a statement is written. */
 export interface Dialect {

@@ -15,13 +15,13 @@ import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTable, unseenTable } from "./discover.ts";
 import { explain } from "./errors.ts";
-import { FieldNames, fieldOf } from "./fields.ts";
+import { FieldNames, fieldOf } from "./documents/fields.ts";
 import { type Condition, conditionOf } from "./filter.ts";
 import { emptyClass, identityOf, keyClass } from "./keys.ts";
 import { lookupRows } from "./lookup.ts";
 import { readSplit, type TableReader } from "./read.ts";
 import { cutKeys, splitCount } from "./splits.ts";
-import { stretches } from "./timestamps.ts";
+import { stretches } from "./timestamps/timestamps.ts";
 import { nextOf, sinceOf, timestampOf, type Work, workJson, workOf } from "./work.ts";
 
 /** Tables that are looked at at the same time. */

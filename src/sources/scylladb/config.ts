@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hostList, optionalText, sharedSettings } from "../cql/configuration.ts";
+import { hostList, optionalText, sharedSettings } from "../cql/config.ts";
 import { text, whole } from "../../toolkit/settings.ts";
 
 /** The settings of a connection to ScyllaDB, under the names of the published example. */

@@ -1,6 +1,6 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
 import { cqlCapabilities } from "../cql/capabilities.ts";
-import { cqlSettings } from "../cql/configuration.ts";
+import { cqlSettings } from "../cql/config.ts";
 import { CqlSource } from "../cql/source.ts";
 import { configuration, contactPoints } from "./config.ts";
 

@@ -1,0 +1,312 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/connection.ts";
+import { connectPostgres } from "../../wire/postgres/connection.ts";
+import { PostgresPool } from "../../wire/postgres/pool.ts";
+import { sameType, typeName } from "../../toolkit/types.ts";
+import { loadCatalog } from "./catalog/catalog.ts";
+import { checkFilter } from "./check-filter.ts";
+import { checkSource } from "./check.ts";
+import type { Configuration } from "./config.ts";
+import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
+import { lookupRows } from "./lookup.ts";
+import { Nodes } from "../yugabytedb/nodes.ts";
+import { deliveredColumns, readSplit, type SplitReader, storageDigest } from "./read.ts";
+import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";
+import type { HashColumns } from "./statement/select.ts";
+import { describeServer, type Server, transactionWarnings } from "./server.ts";
+import { columnOf, type Shape, shapeOf } from "./catalog/shape.ts";
+import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
+import { cutTable, hashColumnsOf } from "./splits.ts";
+import { type Window, type Work, workJson, workOf } from "./work.ts";
+
+/** A table as it stands, and how YugabyteDB shards it. */
+interface Looked {
+  readonly shape: Shape;
+  readonly hashColumns: HashColumns;
+}
+
+/** YugabyteDB, or any PostgreSQL. Sessions are opened as they are needed. */
+export class YugabyteSource implements Source {
+  readonly #configuration: Configuration;
+  readonly #context: SourceContext;
+  readonly #settings: PostgresSettings;
+  readonly #pool: PostgresPool;
+  readonly #snapshots: Snapshots;
+  #server: Promise<Server> | null = null;
+  readonly #looked = new Map<string, Promise<Looked>>();
+  #warned = false;
+
+  constructor(configuration: Configuration, context: SourceContext) {
+    this.#configuration = configuration;
+    this.#context = context;
+    this.#settings = settingsOf(configuration);
+    const nodes = configuration.load_balance ? new Nodes(this.#settings, configuration.topology_keys) : null;
+    this.#pool = new PostgresPool((signal) =>
+      nodes === null ? connectPostgres(this.#settings, signal) : nodes.connect(signal),
+    );
+    this.#snapshots = new Snapshots(this.#pool);
+  }
+
+  check(signal: AbortSignal): AsyncIterable<CheckResult> {
+    return checkSource(this.#settings, this.#configuration, this.#context, signal);
+  }
+
+  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+    return this.#pool.use(signal, async (connection) => {
+      const server = await this.#describe(connection, signal);
+      return discoverTables(connection, server, this.#configuration.schema, this.#context, signal);
+    });
+  }
+
+  async plan(
+    tables: readonly Table[],
+    kind: PassKind,
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const ids = tables.map((table) => table.id);
+    await this.#snapshots.release(ids);
+    const { server, looked, point, works } = await this.#pool.use(signal, async (connection) => {
+      const server = await this.#describe(connection, signal);
+      const looked = await this.#lookAt(connection, server, tables, signal);
+      for (const table of tables) {
+        const { shape } = looked.get(table.id)!;
+        assertFits(table, shape);
+        assertReadable(shape, deliveredColumns(table, kind), this.#settings.user);
+      }
+      // Before the snapshot: a transaction that ends between the two is seen by it, and counts here as open.
+      const point = await takeReadPoint(
+        connection,
+        { ours: this.#pool.processIds, lag: this.#configuration.lag, staleness: this.#staleness(server) ?? 0 },
+        signal,
+      );
+      const works = new Map<string, readonly Work[]>();
+      for (const table of tables) {
+        const { shape, hashColumns } = looked.get(table.id)!;
+        const window = kind === "window" ? windowOf(table, shape, point, previous[table.id] ?? null) : null;
+        works.set(table.id, await cutTable(connection, { shape, server, hashColumns, window }, signal));
+      }
+      return { server, looked, point, works };
+    });
+    this.#warnOnce(server);
+    const splits = tables.flatMap((table) =>
+      works.get(table.id)!.map((work, index) => ({
+        id: `${table.id}/${index}`,
+        tables: [table.id],
+        work: workJson(work),
+      })),
+    );
+    return {
+      splits,
+      next: Object.fromEntries(
+        tables.map((table) => [table.id, nextOf(table, looked.get(table.id)!.shape, point)] as const),
+      ),
+      asOf: point.asOf,
+      snapshot: await this.#takeSnapshot(server, looked, splits, signal),
+    };
+  }
+
+  async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
+    if (this.#snapshots.holds(snapshotOf(pass.snapshot)) && pass.tables.every(({ id }) => this.#looked.has(id))) {
+      return pass;
+    }
+    if (pass.splits.some((split) => workOf(split.work).order === "ctid")) return null;
+    await this.#snapshots.release(pass.tables.map((table) => table.id));
+    const { server, looked } = await this.#pool.use(signal, async (connection) => {
+      const server = await this.#describe(connection, signal);
+      return { server, looked: await this.#lookAt(connection, server, pass.tables, signal) };
+    });
+    for (const table of pass.tables) {
+      const { shape } = looked.get(table.id)!;
+      try {
+        assertFits(table, shape);
+      } catch (thrown) {
+        if (thrown instanceof HeadwatersError && thrown.code === "TABLE_CHANGED") return null;
+        throw thrown;
+      }
+      assertReadable(shape, deliveredColumns(table, pass.kind), this.#settings.user);
+    }
+    return { ...pass, snapshot: await this.#takeSnapshot(server, looked, pass.splits, signal) };
+  }
+
+  async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
+    const table = pass.tables.find(({ id }) => id === split.tables[0]);
+    if (table === undefined) throw new HeadwatersError("DEFECT", `split ${split.id} is of no table of its pass`);
+    const { reader, storage } = await this.#readerOf(table, pass, how.signal);
+    const snapshot = snapshotOf(pass.snapshot);
+    yield* readSplit(
+      reader,
+      { id: split.id, kind: pass.kind, table, work: workOf(split.work), snapshot, storage },
+      state,
+      how,
+    );
+  }
+
+  async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows, void> {
+    const { reader } = await this.#readerOf(table, null, how.signal);
+    yield* lookupRows(reader, table, keys, how);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#snapshots[Symbol.asyncDispose]();
+    await this.#pool[Symbol.asyncDispose]();
+  }
+
+  /** How far back reads lie; only YugabyteDB has followers that can be read. */
+  #staleness({ yugabyte }: Server): number | null {
+    return yugabyte && this.#configuration.follower_reads ? this.#configuration.follower_staleness_ms : null;
+  }
+
+  /** Asked once; a failure is not kept. */
+  async #describe(connection: PostgresConnection, signal: AbortSignal): Promise<Server> {
+    this.#server ??= describeServer(connection, signal);
+    try {
+      return await this.#server;
+    } catch (thrown) {
+      this.#server = null;
+      throw thrown;
+    }
+  }
+
+  /** Looks tables up in the catalogs, and keeps what it finds until they are looked at again. */
+  async #lookAt(
+    connection: PostgresConnection,
+    server: Server,
+    tables: readonly Table[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Looked>> {
+    const { schema } = this.#configuration;
+    const ids = tables.map((table) => table.id);
+    const catalog = await loadCatalog(connection, schema, ids, signal);
+    const looked = new Map<string, Looked>();
+    for (const id of ids) {
+      const found = catalog.find((table) => table.name === id);
+      if (found === undefined) {
+        await assertSchema(connection, schema, signal);
+        throw new HeadwatersError("TABLE_UNKNOWN", `table "${id}" does not exist in schema "${schema}"`, {
+          hint: "If it was dropped or renamed, take it out of the selection.",
+        });
+      }
+      const shape = shapeOf(found, this.#context);
+      await checkFilter(connection, shape, signal);
+      const one: Looked = { shape, hashColumns: await hashColumnsOf(connection, shape, server, signal) };
+      looked.set(id, one);
+      this.#looked.set(id, Promise.resolve(one));
+    }
+    return looked;
+  }
+
+  async #readerOf(
+    table: Table,
+    pass: Pass | null,
+    signal: AbortSignal,
+  ): Promise<{ readonly reader: SplitReader; readonly storage: string }> {
+    const kept = this.#looked.get(table.id);
+    const { server, looked } =
+      kept !== undefined && this.#server !== null
+        ? { server: await this.#server, looked: await kept }
+        : await this.#pool.use(signal, async (connection) => {
+            const server = await this.#describe(connection, signal);
+            const all = await this.#lookAt(connection, server, [table], signal);
+            return { server, looked: all.get(table.id)! };
+          });
+    assertFits(table, looked.shape);
+    const { read, itersize } = this.#configuration;
+    const reader: SplitReader = {
+      pool: this.#pool,
+      snapshots: this.#snapshots,
+      server,
+      ...looked,
+      staleness: this.#staleness(server),
+      way: read,
+      fetchRows: itersize,
+    };
+    return { reader, storage: pass === null ? "" : storageOf(pass.snapshot, table.id) };
+  }
+
+  /** With what the tables are stored in, by which a table that was rewritten is told. */
+  async #takeSnapshot(
+    server: Server,
+    looked: ReadonlyMap<string, Looked>,
+    splits: readonly Split[],
+    signal: AbortSignal,
+  ): Promise<Json> {
+    const storage = Object.fromEntries(
+      [...looked].map(([id, { shape }]) => [id, storageDigest(shape.catalog.storage)] as const),
+    );
+    // Followers have a read time of their own; one split that needs no other's snapshot takes one as it is read.
+    const alone = splits.length === 1 && workOf(splits[0]!.work).order !== "ctid";
+    const snapshot: Snapshot =
+      this.#staleness(server) !== null || alone
+        ? { mode: "none" }
+        : await this.#snapshots.take(
+            server,
+            [...looked.keys()],
+            splits.map((split) => split.id),
+            signal,
+          );
+    return { ...snapshot, storage };
+  }
+
+  #warnOnce(server: Server): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    const { lag, user } = this.#configuration;
+    for (const warning of transactionWarnings(server, user, lag)) this.#context.log.warn(warning);
+  }
+}
+
+function settingsOf(configuration: Configuration): PostgresSettings {
+  const { host, port, database, user, password, connect_timeout, statement_timeout } = configuration;
+  const { sslmode, sslrootcert, sslcert, sslkey } = configuration;
+  return {
+    host,
+    port,
+    database,
+    user,
+    password,
+    ssl: { sslmode, sslrootcert, sslcert, sslkey },
+    connectTimeout: connect_timeout * 1000,
+    statementTimeout: statement_timeout === undefined ? null : statement_timeout * 1000,
+  };
+}
+
+/** Throws `TABLE_CHANGED` where the table is not what it was when `table` was made of it. */
+function assertFits(table: Table, shape: Shape): void {
+  const changed = (what: string): HeadwatersError =>
+    new HeadwatersError("TABLE_CHANGED", `table "${table.id}": ${what}`, { hint: "It is planned anew." });
+  if (table.identity !== shape.catalog.oid) throw changed("it was dropped and made again");
+  for (const { name, type } of table.columns) {
+    const now = columnOf(shape, name).mapping.type;
+    if (!sameType(type, now)) throw changed(`column "${name}" was ${typeName(type)} and is ${typeName(now)}`);
+  }
+  if (table.key.join("\0") !== shape.key.join("\0")) throw changed("its key is another");
+}
+
+function storageOf(snapshot: Json, table: string): string {
+  return (snapshot as { readonly storage?: Readonly<Record<string, string>> }).storage?.[table] ?? "";
+}
+
+/** Where the next window of a table starts. */
+function nextOf(table: Table, shape: Shape, point: ReadPoint): Json {
+  const cursor = cursorOf(table, shape);
+  return cursor === null ? null : { high: point.cursors[cursor.type]!.next };
+}
+
+function windowOf(table: Table, shape: Shape, point: ReadPoint, previous: Json): Window {
+  const cursor = cursorOf(table, shape);
+  if (cursor === null) throw new HeadwatersError("DEFECT", `table "${table.id}" has no cursor column for a window`);
+  const low = (previous as { readonly high?: string } | null)?.high ?? null;
+  return { column: cursor.name, low, high: point.cursors[cursor.type]!.until };
+}
+
+function cursorOf(table: Table, shape: Shape): { readonly name: string; readonly type: string } | null {
+  if (table.cursor === null) return null;
+  return { name: table.cursor, type: columnOf(shape, table.cursor).builtin ?? "" };
+}

@@ -1,0 +1,70 @@
+import type { Json } from "../../../protocol/json.ts";
+import type { Operation } from "../../../protocol/operation.ts";
+import type { PassKind, Split } from "../../../protocol/pass.ts";
+import type { Reading } from "../../../protocol/source.ts";
+import type { Table } from "../../../protocol/table.ts";
+import type { KeyKind } from "../kinds.ts";
+import { readIndependently } from "./independent.ts";
+import { keyRows } from "./key-rows.ts";
+import type { ReadContext } from "../read-context.ts";
+import { KeyReader } from "./key-reader.ts";
+import type { ScanWork } from "../scan/scan.ts";
+import { walkKeys } from "../scan/walk-keys.ts";
+
+/** Keys that are read together: few where values are large, for a checkpoint can stand only between two batches. */
+const [fewestKeys, mostKeys] = [16, 1_024];
+/** Batches of keys that gave few rows, until a checkpoint stands all the same. */
+const quietBatches = 16;
+
+/** Reads a table that has one row for each key, or its keys and versions. */
+export async function* readKeyTable(
+  context: ReadContext,
+  table: Table,
+  kind: KeyKind,
+  pass: PassKind,
+  split: Split,
+  state: Json,
+  now: number,
+  how: Reading,
+): AsyncGenerator<Operation> {
+  const work = split.work as unknown as ScanWork;
+  const cursor = (state as { readonly cursor: string } | null)?.cursor ?? "0";
+  const { pool, log, configuration, signal } = context;
+  if (how.path === "independent") {
+    yield* readIndependently(context, table, kind, work, cursor, now, how);
+    return;
+  }
+  const operation = pass === "keys" ? "keys" : "upsert";
+  const rows = keyRows(context, table, kind, pass === "keys" ? "keys" : "rows", now);
+  const reader = new KeyReader({
+    pool,
+    log,
+    signal,
+    batchBytes: how.batchBytes,
+    maxValueBytes: configuration.max_value_bytes,
+  });
+  let [readKeys, readBytes, quiet] = [0, 0, 0];
+  // At first it is not known how large the values are.
+  const atLeast = (): number =>
+    readBytes === 0
+      ? fewestKeys * 4
+      : Math.min(mostKeys, Math.max(fewestKeys, Math.ceil((2 * how.batchBytes * readKeys) / readBytes)));
+  const batch = { scanned: configuration.batch_size, atLeast };
+  for await (const asked of walkKeys(pool, work, cursor, rows.questions, batch, signal)) {
+    for await (const read of reader.read(asked, rows)) {
+      if (read.kind === "schema") {
+        yield read;
+        continue;
+      }
+      yield { kind: operation, table: table.id, rows: read.rows };
+    }
+    readKeys += asked.keys.count;
+    readBytes += reader.takeBytes();
+    quiet += 1;
+    if (asked.keys.cursor === null || (rows.bytes < how.batchBytes / 2 && quiet < quietBatches)) continue;
+    quiet = 0;
+    if (rows.length > 0) yield { kind: operation, table: table.id, rows: rows.finish() };
+    yield { kind: "checkpoint", state: { cursor: asked.keys.cursor } };
+  }
+  if (rows.length > 0) yield { kind: operation, table: table.id, rows: rows.finish() };
+}

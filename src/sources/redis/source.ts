@@ -1,0 +1,129 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { RespSettings } from "../../wire/resp/connection.ts";
+import { checkServer } from "./check.ts";
+import type { Configuration } from "./config.ts";
+import { discoverTables } from "./discover.ts";
+import { type KeyKind, type Kind, kindOf } from "./kinds.ts";
+import { Pool } from "./pool.ts";
+import { readEntries } from "./entries/read.ts";
+import type { ReadContext } from "./read-context.ts";
+import { readKeyTable } from "./keys/read.ts";
+import { sameServer, type ServerInfo, serverInfo } from "./server.ts";
+import { splitsOf, windowStart } from "./splits.ts";
+import { lookupEntries, lookupKeys } from "./lookup.ts";
+
+/** A server of the Redis protocol: Dragonfly, Valkey, Redis. */
+export class DragonflySource implements Source {
+  readonly #pool: Pool;
+  readonly #configuration: Configuration;
+  readonly #context: SourceContext;
+  /** Types of keys that were left out, so that each is told once. */
+  readonly #told = new Set<string>();
+
+  constructor(settings: RespSettings, configuration: Configuration, context: SourceContext) {
+    this.#pool = new Pool(settings, context.log);
+    this.#configuration = configuration;
+    this.#context = context;
+  }
+
+  check(signal: AbortSignal): AsyncIterable<CheckResult> {
+    return checkServer(this.#pool, this.#configuration, signal);
+  }
+
+  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+    return discoverTables(this.#reading(signal), this.#context, await this.#server(signal));
+  }
+
+  async plan(
+    tables: readonly Table[],
+    kind: PassKind,
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const server = await this.#server(signal);
+    const next = windowStart(server.now, this.#configuration);
+    return {
+      splits: tables.flatMap((table) => {
+        const of = kindOf(table.id, this.#configuration, this.#context);
+        return splitsOf(table, kind, previous[table.id] ?? null, this.#configuration, of);
+      }),
+      next: Object.fromEntries(tables.map((table) => [table.id, table.cursor === null ? null : next])),
+      asOf: new Date(server.now).toISOString(),
+      snapshot: { server: server.identity },
+    };
+  }
+
+  async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
+    return this.#isPlannedOn(pass, await this.#server(signal)) ? pass : null;
+  }
+
+  async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation> {
+    const table = pass.tables.find(({ id }) => id === split.tables[0])!;
+    const server = await this.#server(how.signal);
+    if (!this.#isPlannedOn(pass, server)) {
+      throw new HeadwatersError(
+        "TABLE_CHANGED",
+        "the server was restarted, or another one answers at its address: the SCAN starts over",
+      );
+    }
+    const kind = kindOf(table.id, this.#configuration, this.#context);
+    const reading = this.#reading(how.signal);
+    try {
+      if (isKeyKind(kind)) yield* readKeyTable(reading, table, kind, pass.kind, split, state, server.now, how);
+      else yield* readEntries(reading, table, kind, pass.kind, split, state, how);
+    } catch (thrown) {
+      throw this.#pool.error(thrown, how.signal);
+    }
+    // A connection that the signal ended must not look like the end of the keys.
+    how.signal.throwIfAborted();
+  }
+
+  async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows> {
+    const kind = kindOf(table.id, this.#configuration, this.#context);
+    const reading = this.#reading(how.signal);
+    try {
+      if (isKeyKind(kind)) yield* lookupKeys(reading, table, kind, keys, how);
+      else yield* lookupEntries(reading, table, kind, keys, how);
+    } catch (thrown) {
+      throw this.#pool.error(thrown, how.signal);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+  }
+
+  #server(signal: AbortSignal): Promise<ServerInfo> {
+    return this.#pool.with(signal, (connection) => serverInfo(connection, this.#configuration.database));
+  }
+
+  /** A SCAN's cursor means nothing to another process. */
+  #isPlannedOn(pass: Pass, server: ServerInfo): boolean {
+    const planned = (pass.snapshot as { readonly server?: Json } | null)?.server ?? null;
+    return sameServer(planned, server.identity);
+  }
+
+  #reading(signal: AbortSignal): ReadContext {
+    return {
+      pool: this.#pool,
+      log: this.#context.log,
+      configuration: this.#configuration,
+      signal,
+      tellOnce: (message) => {
+        if (this.#told.has(message)) return;
+        this.#told.add(message);
+        this.#context.log.warn(message);
+      },
+    };
+  }
+}
+
+function isKeyKind(kind: Kind): kind is KeyKind {
+  return kind.kind === "keys" || kind.kind === "expanded";
+}
