@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { configuration } from "./config.ts";
-import { cqlSettings } from "../cql/config.ts";
+import { cqlSettings } from "../cql/settings.ts";
 import type { CqlColumn, CqlTable } from "../cql/catalog.ts";
 import { tableOf } from "../cql/discover.ts";
 import type { Scalar } from "../../wire/cql/types.ts";

@@ -1,13 +1,17 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
+import { nearest } from "../../toolkit/nearest.ts";
 import { typeName } from "../../toolkit/types.ts";
+import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { decoderFor, exactType, exampleType } from "../../wire/cql/decode.ts";
 import { versionColumn } from "../../wire/cql/decode-page.ts";
+import { quoted } from "../../wire/cql/errors.ts";
 import { canBeKey } from "../../wire/cql/keys.ts";
-import { columnNames, type CqlColumn, type CqlTable, hasRangeIndex } from "./catalog.ts";
+import { columnNames, type CqlColumn, type CqlTable, hasRangeIndex, keyspaceNames, readTables } from "./catalog.ts";
+import { tableSizes } from "./cluster-state.ts";
 import type { CqlSettings } from "./settings.ts";
-import { type Dialect, versionRecipe } from "./statements.ts";
+import { type Dialect, dialectOf, versionRecipe } from "./statements.ts";
 import { cqlTypeName } from "../../wire/cql/types.ts";
 
 /** Types of a column that can tell when a row came; all but a date, which two changes on one day share, when it changed. */
@@ -16,6 +20,43 @@ const cursorTypes: ReadonlySet<string> = new Set(["timestamp", "timeuuid", "date
 /** Names of columns that are set when a row is made, and not again. */
 const insertOnly =
   /^(created|inserted|added|creation|event)(_?(at|on|time|date|ts|timestamp))?$|^(create|insert|add)_?(time|date|ts|timestamp)$|^(date|time)_?(created|inserted|added)$/i;
+
+/** Tables of ScyllaDB that hold the changes of another one. */
+const changeLog = /_scylla_cdc_log$/;
+
+/** All tables of the keyspace, and its materialized views where the user wants them. */
+export async function discoverTables(
+  cluster: Cluster,
+  settings: CqlSettings,
+  context: Pick<SourceContext, "tables" | "types">,
+  signal: AbortSignal,
+): Promise<readonly Table[]> {
+  const routing = { signal };
+  const dialect = dialectOf(await cluster.refresh(signal));
+  const natives = await readTables(cluster, settings.keyspace, null, routing);
+  if (natives.length === 0) await assertKeyspace(cluster, settings.keyspace, routing);
+  const sizes = await tableSizes(cluster, settings.keyspace, null, routing);
+  return natives
+    .filter((native) => (settings.views || !native.isView) && !changeLog.test(native.name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((native) => {
+      // Where partitions hold many rows, nobody knows how many.
+      const partitions = sizes.get(native.name)?.partitions ?? null;
+      const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
+      return tableOf(native, settings, context, dialect, estimated);
+    });
+}
+
+/** Throws `DATABASE_UNKNOWN`. */
+async function assertKeyspace(cluster: Cluster, keyspace: string, routing: Routing): Promise<void> {
+  const names = await keyspaceNames(cluster, routing);
+  if (names.includes(keyspace)) return;
+  const own = names.filter((name) => !name.startsWith("system"));
+  const meant = nearest(keyspace, own);
+  throw new HeadwatersError("DATABASE_UNKNOWN", `keyspace: the cluster has no keyspace ${quoted(keyspace)}`, {
+    hint: `${meant === null ? "" : `Did you mean ${quoted(meant)}? `}It has ${own.map(quoted).join(", ") || "none but the system's"}; upper and lower case count.`,
+  });
+}
 
 /** A table as the engine sees it, and how its changes will be seen. */
 export function tableOf(

@@ -1,28 +1,8 @@
 import type { Json } from "../../protocol/json.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import { asksForLess, CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
-import { type CursorWindow, greatestToken, leastToken, type TokenRange } from "./splits.ts";
-
-/** What a split reads: tokens, where the ring can be cut, and perhaps a part of the cursor's values. */
-export interface RangeWork {
-  readonly tokens: TokenRange | null;
-  readonly window: CursorWindow | null;
-}
-
-export function rangeWorkJson({ tokens, window }: RangeWork): Json {
-  return {
-    tokens: tokens === null ? null : [tokens.low.toString(), tokens.high.toString()],
-    window: window === null ? null : [window.low, window.high],
-  };
-}
-
-export function parseRangeWork(json: Json): RangeWork {
-  const { tokens, window } = json as { tokens: [string, string] | null; window: [number, number | null] | null };
-  return {
-    tokens: tokens === null ? null : { low: BigInt(tokens[0]), high: BigInt(tokens[1]) },
-    window: window === null ? null : { low: window[0], high: window[1] },
-  };
-}
+import { greatestToken, leastToken } from "./splits.ts";
+import type { Work } from "./work.ts";
 
 /** A page that has come. */
 interface FetchedPage {
@@ -37,7 +17,7 @@ interface FetchedPage {
 
 /** Fetches one page of a statement for a range. */
 export type FetchPage = (
-  work: RangeWork,
+  work: Work,
   page: { readonly rows: number; readonly state: Buffer | null; readonly batchBytes: number },
   signal: AbortSignal,
 ) => Promise<FetchedPage>;
@@ -87,7 +67,7 @@ export type RangeStep =
  * read in part is then read from its start: no more of it than that comes twice. Where a checkpoint of an older release
  * does not tell which partition that is, the range begins again.
  */
-export async function* readRange(work: RangeWork, state: Json, reading: RangeReading): AsyncGenerator<RangeStep> {
+export async function* readRange(work: Work, state: Json, reading: RangeReading): AsyncGenerator<RangeStep> {
   const whole = work.tokens ?? { low: leastToken, high: greatestToken };
   const abort = new AbortController();
   const signal = AbortSignal.any([reading.signal, abort.signal]);

@@ -1,6 +1,6 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
 import { configuration } from "./config.ts";
-import { YugabyteSource } from "./source.ts";
+import { PostgresqlSource } from "./source.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {
   name: "yugabytedb",
@@ -16,5 +16,5 @@ export const definition: SourceDefinition<typeof configuration> = {
   },
   scope: ({ host, port, database, schema }) => ({ server: `${host}:${port}`, database, schema }),
   schema: ({ schema }) => schema,
-  open: async (settings, context) => new YugabyteSource(settings, context),
+  open: async (settings, context) => new PostgresqlSource(settings, context),
 };

@@ -7,7 +7,8 @@ import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { cell, project } from "../../toolkit/vectors.ts";
 import { copyRows, cursorRows, type SplitReader } from "./read.ts";
 import { Result } from "./statement/result.ts";
-import { literal, relationOf } from "./statement/select.ts";
+import { literal } from "./statement/select.ts";
+import { relationOf } from "./catalog/catalog.ts";
 import { columnOf } from "./catalog/shape.ts";
 
 /** What a value is compared as whose text does not lead back to its native type. */

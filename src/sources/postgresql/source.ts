@@ -10,10 +10,10 @@ import { connectPostgres } from "../../wire/postgres/connection.ts";
 import { PostgresPool } from "../../wire/postgres/pool.ts";
 import { sameType, typeName } from "../../toolkit/types.ts";
 import { loadCatalog } from "./catalog/catalog.ts";
-import { checkFilter } from "./check-filter.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
+import { checkFilter } from "./filter.ts";
 import { lookupRows } from "./lookup.ts";
 import { Nodes } from "../yugabytedb/nodes.ts";
 import { deliveredColumns, readSplit, type SplitReader, storageDigest } from "./read.ts";
@@ -21,6 +21,7 @@ import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";
 import type { HashColumns } from "./statement/select.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
 import { columnOf, type Shape, shapeOf } from "./catalog/shape.ts";
+import { postgresSettings } from "./settings.ts";
 import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
 import { cutTable, hashColumnsOf } from "./splits.ts";
 import { type Window, type Work, workJson, workOf } from "./work.ts";
@@ -32,7 +33,7 @@ interface Looked {
 }
 
 /** YugabyteDB, or any PostgreSQL. Sessions are opened as they are needed. */
-export class YugabyteSource implements Source {
+export class PostgresqlSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
   readonly #settings: PostgresSettings;
@@ -45,7 +46,7 @@ export class YugabyteSource implements Source {
   constructor(configuration: Configuration, context: SourceContext) {
     this.#configuration = configuration;
     this.#context = context;
-    this.#settings = settingsOf(configuration);
+    this.#settings = postgresSettings(configuration);
     const nodes = configuration.load_balance ? new Nodes(this.#settings, configuration.topology_keys) : null;
     this.#pool = new PostgresPool((signal) =>
       nodes === null ? connectPostgres(this.#settings, signal) : nodes.connect(signal),
@@ -116,7 +117,7 @@ export class YugabyteSource implements Source {
     if (this.#snapshots.holds(snapshotOf(pass.snapshot)) && pass.tables.every(({ id }) => this.#looked.has(id))) {
       return pass;
     }
-    if (pass.splits.some((split) => workOf(split.work).order === "ctid")) return null;
+    if (pass.splits.some((split) => workOf(split).order === "ctid")) return null;
     await this.#snapshots.release(pass.tables.map((table) => table.id));
     const { server, looked } = await this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
@@ -142,7 +143,7 @@ export class YugabyteSource implements Source {
     const snapshot = snapshotOf(pass.snapshot);
     yield* readSplit(
       reader,
-      { id: split.id, kind: pass.kind, table, work: workOf(split.work), snapshot, storage },
+      { id: split.id, kind: pass.kind, table, work: workOf(split), snapshot, storage },
       state,
       how,
     );
@@ -241,7 +242,7 @@ export class YugabyteSource implements Source {
       [...looked].map(([id, { shape }]) => [id, storageDigest(shape.catalog.storage)] as const),
     );
     // Followers have a read time of their own; one split that needs no other's snapshot takes one as it is read.
-    const alone = splits.length === 1 && workOf(splits[0]!.work).order !== "ctid";
+    const alone = splits.length === 1 && workOf(splits[0]!).order !== "ctid";
     const snapshot: Snapshot =
       this.#staleness(server) !== null || alone
         ? { mode: "none" }
@@ -260,21 +261,6 @@ export class YugabyteSource implements Source {
     const { lag, user } = this.#configuration;
     for (const warning of transactionWarnings(server, user, lag)) this.#context.log.warn(warning);
   }
-}
-
-function settingsOf(configuration: Configuration): PostgresSettings {
-  const { host, port, database, user, password, connect_timeout, statement_timeout } = configuration;
-  const { sslmode, sslrootcert, sslcert, sslkey } = configuration;
-  return {
-    host,
-    port,
-    database,
-    user,
-    password,
-    ssl: { sslmode, sslrootcert, sslcert, sslkey },
-    connectTimeout: connect_timeout * 1000,
-    statementTimeout: statement_timeout === undefined ? null : statement_timeout * 1000,
-  };
 }
 
 /** Throws `TABLE_CHANGED` where the table is not what it was when `table` was made of it. */

@@ -1,8 +1,8 @@
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
-import type { CatalogHeap } from "./catalog/catalog.ts";
+import { type CatalogHeap, relationOf } from "./catalog/catalog.ts";
 import { estimateRows } from "./catalog/estimate.ts";
-import { hashCodes, type HashColumns, relationOf } from "./statement/select.ts";
+import { hashCodes, type HashColumns } from "./statement/select.ts";
 import type { Server } from "./server.ts";
 import { columnOf, hasIndexOn, type Shape } from "./catalog/shape.ts";
 import type { Bound, Window, Work } from "./work.ts";

@@ -1,4 +1,5 @@
 import type { Json } from "../../protocol/json.ts";
+import type { Split } from "../../protocol/pass.ts";
 
 /** A place in the order in which a split is read: values as text, of the first columns of that order. */
 export type Bound = readonly string[];
@@ -42,8 +43,8 @@ export interface Position {
   readonly span: number | null;
 }
 
-export function workOf(json: Json): Work {
-  return json as unknown as Work;
+export function workOf(split: Split): Work {
+  return split.work as unknown as Work;
 }
 
 export function workJson(work: Work): Json {

@@ -47,7 +47,7 @@ const dispensable: ReadonlySet<string> = new Set([
 ]);
 
 /** Looks at a server step by step; the first step that fails is the last. */
-export async function* checkServer(
+export async function* checkSource(
   pool: Pool,
   configuration: Configuration,
   signal: AbortSignal,

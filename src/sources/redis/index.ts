@@ -1,7 +1,7 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
 import { configuration } from "./config.ts";
 import { entryKinds } from "./entries/entries.ts";
-import { DragonflySource } from "./source.ts";
+import { RedisSource } from "./source.ts";
 import { respSettings } from "./settings.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {
@@ -21,6 +21,5 @@ export const definition: SourceDefinition<typeof configuration> = {
     },
   }),
   schema: ({ database }) => `db${database}`,
-  open: async (configuration, context) =>
-    new DragonflySource(await respSettings(configuration), configuration, context),
+  open: async (configuration, context) => new RedisSource(await respSettings(configuration), configuration, context),
 };

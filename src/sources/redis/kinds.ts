@@ -9,6 +9,10 @@ export type KeyKind = { readonly kind: "keys" } | { readonly kind: "expanded"; r
 /** What kind of table one is. */
 export type Kind = KeyKind | EntryKind;
 
+export function isKeyKind(kind: Kind): kind is KeyKind {
+  return kind.kind === "keys" || kind.kind === "expanded";
+}
+
 /** By its name. Throws `TABLE_UNKNOWN` where the configuration has no such table (any more). */
 export function kindOf(id: string, configuration: Configuration, context: Pick<SourceContext, "tables">): Kind {
   const expanded = configuration.tables[id];

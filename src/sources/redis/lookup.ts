@@ -8,7 +8,7 @@ import { cell, project } from "../../toolkit/vectors.ts";
 import { type EntryKind, EntryRows } from "./entries/entries.ts";
 import { globs } from "./scan/glob.ts";
 import { keyOf } from "./expanded/key-pattern.ts";
-import type { KeyKind } from "./kinds.ts";
+import { isKeyKind, type KeyKind, type Kind } from "./kinds.ts";
 import { isElsewhere, isGone } from "./errors.ts";
 import { KeyReader } from "./keys/key-reader.ts";
 import { keyRows } from "./keys/key-rows.ts";
@@ -20,8 +20,19 @@ import { askKeys } from "./scan/walk-keys.ts";
 /** Keys that are asked for at the same time. */
 const atOnce = 512;
 
+/** Rows by key, as they stand now. */
+export function lookupRows(
+  context: ReadContext,
+  table: Table,
+  kind: Kind,
+  keys: Rows,
+  how: Reading,
+): AsyncGenerator<Rows> {
+  return isKeyKind(kind) ? lookupKeys(context, table, kind, keys, how) : lookupEntries(context, table, kind, keys, how);
+}
+
 /** Reads rows of keys. Keys that do not match `key_pattern` (any more) are none of the table's, though they exist. */
-export async function* lookupKeys(
+async function* lookupKeys(
   context: ReadContext,
   table: Table,
   kind: KeyKind,
@@ -60,7 +71,7 @@ export async function* lookupKeys(
 }
 
 /** Reads samples or stream entries, of keys that match `key_pattern`. */
-export async function* lookupEntries(
+async function* lookupEntries(
   context: ReadContext,
   table: Table,
   kind: EntryKind,

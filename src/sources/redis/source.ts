@@ -6,20 +6,19 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { RespSettings } from "../../wire/resp/connection.ts";
-import { checkServer } from "./check.ts";
+import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTables } from "./discover.ts";
-import { type KeyKind, type Kind, kindOf } from "./kinds.ts";
+import { kindOf } from "./kinds.ts";
+import { lookupRows } from "./lookup.ts";
 import { Pool } from "./pool.ts";
-import { readEntries } from "./entries/read.ts";
+import { readSplit } from "./read.ts";
 import type { ReadContext } from "./read-context.ts";
-import { readKeyTable } from "./keys/read.ts";
 import { sameServer, type ServerInfo, serverInfo } from "./server.ts";
 import { splitsOf, windowStart } from "./splits.ts";
-import { lookupEntries, lookupKeys } from "./lookup.ts";
 
 /** A server of the Redis protocol: Dragonfly, Valkey, Redis. */
-export class DragonflySource implements Source {
+export class RedisSource implements Source {
   readonly #pool: Pool;
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
@@ -33,7 +32,7 @@ export class DragonflySource implements Source {
   }
 
   check(signal: AbortSignal): AsyncIterable<CheckResult> {
-    return checkServer(this.#pool, this.#configuration, signal);
+    return checkSource(this.#pool, this.#configuration, signal);
   }
 
   async discover(signal: AbortSignal): Promise<readonly Table[]> {
@@ -72,11 +71,9 @@ export class DragonflySource implements Source {
         "the server was restarted, or another one answers at its address: the SCAN starts over",
       );
     }
-    const kind = kindOf(table.id, this.#configuration, this.#context);
-    const reading = this.#reading(how.signal);
+    const of = kindOf(table.id, this.#configuration, this.#context);
     try {
-      if (isKeyKind(kind)) yield* readKeyTable(reading, table, kind, pass.kind, split, state, server.now, how);
-      else yield* readEntries(reading, table, kind, pass.kind, split, state, how);
+      yield* readSplit(this.#reading(how.signal), { kind: pass.kind, table, of, split }, state, server.now, how);
     } catch (thrown) {
       throw this.#pool.error(thrown, how.signal);
     }
@@ -86,10 +83,8 @@ export class DragonflySource implements Source {
 
   async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows> {
     const kind = kindOf(table.id, this.#configuration, this.#context);
-    const reading = this.#reading(how.signal);
     try {
-      if (isKeyKind(kind)) yield* lookupKeys(reading, table, kind, keys, how);
-      else yield* lookupEntries(reading, table, kind, keys, how);
+      yield* lookupRows(this.#reading(how.signal), table, kind, keys, how);
     } catch (thrown) {
       throw this.#pool.error(thrown, how.signal);
     }
@@ -122,8 +117,4 @@ export class DragonflySource implements Source {
       },
     };
   }
-}
-
-function isKeyKind(kind: Kind): kind is KeyKind {
-  return kind.kind === "keys" || kind.kind === "expanded";
 }

@@ -3,14 +3,8 @@ import type { PassKind, Split } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Configuration } from "./config.ts";
 import type { Kind } from "./kinds.ts";
-import type { ScanWork } from "./scan/scan.ts";
 import { nativeTypes } from "./types.ts";
-
-/** The work of a split: a SCAN, and from where each series or stream of it is read. */
-export type SplitWork = ScanWork & {
-  /** Milliseconds since 1970; `null`: from its start. */
-  readonly from: number | null;
-};
+import { workJson } from "./work.ts";
 
 /** A SCAN can't be cut, so each pattern is one split. */
 export function splitsOf(
@@ -24,10 +18,11 @@ export function splitsOf(
   const type = typeOf(kind, configuration);
   const globs =
     kind.kind === "expanded" ? [kind.expanded.glob] : configuration.key_pattern.map((pattern) => Buffer.from(pattern));
-  return globs.map((glob, index) => {
-    const work: SplitWork = { match: glob.toString("base64"), type, from };
-    return { id: String(index), tables: [table.id], work: { ...work } };
-  });
+  return globs.map((glob, index) => ({
+    id: String(index),
+    tables: [table.id],
+    work: workJson({ match: glob.toString("base64"), type, from }),
+  }));
 }
 
 /** SCAN's TYPE, where it is one; several are told apart once TYPE was asked of each key. */

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
@@ -9,7 +8,7 @@ import type { Table } from "../../protocol/table.ts";
 import type { ReqlAddress, ReqlConnection } from "../../wire/reql/connection.ts";
 import { ReqlQueryError } from "../../wire/reql/failures.ts";
 import { ReqlPool } from "../../wire/reql/pool.ts";
-import { unite } from "../../toolkit/types.ts";
+import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -28,7 +27,7 @@ import { nextOf, sinceOf, timestampOf, type Work, workJson, workOf } from "./wor
 const looksAtOnce = 8;
 
 /** A RethinkDB database. Connections are opened as they are needed. */
-export class RethinkSource implements Source {
+export class RethinkdbSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
   readonly #pool: ReqlPool;
@@ -111,7 +110,7 @@ export class RethinkSource implements Source {
       const same = await this.#use(table.id, signal, (connection) => this.#isSame(connection, table, signal));
       const wider = this.#wider.get(table.id);
       if (!same || !(await this.#hasIndexes(pass, table, signal))) return null;
-      if (wider !== undefined && !covers(table, wider)) return null;
+      if (wider !== undefined && !hasColumnsOf(table, unite(table, wider))) return null;
     }
     return pass;
   }
@@ -286,44 +285,10 @@ export class RethinkSource implements Source {
   }
 }
 
-/** How to reach the server. Throws `CONFIGURATION_INVALID` where the authority's file can't be read. */
-export async function addressOf(configuration: Configuration): Promise<ReqlAddress> {
-  const { host, port, username, password, use_ssl: encrypted, ssl_ca: file } = configuration;
-  return {
-    host,
-    port,
-    user: username,
-    password,
-    tls: encrypted ? (file === undefined ? {} : { ca: await authority(file) }) : null,
-    connectTimeout: configuration.connect_timeout * 1_000,
-    silence: configuration.read_timeout * 1_000,
-  };
-}
-
-async function authority(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (thrown) {
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new HeadwatersError("CONFIGURATION_INVALID", `ssl_ca: the file can't be read: ${reason}`, {
-      hint: "Set ssl_ca to a file in PEM that exists.",
-      cause: thrown,
-    });
-  }
-}
-
 function changed(table: Table): HeadwatersError {
   return new HeadwatersError(
     "TABLE_CHANGED",
     `table "${table.id}": it was dropped and made again, has keys of another type now, or could not be looked at before`,
     { hint: "It is planned anew." },
-  );
-}
-
-/** Whether rows that need `wider` fit into `table`. */
-function covers(table: Table, wider: Table): boolean {
-  const both = unite(table, wider).columns;
-  return both.every(({ name, type }) =>
-    table.columns.some((known) => known.name === name && known.type.kind === type.kind),
   );
 }

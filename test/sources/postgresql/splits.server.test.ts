@@ -104,7 +104,7 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
       await using source = await openSource(server);
       const table = await tableOf(source, name);
       const pass = await passOf(source, table);
-      expect(pass.splits.map((split) => workOf(split.work).order)).toEqual(pass.splits.map(() => order));
+      expect(pass.splits.map((split) => workOf(split).order)).toEqual(pass.splits.map(() => order));
       if (name !== "tiny") expect(pass.splits.length).toBeGreaterThan(1);
       const all = await rowsOfPass(source, pass);
       expect(all).toHaveLength((await inDatabase(name)).length);
@@ -257,7 +257,7 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
       ] as const) {
         await using source = await openSource(other);
         const pass = await passOf(source, await tableOf(source, name));
-        expect(new Set(pass.splits.map((split) => workOf(split.work).order))).toEqual(new Set(["hash"]));
+        expect(new Set(pass.splits.map((split) => workOf(split).order))).toEqual(new Set(["hash"]));
         if (name === "hashed") expect(pass.splits).toHaveLength(2);
         const operations = await operationsOf(source, pass, { ...fast, batchBytes: 2 << 20 });
         expect(new Set(asText([...operations.values()].flatMap(cellsOf))).size).toBe(count);
@@ -289,7 +289,7 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
       // 1,500 rows take 3 s, a statement may take 1 s.
       await using source = await openSource(other, { statement_timeout: "1" });
       const pass = await passOf(source, await tableOf(source, name));
-      expect(workOf(pass.splits[0]!.work).order).toBe(order);
+      expect(workOf(pass.splits[0]!).order).toBe(order);
       const operations = [...(await operationsOf(source, pass, { ...fast, batchBytes: 4 << 10 })).values()].flat();
       expect(asText(cellsOf(operations))).toEqual(
         asText(Array.from({ length: 1500 }, (_, index) => [index + 1, "[1]"])),
@@ -306,7 +306,7 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
       const pass = await passOf(source, await tableOf(source, "stuck"));
       const small = {
         ...pass,
-        splits: pass.splits.map((split) => ({ ...split, work: { ...workOf(split.work), span: 1 } })),
+        splits: pass.splits.map((split) => ({ ...split, work: { ...workOf(split), span: 1 } })),
       };
       const error = await rowsOfPass(source, small as unknown as Pass).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(HeadwatersError);

@@ -58,7 +58,7 @@ await describeWith(startPostgresql, "windows of YugabyteDB", (server) => {
       expect((await window(name, { high: row!["at"]! })).ids).toEqual([2, 3, 4]);
       const { ids, pass } = await window(name, null);
       expect(ids).toEqual([1, 2, 3, 4, 8]);
-      expect(workOf(pass.splits[0]!.work).order).toBe(indexed ? "cursor" : "key");
+      expect(workOf(pass.splits[0]!).order).toBe(indexed ? "cursor" : "key");
       const reached = highOf(pass.next[name]);
       expect(reached).toBeLessThan(Date.now() - 59_000);
       expect(reached).toBeGreaterThan(Date.now() - (type === "date" ? 3 : 1) * 86_400_000 - 7_200_000);
@@ -91,7 +91,7 @@ await describeWith(startPostgresql, "windows of YugabyteDB", (server) => {
     );
     await using source = await openSource(server);
     const pass = await passOf(source, await tableOf(source, "unindexed"), "window", { high: "2000-01-01 00:00:00+00" });
-    expect(workOf(pass.splits[0]!.work).order).toBe("ctid");
+    expect(workOf(pass.splits[0]!).order).toBe("ctid");
     expect(await rowsOfPass(source, pass)).toHaveLength(9_000);
   });
 

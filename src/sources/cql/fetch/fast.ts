@@ -3,7 +3,8 @@ import type { Cluster } from "../../../wire/cql/cluster.ts";
 import { PageDecoder, TypeChanged } from "../../../wire/cql/decode-page.ts";
 import { BodyReader, type Consistency, type Page, type Prepared } from "../../../wire/cql/messages.ts";
 import { murmur3Token, partitionKeyBytes } from "../../../wire/cql/murmur3.ts";
-import type { FetchPage, RangeWork } from "../read.ts";
+import type { FetchPage } from "../read.ts";
+import type { Work } from "../work.ts";
 import { columnNames, type CqlTable } from "../catalog.ts";
 
 /** One way of reading a table: which statement, and what its rows become. */
@@ -18,7 +19,7 @@ export interface Fetching {
 }
 
 /** The values of a range's bounds, in the order of the statement. */
-function boundValues({ tokens, window }: RangeWork): Buffer[] {
+function boundValues({ tokens, window }: Work): Buffer[] {
   const longs = [
     ...(tokens === null ? [] : [tokens.low, tokens.high]),
     ...(window === null ? [] : [BigInt(window.low)]),

@@ -1,5 +1,7 @@
 import type { PostgresConnection, TextRow } from "../../../wire/postgres/connection.ts";
+import { escapeIdentifier, qualifiedName } from "../../../wire/postgres/literals.ts";
 import type { NativeType } from "../types.ts";
+import type { Work } from "../work.ts";
 
 /** A column as `pg_attribute` has it. */
 export interface CatalogColumn {
@@ -147,6 +149,12 @@ export async function loadCatalog(
       storage: parts.map((heap) => `${heap["oid"]}:${heap["storage"]}`).join(" "),
     };
   });
+}
+
+/** `ONLY`: tables that inherit are read by themselves. A partition goes by the table's name: a filter may name it. */
+export function relationOf({ catalog }: { readonly catalog: CatalogTable }, heap: Work["heap"]): string {
+  if (heap !== null) return `ONLY ${qualifiedName(heap[0], heap[1])} AS ${escapeIdentifier(catalog.name)}`;
+  return `${catalog.partitioned ? "" : "ONLY "}${qualifiedName(catalog.schema, catalog.name)}`;
 }
 
 function columnOf(row: TextRow): CatalogColumn {

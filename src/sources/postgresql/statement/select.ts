@@ -1,4 +1,5 @@
-import { escapeIdentifier, escapeLiteral, qualifiedName } from "../../../wire/postgres/literals.ts";
+import { escapeIdentifier, escapeLiteral } from "../../../wire/postgres/literals.ts";
+import { relationOf } from "../catalog/catalog.ts";
 import { columnOf, type Shape } from "../catalog/shape.ts";
 import type { Bound, Order, Position, Work } from "../work.ts";
 
@@ -101,12 +102,6 @@ export function selectSql(
   }
   if (part.limit !== null) clauses.push(`LIMIT ${part.limit}`);
   return clauses.join(" ");
-}
-
-/** `ONLY`: tables that inherit are read by themselves. A partition goes by the table's name: a filter may name it. */
-export function relationOf({ catalog }: Shape, heap: Work["heap"]): string {
-  if (heap !== null) return `ONLY ${qualifiedName(heap[0], heap[1])} AS ${escapeIdentifier(catalog.name)}`;
-  return `${catalog.partitioned ? "" : "ONLY "}${qualifiedName(catalog.schema, catalog.name)}`;
 }
 
 export function literal(text: string, sql: string): string {

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import type { Operation } from "../../../protocol/operation.ts";
-import type { Reading } from "../../../protocol/source.ts";
 import type { Table } from "../../../protocol/table.ts";
 import { RespError } from "../../../wire/resp/errors.ts";
 import type { ReplyValue } from "../../../wire/resp/replies.ts";
@@ -10,7 +9,7 @@ import { isGone } from "../errors.ts";
 import { microsecondsOf } from "../values/moments.ts";
 import type { ReadContext } from "../read-context.ts";
 import { Scanner } from "../scan/scan.ts";
-import type { SplitWork } from "../splits.ts";
+import { cursorJson, type ScanWork } from "../work.ts";
 import { textOf } from "../values/text.ts";
 import { versionColumn } from "../values/version-column.ts";
 
@@ -22,9 +21,8 @@ export async function* readEntriesIndependently(
   context: ReadContext,
   table: Table,
   kind: EntryKind,
-  work: SplitWork,
+  work: ScanWork,
   cursor: string,
-  _how: Reading,
 ): AsyncGenerator<Operation> {
   const { pool, signal, configuration } = context;
   const connection = await pool.take(signal);
@@ -59,7 +57,7 @@ export async function* readEntriesIndependently(
           end = cells.length < pageEntries ? null : before(kind, cells.at(-1)!);
         }
       }
-      if (batch.cursor !== null) yield { kind: "checkpoint", state: { cursor: batch.cursor } };
+      if (batch.cursor !== null) yield { kind: "checkpoint", state: cursorJson(batch.cursor) };
     }
   } finally {
     pool.give(connection);

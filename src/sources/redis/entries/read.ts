@@ -1,6 +1,5 @@
-import type { Json } from "../../../protocol/json.ts";
 import type { Operation } from "../../../protocol/operation.ts";
-import type { PassKind, Split } from "../../../protocol/pass.ts";
+import type { PassKind } from "../../../protocol/pass.ts";
 import type { Reading } from "../../../protocol/source.ts";
 import type { Table } from "../../../protocol/table.ts";
 import { Commands } from "../../../wire/resp/commands.ts";
@@ -9,10 +8,9 @@ import { RespError } from "../../../wire/resp/errors.ts";
 import { replyKind } from "../../../wire/resp/replies.ts";
 import { isGone } from "../errors.ts";
 import { type EntryKind, EntryRows } from "./entries.ts";
-import { readEntriesIndependently } from "./independent.ts";
 import type { ReadContext } from "../read-context.ts";
 import { Scanner } from "../scan/scan.ts";
-import type { SplitWork } from "../splits.ts";
+import { cursorJson, type Work } from "../work.ts";
 import { textOf } from "../values/text.ts";
 
 /** Entries that are asked for with one command. */
@@ -26,16 +24,10 @@ export async function* readEntries(
   table: Table,
   kind: EntryKind,
   pass: PassKind,
-  split: Split,
-  state: Json,
+  work: Work,
+  cursor: string,
   how: Reading,
 ): AsyncGenerator<Operation> {
-  const work = split.work as unknown as SplitWork;
-  const cursor = (state as { readonly cursor: string } | null)?.cursor ?? "0";
-  if (how.path === "independent") {
-    yield* readEntriesIndependently(context, table, kind, work, cursor, how);
-    return;
-  }
   const columns =
     pass === "keys"
       ? table.columns.filter(({ name }) => table.key.includes(name) || name === table.version)
@@ -62,7 +54,7 @@ export async function* readEntries(
       }
       if (batch.cursor === null || entries.rows.bytes < how.batchBytes / 2) continue;
       yield { kind: operation, table: table.id, rows: entries.rows.finish() };
-      yield { kind: "checkpoint", state: { cursor: batch.cursor } };
+      yield { kind: "checkpoint", state: cursorJson(batch.cursor) };
     }
     if (entries.rows.length > 0) yield { kind: operation, table: table.id, rows: entries.rows.finish() };
   } finally {

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import type { Json } from "../../../protocol/json.ts";
 import type { Operation } from "../../../protocol/operation.ts";
 import type { Reading } from "../../../protocol/source.ts";
 import type { Table } from "../../../protocol/table.ts";
@@ -20,7 +19,8 @@ import { microsecondsOf } from "../values/moments.ts";
 import { failureOf, tooLarge } from "./key-reader.ts";
 import { keyRows } from "./key-rows.ts";
 import type { ReadContext } from "../read-context.ts";
-import { Scanner, type ScanWork } from "../scan/scan.ts";
+import { Scanner } from "../scan/scan.ts";
+import { cursorJson, type ScanWork } from "../work.ts";
 import { textOf } from "../values/text.ts";
 import { type NativeType, nativeType } from "../types.ts";
 import { versionColumn } from "../values/version-column.ts";
@@ -54,7 +54,7 @@ interface Found {
  * Reads keys as one would by hand: whole values with one command each (HGETALL, SMEMBERS, …), as JavaScript values,
  * put in order and written by JavaScript's own JSON. For `verify`, which must not trust the decoder that it checks.
  */
-export async function* readIndependently(
+export async function* readKeysIndependently(
   context: ReadContext,
   table: Table,
   kind: KeyKind,
@@ -90,7 +90,7 @@ export async function* readIndependently(
       }
       if (batch.cursor === null || rows.bytes < how.batchBytes / 2) continue;
       yield { kind: "upsert", table: table.id, rows: rows.finish() };
-      yield { kind: "checkpoint", state: { cursor: batch.cursor } satisfies Json };
+      yield { kind: "checkpoint", state: cursorJson(batch.cursor) };
     }
     if (rows.length > 0) yield { kind: "upsert", table: table.id, rows: rows.finish() };
   } finally {

@@ -1,15 +1,13 @@
-import type { Json } from "../../../protocol/json.ts";
 import type { Operation } from "../../../protocol/operation.ts";
-import type { PassKind, Split } from "../../../protocol/pass.ts";
+import type { PassKind } from "../../../protocol/pass.ts";
 import type { Reading } from "../../../protocol/source.ts";
 import type { Table } from "../../../protocol/table.ts";
 import type { KeyKind } from "../kinds.ts";
-import { readIndependently } from "./independent.ts";
 import { keyRows } from "./key-rows.ts";
 import type { ReadContext } from "../read-context.ts";
 import { KeyReader } from "./key-reader.ts";
-import type { ScanWork } from "../scan/scan.ts";
 import { walkKeys } from "../scan/walk-keys.ts";
+import { cursorJson, type ScanWork } from "../work.ts";
 
 /** Keys that are read together: few where values are large, for a checkpoint can stand only between two batches. */
 const [fewestKeys, mostKeys] = [16, 1_024];
@@ -17,23 +15,17 @@ const [fewestKeys, mostKeys] = [16, 1_024];
 const quietBatches = 16;
 
 /** Reads a table that has one row for each key, or its keys and versions. */
-export async function* readKeyTable(
+export async function* readKeys(
   context: ReadContext,
   table: Table,
   kind: KeyKind,
   pass: PassKind,
-  split: Split,
-  state: Json,
+  work: ScanWork,
+  cursor: string,
   now: number,
   how: Reading,
 ): AsyncGenerator<Operation> {
-  const work = split.work as unknown as ScanWork;
-  const cursor = (state as { readonly cursor: string } | null)?.cursor ?? "0";
   const { pool, log, configuration, signal } = context;
-  if (how.path === "independent") {
-    yield* readIndependently(context, table, kind, work, cursor, now, how);
-    return;
-  }
   const operation = pass === "keys" ? "keys" : "upsert";
   const rows = keyRows(context, table, kind, pass === "keys" ? "keys" : "rows", now);
   const reader = new KeyReader({
@@ -64,7 +56,7 @@ export async function* readKeyTable(
     if (asked.keys.cursor === null || (rows.bytes < how.batchBytes / 2 && quiet < quietBatches)) continue;
     quiet = 0;
     if (rows.length > 0) yield { kind: operation, table: table.id, rows: rows.finish() };
-    yield { kind: "checkpoint", state: { cursor: asked.keys.cursor } };
+    yield { kind: "checkpoint", state: cursorJson(asked.keys.cursor) };
   }
   if (rows.length > 0) yield { kind: operation, table: table.id, rows: rows.finish() };
 }

@@ -4,14 +4,7 @@ import type { RespConnection } from "../../../wire/resp/connection.ts";
 import { RespError } from "../../../wire/resp/errors.ts";
 import { replyKind } from "../../../wire/resp/replies.ts";
 import type { NativeType } from "../types.ts";
-
-/** What one SCAN goes over: the work of a split. */
-export interface ScanWork {
-  /** A glob, in base64: it may hold any bytes. */
-  readonly match: string;
-  /** SCAN's TYPE, where only keys of one type are wanted. */
-  readonly type: string | null;
-}
+import type { ScanWork } from "../work.ts";
 
 /** Keys that SCAN gave, and what is then learned of each. */
 export class KeyBatch {

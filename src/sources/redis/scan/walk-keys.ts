@@ -5,7 +5,8 @@ import { replyKind } from "../../../wire/resp/replies.ts";
 import { isElsewhere } from "../errors.ts";
 import { askFirst } from "../values/collect.ts";
 import type { Pool } from "../pool.ts";
-import { type KeyBatch, Scanner, type ScanWork } from "./scan.ts";
+import { type KeyBatch, Scanner } from "./scan.ts";
+import type { ScanWork } from "../work.ts";
 import { TypeGuess } from "./type-guess.ts";
 import { type NativeType, nativeType } from "../types.ts";
 
