@@ -4,7 +4,7 @@ import { sync } from "../engine/run/sync.ts";
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
-import { backoff, sleep } from "../toolkit/backoff.ts";
+import { type RetryPolicy, withRetries } from "../net/retry.ts";
 import { type Chosen, chosen } from "./chosen.ts";
 import type { Severe } from "./log.ts";
 import { openSource } from "./open-source.ts";
@@ -96,22 +96,19 @@ async function syncTables(
   { log }: UpdateContext,
   signal: AbortSignal,
 ): Promise<readonly HeadwatersError[]> {
-  for (let attempt = 1; ; attempt++) {
+  const policy: RetryPolicy = {
+    attempts: tries,
+    again: ({ remedy }) => remedy === "retry",
+    onRetry: (_, error, milliseconds) => log.warn(`${explain(error)}; tried again in ${milliseconds} ms`),
+  };
+  return withRetries(null, signal, policy, async () => {
     const failures: HeadwatersError[] = [];
-    try {
-      await sync(connection, { signal }, (event) => {
-        tell(event, log);
-        if (event.kind === "finished" && event.error !== null) failures.push(event.error);
-      });
-      return failures;
-    } catch (thrown) {
-      const error = asHeadwatersError(thrown);
-      if (signal.aborted || error.remedy !== "retry" || attempt === tries) throw error;
-      const milliseconds = backoff(attempt + 1);
-      log.warn(`${explain(error)}; tried again in ${milliseconds} ms`);
-      await sleep(milliseconds, signal);
-    }
-  }
+    await sync(connection, { signal }, (event) => {
+      tell(event, log);
+      if (event.kind === "finished" && event.error !== null) failures.push(event.error);
+    });
+    return failures;
+  });
 }
 
 function tell(event: SyncEvent, log: Log & Severe): void {

@@ -13,7 +13,8 @@ import { withChosenColumns } from "../selection/projection.ts";
 import { type Connection, tableSettings } from "../connection.ts";
 import { coveredBy } from "../plan/decide.ts";
 import { discover, knownTables } from "../selection/discover.ts";
-import { retryPolicy, type RetryPolicy, retryingSource, waitAfter } from "../run/retrying-source.ts";
+import { type RetryPolicy, waitAfter } from "../../net/retry.ts";
+import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
 import { scopeOf } from "../selection/scope.ts";
 import { askedFor, vanishedFrom } from "../selection/selection.ts";
 
