@@ -74,13 +74,12 @@ GROUP BY ALL ORDER BY keys DESC`,
 async function emptyDatabase(address: string, signal: AbortSignal): Promise<RespSettings> {
   const url = parse(address);
   const given = url.pathname.replace(/^\//, "");
-  const tls = { ca: null, certificate: null, key: null, verify: true, verifyHost: true };
   const settings = {
     host: url.hostname.replace(/^\[|\]$/g, ""),
     port: Number(url.port || 6379),
     username: part(url.username),
     password: part(url.password),
-    tls: url.protocol === "rediss:" ? tls : null,
+    tls: url.protocol === "rediss:" ? {} : null,
     timeout: 10_000,
   };
   for (const database of given === "" ? databases : [Number(given)]) {

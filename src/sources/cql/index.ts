@@ -35,7 +35,7 @@ export function cqlDefinition<Schema extends z.ZodType<SharedConfiguration>>(
     schema: ({ keyspace }) => keyspace,
     open: async (settings, context) => {
       const { cluster, intervalHours } = where(settings);
-      return new CqlSource(await cqlSettings(settings, cluster, intervalHours), context);
+      return new CqlSource(cqlSettings(settings, cluster, intervalHours), context);
     },
   };
 }

@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
-import { nativeCode } from "../../wire/postgres/errors.ts";
+import { nativeCode } from "../../net/errors.ts";
 import { relationOf } from "./catalog/catalog.ts";
 import type { Shape } from "./catalog/shape.ts";
 

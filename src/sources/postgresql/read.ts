@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { nativeCode } from "../../net/errors.ts";
+import type { Pool } from "../../net/pool.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
@@ -7,9 +9,7 @@ import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 import { BinaryRows } from "../../wire/postgres/copy-binary.ts";
-import { nativeCode } from "../../wire/postgres/errors.ts";
 import { escapeLiteral } from "../../wire/postgres/literals.ts";
-import type { PostgresPool } from "../../wire/postgres/pool.ts";
 import { TextRows } from "../../wire/postgres/text-decode.ts";
 import { type Batch, Result } from "./statement/result.ts";
 import { type HashColumns, partOf, selectSql, termsOf } from "./statement/select.ts";
@@ -21,7 +21,7 @@ import { type Position, positionOf, type Work } from "./work.ts";
 
 /** What a split is read with. */
 export interface SplitReader {
-  readonly pool: PostgresPool;
+  readonly pool: Pool<PostgresConnection>;
   readonly snapshots: Snapshots;
   readonly server: Server;
   readonly shape: Shape;

@@ -1,3 +1,4 @@
+import { Pool } from "../../net/pool.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
@@ -7,7 +8,6 @@ import type { CheckResult, Reading, Source, SourceContext } from "../../protocol
 import type { Table } from "../../protocol/table.ts";
 import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/connection.ts";
 import { connectPostgres } from "../../wire/postgres/connection.ts";
-import { PostgresPool } from "../../wire/postgres/pool.ts";
 import { sameType, typeName } from "../../toolkit/types.ts";
 import { loadCatalog } from "./catalog/catalog.ts";
 import { checkSource } from "./check.ts";
@@ -37,7 +37,7 @@ export class PostgresqlSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
   readonly #settings: PostgresSettings;
-  readonly #pool: PostgresPool;
+  readonly #pool: Pool<PostgresConnection>;
   readonly #snapshots: Snapshots;
   #server: Promise<Server> | null = null;
   readonly #looked = new Map<string, Promise<Looked>>();
@@ -48,8 +48,9 @@ export class PostgresqlSource implements Source {
     this.#context = context;
     this.#settings = postgresSettings(configuration);
     const nodes = configuration.load_balance ? new Nodes(this.#settings, configuration.topology_keys) : null;
-    this.#pool = new PostgresPool((signal) =>
-      nodes === null ? connectPostgres(this.#settings, signal) : nodes.connect(signal),
+    this.#pool = new Pool(
+      (signal) => (nodes === null ? connectPostgres(this.#settings, signal) : nodes.connect(signal)),
+      (connection) => (connection.inTransaction ? connection.rollback() : undefined),
     );
     this.#snapshots = new Snapshots(this.#pool);
   }
@@ -82,9 +83,10 @@ export class PostgresqlSource implements Source {
         assertReadable(shape, deliveredColumns(table, kind), this.#settings.user);
       }
       // Before the snapshot: a transaction that ends between the two is seen by it, and counts here as open.
+      const ours = this.#pool.open.map(({ processId }) => processId);
       const point = await takeReadPoint(
         connection,
-        { ours: this.#pool.processIds, lag: this.#configuration.lag, staleness: this.#staleness(server) ?? 0 },
+        { ours, lag: this.#configuration.lag, staleness: this.#staleness(server) ?? 0 },
         signal,
       );
       const works = new Map<string, readonly Work[]>();

@@ -1,5 +1,6 @@
+import { type Names, networkError } from "../../net/errors.ts";
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
-import { RespConnectionLost, RespError, RespProtocolError, RespTimeout } from "../../wire/resp/errors.ts";
+import { RespError, RespProtocolError, RespTimeout } from "../../wire/resp/errors.ts";
 
 /** What messages name. */
 export interface ErrorContext {
@@ -124,70 +125,19 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
   ],
 ];
 
-/** The same for Node's errors, by their code. */
-export const socketErrors: Readonly<Record<string, Meaning>> = {
-  ENOTFOUND: hostUnknown(),
-  EAI_AGAIN: hostUnknown(),
-  EAI_FAIL: hostUnknown(),
-  ECONNREFUSED: {
-    code: "CONNECTION_REFUSED",
-    message: (context) => `host, port: nothing listens at ${where(context)}`,
-    hint: "Check both, and whether the server runs; Dragonfly, Redis and Valkey listen at 6379 unless told otherwise.",
-  },
-  EHOSTUNREACH: unreachable(),
-  ENETUNREACH: unreachable(),
-  ETIMEDOUT: unreachable(),
-  ECONNRESET: connectionLost(),
-  EPIPE: connectionLost(),
-  EPROTO: {
-    code: "TLS_MISMATCH",
-    message: (context) => `ssl: no TLS connection comes about with ${where(context)}`,
-    hint: "Set ssl to false if the port is not a TLS port; else see which TLS versions the server takes.",
-  },
-  DEPTH_ZERO_SELF_SIGNED_CERT: unverified("is signed by itself"),
-  SELF_SIGNED_CERT_IN_CHAIN: unverified("is signed by an authority that is not known here"),
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unverified("is signed by an authority that is not known here"),
-  UNABLE_TO_GET_ISSUER_CERT: unverified("is signed by an authority that is not known here"),
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unverified("is signed by an authority that is not known here"),
-  CERT_HAS_EXPIRED: unverified("has expired"),
-  ERR_TLS_CERT_ALTNAME_INVALID: {
-    code: "TLS_UNVERIFIED",
-    message: ({ host }) => `ssl: the server's certificate is not made out to ${host}`,
-    hint: "Set host to a name that is in the certificate, or ssl_check_hostname to false.",
-  },
+const names: Names = {
+  server: "Redis",
+  host: "host",
+  tls: "ssl",
+  noTls: "ssl to false",
+  serverTls: "tls-port",
+  ca: "ssl_ca",
+  certificate: "ssl_cert",
+  key: "ssl_key",
+  anyName: "ssl_check_hostname to false",
+  listens: "bind",
+  timeout: null,
 };
-
-function hostUnknown(): Meaning {
-  return {
-    code: "HOST_UNKNOWN",
-    message: ({ host }) => `host: the name "${host}" can't be resolved`,
-    hint: "Check its spelling and the name server.",
-  };
-}
-
-function unreachable(): Meaning {
-  return {
-    code: "CONNECTION_TIMEOUT",
-    message: (context) => `host, port: ${where(context)} can't be reached`,
-    hint: "Check both, and the firewall between.",
-  };
-}
-
-function connectionLost(): Meaning {
-  return {
-    code: "CONNECTION_LOST",
-    message: (context) => `the connection to ${where(context)} broke`,
-    hint: "It is tried again; if it lasts, look at the server's log and the network between.",
-  };
-}
-
-function unverified(what: string): Meaning {
-  return {
-    code: "TLS_UNVERIFIED",
-    message: `ssl: the server's certificate ${what}`,
-    hint: "Name the file with its authority in ssl_ca; ssl_verify: false takes any certificate.",
-  };
-}
 
 /** The command that a NOPERM names: `… to run the 'hscan' command`. */
 function deniedCommand(native: string): string {
@@ -220,16 +170,10 @@ export function sourceError(thrown: unknown, context: ErrorContext): HeadwatersE
   }
   if (thrown instanceof RespProtocolError) return notRedis(thrown, context);
   if (thrown instanceof RespTimeout) return timedOut(thrown, context);
-  if (thrown instanceof RespConnectionLost && thrown.cause !== undefined) return sourceError(thrown.cause, context);
-  if (thrown instanceof RespConnectionLost) return made(connectionLost(), context, native, thrown);
-  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
-  if (/^ERR_SSL|^ERR_TLS/.test(code) && socketErrors[code] === undefined)
-    return made(socketErrors["EPROTO"]!, context, native, thrown);
-  const meaning = socketErrors[code];
-  if (meaning !== undefined) return made(meaning, context, native, thrown);
-  return new HeadwatersError("SOURCE_FAILED", `the connection to ${where(context)} failed: ${native}`, {
-    cause: thrown,
-  });
+  return (
+    networkError(thrown, { names, ...context }) ??
+    new HeadwatersError("SOURCE_FAILED", `the connection to ${where(context)} failed: ${native}`, { cause: thrown })
+  );
 }
 
 function made(
@@ -274,15 +218,9 @@ export function hasNoTls(context: ErrorContext, cause: unknown): HeadwatersError
   );
 }
 
-function timedOut({ during, milliseconds }: RespTimeout, context: ErrorContext): HeadwatersError {
-  const seconds = `${milliseconds / 1000} s`;
-  if (during === "read") {
-    return new HeadwatersError("READ_TIMEOUT", `the server at ${where(context)} did not answer for ${seconds}`, {
-      hint: "It is tried again; if it lasts, look for slow commands on the server (SLOWLOG GET).",
-    });
-  }
-  const what = during === "tls" ? "takes the connection, but does not answer as TLS does" : "can't be reached";
-  return new HeadwatersError("CONNECTION_TIMEOUT", `host, port: ${where(context)} ${what} (waited ${seconds})`, {
-    hint: "Check host, port, ssl and the firewall between.",
+function timedOut({ milliseconds }: RespTimeout, context: ErrorContext): HeadwatersError {
+  const message = `the server at ${where(context)} did not answer for ${milliseconds / 1000} s`;
+  return new HeadwatersError("READ_TIMEOUT", message, {
+    hint: "It is tried again; if it lasts, look for slow commands on the server (SLOWLOG GET).",
   });
 }

@@ -21,5 +21,5 @@ export const definition: SourceDefinition<typeof configuration> = {
     },
   }),
   schema: ({ database }) => `db${database}`,
-  open: async (configuration, context) => new RedisSource(await respSettings(configuration), configuration, context),
+  open: async (configuration, context) => new RedisSource(respSettings(configuration), configuration, context),
 };

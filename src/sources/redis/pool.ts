@@ -1,61 +1,60 @@
-import type { HeadwatersError } from "../../protocol/errors.ts";
+import { Pool as Connections } from "../../net/pool.ts";
+import { answers, speaksTls } from "../../net/probe.ts";
+import { type RetryPolicy, withRetries } from "../../net/retry.ts";
+import { ConnectionLost, ConnectTimeout } from "../../net/socket.ts";
+import type { ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 import type { Log } from "../../protocol/log.ts";
-import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { connectResp, type RespConnection, type RespSettings } from "../../wire/resp/connection.ts";
-import { RespConnectionLost, RespTimeout } from "../../wire/resp/errors.ts";
-import { answersPlain, answersTls } from "../../wire/resp/probe.ts";
+import { RespTimeout } from "../../wire/resp/errors.ts";
 import { type ErrorContext, hasNoTls, sourceError, wantsTls } from "./errors.ts";
 
 /** As the published example has it: three tries, 1 s to 16 s between them. */
 const connectAttempts = 3;
 
 /** A server that starts, restarts or is full may take the next try. */
-const passing = new Set(["CONNECTION_REFUSED", "CONNECTION_TIMEOUT", "CONNECTION_LOST", "SERVER_UNAVAILABLE"]);
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "CONNECTION_REFUSED",
+  "CONNECTION_TIMEOUT",
+  "CONNECTION_LOST",
+  "SERVER_UNAVAILABLE",
+]);
 
 /** Connections that are lent to one reader at a time. */
 export class Pool implements AsyncDisposable {
   readonly context: ErrorContext;
   readonly #settings: RespSettings;
-  readonly #log: Log;
-  readonly #idle: RespConnection[] = [];
-  readonly #lent = new Set<RespConnection>();
-  #closed = false;
+  readonly #connections: Connections<RespConnection>;
+  readonly #retryPolicy: RetryPolicy;
 
   constructor(settings: RespSettings, log: Log) {
     const { host, port, username, database, tls } = settings;
     this.context = { host, port, username, database, tls: tls !== null };
     this.#settings = settings;
-    this.#log = log;
+    this.#connections = new Connections(
+      (signal) => this.#connect(signal),
+      (connection) => {
+        connection.rest();
+        if (connection.pending > 0) connection.destroy();
+      },
+    );
+    this.#retryPolicy = {
+      attempts: connectAttempts,
+      again: ({ code }) => passing.has(code),
+      onRetry: (_, { message }, milliseconds) => log.debug(`${message}; again in ${milliseconds} ms`),
+    };
   }
 
   /** A connection that `signal` ends. Throws {@link HeadwatersError}s, or the signal's reason. */
   async take(signal: AbortSignal, attempts = connectAttempts): Promise<RespConnection> {
-    signal.throwIfAborted();
-    for (;;) {
-      const idle = this.#idle.pop();
-      if (idle === undefined) break;
-      if (idle.ended) continue;
-      idle.use(signal);
-      this.#lent.add(idle);
-      return idle;
-    }
-    const connection = await this.#connect(signal, attempts);
-    if (this.#closed) {
-      connection.destroy();
-      throw sourceError(new RespConnectionLost(false), this.context);
-    }
+    const policy = { ...this.#retryPolicy, attempts };
+    const connection = await withRetries(null, signal, policy, () => this.#connections.acquire(signal));
     connection.use(signal);
-    this.#lent.add(connection);
     return connection;
   }
 
   /** Gives a connection back; one whose replies were not all read is ended. */
   give(connection: RespConnection): void {
-    this.#lent.delete(connection);
-    connection.rest();
-    if (connection.ended) return;
-    if (connection.pending > 0 || this.#closed) connection.destroy();
-    else this.#idle.push(connection);
+    void this.#connections.release(connection);
   }
 
   /**
@@ -63,19 +62,16 @@ export class Pool implements AsyncDisposable {
    * {@link HeadwatersError}, or is the signal's reason.
    */
   async with<Result>(signal: AbortSignal, work: (connection: RespConnection) => Promise<Result>): Promise<Result> {
-    for (let attempt = 1; ; attempt++) {
-      const connection = await this.take(signal);
+    return withRetries(null, signal, this.#retryPolicy, async () => {
+      const connection = await this.take(signal, 1);
       try {
         return await work(connection);
       } catch (thrown) {
-        signal.throwIfAborted();
-        const error = sourceError(thrown, this.context);
-        if (attempt >= connectAttempts || !passing.has(error.code)) throw error;
-        await sleep(backoff(attempt + 1), signal);
+        throw this.error(thrown, signal);
       } finally {
         this.give(connection);
       }
-    }
+    });
   }
 
   error(thrown: unknown, signal: AbortSignal): unknown {
@@ -83,37 +79,34 @@ export class Pool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
-    for (const connection of [...this.#idle.splice(0), ...this.#lent]) connection.destroy();
+    await this.#connections[Symbol.asyncDispose]();
   }
 
-  async #connect(signal: AbortSignal, attempts: number): Promise<RespConnection> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await connectResp(this.#settings, signal);
-      } catch (thrown) {
-        signal.throwIfAborted();
-        const error = await this.#connectError(thrown, signal);
-        if (attempt >= attempts || !passing.has(error.code)) throw error;
-        const milliseconds = backoff(attempt + 1);
-        this.#log.debug(`connecting failed (${error.message}); again in ${milliseconds} ms`);
-        await sleep(milliseconds, signal);
-      }
+  async #connect(signal: AbortSignal): Promise<RespConnection> {
+    try {
+      return await connectResp(this.#settings, signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw await this.#connectError(thrown, signal);
     }
   }
 
   /** A server that hangs up without a word may want TLS, or not have it: it is asked. */
   async #connectError(thrown: unknown, signal: AbortSignal): Promise<HeadwatersError> {
-    const { host, port, tls } = this.#settings;
-    const silent =
-      (thrown instanceof RespConnectionLost && !thrown.answered) ||
-      (thrown instanceof RespTimeout && thrown.during !== "connect");
-    if (tls === null)
-      return silent && (await answersTls(host, port, signal))
-        ? wantsTls(this.context, thrown)
-        : sourceError(thrown, this.context);
     const error = sourceError(thrown, this.context);
-    const failed = silent || error.code === "TLS_MISMATCH" || error.code === "CONNECTION_LOST";
-    return failed && (await answersPlain(host, port, signal)) ? hasNoTls(this.context, thrown) : error;
+    const silent =
+      (thrown instanceof ConnectionLost && !thrown.answered) ||
+      thrown instanceof RespTimeout ||
+      (thrown instanceof ConnectTimeout && thrown.during === "tls");
+    if (this.#settings.tls === null)
+      return silent && (await speaksTls(this.#settings, signal)) ? wantsTls(this.context, thrown) : error;
+    if (!silent && error.code !== "TLS_MISMATCH" && error.code !== "CONNECTION_LOST") return error;
+    const plain = await answers(
+      this.#settings,
+      "*1\r\n$4\r\nPING\r\n",
+      ([first]) => first === 0x2b || first === 0x2d,
+      signal,
+    );
+    return plain ? hasNoTls(this.context, thrown) : error;
   }
 }

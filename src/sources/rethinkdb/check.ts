@@ -1,7 +1,7 @@
+import type { Pool } from "../../net/pool.ts";
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult, SourceContext } from "../../protocol/source.ts";
 import type { ReqlConnection } from "../../wire/reql/connection.ts";
-import type { ReqlPool } from "../../wire/reql/pool.ts";
 import { type Described, describeTable, listTables } from "./catalog.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTable } from "./discover.ts";
@@ -23,7 +23,7 @@ const thisMachine = new Set(["localhost", "127.0.0.1", "::1"]);
 
 /** Looks at one thing after the other, and ends with the first that stands in the way of all that follows. */
 export async function* checkSource(
-  pool: ReqlPool,
+  pool: Pool<ReqlConnection>,
   configuration: Configuration,
   context: SourceContext,
   signal: AbortSignal,
@@ -53,7 +53,7 @@ export async function* checkSource(
     yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
     yield* checkTables(connection, configuration, context, signal);
   } finally {
-    pool.release(connection);
+    await pool.release(connection);
   }
 }
 

@@ -16,5 +16,5 @@ export const definition: SourceDefinition<typeof configuration> = {
   },
   scope: ({ host, port, database }) => ({ server: `${host}:${port}`, database }),
   schema: ({ database }) => database,
-  open: async (settings, context) => new RethinkdbSource(settings, await reqlAddress(settings), context),
+  open: async (settings, context) => new RethinkdbSource(settings, reqlAddress(settings), context),
 };

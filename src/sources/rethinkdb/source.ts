@@ -1,3 +1,4 @@
+import { Pool } from "../../net/pool.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
@@ -5,9 +6,8 @@ import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import type { ReqlAddress, ReqlConnection } from "../../wire/reql/connection.ts";
+import { type ReqlAddress, ReqlConnection } from "../../wire/reql/connection.ts";
 import { ReqlQueryError } from "../../wire/reql/failures.ts";
-import { ReqlPool } from "../../wire/reql/pool.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
 import { checkSource } from "./check.ts";
@@ -30,7 +30,7 @@ const looksAtOnce = 8;
 export class RethinkdbSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
-  readonly #pool: ReqlPool;
+  readonly #pool: Pool<ReqlConnection>;
   /** By table, where there is one. */
   readonly #filters: ReadonlyMap<string, Condition>;
   /** By table: the columns that `discover` showed. One that a pass lacks was not selected. */
@@ -44,7 +44,12 @@ export class RethinkdbSource implements Source {
   constructor(configuration: Configuration, address: ReqlAddress, context: SourceContext) {
     this.#configuration = configuration;
     this.#context = context;
-    this.#pool = new ReqlPool(address);
+    this.#pool = new Pool((signal) =>
+      ReqlConnection.connect(address, signal).catch((thrown: unknown) => {
+        signal.throwIfAborted();
+        throw explain(thrown, configuration);
+      }),
+    );
     const filters = Object.entries(context.tables).map(([id, { filter }]) => [id, conditionOf(id, filter)] as const);
     this.#filters = new Map(filters.filter((entry): entry is [string, Condition] => entry[1] !== null));
   }
@@ -247,7 +252,7 @@ export class RethinkdbSource implements Source {
       signal.throwIfAborted();
       throw explain(thrown, { ...this.#configuration, table: table.id });
     } finally {
-      if (connection !== null) this.#pool.release(connection);
+      if (connection !== null) await this.#pool.release(connection);
     }
   }
 

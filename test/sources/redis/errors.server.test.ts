@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { expect, test, vi } from "vitest";
 import type { CheckResult, Source } from "../../../src/protocol/source.ts";
 import { asHeadwatersError, type HeadwatersError } from "../../../src/protocol/errors.ts";
-import { serverErrors, socketErrors, sourceError } from "../../../src/sources/redis/errors.ts";
+import { serverErrors, sourceError } from "../../../src/sources/redis/errors.ts";
 import { Pool } from "../../../src/sources/redis/pool.ts";
 import { RespError } from "../../../src/wire/resp/errors.ts";
 import { makeCertificate } from "../../servers/certificate.ts";
@@ -14,7 +14,7 @@ import { openSource, readRows, settingsOf, signal, tableOf } from "./reading.ts"
 /** What `discover` fails with. */
 async function failure(server: RedisServer, settings: Record<string, unknown> = {}): Promise<HeadwatersError> {
   await using source = await openSource(server, settings);
-  return source.discover(signal).then(
+  return await source.discover(signal).then(
     () => expect.fail("it did not fail"),
     (thrown: unknown) => asHeadwatersError(thrown),
   );
@@ -182,7 +182,7 @@ await describeWith(startEncrypted, "TLS", (server) => {
 
   test("a file that is not there is named", async () => {
     await expect(openSource(server, { ssl: "true", ssl_ca: "/no/such/file.pem" })).rejects.toThrow(
-      "ssl_ca: the file /no/such/file.pem can't be read (ENOENT)",
+      "ssl_ca: the file can't be read: ENOENT: no such file or directory, open '/no/such/file.pem'",
     );
   });
 });
@@ -197,7 +197,7 @@ await describeWith(
       const error = await failure({ ...server, port });
       expect(error).toMatchObject({
         code: "CONNECTION_REFUSED",
-        message: `host, port: nothing listens at 127.0.0.1:${port}`,
+        message: `port: nothing listens at 127.0.0.1:${port}`,
       });
       // 0.5 to 1 s after the first, 1 to 2 s after the second.
       expect(Date.now() - began).toBeGreaterThan(1_400);
@@ -305,10 +305,6 @@ test("every error of the tables has a code and a hint", () => {
   for (const [text, code] of Object.entries(samples))
     expect([text, sourceError(new RespError(text), context).code]).toEqual([text, code]);
   expect(serverErrors.filter(([pattern]) => !Object.keys(samples).some((text) => pattern.test(text)))).toEqual([]);
-  for (const code of Object.keys(socketErrors)) {
-    const error = sourceError(Object.assign(new Error("native"), { code }), context);
-    expect([code, error.code === "SOURCE_FAILED", error.hint === null]).toEqual([code, false, false]);
-  }
 });
 
 function connection(server: RedisServer) {

@@ -163,6 +163,6 @@ function native(thrown: unknown): unknown {
   if ("code" in thrown && typeof thrown.code === "number" && thrown instanceof Error)
     return new CqlServerError(thrown.code, thrown.message, protocolVersion);
   if (thrown instanceof Error && /timed out|OperationTimedOut/i.test(`${thrown.name} ${thrown.message}`))
-    return new CqlTimeout("request", 0);
+    return new CqlTimeout(0);
   return thrown;
 }

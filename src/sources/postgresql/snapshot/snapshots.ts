@@ -1,8 +1,8 @@
 import type { Json } from "../../../protocol/json.ts";
+import type { Pool } from "../../../net/pool.ts";
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 import { escapeLiteral } from "../../../wire/postgres/literals.ts";
-import type { PostgresPool } from "../../../wire/postgres/pool.ts";
 import type { Server } from "../server.ts";
 
 /**
@@ -36,12 +36,12 @@ interface Coordinator {
 
 /** Takes snapshots and keeps those alive whose passes are being read. */
 export class Snapshots implements AsyncDisposable {
-  readonly #pool: PostgresPool;
+  readonly #pool: Pool<PostgresConnection>;
   readonly #coordinators = new Map<string, Coordinator>();
   /** Moments that the server has no history of any more. */
   readonly #past = new Set<string>();
 
-  constructor(pool: PostgresPool) {
+  constructor(pool: Pool<PostgresConnection>) {
     this.#pool = pool;
   }
 
