@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { connect, ConnectionLost } from "../../net/socket.ts";
@@ -110,6 +111,8 @@ export class RespConnection implements AsyncDisposable {
     signal.throwIfAborted();
     this.#signal = signal;
     this.#socket.ref();
+    // A sync's many connections wait on one signal: no leak, which Node.js would warn of.
+    setMaxListeners(0, signal);
     signal.addEventListener("abort", this.#abort, { once: true });
   }
 

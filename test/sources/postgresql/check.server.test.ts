@@ -5,6 +5,7 @@ import type { CheckResult } from "../../../src/protocol/source.ts";
 import { describeWith } from "../../servers/require.ts";
 import { makeCertificate } from "../../servers/certificate.ts";
 import { startOwnPostgresql, startPostgresql, type OwnPostgresql } from "../../servers/postgresql.ts";
+import { expectAway } from "../away.ts";
 import { collect, fast, never, openSource, passOf, rowsOfPass, sql, tableOf } from "./harness.ts";
 
 type More = Readonly<Record<string, unknown>>;
@@ -103,6 +104,10 @@ await describeWith(startPostgresql, "check of YugabyteDB", (server) => {
         expect(error.message).toBe(`port: an HTTP server answers at 127.0.0.1:${port}`);
       }
       http.close();
+    });
+
+    test("a server that is away, once it was there", async () => {
+      await expectAway(server, (port) => openSource(server, { port: String(port) }));
     });
 
     test("a server that never answers", async () => {

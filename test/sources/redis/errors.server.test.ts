@@ -8,6 +8,7 @@ import { RespError } from "../../../src/wire/resp/errors.ts";
 import { makeCertificate } from "../../servers/certificate.ts";
 import { type RedisServer, startOwnRedisStack, startOwnValkey, startRedisStack } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";
+import { expectAway } from "../away.ts";
 import { Copy } from "./copying.ts";
 import { openSource, readRows, settingsOf, signal, tableOf } from "./reading.ts";
 
@@ -201,6 +202,10 @@ await describeWith(
       });
       // 0.5 to 1 s after the first, 1 to 2 s after the second.
       expect(Date.now() - began).toBeGreaterThan(1_400);
+    });
+
+    test("nothing any more: it is away", { timeout: 60_000 }, async () => {
+      await expectAway(server, (port) => openSource({ ...server, port }));
     });
 
     test("an HTTP server", async () => {
