@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** Stands before a server, and is away from `stop` on: nothing listens at its port any more. */
+/** Stands before a server, and is away from `stop` on, until `start`: nothing listens at its port. */
 export interface Front extends AsyncDisposable {
   readonly port: number;
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -21,13 +22,17 @@ export async function startFront({ host, port }: { readonly host: string; readon
       one.pipe(other);
     }
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const listen = async (port: number): Promise<number> => {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  };
   const stop = async (): Promise<void> => {
     if (!server.listening) return;
     server.close();
     for (const socket of open) socket.destroy();
     await once(server, "close");
   };
-  return { port: (server.address() as AddressInfo).port, stop, [Symbol.asyncDispose]: stop };
+  const own = await listen(0);
+  return { port: own, start: async () => void (await listen(own)), stop, [Symbol.asyncDispose]: stop };
 }

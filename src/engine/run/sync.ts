@@ -5,7 +5,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
 import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
-import type { RetryPolicy } from "../../net/retry.ts";
+import { type RetryPolicy, withRetries } from "../../net/retry.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";
@@ -163,7 +163,9 @@ class Run {
   /** Syncs tables, all at once; resolves to those that must go on after the transaction was undone. */
   async #round(tables: readonly Table[]): Promise<readonly Table[]> {
     const { warehouse, settings } = this.#connection;
-    const stored = await warehouse.load();
+    // A destination that the round before ended at may still be away.
+    const policy = this.#retryPolicy(this.#connection);
+    const stored = await withRetries(null, this.#options.signal, policy, () => warehouse.load());
     await using writer = new Writer(
       warehouse,
       this.#lease,
