@@ -20,7 +20,7 @@ import { inject } from "postject";
 import { bundle, root, writePapers } from "./bundle.mjs";
 
 const out = join(root, "build");
-const every = ["cassandra", "scylladb", "yugabytedb", "rethinkdb", "dragonflydb"];
+const every = ["cassandra", "scylladb", "postgresql", "yugabytedb", "rethinkdb", "redis", "valkey", "dragonflydb"];
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : every;
 const unknown = wanted.find((source) => !every.includes(source));
 if (unknown !== undefined) throw new Error(`there is no source ${unknown}; there are ${every.join(", ")}`);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Pass, Progress, Split } from "../protocol/pass.ts";
+import type { SourceDefinition } from "../protocol/source.ts";
 import type { Stored } from "../protocol/state-store.ts";
 import type { Column, Table, TableState } from "../protocol/table.ts";
 import { parseType, typeName } from "../toolkit/types.ts";
@@ -15,7 +16,7 @@ const newest = 1;
  */
 export interface StateDocument {
   readonly version: typeof newest;
-  /** The kind of the source: `yugabytedb`. */
+  /** The kind of the source that it was written for: `yugabytedb`. */
   readonly source: string;
   /** By table id. */
   readonly tables: Readonly<Record<string, TableState>>;
@@ -134,12 +135,12 @@ function tableJson(table: Table): object {
 }
 
 /**
- * Reads what {@link stateJson} gave, as text or as a value; `source` is the kind that it must be of. Throws
+ * Reads what {@link stateJson} gave, as text or as a value. It must be of `source` or of its kin. Throws
  * `STATE_INVALID`: not JSON, damaged, of a newer Headwaters, of another source. `hint` says what to do without it.
  */
 export function parseStateDocument(
   given: unknown,
-  source: string,
+  source: Pick<SourceDefinition, "name" | "kin">,
   hint = "Give the state as it was written, or start without one: every table is then read fully.",
 ): StateDocument {
   const invalid = (message: string): HeadwatersError => new HeadwatersError("STATE_INVALID", message, { hint });
@@ -160,8 +161,8 @@ export function parseStateDocument(
     const where = issue?.path.join(".") ?? "";
     throw invalid(`the state is damaged${where === "" ? "" : ` at ${where}`}: ${issue?.message ?? "it can't be read"}`);
   }
-  if (result.data.source !== source) {
-    throw invalid(`the state is of the source ${result.data.source}, not of ${source}`);
+  if (![source.name, ...(source.kin ?? [])].includes(result.data.source)) {
+    throw invalid(`the state is of the source ${result.data.source}, not of ${source.name}`);
   }
   return result.data;
 }

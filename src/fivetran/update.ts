@@ -58,7 +58,7 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
   const { definition } = served;
   const signal = AbortSignal.any([gone, stopping]);
   const log = withWarnings(context, responses);
-  const state = parseState(request.stateJson ?? "", definition.name);
+  const state = parseState(request.stateJson ?? "", definition);
   await using open = await openSource(served, request.configuration, log, signal);
   const { deletes, checkpointRows, maxDeleteFraction } = open.options;
   const selection = chosen(request.selection, open.schema);

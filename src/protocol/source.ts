@@ -148,6 +148,11 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
   /** As people write it: `YugabyteDB`. */
   readonly title: string;
   /**
+   * Names of other sources that read the same by the same code: a copy or a state that one of them made goes on under
+   * this name.
+   */
+  readonly kin?: readonly string[];
+  /**
    * One schema gives the types, the check of YAML and JSON, the forms, the help and the reference in the docs.
    * Every setting has a `description` in its metadata; secrets have `secret: true` there.
    */

@@ -9,7 +9,7 @@ import { defaultSettings } from "../../src/engine/connection.ts";
 import { sync } from "../../src/engine/run/sync.ts";
 import { verify } from "../../src/engine/commands/verify.ts";
 import type { Log } from "../../src/protocol/log.ts";
-import { definition as yugabytedb } from "../../src/sources/postgresql/index.ts";
+import { definition as yugabytedb } from "../../src/sources/yugabytedb/index.ts";
 import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
 

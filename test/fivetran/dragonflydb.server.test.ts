@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { definition } from "../../src/sources/redis/index.ts";
+import { definition } from "../../src/sources/dragonflydb/index.ts";
 import { type RedisServer, startValkey } from "../servers/redis.ts";
 import { describeWith } from "../servers/require.ts";
 import { settingsOf } from "../sources/redis/reading.ts";

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { definition } from "../../src/sources/postgresql/index.ts";
+import { definition } from "../../src/sources/yugabytedb/index.ts";
 import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
 import { findGrpcurl, type Grpcurl } from "./grpcurl.ts";

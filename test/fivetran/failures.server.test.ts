@@ -5,7 +5,7 @@ import process from "node:process";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { exportState, importState } from "../../src/engine/commands/state.ts";
 import { parseStateDocument, stateJson } from "../../src/engine/state-document.ts";
-import { definition } from "../../src/sources/postgresql/index.ts";
+import { definition } from "../../src/sources/yugabytedb/index.ts";
 import { built } from "../built.ts";
 import { Copy } from "../engine/harness.ts";
 import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
@@ -244,7 +244,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     {
       await using warehouse = await folder.open();
       const connection = folder.connection(source, warehouse, windows);
-      expect(await importState(connection, parseStateDocument(state, definition.name), [])).toEqual(["devices"]);
+      expect(await importState(connection, parseStateDocument(state, definition), [])).toEqual(["devices"]);
     }
     const { tables } = await folder.sync(source, windows);
     const devices = tables.find(({ table }) => table === "devices");

@@ -1,9 +1,9 @@
 import type { SourceDefinition } from "../../src/protocol/source.ts";
 import { definition as cassandra } from "../../src/sources/cassandra/index.ts";
-import { definition as dragonflydb } from "../../src/sources/redis/index.ts";
+import { definition as dragonflydb } from "../../src/sources/dragonflydb/index.ts";
 import { definition as rethinkdb } from "../../src/sources/rethinkdb/index.ts";
 import { definition as scylladb } from "../../src/sources/scylladb/index.ts";
-import { definition as yugabytedb } from "../../src/sources/postgresql/index.ts";
+import { definition as yugabytedb } from "../../src/sources/yugabytedb/index.ts";
 import type { SourceHarness } from "../../src/testing/source-checks.ts";
 import { type CassandraServer, startCassandra } from "../servers/cassandra.ts";
 import { startPostgresql } from "../servers/postgresql.ts";

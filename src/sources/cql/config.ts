@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { blankIsAbsent, flag, text, whole } from "../../toolkit/settings.ts";
+import { choice, flag, optionalPassword, optionalText, text, whole } from "../../toolkit/settings.ts";
 import { consistencies, type Consistency } from "../../wire/cql/messages.ts";
 
 /**
@@ -7,8 +7,6 @@ import { consistencies, type Consistency } from "../../wire/cql/messages.ts";
  */
 const changeModes = ["cursor", "writetime", "full"] as const;
 export type ChangeMode = (typeof changeModes)[number];
-
-export const optionalText = z.preprocess(blankIsAbsent, z.string().trim().optional());
 
 const levels = Object.keys(consistencies) as [Consistency, ...Consistency[]];
 const mode = z.enum(changeModes, { error: `must be one of ${changeModes.join(", ")}` });
@@ -21,7 +19,7 @@ export function sharedSettings(cursorColumn: string) {
       title: "User",
       description: "Who logs in: a role that may SELECT from the tables. Absent: the server asks for no login.",
     }),
-    password: z.preprocess(blankIsAbsent, z.string().optional()).meta({
+    password: optionalPassword.meta({
       title: "Password",
       description: "Password of the user.",
       secret: true,
@@ -50,12 +48,7 @@ export function sharedSettings(cursorColumn: string) {
       title: "Verify host names",
       description: "Whether a certificate must name the node that shows it.",
     }),
-    consistency: z
-      .preprocess(
-        (value) =>
-          typeof value === "string" && value.trim() !== "" ? value.trim().toUpperCase() : blankIsAbsent(value),
-        z.enum(levels, { error: `must be one of ${levels.join(", ")}` }).optional(),
-      )
+    consistency: choice(levels, (word) => word.toUpperCase())
       .default("LOCAL_QUORUM")
       .meta({
         title: "Consistency",

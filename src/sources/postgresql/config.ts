@@ -1,57 +1,26 @@
 import { z } from "zod";
 import { sslModes } from "../../wire/postgres/ssl.ts";
-import { blankIsAbsent } from "../../toolkit/settings.ts";
+import { blankIsAbsent, choice, optionalText, text, whole } from "../../toolkit/settings.ts";
 
-/** Published settings come as text, also numbers. */
-function whole(least: number, most: number) {
-  return z.preprocess(
-    (value) => (typeof value === "string" && /^\s*[+-]?\d+\s*$/.test(value) ? Number(value) : blankIsAbsent(value)),
-    z
-      .int({ error: `must be a whole number from ${least} to ${most}` })
-      .min(least, { error: `must be at least ${least}` })
-      .max(most, { error: `must be at most ${most}` })
-      .optional(),
-  );
+/** Spaces at the ends of a name count. */
+const name = z.string().min(1, { error: "must not be empty" });
+
+export function portSetting(usual: number, description: string) {
+  return whole(1, 65_535).default(usual).meta({ title: "Port", description });
 }
 
-const words: Readonly<Record<string, boolean>> = {
-  true: true,
-  false: false,
-  yes: true,
-  no: false,
-  on: true,
-  off: false,
-};
-
-const flag = z.preprocess(
-  (value) => {
-    const word = typeof value === "string" ? words[value.trim().toLowerCase()] : undefined;
-    return word ?? blankIsAbsent(value);
-  },
-  z.boolean({ error: "must be true or false" }).optional(),
-);
-
-function choice<const Words extends readonly string[]>(options: Words) {
-  return z.preprocess(
-    (value) => (typeof value === "string" ? blankIsAbsent(value.trim()) : value),
-    z.enum(options, { error: `must be one of ${options.join(", ")}` }).optional(),
-  );
-}
-
-const text = z.string().min(1, { error: "must not be empty" });
-const optionalText = z.preprocess(blankIsAbsent, z.string().optional());
-
-/** The settings of a connection to YugabyteDB (YSQL) or PostgreSQL, under the names of the published example. */
+/** The settings of a connection to PostgreSQL, under the names of the published example of YugabyteDB. */
 export const configuration = z
   .strictObject({
     host: text.meta({ title: "Host", description: "Name or address of a server." }),
-    port: whole(1, 65_535)
-      .default(5433)
-      .meta({ title: "Port", description: "YugabyteDB's YSQL listens at 5433, PostgreSQL at 5432." }),
-    database: text.meta({ title: "Database", description: "Name of the database to read." }),
-    user: text.meta({ title: "User", description: "Who logs in: a role that may SELECT from the tables." }),
+    port: portSetting(5432, "The server's port; YugabyteDB's YSQL listens at 5433."),
+    database: name.meta({ title: "Database", description: "Name of the database to read." }),
+    user: name.meta({ title: "User", description: "Who logs in: a role that may SELECT from the tables." }),
     password: z.string().meta({ title: "Password", description: "Password of the user.", secret: true }),
-    schema: optionalText.default("public").meta({ title: "Schema", description: "The schema whose tables are read." }),
+    schema: z
+      .preprocess(blankIsAbsent, name.optional())
+      .default("public")
+      .meta({ title: "Schema", description: "The schema whose tables are read." }),
     sslmode: choice(sslModes).default("prefer").meta({
       title: "TLS mode",
       description:
@@ -94,25 +63,7 @@ export const configuration = z
       title: "Cursor fetch size",
       description: "The most rows that one FETCH of a cursor asks for.",
     }),
-    load_balance: flag.default(false).meta({
-      title: "Load balance",
-      description: "Spread connections over all nodes of a YugabyteDB cluster that yb_servers() lists.",
-    }),
-    topology_keys: optionalText.meta({
-      title: "Topology keys",
-      description:
-        "With load_balance: the nodes to connect to, as cloud.region.zone, several separated by commas, * for any zone; the first that has nodes is taken.",
-    }),
-    follower_reads: flag.default(false).meta({
-      title: "Follower reads",
-      description:
-        "Read from the nearest replicas of YugabyteDB instead of the leaders; the copy is older by follower_staleness_ms.",
-    }),
-    follower_staleness_ms: whole(500, 3_600_000).default(30_000).meta({
-      title: "Follower staleness",
-      description: "How far back follower reads lie, in milliseconds.",
-    }),
   })
-  .meta({ title: "YugabyteDB", description: "YugabyteDB (YSQL), or any PostgreSQL from version 11 on." });
+  .meta({ title: "PostgreSQL", description: "PostgreSQL from version 11 on, or YugabyteDB (YSQL)." });
 
 export type Configuration = z.output<typeof configuration>;

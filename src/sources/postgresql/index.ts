@@ -3,8 +3,9 @@ import { configuration } from "./config.ts";
 import { PostgresqlSource } from "./source.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {
-  name: "yugabytedb",
-  title: "YugabyteDB",
+  name: "postgresql",
+  title: "PostgreSQL",
+  kin: ["yugabytedb"],
   configuration,
   capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "declared", filter: "sql" },
   checks: {

@@ -15,7 +15,6 @@ import type { Configuration } from "./config.ts";
 import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
 import { checkFilter } from "./filter.ts";
 import { lookupRows } from "./lookup.ts";
-import { Nodes } from "../yugabytedb/nodes.ts";
 import { deliveredColumns, readSplit, type SplitReader, storageDigest } from "./read.ts";
 import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";
 import type { HashColumns } from "./statement/select.ts";
@@ -32,26 +31,34 @@ interface Looked {
   readonly hashColumns: HashColumns;
 }
 
-/** YugabyteDB, or any PostgreSQL. Sessions are opened as they are needed. */
+/** What a cluster has beside one server. */
+interface ClusterOptions {
+  /** Opens a session on any of its nodes. */
+  readonly connect?: (signal: AbortSignal) => Promise<PostgresConnection>;
+  /** How far back followers are read, in milliseconds; `null`: leaders are read. */
+  readonly staleness: number | null;
+}
+
+/** PostgreSQL, or YugabyteDB. Sessions are opened as they are needed. */
 export class PostgresqlSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
   readonly #settings: PostgresSettings;
   readonly #pool: Pool<PostgresConnection>;
+  readonly #followers: number | null;
   readonly #snapshots: Snapshots;
   #server: Promise<Server> | null = null;
   readonly #looked = new Map<string, Promise<Looked>>();
   #warned = false;
 
-  constructor(configuration: Configuration, context: SourceContext) {
+  constructor(configuration: Configuration, context: SourceContext, cluster: ClusterOptions = { staleness: null }) {
     this.#configuration = configuration;
     this.#context = context;
     this.#settings = postgresSettings(configuration);
-    const nodes = configuration.load_balance ? new Nodes(this.#settings, configuration.topology_keys) : null;
-    this.#pool = new Pool(
-      (signal) => (nodes === null ? connectPostgres(this.#settings, signal) : nodes.connect(signal)),
-      (connection) => (connection.inTransaction ? connection.rollback() : undefined),
+    this.#pool = new Pool(cluster.connect ?? ((signal) => connectPostgres(this.#settings, signal)), (connection) =>
+      connection.inTransaction ? connection.rollback() : undefined,
     );
+    this.#followers = cluster.staleness;
     this.#snapshots = new Snapshots(this.#pool);
   }
 
@@ -163,7 +170,7 @@ export class PostgresqlSource implements Source {
 
   /** How far back reads lie; only YugabyteDB has followers that can be read. */
   #staleness({ yugabyte }: Server): number | null {
-    return yugabyte && this.#configuration.follower_reads ? this.#configuration.follower_staleness_ms : null;
+    return yugabyte ? this.#followers : null;
   }
 
   /** Asked once; a failure is not kept. */

@@ -69,7 +69,7 @@ export async function* checkSource(
         ? "with TLS, the certificate verified"
         : "with TLS, the certificate not verified";
     yield { ...connect, status: "ok", message: `Connected ${encrypted}; database ${database}.` };
-    if (!ssl && configuration.password !== null && !isLocal(host)) {
+    if (!ssl && configuration.password !== undefined && !isLocal(host)) {
       yield {
         name: "tls",
         label: "Encryption",

@@ -1,12 +1,13 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
 import { configuration } from "./config.ts";
 import { entryKinds } from "./entries/entries.ts";
-import { RedisSource } from "./source.ts";
 import { respSettings } from "./settings.ts";
+import { RedisSource } from "./source.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {
-  name: "dragonflydb",
-  title: "DragonflyDB",
+  name: "redis",
+  title: "Redis",
+  kin: ["valkey", "dragonflydb"],
   configuration,
   capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred" },
   checks: { connect: "Connect and log in", server: "Look at the server", privileges: "Use its commands" },

@@ -7,7 +7,7 @@ const timeout = 30_000;
 
 /** How to connect, with the files read that the configuration names. */
 export function respSettings(configuration: Configuration): RespSettings {
-  const { host, port, username, password, database, ssl } = configuration;
+  const { host, port, username = null, password, database, ssl } = configuration;
   // A user without a password still has to say who they are.
   const secret = password ?? (username === null ? null : "");
   const plain = { host, port, username, password: secret, database, timeout };

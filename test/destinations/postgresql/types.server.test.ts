@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { defaultSettings } from "../../../src/engine/connection.ts";
 import { sync } from "../../../src/engine/run/sync.ts";
 import { verify } from "../../../src/engine/commands/verify.ts";
-import { definition as yugabytedb } from "../../../src/sources/postgresql/index.ts";
+import { definition as yugabytedb } from "../../../src/sources/yugabytedb/index.ts";
 import { context } from "../../conformance/destination/steps.ts";
 import { runSql, startPostgresql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";

@@ -12,7 +12,11 @@ import { launchValkey } from "../../servers/valkey.ts";
 const databases = Array.from({ length: 15 }, (_, index) => 15 - index);
 
 /** A web shop's sessions, caches and queues: on the server that the user named, else on one of our own. */
-export async function startShop({ signal }: Session, { server: named }: ScenarioOptions): Promise<Scenario> {
+export async function startShop(
+  { signal }: Session,
+  { server: named }: ScenarioOptions,
+  type: "redis" | "valkey" | "dragonflydb",
+): Promise<Scenario> {
   const own = named === null ? await launchValkey({ installed: true, signal }) : null;
   try {
     const settings = await emptyDatabase(named === null ? `redis://${own!.host}:${own!.port}` : named, signal);
@@ -32,7 +36,7 @@ export async function startShop({ signal }: Session, { server: named }: Scenario
           ? `Database ${database} of ${host}:${port} is empty and is used; the demo's keys go when it ends.`
           : `It listens on ${host}:${port}, in ${own.folder}, and goes when the demo ends.`,
       source: {
-        ...{ type: "dragonflydb", host, port, database, ssl: tls !== null },
+        ...{ type, host, port, database, ssl: tls !== null },
         ...(username === null ? {} : { username }),
         ...(password === null ? {} : { password }),
         tables: {

@@ -7,9 +7,13 @@ import { launchPostgresql, type LocalPostgresql } from "../../servers/postgresql
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 
 /** An industrial IoT system in a PostgreSQL of our own. */
-export async function startIndustry({ signal }: Session, { server: named }: ScenarioOptions): Promise<Scenario> {
+export async function startIndustry(
+  { signal }: Session,
+  { server: named }: ScenarioOptions,
+  type: "postgresql" | "yugabytedb",
+): Promise<Scenario> {
   if (named !== null) {
-    throw new HeadwatersError("CONFIGURATION_INVALID", "--server: the demo of yugabytedb starts its own server", {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `--server: the demo of ${type} starts its own server`, {
       hint: "Leave --server out; to copy a database of yours, run: headwaters init",
     });
   }
@@ -17,7 +21,7 @@ export async function startIndustry({ signal }: Session, { server: named }: Scen
   const { host, port, user, password } = server;
   return {
     where: `It listens on ${host}:${port}, in ${server.folder}, and goes when the demo ends.`,
-    source: { type: "yugabytedb", host, port, database: "postgres", user, password, sslmode: "disable" },
+    source: { type, host, port, database: "postgres", user, password, sslmode: "disable" },
     rows: Object.values(rowCounts).reduce((sum, rows) => sum + rows, 0),
     changes,
     query: `SELECT d.site, count(*) AS readings, round(avg(r.temperature), 2) AS celsius, max(r.pressure) AS pressure,

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { built } from "../built.ts";
 import { startOwnValkey } from "../servers/redis.ts";
 import { describeWith } from "../servers/require.ts";
@@ -12,27 +12,30 @@ interface Ended {
   readonly output: string;
 }
 
-async function demo(folder: string, ...more: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [built("cli/main.js"), "demo", "dragonflydb", ...more], { cwd: folder });
+async function demo(source: string, folder: string, ...more: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, [built("cli/main.js"), "demo", source, ...more], { cwd: folder });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   return { code, output };
 }
 
-await describeWith(startOwnValkey, "demo dragonflydb", (server) => {
-  test(
-    "takes an empty database of the server, copies, proves and leaves nothing behind",
+await describeWith(startOwnValkey, "the demo of", (server) => {
+  beforeAll(() =>
+    server.runAll([
+      ["SET", "mine", "stays"],
+      ["SELECT", 15],
+      ["SET", "mine too", "stays"],
+    ]),
+  );
+
+  test.each(["dragonflydb", "redis", "valkey"])(
+    "%s takes an empty database of the server, copies, proves and leaves nothing behind",
     { timeout: 180_000 },
-    async () => {
+    async (source) => {
       const folder = await mkdtemp(join(tmpdir(), "headwaters-demo-"));
       try {
-        await server.runAll([
-          ["SET", "mine", "stays"],
-          ["SELECT", 15],
-          ["SET", "mine too", "stays"],
-        ]);
-        const { code, output } = await demo(folder, "--server", `redis://${server.host}:${server.port}`);
+        const { code, output } = await demo(source, folder, "--server", `redis://${server.host}:${server.port}`);
         expect(code, output).toBe(0);
         expect(output).toContain(`Database 14 of ${server.host}:${server.port} is empty and is used`);
         expect(output).toContain("Moved: 1,211 rows, just those that changed, of 120,201.");
@@ -41,7 +44,7 @@ await describeWith(startOwnValkey, "demo dragonflydb", (server) => {
           "db0:keys=1",
           "db15:keys=1",
         ]);
-        const taken = await demo(folder, "--server", `redis://${server.host}:${server.port}/15`);
+        const taken = await demo(source, folder, "--server", `redis://${server.host}:${server.port}/15`);
         expect([taken.code, taken.output]).toEqual([
           2,
           expect.stringMatching(/--server: database 15 of \S+ is not empty/),
