@@ -44,7 +44,7 @@ export const optionalPassword = z.preprocess(blankIsAbsent, z.string().optional(
 /** One of these words, as `map` makes them of what is given. */
 export function choice<const Words extends readonly string[]>(options: Words, map = (word: string): string => word) {
   return z.preprocess(
-    (value) => (typeof value === "string" ? blankIsAbsent(map(value.trim())) : value),
+    (value) => blankIsAbsent(typeof value === "string" ? map(value.trim()) : value),
     z.enum(options, { error: `must be one of ${options.join(", ")}` }).optional(),
   );
 }

@@ -5,6 +5,7 @@ import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
+import { passColumns } from "../../toolkit/passes.ts";
 import { abortable } from "../../wire/cql/abortable.ts";
 import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
@@ -19,7 +20,7 @@ import { type FetchPage, readRange, type RowSize } from "./read.ts";
 import { columnNames, type CqlTable, hasRangeIndex, readTables, tableId } from "./catalog.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
-import { dialectOf, keyColumns, rangeStatement, selection, tokenExpression } from "./statements.ts";
+import { dialectOf, rangeStatement, selection, tokenExpression } from "./statements.ts";
 import { type Work, workJson, workOf } from "./work.ts";
 
 /** Splits of a window pass: a window holds little, and each split costs a question. */
@@ -155,7 +156,7 @@ export class CqlSource implements Source {
 
   async #fetcher(pass: Pass, table: Table, native: CqlTable, work: Work, how: Reading): Promise<FetchPage> {
     const dialect = dialectOf(await this.#cluster.topology(how.signal));
-    const columns = pass.kind === "keys" ? keyColumns(table) : table.columns;
+    const columns = passColumns(table, pass.kind);
     const window = work.window;
     const filtering = table.cursor !== null && !hasRangeIndex(native, table.cursor);
     const cells = selection(columns, table, native, dialect);

@@ -53,11 +53,6 @@ export function versionRecipe(native: CqlTable, dialect: Dialect): string {
   return createHash("sha256").update(cells.join(", ")).digest("hex").slice(0, 16);
 }
 
-/** Columns of a keys pass: the key and the version. */
-export function keyColumns(table: Table): Table["columns"] {
-  return table.columns.filter(({ name }) => table.key.includes(name) || name === table.version);
-}
-
 /** How rows are chosen, beside their token range. */
 export interface RangeOptions {
   /** Reads rows whose value is `>= ?` and, with `bounded`, `< ?`. */

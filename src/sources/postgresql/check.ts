@@ -1,5 +1,6 @@
-import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
+import { asHeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult, SourceContext } from "../../protocol/source.ts";
+import { failedCheck, failedConnect } from "../../toolkit/checks.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
@@ -10,19 +11,6 @@ import { estimateRows } from "./catalog/estimate.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
 import { hasIndexOn, shapeOf } from "./catalog/shape.ts";
 
-/** Which step an error of connecting belongs to, in the order in which they are passed. */
-const steps = ["connect", "tls", "login", "database"] as const;
-type Step = (typeof steps)[number];
-
-const stepOfCode: Readonly<Partial<Record<HeadwatersError["code"], Step>>> = {
-  TLS_MISMATCH: "tls",
-  TLS_UNVERIFIED: "tls",
-  CONFIGURATION_INVALID: "tls",
-  LOGIN_FAILED: "login",
-  DATABASE_UNKNOWN: "database",
-  PRIVILEGE_MISSING: "database",
-};
-
 /** Looks at one thing after the other, and ends with the first that stands in the way of all that follows. */
 export async function* checkSource(
   settings: PostgresSettings,
@@ -30,7 +18,7 @@ export async function* checkSource(
   context: SourceContext,
   signal: AbortSignal,
 ): AsyncGenerator<CheckResult, void> {
-  const labels: Readonly<Record<Step, string>> = {
+  const labels = {
     connect: `Connect to ${settings.host}:${settings.port}`,
     tls: `TLS (sslmode ${configuration.sslmode})`,
     login: `Log in as ${settings.user}`,
@@ -41,12 +29,8 @@ export async function* checkSource(
     connection = await connectPostgres(settings, signal);
   } catch (thrown) {
     signal.throwIfAborted();
-    const error = asHeadwatersError(thrown);
-    const failed = stepOfCode[error.code] ?? "connect";
-    for (const step of steps.slice(0, steps.indexOf(failed))) {
-      if (step !== "tls") yield { name: step, label: labels[step], status: "ok", message: "ok" };
-    }
-    yield failure(failed, labels[failed], error);
+    // Where TLS is not demanded, it is not known whether there was any.
+    yield* failedConnect(labels, asHeadwatersError(thrown), "tls");
     return;
   }
   await using session = connection;
@@ -70,7 +54,7 @@ async function* checkTables(
     await assertSchema(connection, schema, signal);
   } catch (thrown) {
     signal.throwIfAborted();
-    yield failure("schema", label, asHeadwatersError(thrown));
+    yield failedCheck("schema", label, thrown);
     return;
   }
   yield { name: "schema", label, status: "ok", message: "The schema is there, and the user may use it." };
@@ -109,7 +93,7 @@ async function* checkFilters(
     yield { name: "filters", label, status: "ok", message: `The server takes those of ${names}.` };
   } catch (thrown) {
     signal.throwIfAborted();
-    yield failure("filters", label, asHeadwatersError(thrown));
+    yield failedCheck("filters", label, thrown);
   }
 }
 
@@ -156,8 +140,7 @@ function* checkCost(
     try {
       shape = shapeOf(table, context);
     } catch (thrown) {
-      const error = asHeadwatersError(thrown);
-      yield failure("options", `Settings of table ${table.name}`, error);
+      yield failedCheck("options", `Settings of table ${table.name}`, thrown);
       continue;
     }
     if (shape.key.length === 0) messages.push(`"${table.name}" has no key and is read whole at each sync.`);
@@ -187,11 +170,6 @@ function tlsState({ tls }: PostgresConnection): Pick<CheckResult, "status" | "me
         message: 'The connection is not encrypted: set sslmode to "verify-full" and sslrootcert, or to "require".',
       };
   }
-}
-
-function failure(name: string, label: string, error: HeadwatersError): CheckResult {
-  const message = error.hint === null ? error.message : `${error.message}. ${error.hint}`;
-  return { name, label, status: "failed", message };
 }
 
 function shortVersion({ version }: Server): string {

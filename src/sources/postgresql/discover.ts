@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext } from "../../protocol/source.ts";
-import type { Table } from "../../protocol/table.ts";
+import type { Column, Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
@@ -53,8 +53,10 @@ export async function assertSchema(connection: PostgresConnection, schema: strin
 }
 
 /** Throws `PRIVILEGE_MISSING` where the role may not read one of these columns. */
-export function assertReadable(shape: Shape, columns: readonly string[], user: string): void {
-  const hidden = shape.columns.filter((column) => columns.includes(column.name) && !column.readable);
+export function assertReadable(shape: Shape, columns: readonly Column[], user: string): void {
+  const hidden = shape.columns.filter(
+    ({ name, readable }) => !readable && columns.some((column) => column.name === name),
+  );
   if (hidden.length === 0) return;
   const { schema, name } = shape.catalog;
   const what =

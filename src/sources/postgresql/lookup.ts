@@ -41,7 +41,6 @@ export async function* lookupRows(
   how: Reading,
 ): AsyncGenerator<Rows, void> {
   const { pool, shape } = reader;
-  const columns = table.columns.map((column) => column.name);
   const terms = table.key.map((name) => {
     const { mapping, sql } = columnOf(shape, name);
     const quoted = escapeIdentifier(name);
@@ -60,7 +59,7 @@ export async function* lookupRows(
       lists.push(`(${values.join(", ")})`);
     }
     if (lists.length === 0) continue;
-    const result = new Result(shape, columns, []);
+    const result = new Result(shape, table.columns, []);
     const filter = shape.filter === null ? "" : ` AND ${shape.filter}`;
     const sql = `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, null)} WHERE (${left}) IN (VALUES ${lists.join(", ")})${filter}`;
     const connection = await pool.acquire(how.signal);

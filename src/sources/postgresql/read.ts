@@ -7,6 +7,7 @@ import type { Operation } from "../../protocol/operation.ts";
 import type { PassKind } from "../../protocol/pass.ts";
 import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
+import { passColumns } from "../../toolkit/passes.ts";
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 import { BinaryRows } from "../../wire/postgres/copy-binary.ts";
 import { escapeLiteral } from "../../wire/postgres/literals.ts";
@@ -97,7 +98,7 @@ async function* readPart(
   const { work, table } = split;
   const { signal } = how;
   const terms = termsOf(work.order, shape, hashColumns, work.window?.column ?? null);
-  const result = new Result(shape, deliveredColumns(table, split.kind), terms);
+  const result = new Result(shape, passColumns(table, split.kind), terms);
   const sql = selectSql(shape, work, terms, position, partOf(work, position), result.expressions);
   const connection = await pool.acquire(signal);
   const frame = frameOf(snapshotFor(reader, split), reader.staleness);
@@ -120,12 +121,6 @@ async function* readPart(
     if (!clean && frame.sticky) connection.destroy();
     await pool.release(connection);
   }
-}
-
-/** Columns that a pass delivers of a table. */
-export function deliveredColumns(table: Table, kind: PassKind): readonly string[] {
-  if (kind !== "keys") return table.columns.map((column) => column.name);
-  return table.version === null || table.key.includes(table.version) ? table.key : [...table.key, table.version];
 }
 
 /**

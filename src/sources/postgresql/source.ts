@@ -8,14 +8,16 @@ import type { CheckResult, Reading, Source, SourceContext } from "../../protocol
 import type { Table } from "../../protocol/table.ts";
 import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/connection.ts";
 import { connectPostgres } from "../../wire/postgres/connection.ts";
+import { passColumns, tableOfSplit } from "../../toolkit/passes.ts";
 import { sameType, typeName } from "../../toolkit/types.ts";
+import { warnOnce } from "../../toolkit/warn-once.ts";
 import { loadCatalog } from "./catalog/catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
 import { checkFilter } from "./filter.ts";
 import { lookupRows } from "./lookup.ts";
-import { deliveredColumns, readSplit, type SplitReader, storageDigest } from "./read.ts";
+import { readSplit, type SplitReader, storageDigest } from "./read.ts";
 import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";
 import type { HashColumns } from "./statement/select.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
@@ -49,11 +51,12 @@ export class PostgresqlSource implements Source {
   readonly #snapshots: Snapshots;
   #server: Promise<Server> | null = null;
   readonly #looked = new Map<string, Promise<Looked>>();
-  #warned = false;
+  readonly #warnOnce: (message: string) => void;
 
   constructor(configuration: Configuration, context: SourceContext, cluster: ClusterOptions = { staleness: null }) {
     this.#configuration = configuration;
     this.#context = context;
+    this.#warnOnce = warnOnce(context.log);
     this.#settings = postgresSettings(configuration);
     this.#pool = new Pool(cluster.connect ?? ((signal) => connectPostgres(this.#settings, signal)), (connection) =>
       connection.inTransaction ? connection.rollback() : undefined,
@@ -87,7 +90,7 @@ export class PostgresqlSource implements Source {
       for (const table of tables) {
         const { shape } = looked.get(table.id)!;
         assertFits(table, shape);
-        assertReadable(shape, deliveredColumns(table, kind), this.#settings.user);
+        assertReadable(shape, passColumns(table, kind), this.#settings.user);
       }
       // Before the snapshot: a transaction that ends between the two is seen by it, and counts here as open.
       const ours = this.#pool.open.map(({ processId }) => processId);
@@ -104,7 +107,8 @@ export class PostgresqlSource implements Source {
       }
       return { server, looked, point, works };
     });
-    this.#warnOnce(server);
+    const { lag, user } = this.#configuration;
+    for (const warning of transactionWarnings(server, user, lag)) this.#warnOnce(warning);
     const splits = tables.flatMap((table) =>
       works.get(table.id)!.map((work, index) => ({
         id: `${table.id}/${index}`,
@@ -140,14 +144,13 @@ export class PostgresqlSource implements Source {
         if (thrown instanceof HeadwatersError && thrown.code === "TABLE_CHANGED") return null;
         throw thrown;
       }
-      assertReadable(shape, deliveredColumns(table, pass.kind), this.#settings.user);
+      assertReadable(shape, passColumns(table, pass.kind), this.#settings.user);
     }
     return { ...pass, snapshot: await this.#takeSnapshot(server, looked, pass.splits, signal) };
   }
 
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
-    const table = pass.tables.find(({ id }) => id === split.tables[0]);
-    if (table === undefined) throw new HeadwatersError("DEFECT", `split ${split.id} is of no table of its pass`);
+    const table = tableOfSplit(pass, split);
     const { reader, storage } = await this.#readerOf(table, pass, how.signal);
     const snapshot = snapshotOf(pass.snapshot);
     yield* readSplit(
@@ -262,13 +265,6 @@ export class PostgresqlSource implements Source {
             signal,
           );
     return { ...snapshot, storage };
-  }
-
-  #warnOnce(server: Server): void {
-    if (this.#warned) return;
-    this.#warned = true;
-    const { lag, user } = this.#configuration;
-    for (const warning of transactionWarnings(server, user, lag)) this.#context.log.warn(warning);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { CheckResult } from "../../protocol/source.ts";
+import { failedCheck, isLoopback } from "../../toolkit/checks.ts";
 import { Commands } from "../../wire/resp/commands.ts";
 import type { RespConnection } from "../../wire/resp/connection.ts";
 import { RespError } from "../../wire/resp/errors.ts";
-import { asHeadwatersError } from "../../protocol/errors.ts";
 import type { Configuration } from "./config.ts";
 import type { Pool } from "./pool.ts";
 import { serverInfo } from "./server.ts";
@@ -59,7 +59,7 @@ export async function* checkSource(
     connection = await pool.take(signal, 1);
   } catch (thrown) {
     signal.throwIfAborted();
-    yield { ...connect, ...failed(thrown) };
+    yield failedCheck(connect.name, connect.label, thrown);
     return;
   }
   try {
@@ -69,7 +69,7 @@ export async function* checkSource(
         ? "with TLS, the certificate verified"
         : "with TLS, the certificate not verified";
     yield { ...connect, status: "ok", message: `Connected ${encrypted}; database ${database}.` };
-    if (!ssl && configuration.password !== undefined && !isLocal(host)) {
+    if (!ssl && configuration.password !== undefined && !isLoopback(host)) {
       yield {
         name: "tls",
         label: "Encryption",
@@ -87,7 +87,7 @@ export async function* checkSource(
         "Each sync goes over all keys (SCAN) and reads every value that key_pattern matches, in small commands; the server does not tell what changed.",
     };
   } catch (thrown) {
-    yield { name: "server", label: "Server", ...failed(pool.error(thrown, signal)) };
+    yield failedCheck("server", "Server", pool.error(thrown, signal));
   } finally {
     pool.give(connection);
   }
@@ -140,13 +140,4 @@ async function checkPrivileges(
     return { ...about, status: "warning", message };
   }
   return { ...about, status: "ok", message: "All of them." };
-}
-
-function isLocal(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
-}
-
-function failed(thrown: unknown): Pick<CheckResult, "status" | "message"> {
-  const { message, hint } = asHeadwatersError(thrown);
-  return { status: "failed", message: hint === null ? message : `${message}. ${hint}` };
 }

@@ -80,15 +80,9 @@ async function knows({ pool, signal }: ReadContext, kind: EntryKind): Promise<bo
  * is told where the table is read, and concerns no other table.
  */
 async function sampled(context: ReadContext, table: Table, expanded: Expanded, now: number): Promise<Table> {
-  const { pool, log, signal, configuration } = context;
+  const { pool, signal, configuration } = context;
   const rows = keyRows(context, table, { kind: "expanded", expanded }, "rows", now);
-  const reader = new KeyReader({
-    pool,
-    log,
-    signal,
-    batchBytes: 1 << 20,
-    maxValueBytes: configuration.max_value_bytes,
-  });
+  const reader = new KeyReader(context, 1 << 20);
   const work = { match: expanded.glob.toString("base64"), type: null };
   const batch = { scanned: configuration.batch_size, atLeast: () => 100 };
   let wider = table;

@@ -39,16 +39,10 @@ async function* lookupKeys(
   keys: Rows,
   how: Reading,
 ): AsyncGenerator<Rows> {
-  const { pool, log, signal, configuration } = context;
+  const { pool, signal, configuration } = context;
   const columns = project(keys, table.key).values;
   const rows = keyRows(context, table, kind, "known columns", Date.now());
-  const reader = new KeyReader({
-    pool,
-    log,
-    signal,
-    batchBytes: how.batchBytes,
-    maxValueBytes: configuration.max_value_bytes,
-  });
+  const reader = new KeyReader(context, how.batchBytes);
   // The form of an expanded table's keys is looked at where their rows are made.
   const belongs = kind.kind === "keys" ? globs(configuration.key_pattern) : () => true;
   const connection = await pool.take(signal);

@@ -9,5 +9,5 @@ export interface ReadContext {
   readonly configuration: Configuration;
   readonly signal: AbortSignal;
   /** Warns, unless the same was said before. */
-  tellOnce(message: string): void;
+  warnOnce(message: string): void;
 }

@@ -5,6 +5,8 @@ import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
+import { tableOfSplit } from "../../toolkit/passes.ts";
+import { warnOnce } from "../../toolkit/warn-once.ts";
 import type { RespSettings } from "../../wire/resp/connection.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -22,13 +24,13 @@ export class RedisSource implements Source {
   readonly #pool: Pool;
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
-  /** Types of keys that were left out, so that each is told once. */
-  readonly #told = new Set<string>();
+  readonly #warnOnce: (message: string) => void;
 
   constructor(settings: RespSettings, configuration: Configuration, context: SourceContext) {
     this.#pool = new Pool(settings, context.log);
     this.#configuration = configuration;
     this.#context = context;
+    this.#warnOnce = warnOnce(context.log);
   }
 
   check(signal: AbortSignal): AsyncIterable<CheckResult> {
@@ -63,7 +65,7 @@ export class RedisSource implements Source {
   }
 
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation> {
-    const table = pass.tables.find(({ id }) => id === split.tables[0])!;
+    const table = tableOfSplit(pass, split);
     const server = await this.#server(how.signal);
     if (!this.#isPlannedOn(pass, server)) {
       throw new HeadwatersError(
@@ -110,11 +112,7 @@ export class RedisSource implements Source {
       log: this.#context.log,
       configuration: this.#configuration,
       signal,
-      tellOnce: (message) => {
-        if (this.#told.has(message)) return;
-        this.#told.add(message);
-        this.#context.log.warn(message);
-      },
+      warnOnce: this.#warnOnce,
     };
   }
 }

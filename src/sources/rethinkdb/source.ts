@@ -8,7 +8,9 @@ import type { CheckResult, Reading, Source, SourceContext } from "../../protocol
 import type { Table } from "../../protocol/table.ts";
 import { type ReqlAddress, ReqlConnection } from "../../wire/reql/connection.ts";
 import { ReqlQueryError } from "../../wire/reql/failures.ts";
+import { tableOfSplit } from "../../toolkit/passes.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
+import { warnOnce } from "../../toolkit/warn-once.ts";
 import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -39,11 +41,12 @@ export class RethinkdbSource implements Source {
   readonly #wider = new Map<string, Table>();
   /** By table: splits that are read at the same time must agree on names. */
   readonly #names = new Map<string, FieldNames>();
-  readonly #warned = new Set<string>();
+  readonly #warnOnce: (message: string) => void;
 
   constructor(configuration: Configuration, address: ReqlAddress, context: SourceContext) {
     this.#configuration = configuration;
     this.#context = context;
+    this.#warnOnce = warnOnce(context.log);
     this.#pool = new Pool((signal) =>
       ReqlConnection.connect(address, signal).catch((thrown: unknown) => {
         signal.throwIfAborted();
@@ -121,8 +124,7 @@ export class RethinkdbSource implements Source {
   }
 
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
-    const table = pass.tables.find(({ id }) => id === split.tables[0]);
-    if (table === undefined) throw new HeadwatersError("DEFECT", `split ${split.id} is of no table of its pass`);
+    const table = tableOfSplit(pass, split);
     yield* this.#reading(table, how.signal, (reader) =>
       readSplit(reader, { kind: pass.kind, table, work: workOf(split) }, state, how),
     );
@@ -281,12 +283,6 @@ export class RethinkdbSource implements Source {
     this.#wider.set(table.id, known?.identity === table.identity ? unite(known, table) : table);
     const shown = this.#shown.get(table.id);
     if (shown !== undefined) this.#shown.set(table.id, new Set([...shown, ...table.columns.map(({ name }) => name)]));
-  }
-
-  #warnOnce(message: string): void {
-    if (this.#warned.has(message)) return;
-    this.#warned.add(message);
-    this.#context.log.warn(message);
   }
 }
 

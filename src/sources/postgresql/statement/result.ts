@@ -3,6 +3,7 @@ import { cellText } from "../../../wire/postgres/cell-text.ts";
 import type { Codec, ResultColumn } from "../../../wire/postgres/codecs.ts";
 import { escapeIdentifier } from "../../../wire/postgres/literals.ts";
 import { cell, RowsBuilder } from "../../../toolkit/vectors.ts";
+import type { Column } from "../../../protocol/table.ts";
 import type { Type } from "../../../protocol/types.ts";
 import { columnOf, type Shape } from "../catalog/shape.ts";
 import type { Term } from "./select.ts";
@@ -34,8 +35,8 @@ export class Result {
   /** By term of the order: the column that holds its value. */
   readonly #terms: readonly number[];
 
-  constructor(shape: Shape, delivered: readonly string[], terms: readonly Term[]) {
-    const selected = delivered.map((name) => selectedColumn(shape, name));
+  constructor(shape: Shape, delivered: readonly Column[], terms: readonly Term[]) {
+    const selected = delivered.map(({ name }) => selectedColumn(shape, name));
     this.#terms = terms.map((term) => {
       const { column } = term;
       const known = selected.findIndex(({ name }) => column !== null && name === column);

@@ -2,14 +2,15 @@ import type { Operation } from "../../../protocol/operation.ts";
 import type { PassKind } from "../../../protocol/pass.ts";
 import type { Reading } from "../../../protocol/source.ts";
 import type { Table } from "../../../protocol/table.ts";
+import { passColumns } from "../../../toolkit/passes.ts";
 import { Commands } from "../../../wire/resp/commands.ts";
 import type { RespConnection } from "../../../wire/resp/connection.ts";
-import { RespError } from "../../../wire/resp/errors.ts";
 import { replyKind } from "../../../wire/resp/replies.ts";
 import { isGone } from "../errors.ts";
 import { type EntryKind, EntryRows } from "./entries.ts";
 import type { ReadContext } from "../read-context.ts";
 import { Scanner } from "../scan/scan.ts";
+import { takeError } from "../scan/take.ts";
 import { cursorJson, type Work } from "../work.ts";
 import { textOf } from "../values/text.ts";
 
@@ -28,11 +29,7 @@ export async function* readEntries(
   cursor: string,
   how: Reading,
 ): AsyncGenerator<Operation> {
-  const columns =
-    pass === "keys"
-      ? table.columns.filter(({ name }) => table.key.includes(name) || name === table.version)
-      : table.columns;
-  const entries = new EntryRows(table, kind, columns);
+  const entries = new EntryRows(table, kind, passColumns(table, pass));
   const operation = pass === "keys" ? "keys" : "upsert";
   const { pool, signal, configuration } = context;
   const scanConnection = await pool.take(signal);
@@ -82,8 +79,7 @@ async function* readPages(
       const { replies } = connection;
       const reply = replies.next();
       if (reply === replyKind.error) {
-        const error = new RespError(replies.text());
-        connection.done();
+        const error = takeError(connection);
         if (!isGone(error)) throw error;
         continue;
       }

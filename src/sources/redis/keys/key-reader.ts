@@ -1,4 +1,3 @@
-import type { Log } from "../../../protocol/log.ts";
 import type { Operation } from "../../../protocol/operation.ts";
 import type { Rows } from "../../../protocol/rows.ts";
 import type { Table } from "../../../protocol/table.ts";
@@ -7,11 +6,12 @@ import { takeFirst } from "../values/collect.ts";
 import { collectLarge } from "../values/collect-large.ts";
 import { isWrongType, serverErrors } from "../errors.ts";
 import { Members } from "../values/members.ts";
-import type { Pool } from "../pool.ts";
+import type { ReadContext } from "../read-context.ts";
 import type { KeyBatch } from "../scan/scan.ts";
 import { textOf } from "../values/text.ts";
 import type { NativeType } from "../types.ts";
-import { type AskedKeys, type KeyQuestions, takeInteger } from "../scan/walk-keys.ts";
+import { takeInteger } from "../scan/take.ts";
+import type { AskedKeys, KeyQuestions } from "../scan/walk-keys.ts";
 
 /** Makes rows of keys: one row a key. */
 export interface KeyRows {
@@ -28,14 +28,6 @@ export interface KeyRows {
   finish(): Rows;
 }
 
-export interface KeyReading {
-  readonly pool: Pool;
-  readonly log: Log;
-  readonly maxValueBytes: number;
-  readonly signal: AbortSignal;
-  readonly batchBytes: number;
-}
-
 /** What the reading of keys came to, beside rows. */
 export type KeyOperation = { readonly kind: "rows"; readonly rows: Rows } | (Operation & { readonly kind: "schema" });
 
@@ -50,13 +42,15 @@ const mostWarnings = 5;
  * comes back late.
  */
 export class KeyReader {
-  readonly #reading: KeyReading;
+  readonly #context: ReadContext;
+  readonly #batchBytes: number;
   readonly #members = new Members();
   #warnings = 0;
   #bytes = 0;
 
-  constructor(reading: KeyReading) {
-    this.#reading = reading;
+  constructor(context: ReadContext, batchBytes: number) {
+    this.#context = context;
+    this.#batchBytes = batchBytes;
   }
 
   /** Bytes of the values that were read since it was called last. */
@@ -68,7 +62,7 @@ export class KeyReader {
 
   /** Rows as they fill a batch; what is left stays in `into`. */
   async *read({ connection, keys, asked, guess }: AskedKeys, into: KeyRows): AsyncGenerator<KeyOperation> {
-    const { batchBytes, maxValueBytes } = this.#reading;
+    const maxValueBytes = this.#context.configuration.max_value_bytes;
     const { questions } = into;
     const members = this.#members;
     for (const index of asked) {
@@ -112,13 +106,14 @@ export class KeyReader {
         this.#bytes += rowBytes + members.span;
         members.release();
       }
-      if (into.bytes >= batchBytes) yield { kind: "rows", rows: into.finish() };
+      if (into.bytes >= this.#batchBytes) yield { kind: "rows", rows: into.finish() };
     }
   }
 
   /** Reads a value that did not fit into one answer: its type, `null` where it is gone, or why it can't be read. */
   async #large(key: Buffer): Promise<NativeType | null | string> {
-    const { pool, signal, maxValueBytes } = this.#reading;
+    const { pool, signal, configuration } = this.#context;
+    const maxValueBytes = configuration.max_value_bytes;
     return pool.with(signal, async (connection) => {
       try {
         const large = await collectLarge(connection, key, this.#members, maxValueBytes);
@@ -135,7 +130,7 @@ export class KeyReader {
     this.#warnings += 1;
     if (this.#warnings > mostWarnings) return;
     const last = this.#warnings === mostWarnings ? " (further keys of this kind are not told)" : "";
-    this.#reading.log.warn(`key "${textOf(key)}" can't be read: ${message}; its row says so${last}`);
+    this.#context.log.warn(`key "${textOf(key)}" can't be read: ${message}; its row says so${last}`);
   }
 }
 

@@ -20,11 +20,11 @@ export function keyRows(
         ? table.columns.filter(({ name }) => name === "key" || name === versionColumn.name)
         : table.columns;
     return new KeyspaceRows(columns, context.configuration, now, (type) =>
-      context.tellOnce(`keys of the type ${type} are left out (unknown_types: skip)`),
+      context.warnOnce(`keys of the type ${type} are left out (unknown_types: skip)`),
     );
   }
   return new ExpandedRows(table, kind.expanded, what, (type) =>
-    context.tellOnce(
+    context.warnOnce(
       `table "${table.id}": keys of the type ${type} match its pattern, but have no fields; they are left out`,
     ),
   );

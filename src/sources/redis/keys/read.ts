@@ -25,16 +25,10 @@ export async function* readKeys(
   now: number,
   how: Reading,
 ): AsyncGenerator<Operation> {
-  const { pool, log, configuration, signal } = context;
+  const { pool, configuration, signal } = context;
   const operation = pass === "keys" ? "keys" : "upsert";
   const rows = keyRows(context, table, kind, pass === "keys" ? "keys" : "rows", now);
-  const reader = new KeyReader({
-    pool,
-    log,
-    signal,
-    batchBytes: how.batchBytes,
-    maxValueBytes: configuration.max_value_bytes,
-  });
+  const reader = new KeyReader(context, how.batchBytes);
   let [readKeys, readBytes, quiet] = [0, 0, 0];
   // At first it is not known how large the values are.
   const atLeast = (): number =>

@@ -1,8 +1,8 @@
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import { Commands } from "../../../wire/resp/commands.ts";
 import type { RespConnection } from "../../../wire/resp/connection.ts";
-import { RespError } from "../../../wire/resp/errors.ts";
 import { replyKind } from "../../../wire/resp/replies.ts";
+import { takeError } from "./take.ts";
 import type { NativeType } from "../types.ts";
 import type { ScanWork } from "../work.ts";
 
@@ -112,11 +112,7 @@ export class Scanner {
     connection.send(commands);
     while (!connection.complete()) await connection.more();
     const { replies } = connection;
-    if (replies.next() === replyKind.error) {
-      const error = new RespError(replies.text());
-      connection.done();
-      throw error;
-    }
+    if (replies.next() === replyKind.error) throw takeError(connection);
     replies.next();
     const next = replies.text();
     replies.next();

@@ -5,6 +5,7 @@ import { replyKind } from "../../../wire/resp/replies.ts";
 import { isElsewhere } from "../errors.ts";
 import { askFirst } from "../values/collect.ts";
 import type { Pool } from "../pool.ts";
+import { takeError } from "./take.ts";
 import { type KeyBatch, Scanner } from "./scan.ts";
 import type { ScanWork } from "../work.ts";
 import { TypeGuess } from "./type-guess.ts";
@@ -156,18 +157,4 @@ function takeType(connection: RespConnection, last: NativeType | null): NativeTy
     type = nativeType(replies.text());
   connection.done();
   return type;
-}
-
-/** The number that a complete reply is. */
-export function takeInteger(connection: RespConnection): number {
-  if (connection.replies.next() === replyKind.error) throw takeError(connection);
-  const { value } = connection.replies;
-  connection.done();
-  return value;
-}
-
-function takeError(connection: RespConnection): RespError {
-  const error = new RespError(connection.replies.text());
-  connection.done();
-  return error;
 }

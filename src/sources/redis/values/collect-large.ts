@@ -6,6 +6,7 @@ import { strideOf } from "./collect.ts";
 import { isWrongType } from "../errors.ts";
 import type { Members } from "./members.ts";
 import { CursorLoop } from "../scan/scan.ts";
+import { takeError } from "../scan/take.ts";
 import { type NativeType, nativeType } from "../types.ts";
 
 /** What a value that is read in parts came to. */
@@ -170,11 +171,7 @@ async function takePart(
   while (!connection.complete()) await connection.more();
   const { replies } = connection;
   let kind = replies.next();
-  if (kind === replyKind.error) {
-    const error = new RespError(replies.text());
-    connection.done();
-    throw error;
-  }
+  if (kind === replyKind.error) throw takeError(connection);
   let cursor = "0";
   if (scan) {
     replies.next();
