@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import cassandra from "cassandra-driver";
-import { LocalCassandra } from "../src/servers/cassandra.ts";
+import { launchCassandra } from "../src/servers/cassandra.ts";
 
 /** What is measured on: six columns, a row of about 90 bytes. */
 export const [keyspace, table] = ["bench", "events"];
@@ -18,7 +18,7 @@ const insert = `INSERT INTO ${keyspace}.${table} (id, name, n, amount, big, upda
 
 /** A Cassandra of its own, with `rows` rows that are flushed to disk and compacted as far as it is. */
 export async function startOrigin(rows: number): Promise<Origin> {
-  const node = await LocalCassandra.start({ tuned: true });
+  const node = await launchCassandra({ tuned: true });
   const client = new cassandra.Client({
     contactPoints: [node.host],
     protocolOptions: { port: node.port },

@@ -6,7 +6,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { mavenFolder } from "../src/servers/cassandra-jars.ts";
+import { mavenFolder } from "../src/servers/maven.ts";
 import { measure, type Measured, type Program } from "./measure.ts";
 import { machine, mebibytes, median, printTable, seconds, spread, summarize } from "./report.ts";
 import { keyspace, type Origin, startOrigin, table } from "./cassandra-table.ts";

@@ -1,10 +1,13 @@
+import { execFile } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { type Python, pythonPackages } from "../src/servers/python.ts";
 import type { Program } from "./measure.ts";
-import { cacheFolder, output, pythonEnvironment } from "./python.ts";
+import { cacheFolder } from "./cache.ts";
 import { type Origin, table } from "./table.ts";
 
 /** A way to get a table out of PostgreSQL, ready to run. */
@@ -56,12 +59,12 @@ export async function headwatersSync(origin: Origin, folder: string, ...flags: r
 }
 
 async function headwaters(): Promise<Contestant> {
-  const python = await pythonEnvironment("duckdb", duckdbRequirements);
+  const python = await pythonPackages(...duckdbRequirements);
   const version = await output(process.execPath, main, "--version");
   return {
     title: `Headwaters ${version}`,
     load: headwatersSync,
-    count: (folder) => countDuckdb(python.program("python"), folder),
+    count: (folder) => countDuckdb(python, folder),
   };
 }
 
@@ -79,11 +82,12 @@ async function psql(): Promise<Contestant> {
 const duckdbRequirements = ["duckdb==1.5.5", "duckdb-extension-postgres-scanner==1.5.5"];
 
 async function duckdbExtension(): Promise<Contestant> {
-  const python = (await pythonEnvironment("duckdb", duckdbRequirements)).program("python");
+  const python = await pythonPackages(...duckdbRequirements);
   return {
     title: "DuckDB's postgres extension 1.5.5",
     load: ({ connectionString }) => ({
-      command: python,
+      command: python.command,
+      environment: python.environment,
       arguments: [join(peers, "load_with_extension.py"), connectionString, table, "out.duckdb"],
     }),
     count: (folder) => countDuckdb(python, folder),
@@ -100,13 +104,13 @@ async function dlt(backend: "pyarrow" | "connectorx"): Promise<Contestant> {
     "psycopg2-binary",
     "pandas",
   ];
-  const python = (await pythonEnvironment("dlt", requirements)).program("python");
+  const python = await pythonPackages(...requirements);
   return {
     title: `dlt 1.31.0 (${backend})`,
     load: ({ connectionString }, folder) => ({
-      command: python,
+      command: python.command,
       arguments: [join(peers, "load_with_dlt.py"), connectionString, table, "out.duckdb", backend, folder],
-      environment: { RUNTIME__DLTHUB_TELEMETRY: "false" },
+      environment: { ...python.environment, RUNTIME__DLTHUB_TELEMETRY: "false" },
     }),
     count: (folder) => countDuckdb(python, folder),
   };
@@ -121,13 +125,10 @@ const slingPackages: Readonly<Record<string, string>> = {
 async function sling(): Promise<Contestant> {
   const requirement = slingPackages[`${process.platform}-${process.arch}`];
   if (requirement === undefined) throw new Error("no package carries it for this machine");
-  const environment = await pythonEnvironment("sling", [requirement]);
-  const program = await output(
-    environment.program("python"),
-    "-c",
-    "import importlib.metadata as m, sys; print(next(f.locate() for f in m.files(sys.argv[1]) if f.name == sys.argv[1]))",
-    requirement.split("==")[0]!,
-  );
+  const python = await pythonPackages(requirement);
+  const find =
+    "import importlib.metadata as m, sys; print(next(f.locate() for f in m.files(sys.argv[1]) if f.name == sys.argv[1]))";
+  const program = (await python.run("-c", find, requirement.split("==")[0]!)).trim();
   const home = join(cacheFolder, "sling-home");
   await mkdir(home, { recursive: true });
   return {
@@ -145,11 +146,11 @@ async function sling(): Promise<Contestant> {
 
 /** From 1.0 on its package fetches a program from elsewhere; this is the last that carries everything. */
 async function ingestr(): Promise<Contestant> {
-  const environment = await pythonEnvironment("ingestr", ["ingestr==0.13.94"]);
+  const python = await pythonPackages("ingestr==0.13.94");
   return {
     title: "ingestr 0.13.94",
     load: ({ connectionString }, folder) => ({
-      command: environment.program("ingestr"),
+      command: join(python.folder, "bin", "ingestr"),
       arguments: [
         ...[
           "ingest",
@@ -163,14 +164,14 @@ async function ingestr(): Promise<Contestant> {
         ],
         ...["--dest-uri", `duckdb:///${folder}/out.duckdb`, "--dest-table", `public.${table}`],
       ],
-      environment: { INGESTR_DISABLE_TELEMETRY: "true" },
+      environment: { ...python.environment, INGESTR_DISABLE_TELEMETRY: "true" },
     }),
-    count: (folder) => countDuckdb(environment.program("python"), folder),
+    count: (folder) => countDuckdb(python, folder),
   };
 }
 
-async function countDuckdb(python: string, folder: string): Promise<number> {
-  return Number(await output(python, join(peers, "count_rows.py"), join(folder, "out.duckdb"), table));
+async function countDuckdb(python: Python, folder: string): Promise<number> {
+  return Number(await python.run(join(peers, "count_rows.py"), join(folder, "out.duckdb"), table));
 }
 
 async function countLines(file: string): Promise<number> {
@@ -179,4 +180,9 @@ async function countLines(file: string): Promise<number> {
     for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++;
   }
   return lines;
+}
+
+/** What a program prints. */
+async function output(command: string, ...given: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(command, given)).stdout.trim();
 }

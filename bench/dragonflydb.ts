@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { collectionTypes, fillLarge, startKeys, touchKeys } from "./keys.ts";
 import { measure, type Measured, type Program } from "./measure.ts";
-import { cacheFolder, output, pythonEnvironment } from "./python.ts";
+import { type Python, pythonPackages } from "../src/servers/python.ts";
+import { cacheFolder } from "./cache.ts";
 import { machine, mebibytes, printTable, seconds, spread, summarize } from "./report.ts";
 
 const help = `tsx bench/dragonflydb.ts [options], once it is built (npm run build)
@@ -64,14 +65,13 @@ async function headwaters(port: number, folder: string): Promise<Program> {
 /** In turns, so that what else the machine does falls on everyone alike. */
 async function load(port: number, keys: number, runs: number, work: string): Promise<void> {
   const requirements = ["redis==7.1.0", "hiredis==3.3.0", "duckdb==1.5.5", "pyarrow"];
-  const withParser = (await pythonEnvironment("redis-hiredis", requirements)).program("python");
-  const without = (
-    await pythonEnvironment(
-      "redis",
-      requirements.filter((name) => !name.startsWith("hiredis")),
-    )
-  ).program("python");
-  const read = (python: string): Program => ({ command: python, arguments: [peer, String(port), file] });
+  const withParser = await pythonPackages(...requirements);
+  const without = await pythonPackages(...requirements.filter((name) => !name.startsWith("hiredis")));
+  const read = ({ command, environment }: Python): Program => ({
+    command,
+    environment,
+    arguments: [peer, String(port), file],
+  });
   const contestants: readonly [string, (folder: string) => Promise<Program>][] = [
     ["Headwaters", (folder) => headwaters(port, folder)],
     ["redis-py, pipelined", async () => read(without)],
@@ -82,7 +82,7 @@ async function load(port: number, keys: number, runs: number, work: string): Pro
     for (const [index, [title, program]] of contestants.entries()) {
       const folder = await mkdtemp(join(work, "load-"));
       measured[index]!.push(await measure(await program(folder), folder));
-      const counted = Number(await output(without, counting, join(folder, file), table));
+      const counted = Number(await without.run(counting, join(folder, file), table));
       if (counted !== keys) throw new Error(`${title}: ${counted} of ${keys} keys came`);
       await rm(folder, { recursive: true, force: true });
     }

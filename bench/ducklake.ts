@@ -3,10 +3,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { LocalPostgresql } from "../src/servers/postgresql.ts";
-import { extensionWheels } from "../test/servers/extension-wheels.ts";
+import { launchPostgresql, type LocalPostgresql } from "../src/servers/postgresql.ts";
+import { extensionsFolder } from "../src/servers/duckdb-extensions.ts";
 import { measure, type Measured } from "./measure.ts";
-import { cacheFolder } from "./python.ts";
+import { cacheFolder } from "./cache.ts";
 import { machine, mebibytes, printTable, seconds, spread, summarize } from "./report.ts";
 import { type Origin, startOrigin, table, touch } from "./table.ts";
 
@@ -49,9 +49,9 @@ async function bench(): Promise<void> {
   await mkdir(cacheFolder, { recursive: true });
   const work = await mkdtemp(join(cacheFolder, "work-"));
   try {
-    const extensions = await extensionWheels();
+    const extensions = await extensionsFolder();
     await using origin = await startOrigin(rows);
-    await using catalog = await LocalPostgresql.start();
+    await using catalog = await launchPostgresql();
     if (parts.includes("load")) {
       const measured = new Map<Name, Measured[]>(names.map((name) => [name, []]));
       const files = new Map<Name, number>();

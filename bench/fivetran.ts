@@ -1,11 +1,12 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
-import { cacheFolder, pythonEnvironment } from "./python.ts";
+import { parseArgs } from "node:util";
+import { type Python, pythonPackages } from "../src/servers/python.ts";
+import { cacheFolder } from "./cache.ts";
 import { machine, mebibytes, printTable } from "./report.ts";
 import { type Origin, startOrigin, table } from "./table.ts";
 
@@ -28,7 +29,6 @@ const { values: options } = parseArgs({
   },
 });
 
-const run = promisify(execFile);
 const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const proto = fileURLToPath(new URL("../src/fivetran/connector.proto", import.meta.url));
 const peer = fileURLToPath(new URL("peers/take_records.py", import.meta.url));
@@ -61,9 +61,7 @@ async function bench(): Promise<void> {
   await mkdir(cacheFolder, { recursive: true });
   const work = await mkdtemp(join(cacheFolder, "work-"));
   try {
-    const python = (await pythonEnvironment("fivetran-client", ["grpcio==1.85.1", "grpcio-tools==1.85.1"])).program(
-      "python",
-    );
+    const python = await pythonPackages("grpcio==1.85.1", "grpcio-tools==1.85.1");
     await using origin = await startOrigin(rows);
     const taken = new Map<string, Taken[]>();
     for (let round = 0; round < runs; round++) {
@@ -95,7 +93,7 @@ function show(taken: ReadonlyMap<string, readonly Taken[]>): void {
   );
 }
 
-async function take(python: string, mode: string, origin: Origin, file: string): Promise<Taken> {
+async function take(python: Python, mode: string, origin: Origin, file: string): Promise<Taken> {
   const { host, port, user, password } = origin;
   const configuration = JSON.stringify({ host, port: String(port), database: "postgres", user, password });
   if (mode === "decode") {
@@ -110,10 +108,10 @@ async function take(python: string, mode: string, origin: Origin, file: string):
   }
 }
 
-async function client(python: string, ...given: readonly string[]): Promise<Pick<Taken, "rows" | "seconds" | "cpu">> {
+async function client(python: Python, ...given: readonly string[]): Promise<Pick<Taken, "rows" | "seconds" | "cpu">> {
   const [mode, address, configuration, file] = given;
-  const { stdout } = await run(python, [peer, proto, address!, configuration!, mode!, file!]);
-  return JSON.parse(stdout) as Pick<Taken, "rows" | "seconds" | "cpu">;
+  const said = await python.run(peer, proto, address!, configuration!, mode!, file!);
+  return JSON.parse(said) as Pick<Taken, "rows" | "seconds" | "cpu">;
 }
 
 interface Server {

@@ -1,11 +1,12 @@
-import { LocalValkey } from "../src/servers/valkey.ts";
+import type { LocalResp } from "../src/servers/resp-server.ts";
+import { launchValkey } from "../src/servers/valkey.ts";
 import { Commands } from "../src/wire/resp/commands.ts";
 import type { RespConnection } from "../src/wire/resp/connection.ts";
 import { RespError } from "../src/wire/resp/errors.ts";
 
 /** A Valkey of our own with `keys` mixed keys: strings, hashes, sorted sets, lists and sets, some with a time to live. */
-export async function startKeys(keys: number): Promise<LocalValkey> {
-  const server = await LocalValkey.start();
+export async function startKeys(keys: number): Promise<LocalResp> {
+  const server = await launchValkey({ installed: true });
   try {
     await send(server, mixed(keys));
     return server;
@@ -16,7 +17,7 @@ export async function startKeys(keys: number): Promise<LocalValkey> {
 }
 
 /** Changes so many keys, spread over all. */
-export async function touchKeys(server: LocalValkey, keys: number, count: number, round: number): Promise<void> {
+export async function touchKeys(server: LocalResp, keys: number, count: number, round: number): Promise<void> {
   const step = Math.floor(keys / count / 5) * 5;
   await send(
     server,
@@ -36,7 +37,7 @@ export type Collection = keyof typeof collections;
 export const collectionTypes = Object.keys(collections) as readonly Collection[];
 
 /** Collections, each with so many members, in place of all else. */
-export async function fillLarge(server: LocalValkey, types: readonly Collection[], members: number): Promise<void> {
+export async function fillLarge(server: LocalResp, types: readonly Collection[], members: number): Promise<void> {
   await send(server, [["FLUSHALL"]]);
   await send(server, large(types, members));
 }
@@ -75,7 +76,7 @@ function* large(types: readonly Collection[], members: number): Generator<(strin
   }
 }
 
-async function send(server: LocalValkey, all: Iterable<readonly (string | number)[]>): Promise<void> {
+async function send(server: LocalResp, all: Iterable<readonly (string | number)[]>): Promise<void> {
   const connection: RespConnection = await server.connect(0, new AbortController().signal);
   connection.use(new AbortController().signal);
   const commands = new Commands();

@@ -4,7 +4,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { type Contestant, contestants, headwatersSync } from "./contestants.ts";
 import { measure, type Measured, type Program } from "./measure.ts";
-import { cacheFolder } from "./python.ts";
+import { cacheFolder } from "./cache.ts";
 import { machine, mebibytes, printTable, seconds, spread, summarize, type Summary } from "./report.ts";
 import { type Origin, startOrigin, table, touch } from "./table.ts";
 

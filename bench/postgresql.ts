@@ -4,9 +4,9 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Client } from "pg";
-import { LocalPostgresql } from "../src/servers/postgresql.ts";
+import { launchPostgresql, type LocalPostgresql } from "../src/servers/postgresql.ts";
 import { measure, type Measured, type Program } from "./measure.ts";
-import { cacheFolder } from "./python.ts";
+import { cacheFolder } from "./cache.ts";
 import { machine, mebibytes, printTable, seconds, spread, summarize, type Summary } from "./report.ts";
 import { createTable, type Origin, startOrigin, table, touch } from "./table.ts";
 
@@ -70,7 +70,7 @@ async function bench(): Promise<void> {
   const work = await mkdtemp(join(cacheFolder, "work-"));
   try {
     await using origin = await startOrigin(rows);
-    await using server = await LocalPostgresql.start({ settings: { shared_buffers: "512MB", max_wal_size: "4GB" } });
+    await using server = await launchPostgresql({ settings: { shared_buffers: "512MB", max_wal_size: "4GB" } });
     if (parts.includes("load")) await load(origin, server, rows, work);
     if (parts.includes("resync")) await resync(origin, server, work);
   } finally {

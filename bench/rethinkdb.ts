@@ -12,7 +12,7 @@ import { datum, term } from "../src/wire/reql/terms.ts";
 import { ReqlConnection } from "../src/wire/reql/connection.ts";
 import { measure } from "./measure.ts";
 import { Copy } from "../test/sources/rethinkdb/reading.ts";
-import { cacheFolder } from "./python.ts";
+import { cacheFolder } from "./cache.ts";
 import { machine, mebibytes, median, printTable } from "./report.ts";
 import { activity } from "./rethinkdb-table.ts";
 

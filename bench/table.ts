@@ -1,5 +1,5 @@
 import { Client } from "pg";
-import { LocalPostgresql } from "../src/servers/postgresql.ts";
+import { launchPostgresql } from "../src/servers/postgresql.ts";
 
 /** The table that everyone reads: nine columns, of all widths. */
 export const table = "sensor_readings";
@@ -15,7 +15,7 @@ export interface Origin {
 
 /** A PostgreSQL of our own with `rows` rows. Nothing is left to be done by whoever reads first: vacuumed and in memory. */
 export async function startOrigin(rows: number): Promise<Origin & AsyncDisposable> {
-  const server = await LocalPostgresql.start({ settings: { shared_buffers: "1GB", autovacuum: "off" } });
+  const server = await launchPostgresql({ settings: { shared_buffers: "1GB", autovacuum: "off" } });
   const connectionString = server.connectionString();
   try {
     await query(connectionString, createTable);

@@ -1,15 +1,18 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
+/** Our own `package.json`. */
+export const manifest = readJson(join(root, "package.json"));
+
 /**
- * Puts own code and the packages that it uses into few files, which Node.js starts much sooner than many. `options` are
- * esbuild's. Gives the licences of the packages that are in them, as one text.
+ * Puts our own code and the packages that it uses into few files. `options` are esbuild's. Returns the packages that
+ * are in them, for {@link writePapers}.
  */
-export async function bundle(options) {
+export async function bundle({ define, ...options }) {
   const { metafile } = await build({
     absWorkingDir: root,
     bundle: true,
@@ -17,22 +20,61 @@ export async function bundle(options) {
     target: "node20",
     metafile: true,
     logLevel: "warning",
+    // pg asks for `Response` to find out whether it runs at Cloudflare. In Node.js that loads undici, for 20 ms.
+    define: { Response: "undefined", ...define },
     ...options,
   });
-  const packages = new Set(Object.keys(metafile.inputs).map(packageOf).filter(Boolean));
-  return [...packages].sort().map(licence).join("\n\n");
+  const folders = new Set(Object.keys(metafile.inputs).map(packageFolder).filter(Boolean));
+  return [...folders].sort().map((folder) => bundledPackage(join(root, folder)));
+}
+
+/**
+ * Writes what a bundle contains: `LICENSES.txt` for people, and for scanners `sbom.cdx.json`, a bill of materials as
+ * CycloneDX 1.6 has it. `npm audit` sees only what is installed, so it knows nothing of a bundle.
+ */
+export function writePapers(folder, packages) {
+  const texts = packages.map(({ name, version, license, notices }) =>
+    [`${name} ${version}, ${license}`, "=".repeat(80), ...notices].join("\n"),
+  );
+  writeFileSync(join(folder, "LICENSES.txt"), `${texts.join("\n\n")}\n`);
+  writeFileSync(join(folder, "sbom.cdx.json"), `${JSON.stringify(billOfMaterials(packages), null, 2)}\n`);
+}
+
+/** https://cyclonedx.org/docs/1.6/json/ */
+function billOfMaterials(packages) {
+  const { name, version, license } = manifest;
+  return {
+    bomFormat: "CycloneDX",
+    specVersion: "1.6",
+    version: 1,
+    metadata: { component: component({ type: "application", name, version, license }) },
+    components: packages.map(component),
+  };
+}
+
+/** `purl`: https://github.com/package-url/purl-spec; an npm package's, where none is given. */
+function component({ type = "library", name, version, license, purl, cpe }) {
+  const url = purl ?? `pkg:npm/${name.replace("@", "%40")}@${version}`;
+  return { type, "bom-ref": url, name, version, licenses: [{ expression: license }], purl: url, ...(cpe && { cpe }) };
 }
 
 /** The folder of the package that a file belongs to; `undefined`: it is our own. */
-function packageOf(file) {
+function packageFolder(file) {
   return /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0];
 }
 
-/** Packages without such a file say in `package.json` alone who made them, and under which licence. */
-function licence(folder) {
-  const { name, version, license, author } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
-  const papers = readdirSync(join(root, folder)).filter((file) => /^(licen[cs]e|notice|copying)\b/i.test(file));
-  const texts = papers.map((file) => readFileSync(join(root, folder, file), "utf8").trim());
-  const by = texts.length > 0 ? [] : [`by ${author?.name ?? author}`];
-  return [`${name} ${version}, ${license}`, "=".repeat(80), ...by, ...texts].join("\n");
+/** Without a file of its licence, a package is named with its author. Throws where neither is known. */
+function bundledPackage(folder) {
+  const { name, version, license, author } = readJson(join(folder, "package.json"));
+  const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)\b/i.test(file));
+  const texts = files.map((file) => readFileSync(join(folder, file), "utf8").trim());
+  const by = author?.name ?? author;
+  if (license === undefined || (texts.length === 0 && by === undefined)) {
+    throw new Error(`${name} ${version} has no licence, or nobody who gives it: it can't be bundled`);
+  }
+  return { name, version, license, notices: texts.length > 0 ? texts : [`by ${by}`] };
+}
+
+function readJson(file) {
+  return JSON.parse(readFileSync(file, "utf8"));
 }

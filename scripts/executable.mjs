@@ -17,44 +17,55 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { inject } from "postject";
-import { bundle, root } from "./bundle.mjs";
+import { bundle, root, writePapers } from "./bundle.mjs";
 
 const out = join(root, "build");
-const every = ["cassandra", "scylladb", "yugabytedb", "rethinkdb", "dragonflydb"];
+const every = ["cassandra", "scylladb", "postgresql", "yugabytedb", "rethinkdb", "redis", "valkey", "dragonflydb"];
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : every;
-const stranger = wanted.find((source) => !every.includes(source));
-if (stranger !== undefined) throw new Error(`there is no source ${stranger}, but ${every.join(", ")}`);
+const unknown = wanted.find((source) => !every.includes(source));
+if (unknown !== undefined) throw new Error(`there is no source ${unknown}; there are ${every.join(", ")}`);
 
 const work = mkdtempSync(join(tmpdir(), "headwaters-"));
 try {
   mkdirSync(out, { recursive: true });
   const main = join(work, "main.cjs");
-  writeFileSync(join(out, "LICENSES.txt"), `${await program(main)}\n\n${nodeLicence()}`);
+  writePapers(out, [...(await bundleProgram(main)), nodeItself()]);
   for (const source of wanted) console.log(await executable(source, main));
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
 
-function nodeLicence() {
-  const file = join(dirname(dirname(process.execPath)), "LICENSE");
-  const address = `https://github.com/nodejs/node/blob/${process.version}/LICENSE`;
-  const text = existsSync(file) ? readFileSync(file, "utf8").trim() : address;
-  return [`Node.js ${process.version}`, "=".repeat(80), text, ""].join("\n");
-}
-
 /** The bundle that every executable runs. */
-function program(outfile) {
+function bundleProgram(outfile) {
   return bundle({
     entryPoints: [join(root, "src", "cli", "executable.ts")],
     format: "cjs",
     outfile,
     logLevel: "error",
-    // The driver is only asked by `verify`; the other is looked for where it may be missing. Of DuckDB nothing may be
-    // here: its native part could not be bundled, and would fail this.
+    // Only `verify` asks the driver; pg looks for the other where it may be missing. Of DuckDB nothing may be here: its
+    // native part could not be bundled, and would fail this.
     external: ["cassandra-driver", "pg-native"],
     // Asked only where the protocol's description is a file, and not an asset.
     define: { "import.meta.url": '"file:///"' },
   });
+}
+
+/** Node.js as one more package of the bundle; some distributions leave its licence out. */
+function nodeItself() {
+  const file = join(dirname(dirname(process.execPath)), "LICENSE");
+  const version = process.versions.node;
+  const notice = existsSync(file)
+    ? readFileSync(file, "utf8").trim()
+    : `https://github.com/nodejs/node/blob/v${version}/LICENSE`;
+  return {
+    type: "platform",
+    name: "Node.js",
+    version,
+    license: "MIT",
+    purl: `pkg:generic/node@${version}`,
+    cpe: `cpe:2.3:a:nodejs:node.js:${version}:*:*:*:*:*:*:*`,
+    notices: [notice],
+  };
 }
 
 async function executable(source, main) {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,6 +47,44 @@ describe("a source that init source writes, with the packed package", () => {
       stdout: expect.stringMatching(/wrong\.ts\(\d+,\d+\).*'idd' does not exist/) as string,
     });
     await rm(join(source, "wrong.ts"));
+  });
+
+  test("may have its schemas of a zod of its own", async () => {
+    const [node, compiler] = tool("typescript", "bin/tsc");
+    // The one of the scaffold is installed beside headwaters; this is another instance of it.
+    await cp(join(ours, "zod"), join(source, "node_modules", "zod"), { recursive: true, dereference: true });
+    const text = await readFile(join(source, "source.ts"), "utf8");
+    const own = text
+      .replace(
+        'import { defineSource, z } from "headwaters";',
+        'import { defineSource } from "headwaters";\nimport { z } from "zod";',
+      )
+      .replace("pageSize:", "token: z.string().meta({ secret: true }),\n    pageSize:");
+    try {
+      await writeFile(join(source, "own.ts"), own);
+      await writeFile(join(source, "own.json"), '{ "token": "hush-hush", "pageSize": "many" }');
+      await run(source, node, compiler);
+      await expect(headwaters("run", "own.ts", "--configuration", "own.json")).rejects.toMatchObject({
+        stderr: expect.stringContaining("pageSize") as string,
+      });
+      await writeFile(join(source, "own.json"), '{ "token": "hush-hush", "pageSize": "10", "pageSise": "20" }');
+      await expect(headwaters("run", "own.ts", "--configuration", "own.json")).rejects.toMatchObject({
+        stderr: expect.stringMatching(/pageSise.*pageSize/s) as string,
+      });
+      await writeFile(join(source, "own.json"), '{ "token": "hush-hush", "pageSize": "10" }');
+      const ran = await headwaters(
+        "run",
+        "own.ts",
+        "--configuration",
+        "own.json",
+        "--destination",
+        "duckdb:own.duckdb",
+        "--json",
+      );
+      expect(summary(ran.stdout)).toMatchObject({ table: "readings", inserted: 250, outcome: "whole" });
+    } finally {
+      for (const name of ["own.ts", "own.json", "node_modules/zod"]) await rm(join(source, name), { recursive: true });
+    }
   });
 
   test("passes the suite that it runs", async () => {

@@ -8,7 +8,8 @@ import { type Ended, installPacked, npm, run } from "./packed.ts";
 import { runSql, startPostgresql } from "./servers/postgresql.ts";
 import { describeWith } from "./servers/require.ts";
 
-const papers = /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|LICENSES\.txt|headwaters\.schema\.json)$/;
+const papers =
+  /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|LICENSES\.txt|sbom\.cdx\.json|headwaters\.schema\.json)$/;
 
 await describeWith(startPostgresql, "the packed package, installed elsewhere", (server) => {
   let folder: string;

@@ -4,6 +4,7 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { CheckResult, Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { destinationContext, openSource, openWarehouse } from "./connect.ts";
+import { explained } from "../toolkit/checks.ts";
 import { counted } from "./display/format.ts";
 import type { Style } from "./display/text.ts";
 import { exitCode, type Outcome } from "./exit-codes.ts";
@@ -99,10 +100,6 @@ async function* checkSelection(
     if (!(error instanceof HeadwatersError) || error.remedy !== "reconfigure") throw error;
     yield { ...result, status: "failed", message: explained(error) };
   }
-}
-
-function explained({ message, hint }: HeadwatersError): string {
-  return hint === null ? message : `${message}. ${hint}`;
 }
 
 /** A destination that is not there yet is no fault: the first sync makes it. */

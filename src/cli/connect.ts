@@ -1,4 +1,5 @@
 import type { Connection } from "../engine/connection.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { DestinationContext, Warehouse } from "../protocol/destination.ts";
 import type { Source } from "../protocol/source.ts";
@@ -32,7 +33,24 @@ export async function openWarehouse(
   create: boolean,
 ): Promise<Warehouse> {
   const { definition, configuration } = connection.destination;
-  return definition.open(configuration, destinationContext(connection, options), { create });
+  const name = await nameOfCopy(connection, options);
+  return definition.open(configuration, destinationContext({ ...connection, name }, options), { create });
+}
+
+/** The first of a connection's names that the destination has something of; else its own. */
+async function nameOfCopy(connection: ConfiguredConnection, options: ConnectOptions): Promise<string> {
+  const { name: own, otherNames, destination } = connection;
+  if (otherNames.length === 0) return own;
+  for (const name of [own, ...otherNames]) {
+    const context = destinationContext({ ...connection, name }, options);
+    try {
+      await using _ = await destination.definition.open(destination.configuration, context, { create: false });
+      return name;
+    } catch (thrown) {
+      if (!(thrown instanceof HeadwatersError) || thrown.code !== "DESTINATION_EMPTY") throw thrown;
+    }
+  }
+  return own;
 }
 
 /** Opens both sides, for the engine. Disposing closes both. */

@@ -3,7 +3,7 @@ import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Command } from "commander";
 import { HeadwatersError } from "../protocol/errors.ts";
-import { sources } from "../sources/index.ts";
+import { sourceName, sources } from "../sources/index.ts";
 import { nearest } from "../toolkit/nearest.ts";
 import { defaultFile } from "./configuration/load.ts";
 import { settingsOf } from "./configuration/settings.ts";
@@ -50,7 +50,8 @@ export function initCommand(environment: Environment): Command {
 
 async function init(session: Session, name: string | undefined, flags: InitFlags): Promise<Outcome> {
   const { environment, output, json, quiet, tell } = session;
-  const { source = defaultSource, file = defaultFile } = flags;
+  const { source: given = defaultSource, file = defaultFile } = flags;
+  const source = sourceName(given);
   if (!Object.hasOwn(sources, source)) {
     const meant = nearest(source, Object.keys(sources));
     throw new HeadwatersError("CONFIGURATION_INVALID", `--source names no source that there is: "${source}".`, {

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
-import { sources } from "../sources/index.ts";
+import { sourceName, sources } from "../sources/index.ts";
 import { nearest } from "../toolkit/nearest.ts";
 
 /** Whether a source is named by its file: `./weather.ts`, not `yugabytedb`. */
@@ -17,7 +17,8 @@ export function isSourceFile(name: string): boolean {
  */
 export async function loadSource(nameOrPath: string, folder = process.cwd()): Promise<SourceDefinition> {
   if (isSourceFile(nameOrPath)) return loadFile(nameOrPath, resolve(folder, nameOrPath));
-  if (Object.hasOwn(sources, nameOrPath)) return sources[nameOrPath]!.load();
+  const name = sourceName(nameOrPath);
+  if (Object.hasOwn(sources, name)) return sources[name]!.load();
   const meant = nearest(nameOrPath, Object.keys(sources));
   throw new HeadwatersError("CONFIGURATION_INVALID", `there is no source ${JSON.stringify(nameOrPath)}`, {
     hint:

@@ -1,7 +1,11 @@
 #!/usr/bin/env node
+import module from "node:module";
 import process from "node:process";
-import { run } from "./program.ts";
 import type { Environment } from "./environment.ts";
+
+// From Node.js 22.1 on: what is compiled is kept from one start to the next. It holds for modules that are loaded after
+// this, so the program is one of them.
+(module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
 
 /** Who reads the output may go before it ends (`| head`): the sync goes on, what it would say is dropped. */
 for (const stream of [process.stdout, process.stderr]) {
@@ -27,5 +31,6 @@ const environment: Environment = {
   exitCode: 0,
 };
 
+const { run } = await import("./program.ts");
 await run(process.argv.slice(2), environment);
 process.exitCode = environment.exitCode;

@@ -141,7 +141,7 @@ async function exportOf(session: Session, connection: ConfiguredConnection, { to
 async function importInto(session: Session, connection: ConfiguredConnection, flags: StateFlags): Promise<Outcome> {
   const { output, json, quiet, tell } = session;
   const { definition, configuration } = connection.source;
-  const document = parseStateDocument(await read(session, flags.from), definition.name);
+  const document = parseStateDocument(await read(session, flags.from), definition);
   const names = narrowed(flags);
   const which = names.length === 0 ? counted(Object.keys(document.tables).length, "table") : names.join(", ");
   const question = `${connection.name}: Replace the state of ${which}?`;

@@ -57,11 +57,19 @@ const whole: StateDocument = {
   progress: [{ pass: "p", split: "0", attempt: 1, version: 3, state: { after: ["7"] }, done: false }],
 };
 
+const yugabytedb = { name: "yugabytedb", kin: ["postgresql"] };
+
 test("comes back as it was written, as text and as a value", () => {
   const text = JSON.stringify(stateJson(whole));
-  expect(parseStateDocument(text, "yugabytedb")).toEqual(whole);
-  expect(parseStateDocument(JSON.parse(text), "yugabytedb")).toEqual(whole);
+  expect(parseStateDocument(text, yugabytedb)).toEqual(whole);
+  expect(parseStateDocument(JSON.parse(text), yugabytedb)).toEqual(whole);
   expect(stateDocument("yugabytedb", storedOf(whole))).toEqual(whole);
+});
+
+test("of a source of the same kin goes on, and is written anew for the source that reads it", () => {
+  const text = JSON.stringify(stateJson({ ...whole, source: "postgresql" }));
+  expect(parseStateDocument(text, yugabytedb).tables).toEqual(whole.tables);
+  expect(() => parseStateDocument(text, { name: "yugabytedb" })).toThrow("of the source postgresql, not of yugabytedb");
 });
 
 test("open passes stay behind where the state goes to another destination", () => {
@@ -75,5 +83,5 @@ test.each([
   [{ ...(stateJson(whole) as object), source: "rethinkdb" }, "of the source rethinkdb, not of yugabytedb"],
   [{ ...(stateJson(whole) as object), tables: { readings: {} } }, "the state is damaged at tables.readings.table"],
 ])("refuses what can't be used: %j", (given, message) => {
-  expect(() => parseStateDocument(given, "yugabytedb")).toThrow(message);
+  expect(() => parseStateDocument(given, yugabytedb)).toThrow(message);
 });

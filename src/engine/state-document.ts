@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Pass, Progress, Split } from "../protocol/pass.ts";
+import type { SourceDefinition } from "../protocol/source.ts";
 import type { Stored } from "../protocol/state-store.ts";
 import type { Column, Table, TableState } from "../protocol/table.ts";
 import { parseType, typeName } from "../toolkit/types.ts";
@@ -15,7 +16,7 @@ const newest = 1;
  */
 export interface StateDocument {
   readonly version: typeof newest;
-  /** The kind of the source: `yugabytedb`. */
+  /** The kind of the source that it was written for: `yugabytedb`. */
   readonly source: string;
   /** By table id. */
   readonly tables: Readonly<Record<string, TableState>>;
@@ -136,12 +137,12 @@ function tableJson(table: Table): object {
 }
 
 /**
- * Parses a document, given as text or as a value; `source` is the kind of source that it must be from. Throws
- * `STATE_INVALID` if it is not JSON, damaged, or from a newer Headwaters or another source. `hint` says what to do then.
+ * Parses a document, given as text or as a value. It must be from `source` or its kin. Throws `STATE_INVALID` if it is
+ * not JSON, damaged, or from a newer Headwaters or another source. `hint` says what to do then.
  */
 export function parseStateDocument(
   given: unknown,
-  source: string,
+  source: Pick<SourceDefinition, "name" | "kin">,
   hint = "Use the state as it was exported, or start without one: then every table is read fully.",
 ): StateDocument {
   const invalid = (message: string): HeadwatersError => new HeadwatersError("STATE_INVALID", message, { hint });
@@ -162,8 +163,8 @@ export function parseStateDocument(
     const where = issue?.path.join(".") ?? "";
     throw invalid(`the state is damaged${where === "" ? "" : ` at ${where}`}: ${issue?.message ?? "it can't be read"}`);
   }
-  if (result.data.source !== source) {
-    throw invalid(`the state is from the source ${result.data.source}, not from ${source}`);
+  if (![source.name, ...(source.kin ?? [])].includes(result.data.source)) {
+    throw invalid(`the state is from the source ${result.data.source}, not from ${source.name}`);
   }
   return result.data;
 }

@@ -3,6 +3,8 @@ import { stateJson } from "../engine/state-document.ts";
 import type { Pass } from "../protocol/pass.ts";
 import { type FivetranState, parseState, stateText } from "./state-json.ts";
 
+const rethinkdb = { name: "rethinkdb" };
+
 const pass: Pass = {
   ...{ id: "p", kind: "full", tables: [], splits: [], next: {}, snapshot: null, scope: "", replace: false },
   asOf: "2026-01-01T00:00:00.000Z",
@@ -17,11 +19,11 @@ const state: FivetranState = {
 };
 
 test("comes back as it was sent", () => {
-  expect(parseState(stateText(state), "rethinkdb")).toEqual(state);
+  expect(parseState(stateText(state), rethinkdb)).toEqual(state);
 });
 
 test.each(["", " ", "{}"])("nothing was synced yet: %j", (text) => {
-  expect(parseState(text, "rethinkdb")).toEqual({
+  expect(parseState(text, rethinkdb)).toEqual({
     document: { version: 1, source: "rethinkdb", tables: {}, passes: [], progress: [] },
     notes: new Map(),
     truncated: [],
@@ -31,7 +33,7 @@ test.each(["", " ", "{}"])("nothing was synced yet: %j", (text) => {
 
 test("open passes of another way of running are left behind", () => {
   const exported = JSON.stringify(stateJson(state.document));
-  expect(parseState(exported, "rethinkdb")).toMatchObject({ document: { passes: [] }, truncated: [] });
+  expect(parseState(exported, rethinkdb)).toMatchObject({ document: { passes: [] }, truncated: [] });
 });
 
 test("what can't be carried is refused before it is sent", () => {

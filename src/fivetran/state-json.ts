@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseStateDocument, portable, stateJson, type StateDocument } from "../engine/state-document.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
+import type { SourceDefinition } from "../protocol/source.ts";
 import type { StoredDigests } from "./row-digests.ts";
 
 /** What is stored of a table besides its state. */
@@ -52,11 +53,11 @@ const own = z.object({
  * Parses `state_json`: empty before the first sync, the text of {@link stateText}, or that of `headwaters state export`.
  * Throws `STATE_INVALID`.
  */
-export function parseState(text: string, source: string): FivetranState {
+export function parseState(text: string, source: Pick<SourceDefinition, "name" | "kin">): FivetranState {
   const value = parsed(text);
   const isEmpty = typeof value === "object" && value !== null && Object.keys(value).length === 0;
   if (isEmpty) {
-    const document: StateDocument = { version: 1, source, tables: {}, passes: [], progress: [] };
+    const document: StateDocument = { version: 1, source: source.name, tables: {}, passes: [], progress: [] };
     return { document, ...nothing };
   }
   const document = parseStateDocument(value, source, resync);

@@ -4,7 +4,7 @@ import { sync } from "../engine/run/sync.ts";
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { SourceCapabilities } from "../protocol/source.ts";
-import { backoff, sleep } from "../toolkit/backoff.ts";
+import { type RetryPolicy, withRetries } from "../net/retry.ts";
 import { selects } from "../toolkit/patterns.ts";
 import { type FormSelection, formSelection } from "./form-selection.ts";
 import type { Severe } from "./log.ts";
@@ -58,7 +58,7 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
   const { definition } = served;
   const signal = AbortSignal.any([gone, stopping]);
   const log = withWarnings(context, responses);
-  const state = parseState(request.stateJson ?? "", definition.name);
+  const state = parseState(request.stateJson ?? "", definition);
   await using open = await openSource(served, request.configuration, log, signal);
   const { deletes, checkpointRows, maxDeleteFraction } = open.options;
   const selected = formSelection(request.selection, open.schema);
@@ -97,22 +97,18 @@ async function syncTables(
   { log }: UpdateContext,
   signal: AbortSignal,
 ): Promise<readonly HeadwatersError[]> {
-  for (let attempt = 1; ; attempt++) {
+  const policy: RetryPolicy = {
+    attempts: tries,
+    onRetry: (_, error, milliseconds) => log.warn(`${explain(error)}; tried again in ${milliseconds} ms`),
+  };
+  return withRetries(null, signal, policy, async () => {
     const failures: HeadwatersError[] = [];
-    try {
-      await sync(connection, { signal }, (event) => {
-        logEvent(event, log);
-        if (event.kind === "finished" && event.error !== null) failures.push(event.error);
-      });
-      return failures;
-    } catch (thrown) {
-      const error = asHeadwatersError(thrown);
-      if (signal.aborted || error.remedy !== "retry" || attempt === tries) throw error;
-      const milliseconds = backoff(attempt + 1);
-      log.warn(`${explain(error)}; tried again in ${milliseconds} ms`);
-      await sleep(milliseconds, signal);
-    }
-  }
+    await sync(connection, { signal }, (event) => {
+      logEvent(event, log);
+      if (event.kind === "finished" && event.error !== null) failures.push(event.error);
+    });
+    return failures;
+  });
 }
 
 function logEvent(event: SyncEvent, log: Log & Severe): void {

@@ -157,6 +157,11 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
   /** As people write it: `YugabyteDB`. */
   readonly title: string;
   /**
+   * Names of other sources that read the same by the same code. A copy or a state that one of them made goes on under
+   * this name.
+   */
+  readonly kin?: readonly string[];
+  /**
    * This one schema gives the types, the validation of YAML and JSON, the forms, the help and the reference in the docs.
    * Every setting has a `description` in its metadata; secrets also have `secret: true`.
    */

@@ -1,27 +1,15 @@
+import { faults } from "../net/errors.ts";
 import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
 
-/** Error codes of Node, of its `fetch` and of the system, and the codes that they become. */
+/** What the codes of `fetch` mean, and those that mean something else in code that may do anything. */
 const codes: Readonly<Record<string, ErrorCode>> = {
-  ECONNREFUSED: "CONNECTION_REFUSED",
-  EHOSTUNREACH: "CONNECTION_REFUSED",
-  ENETUNREACH: "CONNECTION_REFUSED",
-  ENOTFOUND: "HOST_UNKNOWN",
   EAI_AGAIN: "CONNECTION_TIMEOUT",
-  ETIMEDOUT: "CONNECTION_TIMEOUT",
+  EACCES: "PRIVILEGE_MISSING",
+  EPERM: "PRIVILEGE_MISSING",
   UND_ERR_CONNECT_TIMEOUT: "CONNECTION_TIMEOUT",
   UND_ERR_HEADERS_TIMEOUT: "READ_TIMEOUT",
   UND_ERR_BODY_TIMEOUT: "READ_TIMEOUT",
-  ECONNRESET: "CONNECTION_LOST",
-  EPIPE: "CONNECTION_LOST",
   UND_ERR_SOCKET: "CONNECTION_LOST",
-  CERT_HAS_EXPIRED: "TLS_UNVERIFIED",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "TLS_UNVERIFIED",
-  SELF_SIGNED_CERT_IN_CHAIN: "TLS_UNVERIFIED",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "TLS_UNVERIFIED",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "TLS_UNVERIFIED",
-  ERR_TLS_CERT_ALTNAME_INVALID: "TLS_UNVERIFIED",
-  EACCES: "PRIVILEGE_MISSING",
-  EPERM: "PRIVILEGE_MISSING",
 };
 
 /** What the code of a source threw, as a `HeadwatersError`. One that the source made itself stays as it is. */
@@ -58,5 +46,7 @@ function codeOf(thrown: unknown): ErrorCode | null {
   if (!(thrown instanceof Error)) return null;
   // From AbortSignal.timeout.
   if (thrown.name === "TimeoutError") return "READ_TIMEOUT";
-  return codes[codeText(thrown)] ?? null;
+  const code = codeText(thrown);
+  // A file that is not there is a matter of the source's own.
+  return codes[code] ?? (code === "ENOENT" ? null : faults[code]?.code) ?? null;
 }

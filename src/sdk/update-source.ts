@@ -1,3 +1,4 @@
+import { failedCheck } from "../toolkit/checks.ts";
 import type { z } from "zod";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
@@ -166,8 +167,7 @@ async function looked(
   try {
     return { name, label, status: "ok", message: (await look()) ?? "" };
   } catch (thrown) {
-    const { message, hint } = explain(thrown, source);
-    return { name, label, status: "failed", message: hint === null ? message : `${message}. ${hint}` };
+    return failedCheck(name, label, explain(thrown, source));
   }
 }
 

@@ -1,15 +1,11 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import process from "node:process";
-import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { stringify } from "yaml";
-import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
-import { cassandraJars } from "./cassandra-jars.ts";
 import { freePort } from "./free-port.ts";
-import { Keeper } from "./keeper.ts";
+import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
+import { mavenFolder } from "./maven.ts";
 
 /** How a local node differs from the usual one. */
 export interface CassandraOptions {
@@ -64,99 +60,47 @@ const speedFlags = { quick: ["-Xmx512M", "-XX:TieredStopAtLevel=1"], tuned: ["-X
 
 const logback = `<configuration><appender name="OUT" class="ch.qos.logback.core.ConsoleAppender"><encoder><pattern>%-5level %msg%n</pattern></encoder></appender><root level="INFO"><appender-ref ref="OUT"/></root></configuration>`;
 
-/**
- * A Cassandra node of our own in a temporary folder, on a loopback address and free ports. It ends, and its folder
- * goes, when it is disposed or when this process ends in whatever way.
- */
-export class LocalCassandra implements AsyncDisposable {
-  readonly host: string;
-  readonly port: number;
+/** A node. SIGTERM drains it and ends it in good order, SIGKILL is a crash. */
+export interface LocalCassandra extends LocalServer {
+  /** For other nodes of its cluster. */
   readonly storagePort: number;
-  readonly #kept: ConstructorParameters<typeof Keeper>[0];
-  readonly #passwords: boolean;
-  #keeper: Keeper | null = null;
+}
 
-  private constructor(
-    address: Pick<LocalCassandra, "host" | "port" | "storagePort">,
-    passwords: boolean,
-    kept: ConstructorParameters<typeof Keeper>[0],
-  ) {
-    this.host = address.host;
-    this.port = address.port;
-    this.storagePort = address.storagePort;
-    this.#passwords = passwords;
-    this.#kept = kept;
-  }
+/** Throws `CONFIGURATION_INVALID` where Java or Maven is missing, or the node does not start. */
+export async function launchCassandra(options: CassandraOptions = {}): Promise<LocalCassandra> {
+  const { version = defaultVersion, host = "127.0.0.1", join: other, signal } = options;
+  const jars = await mavenFolder(`cassandra-${version}`, [`org.apache.cassandra:cassandra-all:${version}`], signal);
+  const storagePort = other?.storagePort ?? (await freePort());
+  const hasSuperuser = (options.passwords ?? false) && other === undefined;
+  const node = await launch({
+    title: "Cassandra",
+    name: "cassandra",
+    hint: "It needs Java 17, Maven and about 700 MB of memory; or name a server that runs.",
+    host,
+    ...(other === undefined ? {} : { port: other.port }),
+    startMilliseconds,
+    signals: { stop: "SIGTERM", kill: "SIGKILL" },
+    signal,
+    async program(place) {
+      await layFiles(place, storagePort, options);
+      return program(place, jars, version, options);
+    },
+    isReady: (place) => isReady(place, hasSuperuser),
+    reason: lastLines,
+  });
+  return { ...node, storagePort };
+}
 
-  /** Throws `CONFIGURATION_INVALID` where Java or Maven is missing, or the node does not start. */
-  static async start(options: CassandraOptions = {}): Promise<LocalCassandra> {
-    const version = options.version ?? defaultVersion;
-    const jars = await cassandraJars(version, options.signal);
-    const folder = await mkdtemp(join(tmpdir(), "headwaters-cassandra-"));
-    try {
-      const host = options.host ?? "127.0.0.1";
-      const port = options.join?.port ?? (await freePort());
-      const storagePort = options.join?.storagePort ?? (await freePort());
-      await layFiles(folder, { host, port, storagePort }, options);
-      const passwords = (options.passwords ?? false) && options.join === undefined;
-      const node = new LocalCassandra({ host, port, storagePort }, passwords, kept(folder, jars, version, options));
-      await node.start(options.signal);
-      return node;
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      options.signal?.throwIfAborted();
-      throw new HeadwatersError(
-        "CONFIGURATION_INVALID",
-        `Cassandra did not start: ${asHeadwatersError(error).message}`,
-        {
-          hint: "It needs Java 17, Maven and about 700 MB of memory; or name a server that runs.",
-          cause: error,
-        },
-      );
-    }
-  }
-
-  /** Starts the node, again after `stop`, on the same ports and data. */
-  async start(signal?: AbortSignal): Promise<void> {
-    await rm(this.#kept.log, { force: true });
-    const keeper = new Keeper(this.#kept);
-    this.#keeper = keeper;
-    let code: number | null = null;
-    const ended = keeper.ended.then((ended) => (code = ended));
-    const deadline = Date.now() + startMilliseconds;
-    while (!(await this.#isReady())) {
-      if (signal?.aborted || code !== null || Date.now() > deadline) {
-        if (code === null) await keeper.stop("SIGKILL");
-        signal?.throwIfAborted();
-        throw new Error(`${lastLines(await readFile(this.#kept.log, "utf8"))} (exit code ${code})`);
-      }
-      await Promise.race([delay(50), ended]);
-    }
-  }
-
-  /** SIGTERM drains and shuts down in good order, SIGKILL is a crash. */
-  async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
-    await this.#keeper?.stop(signal);
-    this.#keeper = null;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#keeper === null) await rm(this.#kept.folder, { recursive: true, force: true });
-    else await this.#keeper.close();
-    this.#keeper = null;
-  }
-
-  /** The node's own word (and that the superuser is made), which it gives just before it listens. */
-  async #isReady(): Promise<boolean> {
-    try {
-      const log = await readFile(this.#kept.log, "utf8");
-      if (!log.includes("Starting listening for CQL clients")) return false;
-      if (this.#passwords && !/Created default superuser|role 'cassandra'/.test(log)) return false;
-      return await listens(this.host, this.port);
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
-      throw error;
-    }
+/** The node's own word (and that the superuser is made), which it gives just before it listens. */
+async function isReady({ host, port, folder }: Place, hasSuperuser: boolean): Promise<boolean> {
+  try {
+    const log = await readFile(join(folder, "server.log"), "utf8");
+    if (!log.includes("Starting listening for CQL clients")) return false;
+    if (hasSuperuser && !/Created default superuser|role 'cassandra'/.test(log)) return false;
+    return await listens(host, port);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
   }
 }
 
@@ -172,11 +116,7 @@ function listens(host: string, port: number): Promise<boolean> {
   });
 }
 
-async function layFiles(
-  folder: string,
-  { host, port, storagePort }: Pick<LocalCassandra, "host" | "port" | "storagePort">,
-  options: CassandraOptions,
-): Promise<void> {
+async function layFiles({ host, port, folder }: Place, storagePort: number, options: CassandraOptions): Promise<void> {
   const passwords = options.passwords ?? false;
   await mkdir(join(folder, "conf"));
   await mkdir(join(folder, "tmp"));
@@ -235,12 +175,12 @@ async function layTls(folder: string, { certificate, key }: NonNullable<Cassandr
   };
 }
 
-function kept(
-  folder: string,
+function program(
+  { folder }: Place,
   jars: string,
   version: string,
   { tuned = false }: CassandraOptions,
-): ConstructorParameters<typeof Keeper>[0] {
+): { command: string; arguments: string[]; environment: Record<string, string> } {
   const conf = join(folder, "conf");
   // 4.1 measures objects by an agent that must be there from the start.
   const agent = version.startsWith("4.") ? [`-javaagent:${join(jars, "jamm-0.3.2.jar")}`] : [];
@@ -255,22 +195,8 @@ function kept(
       `-Dlogback.configurationFile=${join(conf, "logback.xml")}`,
       ...["-cp", `${conf}${delimiter}${join(jars, "*")}`, "org.apache.cassandra.service.CassandraDaemon"],
     ],
-    environment: environment(),
-    folder,
-    log: join(folder, "node.log"),
-    lastSignal: "SIGKILL",
-    account: null,
+    environment: serverEnvironment("JAVA_HOME", "HOME"),
   };
-}
-
-/** No variable of ours reaches the node. */
-function environment(): Record<string, string> {
-  const kept: Record<string, string> = { LC_ALL: "C", TZ: "UTC" };
-  for (const name of ["PATH", "JAVA_HOME", "SystemRoot", "TEMP", "TMP", "HOME"]) {
-    const value = process.env[name];
-    if (value !== undefined) kept[name] = value;
-  }
-  return kept;
 }
 
 /** What a log says of why the node ended. */

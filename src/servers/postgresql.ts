@@ -1,14 +1,13 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, lchown, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, lchown, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
-import { freePort } from "./free-port.ts";
-import { type Kept, Keeper } from "./keeper.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Kept } from "./keeper.ts";
+import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
 import { copyBinaries, findBinaries } from "./postgresql-binaries.ts";
 
 const run = promisify(execFile);
@@ -36,157 +35,101 @@ const settings: Readonly<Record<string, string>> = {
   log_timezone: "UTC",
 };
 
-interface Account {
-  readonly uid: number;
-  readonly gid: number;
-}
+type Account = NonNullable<Kept["account"]>;
 
 const startMilliseconds = 60_000;
 
-/**
- * A PostgreSQL 15 of our own in a temporary folder: on 127.0.0.1 and a free port, with password authentication
- * (SCRAM). It ends, and its folder goes, when it is disposed or when this process ends in whatever way.
- */
-export class LocalPostgresql implements AsyncDisposable {
-  readonly host = "127.0.0.1";
-  readonly port: number;
-  readonly user = "postgres";
+/** PostgreSQL 15 with password authentication (SCRAM). SIGINT ends all sessions and it in good order, SIGQUIT is a crash. */
+export interface LocalPostgresql extends LocalServer {
+  readonly user: string;
   readonly password: string;
-  readonly #kept: Kept;
-  #keeper: Keeper | null = null;
-
-  private constructor(port: number, password: string, kept: Kept) {
-    this.port = port;
-    this.password = password;
-    this.#kept = kept;
-  }
-
-  /** Throws `CONFIGURATION_INVALID` where the package with the binaries is missing, or the server does not start. */
-  static async start(options: PostgresqlOptions = {}): Promise<LocalPostgresql> {
-    const native = findBinaries();
-    const account = await unprivilegedAccount();
-    const folder = await mkdtemp(join(await commonTemporaryFolder(account), "headwaters-postgresql-"));
-    try {
-      await copyBinaries(native, join(folder, "native"));
-      return await LocalPostgresql.#startIn(folder, account, options);
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      options.signal?.throwIfAborted();
-      if (error instanceof HeadwatersError) throw error;
-      throw new HeadwatersError(
-        "CONFIGURATION_INVALID",
-        `PostgreSQL did not start: ${asHeadwatersError(error).message}`,
-        {
-          hint: "The npm package has it for Linux with glibc, macOS and Windows; it needs about 200 MB of temporary space.",
-          cause: error,
-        },
-      );
-    }
-  }
-
-  static async #startIn(folder: string, account: Account | null, options: PostgresqlOptions): Promise<LocalPostgresql> {
-    const [data, passwordFile] = [join(folder, "data"), join(folder, "password")];
-    const password = randomBytes(12).toString("hex");
-    const environment = serverEnvironment(join(folder, "native", "lib"));
-    await writeFile(passwordFile, password);
-    if (account !== null) await give(folder, account);
-    await run(
-      join(folder, "native", "bin", "initdb"),
-      ["--pgdata", data, "--username", "postgres", "--pwfile", passwordFile, "--auth", "scram-sha-256"].concat([
-        "--encoding",
-        "UTF8",
-        "--locale",
-        "C",
-        "--no-sync",
-        "--no-instructions",
-      ]),
-      { cwd: folder, env: environment, windowsHide: true, signal: options.signal, ...account },
-    );
-    await rm(passwordFile);
-    for (const [name, text] of Object.entries(options.files ?? {})) {
-      await writeFile(join(data, name), text, { mode: 0o600 });
-      if (account !== null) await lchown(join(data, name), account.uid, account.gid);
-    }
-    const flags = Object.entries({ ...settings, ...options.settings }).flatMap(([name, value]) => [
-      "-c",
-      `${name}=${value}`,
-    ]);
-    // Someone may take the free port before the server does: then it is tried with another.
-    for (let attempt = 1; ; attempt++) {
-      const port = await freePort();
-      const log = join(folder, `server-${attempt}.log`);
-      const server = new LocalPostgresql(port, password, {
-        command: join(folder, "native", "bin", "postgres"),
-        arguments: ["-D", data, "-p", String(port), ...flags],
-        environment,
-        folder,
-        log,
-        lastSignal: "SIGQUIT",
-        account,
-      });
-      try {
-        await server.start(options.signal);
-        return server;
-      } catch (error) {
-        const taken = (await readFile(log, "utf8")).includes("could not create any TCP/IP sockets");
-        if (!taken || attempt === 5) throw error;
-      }
-    }
-  }
-
-  /** Where its binaries, data and log are. */
-  get folder(): string {
-    return this.#kept.folder;
-  }
-
   /** The address of a database as a URL, password and all. */
-  connectionString(database = "postgres"): string {
-    return `postgresql://${this.user}:${this.password}@${this.host}:${this.port}/${encodeURIComponent(database)}`;
-  }
-
+  connectionString(database?: string): string;
   /** Process id of the server. */
-  async pid(): Promise<number> {
-    return Number((await readFile(join(this.#kept.folder, "data", "postmaster.pid"), "utf8")).split("\n")[0]);
-  }
+  pid(): Promise<number>;
+}
 
-  /** Starts the server, again after `stop`, on the same port and data. */
-  async start(signal?: AbortSignal): Promise<void> {
-    const keeper = new Keeper(this.#kept);
-    this.#keeper = keeper;
-    let code: number | null = null;
-    const ended = keeper.ended.then((ended) => (code = ended));
-    const deadline = Date.now() + startMilliseconds;
-    while (!(await this.#isReady())) {
-      if (signal?.aborted || code !== null || Date.now() > deadline) {
-        if (code === null) await keeper.stop("SIGQUIT");
-        signal?.throwIfAborted();
-        throw new Error(`${await readFile(this.#kept.log, "utf8")}\n(exit code ${code})`);
-      }
-      await Promise.race([delay(20), ended]);
-    }
-  }
+/** Throws `CONFIGURATION_INVALID` where the package with the programs is missing, or the server does not start. */
+export async function launchPostgresql(options: PostgresqlOptions = {}): Promise<LocalPostgresql> {
+  const native = findBinaries();
+  const account = await unprivilegedAccount();
+  const [user, password] = ["postgres", randomBytes(12).toString("hex")];
+  const flags = Object.entries({ ...settings, ...options.settings }).flatMap(([name, value]) => [
+    "-c",
+    `${name}=${value}`,
+  ]);
+  const server = await launch({
+    title: "PostgreSQL",
+    name: "postgresql",
+    hint: "The npm package has it for Linux with glibc, macOS and Windows; it needs about 200 MB of temporary space.",
+    parent: await commonTemporaryFolder(account),
+    account,
+    startMilliseconds,
+    signals: { stop: "SIGINT", kill: "SIGQUIT" },
+    signal: options.signal,
+    async prepare(folder) {
+      await copyBinaries(native, join(folder, "native"));
+      await makeData(folder, { user, password, account }, options);
+    },
+    program: ({ folder, port }) => ({
+      command: join(folder, "native", "bin", "postgres"),
+      arguments: ["-D", join(folder, "data"), "-p", String(port), ...flags],
+      environment: environment(folder),
+    }),
+    isReady,
+    portTaken: /could not create any TCP\/IP sockets/,
+  });
+  const { host, port, folder } = server;
+  return {
+    ...server,
+    user,
+    password,
+    connectionString: (database = "postgres") =>
+      `postgresql://${user}:${password}@${host}:${port}/${encodeURIComponent(database)}`,
+    pid: async () => Number((await lockFile(folder))?.[0]),
+  };
+}
 
-  /** `fast` ends all sessions and shuts down in good order; `immediate` is a crash: the next start recovers. */
-  async stop(how: "fast" | "immediate" = "fast"): Promise<void> {
-    await this.#keeper?.stop(how === "fast" ? "SIGINT" : "SIGQUIT");
-    this.#keeper = null;
+async function makeData(
+  folder: string,
+  { user, password, account }: { readonly user: string; readonly password: string; readonly account: Account | null },
+  { files = {}, signal }: PostgresqlOptions,
+): Promise<void> {
+  const [data, passwordFile] = [join(folder, "data"), join(folder, "password")];
+  await writeFile(passwordFile, password);
+  if (account !== null) await give(folder, account);
+  await run(
+    join(folder, "native", "bin", "initdb"),
+    [
+      ...["--pgdata", data, "--username", user, "--pwfile", passwordFile, "--auth", "scram-sha-256"],
+      ...["--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"],
+    ],
+    { cwd: folder, env: environment(folder), windowsHide: true, signal, ...account },
+  );
+  await rm(passwordFile);
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(data, name), text, { mode: 0o600 });
+    if (account !== null) await lchown(join(data, name), account.uid, account.gid);
   }
+}
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#keeper === null) await rm(this.#kept.folder, { recursive: true, force: true });
-    else await this.#keeper.close();
-    this.#keeper = null;
-  }
+function environment(folder: string): Record<string, string> {
+  return { ...serverEnvironment(), LD_LIBRARY_PATH: join(folder, "native", "lib") };
+}
 
-  /** The eighth line of the lock file is the server's own word; `pg_ctl` waits for the same. */
-  async #isReady(): Promise<boolean> {
-    try {
-      const lines = (await readFile(join(this.#kept.folder, "data", "postmaster.pid"), "utf8")).split("\n");
-      return lines[3] === String(this.port) && lines[7]?.trim() === "ready";
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
-      throw error;
-    }
+/** The eighth line of the lock file is the server's own word; `pg_ctl` waits for the same. */
+async function isReady({ folder, port }: Place): Promise<boolean> {
+  const lines = await lockFile(folder);
+  return lines?.[3] === String(port) && lines[7]?.trim() === "ready";
+}
+
+/** The lines of the file by which a server holds its data; `null`: none runs. */
+async function lockFile(folder: string): Promise<string[] | null> {
+  try {
+    return (await readFile(join(folder, "data", "postmaster.pid"), "utf8")).split("\n");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
   }
 }
 
@@ -236,14 +179,4 @@ async function give(folder: string, { uid, gid }: Account): Promise<void> {
   for (const entry of await readdir(folder, { recursive: true })) await lchown(join(folder, entry), uid, gid);
   await lchown(folder, uid, gid);
   await chmod(folder, 0o700);
-}
-
-/** No variable of ours (secrets, PG*) reaches the server; its messages are English, since we read them. */
-function serverEnvironment(libraries: string): Record<string, string> {
-  const environment: Record<string, string> = { LC_ALL: "C", TZ: "UTC", LD_LIBRARY_PATH: libraries };
-  for (const name of ["PATH", "SystemRoot", "TEMP", "TMP"]) {
-    const value = process.env[name];
-    if (value !== undefined) environment[name] = value;
-  }
-  return environment;
 }

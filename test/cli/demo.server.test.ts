@@ -22,24 +22,32 @@ await describeWith(ownPostgresqlIsHere, "headwaters demo", () => {
 
   afterAll(() => rm(folder, { recursive: true }));
 
-  function start(): ChildProcess {
-    return spawn(process.execPath, [built("cli/main.js"), "demo"], {
+  function start(...source: readonly string[]): ChildProcess {
+    return spawn(process.execPath, [built("cli/main.js"), "demo", ...source], {
       cwd: folder,
       stdio: ["ignore", "pipe", "inherit"],
     });
   }
 
-  test("copies, copies what changed, proves it, and leaves nothing but the warehouse", { timeout: long }, async () => {
-    const demo = start();
-    const ended = new Promise((resolve) => demo.once("close", resolve));
-    const said = await text(demo.stdout!);
-    expect(said).toMatch(/Moved: 1,554 rows, just those that changed, of 256,000\./);
-    expect(said).toMatch(/^demo: CONVERGED$/m);
-    expect(said).toMatch(/^Rotterdam +[\d,]+/m);
-    expect(await ended).toBe(0);
-    expect(existsSync(join(folder, "demo", "warehouse.duckdb"))).toBe(true);
-    expect(existsSync(serverFolder(said))).toBe(false);
-  });
+  test.each([
+    [[], "a stand-in for YugabyteDB"],
+    [["postgres"], "Starting a real PostgreSQL 15\n"],
+  ])(
+    "%j copies, copies what changed, proves it, leaves only the warehouse",
+    { timeout: long },
+    async (source, title) => {
+      const demo = start(...source);
+      const ended = new Promise((resolve) => demo.once("close", resolve));
+      const said = await text(demo.stdout!);
+      expect(said).toContain(title);
+      expect(said).toMatch(/Moved: 1,554 rows, just those that changed, of 256,000\./);
+      expect(said).toMatch(/^demo: CONVERGED$/m);
+      expect(said).toMatch(/^Rotterdam +[\d,]+/m);
+      expect(await ended).toBe(0);
+      expect(existsSync(join(folder, "demo", "warehouse.duckdb"))).toBe(true);
+      expect(existsSync(serverFolder(said))).toBe(false);
+    },
+  );
 
   test("Ctrl-C ends it and its server", { timeout: long }, async () => {
     const demo = start();

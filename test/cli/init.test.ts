@@ -98,6 +98,22 @@ test.each(Object.keys(sources))("a file for %s has nothing but settings that the
   expect(connection!.source.definition.name).toBe(source);
 });
 
+test("another name of a source stands for its own", async () => {
+  const { folder } = sandbox;
+  expect((await runCli(["init", "--source", "postgres", "--quiet"], { folder })).code).toBe(0);
+  expect(await written()).toMatch(/connections:\n {2}postgresql:\n {4}source:\n {6}type: postgresql\n/);
+});
+
+test("kin name each other, and share what decides which rows there are", async () => {
+  for (const [name, { load }] of Object.entries(sources)) {
+    for (const other of (await load()).kin ?? []) {
+      const kin = await sources[other]!.load();
+      expect(kin.kin).toContain(name);
+      expect([kin.scope, kin.schema]).toEqual([(await load()).scope, (await load()).schema]);
+    }
+  }
+});
+
 test("an unknown source, and a folder that is not there", async () => {
   const { folder } = sandbox;
   const unknown = await runCli(["init", "--source", "yugabite"], { folder });

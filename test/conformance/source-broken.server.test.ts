@@ -5,7 +5,7 @@ import { type Cell, cell, rowsOf } from "../../src/toolkit/vectors.ts";
 import type { Rows } from "../../src/protocol/rows.ts";
 import { startPostgresql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
-import { things } from "../sources/yugabytedb/things.ts";
+import { things } from "../sources/postgresql/things.ts";
 import { type SourceHarness, sourceChecks } from "../../src/testing/source-checks.ts";
 
 /** A source that does one thing as published connectors do it, and the check of the suite that must not let it pass. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { connection, describedDestinations, describedSources, type Schema } from "./schemas.ts";
+import { connection, type Described, describedDestinations, describedSources, type Schema } from "./schemas.ts";
 
 /** What a value may be, in a few words. */
 function typeOf({ type, enum: values, anyOf, items, minimum, maximum }: Schema): string {
@@ -55,12 +55,23 @@ function tableOf(schema: Schema): string {
   return ["| setting | what | default | meaning |", "|---|---|---|---|", ...rowsOf(schema)].join("\n");
 }
 
+/** A section for each connector; those that have the same settings share one. */
+function sectionsOf(what: string, all: readonly Described[]): string {
+  const byTable = new Map<string, Described[]>();
+  for (const one of all) byTable.set(tableOf(one.schema), [...(byTable.get(tableOf(one.schema)) ?? []), one]);
+  return [...byTable]
+    .map(([table, same]) => {
+      const types = same.flatMap(({ name, aliases }) => [name, ...aliases]).map((type) => `\`type: ${type}\``);
+      const titles = same.map(({ title }) => title).join(", ");
+      return `### ${titles}\n\n${types.join(", ")} ${what}.\n\n${table}\n`;
+    })
+    .join("\n");
+}
+
 /** `npx vitest run test/docs -u` writes the page anew. */
 test("the page of settings is that of the code", async () => {
   const { source: _s, destination: _d, ...own } = connection.properties!;
   const override = connection.properties!["overrides"]!.additionalProperties as Schema;
-  const connectors = (title: string, all: typeof describedSources): string =>
-    all.map((one) => `### ${one.title}\n\n\`type: ${one.name}\` ${title}.\n\n${tableOf(one.schema)}\n`).join("\n");
   const page = `# Configuration
 
 \`headwaters.yaml\` holds connections, each below its name under \`connections:\`. A connection has a \`source\` and a
@@ -83,11 +94,11 @@ ${tableOf(override)}
 
 ## Sources
 
-${connectors("below `source`", describedSources)}
+${sectionsOf("below `source`", describedSources)}
 ## Destinations
 
 \`destination: duckdb:warehouse.duckdb\` is short for \`{ type: duckdb, path: warehouse.duckdb }\`.
 
-${connectors("below `destination`", describedDestinations)}`;
+${sectionsOf("below `destination`", describedDestinations)}`;
   await expect(page).toMatchFileSnapshot("../../docs/configuration.md");
 });

@@ -39,8 +39,9 @@ function each(values: Readonly<Record<string, Schema>>, make: (value: Schema) =>
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, make(value)]));
 }
 
-function connector({ name, title, schema }: Described): Schema {
-  const type = { const: name, description: title };
+function connector({ name, aliases, title, schema }: Described): Schema {
+  const names = aliases.length === 0 ? { const: name } : { enum: [name, ...aliases] };
+  const type = { ...names, description: title };
   const settings = each(schema.properties ?? {}, (setting) => also(loose(setting), outside));
   const required = ["type", ...(schema.required ?? [])];
   return { title, type: "object", properties: { type, ...settings }, required, additionalProperties: false };
@@ -157,6 +158,11 @@ describe("the schema of headwaters.yaml", () => {
     const parsed = (value: object): boolean => schema.safeParse({ connections: { c: value } }).success;
     expect(parsed(connection)).toBe(true);
     expect(parsed({ ...connection, ...wrong })).toBe(false);
+  });
+
+  test("takes another name of a source", () => {
+    const source = { type: "postgres", host: "h", database: "d", user: "u", password: "p" };
+    expect(schema.safeParse({ connections: { c: { source, destination: "duckdb" } } }).error).toBeUndefined();
   });
 
   test("takes what comes from elsewhere, and short forms", () => {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { connectionSchema } from "../../src/cli/configuration/connection-schema.ts";
 import { settingsOf } from "../../src/cli/configuration/settings.ts";
 import { destinations } from "../../src/destinations/index.ts";
-import { sources } from "../../src/sources/index.ts";
+import { aliases, sources } from "../../src/sources/index.ts";
 
 /** What is used of JSON Schema. */
 export interface Schema {
@@ -23,6 +23,8 @@ export interface Schema {
 /** A connector and the schema of what users write for it. */
 export interface Described {
   readonly name: string;
+  /** Other names that users may write. */
+  readonly aliases: readonly string[];
   readonly title: string;
   readonly schema: Schema;
 }
@@ -46,14 +48,16 @@ export const connection = inputSchema(connectionSchema);
 
 async function described(
   registry: Readonly<Record<string, { readonly title: string; load(): Promise<{ configuration: z.ZodType }> }>>,
+  others: Readonly<Record<string, string>>,
 ): Promise<readonly Described[]> {
   const entries = Object.entries(registry).map(async ([name, { title, load }]) => ({
     name,
+    aliases: Object.keys(others).filter((alias) => others[alias] === name),
     title,
     schema: inputSchema((await load()).configuration),
   }));
   return Promise.all(entries);
 }
 
-export const describedSources = await described(sources);
-export const describedDestinations = await described(destinations);
+export const describedSources = await described(sources, aliases);
+export const describedDestinations = await described(destinations, {});

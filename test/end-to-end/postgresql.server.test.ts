@@ -1,6 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { startFront } from "../servers/front.ts";
 import { runSql, startPostgresql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
 import { Workplace } from "./program.ts";
@@ -96,4 +98,36 @@ await describeWith(startPostgresql, "syncs into PostgreSQL", (server) => {
       expect(await done()).toBe(count);
     },
   );
+
+  test("outlast a destination that is away for some seconds", slow, async () => {
+    await using origin = await server.createDatabase();
+    await using target = await server.createDatabase();
+    const { host, port, user, password } = origin;
+    const count = 20_000;
+    await runSql(origin.connectionString, readings(count));
+    await using front = await startFront(server);
+    await using place = await Workplace.make(origin);
+    const copy = {
+      source: { type: "yugabytedb", host, port, user, password, database: origin.database },
+      destination: { type: "postgresql", host, port: front.port, user, password, database: target.database },
+      schema: "mine",
+      commitInterval: "100ms",
+      batchSize: "16KB",
+      maxRowsPerSecond: 5_000,
+    };
+    await place.write("headwaters.yaml", { connections: { copy } });
+    const running = place.start(["sync", "copy"]);
+    const done = async (): Promise<number> => {
+      const rows = await runSql(target.connectionString, "SELECT count(*) AS n FROM mine.readings").catch(() => []);
+      return Number((rows[0] as Record<string, string> | undefined)?.["n"] ?? 0);
+    };
+    await expect.poll(done, { timeout: 30_000, interval: 20 }).toBeGreaterThan(0);
+    await front.stop();
+    expect(await done()).toBeLessThan(count);
+    await wait(2_000);
+    await front.start();
+    const ended = await running;
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(await done()).toBe(count);
+  });
 });

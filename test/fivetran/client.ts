@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { pythonEnvironment } from "../../bench/python.ts";
-import { MissingServer } from "../servers/require.ts";
+import { pythonPackages } from "../../src/servers/python.ts";
+import { orMissing } from "../servers/require.ts";
 
 const proto = fileURLToPath(new URL("../../src/fivetran/connector.proto", import.meta.url));
 const program = fileURLToPath(new URL("client.py", import.meta.url));
@@ -60,15 +60,10 @@ export class PythonClient implements AsyncDisposable {
 
   /** Throws {@link MissingServer} where Python, or what it needs, is not here. */
   static async start(): Promise<PythonClient> {
+    const { command, environment } = await orMissing(pythonPackages("grpcio==1.85.1", "grpcio-tools==1.85.1"));
     const folder = await mkdtemp(join(tmpdir(), "headwaters-"));
-    let python: string;
-    try {
-      const requirements = ["grpcio==1.85.1", "grpcio-tools==1.85.1"];
-      python = (await pythonEnvironment("fivetran-client", requirements)).program("python");
-    } catch (error) {
-      throw new MissingServer(`a Python client can't be made here: ${error instanceof Error ? error.message : ""}`);
-    }
-    const child = spawn(python, [program, proto], { cwd: folder, env: { ...process.env, PYTHONUNBUFFERED: "1" } });
+    const env = { ...process.env, ...environment, PYTHONUNBUFFERED: "1" };
+    const child = spawn(command, [program, proto], { cwd: folder, env });
     return new PythonClient(child, folder);
   }
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { definition } from "../../src/sources/dragonflydb/index.ts";
 import { type RedisServer, startValkey } from "../servers/redis.ts";
 import { describeWith } from "../servers/require.ts";
-import { settingsOf } from "../sources/dragonflydb/reading.ts";
+import { settingsOf } from "../sources/redis/reading.ts";
 import { PythonClient, type Updated } from "./client.ts";
 import { serve, type Serving } from "./serving.ts";
 

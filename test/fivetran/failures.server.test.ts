@@ -10,7 +10,7 @@ import { built } from "../built.ts";
 import { Copy } from "../engine/harness.ts";
 import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
-import { openSource } from "../sources/yugabytedb/harness.ts";
+import { openSource } from "../sources/postgresql/harness.ts";
 import { PythonClient, type UpdateCall, type Updated } from "./client.ts";
 import { ServeProcess } from "./serve-process.ts";
 import { serve, type Serving } from "./serving.ts";
@@ -244,7 +244,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     {
       await using warehouse = await folder.open();
       const connection = folder.connection(source, warehouse, windows);
-      expect(await importState(connection, parseStateDocument(state, definition.name), [])).toEqual(["devices"]);
+      expect(await importState(connection, parseStateDocument(state, definition), [])).toEqual(["devices"]);
     }
     const { tables } = await folder.sync(source, windows);
     const devices = tables.find(({ table }) => table === "devices");

@@ -1,11 +1,9 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { cacheFolder } from "../../bench/python.ts";
+import { cachedFolder } from "../../src/servers/cached-folder.ts";
 import { MissingServer } from "../servers/require.ts";
 
 const run = promisify(execFile);
@@ -29,19 +27,19 @@ export async function findGrpcurl(): Promise<Grpcurl> {
 }
 
 async function find(): Promise<string> {
-  const suffix = process.platform === "win32" ? ".exe" : "";
-  const made = join(cacheFolder, `grpcurl-${version}`, `grpcurl${suffix}`);
-  if (existsSync(made)) return made;
   try {
     await run("grpcurl", ["-version"]);
     return "grpcurl";
   } catch {
-    await mkdir(cacheFolder, { recursive: true });
+    // Not on the path: Go makes one.
   }
   try {
-    const environment = { ...process.env, GOBIN: join(cacheFolder, `grpcurl-${version}`) };
-    await run("go", ["install", `github.com/fullstorydev/grpcurl/cmd/grpcurl@${version}`], { env: environment });
-    return made;
+    const folder = await cachedFolder("go", `grpcurl-${version}`, (folder) =>
+      run("go", ["install", `github.com/fullstorydev/grpcurl/cmd/grpcurl@${version}`], {
+        env: { ...process.env, GOBIN: folder },
+      }),
+    );
+    return join(folder, process.platform === "win32" ? "grpcurl.exe" : "grpcurl");
   } catch (error) {
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
     throw new MissingServer(`grpcurl is not on the path, and Go can't make it: ${reason}`);

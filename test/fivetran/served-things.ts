@@ -10,10 +10,10 @@ import { startPostgresql } from "../servers/postgresql.ts";
 import { startValkey } from "../servers/redis.ts";
 import { startRethinkdb } from "../servers/rethinkdb.ts";
 import { cqlHarness } from "../sources/cassandra/harness.ts";
-import { settingsOf as redisSettings } from "../sources/dragonflydb/reading.ts";
-import { tables, things as hashes } from "../sources/dragonflydb/things.ts";
+import { settingsOf as redisSettings } from "../sources/redis/reading.ts";
+import { tables, things as hashes } from "../sources/redis/things.ts";
 import { settingsOf as rethinkSettings, things as documents } from "../sources/rethinkdb/things.ts";
-import { things as rows } from "../sources/yugabytedb/things.ts";
+import { things as rows } from "../sources/postgresql/things.ts";
 
 /** A source on a real server, with the table of the source suite to change. */
 export interface ServedThings extends AsyncDisposable {

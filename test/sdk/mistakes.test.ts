@@ -172,7 +172,10 @@ describe("mistakes in a definition", () => {
   test.each<[unknown, string]>([
     [{}, "schema: it has no table"],
     [{ a: { key: [] } }, 'schema: table "a" has no key'],
-    [{ a: { key: ["idd"], columns: { id: "INT" } } }, 'schema: the key of table "a" names column "idd", which does not exist'],
+    [
+      { a: { key: ["idd"], columns: { id: "INT" } } },
+      'schema: the key of table "a" names column "idd", which does not exist',
+    ],
     [{ a: { key: ["id", "id"], columns: { id: "INT" } } }, 'schema: the key of table "a" names "id" twice'],
     [
       { a: { key: ["id"], columns: { id: "TIMESTAMP" } } },

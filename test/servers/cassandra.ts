@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import cassandra from "cassandra-driver";
-import { type CassandraOptions, LocalCassandra } from "../../src/servers/cassandra.ts";
+import { type CassandraOptions, launchCassandra, type LocalCassandra } from "../../src/servers/cassandra.ts";
 import { type CqlAddress, cqlClient, parseCqlAddress } from "../../src/servers/cql-client.ts";
 import { sharedServer } from "./require.ts";
 
@@ -45,7 +45,7 @@ export async function startOwnCassandra(
   options: CassandraOptions = {},
   replication?: string,
 ): Promise<CassandraServer & { readonly node: LocalCassandra }> {
-  const node = await LocalCassandra.start(options);
+  const node = await launchCassandra(options);
   try {
     const login = options.passwords === true ? { username: "cassandra", password: "cassandra" } : noLogin;
     const tls = options.tls === undefined ? undefined : { ca: options.tls.certificate, rejectUnauthorized: false };

@@ -1,5 +1,5 @@
-import { extensionWheels } from "./extension-wheels.ts";
-import { MissingServer } from "./require.ts";
+import { extensionsFolder } from "../../src/servers/duckdb-extensions.ts";
+import { orMissing } from "./require.ts";
 
 /** DuckDB's extensions, in a folder as the setting `extensions` wants it. */
 export interface DuckdbExtensions extends AsyncDisposable {
@@ -8,9 +8,5 @@ export interface DuckdbExtensions extends AsyncDisposable {
 
 /** Throws `MissingServer` where they can't be had. */
 export async function duckdbExtensions(): Promise<DuckdbExtensions> {
-  try {
-    return { folder: await extensionWheels(), [Symbol.asyncDispose]: async () => {} };
-  } catch (error) {
-    throw new MissingServer(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  return { folder: await orMissing(extensionsFolder()), [Symbol.asyncDispose]: async () => {} };
 }

@@ -82,8 +82,8 @@ describe("a server whose owner is killed", () => {
 });
 
 const ownerProgram = () => `
-import { LocalPostgresql } from ${JSON.stringify(new URL("../../src/servers/postgresql.ts", import.meta.url))};
-const server = await LocalPostgresql.start();
+import { launchPostgresql } from ${JSON.stringify(new URL("../../src/servers/postgresql.ts", import.meta.url))};
+const server = await launchPostgresql();
 console.log(JSON.stringify({ pid: await server.pid(), folder: server.folder }));
 `;
 

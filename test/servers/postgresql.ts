@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { Client, escapeIdentifier, type QueryResult, type QueryResultRow } from "pg";
 import { findBinaries } from "../../src/servers/postgresql-binaries.ts";
-import { LocalPostgresql, type PostgresqlOptions } from "../../src/servers/postgresql.ts";
-import { HeadwatersError } from "../../src/protocol/errors.ts";
-import { MissingServer, sharedServer } from "./require.ts";
+import { launchPostgresql, type PostgresqlOptions } from "../../src/servers/postgresql.ts";
+import { orMissing, sharedServer } from "./require.ts";
 
 /** A fresh database on a real server, for one test file. Disposing drops it, with all databases made through it. */
 export interface PostgresqlServer extends AsyncDisposable {
@@ -42,15 +41,13 @@ export async function startPostgresql(): Promise<PostgresqlServer> {
 
 /** A PostgreSQL 15 of its own (about 2 s), with other settings or files, or to be stopped by the test. Throws `MissingServer`. */
 export async function startOwnPostgresql(options: PostgresqlOptions = {}): Promise<OwnPostgresql> {
-  const server = await LocalPostgresql.start(options).catch((error: unknown) => {
-    throw error instanceof HeadwatersError ? new MissingServer(error.message, { cause: error }) : error;
-  });
+  const server = await orMissing(launchPostgresql(options));
   try {
     const database = await createDatabase(server.connectionString(), "test");
     return {
       ...database,
       pid: () => server.pid(),
-      stop: (how) => server.stop(how),
+      stop: (how) => server.stop(how === "immediate" ? "SIGQUIT" : "SIGINT"),
       start: () => server.start(),
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     };
@@ -62,11 +59,7 @@ export async function startOwnPostgresql(options: PostgresqlOptions = {}): Promi
 
 /** For what starts a PostgreSQL itself: whether its programs are here. Throws `MissingServer`. */
 export async function ownPostgresqlIsHere(): Promise<AsyncDisposable> {
-  try {
-    findBinaries();
-  } catch (error) {
-    throw error instanceof HeadwatersError ? new MissingServer(error.message, { cause: error }) : error;
-  }
+  await orMissing((async () => findBinaries())());
   return { [Symbol.asyncDispose]: async () => {} };
 }
 

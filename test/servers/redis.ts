@@ -1,10 +1,10 @@
-import { LocalValkey, type ValkeyOptions } from "../../src/servers/valkey.ts";
-import { valkeyOfPackage } from "../../src/servers/valkey-binary.ts";
+import { launchRedisStack } from "../../src/servers/redis-stack.ts";
+import type { LocalResp, RespOptions } from "../../src/servers/resp-server.ts";
+import { launchValkey } from "../../src/servers/valkey.ts";
 import { Commands } from "../../src/wire/resp/commands.ts";
 import { connectResp, type RespConnection } from "../../src/wire/resp/connection.ts";
 import { RespError } from "../../src/wire/resp/errors.ts";
 import type { ReplyValue } from "../../src/wire/resp/replies.ts";
-import { findRedisStack } from "./redis-stack-binary.ts";
 import { sharedServer } from "./require.ts";
 import type { ServerName } from "./shared.ts";
 
@@ -44,13 +44,13 @@ export async function startRedisStack(database: number): Promise<RedisServer> {
 }
 
 /** A Valkey 9 of its own (about 0.1 s), with other options or files, or to be stopped by the test. */
-export async function startOwnValkey(options: ValkeyOptions = {}): Promise<OwnRedis> {
-  return own(await LocalValkey.start({ binary: await valkeyOfPackage(), ...options }));
+export async function startOwnValkey(options: RespOptions = {}): Promise<OwnRedis> {
+  return own(await launchValkey(options));
 }
 
 /** A Redis Stack 7.4 of its own; unlike Valkey's package it speaks TLS. */
-export async function startOwnRedisStack(options: ValkeyOptions = {}): Promise<OwnRedis> {
-  return own(await LocalValkey.start({ binary: await findRedisStack(), ...options }));
+export async function startOwnRedisStack(options: RespOptions = {}): Promise<OwnRedis> {
+  return own(await launchRedisStack(options));
 }
 
 async function openDatabase(address: string, database: number, name: ServerName): Promise<RedisServer> {
@@ -79,7 +79,7 @@ async function openDatabase(address: string, database: number, name: ServerName)
   };
 }
 
-function own(server: LocalValkey): OwnRedis {
+function own(server: LocalResp): OwnRedis {
   const where = { host: server.host, port: server.port, username: null, password: null, database: 0 };
   const client = new Client(where);
   return {

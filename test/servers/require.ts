@@ -1,10 +1,18 @@
 import process from "node:process";
 import { afterAll, describe, inject, test } from "vitest";
+import { HeadwatersError } from "../../src/protocol/errors.ts";
 import type { Answer } from "./setup.ts";
 import type { ServerName } from "./shared.ts";
 
 /** There is no such server on this machine; the message says why. */
 export class MissingServer extends Error {}
+
+/** What a launcher of `src/servers` could not have or start is missing here. */
+export async function orMissing<Server>(launched: Promise<Server>): Promise<Server> {
+  return launched.catch((error: unknown) => {
+    throw error instanceof HeadwatersError ? new MissingServer(error.message, { cause: error }) : error;
+  });
+}
 
 /** The address of a server that all test files share. Throws {@link MissingServer}. */
 export async function sharedServer(name: ServerName): Promise<string> {

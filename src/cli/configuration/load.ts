@@ -81,7 +81,7 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
     ...(tables === undefined ? {} : { tables: { include: tables } }),
   };
   return withFlags(request, {
-    name: names[0] ?? (isFile ? null : source),
+    name: names[0] ?? null,
     entry,
     folders: { source: dirname(resolve(folder, configuration ?? "")), destination: folder },
     placeOf([part, ...rest]) {

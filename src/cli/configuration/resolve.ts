@@ -4,7 +4,7 @@ import { destinations } from "../../destinations/index.ts";
 import type { Settings, TableSettings } from "../../engine/connection.ts";
 import type { Deletion, DestinationContext, DestinationDefinition } from "../../protocol/destination.ts";
 import type { Selection, SourceDefinition, TableOptions } from "../../protocol/source.ts";
-import { sources } from "../../sources/index.ts";
+import { sourceName, sources } from "../../sources/index.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { isSourceFile, loadSource } from "../load-source.ts";
 import type { Redactor } from "../redact.ts";
@@ -33,6 +33,8 @@ export interface RawConnection {
 /** A connection whose every setting was checked; nothing is open yet. */
 export interface ConfiguredConnection {
   readonly name: string;
+  /** Of one that is called like its source: the names that it has under the source's kin, which its copy may be kept by. */
+  readonly otherNames: readonly string[];
   readonly source: { readonly definition: SourceDefinition; readonly configuration: unknown };
   readonly destination: { readonly definition: DestinationDefinition; readonly configuration: unknown };
   /** In the destination. */
@@ -69,7 +71,7 @@ export async function resolveConnection(
   const entry = withDestinationMapping(value as Readonly<Record<string, unknown>>);
   const parts = { raw, entry, fetched, redactor };
   const source = await connector("source", parts, async (type) =>
-    isSourceFile(type) ? loadSource(type, raw.folders.destination) : known("source", sources, type),
+    isSourceFile(type) ? loadSource(type, raw.folders.destination) : known("source", sources, sourceName(type)),
   );
   const destination = await connector("destination", parts, (type) => known("destination", destinations, type));
   const whole = validate(connectionSchema, entry, {
@@ -85,7 +87,7 @@ export async function resolveConnection(
     throw invalid(first, (path) => raw.placeOf(path));
   }
   return configured(
-    raw.name ?? source.definition.name,
+    raw.name,
     whole.output,
     { definition: source.definition, configuration: source.configuration },
     { definition: destination.definition, configuration: destination.configuration },
@@ -93,14 +95,16 @@ export async function resolveConnection(
 }
 
 function configured(
-  name: string,
+  name: string | null,
   entry: ConnectionEntry,
   source: ConfiguredConnection["source"],
   destination: ConfiguredConnection["destination"],
 ): ConfiguredConnection {
   const { overrides } = entry;
+  const { definition } = source;
   return {
-    name,
+    name: name ?? definition.name,
+    otherNames: name === null ? (definition.kin ?? []) : [],
     source,
     destination,
     schema: entry.schema ?? source.definition.schema(source.configuration),

@@ -1,6 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Argument, Command } from "commander";
+import { Argument, Command, InvalidArgumentError } from "commander";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { RunRecord } from "../../protocol/state-store.ts";
 import type { Changes } from "../../protocol/transaction.ts";
@@ -14,6 +14,7 @@ import { syncConnection } from "../sync.ts";
 import { verifyConnection } from "../verify.ts";
 import type { Environment } from "../environment.ts";
 import { lookInside } from "./look.ts";
+import { sourceName } from "../../sources/index.ts";
 import { type Scenario, scenarios } from "./scenario.ts";
 
 /** Below the current folder. */
@@ -28,10 +29,10 @@ export function demoCommand(environment: Environment): Command {
     .description(
       `Starts a real database, fills it, copies it to ${folder}/warehouse.duckdb below the current folder, changes it, copies only what changed, and proves that the copy is right. Takes about half a minute; the server goes at the end, the warehouse stays.`,
     )
-    .addArgument(new Argument("[source]", "the kind of source").choices(Object.keys(scenarios)).default("yugabytedb"))
+    .addArgument(new Argument("[source]", "the kind of source").choices(kinds).argParser(kindOf).default("yugabytedb"))
     .option(
       "--server <address>",
-      "a server that runs, for dragonflydb with an empty database: redis://user:password@host:6379, or for cassandra and scylladb, which get a keyspace for as long as it takes: cql://user:password@host:9042; rethinkdb needs one and gets a database there for as long as it takes: rethinkdb://user:password@host:28015",
+      "a server that runs, for redis, valkey and dragonflydb with an empty database: redis://user:password@host:6379, or for cassandra and scylladb, which get a keyspace for as long as it takes: cql://user:password@host:9042; rethinkdb needs one and gets a database there for as long as it takes: rethinkdb://user:password@host:28015",
     )
     .helpOption("-h, --help", "show this help")
     .addHelpText(
@@ -41,6 +42,14 @@ export function demoCommand(environment: Environment): Command {
     .action((source: string, options: DemoOptions) =>
       runCommand(environment, {}, (session) => demo(session, source, options)),
     );
+}
+
+const kinds = Object.keys(scenarios);
+
+function kindOf(given: string): string {
+  const kind = sourceName(given);
+  if (kinds.includes(kind)) return kind;
+  throw new InvalidArgumentError(`Allowed choices are ${kinds.join(", ")}.`);
 }
 
 async function demo(

@@ -3,7 +3,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { abortable } from "../../wire/cql/abortable.ts";
 import { count } from "../display/format.ts";
 import type { Session } from "../session.ts";
-import { LocalCassandra } from "../../servers/cassandra.ts";
+import { launchCassandra } from "../../servers/cassandra.ts";
 import { type CqlAddress, cqlClient, parseCqlAddress } from "../../servers/cql-client.ts";
 import type { Change, Scenario, ScenarioOptions } from "./scenario.ts";
 
@@ -37,7 +37,7 @@ export async function startSamples(
   { server: named }: ScenarioOptions,
   kind: keyof typeof flavours,
 ): Promise<Scenario> {
-  const own = named === null ? await LocalCassandra.start({ signal }) : null;
+  const own = named === null ? await launchCassandra({ signal }) : null;
   let client: Client | null = null;
   const flavour: Flavour = flavours[kind];
   const end = async (): Promise<void> => {

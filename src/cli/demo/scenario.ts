@@ -42,11 +42,23 @@ export interface ScenarioEntry {
 export const scenarios: Readonly<Record<string, ScenarioEntry>> = {
   yugabytedb: {
     title: "Starting a real PostgreSQL 15, a stand-in for YugabyteDB: they speak the same protocol",
-    start: async (session, options) => (await import("./yugabytedb.ts")).startIndustry(session, options),
+    start: async (session, options) => (await import("./postgresql.ts")).startIndustry(session, options, "yugabytedb"),
+  },
+  postgresql: {
+    title: "Starting a real PostgreSQL 15",
+    start: async (session, options) => (await import("./postgresql.ts")).startIndustry(session, options, "postgresql"),
   },
   dragonflydb: {
     title: "Finding a server of the Redis protocol, as DragonflyDB speaks it",
-    start: async (session, options) => (await import("./dragonflydb.ts")).startShop(session, options),
+    start: async (session, options) => (await import("./redis.ts")).startShop(session, options, "dragonflydb"),
+  },
+  redis: {
+    title: "Finding a Redis: the one you name, or a server of its protocol",
+    start: async (session, options) => (await import("./redis.ts")).startShop(session, options, "redis"),
+  },
+  valkey: {
+    title: "Finding a Valkey: the one you name, or a server of its protocol",
+    start: async (session, options) => (await import("./redis.ts")).startShop(session, options, "valkey"),
   },
   cassandra: {
     title: "Finding a Cassandra: the one you name, or one of our own",

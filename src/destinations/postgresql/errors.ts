@@ -1,6 +1,7 @@
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 import type { PostgresSettings } from "../../wire/postgres/connection.ts";
-import { type ErrorContext, nativeCode, postgresError } from "../../wire/postgres/errors.ts";
+import { nativeCode } from "../../net/errors.ts";
+import { type ErrorContext, postgresError } from "../../wire/postgres/errors.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 
 type Explain = (said: string, settings: PostgresSettings) => readonly [ErrorCode, message: string, hint: string];

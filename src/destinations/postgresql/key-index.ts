@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Table } from "../../protocol/table.ts";
-import { nativeCode } from "../../wire/postgres/errors.ts";
+import { nativeCode } from "../../net/errors.ts";
 import { type Copy, indexPrefix } from "./copies.ts";
 import { keepLastOfCopy } from "./keep-last.ts";
 import { digestName, quoted, relationName } from "./names.ts";

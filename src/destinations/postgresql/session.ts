@@ -1,3 +1,4 @@
+import { reach } from "../../net/reach.ts";
 import { copyHeader, copyTrailer, type NulPolicy, recycle } from "../../wire/postgres/copy-encode.ts";
 import type { CopyIn } from "../../wire/postgres/copy-in.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
@@ -50,7 +51,8 @@ export class Session implements AsyncDisposable {
   static async open(configuration: Configuration, signal: AbortSignal): Promise<Session> {
     let session: Session | null = null;
     try {
-      session = new Session(await connectPostgres(settingsOf(configuration), signal), configuration, signal);
+      const connection = await reach(configuration, () => connectPostgres(settingsOf(configuration), signal));
+      session = new Session(connection, configuration, signal);
       await session.run(
         `SELECT set_config(s.name, w.value, false) FROM unnest($1::text[], $2::text[]) AS w(name, value)
           JOIN pg_catalog.pg_settings AS s ON s.name = w.name`,

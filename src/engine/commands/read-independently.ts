@@ -9,7 +9,8 @@ import { Semaphore } from "../../toolkit/semaphore.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import type { Connection } from "../connection.ts";
 import { planPass } from "../plan/plan-pass.ts";
-import { retryPolicy, waitAfter } from "../run/retrying-source.ts";
+import { waitAfter } from "../../net/retry.ts";
+import { retryPolicy } from "../run/retrying-source.ts";
 import { scopeOf } from "../selection/scope.ts";
 
 /**

@@ -1,14 +1,14 @@
-import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
+import { type RetryPolicy, waitAfter } from "../../net/retry.ts";
+import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, Split } from "../../protocol/pass.ts";
 import type { Reading, Source } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import { backoff, sleep } from "../../toolkit/backoff.ts";
-import { mayPass } from "./retrying-source.ts";
 import type { Semaphore } from "../../toolkit/semaphore.ts";
 import { rowsBytes } from "../../toolkit/vectors.ts";
 import type { Settings } from "../connection.ts";
+import { mayPass } from "./retrying-source.ts";
 import { RolledBack, type Segment, type Writer } from "./writer.ts";
 
 /** What a split is read with. */
@@ -50,20 +50,20 @@ export async function readSplit(
 ): Promise<Reached> {
   let { attempt, ...reached }: Reached & { attempt: number } = start;
   let failures = 0;
+  const policy: RetryPolicy = {
+    attempts: reading.settings.attempts,
+    again: mayPass,
+    onRetry: (_, error, milliseconds) => reading.onRetry(error, milliseconds),
+  };
   for (;;) {
     const attempted = new Attempt(pass, split, reached, attempt, reading);
     try {
       await attempted.read();
       return attempted.reached;
     } catch (thrown) {
-      if (reading.signal.aborted || thrown instanceof RolledBack) throw thrown;
-      const error = asHeadwatersError(thrown);
-      if (!mayPass(error)) throw error;
+      if (thrown instanceof RolledBack) throw thrown;
       failures = attempted.handed ? 1 : failures + 1;
-      if (failures >= reading.settings.attempts) throw error;
-      const milliseconds = backoff(failures + 1);
-      reading.onRetry(error, milliseconds);
-      await sleep(milliseconds, reading.signal);
+      await waitAfter(thrown, failures, null, reading.signal, policy);
       reached = attempted.reached;
       attempt += 1;
     }

@@ -1,24 +1,21 @@
-import { asHeadwatersError, errorAt, type HeadwatersError } from "../../protocol/errors.ts";
+import { type RetryPolicy, waitAfter, withRetries } from "../../net/retry.ts";
+import { errorAt, type HeadwatersError } from "../../protocol/errors.ts";
 import type { Source } from "../../protocol/source.ts";
-import { backoff, sleep } from "../../toolkit/backoff.ts";
 import type { Connection } from "../connection.ts";
 
-/** Whether to ask the source again after this error. A table that was altered is planned again instead. */
-export function mayPass(error: HeadwatersError): boolean {
-  return error.remedy === "retry" && error.code !== "TABLE_CHANGED" && error.side !== "destination";
+/**
+ * Whether to ask the source again after this error. A table that was altered is planned again instead, and an error of
+ * the destination ends the transaction.
+ */
+export function mayPass({ remedy, code, side }: HeadwatersError): boolean {
+  return remedy === "retry" && code !== "TABLE_CHANGED" && side !== "destination";
 }
 
-/** How often something is tried, and what is called before each further attempt. */
-export interface RetryPolicy {
-  readonly attempts: number;
-  /** `table`: the one that it is about; `null`: all. */
-  onRetry(table: string | null, error: HeadwatersError, milliseconds: number): void;
-}
-
-/** The policy of a connection; retries are logged. */
+/** The policy of a connection for what its source is asked; retries are logged. */
 export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "log">): RetryPolicy {
   return {
     attempts: settings.attempts,
+    again: mayPass,
     onRetry: (table, error, milliseconds) => {
       const where = table === null ? "" : `table "${table}": `;
       log.warn(`${where}${error.message} (${error.code}); tried again in ${milliseconds} ms`);
@@ -31,19 +28,12 @@ export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "lo
  * from the last checkpoint. It marks every error as the source's.
  */
 export function retryingSource(source: Source, policy: RetryPolicy): Source {
-  const ask = async <Answer>(
-    table: string | null,
-    signal: AbortSignal,
-    question: () => Promise<Answer>,
-  ): Promise<Answer> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await question();
-      } catch (thrown) {
-        await waitAfter(atSource(thrown, signal), attempt, table, signal, policy);
-      }
-    }
-  };
+  const ask = <Answer>(table: string | null, signal: AbortSignal, question: () => Promise<Answer>): Promise<Answer> =>
+    withRetries(table, signal, policy, () =>
+      question().catch((thrown: unknown) => {
+        throw atSource(thrown, signal);
+      }),
+    );
   return {
     check: (signal) => source.check(signal),
     discover: (signal, known) => ask(null, signal, () => source.discover(signal, known)),
@@ -75,19 +65,4 @@ export function retryingSource(source: Source, policy: RetryPolicy): Source {
 /** What was thrown because of the signal stays as it is. */
 function atSource(thrown: unknown, signal: AbortSignal): unknown {
   return signal.aborted ? thrown : errorAt("source", thrown);
-}
-
-/** Waits before the next attempt; rethrows what was thrown if there should be none. */
-export async function waitAfter(
-  thrown: unknown,
-  attempt: number,
-  table: string | null,
-  signal: AbortSignal,
-  { attempts, onRetry }: RetryPolicy,
-): Promise<void> {
-  const error = asHeadwatersError(thrown);
-  if (signal.aborted || !mayPass(error) || attempt >= attempts) throw thrown;
-  const milliseconds = backoff(attempt + 1);
-  onRetry(table, error, milliseconds);
-  await sleep(milliseconds, signal);
 }

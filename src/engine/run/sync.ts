@@ -4,6 +4,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
 import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
+import { type RetryPolicy, withRetries } from "../../net/retry.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";
 import type { SyncConnection } from "../connection.ts";
@@ -13,7 +14,7 @@ import { discover } from "../selection/discover.ts";
 import { withProjection } from "../selection/projection.ts";
 import { narrowTo, mayCome } from "../selection/selection.ts";
 import { storedTable, type SyncContext } from "./context.ts";
-import { retryPolicy, type RetryPolicy, retryingSource } from "./retrying-source.ts";
+import { retryPolicy, retryingSource } from "./retrying-source.ts";
 import { Statistics } from "./statistics.ts";
 import { syncTable } from "./sync-table.ts";
 import { syncTogether } from "./sync-together.ts";
@@ -137,7 +138,9 @@ class Run {
   /** Syncs tables at the same time. Resolves to those that must go on because the transaction was undone. */
   async #round(tables: readonly Table[]): Promise<readonly Table[]> {
     const { warehouse, settings } = this.#connection;
-    const stored = await atDestination(warehouse.load());
+    // A destination that the round before ended at may still be away.
+    const policy: RetryPolicy = { attempts: settings.attempts, onRetry: this.#retryPolicy(this.#connection).onRetry };
+    const stored = await withRetries(null, this.#options.signal, policy, () => atDestination(warehouse.load()));
     await using writer = new Writer(
       warehouse,
       this.#lease,

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { hostList, optionalText, sharedSettings } from "../cql/configuration.ts";
-import { text } from "../../toolkit/settings.ts";
+import { hostList, sharedSettings } from "../cql/config.ts";
+import { optionalText, text } from "../../toolkit/settings.ts";
 
 /** The settings of a connection to Cassandra, under the names of the published example. */
 export const configuration = z

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { configuration } from "./config.ts";
-import { cqlSettings } from "../cql/configuration.ts";
-import type { CqlColumn, CqlTable } from "../cql/schema.ts";
-import { tableOf } from "../cql/tables.ts";
+import { cqlSettings } from "../cql/settings.ts";
+import type { CqlColumn, CqlTable } from "../cql/catalog.ts";
+import { tableOf } from "../cql/discover.ts";
 import type { Scalar } from "../../wire/cql/types.ts";
 
 const cassandra5 = { scylla: false, collectionWriteTimes: true };

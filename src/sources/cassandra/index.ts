@@ -1,24 +1,11 @@
-import type { SourceDefinition } from "../../protocol/source.ts";
-import { cqlCapabilities } from "../cql/capabilities.ts";
-import { cqlSettings } from "../cql/configuration.ts";
-import { CqlSource } from "../cql/source.ts";
+import { cqlDefinition } from "../cql/index.ts";
 import { configuration, contactPoints } from "./config.ts";
 
-export const definition: SourceDefinition<typeof configuration> = {
-  name: "cassandra",
-  title: "Cassandra",
-  configuration,
-  capabilities: cqlCapabilities,
-  checks: { connect: "Connect and log in", keyspace: "Find the tables", privileges: "Read every table" },
-  // Not the contact points: a cluster has many, and the ids of its tables tell it from another one.
-  scope: ({ keyspace }) => ({ keyspace }),
-  schema: ({ keyspace }) => keyspace,
-  open: async (settings, context) => {
-    const where = {
-      contactPoints: contactPoints(settings),
-      dataCenter: settings.data_center ?? null,
-      names: { host: "hostname", dataCenter: "data_center" },
-    };
-    return new CqlSource(await cqlSettings(settings, where, null), context);
+export const definition = cqlDefinition({ name: "cassandra", title: "Cassandra", configuration }, (settings) => ({
+  cluster: {
+    contactPoints: contactPoints(settings),
+    dataCenter: settings.data_center ?? null,
+    names: { host: "hostname", dataCenter: "data_center" },
   },
-};
+  intervalHours: null,
+}));

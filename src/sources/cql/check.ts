@@ -1,11 +1,9 @@
-import { asHeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
+import { failedCheck, isLoopback } from "../../toolkit/checks.ts";
 import type { Cluster } from "../../wire/cql/cluster.ts";
 import { quoted } from "../../wire/cql/errors.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
-
-const loopback = /^(127\.|::1$|localhost$)/;
 
 /** Looks at one thing after the other; ends at the first that nothing can follow. */
 export async function* checkSource(
@@ -28,7 +26,7 @@ export async function* checkSource(
   );
   yield connected;
   if (connected.status === "failed") return;
-  if (tls === null && username !== null && !contactPoints.every((host) => loopback.test(host))) {
+  if (tls === null && username !== null && !contactPoints.every(isLoopback)) {
     const message = "The password and all rows cross the network unencrypted: set tls to true.";
     yield { name: "tls", label: "Encryption", status: "warning", message };
   }
@@ -76,7 +74,7 @@ async function* privilegeChecks(
       readable += 1;
     } catch (thrown) {
       signal.throwIfAborted();
-      yield failed("privileges", `Read table ${table.id}`, cluster.explain(thrown, table.id));
+      yield failedCheck("privileges", `Read table ${table.id}`, cluster.explain(thrown, table.id));
     }
   }
   if (readable < tables.length) return;
@@ -104,11 +102,6 @@ async function tried(name: string, label: string, look: () => Promise<string>, c
   try {
     return { name, label, status: "ok", message: await look() };
   } catch (thrown) {
-    return failed(name, label, cluster.explain(thrown));
+    return failedCheck(name, label, cluster.explain(thrown));
   }
-}
-
-function failed(name: string, label: string, thrown: unknown): CheckResult {
-  const { message, hint } = asHeadwatersError(thrown);
-  return { name, label, status: "failed", message: hint === null ? message : `${message}. ${hint}` };
 }

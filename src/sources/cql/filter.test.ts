@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { filterConditions, parseRestrictions } from "./filter.ts";
-import type { CqlTable } from "./schema.ts";
+import { conditionsOf, parseRestrictions } from "./filter.ts";
+import type { CqlTable } from "./catalog.ts";
 
 const native = {
   name: "readings",
@@ -23,7 +23,7 @@ describe("CQL restrictions", () => {
     ["status = a23e4567-e89b-12d3-a456-426614174000", ['"status" = a23e4567-e89b-12d3-a456-426614174000']],
     ["status = true AND status LIKE 'a%'", ['"status" = true', "\"status\" LIKE 'a%'"]],
   ])("%s", (text, conditions) => {
-    expect(filterConditions(native, text, "updated_at")).toEqual(conditions);
+    expect(conditionsOf(native, text, "updated_at")).toEqual(conditions);
   });
 
   test.each([
@@ -53,7 +53,7 @@ describe("CQL restrictions", () => {
     ["at > 0", "a column of the key", "by other columns"],
     ["updated_at > '2024-01-01'", "the cursor column", "mode to full"],
   ])("%s is refused", (text, message, hint) => {
-    expect(() => filterConditions(native, text, "updated_at")).toThrow(
+    expect(() => conditionsOf(native, text, "updated_at")).toThrow(
       expect.objectContaining({
         code: "CONFIGURATION_INVALID",
         message: expect.stringContaining(message),
@@ -63,7 +63,7 @@ describe("CQL restrictions", () => {
   });
 
   test("the cursor column is as good as any where there is no cursor", () => {
-    expect(filterConditions(native, "updated_at > '2024-01-01'", null)).toHaveLength(1);
-    expect(filterConditions(native, undefined, null)).toEqual([]);
+    expect(conditionsOf(native, "updated_at > '2024-01-01'", null)).toHaveLength(1);
+    expect(conditionsOf(native, undefined, null)).toEqual([]);
   });
 });

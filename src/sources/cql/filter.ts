@@ -1,8 +1,11 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import { nearest } from "../../toolkit/nearest.ts";
+import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { quoted } from "../../wire/cql/errors.ts";
-import type { CqlTable } from "./schema.ts";
+import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
+import { columnNames, type CqlTable } from "./catalog.ts";
+import { lookupStatement } from "./statements.ts";
 
 /** One condition on one column, as `status = 'active'`. */
 interface Restriction {
@@ -45,7 +48,7 @@ export function parseRestrictions(text: string): readonly Restriction[] | null {
  * can't be in it: rows are looked up by the one and windows cut by the other, and CQL takes one restriction of a kind.
  * Throws `CONFIGURATION_INVALID`.
  */
-export function filterConditions(native: CqlTable, filter: Json | undefined, cursor: string | null): readonly string[] {
+export function conditionsOf(native: CqlTable, filter: Json | undefined, cursor: string | null): readonly string[] {
   if (filter === undefined) return [];
   const restrictions = typeof filter === "string" ? parseRestrictions(filter) : null;
   if (restrictions === null) {
@@ -79,7 +82,25 @@ export function filterConditions(native: CqlTable, filter: Json | undefined, cur
   return restrictions.map(({ column, condition }) => `${quoted(column)} ${condition}`);
 }
 
-export function invalidFilter(table: string, problem: string, hint?: string, cause?: unknown): HeadwatersError {
+/** Lets the server look at conditions before a row is read. */
+export async function checkFilter(
+  cluster: Cluster,
+  native: CqlTable,
+  filter: readonly string[],
+  routing: Routing,
+): Promise<void> {
+  if (filter.length === 0) return;
+  const cells = [...columnNames(native, "partition_key"), ...columnNames(native, "clustering")].map(quoted);
+  try {
+    await cluster.prepare(lookupStatement(cells, native, "row", filter), routing);
+  } catch (thrown) {
+    const mistakes: readonly number[] = [serverErrors.invalid, serverErrors.syntax];
+    if (!(thrown instanceof CqlServerError) || !mistakes.includes(thrown.code)) throw thrown;
+    throw invalidFilter(native.name, `is not taken by the server: ${thrown.message}`, undefined, thrown);
+  }
+}
+
+function invalidFilter(table: string, problem: string, hint?: string, cause?: unknown): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", `overrides.${table}.filter ${problem}`, {
     hint:
       hint ??

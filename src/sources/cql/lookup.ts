@@ -5,11 +5,11 @@ import type { Table } from "../../protocol/table.ts";
 import { type Cell, cell, project } from "../../toolkit/vectors.ts";
 import type { Cluster } from "../../wire/cql/cluster.ts";
 import { emptyKey, versionColumn } from "../../wire/cql/decode-page.ts";
-import { decoderOf } from "./fetch-page.ts";
+import { decoderOf } from "./fetch/fast.ts";
 import { isBoundAsJson, keyBytes } from "../../wire/cql/keys.ts";
 import { type Consistency, type Page, readPageCell } from "../../wire/cql/messages.ts";
 import { murmur3Token, partitionKeyBytes } from "../../wire/cql/murmur3.ts";
-import { columnNames, type CqlTable } from "./schema.ts";
+import { columnNames, type CqlTable } from "./catalog.ts";
 import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
 import { type Dialect, lookupStatement, selection } from "./statements.ts";
 

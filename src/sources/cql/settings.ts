@@ -1,11 +1,7 @@
+import { pemOf, type TlsFiles, tlsOptions } from "../../net/tls.ts";
 import type { ClusterOptions } from "../../wire/cql/cluster.ts";
 import type { Consistency } from "../../wire/cql/messages.ts";
-
-/**
- * How changes of a table are seen: by a cursor column, by the write times of its cells, or by reading it whole.
- */
-export const changeModes = ["cursor", "writetime", "full"] as const;
-type ChangeMode = (typeof changeModes)[number];
+import type { ChangeMode, SharedConfiguration } from "./config.ts";
 
 /** What both sources make of their configurations. */
 export interface CqlSettings {
@@ -29,3 +25,43 @@ export interface CqlSettings {
 
 /** Below these a read may miss what a quorum has acknowledged: nothing may be deleted by it. */
 export const quorums: ReadonlySet<Consistency> = new Set(["QUORUM", "LOCAL_QUORUM", "ALL"]);
+
+/** What the sources read with. Throws `CONFIGURATION_INVALID` where a file can't be read. */
+export function cqlSettings(
+  shared: SharedConfiguration,
+  where: Pick<ClusterOptions, "contactPoints" | "dataCenter" | "names">,
+  intervalHours: number | null,
+): CqlSettings {
+  const { changes } = shared;
+  return {
+    cluster: {
+      ...where,
+      port: shared.port,
+      tls: shared.tls ? tlsOptions(tlsFiles(shared), shared.verify_hostname ? "full" : "chain") : null,
+      username: shared.username ?? null,
+      password: shared.password ?? null,
+      connectTimeout: shared.connect_timeout * 1_000,
+      requestTimeout: shared.request_timeout * 1_000,
+      connectionsPerNode: shared.connections_per_node,
+      keyspace: shared.keyspace,
+      consistency: shared.consistency,
+    },
+    keyspace: shared.keyspace,
+    consistency: shared.consistency,
+    pageSize: shared.page_size,
+    cursorColumn: shared.cursor_column,
+    changes: (table) => (typeof changes === "string" ? changes : (changes[table] ?? changes["*"] ?? "cursor")),
+    allowFiltering: shared.allow_filtering,
+    intervalHours,
+    lag: shared.lag,
+    views: shared.views,
+  };
+}
+
+function tlsFiles({ ca_file, cert_file, key_file }: SharedConfiguration): TlsFiles {
+  return {
+    ca: pemOf("ca_file", ca_file),
+    certificate: pemOf("cert_file", cert_file),
+    key: pemOf("key_file", key_file),
+  };
+}

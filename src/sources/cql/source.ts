@@ -5,38 +5,28 @@ import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import { nearest } from "../../toolkit/nearest.ts";
+import { passColumns } from "../../toolkit/passes.ts";
 import { abortable } from "../../wire/cql/abortable.ts";
 import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
 import { boundariesOf, clusterClock, tableSizes } from "./cluster-state.ts";
 import { quoted } from "../../wire/cql/errors.ts";
-import { connectDriver, fetchIndependent, tokenColumn } from "./fetch-independent.ts";
-import { fetchFast } from "./fetch-page.ts";
-import { filterConditions, invalidFilter } from "./filter.ts";
+import { discoverTables, nativeId } from "./discover.ts";
+import { connectDriver, fetchIndependent, tokenColumn } from "./fetch/independent.ts";
+import { fetchFast } from "./fetch/fast.ts";
+import { checkFilter, conditionsOf } from "./filter.ts";
 import { Lookups } from "./lookup.ts";
-import {
-  type FetchPage,
-  parseRangeWork,
-  type RangeWork,
-  rangeWorkJson,
-  readRange,
-  type RowSize,
-} from "./read-range.ts";
-import { columnNames, type CqlTable, hasRangeIndex, keyspaceNames, readTables, tableId } from "./schema.ts";
-import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
+import { type FetchPage, readRange, type RowSize } from "./read.ts";
+import { columnNames, type CqlTable, hasRangeIndex, readTables, tableId } from "./catalog.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
-import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection, tokenExpression } from "./statements.ts";
-import { nativeId, tableOf } from "./tables.ts";
+import { dialectOf, rangeStatement, selection, tokenExpression } from "./statements.ts";
+import { type Work, workJson, workOf } from "./work.ts";
 
 /** Splits of a window pass: a window holds little, and each split costs a question. */
 const mostWindowSplits = 16;
 /** Parts that a window is cut into by time. */
 const mostWindows = 32;
-
-/** Tables of ScyllaDB that hold the changes of another one. */
-const changeLog = /_scylla_cdc_log$/;
 
 /** Cassandra or ScyllaDB, behind the contract of a source. */
 export class CqlSource implements Source {
@@ -61,17 +51,8 @@ export class CqlSource implements Source {
   }
 
   async discover(signal: AbortSignal): Promise<readonly Table[]> {
-    const routing = { signal };
     try {
-      const dialect = dialectOf(await this.#cluster.refresh(signal));
-      const natives = await this.#natives(routing);
-      const sizes = await tableSizes(this.#cluster, this.#settings.keyspace, null, routing);
-      return natives.map((native) => {
-        // Where partitions hold many rows, nobody knows how many.
-        const partitions = sizes.get(native.name)?.partitions ?? null;
-        const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
-        return tableOf(native, this.#settings, this.#context, dialect, estimated);
-      });
+      return await discoverTables(this.#cluster, this.#settings, this.#context, signal);
     } catch (thrown) {
       signal.throwIfAborted();
       throw this.#cluster.explain(thrown);
@@ -90,7 +71,7 @@ export class CqlSource implements Source {
       this.#refuseWeakReads(table, kind, previous);
       const topology = await this.#cluster.refresh(signal);
       const native = await this.#native(table, routing);
-      await this.#checkFilter(table, native, routing);
+      await checkFilter(this.#cluster, native, this.#filterOf(table, native), routing);
       const now = await clusterClock(this.#cluster, routing);
       const size = (await tableSizes(this.#cluster, native.keyspace, native.name, routing)).get(native.name) ?? null;
       const boundaries = await boundariesOf(this.#cluster, topology, native.id, routing);
@@ -98,12 +79,12 @@ export class CqlSource implements Source {
       const isCut = topology.partitioner === "Murmur3Partitioner";
       const ranges = isCut ? cutRing(boundaries, count) : [null];
       const windows = kind === "window" ? this.#windows(table, native, previous[table.id] ?? null, now) : [null];
-      const works = ranges.flatMap((tokens) => windows.map((window): RangeWork => ({ tokens, window })));
+      const works = ranges.flatMap((tokens) => windows.map((window): Work => ({ tokens, window })));
       return {
         splits: shuffled(works).map((work, index) => ({
           id: String(index),
           tables: [table.id],
-          work: rangeWorkJson(work),
+          work: workJson(work),
         })),
         next: table.cursor === null ? {} : { [table.id]: now - this.#settings.lag * 1_000 },
         asOf: new Date(now).toISOString(),
@@ -136,7 +117,7 @@ export class CqlSource implements Source {
     this.#rowSizes.set(read, rowSize);
     try {
       const native = await this.#native(table, routing);
-      const work = parseRangeWork(split.work);
+      const work = workOf(split);
       const fetch = await this.#fetcher(pass, table, native, work, how);
       const reading = {
         ...{ fetch, rowSize, mostPageRows: this.#settings.pageSize },
@@ -173,9 +154,9 @@ export class CqlSource implements Source {
     await this.#cluster[Symbol.asyncDispose]();
   }
 
-  async #fetcher(pass: Pass, table: Table, native: CqlTable, work: RangeWork, how: Reading): Promise<FetchPage> {
+  async #fetcher(pass: Pass, table: Table, native: CqlTable, work: Work, how: Reading): Promise<FetchPage> {
     const dialect = dialectOf(await this.#cluster.topology(how.signal));
-    const columns = pass.kind === "keys" ? keyColumns(table) : table.columns;
+    const columns = passColumns(table, pass.kind);
     const window = work.window;
     const filtering = table.cursor !== null && !hasRangeIndex(native, table.cursor);
     const cells = selection(columns, table, native, dialect);
@@ -196,41 +177,7 @@ export class CqlSource implements Source {
   }
 
   #filterOf(table: Table, native: CqlTable): readonly string[] {
-    return filterConditions(native, this.#context.tables[table.id]?.filter, table.cursor);
-  }
-
-  /** Lets the server look at the user's filter before a row is read. */
-  async #checkFilter(table: Table, native: CqlTable, routing: Routing): Promise<void> {
-    const filter = this.#filterOf(table, native);
-    if (filter.length === 0) return;
-    const cells = table.key.map(quoted);
-    try {
-      await this.#cluster.prepare(lookupStatement(cells, native, "row", filter), routing);
-    } catch (thrown) {
-      const mistakes: readonly number[] = [serverErrors.invalid, serverErrors.syntax];
-      if (!(thrown instanceof CqlServerError) || !mistakes.includes(thrown.code)) throw thrown;
-      throw invalidFilter(table.id, `is not taken by the server: ${thrown.message}`, undefined, thrown);
-    }
-  }
-
-  async #natives(routing: Routing): Promise<readonly CqlTable[]> {
-    const { keyspace, views } = this.#settings;
-    const natives = await readTables(this.#cluster, keyspace, null, routing);
-    if (natives.length === 0) await this.#demandKeyspace(routing);
-    return natives
-      .filter((native) => (views || !native.isView) && !changeLog.test(native.name))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
-  }
-
-  async #demandKeyspace(routing: Routing): Promise<void> {
-    const { keyspace } = this.#settings;
-    const names = await keyspaceNames(this.#cluster, routing);
-    if (names.includes(keyspace)) return;
-    const own = names.filter((name) => !name.startsWith("system"));
-    const meant = nearest(keyspace, own);
-    throw new HeadwatersError("DATABASE_UNKNOWN", `keyspace: the cluster has no keyspace ${quoted(keyspace)}`, {
-      hint: `${meant === null ? "" : `Did you mean ${quoted(meant)}? `}It has ${own.map(quoted).join(", ") || "none but the system's"}; upper and lower case count.`,
-    });
+    return conditionsOf(native, this.#context.tables[table.id]?.filter, table.cursor);
   }
 
   /** The table as it stands; `TABLE_UNKNOWN` where it is gone, `TABLE_CHANGED` where it is another one. */

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Table } from "../../protocol/table.ts";
-import type { CqlColumn, CqlTable } from "./schema.ts";
-import { dialectOf, keyColumns, lookupStatement, rangeStatement, selection } from "./statements.ts";
-import { tableOf } from "./tables.ts";
+import { passColumns } from "../../toolkit/passes.ts";
+import type { CqlColumn, CqlTable } from "./catalog.ts";
+import { dialectOf, lookupStatement, rangeStatement, selection } from "./statements.ts";
+import { tableOf } from "./discover.ts";
 import type { CqlSettings } from "./settings.ts";
 import type { CqlType } from "../../wire/cql/types.ts";
 
@@ -74,13 +75,13 @@ describe("statements", () => {
   });
 
   test("a keys pass selects key and version, and a static column where there is one", () => {
-    expect(selection(keyColumns(byCursor), byCursor, native, five)).toEqual([
+    expect(selection(passColumns(byCursor, "keys"), byCursor, native, five)).toEqual([
       '"a"',
       '"seq"',
       '"updated_at"',
       '"shared" AS "_headwaters_unread"',
     ]);
-    expect(selection(keyColumns(byTime), byTime, native, five)).toHaveLength(6);
+    expect(selection(passColumns(byTime, "keys"), byTime, native, five)).toHaveLength(6);
   });
 
   test("ranges, windows, and what only ScyllaDB knows", () => {

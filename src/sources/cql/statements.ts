@@ -3,7 +3,7 @@ import type { Table } from "../../protocol/table.ts";
 import { unreadCell, versionColumn } from "../../wire/cql/decode-page.ts";
 import { quoted } from "../../wire/cql/errors.ts";
 import { isBoundAsJson } from "../../wire/cql/keys.ts";
-import { columnNames, type CqlColumn, type CqlTable } from "./schema.ts";
+import { columnNames, type CqlColumn, type CqlTable } from "./catalog.ts";
 
 /** What the server can do, where that decides how a statement is written. */
 export interface Dialect {
@@ -51,11 +51,6 @@ function writeTime({ name, kind, type, multiCell }: CqlColumn, dialect: Dialect)
 export function versionRecipe(native: CqlTable, dialect: Dialect): string {
   const cells = native.columns.flatMap((column) => writeTime(column, dialect));
   return createHash("sha256").update(cells.join(", ")).digest("hex").slice(0, 16);
-}
-
-/** Columns of a keys pass: the key and the version. */
-export function keyColumns(table: Table): Table["columns"] {
-  return table.columns.filter(({ name }) => table.key.includes(name) || name === table.version);
 }
 
 /** How rows are chosen, beside their token range. */

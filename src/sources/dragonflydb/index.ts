@@ -1,26 +1,8 @@
-import type { SourceDefinition } from "../../protocol/source.ts";
-import { configuration } from "./config.ts";
-import { entryKinds } from "./entries.ts";
-import { DragonflySource } from "./source.ts";
-import { respSettings } from "./settings.ts";
+import { definition as redis } from "../redis/index.ts";
 
-export const definition: SourceDefinition<typeof configuration> = {
+export const definition: typeof redis = {
+  ...redis,
   name: "dragonflydb",
   title: "DragonflyDB",
-  configuration,
-  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred" },
-  checks: { connect: "Connect and log in", server: "Look at the server", privileges: "Use its commands" },
-  scope: ({ host, port, database, key_pattern: patterns, key_types: types, tables, table_name: name }) => ({
-    host,
-    port,
-    database,
-    tables: {
-      ...Object.fromEntries(Object.entries(tables).map(([id, { pattern }]) => [id, pattern])),
-      ...Object.fromEntries([name, ...entryKinds.map(({ suffix }) => name + suffix)].map((id) => [id, patterns])),
-      ...(types === undefined ? {} : { [name]: { patterns, types } }),
-    },
-  }),
-  schema: ({ database }) => `db${database}`,
-  open: async (configuration, context) =>
-    new DragonflySource(await respSettings(configuration), configuration, context),
+  kin: ["redis", "valkey"],
 };

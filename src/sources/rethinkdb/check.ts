@@ -1,35 +1,22 @@
+import type { Pool } from "../../net/pool.ts";
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult, SourceContext } from "../../protocol/source.ts";
+import { failedCheck, failedConnect, isLoopback } from "../../toolkit/checks.ts";
 import type { ReqlConnection } from "../../wire/reql/connection.ts";
-import type { ReqlPool } from "../../wire/reql/pool.ts";
 import { type Described, describeTable, listTables } from "./catalog.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTable } from "./discover.ts";
 import { explain } from "./errors.ts";
 
-/** Which step an error of connecting belongs to, in the order in which they are passed. */
-const steps = ["connect", "tls", "login"] as const;
-type Step = (typeof steps)[number];
-
-const stepOfCode: Readonly<Partial<Record<HeadwatersError["code"], Step>>> = {
-  TLS_MISMATCH: "tls",
-  TLS_UNVERIFIED: "tls",
-  CONFIGURATION_INVALID: "tls",
-  LOGIN_FAILED: "login",
-};
-
-/** Where nobody listens in between. */
-const thisMachine = new Set(["localhost", "127.0.0.1", "::1"]);
-
 /** Looks at one thing after the other, and ends with the first that stands in the way of all that follows. */
 export async function* checkSource(
-  pool: ReqlPool,
+  pool: Pool<ReqlConnection>,
   configuration: Configuration,
   context: SourceContext,
   signal: AbortSignal,
 ): AsyncGenerator<CheckResult, void> {
   const { host, port, username, use_ssl: encrypted } = configuration;
-  const labels: Readonly<Record<Step, string>> = {
+  const labels = {
     connect: `Connect to ${host}:${port}`,
     tls: "TLS",
     login: `Log in as ${username}`,
@@ -39,12 +26,7 @@ export async function* checkSource(
     connection = await pool.acquire(signal);
   } catch (thrown) {
     signal.throwIfAborted();
-    const error = explain(thrown, configuration);
-    const failed = stepOfCode[error.code] ?? "connect";
-    for (const step of steps.slice(0, steps.indexOf(failed))) {
-      if (step !== "tls" || encrypted) yield { name: step, label: labels[step], status: "ok", message: "ok" };
-    }
-    yield failure(failed, labels[failed], error);
+    yield* failedConnect(labels, explain(thrown, configuration), encrypted ? null : "tls");
     return;
   }
   try {
@@ -53,13 +35,13 @@ export async function* checkSource(
     yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
     yield* checkTables(connection, configuration, context, signal);
   } finally {
-    pool.release(connection);
+    await pool.release(connection);
   }
 }
 
 function tlsResult(label: string, { host, use_ssl: encrypted }: Configuration): CheckResult {
   if (encrypted) return { name: "tls", label, status: "ok", message: "Encrypted, and the certificate is verified." };
-  if (thisMachine.has(host))
+  if (isLoopback(host))
     return { name: "tls", label, status: "ok", message: "Not encrypted; it does not leave this machine." };
   const message = "Not encrypted: whoever is between sees the data. Set use_ssl to true where the server has TLS.";
   return { name: "tls", label, status: "warning", message };
@@ -78,7 +60,7 @@ async function* checkTables(
     names = await listTables(connection, database, signal);
   } catch (thrown) {
     signal.throwIfAborted();
-    yield failure("database", label, explain(thrown, configuration));
+    yield failedCheck("database", label, explain(thrown, configuration));
     return;
   }
   if (names.length === 0) {
@@ -130,10 +112,6 @@ async function* checkTable(
     yield { name: `table ${described.name}`, label, status: "ok", message: notes.join(" ") };
   } catch (thrown) {
     signal.throwIfAborted();
-    yield failure(`table ${described.name}`, label, explain(thrown, { ...configuration, table: described.name }));
+    yield failedCheck(`table ${described.name}`, label, explain(thrown, { ...configuration, table: described.name }));
   }
-}
-
-function failure(name: string, label: string, { message, hint }: HeadwatersError): CheckResult {
-  return { name, label, status: "failed", message: hint === null ? message : `${message}. ${hint}` };
 }

@@ -1,7 +1,5 @@
 import { z } from "zod";
-import { blankIsAbsent, flag, text, whole } from "../../toolkit/settings.ts";
-
-const optionalText = z.preprocess(blankIsAbsent, z.string().optional());
+import { choice, flag, optionalText, text, whole } from "../../toolkit/settings.ts";
 
 /** How up to date what is read must be, from the cheapest on: https://rethinkdb.com/docs/consistency/ */
 const readModes = ["outdated", "single", "majority"] as const;
@@ -32,14 +30,11 @@ export const configuration = z
         "File with the authority that signed the server's certificate (PEM); absent: those that Node.js trusts.",
       path: true,
     }),
-    read_mode: z
-      .preprocess(blankIsAbsent, z.enum(readModes, { error: `must be one of ${readModes.join(", ")}` }).optional())
-      .default("single")
-      .meta({
-        title: "Read mode",
-        description:
-          "outdated: read from any replica, which spares the primaries; single: from the primaries' memory; majority: only what a majority has on disk. Sweeps and second looks before a delete always read with majority.",
-      }),
+    read_mode: choice(readModes).default("single").meta({
+      title: "Read mode",
+      description:
+        "outdated: read from any replica, which spares the primaries; single: from the primaries' memory; majority: only what a majority has on disk. Sweeps and second looks before a delete always read with majority.",
+    }),
     lag: whole(0, 86_400).default(60).meta({
       title: "Lag",
       description:

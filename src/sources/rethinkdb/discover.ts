@@ -8,11 +8,11 @@ import { datum, term } from "../../wire/reql/terms.ts";
 import { typeName } from "../../toolkit/types.ts";
 import { type Described, keyRange, plainIndexes, tableTerm } from "./catalog.ts";
 import { isIndexMissing } from "./errors.ts";
-import { FieldNames, fieldOf, versionColumn } from "./fields.ts";
+import { FieldNames, fieldOf, versionColumn } from "./documents/fields.ts";
 import { emptyClass, identityOf, keyClass, keyKind } from "./keys.ts";
-import { inferColumns, outline, type Sampled } from "./sample.ts";
+import { inferColumns, outline, type Sampled } from "./documents/sample.ts";
 import { cutKeys } from "./splits.ts";
-import { isMoment, madeFields, timestampFields } from "./timestamps.ts";
+import { isMoment, madeFields, timestampFields } from "./timestamps/timestamps.ts";
 import { isKind } from "./types.ts";
 
 /** Documents of each place of a table that are looked at. */

@@ -1,3 +1,4 @@
+import { connectionLost, messageOf, type Names, networkError } from "../../net/errors.ts";
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 import { type ConnectionFailure, ReqlConnectionError, ReqlQueryError } from "../../wire/reql/failures.ts";
 import { ScanError } from "../../wire/reql/scanner.ts";
@@ -16,13 +17,22 @@ type Explain = (context: ErrorContext, message: string) => readonly [ErrorCode, 
 
 const again = "It is tried again.";
 
+const names: Names = {
+  server: "RethinkDB",
+  host: "host",
+  tls: "use_ssl",
+  noTls: "use_ssl to false",
+  serverTls: "driver-tls",
+  ca: "ssl_ca",
+  certificate: null,
+  key: null,
+  anyName: null,
+  listens: "bind",
+  timeout: "connect_timeout",
+};
+
 /** How a connection failed, as our client says it. */
 const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
-  "connect timeout": ({ host, port }) => [
-    "CONNECTION_TIMEOUT",
-    `host: ${host}:${port} did not answer in time`,
-    "Check host, port and the firewall between; connect_timeout says how long to wait.",
-  ],
   "not RethinkDB": ({ host, port }, message) => [
     "PROTOCOL_MISMATCH",
     `port: what answers at ${host}:${port} is not RethinkDB's driver protocol: ${message}`,
@@ -55,16 +65,7 @@ const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
     `the server at ${host}:${port} does not answer: ${message}`,
     `${again} If the server is frozen or very slow, look at its log; read_timeout says how long to wait.`,
   ],
-  lost: ({ host, port }, message) => [
-    "CONNECTION_LOST",
-    `the connection to ${host}:${port} broke: ${message}`,
-    `${again} If it happens often, look for a server that restarts, a firewall or a proxy.`,
-  ],
-  away: ({ host, port }, message) => [
-    "SERVER_UNAVAILABLE",
-    `the server at ${host}:${port} can't be reached any more: ${message}`,
-    `${again} If it stays so, look whether the server runs, and at the network between.`,
-  ],
+  lost: (context, message) => connectionLost({ names, ...context }, message),
   closed: ({ host, port }, message) => [
     "CONNECTION_LOST",
     `the connection to ${host}:${port} was given up: ${message}`,
@@ -81,79 +82,6 @@ function foreignHint(message: string): string {
   }
   return "Set port to that of the drivers, 28015 by default. RethinkDB must be 2.3 or later.";
 }
-
-const refused: Explain = ({ host, port }) => [
-  "CONNECTION_REFUSED",
-  `port: nothing listens at ${host}:${port}`,
-  "Check host and port, and that the server runs and listens on this address (bind).",
-];
-
-const unreachable: Explain = ({ host, port }) => [
-  "CONNECTION_REFUSED",
-  `host: there is no way from this machine to ${host}:${port}`,
-  "Check host, the network and the firewall between this machine and the server.",
-];
-
-const lost: Explain = (context, message) => connectionFailures.lost(context, message);
-
-const unverified: Explain = ({ host }, message) => [
-  "TLS_UNVERIFIED",
-  `use_ssl: the certificate of ${host} can't be verified: ${message}`,
-  "Set ssl_ca to the authority that signed it, and host to a name that the certificate has.",
-];
-
-const plainPort: Explain = ({ host, port }, message) => [
-  "TLS_MISMATCH",
-  `use_ssl: the server at ${host}:${port} does not speak TLS: ${message}`,
-  "Set use_ssl to false, or switch TLS on at the server (driver-tls).",
-];
-
-const certificateWanted: Explain = ({ host, port }, message) => [
-  "TLS_MISMATCH",
-  `use_ssl: the server at ${host}:${port} wants a certificate of its clients, which Headwaters has none of: ${message}`,
-  "Start the server without driver-tls-ca, so that users are told by their passwords; or go through a proxy that has one.",
-];
-
-/** By errno, and the TLS codes of Node.js. */
-const systemErrors: Readonly<Record<string, Explain>> = {
-  ENOTFOUND: ({ host }) => [
-    "HOST_UNKNOWN",
-    `host: the name "${host}" can't be resolved`,
-    "Check the spelling of host, and that this machine's DNS knows it.",
-  ],
-  EAI_AGAIN: ({ host }) => [
-    "HOST_UNKNOWN",
-    `host: the name "${host}" can't be resolved now: the name server does not answer`,
-    "Check this machine's DNS, and the spelling of host.",
-  ],
-  ECONNREFUSED: refused,
-  EHOSTUNREACH: unreachable,
-  ENETUNREACH: unreachable,
-  EADDRNOTAVAIL: unreachable,
-  ETIMEDOUT: connectionFailures["connect timeout"],
-  ECONNRESET: lost,
-  EPIPE: lost,
-  DEPTH_ZERO_SELF_SIGNED_CERT: unverified,
-  SELF_SIGNED_CERT_IN_CHAIN: unverified,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unverified,
-  UNABLE_TO_GET_ISSUER_CERT: unverified,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unverified,
-  CERT_HAS_EXPIRED: unverified,
-  CERT_NOT_YET_VALID: unverified,
-  CERT_SIGNATURE_FAILURE: unverified,
-  CERT_REVOKED: unverified,
-  CERT_UNTRUSTED: unverified,
-  CERT_REJECTED: unverified,
-  INVALID_CA: unverified,
-  INVALID_PURPOSE: unverified,
-  ERR_TLS_CERT_ALTNAME_INVALID: unverified,
-  ERR_SSL_WRONG_VERSION_NUMBER: plainPort,
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: plainPort,
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: certificateWanted,
-  // What servers of TLS 1.2 say of it.
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: certificateWanted,
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: certificateWanted,
-};
 
 /** One code stands for many things: the text tells them apart. The first that fits holds. */
 const queryErrors: readonly (readonly [code: number | null, text: RegExp, explain: Explain])[] = [
@@ -244,7 +172,9 @@ function inTable({ table }: ErrorContext): string {
 /** Whatever was thrown, as an error that a user understands. */
 export function explain(thrown: unknown, context: ErrorContext): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const known = networkError(thrown, { names, ...context });
+  if (known !== null) return known;
+  const message = messageOf(thrown);
   const found = explanation(thrown, message);
   if (found === null) {
     const what = thrown instanceof ReqlQueryError ? ` (code ${thrown.code})` : "";
@@ -260,9 +190,7 @@ function explanation(thrown: unknown, message: string): Explain | null {
     const found = queryErrors.find(([code, text]) => (code === null || code === thrown.code) && text.test(message));
     return found?.[2] ?? null;
   }
-  if (thrown instanceof ScanError) return scanFailure;
-  const code = (thrown as { readonly code?: unknown } | null)?.code;
-  return (typeof code === "string" ? systemErrors[code] : undefined) ?? null;
+  return thrown instanceof ScanError ? scanFailure : null;
 }
 
 const scanFailure: Explain = (context, message) => [

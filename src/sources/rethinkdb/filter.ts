@@ -3,8 +3,8 @@ import type { Json } from "../../protocol/json.ts";
 import type { Selection } from "../../protocol/source.ts";
 import { isPattern, selects } from "../../toolkit/patterns.ts";
 import { type Term, type TermName, term } from "../../wire/reql/terms.ts";
-import { fieldOf } from "./fields.ts";
-import { microsecondsOfText, timeTerm } from "./timestamps.ts";
+import { fieldOf } from "./documents/fields.ts";
+import { microsecondsOfText, timeTerm } from "./timestamps/timestamps.ts";
 
 /** Whether a document fulfils the user's filter. One that lacks a field of it does not: FILTER passes over such errors. */
 export type Condition = (document: Term) => Term;

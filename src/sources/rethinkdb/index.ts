@@ -1,6 +1,7 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
 import { configuration } from "./config.ts";
-import { addressOf, RethinkSource } from "./source.ts";
+import { reqlAddress } from "./settings.ts";
+import { RethinkdbSource } from "./source.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {
   name: "rethinkdb",
@@ -15,5 +16,5 @@ export const definition: SourceDefinition<typeof configuration> = {
   },
   scope: ({ host, port, database }) => ({ server: `${host}:${port}`, database }),
   schema: ({ database }) => database,
-  open: async (settings, context) => new RethinkSource(settings, await addressOf(settings), context),
+  open: async (settings, context) => new RethinkdbSource(settings, reqlAddress(settings), context),
 };

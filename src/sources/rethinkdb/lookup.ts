@@ -9,8 +9,8 @@ import { unite } from "../../toolkit/types.ts";
 import { type Cell, cell, project } from "../../toolkit/vectors.ts";
 import { tableTerm } from "./catalog.ts";
 import { checked, chosen, skipping, type TableReader } from "./read.ts";
-import { DocumentRows } from "./rows.ts";
-import { microsecondsOfText, timeTerm } from "./timestamps.ts";
+import { DocumentRows } from "./documents/rows.ts";
+import { microsecondsOfText, timeTerm } from "./timestamps/timestamps.ts";
 import { timestampOf } from "./work.ts";
 
 /** Keys of one query. */

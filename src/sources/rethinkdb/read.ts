@@ -12,10 +12,10 @@ import { ParsedDocuments } from "../../wire/reql/parsed.ts";
 import { Scanner } from "../../wire/reql/scanner.ts";
 import { lambda, type Term, term } from "../../wire/reql/terms.ts";
 import { keysBetween, tableTerm } from "./catalog.ts";
-import type { FieldNames } from "./fields.ts";
+import type { FieldNames } from "./documents/fields.ts";
 import { type Condition, projected } from "./filter.ts";
-import { DocumentRows } from "./rows.ts";
-import { filtered, madeFields, notOlder, stretches, tellsMoment } from "./timestamps.ts";
+import { DocumentRows } from "./documents/rows.ts";
+import { filtered, madeFields, notOlder, stretches, tellsMoment } from "./timestamps/timestamps.ts";
 import { timestampOf, type Work } from "./work.ts";
 
 /** What the splits of a table are read with. */

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { Pool } from "../../net/pool.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
@@ -6,32 +6,34 @@ import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import type { ReqlAddress, ReqlConnection } from "../../wire/reql/connection.ts";
+import type { ReqlAddress } from "../../wire/reql/address.ts";
+import { ReqlConnection } from "../../wire/reql/connection.ts";
 import { ReqlQueryError } from "../../wire/reql/failures.ts";
-import { ReqlPool } from "../../wire/reql/pool.ts";
-import { unite } from "../../toolkit/types.ts";
+import { tableOfSplit } from "../../toolkit/passes.ts";
+import { hasColumnsOf, unite } from "../../toolkit/types.ts";
+import { warnOnce } from "../../toolkit/warn-once.ts";
 import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTable, unseenTable } from "./discover.ts";
 import { explain } from "./errors.ts";
-import { FieldNames, fieldOf } from "./fields.ts";
+import { FieldNames, fieldOf } from "./documents/fields.ts";
 import { type Condition, conditionOf } from "./filter.ts";
 import { emptyClass, identityOf, keyClass } from "./keys.ts";
 import { lookupRows } from "./lookup.ts";
 import { readSplit, type TableReader } from "./read.ts";
 import { cutKeys, splitCount } from "./splits.ts";
-import { stretches } from "./timestamps.ts";
+import { stretches } from "./timestamps/timestamps.ts";
 import { nextOf, sinceOf, timestampOf, type Work, workJson, workOf } from "./work.ts";
 
 /** Tables that are looked at at the same time. */
 const looksAtOnce = 8;
 
 /** A RethinkDB database. Connections are opened as they are needed. */
-export class RethinkSource implements Source {
+export class RethinkdbSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
-  readonly #pool: ReqlPool;
+  readonly #pool: Pool<ReqlConnection>;
   /** By table, where there is one. */
   readonly #filters: ReadonlyMap<string, Condition>;
   /** By table: the columns that `discover` showed. One that a pass lacks was not selected. */
@@ -40,12 +42,18 @@ export class RethinkSource implements Source {
   readonly #wider = new Map<string, Table>();
   /** By table: splits that are read at the same time must agree on names. */
   readonly #names = new Map<string, FieldNames>();
-  readonly #warned = new Set<string>();
+  readonly #warnOnce: (message: string) => void;
 
   constructor(configuration: Configuration, address: ReqlAddress, context: SourceContext) {
     this.#configuration = configuration;
     this.#context = context;
-    this.#pool = new ReqlPool(address);
+    this.#warnOnce = warnOnce(context.log);
+    this.#pool = new Pool((signal) =>
+      ReqlConnection.connect(address, signal).catch((thrown: unknown) => {
+        signal.throwIfAborted();
+        throw explain(thrown, configuration);
+      }),
+    );
     const filters = Object.entries(context.tables).map(([id, { filter }]) => [id, conditionOf(id, filter)] as const);
     this.#filters = new Map(filters.filter((entry): entry is [string, Condition] => entry[1] !== null));
   }
@@ -111,14 +119,13 @@ export class RethinkSource implements Source {
       const same = await this.#use(table.id, signal, (connection) => this.#isSame(connection, table, signal));
       const wider = this.#wider.get(table.id);
       if (!same || !(await this.#hasIndexes(pass, table, signal))) return null;
-      if (wider !== undefined && !covers(table, wider)) return null;
+      if (wider !== undefined && !hasColumnsOf(table, unite(table, wider))) return null;
     }
     return pass;
   }
 
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
-    const table = pass.tables.find(({ id }) => id === split.tables[0]);
-    if (table === undefined) throw new HeadwatersError("DEFECT", `split ${split.id} is of no table of its pass`);
+    const table = tableOfSplit(pass, split);
     yield* this.#reading(table, how.signal, (reader) =>
       readSplit(reader, { kind: pass.kind, table, work: workOf(split) }, state, how),
     );
@@ -248,7 +255,7 @@ export class RethinkSource implements Source {
       signal.throwIfAborted();
       throw explain(thrown, { ...this.#configuration, table: table.id });
     } finally {
-      if (connection !== null) this.#pool.release(connection);
+      if (connection !== null) await this.#pool.release(connection);
     }
   }
 
@@ -278,38 +285,6 @@ export class RethinkSource implements Source {
     const shown = this.#shown.get(table.id);
     if (shown !== undefined) this.#shown.set(table.id, new Set([...shown, ...table.columns.map(({ name }) => name)]));
   }
-
-  #warnOnce(message: string): void {
-    if (this.#warned.has(message)) return;
-    this.#warned.add(message);
-    this.#context.log.warn(message);
-  }
-}
-
-/** How to reach the server. Throws `CONFIGURATION_INVALID` where the authority's file can't be read. */
-export async function addressOf(configuration: Configuration): Promise<ReqlAddress> {
-  const { host, port, username, password, use_ssl: encrypted, ssl_ca: file } = configuration;
-  return {
-    host,
-    port,
-    user: username,
-    password,
-    tls: encrypted ? (file === undefined ? {} : { ca: await authority(file) }) : null,
-    connectTimeout: configuration.connect_timeout * 1_000,
-    silence: configuration.read_timeout * 1_000,
-  };
-}
-
-async function authority(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (thrown) {
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new HeadwatersError("CONFIGURATION_INVALID", `ssl_ca: the file can't be read: ${reason}`, {
-      hint: "Set ssl_ca to a file in PEM that exists.",
-      cause: thrown,
-    });
-  }
 }
 
 function changed(table: Table): HeadwatersError {
@@ -317,13 +292,5 @@ function changed(table: Table): HeadwatersError {
     "TABLE_CHANGED",
     `table "${table.id}": it was dropped and made again, has keys of another type now, or could not be looked at before`,
     { hint: "It is planned anew." },
-  );
-}
-
-/** Whether rows that need `wider` fit into `table`. */
-function covers(table: Table, wider: Table): boolean {
-  const both = unite(table, wider).columns;
-  return both.every(({ name, type }) =>
-    table.columns.some((known) => known.name === name && known.type.kind === type.kind),
   );
 }

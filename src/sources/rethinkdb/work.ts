@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
-import { fieldOf } from "./fields.ts";
+import { fieldOf } from "./documents/fields.ts";
 import type { KeySplit } from "./splits.ts";
 
 /** What a split needs: keys, or one stretch of an index; of a window also where it begins. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { hostList, optionalText, sharedSettings } from "../cql/configuration.ts";
-import { text, whole } from "../../toolkit/settings.ts";
+import { hostList, sharedSettings } from "../cql/config.ts";
+import { optionalText, text, whole } from "../../toolkit/settings.ts";
 
 /** The settings of a connection to ScyllaDB, under the names of the published example. */
 export const configuration = z

@@ -1,3 +1,4 @@
+import { unanswered } from "../../net/reach.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 
@@ -44,20 +45,13 @@ export class Nodes {
         return await connectPostgres({ ...this.#settings, host, port }, signal);
       } catch (thrown) {
         signal.throwIfAborted();
-        if (!(thrown instanceof HeadwatersError) || !unreachable.has(thrown.code)) throw thrown;
+        if (!(thrown instanceof HeadwatersError)) throw thrown;
+        if (!unanswered.has(thrown.code) && thrown.remedy !== "retry") throw thrown;
       }
     }
     return connectPostgres(this.#settings, signal);
   }
 }
-
-const unreachable: ReadonlySet<string> = new Set([
-  "HOST_UNKNOWN",
-  "CONNECTION_REFUSED",
-  "CONNECTION_TIMEOUT",
-  "CONNECTION_LOST",
-  "SERVER_UNAVAILABLE",
-]);
 
 /** By their public addresses where the one that the user gave is public too. PostgreSQL has no such list: none. */
 async function listNodes(connection: PostgresConnection, host: string, signal: AbortSignal): Promise<readonly Node[]> {

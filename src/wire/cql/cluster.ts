@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from "node:tls";
-import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import { reach, unanswered } from "../../net/reach.ts";
+import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Log } from "../../protocol/log.ts";
 import { abortable } from "./abortable.ts";
 import type { CqlConnection } from "./connection.ts";
@@ -51,9 +52,6 @@ export interface Routing {
 /** Nodes that can't be reached may have other addresses by now: looked at no more often, in milliseconds. */
 const lookMilliseconds = 5_000;
 
-/** What is said of a host that did not answer at all. */
-const unanswered: ReadonlySet<ErrorCode> = new Set(["HOST_UNKNOWN", "CONNECTION_REFUSED", "CONNECTION_TIMEOUT"]);
-
 /** A Cassandra or ScyllaDB cluster: its nodes, connections to them, and statements that they have prepared. */
 export class Cluster implements AsyncDisposable {
   readonly options: ClusterOptions;
@@ -83,7 +81,7 @@ export class Cluster implements AsyncDisposable {
   /** Looks at the cluster anew. */
   async refresh(signal: AbortSignal): Promise<Topology> {
     this.#lookedAt = performance.now();
-    const looking = this.#look().finally(() => (this.#looking = null));
+    const looking = reach(this, () => this.#look()).finally(() => (this.#looking = null));
     this.#looking = looking;
     const before = this.#topology;
     // Who comes meanwhile goes by the one before.
@@ -169,10 +167,14 @@ export class Cluster implements AsyncDisposable {
       tried.add(pool);
       let connection: CqlConnection;
       try {
-        connection = await abortable(pool.connection(token), signal);
+        connection = await reach(this, () =>
+          abortable(pool.connection(token), signal).catch((thrown: unknown) => {
+            throw this.explain(thrown, routing.table, node);
+          }),
+        );
       } catch (thrown) {
         signal.throwIfAborted();
-        failure = whileInUse(this.explain(thrown, routing.table, node));
+        failure = thrown;
         this.#tell(node, failure);
         // For those who come after.
         this.#lookAgain(topology, this.#disposed.signal).catch(() => {});
@@ -194,7 +196,7 @@ export class Cluster implements AsyncDisposable {
     const looking = this.#looking === null ? this.refresh(signal) : abortable(this.#looking, signal);
     return looking.catch((thrown: unknown) => {
       signal.throwIfAborted();
-      if (thrown instanceof HeadwatersError && unanswered.has(thrown.code)) return before;
+      if (thrown instanceof HeadwatersError && thrown.remedy === "retry") return before;
       throw thrown;
     });
   }
@@ -306,11 +308,4 @@ async function executeOn(
     await prepareOn(connection, statement, signal);
     return send();
   }
-}
-
-/** A cluster that has answered before is there: a node that can't be reached now may come back. */
-function whileInUse(thrown: unknown): unknown {
-  if (!(thrown instanceof HeadwatersError) || thrown.code !== "CONNECTION_REFUSED") return thrown;
-  const hint = "It is tried again. If it stays so, look which nodes are down (nodetool status).";
-  return new HeadwatersError("SERVER_UNAVAILABLE", thrown.message, { hint, cause: thrown });
 }

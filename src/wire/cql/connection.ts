@@ -1,16 +1,10 @@
 import { setMaxListeners } from "node:events";
-import { connect as connectPlain, isIP, type Socket } from "node:net";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import { connect, ConnectionLost } from "../../net/socket.ts";
 import { type Frame, FrameReader, opcodes, requestFrame } from "./frames.ts";
 import { authResponseBody, openBody, startupBody } from "./messages.ts";
-import {
-  CqlConnectionLost,
-  CqlLoginWanted,
-  CqlServerError,
-  CqlTimeout,
-  readServerError,
-  serverErrors,
-} from "./server-error.ts";
+import { CqlLoginWanted, CqlServerError, CqlTimeout, readServerError, serverErrors } from "./server-error.ts";
 
 /** Where and how to connect. */
 export interface ConnectOptions {
@@ -51,29 +45,18 @@ export class CqlConnection {
   private constructor(socket: Socket, requestTimeout: number) {
     this.#socket = socket;
     this.#requestTimeout = requestTimeout;
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 30_000);
     socket.on("data", (chunk) => this.#receive(chunk));
-    socket.on("error", (error) => this.#end(new CqlConnectionLost(this.#answered, error)));
-    socket.on("close", () => this.#end(new CqlConnectionLost(this.#answered)));
+    socket.on("error", (error) => this.#end(new ConnectionLost(this.#answered, error)));
+    socket.on("close", () => this.#end(new ConnectionLost(this.#answered)));
   }
 
   /** Connects and logs in. Throws what {@link cqlError} explains. */
-  static async open(options: ConnectOptions, signal: AbortSignal): Promise<CqlConnection> {
-    const timeout = AbortSignal.timeout(options.connectTimeout);
-    const either = AbortSignal.any([signal, timeout]);
-    let connection: CqlConnection | null = null;
-    try {
-      const socket = await openSocket(options, either);
-      connection = new CqlConnection(socket, options.requestTimeout);
-      await connection.#start(options, either);
+  static open(options: ConnectOptions, signal: AbortSignal): Promise<CqlConnection> {
+    return connect({ ...options, timeout: options.connectTimeout }, signal, async (socket, signal) => {
+      const connection = new CqlConnection(socket, options.requestTimeout);
+      await connection.#start(options, signal);
       return connection;
-    } catch (thrown) {
-      connection?.close();
-      signal.throwIfAborted();
-      if (timeout.aborted) throw new CqlTimeout("connect", options.connectTimeout);
-      throw thrown;
-    }
+    });
   }
 
   get isOpen(): boolean {
@@ -119,16 +102,16 @@ export class CqlConnection {
   }
 
   close(): void {
-    this.#end(new CqlConnectionLost(this.#answered));
+    this.#end(new ConnectionLost(this.#answered));
   }
 
   /** A peer that sent nothing at all for so long is taken for dead, so that no other request waits for it. */
   #timeOut(reject: (reason: unknown) => void, settle: () => void): void {
     settle();
-    const timeout = new CqlTimeout("request", this.#requestTimeout);
+    const timeout = new CqlTimeout(this.#requestTimeout);
     reject(timeout);
     if (performance.now() - this.#lastData >= this.#requestTimeout) {
-      this.#end(new CqlConnectionLost(this.#answered, timeout));
+      this.#end(new ConnectionLost(this.#answered, timeout));
     }
   }
 
@@ -172,33 +155,4 @@ export class CqlConnection {
     const answer = await this.request(opcodes.authResponse, authResponseBody(username, password), signal);
     if (answer.opcode !== opcodes.authSuccess) throw new CqlLoginWanted(authenticator);
   }
-}
-
-function openSocket({ host, port, localPort, tls }: ConnectOptions, signal: AbortSignal): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const plain = connectPlain({ host, port, ...(localPort === undefined ? {} : { localPort }) });
-    const socket = tls === null ? plain : connectTls({ ...tls, socket: plain, host, ...serverName(host) });
-    const fail = (error: unknown): void => {
-      signal.removeEventListener("abort", abort);
-      plain.destroy();
-      reject(error as Error);
-    };
-    const abort = (): void => fail(signal.reason);
-    const closed = (): void => fail(new CqlConnectionLost(false));
-    signal.addEventListener("abort", abort, { once: true });
-    plain.once("error", fail);
-    socket.once("error", fail);
-    socket.once("close", closed);
-    socket.once(tls === null ? "connect" : "secureConnect", () => {
-      signal.removeEventListener("abort", abort);
-      for (const one of [plain, socket]) one.removeListener("error", fail);
-      socket.removeListener("close", closed);
-      resolve(socket);
-    });
-  });
-}
-
-/** Addresses are no names: TLS forbids to send them, and certificates are compared with the host then. */
-function serverName(host: string): { servername?: string } {
-  return isIP(host) === 0 ? { servername: host } : {};
 }

@@ -1,8 +1,10 @@
+import { messageOf, type Names, nativeCode, networkError, type Place } from "../../net/errors.ts";
+import { ConnectionLost } from "../../net/socket.ts";
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 import { TypeChanged, UnfitColumn } from "./decode-page.ts";
 import { NotCql } from "./frames.ts";
 import { protocolVersion } from "./frames.ts";
-import { CqlConnectionLost, CqlLoginWanted, CqlServerError, CqlTimeout, serverErrors } from "./server-error.ts";
+import { CqlLoginWanted, CqlServerError, CqlTimeout, serverErrors } from "./server-error.ts";
 
 /** What an error's message and hint are made of. */
 export interface ErrorContext {
@@ -24,29 +26,23 @@ type Explain = (
   thrown: unknown,
 ) => readonly [ErrorCode, message: string, hint: string];
 
-const unreachable: Explain = ({ names, host, port }) => [
-  "CONNECTION_REFUSED",
-  `${names.host}: there is no way from this machine to ${host}:${port}`,
-  `Check ${names.host}, the network and the firewall between this machine and the server.`,
-];
+/** As both sources call them. */
+const sharedNames: Omit<Names, "host"> = {
+  server: "Cassandra",
+  tls: "tls",
+  noTls: "tls to false",
+  serverTls: "client_encryption_options",
+  ca: "ca_file",
+  certificate: "cert_file",
+  key: "key_file",
+  anyName: "verify_hostname to false",
+  listens: "rpc_address",
+  timeout: "connect_timeout",
+};
 
-const lost: Explain = ({ host, port }, message) => [
-  "CONNECTION_LOST",
-  `the connection to ${host}:${port} broke: ${message}`,
-  "It is tried again. If it happens often, look for a firewall, a proxy or a node that restarts.",
-];
-
-const certificate: Explain = ({ names, host }, message) => [
-  "TLS_UNVERIFIED",
-  `tls: the certificate of ${host} can't be verified: ${message}`,
-  `Set ca_file to the certificate of the authority that signed it; if only the name differs, use a ${names.host} that the certificate has, or set verify_hostname to false.`,
-];
-
-const plainServer: Explain = ({ host, port }, message) => [
-  "TLS_MISMATCH",
-  `tls: it is true, and what answers at ${host}:${port} speaks no TLS: ${message}`,
-  "Set tls to false, or switch client_encryption_options on at the server.",
-];
+function placeOf({ names, host, port }: ErrorContext): Place {
+  return { names: { ...sharedNames, ...names }, host, port };
+}
 
 const unavailable: Explain = (context, message) => [
   "SERVER_UNAVAILABLE",
@@ -60,55 +56,8 @@ const tooLong: Explain = (context, message) => [
   "It is tried again. If it stays so, look at the server's load, at tombstones (a compaction removes them; tombstone_failure_threshold limits them), or raise read_request_timeout and range_request_timeout there.",
 ];
 
-/** By errno, the TLS code of Node.js, or a code of the protocol as `0x2200`. */
+/** By a code of the protocol, as `0x2200`. */
 const table: Readonly<Record<string, Explain>> = {
-  ENOTFOUND: ({ names, host }) => [
-    "HOST_UNKNOWN",
-    `${names.host}: the name "${host}" can't be resolved`,
-    `Check the spelling of ${names.host}, and that this machine's DNS knows it.`,
-  ],
-  EAI_AGAIN: ({ names, host }) => [
-    "HOST_UNKNOWN",
-    `${names.host}: the name "${host}" can't be resolved now: the name server does not answer`,
-    `Check this machine's DNS, and the spelling of ${names.host}.`,
-  ],
-  ECONNREFUSED: ({ names, host, port }) => [
-    "CONNECTION_REFUSED",
-    `port: nothing listens at ${host}:${port}`,
-    `Check ${names.host} and port, and that the server runs and listens on this address (rpc_address).`,
-  ],
-  EHOSTUNREACH: unreachable,
-  ENETUNREACH: unreachable,
-  EACCES: unreachable,
-  EADDRNOTAVAIL: unreachable,
-  ETIMEDOUT: ({ names, host, port }) => [
-    "CONNECTION_TIMEOUT",
-    `${names.host}: ${host}:${port} did not answer in time`,
-    `Check ${names.host}, port and the firewall between.`,
-  ],
-  ECONNRESET: lost,
-  EPIPE: lost,
-  EPROTO: plainServer,
-  ERR_SSL_WRONG_VERSION_NUMBER: plainServer,
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ({ host }) => [
-    "TLS_MISMATCH",
-    `cert_file: ${host} asks for a certificate of the client`,
-    "Set cert_file and key_file.",
-  ],
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificate,
-  UNABLE_TO_GET_ISSUER_CERT: certificate,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: certificate,
-  DEPTH_ZERO_SELF_SIGNED_CERT: certificate,
-  SELF_SIGNED_CERT_IN_CHAIN: certificate,
-  CERT_HAS_EXPIRED: certificate,
-  CERT_NOT_YET_VALID: certificate,
-  CERT_SIGNATURE_FAILURE: certificate,
-  CERT_REVOKED: certificate,
-  CERT_UNTRUSTED: certificate,
-  CERT_REJECTED: certificate,
-  INVALID_CA: certificate,
-  INVALID_PURPOSE: certificate,
-  ERR_TLS_CERT_ALTNAME_INVALID: certificate,
   [hex(serverErrors.protocol)]: ({ host, port }, message) => [
     "PROTOCOL_MISMATCH",
     `port: the server at ${host}:${port} does not take CQL protocol v${protocolVersion}: ${message}`,
@@ -167,6 +116,9 @@ const invalidMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
  */
 export function cqlError(thrown: unknown, context: ErrorContext): unknown {
   if (thrown instanceof HeadwatersError) return thrown;
+  const known = networkError(thrown, placeOf(context));
+  const silent = thrown instanceof ConnectionLost && !thrown.answered && known?.code === "CONNECTION_LOST";
+  if (known !== null && !silent) return known;
   const made = explained(thrown, context);
   if (made === null) return thrown;
   const [code, message, hint] = made;
@@ -176,15 +128,8 @@ export function cqlError(thrown: unknown, context: ErrorContext): unknown {
 function explained(thrown: unknown, context: ErrorContext): ReturnType<Explain> | null {
   const { names, host, port } = context;
   if (thrown instanceof CqlServerError) return explainedServer(thrown, context);
-  if (thrown instanceof CqlTimeout) {
-    if (thrown.during === "request") return tooLong(context, thrown.message, thrown);
-    return table["ETIMEDOUT"]!(context, thrown.message, thrown);
-  }
-  if (thrown instanceof CqlConnectionLost) {
-    const code = nativeCode(thrown.cause);
-    if (code !== null && table[code] !== undefined && table[code] !== lost)
-      return table[code](context, messageOf(thrown.cause), thrown);
-    if (thrown.answered) return lost(context, messageOf(thrown.cause ?? thrown), thrown);
+  if (thrown instanceof CqlTimeout) return tooLong(context, thrown.message, thrown);
+  if (thrown instanceof ConnectionLost) {
     // A TLS server drops what does not begin with a handshake, most without a word.
     return [
       context.tls ? "TLS_MISMATCH" : "PROTOCOL_MISMATCH",
@@ -213,13 +158,11 @@ function explained(thrown: unknown, context: ErrorContext): ReturnType<Explain> 
     return ["TABLE_CHANGED", `${inTable(context)}${thrown.message}`, "It is planned anew."];
   const code = nativeCode(thrown);
   if (code === null) return null;
-  return (
-    table[code]?.(context, messageOf(thrown), thrown) ?? [
-      "SOURCE_FAILED",
-      `${names.host}: ${host}:${port}: ${messageOf(thrown)} (${code})`,
-      "Look for this code in the manual of Node.js or of the operating system.",
-    ]
-  );
+  return [
+    "SOURCE_FAILED",
+    `${names.host}: ${host}:${port}: ${messageOf(thrown)} (${code})`,
+    "Look for this code in the manual of Node.js or of the operating system.",
+  ];
 }
 
 function explainedServer(thrown: CqlServerError, context: ErrorContext): ReturnType<Explain> {
@@ -247,18 +190,6 @@ function explainedBytes({ bytes }: NotCql, context: ErrorContext): ReturnType<Ex
     `port: something else than Cassandra or ScyllaDB answers at ${host}:${port}`,
     "Set port to the server's CQL port: 9042 unless native_transport_port says otherwise.",
   ];
-}
-
-/** The errno or code of whatever was thrown; `null`: it has none. */
-function nativeCode(thrown: unknown): string | null {
-  if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return null;
-  return typeof thrown.code === "string" ? thrown.code : null;
-}
-
-function messageOf(thrown: unknown): string {
-  // Several addresses of one host: Node.js gives the errors of each, and no message.
-  if (thrown instanceof AggregateError && thrown.message === "") return messageOf(thrown.errors[0]);
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function hex(code: number): string {

@@ -1,3 +1,4 @@
+import { ConnectionLost } from "../../net/socket.ts";
 import type { BodyReader } from "./body-reader.ts";
 
 /** The codes of section 9 of the specification, and one of ScyllaDB's. */
@@ -36,25 +37,10 @@ export function readServerError(reader: BodyReader, version: number): CqlServerE
   return new CqlServerError(reader.int(), reader.string(), version);
 }
 
-/** The connection ended. `answered`: after at least one answer. */
-export class CqlConnectionLost extends Error {
-  readonly answered: boolean;
-
-  constructor(answered: boolean, cause?: unknown) {
-    super("the connection was closed", cause === undefined ? undefined : { cause });
-    this.answered = answered;
-  }
-}
-
-/** No answer came in time. */
+/** No answer to a request came in time. */
 export class CqlTimeout extends Error {
-  readonly during: "connect" | "request";
-  readonly milliseconds: number;
-
-  constructor(during: CqlTimeout["during"], milliseconds: number) {
+  constructor(milliseconds: number) {
     super(`no answer came for ${milliseconds / 1000} s`);
-    this.during = during;
-    this.milliseconds = milliseconds;
   }
 }
 
@@ -73,7 +59,7 @@ export class CqlLoginWanted extends Error {
  * server reports as a failure of its replicas).
  */
 export function asksForLess(thrown: unknown): boolean {
-  if (thrown instanceof CqlTimeout) return thrown.during === "request";
+  if (thrown instanceof CqlTimeout) return true;
   if (!(thrown instanceof CqlServerError)) return false;
   if (thrown.code === serverErrors.readTimeout || thrown.code === serverErrors.readFailure) return true;
   // ScyllaDB and old releases word a failure of a replica so.
@@ -82,7 +68,7 @@ export function asksForLess(thrown: unknown): boolean {
 
 /** Whether another node may answer what this one could not. */
 export function asksForAnother(thrown: unknown): boolean {
-  if (thrown instanceof CqlConnectionLost) return true;
+  if (thrown instanceof ConnectionLost) return true;
   return (
     thrown instanceof CqlServerError &&
     (thrown.code === serverErrors.bootstrapping || thrown.code === serverErrors.overloaded)

@@ -1,10 +1,14 @@
-import { setMaxListeners } from "node:events";
-import { Socket } from "node:net";
+import { once, setMaxListeners } from "node:events";
+import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
+import { nativeCode } from "../../net/errors.ts";
+import { unanswered } from "../../net/reach.ts";
+import { connect, firstBytes, startTls } from "../../net/socket.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { CopyIn } from "./copy-in.ts";
 import { copyOut } from "./copy-out.ts";
-import { type ErrorContext, nativeCode, postgresError } from "./errors.ts";
+import { type ErrorContext, postgresError } from "./errors.ts";
 import { type SslAttempt, type SslSettings, sslAttempts } from "./ssl.ts";
 
 /** Where and how to connect. */
@@ -52,11 +56,10 @@ interface PgInternals {
   readonly processID: number | null;
   readonly secretKey: number | null;
 }
-interface PgConnectionInternals extends pg.Connection {
-  connect(port: number, host: string): void;
-  requestSsl(): void;
-  cancel(processID: number, secretKey: number): void;
-}
+
+/** The question whether the server takes TLS, and the beginning of one that cancels, with their lengths. */
+const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+const cancelRequest = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];
 
 /** Connects; tries what `sslmode` allows. Throws {@link HeadwatersError}s, or the signal's reason. */
 export async function connectPostgres(settings: PostgresSettings, signal: AbortSignal): Promise<PostgresConnection> {
@@ -77,7 +80,7 @@ export async function connectPostgres(settings: PostgresSettings, signal: AbortS
 
 /** Where nothing answers, another kind of encryption changes nothing. */
 function mayFallBack(error: HeadwatersError): boolean {
-  return !["HOST_UNKNOWN", "CONNECTION_REFUSED", "CONNECTION_TIMEOUT", "PROTOCOL_MISMATCH"].includes(error.code);
+  return !unanswered.has(error.code) && error.code !== "PROTOCOL_MISMATCH";
 }
 
 /** `pg_hba.conf` has no line for this kind of connection: the other attempt got further, its error tells more. */
@@ -90,66 +93,57 @@ async function connectOnce(
   attempt: SslAttempt,
   signal: AbortSignal,
 ): Promise<PostgresConnection> {
-  signal.throwIfAborted();
-  const { host, port } = settings;
-  const socket = new Socket();
-  let connected = false;
-  let foreign: string | null = null;
-  socket.once("connect", () => {
-    connected = true;
-  });
-  // The first byte tells whether PostgreSQL is at the port: N, S (TLS or not), R (log in), E (error), v (version).
-  socket.once("data", (chunk: Buffer) => {
-    if (!"NSREv".includes(String.fromCharCode(chunk[0] ?? 0))) {
-      foreign = chunk.toString("latin1", 0, 4) === "HTTP" ? "an HTTP server" : "something else than PostgreSQL";
-      socket.destroy(new Error("not PostgreSQL"));
-    }
-  });
-  const client = new pg.Client({
-    host,
-    port,
-    database: settings.database,
-    user: settings.user,
-    // A function: not read from the environment where it is empty, and not shown where the client is printed.
-    password: () => settings.password,
-    ssl: attempt.tls ?? false,
-    stream: () => socket,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 30_000,
-    connectionTimeoutMillis: settings.connectTimeout,
-    application_name: "headwaters",
-    types: { getTypeParser: () => (value: string) => value },
-  });
-  const connection = new PostgresConnection(client, settings, attempt);
-  const forget = onAbort(signal, () => void socket.destroy(new Error("aborted")));
-  try {
-    await client.connect();
+  const target = targetOf(settings, settings.connectTimeout);
+  return connect(target, signal, async (socket, signal) => {
+    const stream = attempt.tls === null ? socket : await encrypted(socket, settings, attempt.tls);
+    const foreign = new Promise<never>((_, reject) => {
+      stream.once("data", (chunk: Buffer) => {
+        const error = foreignError(chunk, settings);
+        if (error !== null) reject(error);
+      });
+    });
+    const client = new pg.Client({
+      host: settings.host,
+      port: settings.port,
+      database: settings.database,
+      user: settings.user,
+      // A function: not read from the environment where it is empty, and not shown where the client is printed.
+      password: () => settings.password,
+      ssl: false,
+      // What `pg` asks for a connection has one already.
+      stream: () => Object.assign(stream, { connect: () => process.nextTick(() => stream.emit("connect")) }),
+      application_name: "headwaters",
+      types: { getTypeParser: () => (value: string) => value },
+    });
+    const connection = new PostgresConnection(client, settings, attempt);
+    await Promise.race([client.connect(), foreign]);
     await connection.prepare(signal);
     return connection;
-  } catch (thrown) {
-    socket.destroy();
-    signal.throwIfAborted();
-    if (foreign !== null) {
-      throw new HeadwatersError("PROTOCOL_MISMATCH", `port: ${foreign} answers at ${host}:${port}`, {
-        hint: "Set port to that of the database: YugabyteDB's YSQL listens at 5433, PostgreSQL at 5432.",
-        cause: thrown,
-      });
-    }
-    if (thrown instanceof Error && thrown.message === "timeout expired") {
-      const what = connected ? "takes the connection, but does not answer as PostgreSQL does" : "can't be reached";
-      throw new HeadwatersError(
-        "CONNECTION_TIMEOUT",
-        `host: ${host}:${port} ${what} (waited ${settings.connectTimeout / 1000} s)`,
-        {
-          hint: "Check host, port and the firewall between; connect_timeout says how long to wait.",
-          cause: thrown,
-        },
-      );
-    }
-    throw thrown;
-  } finally {
-    forget();
-  }
+  });
+}
+
+function targetOf({ host, port }: PostgresSettings, timeout: number) {
+  return { host: host.startsWith("/") ? `${host}/.s.PGSQL.${port}` : host, port, tls: null, timeout };
+}
+
+/** Asks the server for TLS, and begins it. */
+async function encrypted(socket: Socket, settings: PostgresSettings, tls: ConnectionOptions): Promise<Socket> {
+  socket.write(sslRequest);
+  const answer = await firstBytes(socket);
+  const error = foreignError(answer, settings);
+  if (error !== null) throw error;
+  // Anything behind the letter would come from somebody between.
+  if (answer.toString("latin1") === "S") return startTls(socket, settings.host, tls);
+  throw new Error("The server does not support SSL connections");
+}
+
+/** The first byte tells whether PostgreSQL is at the port: N, S (TLS or not), R (log in), E (error), v (version). */
+function foreignError(first: Buffer, { host, port }: PostgresSettings): HeadwatersError | null {
+  if ("NSREv".includes(first.toString("latin1", 0, 1))) return null;
+  const who = first.toString("latin1", 0, 4) === "HTTP" ? "an HTTP server" : "something else than PostgreSQL";
+  return new HeadwatersError("PROTOCOL_MISMATCH", `port: ${who} answers at ${host}:${port}`, {
+    hint: "Set port to that of the database: YugabyteDB's YSQL listens at 5433, PostgreSQL at 5432.",
+  });
 }
 
 /** Runs `act` when the signal aborts, until what this gives is called. Many statements may wait for one signal. */
@@ -173,6 +167,7 @@ export class PostgresConnection implements AsyncDisposable {
   /** What the connection is encrypted with, and how far the server's certificate was verified. */
   readonly tls: "none" | "unverified" | "verified";
   readonly #client: pg.Client;
+  readonly #tls: ConnectionOptions | null;
   #lost: unknown = null;
   #ended = false;
   #busy = false;
@@ -180,6 +175,7 @@ export class PostgresConnection implements AsyncDisposable {
   constructor(client: pg.Client, settings: PostgresSettings, attempt: SslAttempt) {
     this.#client = client;
     this.settings = settings;
+    this.#tls = attempt.tls;
     this.tls = attempt.tls === null ? "none" : attempt.verifies === "no" ? "unverified" : "verified";
     client.on("error", (error) => {
       this.#lost ??= error;
@@ -326,23 +322,20 @@ export class PostgresConnection implements AsyncDisposable {
   async #cancel(): Promise<void> {
     const { processID, secretKey } = internals(this.#client);
     if (processID === null || secretKey === null) return;
-    const { ssl, host, port } = this.#client;
-    const side = new pg.Connection({ ssl }) as PgConnectionInternals;
-    // The server closes this connection once it has passed the word on.
-    const told = new Promise<void>((resolve) => {
-      side.stream.once("close", () => resolve());
-    });
-    const send = (): void => {
-      side.cancel(processID, secretKey);
-      side.stream.end();
-    };
-    side.on("connect", () => (ssl ? side.requestSsl() : send()));
-    side.on("sslconnect", send);
-    side.on("error", () => side.stream.destroy());
-    (side.stream as Socket).setTimeout(cancelTimeout, () => side.stream.destroy());
-    side.connect(port, host);
-    await told;
+    const request = Buffer.from([...cancelRequest, ...int32(processID), ...int32(secretKey)]);
+    await connect(targetOf(this.settings, cancelTimeout), new AbortController().signal, async (socket) => {
+      const stream = this.#tls === null ? socket : await encrypted(socket, this.settings, this.#tls);
+      stream.resume().end(request);
+      // The server closes this connection once it has passed the word on.
+      await once(stream, "close");
+    }).catch(() => {});
   }
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(value);
+  return bytes;
 }
 
 function internals(client: pg.Client): PgInternals {

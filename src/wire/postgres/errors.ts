@@ -1,3 +1,4 @@
+import { connectionLost, messageOf, type Names, nativeCode, networkError, type Place } from "../../net/errors.ts";
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 import { escapeIdentifier, qualifiedName } from "./literals.ts";
 import type { SslMode } from "./ssl.ts";
@@ -23,29 +24,22 @@ interface NativeError {
 
 type Explain = (context: ErrorContext, error: NativeError) => readonly [ErrorCode, message: string, hint: string];
 
-const hostUnknown: Explain = ({ host }) => [
-  "HOST_UNKNOWN",
-  `host: the name "${host}" can't be resolved`,
-  "Check the spelling of host, and that this machine's DNS knows it.",
-];
+/** As libpq calls them. */
+const names: Names = {
+  server: "PostgreSQL",
+  host: "host",
+  tls: "sslmode",
+  noTls: 'sslmode to "prefer" or "disable"',
+  serverTls: "ssl",
+  ca: "sslrootcert",
+  certificate: "sslcert",
+  key: "sslkey",
+  anyName: 'sslmode to "verify-ca"',
+  listens: "listen_addresses",
+  timeout: "connect_timeout",
+};
 
-const unreachable: Explain = ({ host, port }) => [
-  "CONNECTION_REFUSED",
-  `host: there is no way from this machine to ${host}:${port}`,
-  "Check host, the network and the firewall between this machine and the server.",
-];
-
-const connectionLost: Explain = ({ host, port }, { message }) => [
-  "CONNECTION_LOST",
-  `the connection to ${host}:${port} broke: ${message}`,
-  "It is tried again. If it happens often, look for a firewall, a proxy or a server that restarts.",
-];
-
-const certificate: Explain = ({ host, sslmode }, { message }) => [
-  "TLS_UNVERIFIED",
-  `sslmode: "${sslmode}" asks to verify the certificate of ${host}, and it can't be: ${message}`,
-  'Set sslrootcert to the certificate of the authority that signed it; if only the name differs, use a host that the certificate has, or sslmode "verify-ca".',
-];
+const lost: Explain = (context, { message }) => connectionLost(placeOf(context), message);
 
 const serverUnavailable: Explain = ({ host, port }, { message }) => [
   "SERVER_UNAVAILABLE",
@@ -71,47 +65,11 @@ const conflict: Explain = (context, { message }) => [
   "It is tried again.",
 ];
 
-/** By SQLSTATE (https://www.postgresql.org/docs/15/errcodes-appendix.html), errno, or the TLS code of Node.js. */
+/** By SQLSTATE: https://www.postgresql.org/docs/15/errcodes-appendix.html */
 const table: Readonly<Record<string, Explain>> = {
-  ENOTFOUND: hostUnknown,
-  EAI_AGAIN: ({ host }) => [
-    "HOST_UNKNOWN",
-    `host: the name "${host}" can't be resolved now: the name server does not answer`,
-    "Check this machine's DNS, and the spelling of host.",
-  ],
-  ECONNREFUSED: ({ host, port }) => [
-    "CONNECTION_REFUSED",
-    `port: nothing listens at ${host}:${port}`,
-    "Check host and port, and that the server runs and listens on this address.",
-  ],
-  EHOSTUNREACH: unreachable,
-  ENETUNREACH: unreachable,
-  EACCES: unreachable,
-  EADDRNOTAVAIL: unreachable,
-  ETIMEDOUT: ({ host, port }) => [
-    "CONNECTION_TIMEOUT",
-    `host: ${host}:${port} did not answer in time`,
-    "Check host, port and the firewall between; connect_timeout says how long to wait.",
-  ],
-  ECONNRESET: connectionLost,
-  EPIPE: connectionLost,
-  "08000": connectionLost,
-  "08003": connectionLost,
-  "08006": connectionLost,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificate,
-  UNABLE_TO_GET_ISSUER_CERT: certificate,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: certificate,
-  DEPTH_ZERO_SELF_SIGNED_CERT: certificate,
-  SELF_SIGNED_CERT_IN_CHAIN: certificate,
-  CERT_HAS_EXPIRED: certificate,
-  CERT_NOT_YET_VALID: certificate,
-  CERT_SIGNATURE_FAILURE: certificate,
-  CERT_REVOKED: certificate,
-  CERT_UNTRUSTED: certificate,
-  CERT_REJECTED: certificate,
-  INVALID_CA: certificate,
-  INVALID_PURPOSE: certificate,
-  ERR_TLS_CERT_ALTNAME_INVALID: certificate,
+  "08000": lost,
+  "08003": lost,
+  "08006": lost,
   "28P01": ({ user }) => [
     "LOGIN_FAILED",
     `password: the server refuses the password of user "${user}", or there is no such user`,
@@ -178,9 +136,9 @@ const table: Readonly<Record<string, Explain>> = {
   "57P01": serverUnavailable,
   "57P02": serverUnavailable,
   "57P03": serverUnavailable,
-  "57P05": connectionLost,
-  "25P03": connectionLost,
-  "25P04": connectionLost,
+  "57P05": lost,
+  "25P03": lost,
+  "25P04": lost,
   "22003": valueOutOfRange,
   "22007": valueOutOfRange,
   "22008": valueOutOfRange,
@@ -200,14 +158,6 @@ const clientMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
     ],
   ],
   [
-    /establishing an SSL connection|wrong version number|SSL routines|TLS connection was established/i,
-    ({ sslmode }, { message }) => [
-      "TLS_MISMATCH",
-      `sslmode: "${sslmode}" asks for TLS, and the handshake failed: ${message}`,
-      "Check port, sslmode, sslcert and sslkey.",
-    ],
-  ],
-  [
     /client password must be a (non-empty )?string/,
     ({ user }) => [
       "LOGIN_FAILED",
@@ -215,7 +165,7 @@ const clientMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
       "Set password.",
     ],
   ],
-  [/Connection terminated|not queryable|socket/i, connectionLost],
+  [/Connection terminated|not queryable|socket/i, lost],
 ];
 
 /** What YugabyteDB says under codes that tell less (40001, XX000). */
@@ -241,6 +191,8 @@ export function postgresError(thrown: unknown, context: ErrorContext): Headwater
   const said = (patterns: typeof clientMessages): Explain | undefined =>
     patterns.find(([pattern]) => pattern.test(error.message))?.[1];
   const isServers = error.code !== null && /^[0-9A-Z]{5}$/.test(error.code);
+  const known = networkError(thrown, placeOf(context));
+  if (known !== null) return known;
   const explain =
     (error.code === "40001" || error.code === "XX000" ? said(yugabyteMessages) : undefined) ??
     table[error.code ?? ""] ??
@@ -257,22 +209,14 @@ export function postgresError(thrown: unknown, context: ErrorContext): Headwater
   });
 }
 
-/** The SQLSTATE or errno of whatever was thrown; `null`: it has none. */
-export function nativeCode(thrown: unknown): string | null {
-  return native(thrown).code;
-}
-
 function native(thrown: unknown): NativeError {
   const fields = (typeof thrown === "object" && thrown !== null ? thrown : {}) as Record<string, unknown>;
   const text = (name: string): string | null => (typeof fields[name] === "string" ? fields[name] : null);
-  // Several addresses of one host: Node.js gives the errors of each, and no message.
-  const first = thrown instanceof AggregateError ? thrown.errors.find((error) => error instanceof Error) : undefined;
-  return {
-    code: text("code"),
-    message: text("message") || first?.message || String(thrown),
-    detail: text("detail"),
-    hint: text("hint"),
-  };
+  return { code: nativeCode(thrown), message: messageOf(thrown), detail: text("detail"), hint: text("hint") };
+}
+
+function placeOf({ host, port }: ErrorContext): Place {
+  return { names, host, port };
 }
 
 function inTable({ table }: ErrorContext): string {

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { ConnectionOptions } from "node:tls";
+import { pemOf, tlsOptions, type Verification } from "../../net/tls.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 
 /** libpq's words, https://www.postgresql.org/docs/15/libpq-ssl.html#LIBPQ-SSL-PROTECTION. */
@@ -20,8 +21,7 @@ export interface SslSettings {
 /** One way to try a connection: `tls` is `null` where it is not encrypted. */
 export interface SslAttempt {
   readonly tls: ConnectionOptions | null;
-  /** The certificate's chain is checked; with `full` the name of the host too. */
-  readonly verifies: "no" | "chain" | "full";
+  readonly verifies: Verification;
 }
 
 /**
@@ -53,41 +53,29 @@ function encrypted(settings: SslSettings): SslAttempt {
       hint: "Anyone can have a certificate of a public authority, so the name of the host must be checked as well.",
     });
   }
-  const ca = system ? undefined : pem("sslrootcert", settings.sslrootcert, "root.crt");
-  if (mustVerify && ca === undefined && !system) {
+  const ca = system ? null : pem("sslrootcert", settings.sslrootcert, "root.crt");
+  if (mustVerify && ca === null && !system) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `sslrootcert: sslmode "${sslmode}" needs a root certificate`, {
       hint: 'Set sslrootcert to a file in PEM, or to "system" for a certificate of a public authority.',
     });
   }
-  const verifies = sslmode === "verify-full" ? "full" : ca === undefined ? "no" : "chain";
+  const verifies = sslmode === "verify-full" ? "full" : ca === null ? "no" : "chain";
   const cert = pem("sslcert", settings.sslcert, "postgresql.crt");
   const key = pem("sslkey", settings.sslkey, "postgresql.key");
-  return {
-    verifies,
-    tls: {
-      rejectUnauthorized: verifies !== "no",
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined || key === undefined ? {} : { cert, key }),
-      // The chain was verified by then; `verify-ca` takes any host that the authority vouches for.
-      ...(verifies === "chain" ? { checkServerIdentity: () => undefined } : {}),
-    },
-  };
+  // One of the two alone is left out.
+  const files = {
+    ca: ["sslrootcert", ca],
+    certificate: ["sslcert", key === null ? null : cert],
+    key: ["sslkey", cert === null ? null : key],
+  } as const;
+  return { verifies, tls: tlsOptions(files, verifies) };
 }
 
 /** The text of a PEM; where the setting is absent, of libpq's own file in the home directory, if that exists. */
-function pem(setting: string, value: string | undefined, fallback: string): string | undefined {
+function pem(setting: string, value: string | undefined, fallback: string): string | null {
   if (value !== undefined && value.trimStart().startsWith("-----BEGIN")) return value;
   const file = value ?? libpqFile(fallback);
-  if (value === undefined && !existsSync(file)) return undefined;
-  try {
-    return readFileSync(file, "utf8");
-  } catch (thrown) {
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: the file can't be read: ${reason}`, {
-      hint: `Set ${setting} to a file in PEM that exists, or to the text of the PEM itself.`,
-      cause: thrown,
-    });
-  }
+  return value === undefined && !existsSync(file) ? null : pemOf(setting, file)[1];
 }
 
 function libpqFile(name: string): string {

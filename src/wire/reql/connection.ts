@@ -1,24 +1,12 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import type { Socket } from "node:net";
+import { connect } from "../../net/socket.ts";
 import type { Json } from "../../protocol/json.ts";
+import type { ReqlAddress } from "./address.ts";
 import { diagnose } from "./diagnose.ts";
 import { ReqlConnectionError, ReqlQueryError } from "./failures.ts";
 import { FrameReader } from "./frames.ts";
 import { shakeHands } from "./handshake.ts";
 import type { Term } from "./terms.ts";
-
-export interface ReqlAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  /** `null`: not encrypted. */
-  readonly tls: ConnectionOptions | null;
-  /** To connect and to log in, in milliseconds. */
-  readonly connectTimeout: number;
-  /** How long the server may be silent while an answer is due, in milliseconds. */
-  readonly silence: number;
-}
 
 /** Global optional arguments of a query: `read_mode`, `max_batch_bytes`, … */
 export type QueryOptions = Readonly<Record<string, Json>>;
@@ -71,24 +59,14 @@ export class ReqlConnection implements AsyncDisposable {
   }
 
   static async connect(address: ReqlAddress, signal: AbortSignal): Promise<ReqlConnection> {
-    signal.throwIfAborted();
-    const socket = open(address);
-    const late = new ReqlConnectionError("connect timeout", "no answer");
-    const timer = setTimeout(() => socket.destroy(late), address.connectTimeout);
-    const abort = (): void => void socket.destroy(signal.reason as Error);
-    signal.addEventListener("abort", abort, { once: true });
+    const { user, password, silence, connectTimeout: timeout } = address;
     try {
-      await connected(socket, address.tls !== null);
-      const version = await shakeHands(socket, address.user, address.password);
-      socket.setTimeout(0);
-      return new ReqlConnection(socket, version, address.silence);
+      return await connect({ ...address, timeout }, signal, async (socket) => {
+        return new ReqlConnection(socket, await shakeHands(socket, user, password), silence);
+      });
     } catch (thrown) {
-      socket.on("error", () => {}).destroy();
       signal.throwIfAborted();
-      throw await diagnose(thrown, address);
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
+      throw await diagnose(thrown, address, signal);
     }
   }
 
@@ -245,28 +223,6 @@ export class ReqlConnection implements AsyncDisposable {
     this.#socket.destroy();
     for (const token of [...this.#waiting.keys()]) this.#settle(token)?.reject(reason);
   }
-}
-
-function open({ host, port, tls }: ReqlAddress): Socket {
-  const socket = tls === null ? connectTcp({ host, port }) : connectTls({ host, port, ...serverName(host), ...tls });
-  return socket.setNoDelay(true).setKeepAlive(true, 30_000);
-}
-
-/** The name that the server may choose its certificate by; an address is none (RFC 6066). */
-function serverName(host: string): { readonly servername?: string } {
-  return isIP(host) === 0 ? { servername: host } : {};
-}
-
-function connected(socket: Socket, encrypted: boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error): void => reject(error);
-    const closed = (): void => reject(new ReqlConnectionError("lost", "the connection ended before the login"));
-    socket.once("error", failed).once("close", closed);
-    socket.once(encrypted ? "secureConnect" : "connect", () => {
-      socket.off("error", failed).off("close", closed);
-      resolve();
-    });
-  });
 }
 
 /** An answer that is no error; the type is read from where every server has it, without parsing the rest. */

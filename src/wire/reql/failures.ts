@@ -12,10 +12,8 @@ export class ReqlQueryError extends Error {
   }
 }
 
-/** How a connection failed other than by an error of the system (which has an errno or a TLS code). */
+/** How a connection failed other than by an error of the network. */
 export type ConnectionFailure =
-  /** No answer to the connection or the handshake in time; `speaks` says what else answers there. */
-  | "connect timeout"
   /** The port answers, but in no language that a driver port has. */
   | "not RethinkDB"
   /** A TLS server at a port that was to be plain. */
@@ -25,8 +23,6 @@ export type ConnectionFailure =
   | "login refused"
   /** Silence while an answer was due. */
   | "silent"
-  /** No connection to a server that was reached before. */
-  | "away"
   /** The end of the connection while an answer was due. */
   | "lost"
   /** It was closed on this side. */

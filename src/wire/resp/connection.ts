@@ -1,19 +1,10 @@
-import { isIP, connect as connectPlain, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import { setMaxListeners } from "node:events";
+import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import { connect, ConnectionLost } from "../../net/socket.ts";
 import { Commands } from "./commands.ts";
-import { RespConnectionLost, RespError, RespTimeout } from "./errors.ts";
+import { RespError, RespTimeout } from "./errors.ts";
 import { Replies, type ReplyValue } from "./replies.ts";
-
-interface RespTls {
-  /** PEM; `null`: the authorities that Node knows. */
-  readonly ca: string | null;
-  readonly certificate: string | null;
-  readonly key: string | null;
-  /** Whether the certificate must be signed by an authority … */
-  readonly verify: boolean;
-  /** … and be made out to this host. */
-  readonly verifyHost: boolean;
-}
 
 /** Where and how to connect. */
 export interface RespSettings {
@@ -23,7 +14,7 @@ export interface RespSettings {
   readonly password: string | null;
   readonly database: number;
   /** `null`: not encrypted. */
-  readonly tls: RespTls | null;
+  readonly tls: ConnectionOptions | null;
   /** For connecting, and for the silence while an answer is awaited; milliseconds. */
   readonly timeout: number;
 }
@@ -34,9 +25,14 @@ const mostTlsMilliseconds = 5_000;
 /** Unread bytes from which on the socket waits for the reader. */
 const mostUnread = 1 << 20;
 
-/** Connects, logs in and selects the database. Throws {@link RespError}s, the other errors of this folder or Node's. */
+/**
+ * Connects, logs in and selects the database. Throws {@link RespError}s, the other errors of this folder, or those of
+ * {@link connect}.
+ */
 export async function connectResp(settings: RespSettings, signal: AbortSignal): Promise<RespConnection> {
-  const connection = new RespConnection(await openSocket(settings, signal), settings.timeout);
+  const { timeout } = settings;
+  const target = { ...settings, tlsTimeout: Math.min(timeout, mostTlsMilliseconds) };
+  const connection = await connect(target, signal, (socket) => new RespConnection(socket, timeout));
   connection.use(signal);
   try {
     await greet(connection, settings);
@@ -74,70 +70,15 @@ async function greet(connection: RespConnection, { username, password, database 
     }
   } catch (thrown) {
     // A server that turns us away says so once and hangs up.
-    throw thrown instanceof RespConnectionLost && refused !== null ? refused : thrown;
+    throw thrown instanceof ConnectionLost && refused !== null ? refused : thrown;
   }
-}
-
-async function openSocket(settings: RespSettings, signal: AbortSignal): Promise<Socket> {
-  signal.throwIfAborted();
-  const { host, port, tls, timeout } = settings;
-  const plain = connectPlain({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
-  const socket = tls === null ? plain : startTls(plain, host, tls);
-  return new Promise((resolve, reject) => {
-    let connected = false;
-    plain.once("connect", () => {
-      connected = true;
-      if (tls === null) return;
-      clearTimeout(timer);
-      timer = setTimeout(expire, Math.min(timeout, mostTlsMilliseconds));
-    });
-    const fail = (error: unknown): void => {
-      finish();
-      plain.destroy();
-      socket.on("error", () => {});
-      reject(error as Error);
-    };
-    const onError = (error: Error): void => fail(error);
-    const onClose = (): void => fail(new RespConnectionLost(false));
-    const onAbort = (): void => fail(signal.reason);
-    const expire = (): void =>
-      fail(
-        connected
-          ? new RespTimeout("tls", Math.min(timeout, mostTlsMilliseconds))
-          : new RespTimeout("connect", timeout),
-      );
-    let timer = setTimeout(expire, timeout);
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      for (const one of new Set([plain, socket])) one.off("error", onError).off("close", onClose);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    for (const one of new Set([plain, socket])) one.on("error", onError).on("close", onClose);
-    socket.once(tls === null ? "connect" : "secureConnect", () => {
-      finish();
-      resolve(socket);
-    });
-  });
-}
-
-function startTls(socket: Socket, host: string, tls: RespTls): TLSSocket {
-  return connectTls({
-    socket,
-    ...(isIP(host) === 0 ? { servername: host } : { host }),
-    ...(tls.ca === null ? {} : { ca: tls.ca }),
-    ...(tls.certificate === null ? {} : { cert: tls.certificate }),
-    ...(tls.key === null ? {} : { key: tls.key }),
-    rejectUnauthorized: tls.verify,
-    ...(tls.verifyHost ? {} : { checkServerIdentity: () => undefined }),
-  });
 }
 
 /**
  * One connection. Commands are sent as many at a time as one likes; their replies are read in the same order, from
  * `replies` once `complete` says so, or by `reply` as values. Not for two readers at once.
  */
-export class RespConnection {
+export class RespConnection implements AsyncDisposable {
   readonly replies = new Replies();
   /** Commands whose replies were not read yet. */
   pending = 0;
@@ -153,16 +94,16 @@ export class RespConnection {
   constructor(socket: Socket, timeout: number) {
     this.#socket = socket;
     this.#timer = setTimeout(() => {
-      if (this.#wake !== null) this.#end(new RespTimeout("read", timeout));
+      if (this.#wake !== null) this.#end(new RespTimeout(timeout));
     }, timeout);
     this.#timer.unref();
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
-    socket.on("error", (error) => this.#end(new RespConnectionLost(this.#answered, error)));
-    socket.on("close", () => this.#end(new RespConnectionLost(this.#answered)));
+    socket.on("error", (error) => this.#end(new ConnectionLost(this.#answered, error)));
+    socket.on("close", () => this.#end(new ConnectionLost(this.#answered)));
   }
 
-  get ended(): boolean {
-    return this.#lost !== null;
+  get alive(): boolean {
+    return this.#lost === null;
   }
 
   /** From here on `signal` ends the connection, until `rest`. */
@@ -170,6 +111,8 @@ export class RespConnection {
     signal.throwIfAborted();
     this.#signal = signal;
     this.#socket.ref();
+    // A sync's many connections wait on one signal: no leak, which Node.js would warn of.
+    setMaxListeners(0, signal);
     signal.addEventListener("abort", this.#abort, { once: true });
   }
 
@@ -228,7 +171,11 @@ export class RespConnection {
   }
 
   destroy(): void {
-    this.#end(new RespConnectionLost(this.#answered));
+    this.#end(new ConnectionLost(this.#answered));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.destroy();
   }
 
   #take(chunk: Buffer): void {

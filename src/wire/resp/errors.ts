@@ -19,24 +19,12 @@ export class RespProtocolError extends Error {
   }
 }
 
-/** The connection ended, by the other side or by an error that `cause` holds; `answered`: after at least one reply. */
-export class RespConnectionLost extends Error {
-  readonly answered: boolean;
-
-  constructor(answered: boolean, cause?: unknown) {
-    super("the connection was closed", cause === undefined ? undefined : { cause });
-    this.answered = answered;
-  }
-}
-
-/** Nothing came for as long as the settings allow. */
+/** No reply came for as long as the settings allow. */
 export class RespTimeout extends Error {
-  readonly during: "connect" | "tls" | "read";
   readonly milliseconds: number;
 
-  constructor(during: RespTimeout["during"], milliseconds: number) {
-    super(`nothing came for ${milliseconds / 1000} s (${during})`);
-    this.during = during;
+  constructor(milliseconds: number) {
+    super(`nothing came for ${milliseconds / 1000} s`);
     this.milliseconds = milliseconds;
   }
 }

@@ -2,8 +2,8 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fill, holding, rejectsWith, sync, tableOf, things, upsert } from "../../conformance/destination/steps.ts";
-import { pythonPackages } from "../../servers/python-packages.ts";
-import { describeWith } from "../../servers/require.ts";
+import { pythonPackages } from "../../../src/servers/python.ts";
+import { describeWith, orMissing } from "../../servers/require.ts";
 import { DuckdbHarness } from "./harness.ts";
 
 /** What pyarrow and polars make of a file: types of the columns, and the rows as Python shows them. */
@@ -69,7 +69,7 @@ await describeWith(readers, "copies as Parquet files", ({ python }) => {
       const written = await all(warehouse.exportParquet!(new Map([["exact", file]]), how));
       expect(written).toEqual([{ table: "exact", rows: 2 }]);
     });
-    const seen = JSON.parse(await python.run(reading, file)) as Record<
+    const seen = JSON.parse(await python.run("-c", reading, file)) as Record<
       "pyarrow" | "polars",
       { readonly types: Readonly<Record<string, string>>; readonly rows: readonly string[] }
     >;
@@ -129,12 +129,14 @@ await describeWith(readers, "copies as Parquet files", ({ python }) => {
     });
     expect((await readdir(harness.folder)).sort()).toEqual(["copy.duckdb", "things.parquet"]);
     const columns = `import sys, pyarrow.parquet; print(pyarrow.parquet.read_schema(sys.argv[1]).names)`;
-    expect(await python.run(columns, file)).toBe("['id', 'name', 'at', '_headwaters_synced', '_headwaters_deleted']\n");
+    expect(await python.run("-c", columns, file)).toBe(
+      "['id', 'name', 'at', '_headwaters_synced', '_headwaters_deleted']\n",
+    );
   });
 });
 
 async function readers() {
-  const python = await pythonPackages("pyarrow==26.0.1", "polars==2.1.0");
+  const python = await orMissing(pythonPackages("pyarrow==26.0.1", "polars==2.1.0"));
   return { python, [Symbol.asyncDispose]: async () => {} };
 }
 

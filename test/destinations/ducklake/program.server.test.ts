@@ -5,7 +5,7 @@ import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { Workplace } from "../../end-to-end/program.ts";
 import { runSql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
-import { typeCases, typeCreation } from "../../sources/yugabytedb/type-cases.ts";
+import { typeCases, typeCreation } from "../../sources/postgresql/type-cases.ts";
 import { LakeHarness, lakeServer } from "./harness.ts";
 
 const slow = { timeout: 300_000 };

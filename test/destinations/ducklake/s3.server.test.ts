@@ -5,13 +5,13 @@ import { expect, test } from "vitest";
 import { definition } from "../../../src/destinations/ducklake/index.ts";
 import { context, fill, holding, rejectsWith, sync, things, upsert } from "../../conformance/destination/steps.ts";
 import { duckdbExtensions } from "../../servers/duckdb-extensions.ts";
-import { startMoto } from "../../servers/moto.ts";
-import { describeWith } from "../../servers/require.ts";
+import { launchMoto } from "../../../src/servers/moto.ts";
+import { describeWith, orMissing } from "../../servers/require.ts";
 import { LakeHarness } from "./harness.ts";
 
 async function lakeStorage() {
   const { folder: extensions } = await duckdbExtensions();
-  const server = await startMoto();
+  const server = await orMissing(launchMoto());
   return { extensions, server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { definition } from "../../../src/destinations/postgresql/index.ts";
+import { asHeadwatersError } from "../../../src/protocol/errors.ts";
 import type { CheckResult } from "../../../src/protocol/source.ts";
 import {
   context,
@@ -18,6 +19,7 @@ import {
   transact,
   upsert,
 } from "../../conformance/destination/steps.ts";
+import { startFront } from "../../servers/front.ts";
 import { runSql, startPostgresql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
 import { PostgresqlHarness } from "./harness.ts";
@@ -205,6 +207,22 @@ await describeWith(startPostgresql, "a database of PostgreSQL", (server) => {
     } finally {
       await runSql(server.connectionString, `DROP DATABASE ${latin}`);
     }
+  });
+
+  test("that is away once it was there is tried again; one that never was is a wrong setting", async () => {
+    await using harness = make();
+    await using front = await startFront(server);
+    const configuration = harness.settings({ port: front.port });
+    await using warehouse = await definition.open(configuration, context(), { create: true });
+    const lease = await warehouse.acquire(holder);
+    await front.stop();
+    const away = { code: "SERVER_UNAVAILABLE", remedy: "retry" };
+    await expect.poll(() => warehouse.begin(lease, syncAt(1)).then(() => null, asHeadwatersError)).toMatchObject(away);
+    const fresh = harness.settings({ port: front.port });
+    await expect(definition.open(fresh, context(), { create: true })).rejects.toMatchObject({
+      code: "CONNECTION_REFUSED",
+      remedy: "reconfigure",
+    });
   });
 
   describe("the lease", () => {

@@ -6,8 +6,8 @@ import { definition as yugabytedb } from "../../../src/sources/yugabytedb/index.
 import { context } from "../../conformance/destination/steps.ts";
 import { runSql, startPostgresql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
-import { openSource, session } from "../../sources/yugabytedb/harness.ts";
-import { typeCases, typeCreation } from "../../sources/yugabytedb/type-cases.ts";
+import { openSource, session } from "../../sources/postgresql/harness.ts";
+import { typeCases, typeCreation } from "../../sources/postgresql/type-cases.ts";
 import { PostgresqlHarness } from "./harness.ts";
 
 const signal = new AbortController().signal;

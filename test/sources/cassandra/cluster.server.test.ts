@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { LocalCassandra } from "../../../src/servers/cassandra.ts";
+import { launchCassandra, type LocalCassandra } from "../../../src/servers/cassandra.ts";
 import type { Json } from "../../../src/protocol/json.ts";
 import type { Source } from "../../../src/protocol/source.ts";
 import { rowsBytes } from "../../../src/toolkit/vectors.ts";
@@ -20,7 +20,7 @@ async function startTwoNodes(): Promise<TwoNodes> {
     "{'class': 'NetworkTopologyStrategy', 'north': 1}",
   );
   try {
-    const other = await LocalCassandra.start({ join: own.node, host: "127.0.0.2", dataCenter: "south", settings });
+    const other = await launchCassandra({ join: own.node, host: "127.0.0.2", dataCenter: "south", settings });
     const everywhere = `ALTER KEYSPACE ${own.keyspace} WITH replication = {'class': 'NetworkTopologyStrategy', 'north': 1, 'south': 1}`;
     // The first node hears of the second by gossip.
     await vi.waitFor(() => own.run(everywhere), { timeout: 30_000, interval: 500 });

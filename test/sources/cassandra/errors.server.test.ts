@@ -10,6 +10,7 @@ import { type CassandraServer, startCassandra, startOwnCassandra } from "../../s
 import { type Certificate, makeCertificate } from "../../servers/certificate.ts";
 import { describeWith } from "../../servers/require.ts";
 import { startTlsFront } from "../../servers/tls-front.ts";
+import { expectAway } from "../away.ts";
 import { openCassandra, passOver, reading, rowsOfPass, tableNamed } from "./harness.ts";
 
 /** What `discover` fails with, and that `check` says the same. */
@@ -41,6 +42,10 @@ await describeWith(startCassandra, "errors without a login", (server: CassandraS
 
   test("a port where nothing listens", async () => {
     expect(await failure(server, { port: 1 })).toMatch(/^CONNECTION_REFUSED: port: nothing listens at 127.0.0.1:1/);
+  });
+
+  test("a port where nothing listens any more: the cluster is away", async () => {
+    await expectAway(server, (port) => openCassandra(server, { port }));
   });
 
   test("something else at the port", async () => {
@@ -169,7 +174,7 @@ await describeWith(
       expect(await failure(server, { tls: true })).toMatch(/^TLS_UNVERIFIED: tls: .*Set ca_file/);
       await expect(openCassandra(server, { ...tls, ca_file: join(folder, "gone.pem") })).rejects.toMatchObject({
         code: "CONFIGURATION_INVALID",
-        message: expect.stringContaining("ca_file: the file can't be read"),
+        message: expect.stringMatching(/^ca_file: the file \S+gone\.pem can't be read \(ENOENT\)$/),
       });
     });
 

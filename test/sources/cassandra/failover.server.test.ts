@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { LocalCassandra } from "../../../src/servers/cassandra.ts";
+import { launchCassandra, type LocalCassandra } from "../../../src/servers/cassandra.ts";
 import { type CassandraServer, startOwnCassandra } from "../../servers/cassandra.ts";
 import { describeWith } from "../../servers/require.ts";
 import { openCassandra, passOver, reading, rowsOfPass, tableNamed } from "./harness.ts";
@@ -17,7 +17,7 @@ await describeWith(start, "nodes that come and go", (server: CassandraServer & {
       const settings = { hostname: `${server.host}, 127.0.0.2`, changes: "full", consistency: "LOCAL_ONE" };
       await using source = await openCassandra(server, settings);
       const pass = await passOver(source, await tableNamed(source, "moving"));
-      await using other = await LocalCassandra.start({ join: server.node, host: "127.0.0.2" });
+      await using other = await launchCassandra({ join: server.node, host: "127.0.0.2" });
       const everywhere = `ALTER KEYSPACE ${server.keyspace} WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 2}`;
       await vi.waitFor(() => server.run(everywhere), { timeout: 30_000, interval: 500 });
       await vi.waitFor(

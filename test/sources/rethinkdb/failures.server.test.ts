@@ -10,6 +10,7 @@ import { term, termNumbers } from "../../../src/wire/reql/terms.ts";
 import { makeCertificate } from "../../servers/certificate.ts";
 import { fail } from "../../servers/rethinkdb/failure.ts";
 import { type OwnRethink, startOwnRethinkdb, until } from "../../servers/rethinkdb.ts";
+import { expectAway } from "../away.ts";
 import { Copy, fast, openSource, operations, planOf, readPass, type Opening, signal, tableOf } from "./reading.ts";
 
 /** What `discover` fails with. */
@@ -99,6 +100,10 @@ describe("reaching RethinkDB", () => {
       expect([found.code, found.hint]).toEqual(["PROTOCOL_MISMATCH", expect.stringContaining(hint)]);
       other.close();
     }
+  });
+
+  test("a port where nothing listens any more: the server is away", async () => {
+    await expectAway(server, (port) => openSource(server, { configuration: { port } }));
   });
 
   test("a port that accepts and says nothing", { timeout: 20_000 }, async () => {
@@ -300,7 +305,7 @@ describe("RethinkDB in trouble", () => {
         const runs = await copy.sync(server, { engine });
         expect([runs["t"]!.outcome, runs["bad"]!.error]).toEqual([
           "whole",
-          expect.stringMatching(/^SERVER_UNAVAILABLE: table "bad"/),
+          expect.objectContaining({ code: "SERVER_UNAVAILABLE", message: expect.stringMatching(/^table "bad"/) }),
         ]);
         server.server.behaviour.onQuery = null;
         expect((await copy.sync(server, { engine }))["bad"]).toMatchObject({

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
+import { reach } from "./reach.ts";
+
+function fails(code: ErrorCode): () => Promise<never> {
+  return () => Promise.reject(new HeadwatersError(code, "said", { cause: "cause" }));
+}
+
+test("what never answered is a matter of the settings", async () => {
+  const server = {};
+  for (const code of ["HOST_UNKNOWN", "CONNECTION_REFUSED", "PROTOCOL_MISMATCH"] as const)
+    await expect(reach(server, fails(code))).rejects.toMatchObject({ code, remedy: "reconfigure" });
+});
+
+test("what answered is away for a while, until it answers again", async () => {
+  const server = {};
+  expect(await reach(server, () => Promise.resolve(1))).toBe(1);
+  for (const code of ["HOST_UNKNOWN", "CONNECTION_REFUSED", "PROTOCOL_MISMATCH", "TLS_MISMATCH"] as const)
+    await expect(reach(server, fails(code))).rejects.toMatchObject({
+      code: "SERVER_UNAVAILABLE",
+      remedy: "retry",
+      message: "the server answered before, and does not now: said",
+      cause: "cause",
+    });
+  expect(await reach(server, () => Promise.resolve(2))).toBe(2);
+});
+
+test("other errors stay what they are, and others' servers are not known", async () => {
+  const server = {};
+  await reach(server, () => Promise.resolve());
+  for (const code of ["LOGIN_FAILED", "TLS_UNVERIFIED", "CONNECTION_TIMEOUT", "CONNECTION_LOST"] as const)
+    await expect(reach(server, fails(code))).rejects.toMatchObject({ code });
+  await expect(reach({}, fails("CONNECTION_REFUSED"))).rejects.toMatchObject({ code: "CONNECTION_REFUSED" });
+});

@@ -1,0 +1,69 @@
+import { readFileSync } from "node:fs";
+import { type ConnectionOptions, createSecureContext } from "node:tls";
+import { HeadwatersError } from "../protocol/errors.ts";
+
+/** A setting by its name, and the PEM that it stands for; `null`: it is not set. */
+type Pem = readonly [setting: string, text: string | null];
+
+/** What TLS is made by. */
+export interface TlsFiles {
+  /** `null`: the authorities that Node.js trusts. */
+  readonly ca: Pem;
+  readonly certificate?: Pem;
+  readonly key?: Pem;
+}
+
+/** How much of the server's certificate is checked: nothing, who signed it, or the name of the host too. */
+export type Verification = "no" | "chain" | "full";
+
+/**
+ * The options of `node:tls`. Made before a connection is opened, since what is wrong with the files is no matter of any
+ * server: throws `CONFIGURATION_INVALID`.
+ */
+export function tlsOptions(files: TlsFiles, verifies: Verification): ConnectionOptions {
+  const none: Pem = ["", null];
+  const [caSetting, ca] = files.ca;
+  const [certificateSetting, cert] = files.certificate ?? none;
+  const [keySetting, key] = files.key ?? none;
+  if ((cert === null) !== (key === null)) {
+    const [set, missing] = cert === null ? [keySetting, certificateSetting] : [certificateSetting, keySetting];
+    const hint = `Set both ${certificateSetting} and ${keySetting}, or neither.`;
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${set}: it is set, and ${missing} is not`, { hint });
+  }
+  if (ca !== null && !/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(ca)) {
+    const hint = `Check ${caSetting}: it names a file in PEM.`;
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${caSetting}: it holds no certificate`, { hint });
+  }
+  try {
+    return {
+      secureContext: createSecureContext({
+        ...(ca === null ? {} : { ca }),
+        ...(cert === null || key === null ? {} : { cert, key }),
+      }),
+      rejectUnauthorized: verifies !== "no",
+      // The chain is verified by then.
+      ...(verifies === "full" ? {} : { checkServerIdentity: () => undefined }),
+    };
+  } catch (thrown) {
+    const settings = cert === null ? caSetting : `${certificateSetting}, ${keySetting}`;
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${settings}: the files can't be used: ${reason}`, {
+      hint: `Check that they are in PEM, and that ${keySetting} is the private key, without a passphrase, of ${certificateSetting}.`,
+      cause: thrown,
+    });
+  }
+}
+
+/** The text of the file that a setting names, with the setting. Throws `CONFIGURATION_INVALID`. */
+export function pemOf(setting: string, file: string | null | undefined): Pem {
+  if (file === null || file === undefined) return [setting, null];
+  try {
+    return [setting, readFileSync(file, "utf8")];
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: the file can't be read: ${reason}`, {
+      hint: `Set ${setting} to a file in PEM that exists.`,
+      cause: thrown,
+    });
+  }
+}

@@ -1,0 +1,110 @@
+import { z } from "zod";
+import { choice, flag, optionalPassword, optionalText, text, whole } from "../../toolkit/settings.ts";
+import { consistencies, type Consistency } from "../../wire/cql/messages.ts";
+
+/**
+ * How changes of a table are seen: by a cursor column, by the write times of its cells, or by reading it whole.
+ */
+const changeModes = ["cursor", "writetime", "full"] as const;
+export type ChangeMode = (typeof changeModes)[number];
+
+const levels = Object.keys(consistencies) as [Consistency, ...Consistency[]];
+const mode = z.enum(changeModes, { error: `must be one of ${changeModes.join(", ")}` });
+
+/** The settings that both sources have, beside where the cluster is. */
+export function sharedSettings(cursorColumn: string) {
+  return {
+    port: whole(1, 65_535).default(9042).meta({ title: "Port", description: "The CQL port of every node." }),
+    username: optionalText.meta({
+      title: "User",
+      description: "Who logs in: a role that may SELECT from the tables. Absent: the server asks for no login.",
+    }),
+    password: optionalPassword.meta({
+      title: "Password",
+      description: "Password of the user.",
+      secret: true,
+    }),
+    keyspace: text.meta({ title: "Keyspace", description: "The keyspace whose tables are read." }),
+    tls: flag
+      .default(false)
+      .meta({ title: "TLS", description: "Connect by TLS, and verify the server's certificate." }),
+    ca_file: optionalText.meta({
+      title: "Certificate authority",
+      description:
+        "PEM file of the authority that signed the servers' certificates; absent: those that Node.js trusts.",
+      path: true,
+    }),
+    cert_file: optionalText.meta({
+      title: "Client certificate",
+      description: "PEM file of our certificate, where the server asks for one.",
+      path: true,
+    }),
+    key_file: optionalText.meta({
+      title: "Client key",
+      description: "PEM file of the private key of cert_file.",
+      path: true,
+    }),
+    verify_hostname: flag.default(true).meta({
+      title: "Verify host names",
+      description: "Whether a certificate must name the node that shows it.",
+    }),
+    consistency: choice(levels, (word) => word.toUpperCase())
+      .default("LOCAL_QUORUM")
+      .meta({
+        title: "Consistency",
+        description:
+          "How many replicas answer a read. Below a quorum (ONE, TWO, THREE, LOCAL_ONE) no sweep and no second full read is made: deletes are not found.",
+      }),
+    page_size: whole(1, 100_000).default(20_000).meta({
+      title: "Page size",
+      description: "The most rows that one page asks for; pages are made smaller where rows are long.",
+    }),
+    cursor_column: optionalText.default(cursorColumn).meta({
+      title: "Cursor column",
+      description: "The column that tells when a row changed, in tables that have one of this name.",
+    }),
+    changes: z
+      .union([mode, z.record(z.string(), mode)])
+      .default("cursor")
+      .meta({
+        title: "Changes",
+        description:
+          "How changes are seen: cursor (by the cursor column; tables without one are read whole), writetime (by the write times of all cells; needs no column), full (by reading whole). Or by table, with * for the others: { orders: writetime, '*': cursor }.",
+      }),
+    allow_filtering: flag.default(false).meta({
+      title: "Allow filtering",
+      description:
+        "Ask the server for rows with a new cursor value by ALLOW FILTERING where no index serves that: it reads the table, but sends only what is new. Else a sweep compares all keys.",
+    }),
+    lag: whole(0, 86_400).default(60).meta({
+      title: "Lag",
+      description: "Seconds by which each window of changes overlaps the one before, for rows that are written late.",
+    }),
+    views: flag.default(false).meta({
+      title: "Materialized views",
+      description: "Sync materialized views too; they hold nothing that their tables do not.",
+    }),
+    connect_timeout: whole(1, 3_600).default(10).meta({
+      title: "Connect timeout",
+      description: "Seconds to wait for a connection and a login.",
+    }),
+    request_timeout: whole(1, 3_600).default(30).meta({
+      title: "Request timeout",
+      description: "Seconds to wait for an answer; a range that takes longer is cut in halves.",
+    }),
+    connections_per_node: whole(1, 32).default(2).meta({
+      title: "Connections",
+      description: "Connections to each node; to ScyllaDB one a shard, up to 16.",
+    }),
+  };
+}
+
+export type SharedConfiguration = z.output<z.ZodObject<ReturnType<typeof sharedSettings>>>;
+
+/** Several hosts in one text, as `10.0.0.1, 10.0.0.2`. */
+export function hostList(value: string): string[] {
+  return value
+    .split(",")
+    .map((host) => host.trim())
+    .filter((host) => host !== "");
+}

@@ -1,0 +1,175 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { SourceContext, TableOptions } from "../../protocol/source.ts";
+import type { Column, Table } from "../../protocol/table.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import { typeName } from "../../toolkit/types.ts";
+import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
+import { decoderFor, exactType, exampleType } from "../../wire/cql/decode.ts";
+import { versionColumn } from "../../wire/cql/decode-page.ts";
+import { quoted } from "../../wire/cql/errors.ts";
+import { canBeKey } from "../../wire/cql/keys.ts";
+import { columnNames, type CqlColumn, type CqlTable, hasRangeIndex, keyspaceNames, readTables } from "./catalog.ts";
+import { tableSizes } from "./cluster-state.ts";
+import type { CqlSettings } from "./settings.ts";
+import { type Dialect, dialectOf, versionRecipe } from "./statements.ts";
+import { cqlTypeName } from "../../wire/cql/types.ts";
+
+/** Types of a column that can tell when a row came; all but a date, which two changes on one day share, when it changed. */
+const cursorTypes: ReadonlySet<string> = new Set(["timestamp", "timeuuid", "date", "bigint", "int", "varint", "uuid"]);
+
+/** Names of columns that are set when a row is made, and not again. */
+const insertOnly =
+  /^(created|inserted|added|creation|event)(_?(at|on|time|date|ts|timestamp))?$|^(create|insert|add)_?(time|date|ts|timestamp)$|^(date|time)_?(created|inserted|added)$/i;
+
+/** Tables of ScyllaDB that hold the changes of another one. */
+const changeLog = /_scylla_cdc_log$/;
+
+/** All tables of the keyspace, and its materialized views where the user wants them. */
+export async function discoverTables(
+  cluster: Cluster,
+  settings: CqlSettings,
+  context: Pick<SourceContext, "tables" | "types">,
+  signal: AbortSignal,
+): Promise<readonly Table[]> {
+  const routing = { signal };
+  const dialect = dialectOf(await cluster.refresh(signal));
+  const natives = await readTables(cluster, settings.keyspace, null, routing);
+  if (natives.length === 0) await assertKeyspace(cluster, settings.keyspace, routing);
+  const sizes = await tableSizes(cluster, settings.keyspace, null, routing);
+  return natives
+    .filter((native) => (settings.views || !native.isView) && !changeLog.test(native.name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((native) => {
+      // Where partitions hold many rows, nobody knows how many.
+      const partitions = sizes.get(native.name)?.partitions ?? null;
+      const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
+      return tableOf(native, settings, context, dialect, estimated);
+    });
+}
+
+/** Throws `DATABASE_UNKNOWN`. */
+async function assertKeyspace(cluster: Cluster, keyspace: string, routing: Routing): Promise<void> {
+  const names = await keyspaceNames(cluster, routing);
+  if (names.includes(keyspace)) return;
+  const own = names.filter((name) => !name.startsWith("system"));
+  const meant = nearest(keyspace, own);
+  throw new HeadwatersError("DATABASE_UNKNOWN", `keyspace: the cluster has no keyspace ${quoted(keyspace)}`, {
+    hint: `${meant === null ? "" : `Did you mean ${quoted(meant)}? `}It has ${own.map(quoted).join(", ") || "none but the system's"}; upper and lower case count.`,
+  });
+}
+
+/** A table as the engine sees it, and how its changes will be seen. */
+export function tableOf(
+  native: CqlTable,
+  settings: CqlSettings,
+  context: Pick<SourceContext, "tables" | "types">,
+  dialect: Dialect,
+  estimatedRows: number | null,
+): Table {
+  const options = context.tables[native.name] ?? {};
+  const key = [...columnNames(native, "partition_key"), ...columnNames(native, "clustering")];
+  const columns = native.columns.map((column) => columnOf(native, column, options, context.types));
+  const { cursor, version, notes } = changesOf(native, key, settings, options);
+  if (columnNames(native, "static").length > 0 && columnNames(native, "clustering").length > 0) {
+    notes.push("A partition that holds nothing but static columns is one row, whose clustering columns are empty.");
+  }
+  if (version === versionColumn) columns.push({ name: versionColumn, type: { kind: "LONG" }, nullable: false });
+  // Versions of another recipe differ in every row: the table is then read whole, not looked up key by key.
+  const identity = version === versionColumn ? `${native.id} ${versionRecipe(native, dialect)}` : native.id;
+  return { id: native.name, columns, key, identity, cursor, version, estimatedRows, notes };
+}
+
+/** The server's id of a table, which its identity begins with. */
+export function nativeId({ identity }: Table): string {
+  return identity.split(" ", 1)[0]!;
+}
+
+function columnOf(table: CqlTable, column: CqlColumn, options: TableOptions, types: SourceContext["types"]): Column {
+  const isKey = column.kind === "partition_key" || column.kind === "clustering";
+  const wanted = options.types?.[column.name];
+  if (wanted !== undefined && (decoderFor(column.type, wanted) === null || (isKey && !canBeKey(column.type, wanted)))) {
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `overrides: ${table.name}: types: column "${column.name}" is a ${cqlTypeName(column.type)}${isKey ? " of the key" : ""}, which can't be read as ${typeName(wanted)}`,
+      { hint: "Leave it out for the type that holds every value." },
+    );
+  }
+  return { name: column.name, type: wanted ?? defaultType(column, isKey, types), nullable: !isKey };
+}
+
+function defaultType(column: CqlColumn, isKey: boolean, types: SourceContext["types"]): Column["type"] {
+  // 1.0 and 1.00 are two partitions: only text keeps them apart.
+  if (column.kind === "partition_key" && column.type.kind === "decimal") return { kind: "STRING" };
+  const type = types === "example" ? exampleType(column.type) : exactType(column.type);
+  return isKey && !canBeKey(column.type, type) ? exactType(column.type) : type;
+}
+
+interface ChangesOf {
+  readonly cursor: string | null;
+  readonly version: string | null;
+  readonly notes: string[];
+}
+
+function changesOf(table: CqlTable, key: readonly string[], settings: CqlSettings, options: TableOptions): ChangesOf {
+  const mode = settings.changes(table.name);
+  if (mode === "full") {
+    return {
+      cursor: null,
+      version: null,
+      notes: ["Read whole in each sync, and compared with the copy (changes: full)."],
+    };
+  }
+  if (mode === "writetime" || isCounterTable(table)) return byWriteTime();
+  const column = cursorOf(table, settings, options);
+  if (column === null) {
+    const why =
+      options.cursor === null
+        ? "It is to be read without a cursor column"
+        : `It has no column "${settings.cursorColumn}"`;
+    return { cursor: null, version: null, notes: [`${why}: read whole in each sync, and compared with the copy.`] };
+  }
+  const name = column.name;
+  const isDate = column.type.kind === "date";
+  const onlyInserts = insertOnly.test(name) || key.includes(name) || isDate;
+  const version = onlyInserts ? versionColumn : name;
+  const told = onlyInserts
+    ? [
+        `"${name}" tells of ${isDate ? "days" : "new rows"} only; changes and deletes are found by sweeps over the write times of all cells.`,
+      ]
+    : [];
+  const byIndex = hasRangeIndex(table, name);
+  if (column.type.kind === "timestamp" && (byIndex || settings.allowFiltering)) {
+    const way = byIndex ? "by its index" : "by ALLOW FILTERING, for which the server reads the table";
+    return { cursor: name, version, notes: [`New values of "${name}" are read ${way}.`, ...told] };
+  }
+  const sweep = `No index serves ranges of "${name}": each sync sweeps over all keys with ${onlyInserts ? "their write times" : `"${name}"`}, and reads the rows that differ.`;
+  return { cursor: null, version, notes: [sweep, ...told] };
+}
+
+function byWriteTime(): ChangesOf {
+  const note = "Each sync sweeps over all keys with the write times of their cells, and reads the rows that differ.";
+  return { cursor: null, version: versionColumn, notes: [note] };
+}
+
+/** The cursor column: the user's for this table, which must fit, else the configured one where the table has it. */
+function cursorOf(table: CqlTable, settings: CqlSettings, { cursor }: TableOptions): CqlColumn | null {
+  if (cursor === null) return null;
+  const wanted = cursor ?? settings.cursorColumn;
+  const column = table.columns.find((candidate) => candidate.name === wanted);
+  if (column !== undefined && cursorTypes.has(column.type.kind)) return column;
+  if (cursor === undefined) return null;
+  const what =
+    column === undefined ? "does not exist" : `is a ${cqlTypeName(column.type)}, which can't tell when a row changed`;
+  throw new HeadwatersError("CURSOR_INVALID", `overrides: ${table.name}: cursor: column "${cursor}" ${what}`, {
+    hint: `Columns that can: ${
+      table.columns
+        .filter((candidate) => cursorTypes.has(candidate.type.kind))
+        .map((candidate) => candidate.name)
+        .join(", ") || "none; set changes to writetime"
+    }.`,
+  });
+}
+
+function isCounterTable(table: CqlTable): boolean {
+  return table.columns.some((column) => column.type.kind === "counter");
+}

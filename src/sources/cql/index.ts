@@ -1,0 +1,41 @@
+import type { z } from "zod";
+import type { SourceCapabilities, SourceDefinition } from "../../protocol/source.ts";
+import type { ClusterOptions } from "../../wire/cql/cluster.ts";
+import type { SharedConfiguration } from "./config.ts";
+import { cqlSettings } from "./settings.ts";
+import { CqlSource } from "./source.ts";
+
+const week = 7 * 24 * 60 * 60 * 1_000;
+
+const capabilities: SourceCapabilities = {
+  passes: ["full", "window", "keys"],
+  independentPath: true,
+  schema: "declared",
+  filter: "cql",
+  // A write below a quorum may surface hours later with an old timestamp; two of one microsecond have one write time.
+  reread: week,
+};
+
+/** A source that speaks CQL. `where`: which cluster its own settings name, and in what parts windows are read. */
+export function cqlDefinition<Schema extends z.ZodType<SharedConfiguration>>(
+  { name, title, configuration }: Pick<SourceDefinition<Schema>, "name" | "title" | "configuration">,
+  where: (settings: z.output<Schema>) => {
+    readonly cluster: Pick<ClusterOptions, "contactPoints" | "dataCenter" | "names">;
+    readonly intervalHours: number | null;
+  },
+): SourceDefinition<Schema> {
+  return {
+    name,
+    title,
+    configuration,
+    capabilities,
+    checks: { connect: "Connect and log in", keyspace: "Find the tables", privileges: "Read every table" },
+    // Not the contact points: a cluster has many, and the ids of its tables tell it from another one.
+    scope: ({ keyspace }) => ({ keyspace }),
+    schema: ({ keyspace }) => keyspace,
+    open: async (settings, context) => {
+      const { cluster, intervalHours } = where(settings);
+      return new CqlSource(cqlSettings(settings, cluster, intervalHours), context);
+    },
+  };
+}

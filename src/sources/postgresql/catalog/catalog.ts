@@ -1,0 +1,214 @@
+import type { PostgresConnection, TextRow } from "../../../wire/postgres/connection.ts";
+import { escapeIdentifier, qualifiedName } from "../../../wire/postgres/literals.ts";
+import type { NativeType } from "../types.ts";
+import type { Work } from "../work.ts";
+
+/** A column as `pg_attribute` has it. */
+export interface CatalogColumn {
+  readonly name: string;
+  readonly nullable: boolean;
+  readonly type: NativeType;
+  /** This role may SELECT it. */
+  readonly readable: boolean;
+}
+
+/** An index, by its leading columns; those of expressions end the list. */
+interface CatalogIndex {
+  readonly columns: readonly string[];
+  readonly primary: boolean;
+  /** Tells rows apart: unique over columns that are all not null, and of every row. */
+  readonly identifies: boolean;
+  /** The whole table is in it. */
+  readonly complete: boolean;
+  /** Leading columns that YugabyteDB shards by their hash. */
+  readonly hashed: number;
+}
+
+/** What holds rows: the table itself, or a partition that has no partitions of its own. */
+export interface CatalogHeap {
+  readonly oid: string;
+  readonly schema: string;
+  readonly name: string;
+  /** `r` a table, `f` a foreign table. */
+  readonly kind: string;
+  readonly readable: boolean;
+  /** As of the last VACUUM or ANALYZE; −1 or 0: never. */
+  readonly tuples: number;
+  readonly pages: number;
+  /** Of its file; on YugabyteDB of what was flushed to disk, compressed. */
+  readonly bytes: number;
+}
+
+/** A table as the catalogs have it, whether this role may read it or not. */
+export interface CatalogTable {
+  readonly oid: string;
+  readonly schema: string;
+  readonly name: string;
+  /** `information_schema` shows it to this role. */
+  readonly visible: boolean;
+  readonly partitioned: boolean;
+  /** Other tables inherit from it (not as partitions): they are tables of their own. */
+  readonly inherited: boolean;
+  /** Policies apply to this role. */
+  readonly secured: boolean;
+  readonly columns: readonly CatalogColumn[];
+  readonly indexes: readonly CatalogIndex[];
+  readonly heaps: readonly CatalogHeap[];
+  /** Another value means that its rows were written anew, out of sight of older snapshots: TRUNCATE, ALTER TABLE. */
+  readonly storage: string;
+}
+
+const tablesSql = `
+SELECT c.oid::text AS oid, c.relname AS name, c.relkind::text AS kind, row_security_active(c.oid)::text AS secured,
+  (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid))::text AS inherited,
+  EXISTS (
+    SELECT FROM information_schema.tables t WHERE t.table_schema = n.nspname AND t.table_name = c.relname
+  )::text AS visible
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND ($2::text[] IS NULL OR c.relname = ANY ($2))
+ORDER BY c.relname`;
+
+/** Domains are followed to the type that they are made of, whose modifier is the innermost that there is. */
+const columnsSql = `
+WITH RECURSIVE typed AS (
+  SELECT a.attrelid, a.attnum, a.attname, a.attnotnull, a.atttypid AS type, a.atttypmod AS modifier
+  FROM pg_attribute a
+  WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+  SELECT typed.attrelid, typed.attnum, typed.attname, typed.attnotnull, t.typbasetype,
+    CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE typed.modifier END
+  FROM typed JOIN pg_type t ON t.oid = typed.type WHERE t.typtype = 'd'
+)
+SELECT typed.attrelid::text AS oid, typed.attname AS name, typed.attnotnull::text AS required,
+  t.typname AS type, n.nspname AS type_schema, t.typtype::text AS type_kind, t.typcategory::text AS category,
+  typed.modifier::text AS modifier, format_type(t.oid, -1) AS sql,
+  has_column_privilege(typed.attrelid, typed.attnum, 'SELECT')::text AS readable
+FROM typed JOIN pg_type t ON t.oid = typed.type JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype <> 'd'
+ORDER BY typed.attrelid, typed.attnum`;
+
+/** Only key columns of an index, not those that it includes; an expression has the number 0. YugabyteDB marks a hashed
+ * column by the bit 4 of its option. */
+const indexesSql = `
+SELECT i.indrelid::text AS oid, i.indisprimary::text AS primary, i.indisreplident::text AS replica,
+  (i.indpred IS NULL AND am.amname IN ('btree', 'lsm'))::text AS complete,
+  (i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL)::text AS identifying,
+  (SELECT json_agg(json_build_array(a.attname, a.attnotnull, (i.indoption::int2[])[k.position - 1] & 4 <> 0) ORDER BY k.position)
+   FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
+   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0
+   WHERE k.position <= i.indnkeyatts)::text AS columns
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam
+WHERE i.indrelid = ANY ($1::oid[]) AND i.indisvalid
+ORDER BY i.indrelid, i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, i.indexrelid`;
+
+const heapsSql = `
+WITH RECURSIVE tree AS (
+  SELECT o AS root, o AS oid FROM unnest($1::oid[]) AS o
+  UNION ALL
+  SELECT tree.root, i.inhrelid FROM tree
+  JOIN pg_class c ON c.oid = tree.oid AND c.relkind = 'p' JOIN pg_inherits i ON i.inhparent = tree.oid
+)
+SELECT tree.root::text AS root, c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+  (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))::text AS readable,
+  c.reltuples::text AS tuples, c.relpages::text AS pages,
+  (CASE WHEN version() LIKE '%-YB-%' THEN pg_table_size(c.oid) ELSE pg_relation_size(c.oid) END)::text AS bytes, pg_relation_filenode(c.oid)::text AS storage
+FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind <> 'p'
+ORDER BY tree.root, c.oid`;
+
+/**
+ * Tables of a schema (`names`: these, else all), partitions folded into their parents; no views, no foreign tables.
+ * From pg_catalog as PostgreSQL 11 has it, so that nothing is hidden that this role may not see.
+ */
+export async function loadCatalog(
+  connection: PostgresConnection,
+  schema: string,
+  names: readonly string[] | null,
+  signal: AbortSignal,
+): Promise<CatalogTable[]> {
+  const tables = await connection.query(tablesSql, [schema, names], signal);
+  const oids = [tables.map((table) => table["oid"]!)];
+  const columns = groupBy(await connection.query(columnsSql, oids, signal), "oid");
+  const indexes = groupBy(await connection.query(indexesSql, oids, signal), "oid");
+  const heaps = groupBy(await connection.query(heapsSql, oids, signal), "root");
+  return tables.map((table) => {
+    const oid = table["oid"]!;
+    const parts = heaps.get(oid) ?? [];
+    return {
+      oid,
+      schema,
+      name: table["name"]!,
+      visible: table["visible"] === "true",
+      partitioned: table["kind"] === "p",
+      inherited: table["inherited"] === "true",
+      secured: table["secured"] === "true",
+      columns: (columns.get(oid) ?? []).map(columnOf),
+      indexes: (indexes.get(oid) ?? []).map(indexOf),
+      heaps: parts.map(heapOf),
+      storage: parts.map((heap) => `${heap["oid"]}:${heap["storage"]}`).join(" "),
+    };
+  });
+}
+
+/** `ONLY`: tables that inherit are read by themselves. A partition goes by the table's name: a filter may name it. */
+export function relationOf({ catalog }: { readonly catalog: CatalogTable }, heap: Work["heap"]): string {
+  if (heap !== null) return `ONLY ${qualifiedName(heap[0], heap[1])} AS ${escapeIdentifier(catalog.name)}`;
+  return `${catalog.partitioned ? "" : "ONLY "}${qualifiedName(catalog.schema, catalog.name)}`;
+}
+
+function columnOf(row: TextRow): CatalogColumn {
+  return {
+    name: row["name"]!,
+    nullable: row["required"] !== "true",
+    readable: row["readable"] === "true",
+    type: {
+      name: row["type"]!,
+      schema: row["type_schema"]!,
+      kind: row["type_kind"]!,
+      category: row["category"]!,
+      modifier: Number(row["modifier"]),
+      sql: row["sql"]!,
+    },
+  };
+}
+
+function indexOf(row: TextRow): CatalogIndex {
+  const parts = JSON.parse(row["columns"] ?? "[]") as [
+    name: string | null,
+    required: boolean | null,
+    hashed: boolean,
+  ][];
+  const expression = parts.findIndex(([name]) => name === null);
+  const plain = expression < 0 ? parts : parts.slice(0, expression);
+  return {
+    columns: plain.map(([name]) => name!),
+    primary: row["primary"] === "true",
+    identifies: row["identifying"] === "true" && parts.every(([name, required]) => name !== null && required === true),
+    complete: row["complete"] === "true",
+    hashed: parts.filter(([, , hashed]) => hashed).length,
+  };
+}
+
+function heapOf(row: TextRow): CatalogHeap {
+  return {
+    oid: row["oid"]!,
+    schema: row["schema"]!,
+    name: row["name"]!,
+    kind: row["kind"]!,
+    readable: row["readable"] === "true",
+    tuples: Number(row["tuples"]),
+    pages: Number(row["pages"]),
+    bytes: Number(row["bytes"] ?? 0),
+  };
+}
+
+function groupBy(rows: readonly TextRow[], column: string): Map<string, TextRow[]> {
+  const groups = new Map<string, TextRow[]>();
+  for (const row of rows) {
+    const group = groups.get(row[column]!);
+    if (group === undefined) groups.set(row[column]!, [row]);
+    else group.push(row);
+  }
+  return groups;
+}

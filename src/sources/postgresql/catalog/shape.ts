@@ -1,0 +1,111 @@
+import { HeadwatersError } from "../../../protocol/errors.ts";
+import type { SourceContext } from "../../../protocol/source.ts";
+import { nearest } from "../../../toolkit/nearest.ts";
+import type { CatalogColumn, CatalogTable } from "./catalog.ts";
+import { conditionOf } from "../filter.ts";
+import { type Mapping, mappingOf } from "../types.ts";
+
+/** A column and how it is read. */
+export interface ShapeColumn {
+  readonly name: string;
+  readonly nullable: boolean;
+  readonly readable: boolean;
+  readonly mapping: Mapping;
+  /** What a literal is cast to that is compared with the column. */
+  readonly sql: string;
+  /** The type's name in pg_catalog; `null`: it is of another schema. */
+  readonly builtin: string | null;
+  /** Literals can be compared with it by operators of pg_catalog, in the order of its index. */
+  readonly ordered: boolean;
+}
+
+/** A table of the catalogs, with the user's options applied. */
+export interface Shape {
+  readonly catalog: CatalogTable;
+  readonly columns: readonly ShapeColumn[];
+  readonly key: readonly string[];
+  /** The key is a unique index's, for want of a primary key. */
+  readonly keyIsIndex: boolean;
+  /** The column that would be the cursor, also of a table without a key, which has no use for it. */
+  readonly cursor: string | null;
+  /** Only rows that fulfil this condition are read, in parentheses; `null`: all. */
+  readonly filter: string | null;
+}
+
+/** The cursor column that is looked for, as in the published example. */
+const detectedCursor = "updated_at";
+const cursorTypes: ReadonlySet<string> = new Set(["timestamptz", "timestamp", "date"]);
+
+/** Throws `CURSOR_INVALID` and `CONFIGURATION_INVALID` where the user's options don't fit the table. */
+export function shapeOf(catalog: CatalogTable, { tables, types }: Pick<SourceContext, "tables" | "types">): Shape {
+  const options = tables[catalog.name] ?? {};
+  const index = catalog.indexes.find((candidate) => candidate.primary || candidate.identifies);
+  const key = index?.columns ?? [];
+  const names = catalog.columns.map((column) => column.name);
+  for (const name of Object.keys(options.types ?? {})) {
+    if (!names.includes(name)) throw unknownColumn(catalog.name, name, names);
+  }
+  const columns = catalog.columns.map((column): ShapeColumn => {
+    const mapping = mappingOf(column.type, types, options.types?.[column.name], key.includes(column.name));
+    const builtin = column.type.schema === "pg_catalog";
+    return {
+      name: column.name,
+      nullable: column.nullable,
+      readable: column.readable,
+      mapping,
+      sql: column.type.sql,
+      builtin: builtin ? column.type.name : null,
+      ordered: mapping.reversible && (builtin || column.type.kind === "e"),
+    };
+  });
+  return {
+    catalog,
+    columns,
+    key,
+    keyIsIndex: index?.primary === false,
+    cursor: cursorOf(catalog, options.cursor),
+    filter: conditionOf(catalog.name, options.filter),
+  };
+}
+
+export function columnOf(shape: Shape, name: string): ShapeColumn {
+  const column = shape.columns.find((candidate) => candidate.name === name);
+  if (column !== undefined) return column;
+  throw new HeadwatersError("TABLE_CHANGED", `table "${shape.catalog.name}": column "${name}" is gone`, {
+    hint: "The table was altered since it was planned; it is planned anew.",
+  });
+}
+
+/** An index can be walked in the order of this column. */
+export function hasIndexOn(shape: Shape, column: string): boolean {
+  return shape.catalog.indexes.some((index) => index.complete && index.hashed === 0 && index.columns[0] === column);
+}
+
+function cursorOf({ name, columns }: CatalogTable, wanted: string | null | undefined): string | null {
+  if (wanted === null) return null;
+  const candidates = columns.filter(canBeCursor).map((column) => column.name);
+  if (wanted === undefined) return candidates.includes(detectedCursor) ? detectedCursor : null;
+  if (candidates.includes(wanted)) return wanted;
+  const exists = columns.some((column) => column.name === wanted);
+  throw new HeadwatersError(
+    "CURSOR_INVALID",
+    `table "${name}": ${exists ? `column "${wanted}" is no timestamp or date` : `there is no column "${wanted}"`} to be the cursor`,
+    {
+      hint:
+        candidates.length === 0
+          ? "The table has no column of type timestamptz, timestamp or date; set its cursor to null."
+          : `Columns that can be: ${candidates.join(", ")}.`,
+    },
+  );
+}
+
+function canBeCursor({ type }: CatalogColumn): boolean {
+  return type.schema === "pg_catalog" && cursorTypes.has(type.name);
+}
+
+function unknownColumn(table: string, column: string, known: readonly string[]): HeadwatersError {
+  const meant = nearest(column, known);
+  return new HeadwatersError("CONFIGURATION_INVALID", `types: table "${table}" has no column "${column}"`, {
+    hint: meant === null ? `Its columns are ${known.join(", ")}.` : `Did you mean "${meant}"?`,
+  });
+}

@@ -1,0 +1,121 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { SourceContext } from "../../protocol/source.ts";
+import type { Column, Table } from "../../protocol/table.ts";
+import { nearest } from "../../toolkit/nearest.ts";
+import type { PostgresConnection } from "../../wire/postgres/connection.ts";
+import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
+import { loadCatalog } from "./catalog/catalog.ts";
+import { estimateRows } from "./catalog/estimate.ts";
+import type { Server } from "./server.ts";
+import { hasIndexOn, type Shape, shapeOf } from "./catalog/shape.ts";
+
+/** From here on a window without an index on the cursor column is slow enough to be said. */
+export const largeRows = 1_000_000;
+
+/**
+ * All tables of the schema. Those that this role may not read are among them: they fail when they are planned, so that
+ * an unreadable table neither goes unseen nor stops the others. Throws where the schema itself is closed or missing.
+ */
+export async function discoverTables(
+  connection: PostgresConnection,
+  server: Server,
+  schema: string,
+  context: Pick<SourceContext, "tables" | "types">,
+  signal: AbortSignal,
+): Promise<readonly Table[]> {
+  await assertSchema(connection, schema, signal);
+  const catalog = await loadCatalog(connection, schema, null, signal);
+  return catalog.map((table) => tableOf(shapeOf(table, context), server, connection.settings.user));
+}
+
+/** Throws `SCHEMA_UNKNOWN`, or `PRIVILEGE_MISSING` where the role may not look into it. */
+export async function assertSchema(connection: PostgresConnection, schema: string, signal: AbortSignal): Promise<void> {
+  const rows = await connection.query(
+    `SELECT nspname AS name, has_schema_privilege(oid, 'USAGE')::text AS usage FROM pg_namespace
+     WHERE nspname = $1 OR nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' ORDER BY nspname`,
+    [schema],
+    signal,
+  );
+  const found = rows.find((row) => row["name"] === schema);
+  const { database, user } = connection.settings;
+  if (found === undefined) {
+    const names = rows.map((row) => row["name"]!);
+    const meant = nearest(schema, names);
+    throw new HeadwatersError("SCHEMA_UNKNOWN", `schema: database "${database}" has no schema "${schema}"`, {
+      hint: meant === null ? `It has ${names.map((name) => `"${name}"`).join(", ")}.` : `Did you mean "${meant}"?`,
+    });
+  }
+  if (found["usage"] !== "true") {
+    throw new HeadwatersError("PRIVILEGE_MISSING", `schema: user "${user}" may not use schema "${schema}"`, {
+      hint: `GRANT USAGE ON SCHEMA ${escapeIdentifier(schema)} TO ${escapeIdentifier(user)};`,
+    });
+  }
+}
+
+/** Throws `PRIVILEGE_MISSING` where the role may not read one of these columns. */
+export function assertReadable(shape: Shape, columns: readonly Column[], user: string): void {
+  const hidden = shape.columns.filter(
+    ({ name, readable }) => !readable && columns.some((column) => column.name === name),
+  );
+  if (hidden.length === 0) return;
+  const { schema, name } = shape.catalog;
+  const what =
+    hidden.length === columns.length
+      ? "the table"
+      : `column${hidden.length > 1 ? "s" : ""} ${hidden.map((column) => `"${column.name}"`).join(", ")}`;
+  throw new HeadwatersError("PRIVILEGE_MISSING", `table "${name}": user "${user}" may not read ${what}`, {
+    hint: grantSelect(schema, name, user),
+  });
+}
+
+/** The statement that lets the role read a table. */
+export function grantSelect(schema: string, name: string, user: string): string {
+  return `GRANT SELECT ON ${qualifiedName(schema, name)} TO ${escapeIdentifier(user)};`;
+}
+
+function tableOf(shape: Shape, server: Server, user: string): Table {
+  const { catalog, columns, key } = shape;
+  const cursor = key.length === 0 ? null : shape.cursor;
+  return {
+    id: catalog.name,
+    columns: columns.map(({ name, mapping, nullable }) => ({ name, type: mapping.type, nullable })),
+    key,
+    identity: catalog.oid,
+    cursor,
+    version: cursor,
+    estimatedRows: estimateRows(catalog, server),
+    notes: notesOf(shape, server, user),
+  };
+}
+
+function notesOf(shape: Shape, server: Server, user: string): string[] {
+  const { catalog, columns, key, cursor } = shape;
+  const notes: string[] = [];
+  const hidden = columns.filter((column) => !column.readable).map((column) => column.name);
+  if (!catalog.visible || hidden.length === columns.length) {
+    notes.push(`User "${user}" may not read it: ${grantSelect(catalog.schema, catalog.name, user)}`);
+  } else if (hidden.length > 0) {
+    notes.push(`User "${user}" may not read ${hidden.join(", ")}: ${grantSelect(catalog.schema, catalog.name, user)}`);
+  }
+  if (catalog.secured) notes.push(`Row-level security would hide rows from user "${user}", so that reading it fails.`);
+  if (key.length === 0) notes.push("It has no primary key, so it is read whole at each sync.");
+  else if (shape.keyIsIndex) {
+    notes.push(`It has no primary key; the unique index on ${key.join(", ")} tells its rows apart.`);
+  }
+  if (key.length > 0 && cursor === null) {
+    notes.push(
+      "It has no cursor column (updated_at), so it is read whole at each sync; name one by the setting cursor.",
+    );
+  }
+  if (key.length === 0 && cursor !== null) notes.push(`Without a key its cursor column ${cursor} is of no use.`);
+  const rows = estimateRows(catalog, server);
+  if (key.length > 0 && cursor !== null && (rows ?? 0) >= largeRows && !hasIndexOn(shape, cursor)) {
+    notes.push(
+      `There is no index on ${cursor}, so each sync reads the whole table for what changed: CREATE INDEX ON ${qualifiedName(catalog.schema, catalog.name)} (${escapeIdentifier(cursor)});`,
+    );
+  }
+  if (catalog.inherited) notes.push("Other tables inherit from it; each is copied by itself, under its own name.");
+  for (const column of columns)
+    if (column.mapping.note !== null) notes.push(`Column ${column.name} ${column.mapping.note}.`);
+  return notes;
+}

@@ -1,0 +1,242 @@
+import { createHash } from "node:crypto";
+import { nativeCode } from "../../net/errors.ts";
+import type { Pool } from "../../net/pool.ts";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { PassKind } from "../../protocol/pass.ts";
+import type { Reading } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { passColumns } from "../../toolkit/passes.ts";
+import type { PostgresConnection } from "../../wire/postgres/connection.ts";
+import { BinaryRows } from "../../wire/postgres/copy-binary.ts";
+import { escapeLiteral } from "../../wire/postgres/literals.ts";
+import { TextRows } from "../../wire/postgres/text-decode.ts";
+import { type Batch, Result } from "./statement/result.ts";
+import { type HashColumns, partOf, selectSql, termsOf } from "./statement/select.ts";
+import type { Server } from "./server.ts";
+import { relationOf } from "./catalog/catalog.ts";
+import type { Shape } from "./catalog/shape.ts";
+import { frameOf, type Snapshot, type Snapshots } from "./snapshot/snapshots.ts";
+import { type Position, positionOf, type Work } from "./work.ts";
+
+/** What a split is read with. */
+export interface SplitReader {
+  readonly pool: Pool<PostgresConnection>;
+  readonly snapshots: Snapshots;
+  readonly server: Server;
+  readonly shape: Shape;
+  readonly hashColumns: HashColumns;
+  /** Of follower reads, in milliseconds; `null`: leaders are read. */
+  readonly staleness: number | null;
+  readonly way: "copy" | "cursor";
+  readonly fetchRows: number;
+}
+
+/** One split of a pass, taken apart. */
+export interface SplitOf {
+  readonly id: string;
+  readonly kind: PassKind;
+  readonly table: Table;
+  readonly work: Work;
+  readonly snapshot: Snapshot;
+  /** The digest of `CatalogTable.storage` when the pass was planned. */
+  readonly storage: string;
+}
+
+/** Rows of a FETCH before it is known how wide they are. */
+const firstFetch = 16;
+
+/** Reads a split from a position on; every batch is followed by a checkpoint, where the order has positions. */
+export async function* readSplit(
+  reader: SplitReader,
+  split: SplitOf,
+  state: Json,
+  how: Reading,
+): AsyncGenerator<Operation, void> {
+  const { table, work } = split;
+  const kind = split.kind === "keys" ? "keys" : "upsert";
+  let position = positionOf(state);
+  for (;;) {
+    const part = partOf(work, position);
+    let rows = 0;
+    try {
+      for await (const batch of readPart(reader, split, position, how)) {
+        rows += batch.rows.length;
+        yield { kind, table: table.id, rows: batch.rows };
+        if (work.order === "none") continue;
+        position = { ...position, after: batch.last, from: null };
+        yield { kind: "checkpoint", state: { ...position } };
+      }
+    } catch (thrown) {
+      position = halved(thrown, work, position);
+      continue;
+    }
+    if (part.limit !== null && rows >= part.limit) continue;
+    if (part.next === null) break;
+    position = { ...position, after: null, from: part.next };
+  }
+  await reader.snapshots.finished(split.snapshot, split.id);
+}
+
+/** A part that takes too long is tried again by its half; one that can't be halved fails. */
+function halved(thrown: unknown, work: Work, position: Position): Position {
+  const span = Math.floor((position.span ?? work.span) / 2);
+  const tooLong = thrown instanceof HeadwatersError && thrown.code === "READ_TIMEOUT";
+  if (!tooLong || work.order === "none" || span < 1) throw thrown;
+  return { ...position, span };
+}
+
+/** One statement in a transaction of its own. */
+async function* readPart(
+  reader: SplitReader,
+  split: SplitOf,
+  position: Position,
+  how: Reading,
+): AsyncGenerator<Batch, void> {
+  const { pool, shape, hashColumns, server } = reader;
+  const { work, table } = split;
+  const { signal } = how;
+  const terms = termsOf(work.order, shape, hashColumns, work.window?.column ?? null);
+  const result = new Result(shape, passColumns(table, split.kind), terms);
+  const sql = selectSql(shape, work, terms, position, partOf(work, position), result.expressions);
+  const connection = await pool.acquire(signal);
+  const frame = frameOf(snapshotFor(reader, split), reader.staleness);
+  let clean = false;
+  try {
+    await beginSplit(connection, reader, split, `${frame.begin}; ${plannerSql(server, work)}`, result, signal);
+    try {
+      if (reader.way === "copy" && how.path === "fast") yield* copyRows(connection, sql, shape, result, how);
+      else yield* cursorRows(connection, sql, shape, result, how, reader.fetchRows);
+    } catch (thrown) {
+      await loseIfTooOld(reader, split, thrown);
+      // In an order, what came before a timeout is whole.
+      const whole = thrown instanceof HeadwatersError && thrown.code === "READ_TIMEOUT" && work.order !== "none";
+      if (whole && result.length > 0) yield result.finish();
+      throw thrown;
+    }
+    await connection.simple(frame.end, signal, shape.catalog);
+    clean = true;
+  } finally {
+    if (!clean && frame.sticky) connection.destroy();
+    await pool.release(connection);
+  }
+}
+
+/**
+ * The snapshot of the pass; where it is lost, an order by values goes on under one of its own: what changed meanwhile
+ * is healed by the window that starts before the pass. Places of rows mean nothing in another snapshot.
+ */
+function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: SplitOf): Snapshot {
+  if (snapshots.holds(snapshot)) return snapshot;
+  if (work.order !== "ctid") return { mode: "none" };
+  throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": the snapshot that it was read in is gone`, {
+    hint: "The session that kept it was closed. The table is planned anew.",
+  });
+}
+
+/**
+ * Opens the transaction, locks the table against being altered by looking into it, and makes sure that its rows are
+ * those of the plan: TRUNCATE, and ALTER TABLE where it writes a table anew, leave nothing to see for older snapshots.
+ */
+async function beginSplit(
+  connection: PostgresConnection,
+  { shape, snapshots }: SplitReader,
+  { work, storage, snapshot, table }: SplitOf,
+  begin: string,
+  result: Result,
+  signal: AbortSignal,
+): Promise<void> {
+  const look = `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, work.heap)} LIMIT 0`;
+  let rows: (string | null)[][];
+  try {
+    rows = await connection.simple(`${begin}${look}; ${storageSql(shape.catalog.oid)}`, signal, shape.catalog);
+  } catch (thrown) {
+    const native = thrown instanceof HeadwatersError ? nativeCode(thrown.cause) : null;
+    if (snapshot.mode !== "exported" || (native !== "22023" && native !== "42704")) throw thrown;
+    await snapshots.lose(snapshot);
+    throw new HeadwatersError("READ_CONFLICT", `table "${table.id}": the snapshot that it is read in is gone`, {
+      hint: "It is tried again in another.",
+      cause: thrown,
+    });
+  }
+  if (storageDigest(rows.map(([heap]) => heap).join(" ")) !== storage) {
+    throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": it was truncated, altered or rewritten`, {
+      hint: "It is planned anew.",
+    });
+  }
+}
+
+/** As in the catalogs now, not as of the snapshot: functions of PostgreSQL that look things up don't know it. */
+function storageSql(oid: string): string {
+  return `
+WITH RECURSIVE tree AS (
+  SELECT ${escapeLiteral(oid)}::oid AS oid
+  UNION ALL
+  SELECT i.inhrelid FROM tree JOIN pg_class c ON c.oid = tree.oid AND c.relkind = 'p' JOIN pg_inherits i ON i.inhparent = tree.oid
+)
+SELECT c.oid || ':' || coalesce(pg_relation_filenode(c.oid)::text, 'null') FROM tree JOIN pg_class c ON c.oid = tree.oid
+WHERE c.relkind <> 'p' ORDER BY c.oid`;
+}
+
+/** Storage of a table with many partitions is long: its digest is kept. */
+export function storageDigest(storage: string): string {
+  return createHash("md5").update(storage).digest("hex");
+}
+
+/**
+ * The order is the index's or the file's, so that the first row comes at once and a LIMIT spares work: no sort, no
+ * parallel workers (they mix rows, and the source comes first), no walk that starts in the middle of the file.
+ */
+function plannerSql({ yugabyte }: Server, { order }: Work): string {
+  const off = ["jit"];
+  if (!yugabyte && order !== "none") off.push("enable_seqscan", "enable_bitmapscan", "enable_sort");
+  if (!yugabyte) off.push("synchronize_seqscans");
+  return `SET LOCAL max_parallel_workers_per_gather = 0; ${off.map((name) => `SET LOCAL ${name} = off; `).join("")}`;
+}
+
+async function loseIfTooOld({ snapshots }: SplitReader, { snapshot }: SplitOf, thrown: unknown): Promise<void> {
+  const conflict = thrown instanceof HeadwatersError && thrown.code === "READ_CONFLICT";
+  if (conflict && /too old/i.test(thrown.message)) await snapshots.lose(snapshot);
+}
+
+/** The fast path: binary COPY, decoded from the socket's chunks. */
+export async function* copyRows(
+  connection: PostgresConnection,
+  sql: string,
+  shape: Shape,
+  result: Result,
+  { signal, batchBytes }: Pick<Reading, "signal" | "batchBytes">,
+): AsyncGenerator<Batch, void> {
+  const decoder = new BinaryRows(shape.catalog.name, result.columns);
+  for await (const chunk of connection.copy(`COPY (${sql}) TO STDOUT (FORMAT binary)`, signal, shape.catalog)) {
+    for (let position = 0; position < chunk.length;) {
+      position = decoder.decode(chunk, position, Math.max(1, batchBytes - result.bytes));
+      if (result.bytes >= batchBytes) yield result.finish();
+    }
+  }
+  if (result.length > 0) yield result.finish();
+}
+
+/** The other path: a cursor with results as text. A FETCH asks for about one batch, once the width of rows is known. */
+export async function* cursorRows(
+  connection: PostgresConnection,
+  sql: string,
+  shape: Shape,
+  result: Result,
+  { signal, batchBytes }: Pick<Reading, "signal" | "batchBytes">,
+  fetchRows: number,
+): AsyncGenerator<Batch, void> {
+  const decoder = new TextRows(shape.catalog.name, result.columns);
+  await connection.simple(`DECLARE headwaters NO SCROLL CURSOR FOR ${sql}`, signal, shape.catalog);
+  let count = Math.min(firstFetch, fetchRows);
+  for (;;) {
+    const rows = await connection.simple(`FETCH ${count} FROM headwaters`, signal, shape.catalog);
+    const before = result.bytes;
+    for (const row of rows) decoder.decode(row);
+    const bytes = result.bytes - before;
+    if (result.bytes >= batchBytes || (rows.length < count && result.length > 0)) yield result.finish();
+    if (rows.length < count) return;
+    count = Math.max(1, Math.min(fetchRows, Math.floor(batchBytes / Math.max(1, bytes / rows.length))));
+  }
+}

@@ -1,0 +1,169 @@
+import type { Json } from "../../../protocol/json.ts";
+import type { Pool } from "../../../net/pool.ts";
+import { HeadwatersError } from "../../../protocol/errors.ts";
+import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
+import { escapeLiteral } from "../../../wire/postgres/literals.ts";
+import type { Server } from "../server.ts";
+
+/**
+ * What all splits of a pass see.
+ *
+ * - `exported`: one snapshot, as long as a session of ours (the coordinator) keeps its transaction open.
+ * - `read_time`: YugabyteDB as of one moment, in microseconds, as long as it keeps that history.
+ * - `none`: each split sees the moment in which it is read.
+ */
+export type Snapshot =
+  | { readonly mode: "exported"; readonly id: string }
+  | { readonly mode: "read_time"; readonly at: string }
+  | { readonly mode: "none" };
+
+/** What a transaction that reads begins and ends with. */
+export interface Frame {
+  readonly begin: string;
+  readonly end: string;
+  /** Settings outlive the transaction: a session that failed in it can't be used again. */
+  readonly sticky: boolean;
+}
+
+const begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+interface Coordinator {
+  readonly connection: PostgresConnection;
+  readonly tables: readonly string[];
+  /** Ids of the splits that were not read to their end. */
+  readonly left: Set<string>;
+}
+
+/** Takes snapshots and keeps those alive whose passes are being read. */
+export class Snapshots implements AsyncDisposable {
+  readonly #pool: Pool<PostgresConnection>;
+  readonly #coordinators = new Map<string, Coordinator>();
+  /** Moments that the server has no history of any more. */
+  readonly #past = new Set<string>();
+
+  constructor(pool: Pool<PostgresConnection>) {
+    this.#pool = pool;
+  }
+
+  /**
+   * One snapshot for these splits, in the best way that the server has. The coordinator of an earlier pass over one of
+   * the tables is let go: that pass was given up.
+   */
+  async take(
+    server: Server,
+    tables: readonly string[],
+    splits: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Snapshot> {
+    const connection = await this.#pool.acquire(signal);
+    let held = false;
+    try {
+      const id = await exportSnapshot(connection, server, signal);
+      if (id !== null) {
+        this.#coordinators.set(id, { connection, tables, left: new Set(splits) });
+        held = true;
+        return { mode: "exported", id };
+      }
+      if (!server.readTime) return { mode: "none" };
+      const rows = await connection.query("SELECT (extract(epoch FROM now()) * 1000000)::int8::text AS at", [], signal);
+      return { mode: "read_time", at: rows[0]!["at"]! };
+    } finally {
+      if (!held) await this.#pool.release(connection);
+    }
+  }
+
+  /** Lets go of whatever was held for these tables. */
+  async release(tables: readonly string[]): Promise<void> {
+    for (const [id, coordinator] of this.#coordinators) {
+      if (coordinator.tables.some((table) => tables.includes(table))) await this.#end(id);
+    }
+  }
+
+  /** Splits that are read now see this snapshot. */
+  holds(snapshot: Snapshot): boolean {
+    switch (snapshot.mode) {
+      case "exported":
+        return this.#coordinators.get(snapshot.id)?.connection.alive === true;
+      case "read_time":
+        return !this.#past.has(snapshot.at);
+      case "none":
+        return true;
+    }
+  }
+
+  /** The server does not have it any more. */
+  async lose(snapshot: Snapshot): Promise<void> {
+    if (snapshot.mode === "read_time") this.#past.add(snapshot.at);
+    if (snapshot.mode === "exported") await this.#end(snapshot.id);
+  }
+
+  /** A split was read to its end; with the last of them the snapshot is let go. */
+  async finished(snapshot: Snapshot, split: string): Promise<void> {
+    if (snapshot.mode !== "exported") return;
+    const left = this.#coordinators.get(snapshot.id)?.left;
+    left?.delete(split);
+    if (left?.size === 0) await this.#end(snapshot.id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const id of [...this.#coordinators.keys()]) await this.#end(id);
+  }
+
+  async #end(id: string): Promise<void> {
+    const coordinator = this.#coordinators.get(id);
+    this.#coordinators.delete(id);
+    if (coordinator !== undefined) await this.#pool.release(coordinator.connection);
+  }
+}
+
+/** How a transaction in this snapshot begins and ends; `staleness` of follower reads in milliseconds, `null`: none. */
+export function frameOf(snapshot: Snapshot, staleness: number | null): Frame {
+  if (staleness !== null) {
+    return {
+      begin: `SET yb_follower_read_staleness_ms = ${staleness}; SET yb_read_from_followers = on; ${begin}`,
+      end: "COMMIT; SET yb_read_from_followers = off",
+      sticky: true,
+    };
+  }
+  switch (snapshot.mode) {
+    case "exported":
+      return {
+        begin: `${begin}; SET TRANSACTION SNAPSHOT ${escapeLiteral(snapshot.id)}`,
+        end: "COMMIT",
+        sticky: false,
+      };
+    case "read_time":
+      return {
+        begin: `SET yb_read_time TO ${escapeLiteral(snapshot.at)}; ${begin}`,
+        end: "COMMIT; SET yb_read_time TO 0",
+        sticky: true,
+      };
+    case "none":
+      return { begin, end: "COMMIT", sticky: false };
+  }
+}
+
+/** The snapshot of a pass, from its JSON. */
+export function snapshotOf(json: Json): Snapshot {
+  const { mode, id, at } = json as { mode?: string; id?: string; at?: string };
+  if (mode === "exported" && id !== undefined) return { mode, id };
+  if (mode === "read_time" && at !== undefined) return { mode, at };
+  return { mode: "none" };
+}
+
+/** `null`: this YugabyteDB can't (it needs 2.25.1 and a flag). PostgreSQL always can. */
+async function exportSnapshot(
+  connection: PostgresConnection,
+  server: Server,
+  signal: AbortSignal,
+): Promise<string | null> {
+  try {
+    const [[id] = []] = await connection.simple(`${begin}; SELECT pg_export_snapshot()`, signal);
+    return id ?? null;
+  } catch (thrown) {
+    signal.throwIfAborted();
+    if (!server.yugabyte || !(thrown instanceof HeadwatersError) || thrown.remedy !== "report") throw thrown;
+    await connection.rollback();
+    return null;
+  }
+}

@@ -1,0 +1,303 @@
+import { Pool } from "../../net/pool.ts";
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/connection.ts";
+import { connectPostgres } from "../../wire/postgres/connection.ts";
+import { passColumns, tableOfSplit } from "../../toolkit/passes.ts";
+import { sameType, typeName } from "../../toolkit/types.ts";
+import { warnOnce } from "../../toolkit/warn-once.ts";
+import { loadCatalog } from "./catalog/catalog.ts";
+import { checkSource } from "./check.ts";
+import type { Configuration } from "./config.ts";
+import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
+import { checkFilter } from "./statement/check-filter.ts";
+import { lookupRows } from "./lookup.ts";
+import { readSplit, type SplitReader, storageDigest } from "./read.ts";
+import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";
+import type { HashColumns } from "./statement/select.ts";
+import { describeServer, type Server, transactionWarnings } from "./server.ts";
+import { columnOf, type Shape, shapeOf } from "./catalog/shape.ts";
+import { postgresSettings } from "./settings.ts";
+import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
+import { cutTable, hashColumnsOf } from "./splits.ts";
+import { type Window, type Work, workJson, workOf } from "./work.ts";
+
+/** A table as it stands, and how YugabyteDB shards it. */
+interface Looked {
+  readonly shape: Shape;
+  readonly hashColumns: HashColumns;
+}
+
+/** What a cluster has beside one server. */
+interface ClusterOptions {
+  /** Opens a session on any of its nodes. */
+  readonly connect?: (signal: AbortSignal) => Promise<PostgresConnection>;
+  /** How far back followers are read, in milliseconds; `null`: leaders are read. */
+  readonly staleness: number | null;
+}
+
+/** PostgreSQL, or YugabyteDB. Sessions are opened as they are needed. */
+export class PostgresqlSource implements Source {
+  readonly #configuration: Configuration;
+  readonly #context: SourceContext;
+  readonly #settings: PostgresSettings;
+  readonly #pool: Pool<PostgresConnection>;
+  readonly #followers: number | null;
+  readonly #snapshots: Snapshots;
+  #server: Promise<Server> | null = null;
+  readonly #looked = new Map<string, Promise<Looked>>();
+  readonly #warnOnce: (message: string) => void;
+
+  constructor(configuration: Configuration, context: SourceContext, cluster: ClusterOptions = { staleness: null }) {
+    this.#configuration = configuration;
+    this.#context = context;
+    this.#warnOnce = warnOnce(context.log);
+    this.#settings = postgresSettings(configuration);
+    this.#pool = new Pool(cluster.connect ?? ((signal) => connectPostgres(this.#settings, signal)), (connection) =>
+      connection.inTransaction ? connection.rollback() : undefined,
+    );
+    this.#followers = cluster.staleness;
+    this.#snapshots = new Snapshots(this.#pool);
+  }
+
+  check(signal: AbortSignal): AsyncIterable<CheckResult> {
+    return checkSource(this.#settings, this.#configuration, this.#context, signal);
+  }
+
+  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+    return this.#pool.use(signal, async (connection) => {
+      const server = await this.#describe(connection, signal);
+      return discoverTables(connection, server, this.#configuration.schema, this.#context, signal);
+    });
+  }
+
+  async plan(
+    tables: readonly Table[],
+    kind: PassKind,
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const ids = tables.map((table) => table.id);
+    await this.#snapshots.release(ids);
+    const { server, looked, point, works } = await this.#pool.use(signal, async (connection) => {
+      const server = await this.#describe(connection, signal);
+      const looked = await this.#lookAt(connection, server, tables, signal);
+      for (const table of tables) {
+        const { shape } = looked.get(table.id)!;
+        assertFits(table, shape);
+        assertReadable(shape, passColumns(table, kind), this.#settings.user);
+      }
+      // Before the snapshot: a transaction that ends between the two is seen by it, and counts here as open.
+      const ours = this.#pool.open.map(({ processId }) => processId);
+      const point = await takeReadPoint(
+        connection,
+        { ours, lag: this.#configuration.lag, staleness: this.#staleness(server) ?? 0 },
+        signal,
+      );
+      const works = new Map<string, readonly Work[]>();
+      for (const table of tables) {
+        const { shape, hashColumns } = looked.get(table.id)!;
+        const window = kind === "window" ? windowOf(table, shape, point, previous[table.id] ?? null) : null;
+        works.set(table.id, await cutTable(connection, { shape, server, hashColumns, window }, signal));
+      }
+      return { server, looked, point, works };
+    });
+    const { lag, user } = this.#configuration;
+    for (const warning of transactionWarnings(server, user, lag)) this.#warnOnce(warning);
+    const splits = tables.flatMap((table) =>
+      works.get(table.id)!.map((work, index) => ({
+        id: `${table.id}/${index}`,
+        tables: [table.id],
+        work: workJson(work),
+      })),
+    );
+    return {
+      splits,
+      next: Object.fromEntries(
+        tables.map((table) => [table.id, nextOf(table, looked.get(table.id)!.shape, point)] as const),
+      ),
+      asOf: point.asOf,
+      snapshot: await this.#takeSnapshot(server, looked, splits, signal),
+    };
+  }
+
+  async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
+    if (this.#snapshots.holds(snapshotOf(pass.snapshot)) && pass.tables.every(({ id }) => this.#looked.has(id))) {
+      return pass;
+    }
+    if (pass.splits.some((split) => workOf(split).order === "ctid")) return null;
+    await this.#snapshots.release(pass.tables.map((table) => table.id));
+    const { server, looked } = await this.#pool.use(signal, async (connection) => {
+      const server = await this.#describe(connection, signal);
+      return { server, looked: await this.#lookAt(connection, server, pass.tables, signal) };
+    });
+    for (const table of pass.tables) {
+      const { shape } = looked.get(table.id)!;
+      try {
+        assertFits(table, shape);
+      } catch (thrown) {
+        if (thrown instanceof HeadwatersError && thrown.code === "TABLE_CHANGED") return null;
+        throw thrown;
+      }
+      assertReadable(shape, passColumns(table, pass.kind), this.#settings.user);
+    }
+    return { ...pass, snapshot: await this.#takeSnapshot(server, looked, pass.splits, signal) };
+  }
+
+  async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
+    const table = tableOfSplit(pass, split);
+    const { reader, storage } = await this.#readerOf(table, pass, how.signal);
+    const snapshot = snapshotOf(pass.snapshot);
+    yield* readSplit(
+      reader,
+      { id: split.id, kind: pass.kind, table, work: workOf(split), snapshot, storage },
+      state,
+      how,
+    );
+  }
+
+  async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows, void> {
+    const { reader } = await this.#readerOf(table, null, how.signal);
+    yield* lookupRows(reader, table, keys, how);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#snapshots[Symbol.asyncDispose]();
+    await this.#pool[Symbol.asyncDispose]();
+  }
+
+  /** How far back reads lie; only YugabyteDB has followers that can be read. */
+  #staleness({ yugabyte }: Server): number | null {
+    return yugabyte ? this.#followers : null;
+  }
+
+  /** Asked once; a failure is not kept. */
+  async #describe(connection: PostgresConnection, signal: AbortSignal): Promise<Server> {
+    this.#server ??= describeServer(connection, signal);
+    try {
+      return await this.#server;
+    } catch (thrown) {
+      this.#server = null;
+      throw thrown;
+    }
+  }
+
+  /** Looks tables up in the catalogs, and keeps what it finds until they are looked at again. */
+  async #lookAt(
+    connection: PostgresConnection,
+    server: Server,
+    tables: readonly Table[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Looked>> {
+    const { schema } = this.#configuration;
+    const ids = tables.map((table) => table.id);
+    const catalog = await loadCatalog(connection, schema, ids, signal);
+    const looked = new Map<string, Looked>();
+    for (const id of ids) {
+      const found = catalog.find((table) => table.name === id);
+      if (found === undefined) {
+        await assertSchema(connection, schema, signal);
+        throw new HeadwatersError("TABLE_UNKNOWN", `table "${id}" does not exist in schema "${schema}"`, {
+          hint: "If it was dropped or renamed, take it out of the selection.",
+        });
+      }
+      const shape = shapeOf(found, this.#context);
+      await checkFilter(connection, shape, signal);
+      const one: Looked = { shape, hashColumns: await hashColumnsOf(connection, shape, server, signal) };
+      looked.set(id, one);
+      this.#looked.set(id, Promise.resolve(one));
+    }
+    return looked;
+  }
+
+  async #readerOf(
+    table: Table,
+    pass: Pass | null,
+    signal: AbortSignal,
+  ): Promise<{ readonly reader: SplitReader; readonly storage: string }> {
+    const kept = this.#looked.get(table.id);
+    const { server, looked } =
+      kept !== undefined && this.#server !== null
+        ? { server: await this.#server, looked: await kept }
+        : await this.#pool.use(signal, async (connection) => {
+            const server = await this.#describe(connection, signal);
+            const all = await this.#lookAt(connection, server, [table], signal);
+            return { server, looked: all.get(table.id)! };
+          });
+    assertFits(table, looked.shape);
+    const { read, itersize } = this.#configuration;
+    const reader: SplitReader = {
+      pool: this.#pool,
+      snapshots: this.#snapshots,
+      server,
+      ...looked,
+      staleness: this.#staleness(server),
+      way: read,
+      fetchRows: itersize,
+    };
+    return { reader, storage: pass === null ? "" : storageOf(pass.snapshot, table.id) };
+  }
+
+  /** With what the tables are stored in, by which a table that was rewritten is told. */
+  async #takeSnapshot(
+    server: Server,
+    looked: ReadonlyMap<string, Looked>,
+    splits: readonly Split[],
+    signal: AbortSignal,
+  ): Promise<Json> {
+    const storage = Object.fromEntries(
+      [...looked].map(([id, { shape }]) => [id, storageDigest(shape.catalog.storage)] as const),
+    );
+    // Followers have a read time of their own; one split that needs no other's snapshot takes one as it is read.
+    const alone = splits.length === 1 && workOf(splits[0]!).order !== "ctid";
+    const snapshot: Snapshot =
+      this.#staleness(server) !== null || alone
+        ? { mode: "none" }
+        : await this.#snapshots.take(
+            server,
+            [...looked.keys()],
+            splits.map((split) => split.id),
+            signal,
+          );
+    return { ...snapshot, storage };
+  }
+}
+
+/** Throws `TABLE_CHANGED` where the table is not what it was when `table` was made of it. */
+function assertFits(table: Table, shape: Shape): void {
+  const changed = (what: string): HeadwatersError =>
+    new HeadwatersError("TABLE_CHANGED", `table "${table.id}": ${what}`, { hint: "It is planned anew." });
+  if (table.identity !== shape.catalog.oid) throw changed("it was dropped and made again");
+  for (const { name, type } of table.columns) {
+    const now = columnOf(shape, name).mapping.type;
+    if (!sameType(type, now)) throw changed(`column "${name}" was ${typeName(type)} and is ${typeName(now)}`);
+  }
+  if (table.key.join("\0") !== shape.key.join("\0")) throw changed("its key is another");
+}
+
+function storageOf(snapshot: Json, table: string): string {
+  return (snapshot as { readonly storage?: Readonly<Record<string, string>> }).storage?.[table] ?? "";
+}
+
+/** Where the next window of a table starts. */
+function nextOf(table: Table, shape: Shape, point: ReadPoint): Json {
+  const cursor = cursorOf(table, shape);
+  return cursor === null ? null : { high: point.cursors[cursor.type]!.next };
+}
+
+function windowOf(table: Table, shape: Shape, point: ReadPoint, previous: Json): Window {
+  const cursor = cursorOf(table, shape);
+  if (cursor === null) throw new HeadwatersError("DEFECT", `table "${table.id}" has no cursor column for a window`);
+  const low = (previous as { readonly high?: string } | null)?.high ?? null;
+  return { column: cursor.name, low, high: point.cursors[cursor.type]!.until };
+}
+
+function cursorOf(table: Table, shape: Shape): { readonly name: string; readonly type: string } | null {
+  if (table.cursor === null) return null;
+  return { name: table.cursor, type: columnOf(shape, table.cursor).builtin ?? "" };
+}

@@ -1,0 +1,143 @@
+import type { CheckResult } from "../../protocol/source.ts";
+import { failedCheck, isLoopback } from "../../toolkit/checks.ts";
+import { Commands } from "../../wire/resp/commands.ts";
+import type { RespConnection } from "../../wire/resp/connection.ts";
+import { RespError } from "../../wire/resp/errors.ts";
+import type { Configuration } from "./config.ts";
+import type { Pool } from "./pool.ts";
+import { serverInfo } from "./server.ts";
+
+/** Every command that a sync or `verify` may need, as it is tried on a key that is not there. */
+const commands: readonly (readonly [string, ...string[]])[] = [
+  ["INFO", "server"],
+  ["TIME"],
+  ["SCAN", "0", "COUNT", "1"],
+  ["TYPE", "{key}"],
+  ["PTTL", "{key}"],
+  ["GETRANGE", "{key}", "0", "1"],
+  ["STRLEN", "{key}"],
+  ["HLEN", "{key}"],
+  ["SCARD", "{key}"],
+  ["ZCARD", "{key}"],
+  ["LLEN", "{key}"],
+  ["HSCAN", "{key}", "0"],
+  ["SSCAN", "{key}", "0"],
+  ["ZRANGE", "{key}", "0", "1"],
+  ["LRANGE", "{key}", "0", "1"],
+  ["XRANGE", "{key}", "-", "+", "COUNT", "1"],
+  ["XREVRANGE", "{key}", "+", "-", "COUNT", "1"],
+  ["TS.RANGE", "{key}", "-", "+", "COUNT", "1"],
+  ["TS.REVRANGE", "{key}", "-", "+", "COUNT", "1"],
+  ["JSON.GET", "{key}"],
+  ["DUMP", "{key}"],
+  ["PEXPIRETIME", "{key}"],
+  ["GET", "{key}"],
+  ["HGETALL", "{key}"],
+  ["SMEMBERS", "{key}"],
+  ["WATCH", "{key}"],
+  ["UNWATCH"],
+  ["MULTI"],
+  ["EXEC"],
+];
+
+/** Only for keys of some types, for `verify`, or with another way where they are denied: a warning. */
+const dispensable: ReadonlySet<string> = new Set([
+  ...["XRANGE", "XREVRANGE", "TS.RANGE", "TS.REVRANGE", "JSON.GET", "DUMP"],
+  ...["GET", "HGETALL", "SMEMBERS", "WATCH", "UNWATCH", "MULTI", "EXEC"],
+]);
+
+/** Looks at a server step by step; the first step that fails is the last. */
+export async function* checkSource(
+  pool: Pool,
+  configuration: Configuration,
+  signal: AbortSignal,
+): AsyncGenerator<CheckResult> {
+  const { host, port, username, database, ssl } = configuration;
+  let connection: RespConnection;
+  const connect = { name: "connect", label: `Connect to ${host}:${port} as ${username ?? "the default user"}` };
+  try {
+    connection = await pool.take(signal, 1);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    yield failedCheck(connect.name, connect.label, thrown);
+    return;
+  }
+  try {
+    const encrypted = !ssl
+      ? "without TLS"
+      : configuration.ssl_verify
+        ? "with TLS, the certificate verified"
+        : "with TLS, the certificate not verified";
+    yield { ...connect, status: "ok", message: `Connected ${encrypted}; database ${database}.` };
+    if (!ssl && configuration.password !== undefined && !isLoopback(host)) {
+      yield {
+        name: "tls",
+        label: "Encryption",
+        status: "warning",
+        message: "The password crosses the network in the clear: set ssl to true if the server has TLS.",
+      };
+    }
+    yield* checkKind(connection, configuration);
+    yield await checkPrivileges(connection, configuration);
+    yield {
+      name: "cost",
+      label: "Cost",
+      status: "ok",
+      message:
+        "Each sync goes over all keys (SCAN) and reads every value that key_pattern matches, in small commands; the server does not tell what changed.",
+    };
+  } catch (thrown) {
+    yield failedCheck("server", "Server", pool.error(thrown, signal));
+  } finally {
+    pool.give(connection);
+  }
+}
+
+async function* checkKind(connection: RespConnection, { database }: Configuration): AsyncGenerator<CheckResult> {
+  const server = await serverInfo(connection, database);
+  const keys = `database ${database} has ${server.keys} keys`;
+  yield {
+    name: "server",
+    label: "Server",
+    status: "ok",
+    message: `${server.kind} ${server.version} (${server.role}); ${keys}.`,
+  };
+  if (server.cluster) {
+    const message =
+      "The server is one node of a cluster: only its own keys are copied. Make a connection for each node.";
+    yield { name: "cluster", label: "Cluster", status: "warning", message };
+  }
+}
+
+/** Every command that is denied is named, so that one ACL SETUSER mends them all. */
+async function checkPrivileges(
+  connection: RespConnection,
+  { key_pattern: patterns, username, expires_at: expiresAt }: Configuration,
+): Promise<CheckResult> {
+  const about = { name: "privileges", label: "Commands and keys that the user may use" };
+  const key = `${patterns[0]!.replace(/[*?[\]\\^]+.*$/, "")}headwaters:no such key`;
+  const tried = commands.filter(([command]) => expiresAt || command !== "PEXPIRETIME");
+  const all = new Commands();
+  for (const command of tried) all.add(...command.map((part) => (part === "{key}" ? key : part)));
+  connection.send(all);
+  const denied: string[] = [];
+  let keysDenied = false;
+  for (const [command] of tried) {
+    const reply = await connection.reply();
+    if (!(reply instanceof RespError) || !/\bNOPERM\b/.test(reply.message)) continue;
+    if (/key/i.test(reply.message) && !/command/i.test(reply.message)) keysDenied = true;
+    else denied.push(command);
+  }
+  const who = username ?? "default";
+  if (denied.length > 0) {
+    const grants = denied.map((command) => `+${command.toLowerCase()}`).join(" ");
+    const vital = denied.some((command) => !dispensable.has(command));
+    const message = `The user "${who}" has no right to ${denied.join(", ")}. Give it with: ACL SETUSER ${who} ${grants}`;
+    return { ...about, status: vital ? "failed" : "warning", message };
+  }
+  if (keysDenied) {
+    const message = `The user "${who}" may not read all keys of the pattern "${patterns[0]}". Give the right with: ACL SETUSER ${who} %R~${patterns[0]}`;
+    return { ...about, status: "warning", message };
+  }
+  return { ...about, status: "ok", message: "All of them." };
+}

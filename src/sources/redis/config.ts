@@ -1,0 +1,125 @@
+import { z } from "zod";
+import { flag, optionalPassword, optionalText, text, whole } from "../../toolkit/settings.ts";
+import { parseType } from "../../toolkit/types.ts";
+import { keyPatternProblem } from "./expanded/key-pattern.ts";
+
+const typeName = z.string().transform((text, context) => {
+  const type = parseType(text);
+  if (type !== null) return type;
+  context.addIssue({ code: "custom", message: "must be a type, as STRING, LONG, DECIMAL(12,2), UTC_DATETIME, JSON" });
+  return z.NEVER;
+});
+
+const column = z.union([
+  typeName.transform((type) => ({ from: null, type })),
+  z.strictObject({
+    from: z.string().min(1).optional().meta({
+      description: "The hash field, or the path in a JSON document (address.city); the column's own name if absent.",
+    }),
+    type: typeName.default({ kind: "STRING" }).meta({ description: "The column's type; STRING if absent." }),
+  }),
+]);
+
+const expandedTable = z.strictObject({
+  pattern: z
+    .string()
+    .superRefine((pattern, context) => {
+      const problem = keyPatternProblem(pattern);
+      if (problem !== null) context.addIssue({ code: "custom", message: problem });
+    })
+    .meta({
+      description:
+        "Its keys, with a name in braces for each part that becomes a key column: user:{id}. {id*} takes colons too.",
+    }),
+  columns: z.record(z.string().min(1), column).optional().meta({
+    description:
+      "Its columns: name to type, or to from and type. Absent: every field or member that is found becomes one.",
+  }),
+});
+
+export const configuration = z.strictObject({
+  host: text.meta({ title: "Host", description: "Host name or IP address of the server." }),
+  port: whole(1, 65_535).default(6379).meta({ title: "Port", description: "Its port." }),
+  username: optionalText.meta({ title: "User", description: "User (ACL); the server's default user if absent." }),
+  password: optionalPassword.meta({
+    title: "Password",
+    description: "Password, where the server asks for one.",
+    secret: true,
+  }),
+  database: whole(0, 2_147_483_647)
+    .default(0)
+    .meta({ title: "Database", description: "Number of the database, 0 to 15 on most servers." }),
+  ssl: flag.default(false).meta({ title: "TLS", description: "Whether the connection is encrypted with TLS." }),
+  table_name: text
+    .default("dragonfly_data")
+    .meta({ title: "Table name", description: "Name of the table with one row for each key." }),
+  key_pattern: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .transform((patterns) => [...new Set([patterns].flat())])
+    .default(["*"])
+    .meta({
+      title: "Key patterns",
+      description: "Which keys are copied: a pattern as session:*, or several. Each one takes a SCAN of its own.",
+    }),
+  batch_size: whole(1, 100_000).default(100).meta({
+    title: "Batch size",
+    description:
+      "About how many keys one SCAN asks for (COUNT); more makes fewer round trips to a server that is far away.",
+  }),
+  key_types: z.array(z.string().min(1)).min(1).optional().meta({
+    title: "Key types",
+    description: "Only keys of these types: string, hash, list, set, zset, json; all if absent.",
+  }),
+  tables: z.record(z.string().min(1), expandedTable).default({}).meta({
+    title: "Tables",
+    description: "Tables of their own for keys of one form, with a column for each hash field or JSON member.",
+  }),
+  time_series: flag.default(true).meta({
+    title: "Time series",
+    description: "Whether samples of time series are copied, to <table_name>_timeseries.",
+  }),
+  streams: flag
+    .default(true)
+    .meta({ title: "Streams", description: "Whether entries of streams are copied, to <table_name>_streams." }),
+  late_seconds: whole(0, 31_536_000).default(3_600).meta({
+    title: "Lateness",
+    description:
+      "How late samples and entries may arrive and still be seen by the next sync; later ones are found by sweeps.",
+  }),
+  expires_at: flag.default(false).meta({
+    title: "Expiry",
+    description: "Adds the column expires_at; a change of the time to live alone is then a change.",
+  }),
+  binary: z.enum(["base64", "column"]).default("base64").meta({
+    title: "Binary values",
+    description: "Values that are not text: base64 behind the mark base64:, or in a column value_binary of their own.",
+  }),
+  unknown_types: z.enum(["dump", "skip"]).default("dump").meta({
+    title: "Unknown types",
+    description: "Keys of modules that Headwaters does not know: kept as the server's DUMP of them, or left out.",
+  }),
+  max_value_bytes: whole(1_024, 1_073_741_824).default(134_217_728).meta({
+    title: "Largest value",
+    description: "A value that takes more bytes is not copied; its row has data_type error and says so.",
+  }),
+  ssl_verify: flag.default(true).meta({
+    title: "Verify certificate",
+    description: "Whether the server's certificate must be signed by a known authority.",
+  }),
+  ssl_check_hostname: flag
+    .default(true)
+    .meta({ title: "Verify host name", description: "Whether that certificate must be made out to the host." }),
+  ssl_ca: optionalText.meta({
+    title: "Certificate authority",
+    description: "File with the authorities to trust (PEM).",
+    path: true,
+  }),
+  ssl_cert: optionalText.meta({
+    title: "Client certificate",
+    description: "File with a certificate of our own (PEM), where the server asks for one.",
+    path: true,
+  }),
+  ssl_key: optionalText.meta({ title: "Client key", description: "File with its private key (PEM).", path: true }),
+});
+
+export type Configuration = z.output<typeof configuration>;

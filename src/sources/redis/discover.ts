@@ -1,0 +1,101 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { SourceContext, TableOptions } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { RespError } from "../../wire/resp/errors.ts";
+import { entriesTable, type EntryKind, entryKinds } from "./entries/entries.ts";
+import { type Expanded, expandedOf, expandedTable } from "./expanded/expanded.ts";
+import { keyspaceTable } from "./keys/keyspace.ts";
+import { KeyReader } from "./keys/key-reader.ts";
+import { keyRows } from "./keys/key-rows.ts";
+import type { ReadContext } from "./read-context.ts";
+import type { ServerInfo } from "./server.ts";
+import { walkKeys } from "./scan/walk-keys.ts";
+
+/** Keys whose fields become columns before the first is copied. */
+const sampledKeys = 1_000;
+
+/** All keys, the samples of series, the entries of streams, and what the configuration expands. */
+export async function discoverTables(
+  context: ReadContext,
+  { tables: options }: SourceContext,
+  server: ServerInfo,
+): Promise<readonly Table[]> {
+  const { configuration } = context;
+  const found: Table[] = [keyspaceTable(configuration, server)];
+  checkFixed(configuration.table_name, options[configuration.table_name]);
+  for (const kind of entryKinds) {
+    if (!configuration[kind.setting]) continue;
+    const table = entriesTable(kind, configuration);
+    checkFixed(table.id, options[table.id]);
+    if (await knows(context, kind)) found.push(table);
+  }
+  for (const [id, entry] of Object.entries(configuration.tables)) {
+    const expanded = expandedOf(id, entry, options[id]);
+    const table = expandedTable(expanded, options[id]);
+    found.push(expanded.open ? await sampled(context, table, expanded, server.now) : table);
+  }
+  const twice = found.find(({ id }, index) => found.findIndex((other) => other.id === id) < index);
+  if (twice !== undefined) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `tables: "${twice.id}" is the name of two tables`, {
+      hint: "Give it another name; table_name, and with _timeseries and _streams behind it, are taken.",
+    });
+  }
+  return found;
+}
+
+/** Throws where a user sets what tables whose columns are always the same can't have: it would be ignored. */
+function checkFixed(id: string, options: TableOptions | undefined): void {
+  // `null`: read without one (mode: full), which the engine sees to.
+  if (typeof options?.cursor === "string") {
+    throw new HeadwatersError("CURSOR_INVALID", `overrides.${id}.cursor: how this table's changes are found is fixed`, {
+      hint: "Leave the cursor out.",
+    });
+  }
+  if (Object.keys(options?.types ?? {}).length === 0) return;
+  throw new HeadwatersError(
+    "CONFIGURATION_INVALID",
+    `overrides.${id}.types: the columns of this table have fixed types`,
+    {
+      hint: "Leave them out; columns of types of your own can be declared under tables, in the source's settings.",
+    },
+  );
+}
+
+/** Whether the server has the commands for such keys; it answers that a key is missing then, or its kind of nothing. */
+async function knows({ pool, signal }: ReadContext, kind: EntryKind): Promise<boolean> {
+  return pool.with(signal, async (connection) => {
+    try {
+      await connection.call(kind.command, "headwaters:no such key", "-", "+", "COUNT", "1");
+      return true;
+    } catch (thrown) {
+      if (!(thrown instanceof RespError)) throw thrown;
+      if (thrown.word === "NOPERM" && /command/i.test(thrown.message)) throw thrown;
+      return !/unknown command/i.test(thrown.message);
+    }
+  });
+}
+
+/**
+ * The table with the columns that a sample of its keys needs. A value that does not fit its column ends the sample: it
+ * is told where the table is read, and concerns no other table.
+ */
+async function sampled(context: ReadContext, table: Table, expanded: Expanded, now: number): Promise<Table> {
+  const { pool, signal, configuration } = context;
+  const rows = keyRows(context, table, { kind: "expanded", expanded }, "rows", now);
+  const reader = new KeyReader(context, 1 << 20);
+  const work = { match: expanded.glob.toString("base64"), type: null };
+  const batch = { scanned: configuration.batch_size, atLeast: () => 100 };
+  let wider = table;
+  let keys = 0;
+  try {
+    for await (const asked of walkKeys(pool, work, "0", rows.questions, batch, signal)) {
+      for await (const read of reader.read(asked, rows)) if (read.kind === "schema") wider = read.table;
+      keys += asked.keys.count;
+      if (keys >= sampledKeys) break;
+    }
+  } catch (thrown) {
+    const misfit = thrown instanceof HeadwatersError && thrown.code === "VALUE_OUT_OF_RANGE";
+    if (!misfit) throw pool.error(thrown, signal);
+  }
+  return wider;
+}

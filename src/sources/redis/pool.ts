@@ -1,0 +1,112 @@
+import { Pool as Connections } from "../../net/pool.ts";
+import { answers, speaksTls } from "../../net/probe.ts";
+import { type RetryPolicy, withRetries } from "../../net/retry.ts";
+import { ConnectionLost, ConnectTimeout } from "../../net/socket.ts";
+import type { ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import type { Log } from "../../protocol/log.ts";
+import { connectResp, type RespConnection, type RespSettings } from "../../wire/resp/connection.ts";
+import { RespTimeout } from "../../wire/resp/errors.ts";
+import { type ErrorContext, hasNoTls, sourceError, wantsTls } from "./errors.ts";
+
+/** As the published example has it: three tries, 1 s to 16 s between them. */
+const connectAttempts = 3;
+
+/** A server that starts, restarts or is full may take the next try. */
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "CONNECTION_REFUSED",
+  "CONNECTION_TIMEOUT",
+  "CONNECTION_LOST",
+  "SERVER_UNAVAILABLE",
+]);
+
+/** Connections that are lent to one reader at a time. */
+export class Pool implements AsyncDisposable {
+  readonly context: ErrorContext;
+  readonly #settings: RespSettings;
+  readonly #connections: Connections<RespConnection>;
+  readonly #retryPolicy: RetryPolicy;
+
+  constructor(settings: RespSettings, log: Log) {
+    const { host, port, username, database, tls } = settings;
+    this.context = { host, port, username, database, tls: tls !== null };
+    this.#settings = settings;
+    this.#connections = new Connections(
+      (signal) => this.#connect(signal),
+      (connection) => {
+        connection.rest();
+        if (connection.pending > 0) connection.destroy();
+      },
+    );
+    this.#retryPolicy = {
+      attempts: connectAttempts,
+      again: ({ code }) => passing.has(code),
+      onRetry: (_, { message }, milliseconds) => log.debug(`${message}; again in ${milliseconds} ms`),
+    };
+  }
+
+  /** A connection that `signal` ends. Throws {@link HeadwatersError}s, or the signal's reason. */
+  async take(signal: AbortSignal, attempts = connectAttempts): Promise<RespConnection> {
+    const policy = { ...this.#retryPolicy, attempts };
+    const connection = await withRetries(null, signal, policy, () => this.#connections.acquire(signal));
+    connection.use(signal);
+    return connection;
+  }
+
+  /** Gives a connection back; one whose replies were not all read is ended. */
+  give(connection: RespConnection): void {
+    void this.#connections.release(connection);
+  }
+
+  /**
+   * Runs `work`, which only reads, with a connection; with another one where that breaks. What it throws becomes a
+   * {@link HeadwatersError}, or is the signal's reason.
+   */
+  async with<Result>(signal: AbortSignal, work: (connection: RespConnection) => Promise<Result>): Promise<Result> {
+    return withRetries(null, signal, this.#retryPolicy, async () => {
+      const connection = await this.take(signal, 1);
+      try {
+        return await work(connection);
+      } catch (thrown) {
+        throw this.error(thrown, signal);
+      } finally {
+        this.give(connection);
+      }
+    });
+  }
+
+  error(thrown: unknown, signal: AbortSignal): unknown {
+    return signal.aborted ? signal.reason : sourceError(thrown, this.context);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connections[Symbol.asyncDispose]();
+  }
+
+  async #connect(signal: AbortSignal): Promise<RespConnection> {
+    try {
+      return await connectResp(this.#settings, signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw await this.#connectError(thrown, signal);
+    }
+  }
+
+  /** A server that hangs up without a word may want TLS, or not have it: it is asked. */
+  async #connectError(thrown: unknown, signal: AbortSignal): Promise<HeadwatersError> {
+    const error = sourceError(thrown, this.context);
+    const silent =
+      (thrown instanceof ConnectionLost && !thrown.answered) ||
+      thrown instanceof RespTimeout ||
+      (thrown instanceof ConnectTimeout && thrown.during === "tls");
+    if (this.#settings.tls === null)
+      return silent && (await speaksTls(this.#settings, signal)) ? wantsTls(this.context, thrown) : error;
+    if (!silent && error.code !== "TLS_MISMATCH" && error.code !== "CONNECTION_LOST") return error;
+    const plain = await answers(
+      this.#settings,
+      "*1\r\n$4\r\nPING\r\n",
+      ([first]) => first === 0x2b || first === 0x2d,
+      signal,
+    );
+    return plain ? hasNoTls(this.context, thrown) : error;
+  }
+}

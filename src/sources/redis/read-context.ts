@@ -1,0 +1,13 @@
+import type { Log } from "../../protocol/log.ts";
+import type { Configuration } from "./config.ts";
+import type { Pool } from "./pool.ts";
+
+/** What every reading needs. */
+export interface ReadContext {
+  readonly pool: Pool;
+  readonly log: Log;
+  readonly configuration: Configuration;
+  readonly signal: AbortSignal;
+  /** Warns, unless the same was said before. */
+  warnOnce(message: string): void;
+}

@@ -1,0 +1,126 @@
+import { HeadwatersError } from "../../../protocol/errors.ts";
+import { Commands } from "../../../wire/resp/commands.ts";
+import type { RespConnection } from "../../../wire/resp/connection.ts";
+import { replyKind } from "../../../wire/resp/replies.ts";
+import { takeError } from "./take.ts";
+import type { NativeType } from "../types.ts";
+import type { ScanWork } from "../work.ts";
+
+/** Keys that SCAN gave, and what is then learned of each. */
+export class KeyBatch {
+  bytes = Buffer.allocUnsafeSlow(1 << 14);
+  count = 0;
+  starts: number[] = [];
+  ends: number[] = [];
+  /** `null`: the key is gone, or not of this table. */
+  types: (NativeType | null)[] = [];
+  /** Milliseconds to live; -1: without end. */
+  ttls: number[] = [];
+  /** When it ends: milliseconds since 1970; -1: never. */
+  expires: number[] = [];
+  /** Where the SCAN goes on behind these keys; `null`: nowhere. */
+  cursor: string | null = null;
+  #used = 0;
+
+  add(source: Uint8Array, start: number, end: number): void {
+    const used = this.#used + end - start;
+    if (used > this.bytes.byteLength) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(used, this.bytes.byteLength * 2));
+      larger.set(this.bytes.subarray(0, this.#used));
+      this.bytes = larger;
+    }
+    for (let from = start, to = this.#used; from < end;) this.bytes[to++] = source[from++]!;
+    this.starts.push(this.#used);
+    this.ends.push(used);
+    this.types.push(null);
+    this.ttls.push(-1);
+    this.expires.push(-1);
+    this.#used = used;
+    this.count += 1;
+  }
+
+  key(index: number): Buffer {
+    return this.bytes.subarray(this.starts[index], this.ends[index]);
+  }
+}
+
+/** Tells a cursor that comes again, which would go round for ever, with memory for one cursor (Brent's algorithm). */
+export class CursorLoop {
+  #kept = "";
+  #steps = 0;
+  #power = 1;
+
+  see(cursor: string): void {
+    if (cursor === this.#kept) {
+      throw new HeadwatersError("SOURCE_FAILED", `the server's SCAN goes round: it gave the cursor ${cursor} again`, {
+        hint: "Report this to the server's maker; a restart of the server may help.",
+      });
+    }
+    if (++this.#steps < this.#power) return;
+    this.#kept = cursor;
+    this.#steps = 0;
+    this.#power *= 2;
+  }
+}
+
+/** The most that COUNT is raised to where few keys match: SCAN goes over so many in about 4 ms, and blocks others. */
+const mostCount = 10_000;
+
+/** Goes over the keys of a database, in its own order. */
+export class Scanner {
+  readonly #connection: RespConnection;
+  readonly #work: ScanWork;
+  readonly #loop = new CursorLoop();
+  readonly #batchSize: number;
+  #count: number;
+  #cursor: string | null;
+
+  /** `batchSize` keys are asked for at a time: COUNT rises where fewer match. */
+  constructor(connection: RespConnection, work: ScanWork, cursor: string, batchSize: number) {
+    this.#connection = connection;
+    this.#work = work;
+    this.#cursor = cursor;
+    this.#batchSize = batchSize;
+    this.#count = batchSize;
+  }
+
+  /** At least `atLeast` keys, or the last of them; `null`: there are no more. */
+  async next(atLeast: number): Promise<KeyBatch | null> {
+    if (this.#cursor === null) return null;
+    const batch = new KeyBatch();
+    while (batch.count < atLeast && this.#cursor !== null) {
+      const before = batch.count;
+      this.#cursor = await this.#scan(this.#cursor, batch, Math.min(this.#count, Math.max(atLeast, this.#count / 2)));
+      if (this.#cursor !== null) this.#loop.see(this.#cursor);
+      const got = batch.count - before;
+      if (got < this.#batchSize / 2) this.#count = Math.min(Math.max(mostCount, this.#batchSize), this.#count * 2);
+      else if (got > this.#batchSize * 2) this.#count = Math.max(this.#batchSize, Math.ceil(this.#count / 2));
+    }
+    batch.cursor = this.#cursor;
+    return batch.count === 0 ? null : batch;
+  }
+
+  async #scan(cursor: string, batch: KeyBatch, count: number): Promise<string | null> {
+    const { match, type } = this.#work;
+    const connection = this.#connection;
+    const commands = new Commands();
+    commands.add(
+      ...["SCAN", cursor, "COUNT", String(Math.ceil(count))],
+      ...["MATCH", Buffer.from(match, "base64")],
+      ...(type === null ? [] : ["TYPE", type]),
+    );
+    connection.send(commands);
+    while (!connection.complete()) await connection.more();
+    const { replies } = connection;
+    if (replies.next() === replyKind.error) throw takeError(connection);
+    replies.next();
+    const next = replies.text();
+    replies.next();
+    for (let left = replies.value; left > 0; left--) {
+      replies.next();
+      batch.add(replies.bytes, replies.start, replies.end);
+    }
+    connection.done();
+    return next === "0" ? null : next;
+  }
+}

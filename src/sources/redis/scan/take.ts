@@ -1,0 +1,18 @@
+import type { RespConnection } from "../../../wire/resp/connection.ts";
+import { RespError } from "../../../wire/resp/errors.ts";
+import { replyKind } from "../../../wire/resp/replies.ts";
+
+/** The number that a complete reply is. Throws where it is an error. */
+export function takeInteger(connection: RespConnection): number {
+  if (connection.replies.next() === replyKind.error) throw takeError(connection);
+  const { value } = connection.replies;
+  connection.done();
+  return value;
+}
+
+/** The error that a complete reply was found to be. */
+export function takeError(connection: RespConnection): RespError {
+  const error = new RespError(connection.replies.text());
+  connection.done();
+  return error;
+}

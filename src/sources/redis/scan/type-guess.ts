@@ -1,0 +1,49 @@
+import { type NativeType, nativeTypes } from "../types.ts";
+
+/** Keys of one type in a row, before the next is taken to be of that type too. */
+const enough = 16;
+/** Wrong guesses, after which none is made any more. */
+const mostWrong = 3;
+/** Beginnings that are kept in mind. */
+const mostPrefixes = 4_096;
+
+interface Seen {
+  type: NativeType | null;
+  times: number;
+  wrong: number;
+}
+
+/**
+ * Foretells the type of a key by what stands before its first colon, so that TYPE need not be asked. A guess that is
+ * wrong does no harm: the server refuses a command for another type. A module's type is never foretold: its keys are
+ * read by DUMP, which takes a key of any type.
+ */
+export class TypeGuess {
+  readonly #seen = new Map<number, Seen>();
+
+  /** `null`: ask. */
+  guess(bytes: Uint8Array, start: number, end: number): NativeType | null {
+    const seen = this.#seen.get(prefixHash(bytes, start, end));
+    return seen !== undefined && seen.times >= enough && seen.wrong <= mostWrong ? seen.type : null;
+  }
+
+  /** What the type of a key is; `guessed`: another one had been foretold. */
+  learn(bytes: Uint8Array, start: number, end: number, type: NativeType, guessed: boolean): void {
+    const hash = prefixHash(bytes, start, end);
+    const seen = this.#seen.get(hash) ?? { type: null, times: 0, wrong: 0 };
+    seen.times = !nativeTypes.includes(type) ? 0 : seen.type === type ? seen.times + 1 : 1;
+    seen.type = type;
+    if (guessed) seen.wrong += 1;
+    if (this.#seen.size < mostPrefixes) this.#seen.set(hash, seen);
+  }
+}
+
+/** FNV-1a, of nothing where there is no colon. Two beginnings of one hash only make guesses worse. */
+function prefixHash(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = start; at < end; at++) {
+    if (bytes[at] === 0x3a) return hash;
+    hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
+  }
+  return 0;
+}

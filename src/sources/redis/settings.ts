@@ -1,0 +1,22 @@
+import { pemOf, tlsOptions } from "../../net/tls.ts";
+import type { RespSettings } from "../../wire/resp/connection.ts";
+import type { Configuration } from "./config.ts";
+
+/** As the published example has it. */
+const timeout = 30_000;
+
+/** How to connect, with the files read that the configuration names. */
+export function respSettings(configuration: Configuration): RespSettings {
+  const { host, port, username = null, password, database, ssl } = configuration;
+  // A user without a password still has to say who they are.
+  const secret = password ?? (username === null ? null : "");
+  const plain = { host, port, username, password: secret, database, timeout };
+  if (!ssl) return { ...plain, tls: null };
+  const { ssl_verify, ssl_check_hostname } = configuration;
+  const files = {
+    ca: pemOf("ssl_ca", configuration.ssl_ca),
+    certificate: pemOf("ssl_cert", configuration.ssl_cert),
+    key: pemOf("ssl_key", configuration.ssl_key),
+  };
+  return { ...plain, tls: tlsOptions(files, !ssl_verify ? "no" : ssl_check_hostname ? "full" : "chain") };
+}

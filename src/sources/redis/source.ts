@@ -1,0 +1,118 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import type { Operation } from "../../protocol/operation.ts";
+import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { Table } from "../../protocol/table.ts";
+import { tableOfSplit } from "../../toolkit/passes.ts";
+import { warnOnce } from "../../toolkit/warn-once.ts";
+import type { RespSettings } from "../../wire/resp/connection.ts";
+import { checkSource } from "./check.ts";
+import type { Configuration } from "./config.ts";
+import { discoverTables } from "./discover.ts";
+import { kindOf } from "./kinds.ts";
+import { lookupRows } from "./lookup.ts";
+import { Pool } from "./pool.ts";
+import { readSplit } from "./read.ts";
+import type { ReadContext } from "./read-context.ts";
+import { sameServer, type ServerInfo, serverInfo } from "./server.ts";
+import { splitsOf, windowStart } from "./splits.ts";
+
+/** A server of the Redis protocol: Dragonfly, Valkey, Redis. */
+export class RedisSource implements Source {
+  readonly #pool: Pool;
+  readonly #configuration: Configuration;
+  readonly #context: SourceContext;
+  readonly #warnOnce: (message: string) => void;
+
+  constructor(settings: RespSettings, configuration: Configuration, context: SourceContext) {
+    this.#pool = new Pool(settings, context.log);
+    this.#configuration = configuration;
+    this.#context = context;
+    this.#warnOnce = warnOnce(context.log);
+  }
+
+  check(signal: AbortSignal): AsyncIterable<CheckResult> {
+    return checkSource(this.#pool, this.#configuration, signal);
+  }
+
+  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+    return discoverTables(this.#reading(signal), this.#context, await this.#server(signal));
+  }
+
+  async plan(
+    tables: readonly Table[],
+    kind: PassKind,
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const server = await this.#server(signal);
+    const next = windowStart(server.now, this.#configuration);
+    return {
+      splits: tables.flatMap((table) => {
+        const of = kindOf(table.id, this.#configuration, this.#context);
+        return splitsOf(table, kind, previous[table.id] ?? null, this.#configuration, of);
+      }),
+      next: Object.fromEntries(tables.map((table) => [table.id, table.cursor === null ? null : next])),
+      asOf: new Date(server.now).toISOString(),
+      snapshot: { server: server.identity },
+    };
+  }
+
+  async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
+    return this.#isPlannedOn(pass, await this.#server(signal)) ? pass : null;
+  }
+
+  async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation> {
+    const table = tableOfSplit(pass, split);
+    const server = await this.#server(how.signal);
+    if (!this.#isPlannedOn(pass, server)) {
+      throw new HeadwatersError(
+        "TABLE_CHANGED",
+        "the server was restarted, or another one answers at its address: the SCAN starts over",
+      );
+    }
+    const of = kindOf(table.id, this.#configuration, this.#context);
+    try {
+      yield* readSplit(this.#reading(how.signal), { kind: pass.kind, table, of, split }, state, server.now, how);
+    } catch (thrown) {
+      throw this.#pool.error(thrown, how.signal);
+    }
+    // A connection that the signal ended must not look like the end of the keys.
+    how.signal.throwIfAborted();
+  }
+
+  async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows> {
+    const kind = kindOf(table.id, this.#configuration, this.#context);
+    try {
+      yield* lookupRows(this.#reading(how.signal), table, kind, keys, how);
+    } catch (thrown) {
+      throw this.#pool.error(thrown, how.signal);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+  }
+
+  #server(signal: AbortSignal): Promise<ServerInfo> {
+    return this.#pool.with(signal, (connection) => serverInfo(connection, this.#configuration.database));
+  }
+
+  /** A SCAN's cursor means nothing to another process. */
+  #isPlannedOn(pass: Pass, server: ServerInfo): boolean {
+    const planned = (pass.snapshot as { readonly server?: Json } | null)?.server ?? null;
+    return sameServer(planned, server.identity);
+  }
+
+  #reading(signal: AbortSignal): ReadContext {
+    return {
+      pool: this.#pool,
+      log: this.#context.log,
+      configuration: this.#configuration,
+      signal,
+      warnOnce: this.#warnOnce,
+    };
+  }
+}

@@ -1,0 +1,87 @@
+import type { Commands } from "../../../wire/resp/commands.ts";
+import { commandHead } from "../../../wire/resp/commands.ts";
+import { type Replies, replyKind } from "../../../wire/resp/replies.ts";
+import type { Members } from "./members.ts";
+import type { NativeType } from "../types.ts";
+
+/** Values up to these sizes are read with one command, at one moment; others in parts. */
+const firstMembers = 512;
+const firstBytes = 65_536;
+
+const number = (value: number): Uint8Array => Buffer.from(String(value));
+const [zero, lastMember, lastByte, count, countWord, withScores] = [
+  number(0),
+  number(firstMembers - 1),
+  number(firstBytes - 1),
+  number(firstMembers),
+  Buffer.from("COUNT"),
+  Buffer.from("WITHSCORES"),
+];
+
+/** How the first part of a value is read. */
+interface Reader {
+  readonly head: Uint8Array;
+  /** The arguments behind the key. */
+  readonly rest: readonly Uint8Array[];
+  /** Pieces to a member. */
+  readonly stride: 1 | 2;
+  readonly reply: "bulk" | "scan" | "range";
+}
+
+const readers: Readonly<Record<string, Reader>> = {
+  string: { head: commandHead(4, "GETRANGE"), rest: [zero, lastByte], stride: 1, reply: "bulk" },
+  hash: { head: commandHead(5, "HSCAN"), rest: [zero, countWord, count], stride: 2, reply: "scan" },
+  set: { head: commandHead(5, "SSCAN"), rest: [zero, countWord, count], stride: 1, reply: "scan" },
+  zset: { head: commandHead(5, "ZRANGE"), rest: [zero, lastMember, withScores], stride: 2, reply: "range" },
+  list: { head: commandHead(4, "LRANGE"), rest: [zero, lastMember], stride: 1, reply: "range" },
+  json: { head: commandHead(2, "JSON.GET"), rest: [], stride: 1, reply: "bulk" },
+};
+
+const dump: Reader = { head: commandHead(2, "DUMP"), rest: [], stride: 1, reply: "bulk" };
+
+function readerOf(type: NativeType): Reader {
+  return readers[type.dataType] ?? dump;
+}
+
+export function strideOf(type: NativeType): 1 | 2 {
+  return readerOf(type).stride;
+}
+
+/** Asks for a value, or for the first part of a large one. */
+export function askFirst(commands: Commands, type: NativeType, keys: Uint8Array, start: number, end: number): void {
+  const { head, rest } = readerOf(type);
+  commands.begin(head);
+  commands.argument(keys, start, end);
+  for (const argument of rest) commands.argument(argument);
+}
+
+/**
+ * Takes the answer to {@link askFirst}, which is complete, without copying it.
+ *
+ * `more`: this may not be all of it, or it is not there; `error`: its text is between `start` and `end`.
+ */
+export function takeFirst(replies: Replies, type: NativeType, members: Members): "whole" | "more" | "error" {
+  const { stride, reply } = readerOf(type);
+  const kind = replies.next();
+  if (kind === replyKind.error) return "error";
+  members.over(replies.bytes, stride);
+  if (kind === replyKind.nil) return "more";
+  if (reply === "bulk") {
+    const length = replies.end - replies.start;
+    members.add(replies.start, replies.end);
+    return type.dataType === "string" && (length === 0 || length === firstBytes) ? "more" : "whole";
+  }
+  let whole = true;
+  if (reply === "scan") {
+    replies.next();
+    whole = replies.end - replies.start === 1 && replies.bytes[replies.start] === 0x30;
+    replies.next();
+  }
+  const pieces = replies.value;
+  for (let left = pieces; left > 0; left--) {
+    replies.next();
+    members.add(replies.start, replies.end);
+  }
+  if (reply === "range" && pieces >= firstMembers * stride) whole = false;
+  return whole && pieces > 0 ? "whole" : "more";
+}
