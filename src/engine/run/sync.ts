@@ -91,11 +91,11 @@ class Run {
 
   /** Retries of one table are reported as events, those that concern all tables are logged. */
   #retryPolicy(connection: SyncConnection): RetryPolicy {
-    const { attempts, onRetry } = retryPolicy(connection);
+    const policy = retryPolicy(connection);
     return {
-      attempts,
+      ...policy,
       onRetry: (table, error, milliseconds) => {
-        if (table === null) onRetry(table, error, milliseconds);
+        if (table === null) policy.onRetry(table, error, milliseconds);
         else this.#report({ kind: "retry", table, error, milliseconds });
       },
     };
