@@ -73,12 +73,12 @@ describe("mistakes in update()", () => {
     [
       "a date that is none",
       ({ upsert }) => upsert("readings", { id: 7, at: new Date("soon") }),
-      'VALUE_OUT_OF_RANGE: table "readings": column "at" of row {"id":7} is an invalid Date: an invalid Date\nLook at what it was made of.',
+      'VALUE_OUT_OF_RANGE: table "readings": column "at" of row {"id":7} is an invalid Date: an invalid Date\nCheck the value that it was made from.',
     ],
     [
       "a checkpoint without a state",
       ({ checkpoint }) => checkpoint(),
-      "SOURCE_MISTAKEN: checkpoint() was called without a state\nGive what the next sync needs in order to go on.",
+      "SOURCE_MISTAKEN: checkpoint() was called without a state\nGive what the next sync needs to go on.",
     ],
     [
       "a state that is no JSON",
@@ -98,12 +98,12 @@ describe("mistakes in update()", () => {
     [
       "a state of another shape",
       ({ checkpoint }) => checkpoint({ cursor: 5 }),
-      "SOURCE_MISTAKEN: checkpoint(state): state.cursor: Invalid input: expected string, received number\nThe state must be as the source's `state` schema says.",
+      "SOURCE_MISTAKEN: checkpoint(state): state.cursor: Invalid input: expected string, received number\nThe state must match the source's `state` schema.",
     ],
     [
       "something that is no operation",
       () => ({ table: "readings" }),
-      'SOURCE_MISTAKEN: source "weather": update() yielded {"table":"readings"}, or an operation twice\nYield what the functions make that update() is given: yield upsert("table", row).',
+      'SOURCE_MISTAKEN: source "weather": update() yielded {"table":"readings"}, or an operation twice\nYield the operations that the functions of update() return: yield upsert("table", row).',
     ],
   ];
   test.each(cases)("%s", async (_, make, message) => {

@@ -62,7 +62,7 @@ describe("the columns of a table", () => {
   });
 
   test.each<[string, TableSettings, string, string]>([
-    ["the key", { columns: { include: ["name"], exclude: [] } }, '"id" is left out', "keep it"],
+    ["the key", { columns: { include: ["name"], exclude: [] } }, '"id" is left out', "keep all of it"],
     ["the cursor", { columns: { include: [], exclude: ["u*"] } }, '"updated_at" is left out', "mode to full"],
     ["a misspelt name", { columns: { include: [], exclude: ["nmae"] } }, 'no column "nmae"', 'Did you mean "name"?'],
     ["a pattern for nothing", { columns: { include: ["*", "x*"], exclude: [] } }, 'matches "x*"', "Its columns are id"],
