@@ -206,7 +206,7 @@ async function inProcess({ host, port, database, user, password }: Place): Promi
   await using copy = await Copy.make();
   const began = performance.now();
   const runs = await copy.sync({ host, port, database, user, password });
-  if (runs[name]?.outcome !== "whole") throw new Error(String(runs[name]?.error));
+  if (runs[name]?.outcome !== "whole") throw new Error(runs[name]?.error?.message);
   return performance.now() - began;
 }
 

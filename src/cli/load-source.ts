@@ -58,7 +58,7 @@ async function evaluate(given: string, path: string): Promise<unknown> {
     if (thrown instanceof HeadwatersError) throw thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     throw new HeadwatersError("CONFIGURATION_INVALID", `${given} can't be loaded: ${message}`, {
-      hint: "Its own code threw it: --log-level debug shows where.",
+      hint: "The code of the source threw this error: --log-level debug shows where.",
       cause: thrown,
     });
   }

@@ -3,8 +3,28 @@ import type { PassKind } from "../protocol/pass.ts";
 import type { TableRun } from "../protocol/state-store.ts";
 import type { Changes } from "../protocol/transaction.ts";
 
-/** What a sync tells while it runs, for whoever shows it. */
-export type SyncEvent =
+/** What every event has. */
+export interface EventOrigin {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** The id of the sync, or of the `verify`, that it belongs to. */
+  readonly run: string;
+  readonly connection: string;
+}
+
+/** What a sync reports while it runs. */
+export type SyncEvent = EventOrigin & SyncHappening;
+
+/** Adds the origin to everything that happens in one run of a connection. */
+export function reporter<Happening extends object>(
+  connection: string,
+  id: string,
+  report: (event: EventOrigin & Happening) => void,
+): (happening: Happening) => void {
+  return (happening) => report({ at: new Date().toISOString(), run: id, connection, ...happening });
+}
+
+export type SyncHappening =
   /** All the tables that will be synced, in order. */
   | { readonly kind: "selected"; readonly tables: readonly string[] }
   /** A pass begins or goes on; `estimatedRows` is of the whole pass, where known. */
@@ -31,5 +51,5 @@ export type SyncEvent =
   | { readonly kind: "retry"; readonly table: string; readonly error: HeadwatersError; readonly milliseconds: number }
   /** Data and state are durable; changes by table id since the last commit. */
   | { readonly kind: "committed"; readonly changes: ReadonlyMap<string, Changes> }
-  /** A table is whole, failed or was stopped; `error` is that of `run`, with its hint. */
-  | { readonly kind: "finished"; readonly run: TableRun; readonly error: HeadwatersError | null };
+  /** A table is whole, failed or was stopped; `error` is that of `result`, whole. */
+  | { readonly kind: "finished"; readonly result: TableRun; readonly error: HeadwatersError | null };

@@ -69,7 +69,7 @@ test("comes back as it was written, as text and as a value", () => {
 test("of a source of the same kin goes on, and is written anew for the source that reads it", () => {
   const text = JSON.stringify(stateJson({ ...whole, source: "postgresql" }));
   expect(parseStateDocument(text, yugabytedb).tables).toEqual(whole.tables);
-  expect(() => parseStateDocument(text, { name: "yugabytedb" })).toThrow("of the source postgresql, not of yugabytedb");
+  expect(() => parseStateDocument(text, { name: "yugabytedb" })).toThrow("from the source postgresql, not from yugabytedb");
 });
 
 test("open passes stay behind where the state goes to another destination", () => {
@@ -79,8 +79,8 @@ test("open passes stay behind where the state goes to another destination", () =
 test.each([
   ["{", "the state is not JSON"],
   ["[]", "the state is damaged"],
-  [{ ...(stateJson(whole) as object), version: 2 }, "version 2; this Headwaters knows up to 1"],
-  [{ ...(stateJson(whole) as object), source: "rethinkdb" }, "of the source rethinkdb, not of yugabytedb"],
+  [{ ...(stateJson(whole) as object), version: 2 }, "version 2; this Headwaters knows versions up to 1"],
+  [{ ...(stateJson(whole) as object), source: "rethinkdb" }, "from the source rethinkdb, not from yugabytedb"],
   [{ ...(stateJson(whole) as object), tables: { readings: {} } }, "the state is damaged at tables.readings.table"],
 ])("refuses what can't be used: %j", (given, message) => {
   expect(() => parseStateDocument(given, yugabytedb)).toThrow(message);

@@ -6,12 +6,12 @@ import type { Stored } from "../protocol/state-store.ts";
 import type { Column, Table, TableState } from "../protocol/table.ts";
 import { parseType, typeName } from "../toolkit/types.ts";
 
-/** Counts the forms that there have been; an older one would be brought up to date here. */
+/** The version of the format. A document of an older version would be converted here. */
 const newest = 1;
 
 /**
- * The one JSON form of a connection's state, whoever keeps it: a warehouse (`state export`, `state import`) or Fivetran
- * (`state_json`). `tables` mean the same everywhere: how the copy stood and where to go on. Open passes and their
+ * A connection's state as JSON, both for warehouses (`state export`, `state import`) and for Fivetran (`state_json`).
+ * `tables` mean the same everywhere: what the copy was like and where the next sync goes on. Open passes and their
  * progress belong to the destination that has their rows: see {@link portable}.
  */
 export interface StateDocument {
@@ -72,6 +72,7 @@ const pass: z.ZodType<Pass> = z.object({
   splits: z.array(split),
   next: z.record(z.string(), json),
   asOf: moment,
+  startsOver: z.literal(true).exactOptional(),
   snapshot: json,
   opened: moment,
   scope: z.string(),
@@ -84,6 +85,7 @@ const progress: z.ZodType<Progress> = z.object({
   attempt: z.int().min(1),
   version: z.int().min(1),
   state: json,
+  asOf: moment.exactOptional(),
   done: z.boolean(),
 });
 
@@ -95,26 +97,26 @@ const document: z.ZodType<StateDocument> = z.object({
   progress: z.array(progress).default([]),
 });
 
-/** The document of what a destination holds. */
+/** The document for what a destination holds. */
 export function stateDocument(source: string, stored: Pick<Stored, "tables" | "passes" | "progress">): StateDocument {
   const { tables, passes, progress } = stored;
   return { version: newest, source, tables: Object.fromEntries(tables), passes, progress };
 }
 
-/** What a destination would hold that has this document. */
+/** What a destination with this document holds. */
 export function storedOf({ tables, passes, progress }: StateDocument): Pick<Stored, "tables" | "passes" | "progress"> {
   return { tables: new Map(Object.entries(tables)), passes, progress };
 }
 
 /**
- * What means the same in another destination that has the same rows: each table as of its last closed pass. A pass that
- * is open is planned anew there; a table that was never whole is read fully.
+ * The part that also holds for another destination with the same rows: each table after its last closed pass. An open
+ * pass is planned again there; a table that was never whole is read fully.
  */
 export function portable(whole: StateDocument): StateDocument {
   return { ...whole, passes: [], progress: [] };
 }
 
-/** The document as JSON text would have it: types by their names, notes (which are for `discover`) left out. */
+/** The document as it is written: types by their names, without the notes (which are for `discover`). */
 export function stateJson({ version, source, tables, passes, progress }: StateDocument): object {
   return {
     version,
@@ -135,13 +137,13 @@ function tableJson(table: Table): object {
 }
 
 /**
- * Reads what {@link stateJson} gave, as text or as a value. It must be of `source` or of its kin. Throws
- * `STATE_INVALID`: not JSON, damaged, of a newer Headwaters, of another source. `hint` says what to do without it.
+ * Parses a document, given as text or as a value. It must be from `source` or its kin. Throws `STATE_INVALID` if it is
+ * not JSON, damaged, or from a newer Headwaters or another source. `hint` says what to do then.
  */
 export function parseStateDocument(
   given: unknown,
   source: Pick<SourceDefinition, "name" | "kin">,
-  hint = "Give the state as it was written, or start without one: every table is then read fully.",
+  hint = "Use the state as it was exported, or start without one: then every table is read fully.",
 ): StateDocument {
   const invalid = (message: string): HeadwatersError => new HeadwatersError("STATE_INVALID", message, { hint });
   const value = typeof given === "string" ? parsed(given, invalid) : given;
@@ -149,7 +151,7 @@ export function parseStateDocument(
   if (typeof version === "number" && version > newest) {
     throw new HeadwatersError(
       "STATE_INVALID",
-      `the state has version ${version}; this Headwaters knows up to ${newest}`,
+      `the state has version ${version}; this Headwaters knows versions up to ${newest}`,
       {
         hint: "Install the Headwaters that wrote it, or a later one.",
       },
@@ -162,7 +164,7 @@ export function parseStateDocument(
     throw invalid(`the state is damaged${where === "" ? "" : ` at ${where}`}: ${issue?.message ?? "it can't be read"}`);
   }
   if (![source.name, ...(source.kin ?? [])].includes(result.data.source)) {
-    throw invalid(`the state is of the source ${result.data.source}, not of ${source.name}`);
+    throw invalid(`the state is from the source ${result.data.source}, not from ${source.name}`);
   }
   return result.data;
 }

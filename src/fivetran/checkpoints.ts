@@ -2,17 +2,17 @@ import type { DigestStore } from "./digest-store.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import { type FivetranState, manyStateBytes, stateText } from "./state-json.ts";
 
-/** A checkpoint carries the whole state: it is sent once in so many milliseconds at most … */
+/** A checkpoint carries the whole state: it is sent at most once in this many milliseconds … */
 const leastMilliseconds = 1_000;
-/** … and at the latest after these, however few the rows. */
+/** … and at the latest after these, however few rows there are. */
 const mostMilliseconds = 600_000;
 
-/** What a checkpoint says, but for the digests. */
+/** A checkpoint without row digests. */
 export type Progressed = Omit<FivetranState, "notes">;
 
 /**
- * Decides when the state is sent. DigestStore are sent once, at the end: from the first row on the state says that nothing
- * is known for sure, so that a sync that breaks off leaves no memory of rows that may have gone another way.
+ * Decides when the state is sent. Row digests are sent once, at the end. From the first row on, the state has none, so
+ * that a sync that breaks off leaves no digests of rows that may have changed since.
  */
 export class Checkpoints {
   readonly #responses: ResponseStream;
@@ -35,7 +35,7 @@ export class Checkpoints {
     this.#last = "";
   }
 
-  /** Call before rows are sent; `null`: there is nothing to wait for. */
+  /** Call before rows are sent. `null`: nothing to wait for. */
   beforeRows(): Promise<void> | null {
     return this.#hasDigests ? this.now() : null;
   }
@@ -44,16 +44,16 @@ export class Checkpoints {
     this.#rows += count;
   }
 
-  /** A pass was closed: Fivetran asks for a checkpoint after each table. */
+  /** A pass was closed: Fivetran wants a checkpoint after each table. */
   closed(): void {
     this.#closed = true;
   }
 
-  /** Call after a commit: every so many rows or every second, whichever is later. */
+  /** Call after a commit. Sends a checkpoint every so many rows or every second, whichever is later. */
   async committed(): Promise<void> {
     const age = performance.now() - this.#sent;
-    const wanted = this.#closed || this.#rows >= this.#everyRows;
-    if ((wanted && age >= leastMilliseconds) || age >= mostMilliseconds) await this.now();
+    const due = this.#closed || this.#rows >= this.#everyRows;
+    if ((due && age >= leastMilliseconds) || age >= mostMilliseconds) await this.now();
   }
 
   async now(): Promise<void> {
@@ -61,7 +61,7 @@ export class Checkpoints {
     this.#hasDigests = false;
   }
 
-  /** The last one, with the digests. */
+  /** Sends the last one, with the row digests. */
   async end(): Promise<void> {
     await this.#send({ ...this.#state(), notes: this.#digests.notesWithDigests() });
   }
@@ -73,11 +73,11 @@ export class Checkpoints {
     this.#sent = performance.now();
     if (text === this.#last) return;
     this.#last = text;
-    await this.#responses.tell({ checkpoint: { stateJson: text } });
+    await this.#responses.write({ checkpoint: { stateJson: text } });
     const bytes = Buffer.byteLength(text);
     if (this.#warned || bytes < manyStateBytes) return;
     this.#warned = true;
-    const message = `The state takes ${bytes} bytes, which is near the most that a checkpoint can carry: share the tables out among several connections.`;
-    await this.#responses.tell({ warning: { message } });
+    const message = `The state has ${bytes} bytes, close to the limit of a checkpoint: divide the tables among several connections.`;
+    await this.#responses.write({ warning: { message } });
   }
 }

@@ -15,16 +15,16 @@ import type { FivetranState } from "./state-json.ts";
 import { TableWriter, type WriterContext } from "./table-writer.ts";
 import { tableMessage } from "./types.ts";
 
-/** The one lease there is: Fivetran runs one sync of a connection at a time. */
+/** The only lease: Fivetran runs one sync of a connection at a time. */
 const lease = 1;
 
 /**
- * Fivetran as a destination. Rows are sent as they are written; what makes them count is the checkpoint that follows. A
- * transaction that is undone takes no row back, but its state is in no checkpoint: the rows come again, and a row that
- * comes twice is the same row. The copy can't be read: see {@link TableWriter} for what stands in for that.
+ * Fivetran as a destination. Rows are sent as they are written, and count once the next checkpoint is sent. A transaction
+ * that is undone takes no row back, but no checkpoint has its state: its rows are sent again, which does no harm. The
+ * copy can't be read; {@link TableWriter} works with row digests instead.
  */
 export class FivetranDestination implements Destination {
-  /** Each checkpoint holds the whole state, and rows that were sent are not taken back. */
+  /** Each checkpoint has the whole state, and sent rows can't be taken back. */
   readonly capabilities: DestinationCapabilities = {
     atomic: "connection",
     writers: "one",
@@ -40,14 +40,14 @@ export class FivetranDestination implements Destination {
   readonly #passes: Map<string, Pass>;
   readonly #progress = new Map<string, Map<string, Progress>>();
   readonly #tables: Map<string, TableState>;
-  /** By pass and table: its table was truncated. */
+  /** By pass and table: tables that were truncated. */
   readonly #truncated: Set<string>;
-  /** Which columns are chosen: kept as it is. */
+  /** Which columns are selected: stored as given. */
   readonly #columns: FivetranState["columns"];
-  /** By pass and table, of the passes that this process has at hand. */
+  /** By pass and table, of the passes that this process works on. */
   readonly #writers = new Map<string, TableWriter>();
-  /** Tables as this sync told Fivetran of them last, by id. */
-  readonly #told = new Map<string, string>();
+  /** The last schema message of this sync, by table id. */
+  readonly #announced = new Map<string, string>();
 
   constructor(
     of: { readonly source: string; readonly schema: string; readonly checkpointRows: number },
@@ -110,13 +110,13 @@ export class FivetranDestination implements Destination {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** What a transaction works with: passes and tables of its own until it commits. */
+  /** What a transaction works with: its own passes and tables until it commits. */
   #staging(): Staging {
     return {
       passes: new Map(this.#passes),
       tables: new Map(),
       writer: (pass, table) => this.#writer(pass, table),
-      tell: (table) => this.#tell(table),
+      announce: (table) => this.#announce(table),
       forget: (table) => {
         this.#tables.delete(table);
         this.#digests.forget(table);
@@ -138,14 +138,14 @@ export class FivetranDestination implements Destination {
     return writer;
   }
 
-  /** Tells Fivetran of a table before its first row, and again where it has other columns by then. */
-  async #tell(table: Table): Promise<void> {
+  /** Announces a table to Fivetran before its first row, and again if its columns have changed. */
+  async #announce(table: Table): Promise<void> {
     const message = tableMessage(table);
     const text = JSON.stringify(message);
-    if (this.#told.get(table.id) === text) return;
-    this.#told.set(table.id, text);
+    if (this.#announced.get(table.id) === text) return;
+    this.#announced.set(table.id, text);
     const withSchema = { schemas: [{ name: this.#schema, tables: [message] }] };
-    await this.#responses.tell({ schemaChange: { withSchema } });
+    await this.#responses.write({ schemaChange: { withSchema } });
   }
 
   async #commit(staging: Staging, progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
@@ -172,7 +172,7 @@ export class FivetranDestination implements Destination {
     this.#progress.set(entry.pass, known.set(entry.split, entry));
   }
 
-  /** A pass is over, or let go. */
+  /** A pass was closed or given up. */
   #forgetPass(pass: Pass): void {
     this.#passes.delete(pass.id);
     this.#progress.delete(pass.id);
@@ -182,7 +182,7 @@ export class FivetranDestination implements Destination {
     }
   }
 
-  /** What a checkpoint says. Passes that only this process can go on with are left out. */
+  /** A checkpoint's content. Passes that only this process can continue are left out. */
   #progressed(): Progressed {
     const stored = [...this.#passes.values()].filter((pass) =>
       pass.tables.every((table) => this.#writers.get(writerName(pass, table.id))?.isStored !== false),
@@ -199,13 +199,13 @@ export class FivetranDestination implements Destination {
   }
 }
 
-/** What a transaction changes, apart until it commits, and the way to what it can't take back. */
+/** What a transaction changes once it commits, and the functions whose effect it can't undo. */
 interface Staging {
   readonly passes: Map<string, Pass>;
   /** States of tables whose passes were closed. */
   readonly tables: Map<string, TableState>;
   writer(pass: Pass, table: string): TableWriter;
-  tell(table: Table): Promise<void>;
+  announce(table: Table): Promise<void>;
   forget(table: string): void;
   commit(staging: Staging, progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>>;
 }
@@ -219,7 +219,7 @@ class FivetranTransaction implements Transaction {
 
   async open(pass: Pass): Promise<void> {
     for (const table of pass.tables) {
-      await this.#staging.tell(table);
+      await this.#staging.announce(table);
       this.#staging.writer(pass, table.id);
     }
     this.#staging.passes.set(pass.id, pass);
@@ -230,7 +230,8 @@ class FivetranTransaction implements Transaction {
   }
 
   async write(pass: Pass, _: Split | null, operation: Change): Promise<void> {
-    if (operation.kind === "keys") throw new HeadwatersError("DEFECT", "a sweep was made of a copy that can't be read");
+    if (operation.kind === "keys")
+      throw new HeadwatersError("DEFECT", "a sweep was made though the copy can't be read");
     if (operation.kind === "schema") return this.#reshape(pass, operation.table);
     return this.#staging.writer(pass, operation.table).write(operation);
   }
@@ -261,7 +262,7 @@ class FivetranTransaction implements Transaction {
     }
   }
 
-  /** Fivetran keeps records of its own. */
+  /** Nothing: Fivetran keeps its own records. */
   async record(): Promise<void> {}
 
   async commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
@@ -276,11 +277,11 @@ class FivetranTransaction implements Transaction {
     this.#staging.passes.set(pass.id, { ...open, tables });
     const table = tables.find((candidate) => candidate.id === wider.id)!;
     this.#staging.writer(pass, wider.id).table = table;
-    await this.#staging.tell(table);
+    await this.#staging.announce(table);
   }
 }
 
-/** Deletes were not found: they are looked for with the next sync. */
+/** The pass could not find deletes: the next sync looks for them. */
 const longAgo = new Date(0).toISOString();
 
 function writerName(pass: Pass, table: string): string {

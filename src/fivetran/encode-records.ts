@@ -7,18 +7,17 @@ import { sentColumns } from "./types.ts";
 /** The numbers of `RecordType`. */
 export const recordTypes = { upsert: 0, update: 1, delete: 2, truncate: 3 } as const;
 
-/** The most records that the protocol allows in one message, and about the most bytes that we put into one. */
+/** The largest number of records in one message that the protocol allows, and about the largest size that we send. */
 const [mostRecords, mostBytes] = [100, 1 << 20];
 
-/** Room in front of a message for its header, which is known last. */
+/** Room before a message for its header, which is known last. */
 const headroom = 8;
 
-/** Hands a message over; resolves, where it must be waited for, when there is room for more. */
+/** Sends a message. If it returns a promise, wait for it before sending more. */
 export type Send = (message: Uint8Array) => Promise<void> | null;
 
 /**
- * Says of a row whether it is to be sent; `bytes` holds, from `start` to `end`, what it has in the columns that are
- * compared.
+ * Whether a row is to be sent. `bytes` has the values of its compared columns, from `start` to `end`.
  */
 export type Admit = (row: number, bytes: Buffer, start: number, end: number) => boolean;
 
@@ -29,15 +28,15 @@ interface ColumnEncoder {
 }
 
 /**
- * Writes rows as `UpdateResponse { records }` messages, straight from the columns' memory: no object is made of any row
- * or value.
+ * Writes rows as `UpdateResponse { records }` messages directly from the columns' memory, without an object per row or
+ * value.
  */
 export class RecordEncoder {
   readonly #frame = new Frame();
   readonly #schema: string;
   readonly #send: Send;
   #records = 0;
-  /** Bytes of the last record's length: the next one's is likely to take as many. */
+  /** How many bytes the length of the last record took: the next one probably takes as many. */
   #lengthBytes = 2;
 
   constructor(schema: string, send: Send) {
@@ -46,7 +45,7 @@ export class RecordEncoder {
     this.#frame.position = headroom;
   }
 
-  /** Sends those rows that `admit` lets through; resolves to their number. */
+  /** Sends the rows that `admit` accepts; resolves to their number. */
   async write(table: Table, type: keyof typeof recordTypes, rows: Rows, admit: Admit | null): Promise<number> {
     const head = this.#head(table.id, type);
     const { compared, volatile } = columnEncoders(table, rows);
@@ -63,20 +62,20 @@ export class RecordEncoder {
         whole = this.#frame.position;
       }
     } finally {
-      // What was admitted before a value that can't be sent counts as sent.
+      // Rows that were accepted before a value that can't be sent count as sent.
       this.#frame.position = whole;
       if (this.#records > 0) await this.#flush();
     }
     return sent;
   }
 
-  /** Sends the record that says that all rows of a table so far are gone. */
+  /** Sends a truncate record: all rows of the table so far are gone. */
   async truncate(table: string): Promise<void> {
     this.#record(this.#head(table, "truncate"), [], [], 0, null);
     await this.#flush();
   }
 
-  /** What is the same in every record: schema, table, kind. */
+  /** The part that all records have in common: schema, table, kind. */
   #head(table: string, type: keyof typeof recordTypes): Uint8Array {
     return Buffer.concat([tagged(1, this.#schema), tagged(2, table), Buffer.of(3 << 3, recordTypes[type])]);
   }
@@ -135,7 +134,7 @@ function entry(frame: Frame, { name, encode }: ColumnEncoder, row: number): void
   else writeLength(frame, lengthAt, 1);
 }
 
-/** Writes the length of what follows `at`, for which `room` bytes were left; moves it where that is not right. */
+/** Writes the length of the bytes after `at`, where `room` bytes were left for it; moves the bytes if it needs others. */
 function writeLength(frame: Frame, at: number, room: number): number {
   const { position } = frame;
   const length = position - at - room;
@@ -150,7 +149,7 @@ function writeLength(frame: Frame, at: number, room: number): number {
   return size;
 }
 
-/** The sent columns that a batch has: those that tell whether a row changed, then those that change by themselves. */
+/** The sent columns of a batch: those that are compared, and those that change by themselves. */
 function columnEncoders(table: Table, rows: Rows): Record<"compared" | "volatile", readonly ColumnEncoder[]> {
   const columns = sentColumns(table).flatMap((column) => {
     const vector = rows.values[rows.columns.indexOf(column.name)];

@@ -4,10 +4,10 @@ import type { ServedSetting, ServedSource } from "./served-source.ts";
 /** A certificate has a few thousand bytes; a bundle of authorities some hundred thousand. */
 const mostFileBytes = 1 << 20;
 
-/** The tests of a source that names none: all that its `check` looks at, as one. */
+/** The test of a source that names none: its whole `check`. */
 const wholeCheck = { connect: "Connect to the source" };
 
-/** The form that asks for a source's settings, and the tests that it offers. */
+/** The form for a source's settings, with the tests that it offers. */
 export function configurationForm({ definition, settings }: ServedSource): object {
   return {
     schemaSelectionSupported: true,
@@ -22,7 +22,7 @@ function field(setting: ServedSetting): object {
   return { name, label: title, required, description, ...control(setting), ...defaultOf(setting) };
 }
 
-/** The first that fits. */
+/** The form field for a setting: the first one that fits. */
 function control({ secret, file, type, choices, default: fallback }: ServedSetting): object {
   if (secret) return { textField: "Password" };
   if (file) {

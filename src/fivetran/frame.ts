@@ -1,4 +1,4 @@
-/** Bytes that grow as protobuf is written into them. */
+/** A buffer that grows as protobuf is written to it. */
 export class Frame {
   bytes: Buffer;
   position = 0;
@@ -7,7 +7,7 @@ export class Frame {
     this.bytes = Buffer.alloc(size);
   }
 
-  /** Makes room for so many bytes more; call it before writing them. */
+  /** Makes room for so many more bytes; call it before writing them. */
   reserve(bytes: number): void {
     if (this.position + bytes <= this.bytes.length) return;
     const grown = Buffer.alloc(Math.max(this.position + bytes, this.bytes.length * 2));
@@ -15,7 +15,7 @@ export class Frame {
     this.bytes = grown;
   }
 
-  /** Lets go of what one huge row needed. */
+  /** Frees the memory that one huge row needed. */
   shrink(most: number): void {
     if (this.bytes.length > most) this.bytes = Buffer.alloc(most);
   }

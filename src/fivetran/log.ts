@@ -3,7 +3,7 @@ import type { Log } from "../protocol/log.ts";
 /** Writes a line to standard output. */
 export type WriteLine = (line: string) => void;
 
-/** A log in the form that Fivetran reads: one JSON object a line, on standard output. */
+/** A log as Fivetran reads it: one JSON object per line, on standard output. */
 export function fivetranLog(write: WriteLine, redact: (text: string) => string, debug: boolean): Log & Severe {
   const line = (level: "INFO" | "WARNING" | "SEVERE", message: string): void =>
     write(JSON.stringify({ level, message: redact(message), "message-origin": "sdk_connector" }));

@@ -7,7 +7,7 @@ import type { Source } from "../protocol/source.ts";
 import { type SyncOptions, takeOptions } from "./options.ts";
 import type { ServedSetting, ServedSource } from "./served-source.ts";
 
-/** A source that a request opened, with what was said of it. */
+/** The source of a request, open, with its options. */
 export interface OpenSource extends AsyncDisposable {
   readonly source: Source;
   readonly options: SyncOptions;
@@ -24,7 +24,7 @@ export async function openSource(
   signal: AbortSignal,
 ): Promise<OpenSource> {
   const { definition } = served;
-  // An empty field means that nothing was set.
+  // An empty field means that it was not set.
   const filled = Object.fromEntries(Object.entries(given).filter(([, value]) => value.trim() !== ""));
   const { options, rest } = takeOptions(definition.name, filled);
   const files = new Files();
@@ -57,7 +57,7 @@ export async function openSource(
   }
 }
 
-/** A form has text alone: what is meant by it, so far as the setting's type says. */
+/** The value of a field, which is always text, as far as the type of the setting shows it. */
 function valueOf(text: string, setting: ServedSetting | undefined): unknown {
   const type = setting?.type ?? null;
   if (type === "string") return text;
@@ -66,7 +66,7 @@ function valueOf(text: string, setting: ServedSetting | undefined): unknown {
   return /^\s*[[{]/.test(text) ? parsed(text) : text;
 }
 
-/** Lists and mappings are given as JSON; what is none is told by the check of the setting. */
+/** Lists and mappings are given as JSON. If the text is none, the validation of the setting reports it. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -75,11 +75,11 @@ function parsed(text: string): unknown {
   }
 }
 
-/** The content of files that a form took, as files in a folder of their own. */
+/** Files that were given by their content, written to a temporary folder. */
 class Files implements AsyncDisposable {
   #folder: string | null = null;
 
-  /** Resolves to the file's path; what is no certificate or key is a path already. */
+  /** Resolves to the file's path. A text that is no certificate or key is taken as a path. */
   async put(name: string, text: string, served: ServedSource): Promise<string> {
     const content = pemOf(text);
     if (content === null) return text;
@@ -95,7 +95,7 @@ class Files implements AsyncDisposable {
   }
 }
 
-/** PEM as it is, or as forms may pass it on: in base64. */
+/** PEM, which forms may pass on in base64. */
 function pemOf(text: string): string | null {
   const decoded = Buffer.from(text, "base64").toString();
   return [text, decoded].find((candidate) => candidate.includes("-----BEGIN ")) ?? null;

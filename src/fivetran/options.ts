@@ -3,13 +3,13 @@ import type { SourceContext } from "../protocol/source.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { ServedSetting } from "./served-source.ts";
 
-/** What a user may set under Fivetran beside the source's own settings. */
+/** What users can set under Fivetran besides the source's own settings. */
 export interface SyncOptions {
   readonly deletes: Settings["deletes"];
-  /** Rows between two checkpoints, at the least. */
+  /** The least number of rows between two checkpoints. */
   readonly checkpointRows: number;
   readonly types: SourceContext["types"];
-  /** The part of a table's rows that one sync may delete, 0–1. */
+  /** The delete limit: the fraction of a table's rows that one sync may delete, 0–1. */
   readonly maxDeleteFraction: number;
 }
 
@@ -23,12 +23,12 @@ const deletes: Readonly<Record<string, Settings["deletes"]>> = {
   never: "never",
 };
 
-/** As the published example of each source has it; 1000 in all others. */
+/** As in the published example of each source; 1000 for all others. */
 const checkpointRows: Readonly<Record<string, number>> = { rethinkdb: 100 };
 
 const types: Readonly<Record<string, SourceContext["types"]>> = { exact: "exact", example: "example" };
 
-/** The settings of every connector, behind the source's own. */
+/** The settings that every connector has after those of its source. */
 export function optionSettings(source: string): readonly ServedSetting[] {
   const plain = { required: false, secret: false, file: false, type: "string" };
   return [
@@ -37,7 +37,7 @@ export function optionSettings(source: string): readonly ServedSetting[] {
       name: "deletes",
       title: "Look for deletes",
       description:
-        "auto: with each sync in tables whose keys can be remembered, else once a week; each_sync, daily, weekly; never. Looking for deletes takes a full read of the table; in large tables it writes every row again.",
+        "auto: in each sync for tables that are small enough for digests of their rows in the state, once a week for others; each_sync, daily, weekly; never. To look for deletes, the whole table is read; for large tables every row is also written again.",
       choices: Object.keys(deletes),
       default: "auto",
     },
@@ -45,7 +45,7 @@ export function optionSettings(source: string): readonly ServedSetting[] {
       ...plain,
       name: "checkpoint_interval",
       title: "Checkpoint interval",
-      description: "Rows between two checkpoints, at the least; they are a second apart, too.",
+      description: "The least number of rows between two checkpoints, which are also at least a second apart.",
       type: "integer",
       choices: null,
       default: checkpointRows[source] ?? 1_000,
@@ -55,16 +55,16 @@ export function optionSettings(source: string): readonly ServedSetting[] {
       name: "types",
       title: "Types",
       description:
-        "exact: types that hold every value; example: those of the published connector example, for tables that it made.",
+        "exact: types that hold every value; example: the types of the published connector example, for tables that it created.",
       choices: Object.keys(types),
       default: "exact",
     },
     {
       ...plain,
       name: "max_delete_fraction",
-      title: "Most deletes",
+      title: "Delete limit",
       description:
-        "The part of a table's rows, 0 to 1, that one sync may delete; where more are gone it stops. Raise it where most rows may expire between two syncs, as in a cache.",
+        "The fraction of a table's rows, from 0 to 1, that one sync may delete; if more are gone, the table stops. Raise it if most rows may expire between two syncs, as in a cache.",
       type: "number",
       choices: null,
       default: defaultSettings.maxDeleteFraction,
@@ -72,7 +72,7 @@ export function optionSettings(source: string): readonly ServedSetting[] {
   ];
 }
 
-/** Takes these settings out of what the form gave. Throws `CONFIGURATION_INVALID`. */
+/** Separates these settings from those of the source. Throws `CONFIGURATION_INVALID`. */
 export function takeOptions(
   source: string,
   given: Readonly<Record<string, string>>,

@@ -3,10 +3,10 @@ import { getAsset, isSea } from "node:sea";
 import type { MethodDefinition } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 
-/** In the single executable, an asset of this name. */
+/** The name of the asset in the single executable. */
 const protoFile = "connector.proto";
 
-/** What `Update` is asked with. Lists and maps are always there; of what else has its default value, nothing is. */
+/** The request of `Update`. Lists and maps are always present; other fields are absent if they have their default value. */
 export interface UpdateRequest {
   readonly configuration: Readonly<Record<string, string>>;
   readonly selection?: SelectionMessage;
@@ -31,29 +31,29 @@ export interface TablesMessage {
   readonly includeNewTables?: boolean;
 }
 
-/** One message of the stream, other than rows: those are encoded by {@link RecordEncoder}. */
+/** A message of the stream that has no rows: {@link RecordEncoder} encodes those. */
 export type UpdateMessage =
   | { readonly schemaChange: object }
   | { readonly checkpoint: { readonly stateJson: string } }
   | { readonly warning: { readonly message: string } }
   | { readonly task: { readonly message: string } };
 
-/** The protocol's service, for grpc-js, and the encoder of what `Update` streams. */
+/** The protocol's service, for grpc-js, and the encoder of `Update`'s messages. */
 export interface Protocol {
   readonly service: {
     readonly ConfigurationForm: MethodDefinition<object, object>;
     readonly Test: MethodDefinition<{ name: string; configuration: Readonly<Record<string, string>> }, object>;
     readonly Schema: MethodDefinition<{ configuration: Readonly<Record<string, string>> }, object>;
-    /** Takes messages that are bytes already: rows are encoded from columns, without an object for any of them. */
+    /** Takes encoded messages: rows are encoded from columns, without an object per row. */
     readonly Update: MethodDefinition<UpdateRequest, Uint8Array>;
   };
   encode(message: UpdateMessage): Uint8Array;
 }
 
-/** Reads the protocol's description. */
+/** Loads the protocol from its .proto file. */
 export function loadProtocol(): Protocol {
   const { root } = protobuf.parse(protoText());
-  // Timestamps are in rows alone, but what the description imports must be there.
+  // Only rows have timestamps, but the imports of the file must exist.
   root.add(new protobuf.Namespace("google").add(timestamps()));
   const service = root.lookupService("fivetran_sdk.v2.SourceConnector");
   const method = <Request extends object, Response extends object>(

@@ -23,7 +23,7 @@ test("whoever sends waits while too much is on its way", async () => {
   expect(room).not.toBeNull();
   let hasRoom = false;
   const waited = room!.then(() => (hasRoom = true));
-  const warned = responses.tell({ warning: { message: "meanwhile" } });
+  const warned = responses.write({ warning: { message: "meanwhile" } });
   reader.waiting.shift()!();
   await Promise.resolve();
   expect(hasRoom).toBe(false);
@@ -47,5 +47,5 @@ test("an error of the stream is told", async () => {
   const responses = new ResponseStream(reader, protocol, new AbortController().signal);
   void responses.send(message);
   reader.waiting.shift()!(new Error("broken"));
-  await expect(responses.tell({ warning: { message: "late" } })).rejects.toThrow("broken");
+  await expect(responses.write({ warning: { message: "late" } })).rejects.toThrow("broken");
 });

@@ -1,16 +1,16 @@
 import type { Protocol, UpdateMessage } from "./protocol.ts";
 
-/** The stream of one `Update`, as grpc-js gives it. */
+/** The response stream of one `Update`, as in grpc-js. */
 export interface MessageStream {
   write(message: Uint8Array, done: (error?: Error | null) => void): boolean;
 }
 
-/** Bytes that may wait for a slow reader. */
+/** How many bytes may wait for a slow reader. */
 const mostWaiting = 4 << 20;
 
 /**
- * The way out to Fivetran. Messages go in their order; whoever sends waits while more is on its way than the reader
- * takes, so that memory stays bounded and the source is slowed down.
+ * The response stream to Fivetran. Messages keep their order. While too many bytes wait for the reader, sending waits too,
+ * so that memory stays bounded and the source is slowed down.
  */
 export class ResponseStream {
   readonly #stream: MessageStream;
@@ -27,7 +27,7 @@ export class ResponseStream {
     signal.addEventListener("abort", () => this.#wake(), { once: true });
   }
 
-  /** Sends a message that is encoded already; `null`: there is room for more. Rejects once the reader is gone. */
+  /** Sends an encoded message. `null`: there is room for more. Rejects once the reader is gone. */
   send(message: Uint8Array): Promise<void> | null {
     this.#throwIfGone();
     this.#waiting += message.length;
@@ -39,7 +39,7 @@ export class ResponseStream {
     return this.#waiting > mostWaiting ? this.#room() : null;
   }
 
-  async tell(message: UpdateMessage): Promise<void> {
+  async write(message: UpdateMessage): Promise<void> {
     await this.send(this.#protocol.encode(message));
   }
 

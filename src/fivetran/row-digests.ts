@@ -9,12 +9,12 @@ import { type Cell, cell, rowsOf } from "../toolkit/vectors.ts";
 /** Bytes of an MD5. */
 const digestBytes = 16;
 
-/** Keys that are looked up, or deleted, at a time. */
+/** How many keys are looked up, or deleted, at a time. */
 const batchKeys = 1_000;
 
-/** A memory as it is kept between syncs. */
+/** Row digests as they are stored between syncs. */
 export interface StoredDigests {
-  /** Names and types of the key columns: of other ones it says nothing. */
+  /** Names and types of the key columns that they are for. */
   readonly signature: string;
   /** The keys as a JSON list of texts, deflated, in base64. */
   readonly keys: string;
@@ -23,15 +23,15 @@ export interface StoredDigests {
 }
 
 /**
- * What Fivetran was sent of one table: the digest of each row by its key. It stands for the copy, which can't be read:
- * rows that are equal are not sent again, keys that a whole pass did not meet are gone.
+ * The digest of each row of one table that Fivetran was sent, by its key. They replace the copy, which can't be read: equal
+ * rows are not sent again, and keys that a whole pass does not meet are gone.
  */
 export class RowDigests {
   readonly signature: string;
-  /** About the bytes that it takes. */
+  /** The approximate size in memory. */
   bytes = 0;
   readonly #digests = new Map<string, string>();
-  /** Keys that the pass under way did not meet yet, of those that were there before it. */
+  /** The keys from before the current pass that it has not met yet. */
   #unmet = new Set<string>();
   #before = 0;
 
@@ -40,16 +40,16 @@ export class RowDigests {
   }
 
   static parse({ signature, keys, digests }: StoredDigests): RowDigests {
-    const memory = new RowDigests(signature);
+    const rows = new RowDigests(signature);
     const texts = JSON.parse(inflateRawSync(Buffer.from(keys, "base64")).toString()) as readonly string[];
     const bytes = Buffer.from(digests, "base64");
     texts.forEach((key, index) => {
-      memory.#keep(key, bytes.toString("latin1", index * digestBytes, (index + 1) * digestBytes));
+      rows.#keep(key, bytes.toString("latin1", index * digestBytes, (index + 1) * digestBytes));
     });
-    return memory;
+    return rows;
   }
 
-  /** Sorted, so that neighbours share their beginnings and take little room. */
+  /** Sorted, so that neighbours have a common beginning and compress well. */
   json(): StoredDigests {
     const keys = [...this.#digests.keys()].sort();
     const digests = keys.map((key) => this.#digests.get(key)!).join("");
@@ -70,12 +70,12 @@ export class RowDigests {
     this.#before = this.#unmet.size;
   }
 
-  /** Of the pass under way: keys that were there before it, and those of them that it did not meet. */
+  /** How many keys there were before the current pass, and how many of them it has not met. */
   get standing(): { readonly before: number; readonly unmet: number } {
     return { before: this.#before, unmet: this.#unmet.size };
   }
 
-  /** Whether the row is new or another than before; from now on it is known. */
+  /** Whether the row is new or has changed; stores its digest. */
   meet(key: string, bytes: Buffer, start: number, end: number): boolean {
     const digest = hash("md5", bytes.subarray(start, end), "binary");
     this.#unmet.delete(key);
@@ -84,7 +84,7 @@ export class RowDigests {
     return true;
   }
 
-  /** A part of the row was sent: it is there, but its digest is not known. */
+  /** A part of the row was sent: it exists, but its digest is unknown. */
   touch(key: string): void {
     if (this.#digests.has(key)) this.#digests.set(key, "\0".repeat(digestBytes));
   }
@@ -106,7 +106,7 @@ export class RowDigests {
     }
   }
 
-  /** The pass is over: what it did not meet is gone. */
+  /** The pass has ended: keys that it did not meet are gone. */
   end(): void {
     for (const key of [...this.#unmet]) this.forget(key);
   }
@@ -117,14 +117,14 @@ export class RowDigests {
   }
 }
 
-/** What a memory of a table must have as its signature. */
+/** The signature for a table's digests. */
 export function signatureOf(table: Table): string {
   return keyColumns(table)
     .map(({ name, type }) => `${JSON.stringify(name)} ${typeName(type)}`)
     .join(", ");
 }
 
-/** A function that gives the key of a row of a batch as one text. */
+/** A function that returns the key of a row of a batch as text. */
 export function keysOf(table: Table, rows: Rows): (row: number) => string {
   const vectors = table.key.map((name) => rows.values[rows.columns.indexOf(name)]!);
   return (row) => JSON.stringify(vectors.map((vector) => cellText(cell(vector, row))));

@@ -9,23 +9,23 @@ export interface ServedSetting {
   readonly required: boolean;
   /** Its value must never be shown. */
   readonly secret: boolean;
-  /** It names a file, which a form can't: it takes the file's content. */
+  /** It names a file. A form can't do that, so it takes the content of the file. */
   readonly file: boolean;
-  /** JSON Schema's word; `null`: several, or text that is put in order first. */
+  /** The type in JSON Schema; `null`: several, or text that is converted first. */
   readonly type: string | null;
-  /** The values that it can have; `null`: any of its type. */
+  /** The allowed values; `null`: any of its type. */
   readonly choices: readonly string[] | null;
   readonly default: unknown;
 }
 
-/** The source that a server serves, with what the command line knows of settings and secrets. */
+/** The source that a server serves, with what the command line knows about settings and secrets. */
 export interface ServedSource {
   readonly definition: SourceDefinition;
   readonly settings: readonly ServedSetting[];
-  /** Checks settings, and learns their secrets. Throws `CONFIGURATION_INVALID`, naming all that is wrong. */
+  /** Validates settings, and hides their secrets. Throws `CONFIGURATION_INVALID`, which names everything that is wrong. */
   configure(values: Readonly<Record<string, unknown>>): unknown;
-  /** Makes a secret known. */
+  /** Adds a secret that `redact` removes. */
   hide(secret: string): void;
-  /** Takes secrets out of what leaves the process. */
+  /** Removes secrets from text that leaves the process. */
   redact(text: string): string;
 }

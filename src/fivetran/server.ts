@@ -18,20 +18,20 @@ import { testSource } from "./test-source.ts";
 import { tableMessage } from "./types.ts";
 import { update } from "./update.ts";
 
-/** A request carries the state that we sent, and certificates. */
+/** A request carries the state, and certificates. */
 const mostRequestBytes = 64 << 20;
 
-/** Syncs that are told to stop have so long to send their last checkpoint, in milliseconds. */
+/** How long a sync may take to send its last checkpoint once the server stops, in milliseconds. */
 const stopMilliseconds = 10_000;
 
-/** A server that runs until it is disposed; disposing lets syncs send their last checkpoint. */
+/** A server that runs until it is disposed. Disposing lets syncs send their last checkpoint. */
 export interface RunningServer extends AsyncDisposable {
   readonly port: number;
 }
 
 type Configured = { readonly configuration: Readonly<Record<string, string>> };
 
-/** Serves a source to Fivetran at `host` and `port`. Throws `CONFIGURATION_INVALID` where it can't listen there. */
+/** Serves a source to Fivetran at `host` and `port`. Throws `CONFIGURATION_INVALID` if it can't listen there. */
 export async function startServer(
   served: ServedSource,
   at: { readonly host: string; readonly port: number },
@@ -41,11 +41,11 @@ export async function startServer(
   const stopping = new AbortController();
   const server = new Server({
     "grpc.max_receive_message_length": mostRequestBytes,
-    // A row is as large as it is; whether the client takes it is the client's to say.
+    // Rows may be of any size; the client decides whether it accepts them.
     "grpc.max_send_message_length": -1,
   });
 
-  /** Answers a call that is not a stream. */
+  /** A handler for calls that are not streams. */
   function answer<Request, Response>(work: (request: Request, signal: AbortSignal) => Promise<Response>) {
     return (call: ServerUnaryCall<Request, Response>, respond: sendUnaryData<Response>): void => {
       const signal = AbortSignal.any([goneSignal(call), stopping.signal]);
@@ -77,10 +77,10 @@ export async function startServer(
       update(call.request, { served, protocol, log, stream: call, gone, stopping: signal }).then(
         () => call.end(),
         (thrown: unknown) => {
-          if (gone.aborted) return log.info("The sync was cancelled; the next one goes on from its last checkpoint.");
+          if (gone.aborted) return log.info("The sync was cancelled; the next one goes on from the last checkpoint.");
           const failed: Partial<StatusObject> = statusOf(thrown, served.redact);
           log.severe(failed.details ?? "");
-          // Ends the stream behind what was sent already, with this status.
+          // Ends the stream with this status, after everything that was sent.
           return call.emit("error", failed);
         },
       );
@@ -109,7 +109,7 @@ function goneSignal(call: { on(event: "cancelled", listener: () => void): unknow
   return gone.signal;
 }
 
-/** Resolves to the port. Where a machine has no IPv6, every address is every one of IPv4. */
+/** Resolves to the port. On machines without IPv6, `::` means all IPv4 addresses. */
 async function listen(server: Server, at: { readonly host: string; readonly port: number }): Promise<number> {
   const hosts = at.host === "::" ? ["[::]", "0.0.0.0"] : [at.host.includes(":") ? `[${at.host}]` : at.host];
   let reason = "";
@@ -124,7 +124,7 @@ async function listen(server: Server, at: { readonly host: string; readonly port
     "CONFIGURATION_INVALID",
     `the server can't listen at ${at.host}, port ${at.port}: ${reason}`,
     {
-      hint: "Choose another --port or --host, or end what listens there.",
+      hint: "Choose another --port or --host, or stop the program that listens there.",
     },
   );
 }

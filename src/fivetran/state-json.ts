@@ -4,44 +4,44 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
 import type { StoredDigests } from "./row-digests.ts";
 
-/** What is kept of a table beside its state. */
+/** What is stored of a table besides its state. */
 export interface TableNote {
   /** Rows of the last whole pass. */
   readonly rows: number;
-  /** Its keys are too many to be remembered. */
+  /** It has too many keys for row digests. */
   readonly tooMany: boolean;
-  /** `null`: not known, or not known for sure. */
+  /** The row digests, under the name that they have in states; `null`: none, or not certain. */
   readonly memory: StoredDigests | null;
 }
 
-/** All that Fivetran keeps of a connection. */
+/** All that Fivetran stores of a connection. */
 export interface FivetranState {
   readonly document: StateDocument;
   /** By table id. */
   readonly notes: ReadonlyMap<string, TableNote>;
-  /** Open passes for which their table was truncated already. */
+  /** Open passes whose table was truncated already. */
   readonly truncated: readonly string[];
-  /** As `Chosen.columns` said. */
+  /** As in `FormSelection`. */
   readonly columns: Readonly<Record<string, string>>;
 }
 
 /**
- * A gRPC client takes messages of up to 4 MiB unless it was told otherwise, and a checkpoint carries the whole state: a
- * state that is larger is refused …
+ * By default a gRPC client accepts messages of up to 4 MiB, and a checkpoint carries the whole state. A larger state is an
+ * error …
  */
 const mostStateBytes = 4_000_000;
-/** … and one that is larger than this is warned of. */
+/** … and a state larger than this a warning. */
 export const manyStateBytes = 3_000_000;
 
-const remembered = z.object({ signature: z.string(), keys: z.base64(), digests: z.base64() });
+const digests = z.object({ signature: z.string(), keys: z.base64(), digests: z.base64() });
 
-/** What Fivetran's state has beside the common document; a state of another way of running has it not. */
+/** What Fivetran's state has besides the common document; exported states don't have it. */
 const own = z.object({
   fivetran: z
     .object({
       tables: z.record(
         z.string(),
-        z.object({ rows: z.int().min(0), tooMany: z.boolean(), memory: remembered.nullable() }),
+        z.object({ rows: z.int().min(0), tooMany: z.boolean(), memory: digests.nullable() }),
       ),
       truncated: z.array(z.string()),
       columns: z.record(z.string(), z.string()),
@@ -50,8 +50,8 @@ const own = z.object({
 });
 
 /**
- * Reads `state_json`: empty where nothing was synced yet, what {@link stateText} gave, or what `headwaters state export`
- * gave. Throws `STATE_INVALID`.
+ * Parses `state_json`: empty before the first sync, the text of {@link stateText}, or that of `headwaters state export`.
+ * Throws `STATE_INVALID`.
  */
 export function parseState(text: string, source: Pick<SourceDefinition, "name" | "kin">): FivetranState {
   const value = parsed(text);
@@ -62,28 +62,28 @@ export function parseState(text: string, source: Pick<SourceDefinition, "name" |
   }
   const document = parseStateDocument(value, source, resync);
   const { data } = own.safeParse(value);
-  // Rows that an open pass has set aside elsewhere are not here.
+  // An exported state: rows that an open pass set aside elsewhere are not here.
   if (data?.fivetran === undefined) return { document: portable(document), ...nothing };
   const { tables, truncated, columns } = data.fivetran;
   return { document, notes: new Map(Object.entries(tables)), truncated, columns };
 }
 
-/** What to do with a state that can't be read; of one that is too large or too new other things help. */
-const resync = "Re-sync the connection in Fivetran: every table is then read fully.";
+/** What to do if a state can't be read. For states that are too large or too new there are other hints. */
+const resync = "Re-sync the connection in Fivetran: then every table is read fully.";
 
-/** Of a state that Fivetran did not keep. */
+/** For states that are not from Fivetran. */
 const nothing = { notes: new Map<string, TableNote>(), truncated: [], columns: {} };
 
 function parsed(text: string): unknown {
   try {
     return text.trim() === "" ? {} : JSON.parse(text);
   } catch {
-    // The document's own check says what is wrong.
+    // Ignored here: parseStateDocument reports what is wrong.
     return text;
   }
 }
 
-/** Throws `STATE_INVALID` where it is too large. */
+/** The text of a state. Throws `STATE_INVALID` if it is too large. */
 export function stateText({ document, notes, truncated, columns }: FivetranState): string {
   const text = JSON.stringify({
     ...stateJson(document),
@@ -93,7 +93,7 @@ export function stateText({ document, notes, truncated, columns }: FivetranState
   if (bytes <= mostStateBytes) return text;
   throw new HeadwatersError(
     "STATE_INVALID",
-    `the state of this connection takes ${bytes} bytes, more than the ${mostStateBytes} that a checkpoint can carry`,
-    { hint: "Share the tables out among several connections." },
+    `the state of this connection has ${bytes} bytes, more than the ${mostStateBytes} that a checkpoint can carry`,
+    { hint: "Divide the tables among several connections." },
   );
 }

@@ -80,7 +80,7 @@ test("a pass that another process began leaves no memory: it has not met all key
   expect(added.takeChanges().updated).toBe(1);
 });
 
-test("before a table is truncated, the checkDeleteLimit sees whether any row came", async () => {
+test("before a table is truncated, the delete limit sees whether any row came", async () => {
   const { open } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2));

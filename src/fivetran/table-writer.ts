@@ -8,8 +8,8 @@ import { type RowDigests, keysOf, signatureOf } from "./row-digests.ts";
 import type { DigestStore } from "./digest-store.ts";
 
 /**
- * - `add`: rows are sent as they come, but for those that are known to be there.
- * - `settle`: every row comes; what differs is sent, and what did not come is deleted.
+ * - `add`: rows are sent as they come, except for those that are known to be equal.
+ * - `settle`: every row comes; those that differ are sent, and keys that did not come are deleted.
  * - `replace`: the table is truncated, then every row is sent.
  */
 export type WriteMode = "add" | "settle" | "replace";
@@ -18,9 +18,9 @@ export type WriteMode = "add" | "settle" | "replace";
 export interface WriterContext {
   readonly encoder: RecordEncoder;
   readonly digests: DigestStore;
-  /** Rows were sent. */
+  /** Call after rows were sent. */
   sent(rows: number): void;
-  /** Makes it known that the copy is not whole from here on; call before `truncate` is sent. */
+  /** Sends a checkpoint that says that the copy is not whole; call before `truncate` is sent. */
   replacing(table: string): Promise<void>;
 }
 
@@ -28,8 +28,8 @@ export interface WriterContext {
 export class TableWriter {
   table: Table;
   /**
-   * Whether another process can go on with the pass: not where it settles, since only this one knows what was met; nor
-   * where it began so.
+   * Whether another process can continue the pass. Not if it settles, or began to: only this process knows which keys it
+   * met.
    */
   readonly isStored: boolean;
   /** Changes since they were last taken. */
@@ -37,7 +37,7 @@ export class TableWriter {
   readonly #context: WriterContext;
   #mode: WriteMode;
   #truncated: boolean;
-  /** Of a `replace` that this process began: the memory that comes of it. */
+  /** Of a `replace` that this process began: the new digests. */
   #begun: RowDigests | null = null;
   #rows = 0;
 
@@ -48,7 +48,7 @@ export class TableWriter {
     this.#truncated = truncated;
     this.#context = context;
     if (mode === "settle") context.digests.of(table)!.begin();
-    // One that goes on where another process left off has not met all keys.
+    // A pass that another process began has not met all keys here.
     else if (mode === "replace" && !truncated) this.#begun = context.digests.begin(table);
     else if (mode === "replace") context.digests.drop(table.id, false);
   }
@@ -68,9 +68,9 @@ export class TableWriter {
       case "upsert":
         return this.#upsert(operation.rows);
       case "update":
-        return this.#partial(operation.rows, "update", (memory, key) => memory.touch(key));
+        return this.#partial(operation.rows, "update", (digests, key) => digests.touch(key));
       case "delete":
-        return this.#partial(operation.rows, "delete", (memory, key) => memory.forget(key));
+        return this.#partial(operation.rows, "delete", (digests, key) => digests.forget(key));
       case "truncate":
         this.#context.digests.drop(this.table.id, false);
         this.#begun = null;
@@ -80,36 +80,36 @@ export class TableWriter {
   }
 
   settlement(): Settlement {
-    const memory = this.#memory();
-    if (this.#mode === "settle" && memory !== null) {
-      const { before, unmet } = memory.standing;
+    const digests = this.#rowDigests();
+    if (this.#mode === "settle" && digests !== null) {
+      const { before, unmet } = digests.standing;
       return { live: before, missing: 0, gone: unmet };
     }
-    // The checkDeleteLimit must see a source that shows no row at all before the copy is truncated.
+    // The delete limit must catch a source without any row before the copy is truncated.
     const before = this.#context.digests.rowsOf(this.table.id);
     const gone = this.#mode === "replace" && !this.#truncated ? before : 0;
     return { live: before, missing: 0, gone };
   }
 
   *gone(): Generator<Rows> {
-    const memory = this.#memory();
-    if (this.#mode === "settle" && memory !== null) yield* memory.unmet(this.table);
+    const digests = this.#rowDigests();
+    if (this.#mode === "settle" && digests !== null) yield* digests.unmet(this.table);
   }
 
-  /** Every row of the pass was written. Says whether what is gone was found. */
+  /** Call once every row of the pass was written. Resolves to whether deletes could be found. */
   async close(isFull: boolean): Promise<boolean> {
     if (!isFull) return true;
     if (this.#mode === "replace" && !this.#truncated) await this.#truncate();
-    const memory = this.#memory();
-    if (this.#mode === "settle" && memory !== null) {
-      for (const rows of memory.unmet(this.table)) {
+    const digests = this.#rowDigests();
+    if (this.#mode === "settle" && digests !== null) {
+      for (const rows of digests.unmet(this.table)) {
         this.#changes.deleted += await this.#context.encoder.write(this.table, "delete", rows, null);
         this.#context.sent(rows.length);
       }
-      memory.end();
+      digests.end();
     }
-    this.#context.digests.close(this.table, memory?.size ?? this.#rows);
-    return this.#mode === "replace" || memory !== null;
+    this.#context.digests.close(this.table, digests?.size ?? this.#rows);
+    return this.#mode === "replace" || digests !== null;
   }
 
   async #upsert(rows: Rows): Promise<void> {
@@ -120,28 +120,28 @@ export class TableWriter {
     if (this.#mode === "replace") this.#changes.inserted += sent;
     else this.#changes.updated += sent;
     this.#context.sent(sent);
-    this.#mindMemory();
+    this.#limitDigests();
   }
 
-  /** Rows that are there already, as they are, are not sent again. */
+  /** Rows that are equal to those that were sent are not sent again. */
   #admit(rows: Rows): Admit | null {
-    const memory = this.#memory();
-    if (memory === null) return null;
+    const digests = this.#rowDigests();
+    if (digests === null) return null;
     const keyOf = keysOf(this.table, rows);
-    return (row, bytes, start, end) => memory.meet(keyOf(row), bytes, start, end);
+    return (row, bytes, start, end) => digests.meet(keyOf(row), bytes, start, end);
   }
 
   async #partial(
     rows: Rows,
     kind: "update" | "delete",
-    note: (memory: RowDigests, key: string) => void,
+    note: (digests: RowDigests, key: string) => void,
   ): Promise<void> {
     if (rows.length === 0) return;
-    const memory = this.#memory();
+    const digests = this.#rowDigests();
     const keyOf = keysOf(this.table, rows);
-    if (memory !== null) for (let row = 0; row < rows.length; row++) note(memory, keyOf(row));
-    const wanted = kind === "delete" ? project(rows, this.table.key) : rows;
-    const sent = await this.#context.encoder.write(this.table, kind, wanted, null);
+    if (digests !== null) for (let row = 0; row < rows.length; row++) note(digests, keyOf(row));
+    const sentRows = kind === "delete" ? project(rows, this.table.key) : rows;
+    const sent = await this.#context.encoder.write(this.table, kind, sentRows, null);
     if (kind === "delete") this.#changes.deleted += sent;
     else this.#changes.updated += sent;
     this.#context.sent(sent);
@@ -153,9 +153,9 @@ export class TableWriter {
     this.#truncated = true;
   }
 
-  #memory(): RowDigests | null {
+  #rowDigests(): RowDigests | null {
     if (this.#mode !== "replace") return this.#context.digests.of(this.table);
-    // Its key columns became wider while it was read.
+    // The key columns became wider while the table was read.
     if (this.#begun !== null && this.#begun.signature !== signatureOf(this.table)) {
       this.#begun = null;
       this.#context.digests.drop(this.table.id, false);
@@ -163,9 +163,9 @@ export class TableWriter {
     return this.#begun;
   }
 
-  /** Without a memory that is whole nothing can be settled: what is gone is then found by a later pass. */
-  #mindMemory(): void {
-    if (this.#memory() !== null && this.#context.digests.dropIfTooLarge(this.table.id)) this.#begun = null;
-    if (this.#mode === "settle" && this.#memory() === null) this.#mode = "add";
+  /** Without complete digests nothing can be settled: a later pass finds what is gone. */
+  #limitDigests(): void {
+    if (this.#rowDigests() !== null && this.#context.digests.dropIfTooLarge(this.table.id)) this.#begun = null;
+    if (this.#mode === "settle" && this.#rowDigests() === null) this.#mode = "add";
   }
 }

@@ -6,8 +6,8 @@ import type { ServedSource } from "./served-source.ts";
 import { explain } from "./status.ts";
 
 /**
- * Runs one test of the form. Resolves to what is wrong, or to `null`. What a check never came to, because an earlier one
- * stands in its way, is wrong for that reason.
+ * Runs one test of the form. Resolves to what is wrong, or to `null`. If an earlier check failed so that this one did not
+ * run, that failure is reported.
  */
 export async function testSource(
   served: ServedSource,

@@ -2,7 +2,7 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { Vector } from "../protocol/rows.ts";
 import { cell } from "../toolkit/vectors.ts";
 
-/** The text of a value that is not null, exact and the same each time. */
+/** The exact text of a value, always the same. The value must not be null. */
 export function textOf(vector: Vector, row: number): string {
   const value = cell(vector, row);
   switch (vector.type.kind) {

@@ -1,7 +1,7 @@
 import type { Column, Table } from "../protocol/table.ts";
 import type { Kind, Type } from "../protocol/types.ts";
 
-/** Our types are the protocol's, but for one: sources must not use its NAIVE_TIME. */
+/** Our types are the protocol's, except that sources must not use its NAIVE_TIME. */
 function sentType(type: Type): Type {
   return type.kind === "NAIVE_TIME" ? { kind: "STRING" } : type;
 }
@@ -25,10 +25,10 @@ const dataTypes: Readonly<Record<Kind, number>> = {
   NAIVE_TIME: 15,
 };
 
-/** Columns of Headwaters' own, which only sweeps compare: they are not data. */
+/** Columns that Headwaters adds for sweeps: they are not data. */
 const ownColumn = /^_headwaters_/;
 
-/** The columns of a table that are sent, each with the type that it is sent as. */
+/** The columns of a table that are sent, with the types that they are sent as. */
 export function sentColumns(table: Table): readonly Column[] {
   return table.columns
     .filter(({ name }) => !ownColumn.test(name))

@@ -10,9 +10,8 @@ export interface RetryPolicy {
   onRetry(table: string | null, error: HeadwatersError, milliseconds: number): void;
 }
 
-/** A table that was altered is planned anew instead. */
-function mayPass(error: HeadwatersError): boolean {
-  return error.remedy === "retry" && error.code !== "TABLE_CHANGED";
+function mayPass({ remedy }: HeadwatersError): boolean {
+  return remedy === "retry";
 }
 
 /** Does something; again, after a while, where it fails in a way that may pass by itself. */

@@ -18,17 +18,17 @@ export interface DestinationCapabilities {
   readonly reads: "while written" | "between syncs" | "never";
 }
 
-/** Where rows and state go: the least that every way of running offers. */
+/** Where rows and state go: what every destination offers. */
 export interface Destination extends StateStore, AsyncDisposable {
   readonly capabilities: DestinationCapabilities;
   /**
-   * One transaction at a time. `stamp` goes to the rows that it writes: ISO 8601, UTC, in microseconds, later than every
-   * stamp before it of this connection, whatever the clock says. {@link Stored.lastStamp} is where it goes on from.
+   * One transaction at a time. The rows that it writes get `stamp`: ISO 8601, UTC, in microseconds, later than every
+   * earlier stamp of this connection, whatever the clock says. It goes on from {@link Stored.lastStamp}.
    */
   begin(lease: number, stamp: string): Promise<Transaction>;
   /**
-   * Only where `reads` is `never`: what a full pass does to a table that was copied before. `settles`: the destination
-   * remembers its keys, so that only what differs is written; `replaces`: the copy is truncated and every row written.
+   * Only if `reads` is `never`: what a full pass does to a table that was copied before. `settles`: the destination
+   * remembers its keys, so that only what differs is written. `replaces`: the copy is truncated and every row written.
    */
   fullPass?(table: string): "settles" | "replaces";
 }
@@ -40,20 +40,20 @@ export interface Warehouse extends Destination, Readable {
 
 export type Deletion = "soft" | "hard";
 
-/** What a destination is opened with, beside its configuration. */
+/** What a destination is opened with, besides its configuration. */
 export interface DestinationContext {
   readonly log: Log;
-  /** The name of the connection: one destination may serve several. */
+  /** The name of the connection: a destination may serve several. */
   readonly connection: string;
   /** The destination schema that the tables go to. */
   readonly schema: string;
   /** `_headwaters` or `_fivetran`: `<prefix>_synced`, `<prefix>_deleted`, `<prefix>_id`. */
   readonly systemColumnPrefix: string;
-  /** Deleted rows are marked, or removed. */
+  /** Whether deleted rows are marked or removed. */
   readonly deletion: Deletion;
-  /** By table id: for tables where it is otherwise. */
+  /** By table id: exceptions from that. */
   readonly deletions?: Readonly<Record<string, Deletion>>;
-  /** By table id: the names in the destination, where the user renamed. */
+  /** By table id: the names in the destination of tables that the user renamed. */
   readonly rename: Readonly<Record<string, string>>;
 }
 
@@ -62,14 +62,14 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly name: string;
   readonly title: string;
   readonly configuration: Schema;
-  /** Turns the part behind `duckdb:` on the command line into a configuration, before it is checked. */
+  /** Turns the part after `duckdb:` on the command line into a configuration, which is checked afterwards. */
   fromAddress(address: string): Json;
   /**
-   * Looks at the destination without opening it as a warehouse, where there may be nothing yet: whether it can be
-   * reached and may be written. Absent: what can be opened is checked by {@link Warehouse.check}.
+   * Checks whether the destination can be reached and written, without opening it as a warehouse: it may not exist yet.
+   * Absent: it can always be opened, and {@link Warehouse.check} checks it.
    */
   check?(configuration: z.output<Schema>, context: DestinationContext, signal: AbortSignal): AsyncIterable<CheckResult>;
-  /** `create: false`: throws `DESTINATION_EMPTY` where there is nothing yet. */
+  /** `create: false`: throws `DESTINATION_EMPTY` if nothing exists yet. */
   open(
     configuration: z.output<Schema>,
     context: DestinationContext,

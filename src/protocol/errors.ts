@@ -1,66 +1,76 @@
 /**
- * What is to be done about an error; it alone decides backoff, exit code and gRPC status.
+ * What to do about an error. It alone decides backoff, exit code and gRPC status.
  *
- * - `retry`: it may pass by itself; tried again with backoff, by split.
+ * - `retry`: the error may pass by itself; the split is tried again with backoff.
  * - `reconfigure`: the user must change a setting, a privilege or the machine.
- * - `resync`: what was kept no longer fits the source; the user must agree to start a table over.
- * - `report`: a defect of Headwaters or of the server; never skipped.
+ * - `resync`: the stored state no longer fits the source; the user must agree to start a table over.
+ * - `report`: a defect of Headwaters or of a server; never skipped.
  */
 export type Remedy = "retry" | "reconfigure" | "resync" | "report";
 
-/** Every code there is, with its remedy and its meaning; `docs/errors.md` is made from this table. */
+/** Every error code, with its remedy and its meaning. `docs/errors.md` is generated from this table. */
 export const errorCodes = {
-  CONFIGURATION_INVALID: ["reconfigure", "A setting is missing, unknown or has a value that it can't have."],
-  HOST_UNKNOWN: ["reconfigure", "The name of the host can't be resolved."],
+  CONFIGURATION_INVALID: ["reconfigure", "A setting is missing, is unknown, or has a value that is not allowed."],
+  HOST_UNKNOWN: ["reconfigure", "The host name can't be resolved."],
   CONNECTION_REFUSED: ["reconfigure", "Nothing listens at this host and port."],
   CONNECTION_TIMEOUT: ["retry", "The server did not answer in time."],
   CONNECTION_LOST: ["retry", "The connection broke while it was in use."],
   SERVER_UNAVAILABLE: ["retry", "The server is starting, stopping, overloaded or has no free connection."],
-  PROTOCOL_MISMATCH: ["reconfigure", "Something else than the expected database answers at this port."],
+  PROTOCOL_MISMATCH: ["reconfigure", "Something other than the expected database answers at this port."],
   TLS_MISMATCH: ["reconfigure", "One side wants TLS and the other does not."],
   TLS_UNVERIFIED: ["reconfigure", "The certificate of the server can't be verified."],
   LOGIN_FAILED: ["reconfigure", "The server refuses this user or password."],
   DATABASE_UNKNOWN: ["reconfigure", "The database, keyspace or data centre does not exist."],
   SCHEMA_UNKNOWN: ["reconfigure", "The schema does not exist in this database."],
   TABLE_UNKNOWN: ["reconfigure", "A selected table does not exist, or no longer."],
-  TABLE_CHANGED: ["retry", "The table was altered while it was read; it is planned anew."],
+  TABLE_CHANGED: ["retry", "The table was altered while it was read; it is planned again."],
   PRIVILEGE_MISSING: ["reconfigure", "The user lacks a privilege."],
-  NO_TABLES: ["reconfigure", "There is nothing to sync with this selection."],
-  NAMES_COLLIDE: ["reconfigure", "Two names would be one in the destination: equal, or told apart by case alone."],
-  CURSOR_INVALID: ["reconfigure", "The cursor column does not exist or is of a type that can't be one."],
+  NO_TABLES: ["reconfigure", "No table is selected, or the source has none."],
+  NAMES_COLLIDE: [
+    "reconfigure",
+    "Two names would be the same in the destination: they are equal, or differ only by case.",
+  ],
+  CURSOR_INVALID: ["reconfigure", "The cursor column does not exist, or its type can't be used as a cursor."],
   VALUE_OUT_OF_RANGE: ["reconfigure", "A value does not fit the type of its column."],
-  READ_CONFLICT: ["retry", "The server asks to read again: a restart, a conflict, a snapshot that is too old."],
+  READ_CONFLICT: [
+    "retry",
+    "The server asks to read again, such as after a restart, a conflict, or with a snapshot that is too old.",
+  ],
   READ_TIMEOUT: ["retry", "A read took longer than the server or the settings allow."],
-  SOURCE_MISTAKEN: ["reconfigure", "The code of a source does what it may not: the message names table and column."],
-  SOURCE_FAILED: ["report", "The source reported an error that Headwaters does not know."],
-  SCOPE_CHANGED: ["resync", "The selection, server or database is another than the copy was made with."],
-  STATE_INVALID: ["resync", "A state that was given is damaged, too new, too large or of another source."],
+  SOURCE_MISTAKEN: ["reconfigure", "The code of a custom source makes a mistake; the message names table and column."],
+  SOURCE_FAILED: ["report", "The source reported an error that is unknown to Headwaters."],
+  SCOPE_CHANGED: ["resync", "The copy was made from another server or database, or with another selection."],
+  STATE_INVALID: ["resync", "The given state is damaged, too new, too large, or from another source."],
   KEY_DUPLICATE: ["report", "Two rows of the source have the same key."],
-  DELETES_STOPPED: ["resync", "More rows would be deleted than `maxDeleteFraction` allows."],
+  DELETES_STOPPED: ["resync", "More rows would be deleted than the delete limit (`maxDeleteFraction`) allows."],
   SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],
   SYNC_RUNNING: ["reconfigure", "Another sync of this connection is running."],
-  LEASE_LOST: ["report", "Another writer took this connection over; nothing was committed."],
+  LEASE_LOST: ["report", "Another writer took over this connection; nothing was committed."],
   WRITE_CONFLICT: [
     "retry",
-    "Somebody else changed the destination at the same moment; nothing of this commit was kept.",
+    "Something else changed the destination at the same time; nothing of this commit was kept.",
   ],
-  DESTINATION_EMPTY: ["reconfigure", "The destination holds nothing of this connection yet."],
+  DESTINATION_EMPTY: ["reconfigure", "The destination has no data of this connection yet."],
   DESTINATION_UNUSABLE: ["reconfigure", "The destination can't be opened or written."],
   DESTINATION_FULL: ["reconfigure", "The disk of the destination is full."],
-  DESTINATION_FAILED: ["report", "The destination reported an error that Headwaters does not know."],
-  DEFECT: ["report", "Headwaters made a mistake."],
+  DESTINATION_FAILED: ["report", "The destination reported an error that is unknown to Headwaters."],
+  DEFECT: ["report", "A defect of Headwaters."],
 } as const satisfies Readonly<Record<string, readonly [Remedy, string]>>;
+
+export type Side = "source" | "destination";
 
 export type ErrorCode = keyof typeof errorCodes;
 
 /**
- * The one class of errors that a user sees. `message` says what is wrong and names the setting; `hint` says what to
- * do. Neither holds a secret.
+ * The only class of errors that users see. `message` says what is wrong and names the setting; `hint` says what to do.
+ * Neither contains a secret.
  */
 export class HeadwatersError extends Error {
   override readonly name = "HeadwatersError";
   readonly code: ErrorCode;
   readonly hint: string | null;
+  /** Which side reported it; `null`: neither. Set once, by {@link errorAt}, where the engine calls a source or destination. */
+  side: Side | null = null;
 
   constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -73,9 +83,16 @@ export class HeadwatersError extends Error {
   }
 }
 
-/** Whatever was thrown, as a {@link HeadwatersError}: the unknown is a defect, never skipped. */
+/** Whatever was thrown, as a {@link HeadwatersError}. An unknown error is a defect, and never skipped. */
 export function asHeadwatersError(thrown: unknown): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new HeadwatersError("DEFECT", message, { cause: thrown });
+}
+
+/** Whatever a source or a destination threw, as a {@link HeadwatersError} that says which of them threw it. */
+export function errorAt(side: Side, thrown: unknown): HeadwatersError {
+  const error = asHeadwatersError(thrown);
+  error.side ??= side;
+  return error;
 }

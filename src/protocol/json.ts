@@ -1,2 +1,2 @@
-/** What can be kept as state: plain JSON, small and bounded. */
+/** Plain JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };

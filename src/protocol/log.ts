@@ -1,4 +1,4 @@
-/** Where sources, destinations and the engine say what a user should know. Secrets are redacted behind it. */
+/** Where sources, destinations and the engine log what a user should know. Secrets are redacted afterwards. */
 export interface Log {
   debug(message: string): void;
   info(message: string): void;

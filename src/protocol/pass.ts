@@ -2,63 +2,78 @@ import type { Json } from "./json.ts";
 import type { Table } from "./table.ts";
 
 /**
- * - `full` reads every row. The first fills the table; a later one is set aside and settled.
+ * - `full` reads every row. The first full pass fills the copy; a later one is set aside, compared and settled.
  * - `window` reads the rows whose cursor column lies in one window.
  * - `keys` reads key and version of every row: a sweep.
- * - `stream` reads a change stream.
+ * - `stream` reads changes in their order.
  */
 export type PassKind = "full" | "window" | "keys" | "stream";
 
 /**
- * The unit of work: a part of a pass that can be read alone, resumed alone, retried alone and checked alone, in any
- * process. Plain JSON.
+ * The unit of work: a part of a pass that can be read, resumed, retried and checked alone, in any process. Plain JSON.
  */
 export interface Split {
   /** Unique in its pass. */
   readonly id: string;
-  /** Ids of the tables whose rows it holds. */
+  /** Ids of the tables whose rows it reads. */
   readonly tables: readonly string[];
   /** What the source needs to read it: bounds, a cursor window. */
   readonly work: Json;
 }
 
-/** What a source plans; the engine makes a pass of it and stores it before its first row is read. */
+/** The source's plan of a pass. The engine stores the pass before its first row is read. */
 export interface Plan {
   readonly splits: readonly Split[];
   /**
-   * By table id: where the window that follows this pass starts, once the pass is closed. After a `stream` the last
-   * state of the table's split is kept in its place.
+   * By table id: where the next window starts, once this pass is closed. Unused after a `stream`, which goes on from the
+   * states that its splits ended with: see {@link nextOfStream}.
    */
   readonly next: Readonly<Record<string, Json>>;
-  /** The read point: the rows are true as of this moment or later. ISO 8601, UTC, by the source's clock. */
+  /** The read point: the rows are those of this moment, or later. ISO 8601, UTC, by the source's clock. */
   readonly asOf: string;
-  /** What ties the splits to one snapshot of the source; `null`: nothing does. */
+  /**
+   * For a `stream`: it does not go on from `previous`, so it does not show what was removed meanwhile. The copies of its
+   * tables are emptied before its first row.
+   */
+  readonly startsOver?: true;
+  /** Identifies the snapshot of the source that all splits read; `null`: they share none. */
   readonly snapshot: Json;
 }
 
-/** One planned reading of one or more tables; it may span runs. */
+/** One planned reading of one or more tables. It may span several syncs. */
 export interface Pass extends Plan {
   readonly id: string;
   readonly kind: PassKind;
-  /** As they stood when the pass was planned. */
+  /** As they were when the pass was planned. */
   readonly tables: readonly Table[];
   /** The start of the sync that opened it: ISO 8601, UTC. Rows that a later sync wrote are not undone by settling it. */
   readonly opened: string;
   /** A fingerprint of everything that decides which rows and columns are read. */
   readonly scope: string;
-  /** What is read replaces the copy whole (another key, or one of another type): nothing of the old one is compared. */
+  /** The rows replace the copy without being compared with it, since its key is another or has another type. */
   readonly replace: boolean;
 }
 
-/** How far one split has come. */
+/** How far one split was read. */
 export interface Progress {
   readonly pass: string;
   readonly split: string;
-  /** Counts the readings of this split, from 1; a commit for an older attempt is refused. */
+  /** Counts the attempts at this split, from 1. A commit for an older attempt is refused. */
   readonly attempt: number;
-  /** Counts the commits of this split, from 1; a commit that does not follow the stored one is refused. */
+  /** Counts the commits of this split, from 1. A commit that does not follow the stored one is refused. */
   readonly version: number;
-  /** What the split needs in order to resume; small and bounded. */
+  /** What the split needs to resume; small and bounded. */
   readonly state: Json;
+  /** The read point of the last checkpoint that had one. */
+  readonly asOf?: string;
   readonly done: boolean;
+}
+
+/**
+ * Where the next `stream` starts for one table: the last state of its split or, if several splits read the table, an
+ * object with their last states by split id. `states`: the last state of each split.
+ */
+export function nextOfStream({ splits }: Plan, table: string, states: ReadonlyMap<string, Json>): Json {
+  const own = splits.filter((split) => split.tables.includes(table)).map(({ id }) => [id, states.get(id) ?? null]);
+  return own.length > 1 ? Object.fromEntries(own) : (own[0]?.[1] ?? null);
 }

@@ -2,7 +2,7 @@ import type { Type } from "./types.ts";
 
 /**
  * One column of a batch, in Arrow's memory layout (https://arrow.apache.org/docs/format/Columnar.html), little-endian.
- * Threads and destinations can share it without making a JavaScript value of any row.
+ * Threads and destinations can share it without making JavaScript values of its rows.
  *
  * | type | `values` holds |
  * |---|---|
@@ -16,16 +16,16 @@ import type { Type } from "./types.ts";
  * | NAIVE_DATETIME, UTC_DATETIME | int64 microseconds since 1970-01-01T00:00; ±(2⁶³−1) is ±infinity |
  * | BINARY, STRING, XML, JSON | the bytes of all rows, one after the other; row `i` is `offsets[i]` to `offsets[i + 1]` |
  *
- * Text (STRING, XML, JSON) is valid UTF-8: the source has seen to that. A NAIVE_DATE of ±(2³¹−1) is ±infinity.
- * The value under a null is unspecified (of no length where there are offsets).
+ * Text (STRING, XML, JSON) is valid UTF-8: the source guarantees it. A NAIVE_DATE of ±(2³¹−1) is ±infinity.
+ * The value under a null is unspecified; with offsets it has no length.
  */
 export interface Vector {
   readonly type: Type;
-  /** Bit `i` is set where row `i` has a value, least significant bit first; `null`: every row has one. */
+  /** Bit `i` is set if row `i` has a value, least significant bit first; `null`: every row has one. */
   readonly validity: Uint8Array | null;
-  /** Starts at a multiple of 8 in its buffer, so that a typed array can be laid over it. */
+  /** Starts at a multiple of 8 in its buffer, so that a typed array can share it. */
   readonly values: Uint8Array;
-  /** `length + 1` positions in `values`, the first 0; only for BINARY, STRING, XML and JSON. */
+  /** `length + 1` positions in `values`, from 0; only for BINARY, STRING, XML and JSON. */
   readonly offsets: Int32Array | null;
 }
 

@@ -7,22 +7,22 @@ import type { Rows } from "./rows.ts";
 import type { Table } from "./table.ts";
 import type { Type } from "./types.ts";
 
-/** An open source database. Its methods may be called at the same time; disposing ends what is under way. */
+/** An open source database. Its methods may be called concurrently. Disposing ends what is running. */
 export interface Source extends AsyncDisposable {
-  /** Looks at one thing after the other (reachable, log in, privileges, …) and says of each how it stands. */
+  /** Checks one thing after the other (reachable, log in, privileges, …) and yields the result of each. */
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
 
   /**
-   * Every table that this login may read and that can be copied; what is hidden or unreadable is an error to tell.
-   * `known`: tables as the copy has them, as far as there is one. A source that infers its schema goes on with the names
-   * and the cursors that they have, whatever it sees now; one that declares it has no use for them.
+   * Every table that this login may read and that can be copied. What is hidden or unreadable is reported as an error.
+   * `known`: the tables of the copy. A source that infers its schema keeps their names and cursors, whatever it sees now;
+   * a source that declares its schema ignores them.
    */
   discover(signal: AbortSignal, known?: readonly Table[]): Promise<readonly Table[]>;
 
   /**
-   * Cuts the reading of `tables` into splits and takes the read point, without reading a row of them.
-   * `previous` is the `next` of the last closed pass by table id; a `window` or a `stream` begins there. A table is not
-   * in it that has no copy yet, or is to be read anew.
+   * Cuts the reading of `tables` into splits and takes the read point, without reading a row.
+   * `previous`: by table id, the `next` of the last closed pass, where a `window` or a `stream` begins. It lacks tables
+   * without a copy, and tables that are read from the start; their copies are emptied before a `stream` is read.
    */
   plan(
     tables: readonly Table[],
@@ -32,87 +32,96 @@ export interface Source extends AsyncDisposable {
   ): Promise<Plan>;
 
   /**
-   * Takes up a pass that another process planned. Resolves to the pass to go on with (its snapshot may be a new one),
-   * or to `null` where going on would be unsound, and the pass must start over.
+   * Continues a pass that another process planned. Resolves to the pass to continue (its snapshot may be a new one), or to
+   * `null` if resuming is unsound and the pass must start over.
    */
   resume(pass: Pass, signal: AbortSignal): Promise<Pass | null>;
 
   /**
-   * Reads a split from `state` (`null`: from its start). Checkpoint as often as the position is cheap to tell, at best
-   * after each batch: rows behind the last checkpoint are held in memory and read again after a failure.
-   * The end of the iteration says that the split is done. Throws {@link HeadwatersError}s only.
+   * Reads a split from `state` (`null`: from its start). Checkpoint wherever the position is cheap to find, ideally after
+   * each batch: rows after the last checkpoint are held in memory, and are read again after a failure.
+   * The end of the iteration means that the split is done. Throws only {@link HeadwatersError}s.
    */
   read(pass: Pass, split: Split, state: Json, how: Reading): AsyncIterable<Operation>;
 
-  /** Reads rows by key, at the strongest consistency there is. Keys that do not exist are left out. */
+  /** Reads rows by key, at the strongest consistency that the source offers. Omits keys that do not exist. */
   lookup(table: Table, keys: Rows, how: Reading): AsyncIterable<Rows>;
 
-  /** Called after a commit that holds `state`: a stream may let go of what lies before it. */
+  /** Called after the commit of `state`: a stream may drop everything before it. */
   acknowledge?(split: Split, state: Json): Promise<void>;
 }
 
-/** How something is to be read. */
+/** How to read. */
 export interface Reading {
-  /** Ends every wait at once. */
+  /** Aborted: every wait ends at once. */
   readonly signal: AbortSignal;
-  /** About how many bytes a batch should have. */
+  /** The approximate size of a batch, in bytes. */
   readonly batchBytes: number;
-  /** A stream ends when it has caught up, or never. */
+  /** Whether a stream ends once it has caught up, or never. */
   readonly until: "caught up" | "forever";
   /**
-   * `independent`: by another path than `fast` takes, where the source has one (text against binary), so that
-   * `verify` does not trust the decoder that it checks.
+   * `independent`: by another path than `fast`, if the source has one (such as text instead of binary), so that `verify`
+   * does not rely on the decoder that it checks.
    */
   readonly path: "fast" | "independent";
 }
 
-/** How one thing that `check` looked at stands. */
+/** The result of one check. */
 export interface CheckResult {
   /** Stable and short: `connect`, `login`, `privileges`. */
   readonly name: string;
-  /** For people: "Log in as reader". */
+  /** For people, such as "Log in as reader". */
   readonly label: string;
   readonly status: "ok" | "warning" | "failed";
-  /** What was seen; of a failure what is wrong and what to do. */
+  /** What was found; after a failure, what is wrong and what to do. */
   readonly message: string;
 }
 
-/** Names, or patterns in which `*` stands for anything. A name is chosen if `include` has it (or is empty) and `exclude` has it not. */
+/**
+ * Names, or patterns in which `*` stands for anything. A name is selected if it is in `include` (or `include` is empty)
+ * and not in `exclude`.
+ */
 export interface Selection {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
+  /**
+   * Set where a form shows all names that the source has, as Fivetran's does: whether names in neither list are selected.
+   * In such a selection `*` stands for itself, names that no longer exist are no mistake, key columns are always
+   * selected, and columns may be left out without the user's agreement.
+   */
+  readonly others?: boolean;
 }
 
-/** What a user may set for one table. */
+/** The user's settings for one table. */
 export interface TableOptions {
-  /** The cursor column; `null`: read without one; absent: detected. */
+  /** The cursor column; `null`: none is used; absent: it is detected. */
   readonly cursor?: string | null;
   /** Types that replace the detected ones, by column. */
   readonly types?: Readonly<Record<string, Type>>;
   /**
-   * Only rows that fulfil it are there: in every kind of pass, and when rows are looked up by key. In the language of
-   * {@link SourceCapabilities.filter}; the source checks it, by the server where it can, before a row is read.
+   * Only rows that match exist: in every kind of pass, and when rows are looked up by key. In the language of
+   * {@link SourceCapabilities.filter}. The source checks it, with the server's help if possible, before it reads a row.
    */
   readonly filter?: Json;
   /**
-   * Columns, by their names here, that are chosen. `discover` shows all that there are; a source that infers its schema
-   * adds no column while it reads that is not chosen.
+   * The selected columns, by their names in the source. `discover` shows all columns anyway; a source that infers its
+   * schema adds only selected ones while it reads.
    */
   readonly columns?: Selection;
 }
 
 /**
- * What a filter of rows is written in. `sql`: a condition, as text. `cql`: restrictions joined by AND, as text.
- * `fields`: a mapping of fields to values and comparisons.
+ * The language of a filter. `sql`: a condition, as text. `cql`: restrictions joined by AND, as text. `fields`: a mapping
+ * of fields to values and comparisons.
  */
 export type FilterLanguage = "sql" | "cql" | "fields";
 
-/** What a source is opened with, beside its configuration. */
+/** What a source is opened with, besides its configuration. */
 export interface SourceContext {
   readonly log: Log;
-  /** By table id; what the user set, for tables where they set anything. */
+  /** By table id; only for tables with settings of their own. */
   readonly tables: Readonly<Record<string, TableOptions>>;
-  /** `exact`, or the types that the published example of this source has. */
+  /** `exact`: types that hold every value. `example`: the types of the published connector example. */
   readonly types: "exact" | "example";
   readonly signal: AbortSignal;
 }
@@ -120,24 +129,24 @@ export interface SourceContext {
 /** What a source can do, as data. */
 export interface SourceCapabilities {
   readonly passes: readonly PassKind[];
-  /** The source reads by another path for `verify`. */
+  /** Whether the source has another path to read for `verify`. */
   readonly independentPath: boolean;
   /**
-   * `declared`: the source knows its columns. `inferred`: they are seen in the rows; `discover` looks at a sample, and
-   * `read` sends `schema` operations before rows that need more.
+   * `declared`: the source knows its columns. `inferred`: the rows show them; `discover` looks at a sample, and `read`
+   * sends `schema` operations before rows that need more columns, or wider ones.
    */
   readonly schema: "declared" | "inferred";
   /**
-   * All selected tables are read by one `stream` pass, whose splits may span tables: they share what says how far the
-   * source was read. Absent: each table is planned and read alone.
+   * All selected tables are read by one `stream` pass, since they share the position up to which the source was read. Its
+   * splits may span tables. Absent: each table is planned and read alone.
    */
   readonly together?: true;
   /**
-   * After so long, in milliseconds, a copy is read anew: neither cursor nor sweep shows every change that there can be.
+   * The age, in milliseconds, at which a copy is read fully again, since neither cursor nor sweep shows every change.
    * Absent: they do.
    */
   readonly reread?: number;
-  /** Absent: rows can't be filtered. */
+  /** Absent: filters are not supported. */
   readonly filter?: FilterLanguage;
 }
 
@@ -148,25 +157,25 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
   /** As people write it: `YugabyteDB`. */
   readonly title: string;
   /**
-   * Names of other sources that read the same by the same code: a copy or a state that one of them made goes on under
+   * Names of other sources that read the same by the same code. A copy or a state that one of them made goes on under
    * this name.
    */
   readonly kin?: readonly string[];
   /**
-   * One schema gives the types, the check of YAML and JSON, the forms, the help and the reference in the docs.
-   * Every setting has a `description` in its metadata; secrets have `secret: true` there.
+   * This one schema gives the types, the validation of YAML and JSON, the forms, the help and the reference in the docs.
+   * Every setting has a `description` in its metadata; secrets also have `secret: true`.
    */
   readonly configuration: Schema;
   readonly capabilities: SourceCapabilities;
-  /** What `check` always looks at, by name, with a label that needs no settings: forms offer these as tests. */
+  /** The checks that `check` always makes: label by name. Forms offer them as tests. */
   readonly checks?: Readonly<Record<string, string>>;
   /**
-   * The part of a configuration that decides which rows there are (server, database, schema): kept as part of the scope.
-   * What concerns one table alone (a pattern of keys) stands under `tables`, by table id.
+   * The part of a configuration that decides which rows exist (server, database, schema), as part of the scope. What
+   * concerns one table alone (such as a pattern of keys) is under `tables`, by table id.
    */
   scope(configuration: z.output<Schema>): Json;
-  /** The name of the destination schema, unless the user gives one. */
+  /** The name of the destination schema, unless the user sets one. */
   schema(configuration: z.output<Schema>): string;
-  /** Does not connect yet where connecting can fail: `check` tells the reason step by step. */
+  /** Does not connect yet: `check` reports step by step why connecting fails. */
   open(configuration: z.output<Schema>, context: SourceContext): Promise<Source>;
 }

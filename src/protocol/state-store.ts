@@ -1,7 +1,6 @@
 import type { HeadwatersError } from "./errors.ts";
 import type { Pass, Progress } from "./pass.ts";
 import type { TableState } from "./table.ts";
-import type { Changes } from "./transaction.ts";
 
 /** The process that holds the lease of a connection. */
 export interface Holder {
@@ -13,32 +12,32 @@ export interface Holder {
 
 /** What the destination keeps of a connection. */
 export interface Stored {
-  /** Passes that were opened and are not closed yet. */
+  /** Passes that are open. */
   readonly passes: readonly Pass[];
-  /** Progress of the splits of these passes. */
+  /** The progress of their splits. */
   readonly progress: readonly Progress[];
   /** By table id. */
   readonly tables: ReadonlyMap<string, TableState>;
-  /** The run that began last; `null`: there was none, or runs are not kept. */
+  /** The run that began last; `null`: none yet, or runs are not stored. */
   readonly lastRun: RunRecord | null;
-  /** The stamp of the last commit; `null`: there was none, or stamps are not kept. `Destination.begin` says what stamps are. */
+  /** The stamp of the last commit, see `Destination.begin`; `null`: none yet, or stamps are not stored. */
   readonly lastStamp: string | null;
 }
 
 /** Where the state of a connection is kept, and who may write it. */
 export interface StateStore {
   /**
-   * Makes this process the one writer of the connection and returns a lease, greater than any before it. Throws
-   * `SYNC_RUNNING`, which names the holder, while another process holds it. The lease ends with `release`, with the
+   * Makes this process the only writer of the connection and returns a lease, greater than any earlier one. Throws
+   * `SYNC_RUNNING`, which names the holder, while another process holds the lease. It ends with `release`, with the
    * destination, or with the process.
    */
   acquire(holder: Holder): Promise<number>;
-  /** No-op for any other lease than the one that is held. */
+  /** No-op for any lease but the one that is held. */
   release(lease: number): Promise<void>;
   load(): Promise<Stored>;
 }
 
-/** The record of one sync, kept in the destination. */
+/** The record of one sync, stored in the destination. */
 export interface RunRecord {
   readonly id: string;
   /** ISO 8601, UTC. */
@@ -49,7 +48,7 @@ export interface RunRecord {
 }
 
 /** What one sync did to one table. */
-export interface TableRun extends Changes {
+export interface TableRun {
   readonly table: string;
   readonly outcome: "running" | "whole" | "failed" | "stopped";
   /** The kinds of its passes, in their order. */
@@ -57,6 +56,10 @@ export interface TableRun extends Changes {
   /** Rows and bytes that were read from the source. */
   readonly rowsRead: number;
   readonly bytesRead: number;
+  /** Rows of the copy that were changed. */
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
   readonly milliseconds: number;
   readonly asOf: string | null;
   /** Why the table failed. */

@@ -5,43 +5,43 @@ export interface Column {
   readonly name: string;
   readonly type: Type;
   readonly nullable: boolean;
-  /** Changes without the row having changed (a time to live): copied, never compared. */
+  /** It changes though the row did not (such as a time to live): copied, never compared. */
   readonly volatile?: true;
 }
 
 /** A source table, keyspace table, collection or key space. */
 export interface Table {
-  /** Its name in the source, unique there; also the copy's name, unless the user renamed it. */
+  /** Its name in the source, where it is unique. Also the name of the copy, unless the user renamed it. */
   readonly id: string;
-  /** The columns that are selected, in order. A source reads these and no others. */
+  /** The selected columns, in order. A source reads only these. */
   readonly columns: readonly Column[];
-  /** Names of the key columns, in key order; empty: no key, so the table is always read fully. */
+  /** Names of the key columns, in key order; empty: no key, so that the table is always read fully. */
   readonly key: readonly string[];
-  /** Another value means another table under the same name (dropped and made again): an oid, a CQL or RethinkDB id. */
+  /** An oid, a CQL or RethinkDB id. Another value means another table of the same name: dropped and created again. */
   readonly identity: string;
-  /** The cursor column, by which window passes read; `null`: there is none. */
+  /** The cursor column, by which window passes read; `null`: none. */
   readonly cursor: string | null;
   /**
-   * The column that differs whenever a row was changed, which sweeps compare; `null`: sweeps find inserts and deletes only.
-   * Where it holds a moment (alone, or before a `|`), that tells `verify` which rows changed since a sync.
+   * The column whose value differs whenever a row changed, which sweeps compare; `null`: sweeps only find inserts and
+   * deletes. If it is a moment (alone, or before a `|`), it shows `verify` which rows changed since a sync.
    */
   readonly version: string | null;
-  /** About how many rows it has, for estimates and progress; `null`: unknown. */
+  /** Approximate number of rows, for estimates and progress; `null`: unknown. */
   readonly estimatedRows: number | null;
-  /** What a user should know of how this table is read, in whole sentences; `discover` shows them. */
+  /** What a user should know about how this table is read, in whole sentences; `discover` shows them. */
   readonly notes: readonly string[];
 }
 
-/** Whether windows show every change but deletes: else rows must be swept for the others too. */
+/** Whether windows show every change except deletes. Otherwise sweeps must find the others too. */
 export function cursorShowsAll({ cursor, version }: Table): boolean {
   return cursor !== null && version === cursor;
 }
 
-/** What the destination keeps of a table between syncs, as of the last pass that was closed on it. */
+/** What the destination stores of a table between syncs: its state after the last closed pass. */
 export interface TableState {
-  /** As it stood then: drift is told by comparison with it. */
+  /** As it was then: schema changes are found by comparing with it. */
   readonly table: Table;
-  /** The pass's `next` of this table: where the following window starts. `null`: the source keeps none. */
+  /** The pass's `next` of this table: where the next window starts. `null`: the source needs none. */
   readonly next: Json;
   /** The read point of the copy: ISO 8601, UTC. */
   readonly asOf: string;
@@ -49,10 +49,10 @@ export interface TableState {
   readonly readAt: string;
   /** A fingerprint of everything that decides which rows and columns are in the copy. */
   readonly scope: string;
-  /** When the last pass over every key began (full or keys): ISO 8601, UTC. */
+  /** The read point of the last pass over every key (full or keys): ISO 8601, UTC. */
   readonly sweptAt: string;
-  /** How long that pass took, in milliseconds: what the next sweep is estimated to take. */
+  /** How long that pass took, in milliseconds: the estimate for the next sweep. */
   readonly sweepMilliseconds: number | null;
-  /** The copy has values that only reading every row once more makes the source's. */
+  /** The copy has values that differ from the source's until every row is read again. */
   readonly reread?: true;
 }

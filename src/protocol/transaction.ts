@@ -14,55 +14,55 @@ export interface Changes {
   readonly deleted: number;
 }
 
-/** How the copy of a table compares with a complete pass that is about to be settled. */
+/** The copy of a table compared with a complete pass that is about to be settled. */
 export interface Settlement {
   /** Rows of the copy that are not deleted. */
   readonly live: number;
-  /** Keys of the pass that the copy lacks or has in another version. Only of a `keys` pass; else 0. */
+  /** Keys of the pass that the copy lacks or has in another version. Only for a `keys` pass; otherwise 0. */
   readonly missing: number;
   /**
-   * Keys that the copy had before the pass and that the pass did not meet. Where keys can't be compared (the pass
-   * replaces the copy, or the table has no key): how many rows fewer the pass brought than the copy has.
+   * Keys that the copy had before the pass and that the pass did not meet. If keys can't be compared (the pass replaces
+   * the copy, or the table has no key): how many rows fewer the pass has than the copy.
    */
   readonly gone: number;
 }
 
-/** What the engine asks before it closes a pass over every key. It sees what the transaction has written so far. */
+/** What the engine asks before it closes a pass over every key. Answers include what the transaction wrote so far. */
 interface Settling {
   settlement(pass: Pass, table: Table): Promise<Settlement>;
   /**
    * The keys (key columns) that {@link Settlement.missing} counts, to be looked up in the source. They are fixed when
-   * the iteration begins. The engine may commit and begin transactions while it iterates; it does not imply that what
-   * is written meanwhile is seen.
+   * the iteration begins. The engine may commit and begin transactions while it iterates; the iteration need not show
+   * what is written meanwhile.
    */
   missing(pass: Pass, table: Table): AsyncIterable<Rows>;
   /** The keys that {@link Settlement.gone} counts, in the same way. */
   gone(pass: Pass, table: Table): AsyncIterable<Rows>;
 }
 
-/** Disposed uncommitted, it is undone as a whole. */
+/** If it is disposed without a commit, everything in it is undone. */
 export interface Transaction extends Settling, AsyncDisposable {
   /** Stores a pass and prepares its tables: created, new columns added, types widened, dropped columns set to NULL. */
   open(pass: Pass): Promise<void>;
-  /** Drops a pass and what was set aside for it: it starts over. Rows that it has put into the copy already stay. */
+  /** Drops a pass and what was set aside for it. Rows that are in the copy already stay. */
   abandon(pass: Pass): Promise<void>;
   /**
-   * Writes an operation of a whole segment. `split` is `null` for rows that the engine looked up while settling. What a
-   * `schema` operation adds becomes part of the stored pass too: `load` returns it.
+   * Writes an operation of a whole segment. `split` is `null` for rows that the engine looked up while settling. A `schema`
+   * operation also widens the stored pass, as `load` returns it.
    */
   write(pass: Pass, split: Split | null, operation: Change): Promise<void>;
   /**
-   * All splits are done: settles what was set aside (writes what differs, deletes what the pass did not meet), forgets
-   * the pass, stores `states`. Deletes only keys that the copy had before the pass was opened.
+   * Call once all splits are done: settles what was set aside (writes what differs, deletes what the pass did not meet),
+   * forgets the pass and stores `states`. Deletes only keys that the copy had before the pass was opened.
    */
   close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void>;
-  /** Forgets all state of these tables, and with `drop` their copies too. */
+  /** Forgets all state of these tables; `drop` also drops their copies. */
   reset(tables: readonly string[], drop: boolean): Promise<void>;
   /** Stores the record of a run; one with the same id is replaced. */
   record(run: RunRecord): Promise<void>;
   /**
-   * Makes data, state and progress durable together. Compare-and-set: throws `LEASE_LOST`, and changes nothing, where
-   * the lease is not the newest or a progress does not follow the stored one. Resolves to the changes by table id.
+   * Makes data, state and progress durable together. Compare-and-set: throws `LEASE_LOST`, and changes nothing, if the
+   * lease is not the newest or a progress does not follow the stored one. Resolves to the changes by table id.
    */
   commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>>;
 }

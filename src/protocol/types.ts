@@ -1,10 +1,10 @@
 /**
- * The types of a column: the set that Fivetran's connector protocol has, so that every destination can keep each of
- * them. No source invents another; what fits none is STRING (text) or JSON (structure).
+ * The types of columns: those of Fivetran's connector protocol, so that every destination can store each of them. Sources
+ * use no others; a value that fits none is STRING (text) or JSON (structure).
  */
 export type Type = { readonly kind: Exclude<Kind, "DECIMAL"> } | DecimalType;
 
-/** An exact number of up to `precision` digits (1–38), `scale` of them (0–`precision`) behind the point. */
+/** An exact number of up to `precision` digits (1–38), `scale` of them (0–`precision`) after the point. */
 export interface DecimalType {
   readonly kind: "DECIMAL";
   readonly precision: number;

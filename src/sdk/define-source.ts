@@ -8,53 +8,53 @@ import type { Key, Row, Tables } from "./row-types.ts";
 import { emptyState, givenState } from "./state.ts";
 import { type Behaviour, UpdateSource } from "./update-source.ts";
 
-/** What `update()` is given. */
+/** The argument of `update()`. */
 export interface Update<Configuration, State, StateGiven, Of extends Tables> {
   readonly configuration: Configuration;
-  /** The last checkpoint's state; `{}`, with the defaults of the `state` schema, before the first one. */
+  /** The state of the last checkpoint; before the first one `{}`, with the defaults of the `state` schema. */
   readonly state: State;
   readonly log: Log;
-  /** Aborted when the sync is to end: hand it to whatever waits, as `fetch`. */
+  /** Aborted when the sync must end: pass it to everything that waits, such as `fetch`. */
   readonly signal: AbortSignal;
-  /** The whole row: inserted, or written over the one with its key. Columns that are left out become NULL. */
+  /** A whole row: inserted, or written over the row with its key. Columns that are left out become NULL. */
   readonly upsert: <Name extends keyof Of & string>(table: Name, row: Row<Of[Name]>) => UpdateOperation;
-  /** Some columns of a row that is there; ignored where there is none. Columns that are left out stay as they are. */
+  /** Some columns of an existing row; ignored if the row does not exist. Columns that are left out stay as they are. */
   readonly update: <Name extends keyof Of & string>(table: Name, row: Row<Of[Name]>) => UpdateOperation;
-  /** Deletes the row with this key; ignored where there is none. */
+  /** Deletes the row with this key; ignored if it does not exist. */
   readonly remove: <Name extends keyof Of & string>(table: Name, key: Key<Of[Name]>) => UpdateOperation;
-  /** Deletes the rows that the table has so far. */
+  /** Deletes all rows that the table has so far. */
   readonly truncate: (table: keyof Of & string) => UpdateOperation;
-  /** All that was yielded so far is whole: it is kept together with the state, from which the next sync goes on. */
+  /** Everything yielded so far is complete: it is stored together with the state, from which the next sync goes on. */
   readonly checkpoint: (state: StateGiven) => UpdateOperation;
 }
 
 type NoSettings = z.ZodObject<Record<never, never>>;
 type AnyState = z.ZodRecord<z.ZodString, z.ZodAny>;
 
-/** A source that is an `update()`. */
+/** A source with an `update()`. */
 export interface UpdateDefinition<
   Configuration extends z.ZodType = NoSettings,
   State extends z.ZodType = AnyState,
   Of extends Tables = Tables,
 > {
-  /** Small letters, digits, - and _; names the destination schema too. */
+  /** Lowercase letters, digits, - and _. Also the name of the destination schema. */
   readonly name: string;
-  /** As people write it; else the name. */
+  /** As people write it. Default: the name. */
   readonly title?: string;
   /** Its settings: a `z.object`. Secrets have `.meta({ secret: true })`. */
   readonly configuration?: Configuration;
-  /** What a sync keeps for the next one: a `z.object` whose every part has a default or is optional. */
+  /** The schema of the state: a `z.object` in which every part has a default or is optional. */
   readonly state?: State;
-  /** The part of the configuration that decides which rows there are: where it is another, a sync asks. */
+  /** The part of the configuration that decides which rows exist: if it changes, the user must agree. */
   scope?(configuration: z.output<Configuration>): Json;
-  /** Its tables, or a function of the configuration that gives them. */
+  /** Its tables, or a function that returns them for a configuration. */
   readonly schema: Of | ((configuration: z.output<Configuration>) => Of | Promise<Of>);
-  /** For `headwaters check`: throws where the source can't be read, else may say what it saw. */
+  /** For `headwaters check`: throws if the source can't be read; otherwise may return a message. */
   check?(context: {
     readonly configuration: z.output<Configuration>;
     readonly signal: AbortSignal;
   }): Promise<string | void>;
-  /** Yields what changed since the checkpoint that `state` is of, one operation or an array of them at a time. */
+  /** Yields what changed since the checkpoint of `state`: one operation or an array of them at a time. */
   update(
     context: Update<z.output<Configuration>, z.output<State>, z.input<State>, Of>,
   ): AsyncIterable<UpdateOperation | readonly UpdateOperation[]>;
@@ -63,7 +63,7 @@ export interface UpdateDefinition<
 /**
  * Defines a source: by the full contract, or by its tables and an `update()` that yields what changed.
  *
- * Throws `SOURCE_MISTAKEN` where the definition can't work.
+ * Throws `SOURCE_MISTAKEN` if the definition can't work.
  */
 export function defineSource<Schema extends z.ZodType>(definition: SourceDefinition<Schema>): SourceDefinition<Schema>;
 export function defineSource<
@@ -74,7 +74,10 @@ export function defineSource<
 export function defineSource(definition: SourceDefinition | UpdateDefinition<z.ZodType, z.ZodType>): SourceDefinition {
   const { name } = definition;
   if (typeof name !== "string" || !/^[a-z][a-z0-9_-]*$/.test(name)) {
-    throw mistake(`defineSource: name is ${shown(name)}`, "A name has small letters, digits, - and _ only.");
+    throw mistake(
+      `defineSource: name is ${shown(name)}`,
+      "A name may only have lowercase letters, digits, - and _, and begins with a letter.",
+    );
   }
   return "open" in definition ? definition : ofUpdate(definition);
 }
@@ -120,7 +123,7 @@ function ofUpdate(definition: UpdateDefinition<z.ZodType, z.ZodType>): SourceDef
   };
 }
 
-/** A mistyped setting must not pass as one that was left out; `z.looseObject` says that any may stand there. */
+/** Refuses unknown settings, which may be mistyped; a `z.looseObject` allows them. */
 function strict(configuration: z.ZodType): z.ZodType {
   const closed = configuration instanceof z.ZodObject && configuration.def.catchall === undefined;
   return closed ? configuration.strict() : configuration;

@@ -12,7 +12,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   UND_ERR_SOCKET: "CONNECTION_LOST",
 };
 
-/** What the code of a source threw, as a `HeadwatersError`. Its own it may throw as they are meant to be. */
+/** What the code of a source threw, as a `HeadwatersError`. One that the source made itself stays as it is. */
 export function explain(thrown: unknown, source: string): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
   const causes = [...causesOf(thrown)];
@@ -22,7 +22,7 @@ export function explain(thrown: unknown, source: string): HeadwatersError {
     if (code !== null) return new HeadwatersError(code, message, { cause: thrown });
   }
   return new HeadwatersError("SOURCE_FAILED", message, {
-    hint: "Its own code threw it: --log-level debug shows where.",
+    hint: "The code of the source threw this error: --log-level debug shows where.",
     cause: thrown,
   });
 }
@@ -44,7 +44,7 @@ function codeText(error: Error): string {
 
 function codeOf(thrown: unknown): ErrorCode | null {
   if (!(thrown instanceof Error)) return null;
-  // Of AbortSignal.timeout.
+  // From AbortSignal.timeout.
   if (thrown.name === "TimeoutError") return "READ_TIMEOUT";
   const code = codeText(thrown);
   // A file that is not there is a matter of the source's own.

@@ -3,7 +3,7 @@ import { sameType, widen } from "../toolkit/types.ts";
 import type { Cell } from "../toolkit/vectors.ts";
 import { cellOf, json, Misfit, string } from "./values.ts";
 
-/** A value of a column that is not declared: with the narrowest type that holds it. */
+/** A value of a column that is not declared, with the narrowest type that holds it. */
 export interface Inferred {
   readonly type: Type;
   readonly cell: Cell;
@@ -20,8 +20,9 @@ const text: Type = { kind: "STRING" };
 const structure: Type = { kind: "JSON" };
 
 /**
- * The rules of inference: a whole number is INT, past 32 bits LONG; any other number DOUBLE; a bigint LONG, past 64 bits
- * DECIMAL(38,0); text is STRING, whatever it looks like; a Date UTC_DATETIME, bytes BINARY, objects and arrays JSON.
+ * The rules of inference: a whole number is INT, or LONG if it needs more than 32 bits; any other number is DOUBLE; a
+ * bigint is LONG, or DECIMAL(38,0) if it needs more than 64 bits; text is STRING, whatever it looks like; a Date is
+ * UTC_DATETIME; bytes are BINARY; objects and arrays are JSON.
  */
 export function infer(value: unknown): Inferred | Misfit {
   switch (typeof value) {
@@ -55,16 +56,16 @@ function typed(type: Type, cell: Cell | Misfit): Inferred | Misfit {
   return cell instanceof Misfit ? cell : { type, cell };
 }
 
-/** What a column of `type` must become to hold the value too. */
+/** The type that a column of `type` needs to hold the value too. */
 export function widened(type: Type, { type: own, cell }: Inferred): Type {
-  // Of whole numbers a JavaScript number holds, DOUBLE holds each as exactly.
+  // Every whole number that a JavaScript number holds exactly, DOUBLE holds exactly.
   if (type.kind === "DOUBLE" && typeof cell === "number" && own.kind !== "UTC_DATETIME") return type;
   return sameType(type, own) ? type : widen(type, own);
 }
 
-/** The value as a column of `type` has it, which is as wide as its own or wider. */
+/** The value in a column of `type`, which is as wide as its own type or wider. */
 export function fitted({ type: own, cell }: Inferred, type: Type): Cell | Misfit {
   if (type.kind !== "STRING" || own.kind === "STRING") return type.kind === "DOUBLE" ? Number(cell) : cell;
-  if (own.kind === "BINARY") return new Misfit("holds bytes beside other values", "Declare it BINARY or STRING.");
+  if (own.kind === "BINARY") return new Misfit("has bytes as well as other values", "Declare it BINARY or STRING.");
   return own.kind === "UTC_DATETIME" ? new Date(Number(cell) / 1_000).toISOString() : String(cell);
 }

@@ -1,11 +1,11 @@
 import { HeadwatersError } from "../protocol/errors.ts";
 
-/** Something that the code of a source did wrong. */
+/** A mistake in the code of a source. */
 export function mistake(message: string, hint: string): HeadwatersError {
   return new HeadwatersError("SOURCE_MISTAKEN", message, { hint });
 }
 
-/** A value as messages show it: short, and on one line. */
+/** A value for a message: short, and on one line. */
 export function shown(value: unknown): string {
   const text = textOf(value);
   return text.length <= 60 ? text : `${text.slice(0, 59)}…`;

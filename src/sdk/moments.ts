@@ -11,25 +11,25 @@ const zonedPattern = new RegExp(`^${date}[Tt ]${clock} ?(?:([Zz])|([+-])(\\d{2})
 const minuteMicroseconds = 60_000_000n;
 const dayMicroseconds = 1440n * minuteMicroseconds;
 
-/** Days since 1970-01-01 of `2024-05-17`; `null`: it is no date. */
+/** Days since 1970-01-01 of `2024-05-17`; `null`: not a date. */
 export function daysOf(text: string): number | null {
   const match = datePattern.exec(text);
   return match === null ? null : days(match);
 }
 
-/** Microseconds since midnight of `08:30:00.25`; `null`: it is no time, or has more digits than microseconds. */
+/** Microseconds since midnight of `08:30:00.25`; `null`: not a time, or it is finer than microseconds. */
 export function clockOf(text: string): bigint | null {
   const match = clockPattern.exec(text);
   return match === null ? null : clockAt(match, 1);
 }
 
-/** Microseconds since 1970 of `2024-05-17T08:30:00`, without a zone; `null`: it is not that. */
+/** Microseconds since 1970 of `2024-05-17T08:30:00`, without a zone; `null`: not such a text. */
 export function naiveOf(text: string): bigint | null {
   const match = naivePattern.exec(text);
   return match === null ? null : at(match);
 }
 
-/** Microseconds since 1970 of `2024-05-17T08:30:00+02:00`; `null`: it is not that. */
+/** Microseconds since 1970 of `2024-05-17T08:30:00+02:00`; `null`: not such a text. */
 export function momentOf(text: string): bigint | null {
   const match = zonedPattern.exec(text);
   if (match === null) return null;
@@ -57,7 +57,7 @@ function daysInMonth(year: number, month: number): number {
   return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
 }
 
-/** The groups of a clock begin at `first`. Nothing finer than microseconds can be kept: it must be zeros. */
+/** The groups of the time begin at `first`. Digits finer than microseconds can't be stored: they must be zeros. */
 function clockAt(match: RegExpExecArray, first: number): bigint | null {
   const part = (index: number): number => Number(match[first + index] ?? 0);
   const fraction = (match[first + 3] ?? "").padEnd(6, "0");

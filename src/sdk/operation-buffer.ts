@@ -4,24 +4,25 @@ import { rowsBytes } from "../toolkit/vectors.ts";
 import type { UpdateOperation } from "./operations.ts";
 import type { TableBatches } from "./table-batches.ts";
 
-/** A checkpoint waits so long for others, in milliseconds, … */
-const retryPolicy = 100;
-/** … unless this part of a batch waits with it. */
+/** A checkpoint waits this long for later ones, in milliseconds, … */
+const longestWait = 100;
+/** … unless this part of a batch waits too. */
 const part = 1 / 16;
 
 /**
- * Makes batches and checkpoints of what `update()` yields. A source may checkpoint after every row: what is sent for
- * each costs as much as some hundred rows, so that those close together are sent as their last. (Measured, a checkpoint
- * after each row: 0.6 k rows/s with all of them, 35 k so; in a kill no more is lost than a commit's interval.)
+ * Makes batches and checkpoints of what `update()` yields. A source may checkpoint after every row, but each checkpoint
+ * costs as much as some hundred rows. So of checkpoints that are close together only the last is sent. (Measured with a
+ * checkpoint after each row: 0.6 k rows/s with all of them, 35 k this way. If the process is killed, no more is lost than
+ * since the last commit.)
  */
 export class OperationBuffer {
-  /** By table id; of tables that are not selected there is none. */
+  /** By table id; only selected tables. */
   readonly #tables: ReadonlyMap<string, TableBatches>;
   readonly #batchBytes: number;
-  /** A checkpoint that was not sent, if nothing came after it. */
+  /** The last checkpoint, if it was not sent and nothing came after it. */
   #kept: Json | undefined;
   #sentAt = performance.now();
-  /** Bytes of rows that were sent since the last checkpoint was. */
+  /** Bytes of the rows that were sent after the last checkpoint. */
   #ahead = 0;
 
   constructor(tables: ReadonlyMap<string, TableBatches>, batchBytes: number) {
@@ -29,12 +30,12 @@ export class OperationBuffer {
     this.#batchBytes = batchBytes;
   }
 
-  /** Milliseconds until {@link send} should be called; `null`: nothing is to be sent. */
+  /** Milliseconds until {@link send} should be called; `null`: there is nothing to send. */
   get due(): number | null {
-    return this.#kept === undefined ? null : Math.max(0, this.#sentAt + retryPolicy - performance.now());
+    return this.#kept === undefined ? null : Math.max(0, this.#sentAt + longestWait - performance.now());
   }
 
-  /** Takes an operation; gives what is sent now. */
+  /** Takes an operation; yields what to send now. */
   *take(operation: UpdateOperation): Generator<Operation, void> {
     if (operation.kind === "checkpoint") {
       this.#kept = operation.state;
@@ -54,7 +55,7 @@ export class OperationBuffer {
     if (table.bytes >= this.#batchBytes) yield* this.#sent(table.finish());
   }
 
-  /** Sends a checkpoint that was kept, and all that is before it. */
+  /** Yields the checkpoint that was held back, after everything before it. */
   *send(): Generator<Operation, void> {
     if (this.#kept === undefined) return;
     const state = this.#kept;
@@ -65,7 +66,7 @@ export class OperationBuffer {
     yield { kind: "checkpoint", state };
   }
 
-  /** All rows that wait. */
+  /** Yields all rows that wait. */
   *finish(): Generator<Operation, void> {
     for (const table of this.#tables.values()) yield* this.#sent(table.finish());
   }

@@ -9,19 +9,19 @@ import { cellOf, Misfit } from "./values.ts";
 
 /** A row of an operation, checked. */
 export interface GivenRow {
-  /** One for each declared column; `undefined`: not given. */
+  /** One for each declared column; `undefined`: absent. */
   readonly cells: readonly (Cell | undefined)[];
   /** Columns that are inferred. */
   readonly others: ReadonlyMap<string, Inferred | null>;
 }
 
-/** What `update()` yields, made by the functions that it is given. */
+/** What `update()` yields, made by the functions in its argument. */
 export type UpdateOperation =
   | { readonly kind: "upsert" | "update" | "delete"; readonly table: DeclaredTable; readonly row: GivenRow }
   | { readonly kind: "truncate"; readonly table: DeclaredTable }
   | { readonly kind: "checkpoint"; readonly state: Json };
 
-/** Makes operations, and checks them where they are made: an error's stack names the line of the source. */
+/** Makes operations, and checks them at once, so that the stack of an error has the line of the source. */
 export class OperationMaker {
   readonly #source: string;
   readonly #tables: ReadonlyMap<string, DeclaredTable>;
@@ -29,7 +29,7 @@ export class OperationMaker {
   /** Operations that `update()` has not yielded yet. */
   readonly unyielded = new Set<object>();
 
-  /** `checkState` throws for a state that can't be kept. */
+  /** `checkState` throws if a state can't be stored. */
   constructor(source: string, tables: ReadonlyMap<string, DeclaredTable>, checkState: (state: unknown) => Json) {
     this.#source = source;
     this.#tables = tables;
@@ -103,7 +103,7 @@ function rowOf(table: DeclaredTable, row: Readonly<Record<string, unknown>>, cal
   const missing = table.key.find((name) => row[name] === null || row[name] === undefined);
   if (missing !== undefined) {
     throw mistake(
-      `${called}("${table.id}", …): the row has no "${missing}", which its key needs: ${shown(row)}`,
+      `${called}("${table.id}", …): the row lacks the key column "${missing}": ${shown(row)}`,
       "Each column of the key must have a value.",
     );
   }
@@ -137,7 +137,7 @@ function unknownColumn(table: DeclaredTable, name: string, called: string): Head
 
 function notOfKey(table: DeclaredTable, name: string): HeadwatersError {
   return mistake(
-    `remove("${table.id}", …): column "${name}" is not of the key`,
-    `Give the key alone: ${table.key.join(", ")}.`,
+    `remove("${table.id}", …): column "${name}" is not in the key`,
+    `Give only the key: ${table.key.join(", ")}.`,
   );
 }

@@ -5,11 +5,11 @@ export type TypeName = Kind | `DECIMAL(${number})` | `DECIMAL(${number},${number
 
 /** A table that a source fills. */
 export interface TableDefinition {
-  /** Names of the columns that tell rows apart, in key order. At least one. */
+  /** Names of the columns that identify a row, in key order. At least one. */
   readonly key: readonly string[];
   /** Type by column. Left out: the columns and their types are inferred from the values. */
   readonly columns?: Readonly<Record<string, TypeName>>;
-  /** Columns beside the declared ones are inferred; `true` where `columns` is left out. */
+  /** Whether columns besides the declared ones are inferred. Default: `true` if `columns` is left out. */
   readonly infer?: boolean;
 }
 
@@ -48,10 +48,10 @@ type Inferred<Of extends TableDefinition> = Of extends { readonly infer: true }
     ? NoColumns
     : { readonly [column: string]: unknown };
 
-/** One object type in place of an intersection, as editors show it best. */
+/** One object type instead of an intersection: editors show it better. */
 type Plain<Type> = { readonly [Name in keyof Type]: Type[Name] };
 
-/** The key columns of a row: each has a value. Where they are known only when it runs, any column may be one. */
+/** The key columns of a row, each with a value. If they are known only at run time, any column may be one. */
 export type Key<Of extends TableDefinition> =
   string extends KeyOf<Of>
     ? { readonly [column: string]: unknown }
@@ -61,7 +61,7 @@ export type Key<Of extends TableDefinition> =
           : NonNullable<unknown>;
       }>;
 
-/** A row: its key, and other columns as far as it has values; what is left out of an upsert becomes NULL. */
+/** A row: its key, and other columns that have values. Columns that are left out of an upsert become NULL. */
 export type Row<Of extends TableDefinition> = Plain<
   Key<Of> & {
     readonly [Name in Exclude<keyof ColumnsOf<Of>, KeyOf<Of>>]?: ValueIn<ColumnsOf<Of>, Name> | null | undefined;

@@ -18,19 +18,19 @@ export interface DeclaredTable {
 }
 
 /**
- * What an inferred key column has before its first value is seen: the narrowest of the types that widen to every kind
- * of number, and to text.
+ * The type of an inferred key column before its first value: the narrowest type that widens to every kind of number, and
+ * to text.
  */
 export const unseenKey: Type = { kind: "SHORT" };
 
-/** Checks what `schema` gave. `replaced`: types that the user set, by table and column. Throws `SOURCE_MISTAKEN`. */
+/** Checks the schema of a source. `replaced`: types that the user set, by table and column. Throws `SOURCE_MISTAKEN`. */
 export function declaredTables(
   tables: Tables,
   replaced: Readonly<Record<string, Readonly<Record<string, Type>> | undefined>>,
 ): ReadonlyMap<string, DeclaredTable> {
   if (typeof tables !== "object" || tables === null || Object.keys(tables).length === 0) {
     throw mistake(
-      "schema: there is no table in it",
+      "schema: it has no table",
       'Give at least one, by name: { readings: { key: ["id"], columns: { id: "LONG" } } }.',
     );
   }
@@ -42,7 +42,7 @@ function declared(id: string, table: TableDefinition, replaced: Readonly<Record<
   if (!Array.isArray(key) || key.length === 0) {
     throw mistake(
       `schema: table "${id}" has no key`,
-      'Name the columns that tell its rows apart: key: ["id"]. Where there is none, make one: a digest of the row.',
+      'Name the columns that identify a row: key: ["id"]. If there are none, add one, such as a digest of the row.',
     );
   }
   const types = { ...given, ...replaced };
@@ -55,7 +55,7 @@ function declared(id: string, table: TableDefinition, replaced: Readonly<Record<
   if (unknown !== undefined) {
     const meant = nearest(String(unknown), index.keys());
     throw mistake(
-      `schema: table "${id}" has no column ${shown(unknown)}, which its key names`,
+      `schema: the key of table "${id}" names column ${shown(unknown)}, which does not exist`,
       meant === null ? `It has ${[...index.keys()].join(", ")}.` : `Did you mean ${meant}?`,
     );
   }
@@ -68,12 +68,12 @@ function typeOf(table: string, column: string, name: unknown): Type {
   const type = typeof name === "string" ? parseType(name) : null;
   if (type !== null) return type;
   throw mistake(
-    `schema: column "${column}" of table "${table}" has a type that there is not: ${shown(name)}`,
+    `schema: column "${column}" of table "${table}" has an unknown type: ${shown(name)}`,
     "Types are BOOLEAN, SHORT, INT, LONG, DECIMAL(12,2), FLOAT, DOUBLE, NAIVE_DATE, NAIVE_TIME, NAIVE_DATETIME, UTC_DATETIME, BINARY, XML, STRING and JSON.",
   );
 }
 
-/** As the engine knows it, before a row is seen. */
+/** The table for the engine, before its first row. */
 export function tableOf({ id, key, columns, index, infers }: DeclaredTable, source: string): Table {
   const inferredKey = key.filter((name) => !index.has(name)).map((name) => ({ name, type: unseenKey }));
   return {

@@ -3,28 +3,25 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { mistake, shown } from "./mistake.ts";
 
-/** What a source begins with that was never read. */
+/** The state of a source that was never read. */
 export const emptyState: Json = {};
 
-/** A state as it is kept. Throws `SOURCE_MISTAKEN` for what is no plain JSON, or not of the source's schema. */
+/** A state as it is stored. Throws `SOURCE_MISTAKEN` if it is not plain JSON, or does not match the source's schema. */
 export function keptState(state: unknown, schema: z.ZodType): Json {
   if (state === undefined) {
-    throw mistake("checkpoint() was called without a state", "Give what the next sync needs in order to go on.");
+    throw mistake("checkpoint() was called without a state", "Give what the next sync needs to go on.");
   }
   const odd = oddPart(state, "state", new Set());
   if (odd !== null) throw mistake(`checkpoint(state): ${odd}`, "A state is JSON: text, numbers, true, false, null.");
   const parsed = schema.safeParse(state);
   if (!parsed.success) {
-    throw mistake(
-      `checkpoint(state): ${problem(parsed.error)}`,
-      "The state must be as the source's `state` schema says.",
-    );
+    throw mistake(`checkpoint(state): ${problem(parsed.error)}`, "The state must match the source's `state` schema.");
   }
-  // The source may go on changing the object that it gave.
+  // The source may change its object later.
   return JSON.parse(JSON.stringify(state)) as Json;
 }
 
-/** A kept state as `update()` is given it. */
+/** A stored state as `update()` gets it. */
 export function givenState(state: Json, schema: z.ZodType, source: string): unknown {
   const parsed = schema.safeParse(state);
   if (parsed.success) return parsed.data;
@@ -36,8 +33,8 @@ export function givenState(state: Json, schema: z.ZodType, source: string): unkn
   }
   throw new HeadwatersError(
     "SCOPE_CHANGED",
-    `the state that was kept of source "${source}" is not as its \`state\` schema says: ${problem(parsed.error)}`,
-    { hint: "Let the schema accept it, or start over: run with --full." },
+    `the stored state of source "${source}" does not match its \`state\` schema: ${problem(parsed.error)}`,
+    { hint: "Change the schema so that it accepts this state, or start over with --full." },
   );
 }
 
@@ -46,7 +43,7 @@ function problem(error: z.ZodError): string {
   return `${["state", ...(issue?.path ?? [])].join(".")}: ${issue?.message ?? "is wrong"}`;
 }
 
-/** What keeps a value from being plain JSON, by the path to it; `null`: nothing. */
+/** What in a value is not plain JSON, with its path; `null`: nothing. */
 function oddPart(value: unknown, path: string, above: Set<object>): string | null {
   if (value === null || typeof value === "string" || typeof value === "boolean") return null;
   if (typeof value === "number") return Number.isFinite(value) ? null : `${path} is ${value}`;
@@ -57,7 +54,7 @@ function oddPart(value: unknown, path: string, above: Set<object>): string | nul
     return `${path} is ${value.constructor?.name ?? "an object"}: ${shown(value)}`;
   above.add(value);
   for (const [name, part] of Object.entries(value)) {
-    // As in JSON.stringify, what is undefined is left out.
+    // As in JSON.stringify, undefined members are left out.
     const odd = part === undefined && !Array.isArray(value) ? null : oddPart(part, `${path}.${name}`, above);
     if (odd !== null) return odd;
   }

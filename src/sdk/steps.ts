@@ -1,13 +1,13 @@
 type Step<Item> = IteratorResult<Item, unknown>;
 
 /**
- * The steps of what may never answer: where the signal is aborted a wait ends at once, though the code of a source waits
- * for something without the signal. One listener serves all steps.
+ * The steps of an iteration that may never answer. If the signal is aborted, a wait ends at once, even if the code of a
+ * source ignores the signal. One listener serves all steps.
  */
 export class Steps<Item> implements AsyncDisposable {
   readonly #iterator: AsyncIterator<Item>;
   readonly #signal: AbortSignal;
-  /** The step that the source was asked for and that was not given on yet. */
+  /** The step that was requested and not returned yet. */
   #asked: Promise<Step<Item>> | null = null;
   #answered = true;
   /** Ends the wait of {@link next}. */
@@ -20,7 +20,7 @@ export class Steps<Item> implements AsyncDisposable {
     signal.addEventListener("abort", this.#listen);
   }
 
-  /** The next step; `null`: it did not come within so many milliseconds, and the next call waits for it. */
+  /** The next step; `null`: it did not come within so many milliseconds. The next call then waits for it. */
   next(milliseconds: number | null): Promise<Step<Item> | null> {
     return new Promise((resolve, reject) => {
       this.#signal.throwIfAborted();
@@ -44,7 +44,7 @@ export class Steps<Item> implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#signal.removeEventListener("abort", this.#listen);
     const returned = this.#iterator.return?.(undefined);
-    // What is still waiting may wait for ever; what it throws then concerns nobody.
+    // A source that still waits may wait for ever. Ignored here: nobody needs its errors any more.
     if (this.#answered) await returned;
     else returned?.catch(() => {});
   }

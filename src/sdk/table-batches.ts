@@ -9,7 +9,7 @@ import type { GivenRow } from "./operations.ts";
 import { type DeclaredTable, unseenKey } from "./schema.ts";
 import { Misfit } from "./values.ts";
 
-/** Shapes that wait at the same time: each has the vectors of all its columns, and n columns make 2ⁿ shapes of updates. */
+/** How many shapes may wait at the same time: each has vectors of its own, and n columns allow 2ⁿ shapes of updates. */
 const mostShapes = 32;
 
 type Change = "upsert" | "update" | "delete";
@@ -22,32 +22,31 @@ interface Waiting {
 }
 
 /**
- * Puts the rows of one table into batches. A row of another operation, or an update of other columns, goes into another
- * batch; what is done to one key keeps its order, since a key waits in one batch at a time. (Upserts and updates of
- * random keys in turn would else be batches of one row each.) Columns that are inferred are added and widened as values
- * need it.
+ * Puts the rows of one table into batches. Each shape has a batch of its own: an operation or, for updates, a set of
+ * columns. (Otherwise alternating upserts and updates would be batches of one row each.) The operations on one key keep
+ * their order, since a key waits in one batch at a time. Inferred columns are added and widened as values need it.
  */
 export class TableBatches {
   readonly #declared: DeclaredTable;
   readonly #log: (message: string) => void;
-  /** As the pass has it, with what values needed beyond that. */
+  /** The table of the pass, with the columns that values needed since. */
   #table: Table;
-  /** Declared columns that are selected: positions in a row's cells. */
+  /** Positions in a row's cells of the declared columns that are selected. */
   readonly #selected: readonly number[];
   #inferred: Map<string, Column>;
-  /** By shape: the operation, and of updates the columns that they change. */
+  /** By shape: the operation and, for updates, the columns that change. */
   readonly #waiting = new Map<string, Waiting>();
-  /** The shape with which a key waits; empty as long as all rows that wait have one shape. */
+  /** The shape with which a key waits, by key. Empty as long as all waiting rows have one shape. */
   readonly #shapes = new Map<string, string>();
-  /** Shapes come in turn: keys are kept apart from here on. */
+  /** Several shapes have come: from here on, the shape of each key is tracked. */
   #mixed = false;
 
   constructor(declared: DeclaredTable, table: Table, log: (message: string) => void) {
     this.#declared = declared;
     this.#table = table;
     this.#log = log;
-    const wanted = new Set(table.columns.map(({ name }) => name));
-    this.#selected = declared.columns.flatMap(({ name }, index) => (wanted.has(name) ? [index] : []));
+    const selected = new Set(table.columns.map(({ name }) => name));
+    this.#selected = declared.columns.flatMap(({ name }, index) => (selected.has(name) ? [index] : []));
     this.#inferred = inferredOf(declared, table);
   }
 
@@ -58,7 +57,7 @@ export class TableBatches {
     return bytes;
   }
 
-  /** Takes a row; gives what must be sent before it. */
+  /** Takes a row; returns what must be sent before it. */
   add(kind: Change, row: GivenRow): readonly Operation[] {
     const sent = [...this.#makeRoom(kind, row)];
     const shape = kind === "update" ? updateShape(row) : kind;
@@ -85,7 +84,7 @@ export class TableBatches {
       .map(({ kind, rows }): Operation => ({ kind, table: this.#table.id, rows: rows.finish() }));
   }
 
-  /** Sends what waits where the row's key waits with another shape. */
+  /** Sends what waits if the row's key waits with another shape. */
   #keepOrder(shape: string, row: GivenRow): readonly Operation[] {
     let sent: readonly Operation[] = [];
     if (!this.#mixed) {
@@ -112,7 +111,7 @@ export class TableBatches {
       .join(" ");
   }
 
-  /** Columns that the row is the first to have, and such as must become wider for it: from here on the table has them. */
+  /** Adds columns that the row is the first to have, and widens columns for it. */
   #makeRoom(kind: Change, { others }: GivenRow): readonly Operation[] {
     if (kind === "delete") return [];
     const wider: Column[] = [];
@@ -145,7 +144,7 @@ export class TableBatches {
     }
     if (wide.kind === "STRING" && !sameType(type, unseenKey)) {
       this.#log(
-        `table "${this.#table.id}": column "${name}" was ${typeName(type)} and has a ${typeName(inferred.type)} now: it becomes STRING. Declare its type in schema, if that is not what is meant.`,
+        `table "${this.#table.id}": column "${name}" was ${typeName(type)} and now has a ${typeName(inferred.type)}: it becomes STRING. To avoid that, declare its type in schema.`,
       );
     }
     return wide;
@@ -187,7 +186,7 @@ function inferredOf({ index, infers }: DeclaredTable, { columns }: Table): Map<s
   return new Map(columns.filter(({ name }) => infers && !index.has(name)).map((column) => [column.name, column]));
 }
 
-/** Columns whose value is not given keep the one that they have. */
+/** Only given columns belong to the shape: others keep their value. */
 function updateShape({ cells, others }: GivenRow): string {
   const given = cells.flatMap((cell, index) => (cell === undefined ? [] : [index]));
   return JSON.stringify(["update", given, [...others.keys()]]);

@@ -17,7 +17,7 @@ import { OperationBuffer } from "./operation-buffer.ts";
 import { Steps } from "./steps.ts";
 import { TableBatches } from "./table-batches.ts";
 
-/** What a source written with `update()` does, its types forgotten. */
+/** A source with an `update()`, without its types. */
 export interface Behaviour {
   readonly name: string;
   readonly state: z.ZodType;
@@ -31,8 +31,8 @@ export interface Behaviour {
 }
 
 /**
- * Makes a `Source` of an `update()`. All tables are one split of one `stream` pass, since they share one state: the
- * split's state is what `update()` checkpoints, and the state that a pass ends with is what the next one begins with.
+ * A `Source` made from an `update()`. All tables are one split of one `stream` pass, since they share one state. The state
+ * of the split is what `update()` checkpoints; the next pass begins with the state that the last one ended with.
  */
 export class UpdateSource implements Source {
   readonly #behaviour: Behaviour;
@@ -57,7 +57,10 @@ export class UpdateSource implements Source {
     return [...(await this.#declared()).values()].map((table) => tableOf(table, this.#behaviour.name));
   }
 
-  /** Goes on from the state of the last pass, if that had every table: a new one may have rows from before it. */
+  /**
+   * Goes on from the state of the last pass if that pass had every table. Otherwise starts over from an empty state: a
+   * new table may have rows from before that pass.
+   */
   async plan(tables: readonly Table[], kind: PassKind, previous: Readonly<Record<string, Json>>): Promise<Plan> {
     if (kind !== "stream") throw new HeadwatersError("DEFECT", `a source with update() can't plan a ${kind} pass`);
     const ids = tables.map((table) => table.id);
@@ -65,7 +68,7 @@ export class UpdateSource implements Source {
     const same = states.every((state) => state === states[0]);
     if (!same) {
       const fresh = ids.filter((id) => (previous[id] ?? null) === null);
-      const why = fresh.length > 0 ? `${fresh.join(", ")} has no copy yet` : "its tables were last read apart";
+      const why = fresh.length > 0 ? `${fresh.join(", ")} has no copy yet` : "its tables were last read separately";
       this.#context.log.info(`source "${this.#behaviour.name}" starts over from an empty state: ${why}`);
     }
     const start = same ? (previous[ids[0]!] ?? null) : null;
@@ -74,6 +77,7 @@ export class UpdateSource implements Source {
       next: {},
       asOf: new Date().toISOString(),
       snapshot: null,
+      ...(start === null ? { startsOver: true } : {}),
     };
   }
 
@@ -91,7 +95,7 @@ export class UpdateSource implements Source {
       if (declaration === undefined)
         throw new HeadwatersError(
           "TABLE_UNKNOWN",
-          `the schema of source "${name}" has no table "${table.id}" any more`,
+          `the schema of source "${name}" no longer has the table "${table.id}"`,
         );
       batches.set(table.id, new TableBatches(declaration, table, (message) => this.#context.log.warn(message)));
     }
@@ -122,7 +126,7 @@ export class UpdateSource implements Source {
       how.signal.throwIfAborted();
       throw explain(thrown, name);
     }
-    // What came after the last checkpoint is whole too, now that the update is over; the state stays.
+    // What came after the last checkpoint is complete too, since the update has ended. The state stays.
     yield* buffer.finish();
     how.signal.throwIfAborted();
     yield { kind: "checkpoint", state: last };
@@ -130,15 +134,12 @@ export class UpdateSource implements Source {
 
   // oxlint-disable-next-line require-yield
   async *lookup(table: Table): AsyncGenerator<Rows> {
-    throw new HeadwatersError(
-      "DEFECT",
-      `rows of table "${table.id}" can't be looked up: its source has update() alone`,
-    );
+    throw new HeadwatersError("DEFECT", `rows of table "${table.id}" can't be looked up: its source only has update()`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** The schema is asked for once: its tables must not change while they are read. */
+  /** The schema is requested once: tables must not change while they are read. */
   #declared(): Promise<ReadonlyMap<string, DeclaredTable>> {
     this.#tables ??= this.#declare().catch((thrown: unknown) => {
       this.#tables = null;
@@ -173,12 +174,15 @@ async function looked(
 function notMade(value: unknown, source: string): HeadwatersError {
   return mistake(
     `source "${source}": update() yielded ${shown(value)}, or an operation twice`,
-    'Yield what the functions make that update() is given: yield upsert("table", row).',
+    'Yield the operations that the functions of update() return: yield upsert("table", row).',
   );
 }
 
 function notYielded(operation: UpdateOperation): HeadwatersError {
   const called = operation.kind === "delete" ? "remove" : operation.kind;
   const what = operation.kind === "checkpoint" ? called : `${called}("${operation.table.id}", …)`;
-  return mistake(`${what} was called, and what it gave was not yielded`, `Write: yield ${what}. Then run with --full.`);
+  return mistake(
+    `${what} was called, but its operation was not yielded`,
+    `Write: yield ${what}. Then run with --full.`,
+  );
 }

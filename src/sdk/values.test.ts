@@ -32,7 +32,7 @@ describe("values of declared columns", () => {
     ["DECIMAL(10,2)", 0.1, 10],
     ["DECIMAL(10,2)", -1e3, -100_000],
     ["DECIMAL(10,2)", "1.50000", 150n],
-    ["DECIMAL(10,2)", 0.1 + 0.2, "has more than 2 digits behind the point"],
+    ["DECIMAL(10,2)", 0.1 + 0.2, "has more than 2 digits after the point"],
     ["DECIMAL(10,2)", "123456789.1", "does not fit DECIMAL(10,2)"],
     ["DECIMAL(10,2)", "1,5", "is no DECIMAL(10,2)"],
     ["DECIMAL(10,2)", ".", "is no DECIMAL(10,2)"],

@@ -3,7 +3,7 @@ import { typeName } from "../toolkit/types.ts";
 import type { Cell } from "../toolkit/vectors.ts";
 import { clockOf, daysOf, momentOf, naiveOf } from "./moments.ts";
 
-/** Why a value can't go into a column: it follows the column's name in a sentence; and what to do. */
+/** Why a value can't go into a column, in words that follow the column's name, and what to do. */
 export class Misfit {
   readonly reason: string;
   readonly hint: string;
@@ -14,14 +14,14 @@ export class Misfit {
   }
 }
 
-/** A value as it is written to a column of `type`, or why it can't be. Never null. */
+/** A value as it is written to a column of `type`, or why it can't be written. Never null. */
 export function cellOf(value: unknown, type: Type): Cell | Misfit {
   return converters[type.kind](value, type);
 }
 
 type Convert = (value: unknown, type: Type) => Cell | Misfit;
 
-/** By type: the values that it takes, exactly; nothing is rounded, cut or guessed. */
+/** The values that each type takes. Nothing is rounded, cut or guessed. */
 const converters: Readonly<Record<Kind, Convert>> = {
   BOOLEAN: (value, type) => (typeof value === "boolean" ? value : wrong(type, "Give true or false.")),
   SHORT: (value, type) => whole(value, type, 2 ** 15),
@@ -39,18 +39,28 @@ const converters: Readonly<Record<Kind, Convert>> = {
     return overflows ? new Misfit("does not fit FLOAT", "Declare it DOUBLE.") : value;
   },
   DOUBLE: (value, type) => (typeof value === "number" ? value : wrong(type, "Give a number.")),
-  NAIVE_DATE: (value, type) => text(value, type, daysOf, 'Give text as "2024-05-17".'),
-  NAIVE_TIME: (value, type) => text(value, type, clockOf, 'Give text as "08:30:00".'),
+  NAIVE_DATE: (value, type) => text(value, type, daysOf, 'Give text such as "2024-05-17".'),
+  NAIVE_TIME: (value, type) => text(value, type, clockOf, 'Give text such as "08:30:00".'),
   NAIVE_DATETIME: (value, type) => {
     if (value instanceof Date)
-      return wrong(type, "A Date is a moment: declare it UTC_DATETIME, or give its text without a zone.");
-    return text(value, type, (given) => inRange(naiveOf(given)), 'Give text without a zone, as "2024-05-17T08:30:00".');
+      return wrong(type, "A Date is a moment in time: declare the column UTC_DATETIME, or give text without a zone.");
+    return text(
+      value,
+      type,
+      (given) => inRange(naiveOf(given)),
+      'Give text without a zone, such as "2024-05-17T08:30:00".',
+    );
   },
   UTC_DATETIME(value, type) {
     if (!(value instanceof Date))
-      return text(value, type, (given) => inRange(momentOf(given)), 'Give a Date, or text as "2024-05-17T08:30:00Z".');
+      return text(
+        value,
+        type,
+        (given) => inRange(momentOf(given)),
+        'Give a Date, or text such as "2024-05-17T08:30:00Z".',
+      );
     const milliseconds = value.getTime();
-    if (Number.isNaN(milliseconds)) return new Misfit("is an invalid Date", "Look at what it was made of.");
+    if (Number.isNaN(milliseconds)) return new Misfit("is an invalid Date", "Check the value that it was made from.");
     // Microseconds of the years 1685 to 2254 are exact as a number.
     const microseconds = milliseconds * 1_000;
     return Number.isSafeInteger(microseconds) ? microseconds : BigInt(milliseconds) * 1_000n;
@@ -61,7 +71,7 @@ const converters: Readonly<Record<Kind, Convert>> = {
   JSON: (value) => json(value),
 };
 
-/** Text of JSON; a string is JSON too, and so gets its quotes. */
+/** A value as JSON text. A string is JSON too, so it gets quotes. */
 export function json(value: unknown): string | Misfit {
   try {
     return JSON.stringify(value) ?? new Misfit("can't be JSON", "Give what JSON.stringify takes.");
@@ -77,7 +87,7 @@ export function string(value: unknown, type: Type): string | Misfit {
   return value.isWellFormed() ? value : new Misfit("has half a surrogate pair", "Give value.toWellFormed().");
 }
 
-/** `limit`: the first number that does not fit; the last is −limit, but of ±2⁵³, the end of what numbers tell apart. */
+/** Fits from −limit to limit − 1, except that ±2⁵³ do not: beyond, numbers are not exact. */
 function whole(value: unknown, type: Type, limit: number): Cell | Misfit {
   if (typeof value !== "number") {
     const fits = typeof value === "bigint" && value >= -BigInt(limit) && value < BigInt(limit);
@@ -92,14 +102,14 @@ function whole(value: unknown, type: Type, limit: number): Cell | Misfit {
 
 const decimalPattern = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?$/;
 
-/** The unscaled number. A JavaScript number counts by its shortest text: 0.1 is one tenth. */
+/** The unscaled number. A JavaScript number means its shortest text: 0.1 is one tenth. */
 function decimal(value: unknown, type: DecimalType): number | bigint | Misfit {
   return (typeof value === "number" ? shortDecimal(value, type) : null) ?? decimalOf(value, type);
 }
 
 /**
- * Without text in between: numbers of up to 15 digits are told apart by a double, so that one which gives the value back
- * is its shortest. `null`: it is of more digits, or does not fit.
+ * The same without making text: doubles distinguish all numbers of up to 15 digits, so if such a number equals the value,
+ * it is its shortest text. `null`: the value has more digits, or does not fit.
  */
 function shortDecimal(value: number, { precision, scale }: DecimalType): number | null {
   const unscaled = Math.round(value * 10 ** scale);
@@ -120,7 +130,7 @@ function decimalOf(value: unknown, type: DecimalType): bigint | Misfit {
   const shift = type.scale - scale;
   const unit = 10n ** BigInt(Math.abs(shift));
   if (shift < 0 && digits % unit !== 0n)
-    return new Misfit(`has more than ${type.scale} digits behind the point`, "Round it, or declare a larger scale.");
+    return new Misfit(`has more than ${type.scale} digits after the point`, "Round it, or declare a larger scale.");
   const unscaled = shift < 0 ? digits / unit : digits * unit;
   if (unscaled >= 10n ** BigInt(type.precision))
     return new Misfit(`does not fit ${typeName(type)}`, "Declare a larger precision, up to 38, or STRING.");

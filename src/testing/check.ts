@@ -1,6 +1,6 @@
 /**
- * One thing that a source must hold, for whichever test runner: `for (const { name, run } of …) test(name, run)`.
- * `run` rejects, with what was seen, where the source does not.
+ * One check of a source, for any test runner: `for (const { name, run } of …) test(name, run)`. `run` rejects if the source
+ * fails, and says what was seen.
  */
 export interface Check {
   readonly name: string;

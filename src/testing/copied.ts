@@ -7,8 +7,8 @@ import { type Cell, cell } from "../toolkit/vectors.ts";
 type Row = ReadonlyMap<string, string>;
 
 /**
- * The copy that operations make, by what the contract says that each of them means and nothing else: every row as
- * `table {column: value, …}`, in order, so that two copies are equal if these are.
+ * The copy that results from operations, by their meaning in the contract alone: every row as `table {column: value, …}`,
+ * sorted, so that two copies are equal if these lists are.
  */
 export function copied(tables: readonly Table[], operations: readonly Operation[]): readonly string[] {
   const keys = new Map(tables.map(({ id, key }) => [id, key]));
@@ -28,7 +28,7 @@ export function copied(tables: readonly Table[], operations: readonly Operation[
     .sort();
 }
 
-/** `empty`: columns that the operation makes NULL. */
+/** `empty`: columns that the operation sets to NULL. */
 function apply(
   copy: Map<string, Row>,
   key: readonly string[],
@@ -43,7 +43,7 @@ function apply(
   else if (known !== undefined) copy.set(id, new Map([...[...known].filter(([name]) => !empty.has(name)), ...row]));
 }
 
-/** The rows of a batch, each with the columns that it says are NULL. */
+/** The rows of a batch, each with its columns that are NULL. */
 function* valuesOf({ columns, values, length }: Rows): Generator<readonly [row: Row, empty: ReadonlySet<string>]> {
   for (let index = 0; index < length; index++) {
     const cells = columns.map((name, column) => [name, cell(values[column]!, index)] as const);
@@ -52,7 +52,7 @@ function* valuesOf({ columns, values, length }: Rows): Generator<readonly [row: 
   }
 }
 
-/** The same for a value whichever of its types it has: 5 as INT and as LONG. */
+/** The same text for a value whatever its type: 5 as INT and as LONG. */
 function textOf(value: Exclude<Cell, null>): string {
   return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : String(value);
 }

@@ -2,34 +2,35 @@ import assert from "node:assert/strict";
 import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Operation } from "../protocol/operation.ts";
-import type { Pass, PassKind, Split } from "../protocol/pass.ts";
+import { nextOfStream, type Pass, type PassKind, type Split } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Reading, Source, SourceCapabilities } from "../protocol/source.ts";
 import type { Table } from "../protocol/table.ts";
 import { type Cell, cell, project, rowsBytes } from "../toolkit/vectors.ts";
 import type { Check } from "./check.ts";
+import { copied } from "./copied.ts";
 import { assertWellFormed } from "./well-formed.ts";
 
-/** A row of the suite's table: `id` is the key, `name` a text, `updated_at` the cursor column. */
+/** A row of the suite's tables: `id` is the key, `name` a text, `updated_at` the cursor column. */
 export interface Thing {
   readonly id: number;
   readonly name: string | null;
   readonly updatedAt: Date | null;
 }
 
-/** What the suite needs of a source: a real server where it can make a table and change it. */
+/** What the suite needs of a source: a real server on which it can create tables and change them. */
 export interface SourceHarness {
   readonly capabilities: SourceCapabilities;
   /**
-   * The source is a key space: its tables are patterns of keys. They have no cursor column, and there is nothing that
-   * can be dropped, or made again under the same name.
+   * The source is a key space: its tables are patterns of keys. They have no cursor column, and can't be dropped or
+   * created again.
    */
   readonly keySpace?: true;
-  /** A source that is opened anew, as another process would. */
+  /** Opens the source again, as another process would. */
   open(): Promise<Source>;
   /**
-   * Makes an empty table `name` with the columns of {@link Thing} (the key's name is `id`, the others' `name` and
-   * `updated_at`), in place of one that is there.
+   * Creates an empty table `name` with the columns of {@link Thing} (`id`, which is the key, `name` and `updated_at`). It
+   * replaces an existing one.
    */
   create(name: string): Promise<void>;
   /** Inserts rows, or replaces those with the same key. */
@@ -41,7 +42,7 @@ export interface SourceHarness {
 interface SourceCheck {
   readonly name: string;
   readonly needs?: PassKind;
-  /** It is about what a key space has not. */
+  /** It needs something that a key space does not have. */
   readonly tables?: true;
   run(harness: SourceHarness): Promise<void>;
 }
@@ -49,7 +50,7 @@ interface SourceCheck {
 const signal = new AbortController().signal;
 const fast: Reading = { signal, batchBytes: 4 << 10, until: "caught up", path: "fast" };
 const count = 1_500;
-/** Long ago, so that no lag or clock comes into it. */
+/** Long ago, so that lag and clocks have no influence. */
 const day = Date.UTC(2024, 4, 17);
 
 function things(from: number, to: number, at = day): Thing[] {
@@ -63,7 +64,7 @@ function things(from: number, to: number, at = day): Thing[] {
   });
 }
 
-/** What a source of the full contract must hold: those of the checks that are about what it can. */
+/** The checks for a source of the full contract: those that its capabilities call for. */
 export function sourceChecks(harness: SourceHarness): readonly Check[] {
   const { capabilities, keySpace } = harness;
   const applies = ({ needs, tables }: SourceCheck): boolean =>
@@ -78,16 +79,22 @@ async function table(source: Source, name: string): Promise<Table> {
   return found;
 }
 
-async function plan(source: Source, of: Table, kind: PassKind, previous: Record<string, Json> = {}): Promise<Pass> {
-  const planned = await source.plan([of], kind, previous, signal);
+async function plan(
+  source: Source,
+  of: Table | readonly Table[],
+  kind: PassKind,
+  previous: Readonly<Record<string, Json>> = {},
+): Promise<Pass> {
+  const tables = [of].flat();
+  const planned = await source.plan(tables, kind, previous, signal);
   const now = new Date().toISOString();
-  const pass = { ...planned, id: "p", kind, tables: [of], opened: now, scope: "s", replace: false };
+  const pass = { ...planned, id: "p", kind, tables, opened: now, scope: "s", replace: false };
   assert.deepEqual(JSON.parse(JSON.stringify(pass)), pass, "a pass is plain JSON");
   assert.ok(Math.abs(Date.parse(planned.asOf) - Date.now()) < 3_600_000, "the read point is now");
   return pass;
 }
 
-/** The operations of a split, checked for their form. */
+/** The operations of a split; checks their form. */
 async function* reading(source: Source, pass: Pass, split: Split, state: Json, how = fast): AsyncGenerator<Operation> {
   for await (const operation of source.read(pass, split, state, how)) {
     if ("rows" in operation) assertWellFormed(operation.rows);
@@ -115,7 +122,7 @@ async function readPass(source: Source, pass: Pass, how = fast): Promise<Rows[]>
   return batches;
 }
 
-/** Rows by key as JavaScript values; a key that comes twice is an error. */
+/** Rows by key, as JavaScript values. A key that comes twice is an error. */
 function byKey(batches: readonly Rows[], columns: readonly string[], key = "id"): Map<string, readonly Cell[]> {
   const rows = new Map<string, readonly Cell[]>();
   for (const batch of batches) {
@@ -142,15 +149,39 @@ function expected(rows: readonly Thing[]): Map<string, readonly Cell[]> {
 }
 
 function assertRows(batches: readonly Rows[], rows: readonly Thing[]): void {
-  const [seen, wanted] = [byKey(batches, ["name"]), expected(rows)];
-  assert.deepEqual([...seen.keys()].sort(), [...wanted.keys()].sort(), "the keys");
-  assert.deepEqual(new Map([...seen].sort()), new Map([...wanted].sort()), "the values");
+  const [seen, put] = [byKey(batches, ["name"]), expected(rows)];
+  assert.deepEqual([...seen.keys()].sort(), [...put.keys()].sort(), "the keys");
+  assert.deepEqual(new Map([...seen].sort()), new Map([...put].sort()), "the values");
 }
 
 async function filled(harness: SourceHarness, name: string): Promise<Source> {
   await harness.create(name);
   await harness.put(name, things(0, count));
   return harness.open();
+}
+
+/** One stream over tables, as the engine reads it, by a source that is opened anew. */
+async function stream(
+  harness: SourceHarness,
+  names: readonly string[],
+  previous: Readonly<Record<string, Json>>,
+  afterSplit: () => Promise<void> = async () => {},
+): Promise<{ readonly pass: Pass; readonly operations: readonly Operation[]; readonly next: Record<string, Json> }> {
+  await using source = await harness.open();
+  const tables: Table[] = [];
+  for (const name of names) tables.push(await table(source, name));
+  const pass = await plan(source, tables, "stream", previous);
+  const emptied = names.filter((name) => pass.startsOver === true || !Object.hasOwn(previous, name));
+  const operations: Operation[] = emptied.map((name) => ({ kind: "truncate", table: name }));
+  const states = new Map<string, Json>();
+  for (const split of pass.splits) {
+    for await (const operation of reading(source, pass, split, null)) {
+      operations.push(operation);
+      if (operation.kind === "checkpoint") states.set(split.id, operation.state);
+    }
+    await afterSplit();
+  }
+  return { pass, operations, next: Object.fromEntries(names.map((name) => [name, nextOfStream(pass, name, states)])) };
 }
 
 const checks: readonly SourceCheck[] = [
@@ -170,6 +201,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads every row once",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -178,6 +210,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads an empty table",
+    needs: "full",
     async run(harness) {
       await harness.create("things");
       await using source = await harness.open();
@@ -187,6 +220,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads the columns that the table names, and no others",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const whole = await table(source, "things");
@@ -202,6 +236,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "keeps batches near the size that is asked for",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -211,6 +246,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "goes on from every checkpoint, in another process, without a row lost or doubled",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -218,7 +254,7 @@ const checks: readonly SourceCheck[] = [
       for (const split of pass.splits) operations.set(split.id, await collect(reading(source, pass, split, null)));
       await using other = await harness.open();
       const resumed = await other.resume(JSON.parse(JSON.stringify(pass)) as Pass, signal);
-      // Where going on would be unsound in another process, the one that planned it still can.
+      // If resuming is unsound in another process, the process that planned the pass still can.
       const [reader, going] = resumed === null ? [source, pass] : [other, resumed];
       for (const [index, split] of pass.splits.entries()) {
         const all = operations.get(split.id)!;
@@ -240,6 +276,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "checkpoints often enough that little is held in memory",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const pass = await plan(source, await table(source, "things"), "full");
@@ -305,7 +342,37 @@ const checks: readonly SourceCheck[] = [
     },
   },
   {
+    name: "streams go on from where each of their splits ended",
+    needs: "stream",
+    async run(harness) {
+      const names = ["things", "others"];
+      for (const name of names) await harness.create(name);
+      const operations: Operation[] = [];
+      let previous: Record<string, Json> = {};
+      for (let round = 0; round < 4; round++) {
+        for (const name of names) {
+          await harness.put(name, things(round * 3, round * 3 + 9));
+          await harness.remove(name, [round * 3 + 1, round * 3 + 4]);
+        }
+        // Splits end at different places: what changes between two of them must come with the next stream.
+        const later = things(100 + round * 10, 110 + round * 10);
+        const between = async (): Promise<void> => {
+          for (const name of names) await harness.put(name, later.splice(0, 4));
+        };
+        for (const change of [between, async () => {}]) {
+          const streamed = await stream(harness, names, previous, change);
+          operations.push(...streamed.operations);
+          previous = streamed.next;
+        }
+        const fresh = await stream(harness, names, {});
+        const of = fresh.pass.tables;
+        assert.deepEqual(copied(of, operations), copied(of, fresh.operations), `after ${round + 1} rounds of streams`);
+      }
+    },
+  },
+  {
     name: "looks rows up by key, and leaves out those that are not there",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -319,6 +386,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "reads the same by its other path",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -333,6 +401,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "stops at once when it is told to, and reads again after that",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -350,6 +419,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "can be left in the middle",
+    needs: "full",
     async run(harness) {
       await using source = await filled(harness, "things");
       const of = await table(source, "things");
@@ -362,6 +432,7 @@ const checks: readonly SourceCheck[] = [
   },
   {
     name: "says so when the table is gone between plan and read",
+    needs: "full",
     tables: true,
     async run(harness) {
       await using source = await filled(harness, "gone");

@@ -8,24 +8,24 @@ import type { Check } from "./check.ts";
 import { copied } from "./copied.ts";
 import { assertWellFormed } from "./well-formed.ts";
 
-/** What the suite needs of a source with `update()`: what it reads must stand still, but for `change`. */
+/** What the suite needs of a source with `update()`. What it reads must not change, except by `change`. */
 export interface UpdateHarness {
   readonly source: SourceDefinition;
-  /** Its settings, as a user writes them into `configuration.json`. */
+  /** Its settings, as in `configuration.json`. */
   readonly configuration?: unknown;
   /**
-   * Changes what the source reads, in every way in which the source finds changes: new rows, other values, and rows that
-   * are gone where it removes them. Called several times. Left out: what has to do with changes is not checked.
+   * Changes what the source reads in every way that the source notices: new rows, other values, and removed rows if it
+   * finds them. Called several times. Left out: nothing about changes is checked.
    */
   change?(): Promise<void>;
 }
 
-/** States are kept with every commit, and sent to Fivetran with every checkpoint: bytes. */
+/** In bytes. States are stored with every commit, and sent to Fivetran with every checkpoint. */
 const largestState = 64 << 10;
-/** Of many checkpoints so many are tried, evenly spread. */
+/** If there are more checkpoints, this many are tried, evenly spread. */
 const triedCheckpoints = 12;
 
-/** What a source with `update()` must hold. */
+/** The checks for a source with `update()`. */
 export function updateChecks(harness: UpdateHarness): readonly Check[] {
   return checks
     .filter(({ changes }) => changes !== true || harness.change !== undefined)
@@ -63,14 +63,11 @@ const checks: readonly UpdateCheck[] = [
       const operations = await update(harness, null);
       assert.ok(
         operations.some((operation) => "rows" in operation),
-        "an update from the start yields at least one row: the other checks would prove nothing",
+        "an update from the start yields at least one row: otherwise the other checks prove nothing",
       );
       for (const { state } of operations.filter((operation) => operation.kind === "checkpoint")) {
         const size = Buffer.byteLength(JSON.stringify(state));
-        assert.ok(
-          size <= largestState,
-          `a state of ${size} bytes: at most ${largestState} are kept with every checkpoint`,
-        );
+        assert.ok(size <= largestState, `a state of ${size} bytes: at most ${largestState} are allowed`);
       }
     },
   },
@@ -88,7 +85,7 @@ const checks: readonly UpdateCheck[] = [
         assert.deepEqual(
           copied(tables, [...whole.slice(0, at), ...(await update(harness, state))]),
           expected,
-          `cut after checkpoint ${number + 1} of ${cuts.length}, and gone on with the state ${JSON.stringify(state)}`,
+          `interrupted after checkpoint ${number + 1} of ${cuts.length}, and resumed from the state ${JSON.stringify(state)}`,
         );
       }
     },
@@ -155,7 +152,7 @@ async function tablesOf(harness: UpdateHarness): Promise<readonly Table[]> {
 }
 
 function reading(signal = new AbortController().signal): Reading {
-  // So small that every checkpoint is sent, however few rows are before it.
+  // So small that every checkpoint is sent, however few rows precede it.
   return { signal, batchBytes: 1, until: "caught up", path: "fast" };
 }
 
@@ -168,7 +165,7 @@ async function planned(source: Source, state: Json): Promise<Pass> {
   return { ...plan, id: "p", kind: "stream", tables, opened, scope: "s", replace: false };
 }
 
-/** All operations of one update, by a source that is opened for it as another process would. */
+/** All operations of one update. Opens the source for it, as another process would. */
 async function update(harness: UpdateHarness, state: Json): Promise<Operation[]> {
   await using source = await open(harness);
   const pass = await planned(source, state);

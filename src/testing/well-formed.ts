@@ -4,7 +4,7 @@ import type { Rows, Vector } from "../protocol/rows.ts";
 import { byteWidth } from "../toolkit/types.ts";
 import { isValid } from "../toolkit/vectors.ts";
 
-/** Asserts that a batch has the layout that `protocol/rows.ts` promises. */
+/** Asserts that a batch has the layout that `protocol/rows.ts` describes. */
 export function assertWellFormed(rows: Rows): void {
   assert.equal(rows.values.length, rows.columns.length, "one vector a column");
   assert.equal(new Set(rows.columns).size, rows.columns.length, "column names are unique");

@@ -12,7 +12,8 @@ export function matches(pattern: string, name: string): boolean {
 }
 
 /** Whether a selection has a name. */
-export function selects({ include, exclude }: Selection, name: string): boolean {
+export function selects({ include, exclude, others }: Selection, name: string): boolean {
+  if (others !== undefined) return include.includes(name) || (others && !exclude.includes(name));
   return (
     (include.length === 0 || include.some((pattern) => matches(pattern, name))) &&
     !exclude.some((pattern) => matches(pattern, name))

@@ -65,7 +65,7 @@ describe("run", () => {
     const found = await runCli(["discover", "--columns"], { folder });
     expect(found.out).toContain("told by the source");
     const proof = await runCli(["verify"], { folder });
-    expect([proof.code, proof.out]).toEqual([6, expect.stringContaining("The source tells what changed")]);
+    expect([proof.code, proof.out]).toEqual([6, expect.stringContaining("The source only reports what changed")]);
   });
 
   test("all its tables are synced, or none", async () => {
@@ -102,7 +102,7 @@ describe("run", () => {
       { "weather.ts": 'throw new Error("no luck");\n' },
       ["run", "weather.ts"],
       `error weather.ts can't be loaded: no luck (CONFIGURATION_INVALID)
-  Its own code threw it: --log-level debug shows where.
+  The code of the source threw this error: --log-level debug shows where.
 `,
     ],
     [
@@ -113,7 +113,7 @@ describe("run", () => {
       },
       ["run", "weather.ts"],
       `error defineSource: name is "My Weather" (SOURCE_MISTAKEN)
-  A name has small letters, digits, - and _ only.
+  A name may only have lowercase letters, digits, - and _, and begins with a letter.
 `,
     ],
     [

@@ -28,11 +28,11 @@ const selections = {
 const names = { none: {}, one: { name: "title" }, swapped: { name: "note", note: "name" } } as const;
 
 function settingsOf({ filter, columns, rename }: Choice): TableSettings {
-  const chosen = selections[columns];
-  const renamed = Object.entries(names[rename]).filter(([name]) => chosen === null || selects(chosen, name));
+  const selected = selections[columns];
+  const renamed = Object.entries(names[rename]).filter(([name]) => selected === null || selects(selected, name));
   return {
     ...(filter === "all" ? {} : { filter }),
-    ...(chosen === null ? {} : { columns: chosen }),
+    ...(selected === null ? {} : { columns: selected }),
     ...(renamed.length === 0 ? {} : { renameColumns: Object.fromEntries(renamed) }),
   };
 }
@@ -44,7 +44,7 @@ function source(rows: number): MemorySource {
   return made;
 }
 
-function choose(made: MemorySource, { filter }: Choice): void {
+function apply(made: MemorySource, { filter }: Choice): void {
   const fulfils = filters[filter];
   if (fulfils === null) made.filters.delete("t");
   else made.filters.set("t", fulfils);
@@ -59,10 +59,10 @@ async function live(copy: Copy): Promise<Map<number, Row>> {
 }
 
 /** What the copy must hold: columns of earlier choices are there, but NULL. */
-function wanted(made: MemorySource, choice: Choice): Map<number, Row> {
-  const chosen = selections[choice.columns];
+function expectedRows(made: MemorySource, choice: Choice): Map<number, Row> {
+  const selected = selections[choice.columns];
   const renamed: Readonly<Record<string, string>> = names[choice.rename];
-  const kept = ["id", "name", "note"].filter((name) => chosen === null || selects(chosen, name));
+  const kept = ["id", "name", "note"].filter((name) => selected === null || selects(selected, name));
   const fulfils = filters[choice.filter] ?? (() => true);
   const rows = [...made.tables.get("t")!.values()].filter(fulfils).sort((a, b) => a.id - b.id);
   return new Map(
@@ -87,7 +87,7 @@ function cutAt(made: MemorySource, at: number | null): void {
   };
 }
 
-describe("what the user chooses", () => {
+describe("what the user selects", () => {
   test(
     "a change of it takes nothing from the copy until the user agrees, and then all that it says",
     slow,
@@ -117,11 +117,11 @@ describe("what the user chooses", () => {
           const made = source(8);
           await using copy = await Copy.make();
           let choice: Choice = first;
-          choose(made, choice);
+          apply(made, choice);
           await copy.sync(made, { tables: { t: settingsOf(choice) } });
           for (const { change, put, remove, agreed, cut } of steps) {
             choice = { ...choice, ...change };
-            choose(made, choice);
+            apply(made, choice);
             if (put !== null) made.put("t", put, `written ${made.operations}`);
             if (remove !== null) made.remove("t", remove);
             const before = filled(await live(copy));
@@ -142,7 +142,7 @@ describe("what the user chooses", () => {
           }
           for (const acceptScope of [true, false]) {
             await copy.sync(made, { tables: { t: settingsOf(choice) }, acceptScope });
-            expect(filled(await live(copy))).toEqual(wanted(made, choice));
+            expect(filled(await live(copy))).toEqual(expectedRows(made, choice));
           }
         }),
         { numRuns: 30 },
@@ -202,7 +202,7 @@ describe("what the user chooses", () => {
     expect((await live(copy)).get(5)).toMatchObject({ name: "row again" });
   });
 
-  test("each table has its own mode, deletes and checkDeleteLimit", slow, async () => {
+  test("each table has its own mode, deletes and delete limit", slow, async () => {
     const made = source(10);
     for (let id = 1; id <= 10; id++) {
       made.put("u", id, `u ${id}`);

@@ -33,7 +33,7 @@ export interface UpdateCall {
   readonly address: string;
   readonly configuration: Readonly<Record<string, string>>;
   readonly state?: string | null;
-  /** By schema and table: its columns, or whether it is chosen. */
+  /** By schema and table: its columns, or whether it is selected. */
   readonly selection?: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, boolean>> | boolean>>>>;
   /** The client goes away after so many messages, and keeps all that came, or only what a checkpoint covers. */
   readonly messages?: number;

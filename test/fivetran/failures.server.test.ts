@@ -120,7 +120,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     }
   });
 
-  test("only what is chosen is sent; what is chosen again is read fully", async () => {
+  test("only what is selected is sent; what is selected again is read fully", async () => {
     const columns = { id: false, name: true, secret: false, updated_at: false };
     const selection = { public: { devices: columns } };
     const first = await sync(null, { selection });
@@ -139,7 +139,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     expect((await python.rows(copy, "public.devices"))[0]).toHaveProperty("secret");
 
     const none = await sync(third.state, { selection: { public: {} } });
-    expect(none.task).toContain("Choose at least one table in Fivetran");
+    expect(none.task).toContain("Select at least one table in Fivetran");
   });
 
   test("a column that is new is described before its rows, and fills all of them", async () => {

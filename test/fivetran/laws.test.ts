@@ -56,7 +56,7 @@ test("cut anywhere and gone on with, whatever the client kept, the copy becomes 
         }
         source.put("t", 99, "last");
         const { error, task } = await fivetran.sync(source, { configuration: { deletes: "each_sync" } });
-        // A pass that spans syncs is healed by the next one.
+        // After a pass that spans syncs, the next one catches up.
         if (error === null && task === null) await fivetran.sync(source, { configuration: { deletes: "each_sync" } });
         expect({ error, task }).toEqual({ error: null, task: null });
         expect(fivetran.rows()).toEqual(expected(source));
@@ -152,7 +152,7 @@ test("a state is never ahead of the rows before it", async () => {
   );
 });
 
-test("where columns are inferred, one that is chosen again fills the rows that had it", async () => {
+test("where columns are inferred, one that is selected again fills the rows that had it", async () => {
   const [source, fivetran] = [filled(false), new MemoryFivetran()];
   const inferred = { capabilities: { schema: "inferred" } } as const;
   const without = (columns: Record<string, boolean>): object => ({
@@ -163,4 +163,26 @@ test("where columns are inferred, one that is chosen again fills the rows that h
   const { counts } = await fivetran.sync(source, { ...inferred, ...windowsOnly, selection: without({ name: true }) });
   expect(counts).toMatchObject({ upsert: 30, truncate: 1 });
   expect(fivetran.rows()).toEqual(expected(source));
+});
+
+test("a column that is left out in the form needs no agreement and no full read; key and cursor stay", async () => {
+  const [source, fivetran] = [filled(true), new MemoryFivetran()];
+  const columns = { id: false, changed: false, name: true, gone: true };
+  const tables = [
+    { included: true, tableName: "t", columns },
+    { included: true, tableName: "dropped", columns: {} },
+  ];
+  await fivetran.sync(source);
+  const scope = (): unknown => JSON.parse(fivetran.state).tables.t.scope;
+  const before = scope();
+  source.put("t", 7, "seven");
+  const { counts, task, error } = await fivetran.sync(source, {
+    ...windowsOnly,
+    selection: { withoutSchema: { tables } },
+  });
+  expect({ task, error }).toEqual({ task: null, error: null });
+  expect(counts).toMatchObject({ truncate: 0 });
+  expect(counts.upsert).toBeLessThan(5);
+  expect(fivetran.rows()).toEqual(expected(source));
+  expect(scope()).toBe(before);
 });

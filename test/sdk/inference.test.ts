@@ -78,7 +78,7 @@ test("types widen as values need it, from sync to sync too", async () => {
     { id: "5000000000", n: null, f: null, s: null, late: "x" },
   ]);
   expect(place.said.filter((line) => line.includes("becomes STRING"))).toEqual([
-    'table "t": column "s" was INT and has a STRING now: it becomes STRING. Declare its type in schema, if that is not what is meant.',
+    'table "t": column "s" was INT and now has a STRING: it becomes STRING. To avoid that, declare its type in schema.',
   ]);
 });
 

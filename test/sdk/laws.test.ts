@@ -304,7 +304,7 @@ describe("a source with update()", () => {
     await using place = await Place.make();
     await place.sync(keyed("id"));
     expect(failure(await place.sync(keyed("x")))).toBe(
-      'SCOPE_CHANGED: table "a": its key is x, and its copy was made with id',
+      'SCOPE_CHANGED: table "a": its key is x, but its copy was made with the key id',
     );
     expect(failure(await place.sync(keyed("id"), { scope: "elsewhere" }))).toMatch(/^SCOPE_CHANGED/);
     expect((await place.sync(keyed("id"), { scope: "elsewhere", acceptScope: true })).outcome).toBe("succeeded");

@@ -48,12 +48,12 @@ describe("mistakes in update()", () => {
     [
       "no key",
       ({ upsert }) => upsert("readings", { celsius: 2 }),
-      'SOURCE_MISTAKEN: upsert("readings", …): the row has no "id", which its key needs: {"celsius":2}\nEach column of the key must have a value.',
+      'SOURCE_MISTAKEN: upsert("readings", …): the row lacks the key column "id": {"celsius":2}\nEach column of the key must have a value.',
     ],
     [
       "more than the key",
       ({ remove }) => remove("readings", { id: 1, note: "a" }),
-      'SOURCE_MISTAKEN: remove("readings", …): column "note" is not of the key\nGive the key alone: id.',
+      'SOURCE_MISTAKEN: remove("readings", …): column "note" is not in the key\nGive only the key: id.',
     ],
     [
       "no row",
@@ -73,12 +73,12 @@ describe("mistakes in update()", () => {
     [
       "a date that is none",
       ({ upsert }) => upsert("readings", { id: 7, at: new Date("soon") }),
-      'VALUE_OUT_OF_RANGE: table "readings": column "at" of row {"id":7} is an invalid Date: an invalid Date\nLook at what it was made of.',
+      'VALUE_OUT_OF_RANGE: table "readings": column "at" of row {"id":7} is an invalid Date: an invalid Date\nCheck the value that it was made from.',
     ],
     [
       "a checkpoint without a state",
       ({ checkpoint }) => checkpoint(),
-      "SOURCE_MISTAKEN: checkpoint() was called without a state\nGive what the next sync needs in order to go on.",
+      "SOURCE_MISTAKEN: checkpoint() was called without a state\nGive what the next sync needs to go on.",
     ],
     [
       "a state that is no JSON",
@@ -98,12 +98,12 @@ describe("mistakes in update()", () => {
     [
       "a state of another shape",
       ({ checkpoint }) => checkpoint({ cursor: 5 }),
-      "SOURCE_MISTAKEN: checkpoint(state): state.cursor: Invalid input: expected string, received number\nThe state must be as the source's `state` schema says.",
+      "SOURCE_MISTAKEN: checkpoint(state): state.cursor: Invalid input: expected string, received number\nThe state must match the source's `state` schema.",
     ],
     [
       "something that is no operation",
       () => ({ table: "readings" }),
-      'SOURCE_MISTAKEN: source "weather": update() yielded {"table":"readings"}, or an operation twice\nYield what the functions make that update() is given: yield upsert("table", row).',
+      'SOURCE_MISTAKEN: source "weather": update() yielded {"table":"readings"}, or an operation twice\nYield the operations that the functions of update() return: yield upsert("table", row).',
     ],
   ];
   test.each(cases)("%s", async (_, make, message) => {
@@ -119,7 +119,7 @@ describe("mistakes in update()", () => {
       yield checkpoint({});
     });
     expect(message).toBe(
-      'SOURCE_MISTAKEN: upsert("readings", …) was called, and what it gave was not yielded\nWrite: yield upsert("readings", …). Then run with --full.',
+      'SOURCE_MISTAKEN: upsert("readings", …) was called, but its operation was not yielded\nWrite: yield upsert("readings", …). Then run with --full.',
     );
   });
 
@@ -143,7 +143,7 @@ describe("mistakes in update()", () => {
       throw new Error("no luck", { cause: new Error("rain") });
     });
     expect(message).toBe(
-      'SOURCE_FAILED: source "weather": no luck: rain\nIts own code threw it: --log-level debug shows where.',
+      'SOURCE_FAILED: source "weather": no luck: rain\nThe code of the source threw this error: --log-level debug shows where.',
     );
     const port = await freePort();
     const refused = await told(async function* () {
@@ -170,13 +170,16 @@ describe("mistakes in a definition", () => {
   });
 
   test.each<[unknown, string]>([
-    [{}, "schema: there is no table in it"],
+    [{}, "schema: it has no table"],
     [{ a: { key: [] } }, 'schema: table "a" has no key'],
-    [{ a: { key: ["idd"], columns: { id: "INT" } } }, 'schema: table "a" has no column "idd", which its key names'],
+    [
+      { a: { key: ["idd"], columns: { id: "INT" } } },
+      'schema: the key of table "a" names column "idd", which does not exist',
+    ],
     [{ a: { key: ["id", "id"], columns: { id: "INT" } } }, 'schema: the key of table "a" names "id" twice'],
     [
       { a: { key: ["id"], columns: { id: "TIMESTAMP" } } },
-      'schema: column "id" of table "a" has a type that there is not: "TIMESTAMP"',
+      'schema: column "id" of table "a" has an unknown type: "TIMESTAMP"',
     ],
   ])("%j", async (schema, message) => {
     await using place = await Place.make();

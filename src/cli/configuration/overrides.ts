@@ -4,24 +4,24 @@ import type { FilterLanguage, SourceDefinition, TableOptions } from "../../proto
 import type { ConnectionEntry, Override } from "./connection-schema.ts";
 import type { Problem } from "./problems.ts";
 
-/** What the source is to know of one table. */
+/** The settings of one table for its source. */
 export function tableOptions({ cursor, mode, types, filter, columns }: Override): TableOptions {
   return {
     ...(mode === "full" ? { cursor: null } : cursor === undefined ? {} : { cursor }),
     types,
     ...(filter === undefined ? {} : { filter: filter as Json }),
-    ...(columns === undefined ? {} : { columns: chosen(columns) }),
+    ...(columns === undefined ? {} : { columns: listed(columns) }),
   };
 }
 
-/** What the engine is to know of it. */
+/** The settings of one table for the engine. */
 export function tableSettings(override: Override): TableSettings {
   const { mode, filter, columns, rename, deletes, reread, maxDeleteFraction, schemaChanges } = override;
-  const picks = columns !== undefined && columns.include.length + columns.exclude.length > 0;
+  const selects = columns !== undefined && columns.include.length + columns.exclude.length > 0;
   return {
     ...(mode === undefined ? {} : { mode }),
     ...(filter === undefined ? {} : { filter: filter as Json }),
-    ...(picks ? { columns: chosen(columns) } : {}),
+    ...(selects ? { columns: listed(columns) } : {}),
     ...(columns === undefined || Object.keys(columns.rename).length === 0 ? {} : { renameColumns: columns.rename }),
     ...(rename === undefined ? {} : { rename }),
     settings: {
@@ -33,11 +33,11 @@ export function tableSettings(override: Override): TableSettings {
   };
 }
 
-function chosen({ include, exclude }: NonNullable<Override["columns"]>): NonNullable<TableOptions["columns"]> {
+function listed({ include, exclude }: NonNullable<Override["columns"]>): NonNullable<TableOptions["columns"]> {
   return { include, exclude };
 }
 
-const languages: Readonly<Record<FilterLanguage, readonly [type: "string" | "object", told: string]>> = {
+const languages: Readonly<Record<FilterLanguage, readonly [type: "string" | "object", form: string]>> = {
   sql: ["string", 'an SQL condition as text: "temperature > 0"'],
   cql: ["string", `CQL restrictions as text: "status = 'active' AND temperature > 0"`],
   fields: ["object", "a mapping of fields: { status: active, temperature: { gt: 0 } }"],
@@ -57,11 +57,11 @@ export function overrideProblems(
     }
     if (filter === undefined) return problems;
     if (capabilities.filter === undefined) {
-      const remedy = "Leave it out, or choose rows by the settings of the source.";
+      const remedy = "Leave it out, or select rows by the settings of the source.";
       problems.push({ path: at("filter"), message: `can't be set: ${title} has no filter of rows`, remedy });
     } else {
-      const [type, told] = languages[capabilities.filter];
-      if (typeof filter !== type) problems.push({ path: at("filter"), message: `must be ${told}`, remedy: "" });
+      const [type, form] = languages[capabilities.filter];
+      if (typeof filter !== type) problems.push({ path: at("filter"), message: `must be ${form}`, remedy: "" });
     }
     return problems;
   });

@@ -18,5 +18,6 @@ export function eventJson(event: SyncEvent | VerifyEvent): Readonly<Record<strin
 
 /** What a script needs to know of an error. */
 export function errorJson(error: HeadwatersError): Readonly<Record<string, unknown>> {
-  return { code: error.code, remedy: errorCodes[error.code][0], message: error.message, hint: error.hint };
+  const { code, message, hint, side } = error;
+  return { code, remedy: errorCodes[code][0], message, hint, side };
 }

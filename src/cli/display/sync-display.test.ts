@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Pipe, Screen } from "../../../test/cli/screen.ts";
-import type { SyncEvent } from "../../engine/events.ts";
+import type { SyncHappening } from "../../engine/events.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
 import { type OutputStream, Output } from "../output.ts";
@@ -38,11 +38,11 @@ const run: RunRecord = {
   tables: [ended("devices", "whole", 500), ended("sensor_readings", "whole", 200_000), ended("alerts", "failed", 0)],
 };
 
-function pass(table: string, estimatedRows: number | null, splits = 8): SyncEvent {
+function pass(table: string, estimatedRows: number | null, splits = 8): SyncHappening {
   return { kind: "pass", table, pass: "full", resumed: false, splits, splitsDone: 0, estimatedRows };
 }
 
-function read(table: string, rows: number, splitsDone = 0): SyncEvent {
+function read(table: string, rows: number, splitsDone = 0): SyncHappening {
   return { kind: "read", table, rows, bytes: rows * 100, splitsDone };
 }
 
@@ -55,27 +55,33 @@ function start(stdout: OutputStream, stderr: OutputStream, how: { json?: boolean
   return { display, output, redactor };
 }
 
+const origin = { at: "2026-01-31T09:05:00.000Z", run: "1", connection: "iot" };
+
+function happens(display: SyncDisplay, happening: SyncHappening): void {
+  display.event({ ...origin, ...happening });
+}
+
 /** A sync of three tables over four seconds, the last of which fails. */
 function play(display: SyncDisplay, look: () => void = () => {}): void {
-  display.event({ kind: "selected", tables });
-  display.event(pass("devices", 500, 1));
-  display.event(read("devices", 500, 1));
-  display.event({ kind: "settling", table: "devices" });
-  display.event({ kind: "finished", run: run.tables[0]!, error: null });
-  display.event(pass("sensor_readings", 200_000));
+  happens(display, { kind: "selected", tables });
+  happens(display, pass("devices", 500, 1));
+  happens(display, read("devices", 500, 1));
+  happens(display, { kind: "settling", table: "devices" });
+  happens(display, { kind: "finished", result: run.tables[0]!, error: null });
+  happens(display, pass("sensor_readings", 200_000));
   for (let second = 1; second <= 3; second++) {
     for (let tenth = 0; tenth < 10; tenth++) {
       vi.advanceTimersByTime(100);
-      display.event(read("sensor_readings", 5_000, second));
+      happens(display, read("sensor_readings", 5_000, second));
     }
     look();
   }
-  display.event({ kind: "retry", table: "alerts", error: refused, milliseconds: 2_000 });
+  happens(display, { kind: "retry", table: "alerts", error: refused, milliseconds: 2_000 });
   vi.advanceTimersByTime(1_000);
   look();
-  display.event(read("sensor_readings", 50_000, 8));
-  display.event({ kind: "finished", run: run.tables[1]!, error: null });
-  display.event({ kind: "finished", run: run.tables[2]!, error: refused });
+  happens(display, read("sensor_readings", 50_000, 8));
+  happens(display, { kind: "finished", result: run.tables[1]!, error: null });
+  happens(display, { kind: "finished", result: run.tables[2]!, error: refused });
 }
 
 const summary = `table            passes     read  inserted  updated  deleted  as of                  time  state
@@ -140,11 +146,11 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
     const screen = new Screen(100, 12);
     const { display } = start(screen, screen);
     const many = Array.from({ length: 40 }, (_, index) => `table_${String(index).padStart(2, "0")}`);
-    display.event({ kind: "selected", tables: many });
+    happens(display, { kind: "selected", tables: many });
     for (const table of many.slice(0, 10))
-      display.event({ kind: "finished", run: ended(table, "whole", 1), error: null });
-    display.event(pass("table_20", 1_000));
-    display.event(read("table_20", 100));
+      happens(display, { kind: "finished", result: ended(table, "whole", 1), error: null });
+    happens(display, pass("table_20", 1_000));
+    happens(display, read("table_20", 100));
     vi.advanceTimersByTime(100);
     const lines = screen.text.split("\n");
     expect(lines.length).toBeLessThan(12);
@@ -156,8 +162,8 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
   test("a narrow terminal cuts lines instead of wrapping them", () => {
     const screen = new Screen(30, 24);
     const { display } = start(screen, screen);
-    display.event({ kind: "selected", tables });
-    display.event(pass("sensor_readings", 200_000));
+    happens(display, { kind: "selected", tables });
+    happens(display, pass("sensor_readings", 200_000));
     vi.advanceTimersByTime(200);
     for (const line of screen.text.split("\n")) expect(line.length).toBeLessThan(30);
     display[Symbol.dispose]();
@@ -199,9 +205,9 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
   test("a line of progress every few seconds", () => {
     const [out, error] = [new Pipe(), new Pipe()];
     const { display } = start(out, error);
-    display.event(pass("sensor_readings", 200_000));
+    happens(display, pass("sensor_readings", 200_000));
     for (let tenth = 0; tenth < 50; tenth++) {
-      display.event(read("sensor_readings", 1_000, Math.floor(tenth / 10)));
+      happens(display, read("sensor_readings", 1_000, Math.floor(tenth / 10)));
       vi.advanceTimersByTime(100);
     }
     expect(out.text.split("\n").at(-2)).toBe("sensor_readings: 50,000 rows read, 25%, 10.0k/s, 4/8 splits, 15 s left");
@@ -211,7 +217,7 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
   test("a pass that goes on says so", () => {
     const [out, error] = [new Pipe(), new Pipe()];
     const { display } = start(out, error);
-    display.event({
+    happens(display, {
       kind: "pass",
       table: "alerts",
       pass: "keys",
@@ -237,7 +243,7 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
     const [out, error] = [new Pipe(), new Pipe()];
     const { display } = start(out, error, { json: true });
     play(display);
-    display.event({ kind: "committed", changes: new Map([["devices", { inserted: 1, updated: 2, deleted: 3 }]]) });
+    happens(display, { kind: "committed", changes: new Map([["devices", { inserted: 1, updated: 2, deleted: 3 }]]) });
     display.end(run, "reconfigure");
     const lines = out.text
       .trimEnd()
@@ -247,6 +253,7 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
     expect(reads.length).toBeLessThan(8);
     expect(reads.reduce((sum, line) => sum + Number(line["rows"]), 0)).toBe(200_000);
     expect(lines.every((line) => line["connection"] === "iot")).toBe(true);
+    for (const line of lines.slice(0, -1)) expect(line).toMatchObject(origin);
     expect(lines.find((line) => line["kind"] === "committed")?.["changes"]).toEqual({
       devices: { inserted: 1, updated: 2, deleted: 3 },
     });
@@ -255,6 +262,7 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
       remedy: "reconfigure",
       message: "the user reader may not read alerts",
       hint: "GRANT SELECT ON alerts TO reader;",
+      side: null,
     });
     expect(lines.at(-1)).toMatchObject({ kind: "summary", outcome: "reconfigure", exitCode: 2, run: { id: "1" } });
     expect(error.text).toBe("");
@@ -264,8 +272,8 @@ error alerts: the user reader may not read alerts (PRIVILEGE_MISSING)
     const [out, error] = [new Pipe(), new Pipe()];
     const { display, redactor } = start(out, error);
     redactor.add("hunter2");
-    display.event({ kind: "selected", tables: ["a\x1b[2Jb"] });
-    display.event({
+    happens(display, { kind: "selected", tables: ["a\x1b[2Jb"] });
+    happens(display, {
       kind: "retry",
       table: "a",
       error: new HeadwatersError("CONNECTION_LOST", "of hunter2"),

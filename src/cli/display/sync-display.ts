@@ -109,7 +109,7 @@ class LinesDisplay implements SyncDisplay {
     } else if (event.kind === "retry") {
       retried(output, event);
     } else if (event.kind === "finished") {
-      output.line(`${event.run.table}: ${event.run.outcome}`);
+      output.line(`${event.result.table}: ${event.result.outcome}`);
     }
   }
 

@@ -128,9 +128,9 @@ export class SyncProgress {
         }
         return;
       case "finished":
-        this.of(event.run.table).state = event.run.outcome;
-        this.of(event.run.table).run = event.run;
-        this.of(event.run.table).error = event.error;
+        this.of(event.result.table).state = event.result.outcome;
+        this.of(event.result.table).run = event.result;
+        this.of(event.result.table).error = event.error;
     }
   }
 

@@ -32,7 +32,7 @@ export function initSourceCommand(environment: Environment): Command {
 async function initSource({ environment, output, json, quiet, tell }: Session, name: string): Promise<Outcome> {
   if (!/^[a-z][a-z0-9_-]*$/.test(name)) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `a source can't be named ${JSON.stringify(name)}`, {
-      hint: "A name has small letters, digits, - and _ only, and begins with a letter.",
+      hint: "A name may only have lowercase letters, digits, - and _, and begins with a letter.",
     });
   }
   const folder = resolve(environment.folder, name);

@@ -9,7 +9,10 @@ export interface KnownError {
   readonly hint: string;
 }
 
-/** What DuckDB says wherever it writes to. It has no error codes below its few classes: its words decide. */
+/**
+ * What DuckDB says wherever it writes to. It has no error codes below its few classes, so its words must decide. No code
+ * outside of the connectors reads messages: it goes by `HeadwatersError.code` and `side`.
+ */
 const everywhere: readonly KnownError[] = [
   {
     pattern: /No space left on device|not enough space|Disk quota exceeded|File too large/i,

@@ -2,7 +2,6 @@ import { literal } from "../duckdb/names.ts";
 import { realFile } from "../duckdb/database.ts";
 import type { PostgresSettings } from "../../wire/postgres/connection.ts";
 import { type SslMode, sslModes } from "../../wire/postgres/ssl.ts";
-import type { Configuration } from "./config.ts";
 
 /** Where the catalog of a lake is. */
 export type Catalog =
@@ -42,7 +41,14 @@ export function configurationOf(address: string): Readonly<Record<string, string
   return { catalog: url.href, ...(password === "" ? {} : { password: decodeURIComponent(password) }) };
 }
 
-export async function catalogOf({ catalog, catalog_schema, password }: Configuration): Promise<Catalog> {
+/** The settings that say where the catalog is. */
+interface CatalogSettings {
+  readonly catalog: string;
+  readonly catalog_schema?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+export async function catalogOf({ catalog, catalog_schema, password }: CatalogSettings): Promise<Catalog> {
   if (!isPostgresql(catalog)) return { kind: "file", path: await realFile("catalog", catalog) };
   const url = new URL(catalog);
   const given = (name: (typeof sslSettings)[number]): string | undefined => url.searchParams.get(name) ?? undefined;

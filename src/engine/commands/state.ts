@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass } from "../../protocol/pass.ts";
 import type { Destination } from "../../protocol/destination.ts";
@@ -7,25 +6,21 @@ import type { Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import { selects } from "../../toolkit/patterns.ts";
 import { type Connection, tableSettings } from "../connection.ts";
+import { atDestination, withLease } from "../lease.ts";
 import { scopeOf } from "../selection/scope.ts";
 import { portable, stateDocument, type StateDocument } from "../state-document.ts";
 
-/** The state of a connection for another place, taken while no one writes: each table as of its last closed pass. */
+/** The state of a connection for another place, taken while nobody writes: each table after its last closed pass. */
 export async function exportState(warehouse: Destination, source: string): Promise<StateDocument> {
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
-  try {
-    return portable(stateDocument(source, await warehouse.load()));
-  } finally {
-    await warehouse.release(lease);
-  }
+  return await atDestination(withLease(warehouse, async () => portable(stateDocument(source, await warehouse.load()))));
 }
 
-/** What an import needs of a connection; it asks nothing of the source. */
+/** What an import needs of a connection. It does not use the source. */
 export type Importing = Pick<Connection, "warehouse" | "scope" | "selection" | "tables">;
 
 /**
- * Replaces the state of the tables that a document has, all of them or none; open passes on them are given up. Their
- * copies must be there, and be those that the state tells of: nobody can see that here. Resolves to the tables' names.
+ * Replaces the state of the tables that a document has, of all or of none; their open passes are given up. Their copies
+ * must exist, and must be those that the state describes: that can't be checked here. Resolves to the tables' names.
  *
  * Throws `TABLE_UNKNOWN` for a table that is not selected, `SCOPE_CHANGED` for one whose state was made from another
  * server, database or selection, and `DESTINATION_EMPTY` for one that has no copy.
@@ -38,28 +33,27 @@ export async function importState(
   const { warehouse } = connection;
   const states = statesOf(document, only);
   for (const [id, state] of states) checkFits(connection, id, state);
-  const now = new Date().toISOString();
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: now });
-  try {
-    for (const id of states.keys()) {
-      if ((await warehouse.count(id)) !== null) continue;
-      throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${id}"`, {
-        hint: "Its state would say that it has all rows. Bring the copy back first, or leave the table out with --tables.",
-      });
-    }
-    await using transaction = await warehouse.begin(lease, now);
-    await transaction.reset([...states.keys()], false);
-    for (const [id, state] of states) {
-      // A pass that reads nothing: closing one is how a destination takes a state.
-      const pass = emptyPass(state, now);
-      await transaction.open(pass);
-      await transaction.close(pass, new Map([[id, state]]));
-    }
-    await transaction.commit([]);
-    return [...states.keys()];
-  } finally {
-    await warehouse.release(lease);
-  }
+  return await atDestination(
+    withLease(warehouse, async (lease) => {
+      for (const id of states.keys()) {
+        if ((await warehouse.count(id)) !== null) continue;
+        throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${id}"`, {
+          hint: "Its state would say that the copy has all rows. Restore the copy first, or leave the table out with --tables.",
+        });
+      }
+      const now = new Date().toISOString();
+      await using transaction = await warehouse.begin(lease, now);
+      await transaction.reset([...states.keys()], false);
+      for (const [id, state] of states) {
+        // A pass that reads nothing: a destination stores a state when a pass is closed.
+        const pass = emptyPass(state, now);
+        await transaction.open(pass);
+        await transaction.close(pass, new Map([[id, state]]));
+      }
+      await transaction.commit([]);
+      return [...states.keys()];
+    }),
+  );
 }
 
 function statesOf({ tables }: StateDocument, only: readonly string[]): Stored["tables"] {
@@ -73,9 +67,9 @@ function statesOf({ tables }: StateDocument, only: readonly string[]): Stored["t
 }
 
 function checkFits(connection: Importing, id: string, state: TableState): void {
-  const leaveOut = "Restore the configuration that it was made with, or leave the table out with --tables.";
+  const leaveOut = "Restore the configuration of that time, or leave the table out with --tables.";
   if (!selects(connection.selection, id)) {
-    throw new HeadwatersError("TABLE_UNKNOWN", `the state has table "${id}", which is not selected`, {
+    throw new HeadwatersError("TABLE_UNKNOWN", `the state has the table "${id}", which is not selected`, {
       hint: leaveOut,
     });
   }

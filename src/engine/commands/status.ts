@@ -1,8 +1,9 @@
 import type { Pass } from "../../protocol/pass.ts";
 import type { RunRecord } from "../../protocol/state-store.ts";
 import type { Connection } from "../connection.ts";
+import { atDestination } from "../lease.ts";
 
-/** How the copy of one table stands. */
+/** The state of the copy of one table. */
 export interface TableStatus {
   readonly table: string;
   /** Rows that are not deleted; `null`: there is no copy. */
@@ -10,7 +11,7 @@ export interface TableStatus {
   /** The read point of the copy; `null`: it was never whole. */
   readonly asOf: string | null;
   readonly sweptAt: string | null;
-  /** A pass that the next sync goes on with. */
+  /** The pass that the next sync continues. */
   readonly open: { readonly kind: Pass["kind"]; readonly splits: number; readonly splitsDone: number } | null;
 }
 
@@ -20,10 +21,10 @@ export interface Status {
   readonly runs: readonly RunRecord[];
 }
 
-/** What the destination holds of a connection. Asks nothing of the source. */
+/** What the destination holds of a connection. Does not use the source. */
 export async function status(connection: Pick<Connection, "warehouse">, runs = 5): Promise<Status> {
   const { warehouse } = connection;
-  const stored = await warehouse.load();
+  const stored = await atDestination(warehouse.load());
   const names = new Set([
     ...stored.tables.keys(),
     ...stored.passes.flatMap((pass) => pass.tables.map((table) => table.id)),
@@ -34,7 +35,7 @@ export async function status(connection: Pick<Connection, "warehouse">, runs = 5
     const open = stored.passes.find((pass) => pass.tables.some((candidate) => candidate.id === table));
     tables.push({
       table,
-      rows: await warehouse.count(table),
+      rows: await atDestination(warehouse.count(table)),
       asOf: state?.asOf ?? null,
       sweptAt: state?.sweptAt ?? null,
       open:
@@ -47,5 +48,5 @@ export async function status(connection: Pick<Connection, "warehouse">, runs = 5
             },
     });
   }
-  return { tables, runs: await warehouse.runs(runs) };
+  return { tables, runs: await atDestination(warehouse.runs(runs)) };
 }

@@ -1,34 +1,30 @@
-import { setMaxListeners } from "node:events";
-import { hostname } from "node:os";
-import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Json } from "../../protocol/json.ts";
-import type { Pass, Plan, Split } from "../../protocol/pass.ts";
+import { randomUUID } from "node:crypto";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference } from "../../protocol/readable.ts";
-import type { Reading, Source } from "../../protocol/source.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
-import { Semaphore } from "../../toolkit/semaphore.ts";
 import { unite } from "../../toolkit/types.ts";
-import { withChosenColumns } from "../selection/projection.ts";
 import { type Connection, tableSettings } from "../connection.ts";
+import { type EventOrigin, reporter } from "../events.ts";
+import { atDestination, withLease } from "../lease.ts";
 import { coveredBy } from "../plan/decide.ts";
-import { discover, knownTables } from "../selection/discover.ts";
-import { type RetryPolicy, waitAfter } from "../../net/retry.ts";
 import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
+import { discover } from "../selection/discover.ts";
+import { withProjection } from "../selection/projection.ts";
 import { scopeOf } from "../selection/scope.ts";
-import { askedFor, vanishedFrom } from "../selection/selection.ts";
+import { narrowTo } from "../selection/selection.ts";
+import { readIndependently } from "./read-independently.ts";
 
 /**
  * - `CONVERGED`: source and copy are equal.
- * - `NOT PROVEN`: they differ, and the source has moved since the sync: that may be why.
- * - `DIVERGED`: they differ, and nothing explains it.
+ * - `NOT PROVEN`: they differ, but the source has changed since the sync, which may be the reason.
+ * - `DIVERGED`: they differ without an explanation.
  */
 export type Verdict = "CONVERGED" | "NOT PROVEN" | "DIVERGED";
 
 export interface TableVerdict {
   readonly table: string;
   readonly verdict: Verdict;
-  /** Rows on both sides; `null` where they could not be counted. */
+  /** Rows on both sides; `null`: they could not be counted. */
   readonly sourceRows: number | null;
   readonly copyRows: number | null;
   readonly missing: number;
@@ -36,7 +32,7 @@ export interface TableVerdict {
   readonly different: number;
   /** A few of each kind. */
   readonly shown: readonly Difference[];
-  /** What the verdict rests on, in whole sentences. */
+  /** The reasons for the verdict, in whole sentences. */
   readonly reasons: readonly string[];
   readonly milliseconds: number;
 }
@@ -46,7 +42,10 @@ export interface VerifyReport {
   readonly tables: readonly TableVerdict[];
 }
 
-export type VerifyEvent =
+/** What a `verify` reports while it runs. */
+export type VerifyEvent = EventOrigin & VerifyHappening;
+
+type VerifyHappening =
   | {
       readonly kind: "verifying";
       readonly table: string;
@@ -65,36 +64,33 @@ export interface VerifyOptions {
 }
 
 /**
- * Compares source and copy: counts and order-free digests by buckets of the key's hash, then the rows of buckets that
- * differ. Reads the source by another path than a sync does, where it has one. Writes nothing to the copy.
+ * Compares source and copy: first counts, and digests of rows (in any order) by buckets of the key's hash; then the rows
+ * of the buckets that differ. Reads the source by another path than a sync does, if it has one. Does not change the copy.
  */
 export async function verify(
   given: Connection,
   options: VerifyOptions,
   report: (event: VerifyEvent) => void,
 ): Promise<VerifyReport> {
-  const chosen = withChosenColumns(given);
-  const connection = { ...chosen, source: retryingSource(chosen.source, retryPolicy(given)) };
+  const projected = withProjection(given);
+  const connection = { ...projected, source: retryingSource(projected.source, retryPolicy(given)) };
   const { warehouse } = connection;
-  const lease = await warehouse.acquire({ host: hostname(), pid: process.pid, since: new Date().toISOString() });
-  try {
-    const stored = await warehouse.load();
-    const { tables, refused } = await discover(connection, options.signal, knownTables(stored));
-    const present = [...tables.map(({ id }) => id), ...refused.keys()];
-    const names = askedFor([...present, ...vanishedFrom(stored, connection, present)], options.tables ?? []);
+  const tell = reporter<VerifyHappening>(connection.name, randomUUID(), report);
+  return await withLease(warehouse, async () => {
+    const stored = await atDestination(warehouse.load());
+    const { tables, refused, vanished } = await discover(connection, options.signal, stored);
+    const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
     const verdicts: TableVerdict[] = [];
-    for (const name of names) {
+    for (const name of narrowTo(selected, options.tables ?? [])) {
       if (refused.has(name)) throw refused.get(name)!;
       const discovered = tables.find(({ id }) => id === name) ?? null;
       const state = stored.tables.get(name) ?? null;
-      const result = await verifyTable(name, discovered, state, connection, options, report);
+      const result = await verifyTable(name, discovered, state, connection, options, tell);
       verdicts.push(result);
-      report({ kind: "verified", result });
+      tell({ kind: "verified", result });
     }
     return { verdict: worst(verdicts.map((table) => table.verdict)), tables: verdicts };
-  } finally {
-    await warehouse.release(lease);
-  }
+  });
 }
 
 function worst(verdicts: readonly Verdict[]): Verdict {
@@ -102,18 +98,17 @@ function worst(verdicts: readonly Verdict[]): Verdict {
   return verdicts.includes("NOT PROVEN") ? "NOT PROVEN" : "CONVERGED";
 }
 
-/** `discovered`: the table as it stands; `null`: only the copy has it. */
+/** `discovered`: the table as it is now; `null`: only the copy has it. */
 async function verifyTable(
   name: string,
   discovered: Table | null,
   state: TableState | null,
   connection: Connection,
   options: VerifyOptions,
-  report: (event: VerifyEvent) => void,
+  report: (happening: VerifyHappening) => void,
 ): Promise<TableVerdict> {
   const began = performance.now();
-  const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
-  const ended = (result: Omit<TableVerdict, "table" | "milliseconds">): TableVerdict => ({
+  const ended = (result: Findings): TableVerdict => ({
     ...result,
     table: name,
     milliseconds: Math.round(performance.now() - began),
@@ -128,31 +123,57 @@ async function verifyTable(
     );
   }
   if (!connection.capabilities.passes.includes("full"))
-    return unproven("The source tells what changed and nothing else: there is nothing to compare the copy with.");
+    return unproven("The source only reports what changed: there is nothing to compare the copy with.");
   const inferred = connection.capabilities.schema === "inferred";
   if (!coveredBy(state.table, discovered, inferred))
     return unproven("The table was altered in the source since the last sync: sync, then verify again.");
-  const table = inferred ? unite(state.table, discovered) : discovered;
-  await using comparison = await connection.warehouse.compare(table);
-  report({ kind: "verifying", table: table.id, reading: 1, estimatedRows: table.estimatedRows });
-  const wider = await readAll(table, connection, options.signal, async (rows) => {
-    await comparison.digest(rows);
-    report({ kind: "read", table: table.id, rows: rows.length });
-  });
-  // Rows have columns that the copy was not compared by.
-  if (wider !== null) return verifyTable(name, wider, state, connection, options, report);
-  const digests = await comparison.digested();
+  let table = inferred ? unite(state.table, discovered) : discovered;
+  for (let attempt = 1; attempt <= mostReadings; attempt++) {
+    const { wider, result } = await compareOnce(table, state, connection, options, report);
+    if (wider === null) return ended(result);
+    table = wider;
+  }
+  return unproven("Its rows had new columns each time they were read: verify again once the source does not change.");
+}
+
+/**
+ * How often a table is read if its rows turn out to have columns that are not compared yet. One reading finds all that
+ * exist; more are needed only while the source changes.
+ */
+const mostReadings = 3;
+
+/** Compares once. `wider`: the table with all columns of its rows, if some were new or wider and so were not compared. */
+async function compareOnce(
+  table: Table,
+  state: TableState,
+  connection: Connection,
+  options: VerifyOptions,
+  report: (happening: VerifyHappening) => void,
+): Promise<{ readonly wider: Table | null; readonly result: Findings }> {
+  await using comparison = await atDestination(connection.warehouse.compare(table));
+  const read = async (reading: 1 | 2, take: (rows: Rows) => Promise<void>): Promise<Table | null> => {
+    report({ kind: "verifying", table: table.id, reading, estimatedRows: table.estimatedRows });
+    return await readIndependently(table, connection, options.signal, async (rows) => {
+      await atDestination(take(rows));
+      report({ kind: "read", table: table.id, rows: rows.length });
+    });
+  };
+  const wider = await read(1, (rows) => comparison.digest(rows));
+  if (wider !== null) return { wider, result: { ...nothing, verdict: "NOT PROVEN", reasons: [] } };
+  const digests = await atDestination(comparison.digested());
   const counts = { ...nothing, sourceRows: digests.source, copyRows: digests.copy };
   if (digests.differing === 0) {
-    return ended({ ...counts, verdict: "CONVERGED", reasons: [`All ${digests.source} rows are equal.`] });
+    const reasons = [`All ${digests.source} rows are equal.`];
+    return { wider, result: { ...counts, verdict: "CONVERGED", reasons } };
   }
-  report({ kind: "verifying", table: table.id, reading: 2, estimatedRows: table.estimatedRows });
-  await readAll(table, connection, options.signal, async (rows) => {
-    await comparison.collect(rows);
-    report({ kind: "read", table: table.id, rows: rows.length });
-  });
-  return ended({ ...counts, ...(await judge(table, state, comparison, options.limit ?? 5)) });
+  await read(2, (rows) => comparison.collect(rows));
+  return { wider, result: { ...counts, ...(await judge(table, state, comparison, options.limit ?? 5)) } };
 }
+
+/** What was found of a table. */
+type Findings = Omit<TableVerdict, "table" | "milliseconds">;
+
+const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
 
 async function judge(
   table: Table,
@@ -160,10 +181,10 @@ async function judge(
   comparison: Comparison,
   limit: number,
 ): Promise<Pick<TableVerdict, "verdict" | "reasons" | "missing" | "extra" | "different" | "shown">> {
-  const found = await comparison.differences(limit);
+  const found = await atDestination(comparison.differences(limit));
   const { missing, extra, different, repeated, shown } = found;
   const counts = { missing, extra, different, shown };
-  // Patterns that overlap give a key twice: only the rows themselves can be compared then, and they were.
+  // Patterns that overlap give a key twice. Then digests differ though the rows themselves, just compared, are equal.
   if (missing + extra + different === 0 && repeated > 0) {
     const reason = `All rows are equal; the source gave ${repeated} of them more than once.`;
     return { ...counts, verdict: "CONVERGED", reasons: [reason] };
@@ -172,7 +193,7 @@ async function judge(
     return {
       ...counts,
       verdict: "NOT PROVEN",
-      reasons: ["The source was written to between the two readings; verify again."],
+      reasons: ["The source changed between the two readings; verify again."],
     };
   }
   const moved = shown.filter((difference) => movedSince(difference, state));
@@ -182,14 +203,14 @@ async function judge(
       `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`,
     );
   }
-  // What only a sweep finds, where none was made since.
+  // Differences that only a sweep finds, if none was made since.
   const unswept = (kind: Difference["kind"]): boolean =>
     state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)));
   if (shown.some(({ kind }) => unswept(kind))) {
     const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
     reasons.push(`${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`);
   }
-  // All that is shown must be explained.
+  // All differences that are shown must be explained.
   const unexplained = shown.filter((difference) => !moved.includes(difference) && !unswept(difference.kind));
   if (unexplained.length === 0 && reasons.length > 0) return { ...counts, verdict: "NOT PROVEN", reasons };
   const columns = table.version === null ? " The table has no column that tells when a row changed." : "";
@@ -204,117 +225,16 @@ async function judge(
   };
 }
 
-/** Whether the source's row is younger than the copy: its version differs from the copy's and lies after the read point. */
+/** Whether the row changed after the read point: its version differs from the copy's and is later than that. */
 function movedSince({ kind, version }: Difference, state: TableState): boolean {
   if (kind === "extra" || version.source === null || version.source === version.copy) return false;
   const [moment] = version.source.replace(" ", "T").split("|") as [string];
-  // Others are digests, which a lenient parser takes for years.
+  // Other versions are digests, which a lenient parser takes for years.
   if (!/^\d{4}-\d\d-\d\dT/.test(moment)) return false;
-  // One without a zone is taken as UTC, never as of the zone of this process.
+  // A moment without a zone is UTC, never in the zone of this process.
   const written = Date.parse(/(?:Z|[+-]\d\d(?::?\d\d)?)$/.test(moment) ? moment : `${moment}Z`);
   return Number.isFinite(written) && written >= Date.parse(state.asOf) - clockTolerance;
 }
 
-/** Writers stamp rows by clocks of their own, before they commit: milliseconds. */
+/** Writers stamp rows by their own clocks, before they commit. In milliseconds. */
 const clockTolerance = 1_000;
-
-/**
- * Reads every row once by the independent path, splits in parallel; `take` is called for one batch after the other. Ends
- * early where rows need more columns, or wider ones, and resolves to the table with these; else to `null`.
- */
-async function readAll(
-  table: Table,
-  connection: Connection,
-  signal: AbortSignal,
-  take: (rows: Rows) => Promise<void>,
-): Promise<Table | null> {
-  const { source, settings } = connection;
-  const plan = await source.plan([table], "full", {}, signal);
-  const pass = verifyingPass(plan, table);
-  const stop = new AbortController();
-  const turn = new Semaphore(1);
-  const reading: VerifyReading = {
-    source,
-    retryPolicy: retryPolicy(connection),
-    how: {
-      signal: AbortSignal.any([signal, stop.signal]),
-      batchBytes: settings.batchBytes,
-      until: "caught up",
-      path: "independent",
-    },
-    async take(rows) {
-      const release = await turn.acquire(1, reading.how.signal);
-      await take(rows).finally(release);
-    },
-  };
-  // Every split listens to it, in several places.
-  setMaxListeners(0, reading.how.signal);
-  const left = pass.splits.values();
-  let wider: Table | null = null;
-  const readNext = async (): Promise<void> => {
-    for (const split of left) {
-      const needed = await readOne(pass, split, reading);
-      if (needed !== null) wider = unite(wider ?? table, needed);
-      if (wider !== null) stop.abort();
-    }
-  };
-  const failures: unknown[] = [];
-  const readOrStop = (): Promise<void> =>
-    readNext().catch((thrown: unknown) => {
-      failures.push(thrown);
-      stop.abort();
-    });
-  await Promise.all(Array.from({ length: settings.parallel }, readOrStop));
-  // What fails after the stop fails for it.
-  if (wider === null && failures.length > 0) throw failures[0];
-  return wider;
-}
-
-/** What a split is read with. */
-interface VerifyReading {
-  readonly source: Source;
-  readonly retryPolicy: RetryPolicy;
-  readonly how: Reading;
-  take(rows: Rows): Promise<void>;
-}
-
-/** Rows count once their checkpoint has come: a reading that fails goes on from there. Resolves as {@link readAll} does. */
-async function readOne(
-  pass: Pass,
-  split: Split,
-  { source, retryPolicy, how, take }: VerifyReading,
-): Promise<Table | null> {
-  let state: Json = null;
-  for (let attempt = 1; ; attempt++) {
-    let held: Rows[] = [];
-    try {
-      for await (const operation of source.read(pass, split, state, how)) {
-        if (operation.kind === "schema") return operation.table;
-        if (operation.kind === "upsert") held.push(operation.rows);
-        if (operation.kind !== "checkpoint") continue;
-        for (const rows of held) await take(rows);
-        held = [];
-        state = operation.state;
-      }
-      for (const rows of held) await take(rows);
-      return null;
-    } catch (thrown) {
-      await waitAfter(thrown, attempt, pass.tables[0]!.id, how.signal, retryPolicy);
-    }
-  }
-}
-
-function verifyingPass(plan: Plan, table: Table): Pass {
-  if (plan.splits.length === 0)
-    throw new HeadwatersError("DEFECT", `the plan of a full pass over "${table.id}" has no splits`);
-  const now = new Date().toISOString();
-  return {
-    ...plan,
-    id: "verify",
-    kind: "full",
-    tables: [table],
-    opened: now,
-    scope: scopeOf(null, table.id),
-    replace: false,
-  };
-}

@@ -11,10 +11,10 @@ import { checkScope } from "../selection/scope.ts";
 /** A sweep that is estimated to take less is made with each sync (`deletes: auto`), in milliseconds. */
 const cheapSweep = 10_000;
 const day = 24 * 60 * 60 * 1_000;
-/** How old a copy gets before a full pass replaces it in search of deletes (`deletes: auto`): it costs a writing of all rows. */
+/** How old a copy gets before a full pass replaces it to find deletes (`deletes: auto`): all rows are then written again. */
 const mostUnswept = 7 * day;
 
-/** What a sync was asked to do beyond the settings. */
+/** What the user wants of one sync beyond the settings. */
 export interface Flags {
   /** Read every row, whatever is stored. */
   readonly full: boolean;
@@ -24,16 +24,16 @@ export interface Flags {
   readonly acceptScope: boolean;
 }
 
-/** What source and destination can do together, for one table. */
+/** What source and destination together can do for one table. */
 export interface Abilities extends SourceCapabilities {
-  /** As {@link Destination.fullPass} says; `null`: the copy can be read, and sweeps be made. */
+  /** What {@link Destination.fullPass} says; `null`: the copy can be read, so that sweeps can be made. */
   readonly fullPass: ReturnType<NonNullable<Destination["fullPass"]>> | null;
 }
 
 export interface Decision {
-  /** The stored pass that is gone on with. */
+  /** The stored pass that continues. */
   readonly resume: Pass | null;
-  /** A stored pass that no longer fits and starts over. */
+  /** The stored pass that is given up because it no longer fits. */
   readonly abandon: Pass | null;
   /** Passes to plan after that, in order. */
   readonly passes: readonly PassKind[];
@@ -42,9 +42,9 @@ export interface Decision {
 }
 
 /**
- * Decides what a sync reads of one table: nothing stored, another table under its name, new columns and another cursor
- * ask for a full pass, which replaces the copy where the key is another or its values are written otherwise; else a window
- * pass where there is a cursor; then a sweep where one is due.
+ * Decides what a sync reads of one table. A full pass is made if nothing is stored, if another table has its name now, or
+ * if columns are new or the cursor is another; it replaces the copy if the key is another or its values are written
+ * differently. Otherwise a window pass is made where there is a cursor, then a sweep if one is due.
  *
  * Throws `SCOPE_CHANGED` and `SCHEMA_CHANGE_BLOCKED`.
  */
@@ -59,7 +59,7 @@ export function decide(
   now: Date,
 ): Decision {
   checkScope(table, scope, state?.scope ?? open?.scope ?? null, flags.acceptScope);
-  // What the user chose anew is no change of the source's schema.
+  // Another selection by the user is no change of the source's schema.
   if (state?.scope === scope) checkSchemaChange(state.table, table, settings.schemaChanges);
 
   const inferred = abilities.schema === "inferred";
@@ -80,10 +80,10 @@ export function decide(
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
   }
   if (swept) return { resume, abandon, passes: ["keys"], replace: false };
-  // A sweep that is gone on with counts as made now, so that a long one is not made twice.
+  // A sweep that continues counts as made now, so that a long one is not made twice.
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
   const due = flags.sweep || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
-  // Where no sweep can be made only a full pass shows what is gone.
+  // Where no sweep can be made, only a full pass shows what is gone.
   if (due && abilities.fullPass !== null)
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
   return {
@@ -95,11 +95,11 @@ export function decide(
 }
 
 /**
- * What heals a full pass that spanned runs: rows may have changed, and gone, after they were read. Without a cursor only
- * a second reading tells.
+ * The passes that catch up after a full pass that spanned runs: rows may have changed, or gone, since they were read.
+ * Without a cursor only a second reading shows it.
  */
 function catchUp(table: Table, abilities: Abilities): PassKind[] {
-  // A second full pass would truncate what was just written; without a cursor the next sync makes it anyway.
+  // A second full pass would truncate what was just written. Without a cursor the next sync makes one anyway.
   if (abilities.fullPass !== null) return table.cursor === null ? [] : ["window"];
   if (table.cursor === null) return table.version !== null && canSweep(table, abilities) ? ["keys"] : ["full"];
   return canSweep(table, abilities) ? ["window", "keys"] : ["window"];
@@ -110,8 +110,8 @@ function canSweep(table: Table, abilities: Abilities): boolean {
 }
 
 /**
- * `never` spares sweeps that would find nothing but deletes; where they find changes too, it is as `auto`. A full pass in
- * their stead costs too much to be made against the user's word.
+ * `never` turns off sweeps that would only find deletes; where sweeps also find changes, it means `auto`. A full pass
+ * instead of a sweep costs too much to be made against this setting.
  */
 function sweepDue(
   table: Table,
@@ -129,8 +129,8 @@ function sweepDue(
   return age >= day || (milliseconds !== null && milliseconds < cheapSweep);
 }
 
-function rereadDue(state: TableState, wanted: Settings["reread"], { reread }: Abilities, now: Date): boolean {
-  const interval = wanted === "auto" ? reread : wanted;
+function rereadDue(state: TableState, setting: Settings["reread"], { reread }: Abilities, now: Date): boolean {
+  const interval = setting === "auto" ? reread : setting;
   if (interval === undefined || interval === "never") return false;
   return now.getTime() - Date.parse(state.readAt) >= interval;
 }
@@ -146,15 +146,15 @@ function needsFull(state: TableState, scope: string, table: Table, inferred: boo
   );
 }
 
-/** A pass that is given up has cleared the columns of the copy that it did not have: only a full pass fills them again. */
+/** A pass that is given up has cleared those columns of the copy that it lacked: only a full pass fills them again. */
 function hasCleared(abandoned: Pass | null, table: Table): boolean {
   const had = abandoned?.tables[0]?.columns;
   return had !== undefined && !table.columns.every(({ name }) => had.some((column) => column.name === name));
 }
 
 /**
- * Whether every column of `now` was there before, of the same type, in the same table. Where columns are inferred, one
- * that is new was in no row before: the rows that have it are read as rows that changed.
+ * Whether every column of `now` existed before, with the same type, in the same table. If columns are inferred, no row
+ * had a new column before: the rows that have it are read because they changed.
  */
 export function coveredBy(before: Table, now: Table, inferred: boolean): boolean {
   return before.identity === now.identity && keepsKeys(before, now) && (inferred || hasColumnsOf(before, now));
@@ -174,8 +174,9 @@ export function sameKey(before: Table, now: Table): boolean {
 }
 
 /**
- * Whether keys of before can be compared with those of now: of the same columns, which at most took a wider type of the
- * same values (INT, LONG). `1` that turned to text or JSON is met by no key of now, as if every row were gone.
+ * Whether the keys of before can be compared with those of now: the columns are the same, and a type at most became
+ * wider for the same values (INT, LONG). If `1` turned to text or JSON, no key of now would match it, as if every row
+ * were gone.
  */
 function keepsKeys(before: Table, now: Table): boolean {
   return (
@@ -191,7 +192,7 @@ function typeOf({ columns }: Table, column: string): Type | undefined {
   return columns.find(({ name }) => name === column)?.type;
 }
 
-/** Throws `SCHEMA_CHANGE_BLOCKED` where `block_all` stands against a change. */
+/** Throws `SCHEMA_CHANGE_BLOCKED` if `block_all` forbids a change. */
 export function checkSchemaChange(before: Table, now: Table, policy: Settings["schemaChanges"]): void {
   if (policy !== "block_all") return;
   const changed = now.columns.find((column) => {

@@ -8,6 +8,7 @@ import type { Table } from "../../protocol/table.ts";
 import type { Semaphore } from "../../toolkit/semaphore.ts";
 import { rowsBytes } from "../../toolkit/vectors.ts";
 import type { Settings } from "../connection.ts";
+import { mayPass } from "./retrying-source.ts";
 import { RolledBack, type Segment, type Writer } from "./writer.ts";
 
 /** What a split is read with. */
@@ -15,45 +16,55 @@ export interface SplitReading {
   readonly source: Source;
   readonly writer: Writer;
   readonly settings: Settings;
-  /** Bytes that all splits together may hold. */
+  /** The bytes that all splits together may hold. */
   readonly memory: Semaphore;
   readonly throttle: (rows: number, signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
   onRows(table: string, rows: number, bytes: number): void;
-  /** The split's rows need this from here on. */
+  /** From here on, the split's rows need the columns of this table. */
   onSchema(table: Table): void;
   onRetry(error: HeadwatersError, milliseconds: number): void;
+}
+
+/** How far a split was read. */
+export type Reached = Pick<Segment, "state" | "asOf">;
+
+/** A checkpoint, or the position reached before. */
+interface Position {
+  readonly state: Json;
+  readonly asOf?: string | null;
 }
 
 type Data = Segment["operations"][number];
 
 /**
- * Reads one split to its end and hands it to the writer, segment by segment, without waiting for the writer more than
- * the memory budget asks for. Errors whose remedy is `retry` are tried again from the last checkpoint; tries that
- * brought nothing forward are counted. Resolves to the split's last state.
+ * Reads one split to its end and hands it to the writer, segment by segment. It waits for the writer only when the memory
+ * budget is used up. After an error whose remedy is `retry` it goes on from the last checkpoint; attempts that reach no
+ * new checkpoint are counted. Resolves to how far the split was read.
  */
 export async function readSplit(
   pass: Pass,
   split: Split,
-  start: { state: Json; attempt: number },
+  start: Reached & { readonly attempt: number },
   reading: SplitReading,
-): Promise<Json> {
-  let { state, attempt } = start;
+): Promise<Reached> {
+  let { attempt, ...reached }: Reached & { attempt: number } = start;
   let failures = 0;
   const policy: RetryPolicy = {
     attempts: reading.settings.attempts,
+    again: mayPass,
     onRetry: (_, error, milliseconds) => reading.onRetry(error, milliseconds),
   };
   for (;;) {
-    const attempted = new Attempt(pass, split, state, attempt, reading);
+    const attempted = new Attempt(pass, split, reached, attempt, reading);
     try {
       await attempted.read();
-      return attempted.state;
+      return attempted.reached;
     } catch (thrown) {
       if (thrown instanceof RolledBack) throw thrown;
       failures = attempted.handed ? 1 : failures + 1;
       await waitAfter(thrown, failures, null, reading.signal, policy);
-      state = attempted.state;
+      reached = attempted.reached;
       attempt += 1;
     }
   }
@@ -61,9 +72,9 @@ export async function readSplit(
 
 /** One attempt at a split. */
 class Attempt {
-  /** The last checkpoint that was handed to the writer; a split that is done keeps it. */
-  state: Json;
-  /** Whether there was one in this attempt. */
+  /** The last checkpoint that was handed to the writer. A split that is done keeps it. */
+  reached: Reached;
+  /** Whether this attempt handed one over. */
   handed = false;
   readonly #pass: Pass;
   readonly #split: Split;
@@ -77,10 +88,10 @@ class Attempt {
   #bytes = 0;
   #releases: (() => void)[] = [];
 
-  constructor(pass: Pass, split: Split, state: Json, attempt: number, reading: SplitReading) {
+  constructor(pass: Pass, split: Split, reached: Reached, attempt: number, reading: SplitReading) {
     this.#pass = pass;
     this.#split = split;
-    this.state = state;
+    this.reached = reached;
     this.#attempt = attempt;
     this.#reading = reading;
   }
@@ -88,19 +99,19 @@ class Attempt {
   async read(): Promise<void> {
     const { source, settings, signal } = this.#reading;
     const how: Reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "fast" };
-    const operations = source.read(this.#pass, this.#split, this.state, how)[Symbol.asyncIterator]();
-    // All splits together never wait for one another: complete segments always have a part of the budget.
+    const operations = source.read(this.#pass, this.#split, this.reached.state, how)[Symbol.asyncIterator]();
+    // Splits never wait for one another: complete segments always get a part of the budget.
     const most = settings.memoryBytes / (settings.parallel + 1);
     try {
       for (;;) {
         const next = await operations.next();
         if (this.#failed !== null) throw this.#failed;
         if (next.done === true) break;
-        if (next.value.kind === "checkpoint") this.#hand(next.value.state, false);
+        if (next.value.kind === "checkpoint") this.#hand(next.value, false);
         else if (this.#bytes + operationBytes(next.value) > most) await this.#writeThrough(next.value, operations);
         else await this.#hold(next.value);
       }
-      this.#hand(this.state, true);
+      this.#hand(this.reached, true);
       await Promise.all(this.#writes);
     } finally {
       for (const release of this.#releases) release();
@@ -109,7 +120,7 @@ class Attempt {
     }
   }
 
-  /** Keeps an operation until its checkpoint comes. */
+  /** Holds an operation until its checkpoint comes. */
   async #hold(operation: Data): Promise<void> {
     const bytes = await this.#meter(operation);
     if (bytes > 0) this.#releases.push(await this.#reading.memory.acquire(bytes, this.#reading.signal));
@@ -117,7 +128,7 @@ class Attempt {
     this.#bytes += bytes;
   }
 
-  /** Counts what was read and slows down where the user asked for it. */
+  /** Counts what was read, and slows down to `maxRowsPerSecond`. */
   async #meter(operation: Data): Promise<number> {
     if (operation.kind === "schema") this.#reading.onSchema(operation.table);
     if (!("rows" in operation)) return 0;
@@ -128,8 +139,8 @@ class Attempt {
     return bytes;
   }
 
-  #hand(state: Json, done: boolean): void {
-    const segment = this.#take(state, done);
+  #hand(at: Position, done: boolean): void {
+    const segment = this.#reached(at, done);
     const releases = this.#releases;
     this.#releases = [];
     const write = this.#reading.writer
@@ -141,22 +152,23 @@ class Attempt {
       .finally(() => {
         for (const release of releases) release();
       });
-    // Whoever awaits `#writes` sees the error; here it only must not count as unhandled before that.
+    // Ignored here, so that it does not count as unhandled: awaiting `#writes` reports this error.
     write.catch(() => {});
     this.#writes.push(write);
     if (this.#writes.length > 64) this.#writes.splice(0, 32);
-    this.state = state;
-    this.handed = true;
   }
 
-  #take(state: Json, done: boolean): Segment {
+  /** What was read up to a checkpoint, or to the end. */
+  #reached({ state, asOf }: Position, done: boolean): Segment {
+    this.reached = { state, asOf: asOf ?? this.reached.asOf };
+    this.handed = true;
     const segment: Segment = {
       pass: this.#pass,
       split: this.#split,
       attempt: this.#attempt,
       operations: this.#operations,
       rows: this.#rows,
-      state,
+      ...this.reached,
       done,
     };
     this.#operations = [];
@@ -165,7 +177,7 @@ class Attempt {
     return segment;
   }
 
-  /** More than memory should hold came without a checkpoint: it goes straight into a transaction of its own. */
+  /** More came without a checkpoint than memory should hold: it goes straight into a transaction of its own. */
   async #writeThrough(first: Data, operations: AsyncIterator<Operation>): Promise<void> {
     await this.#reading.writer.writeThrough(this.#pass, this.#split, async (write) => {
       for (const held of this.#operations) await write(held);
@@ -176,17 +188,11 @@ class Attempt {
         await this.#meter(operation);
         await write(operation);
         const next = await operations.next();
-        if (next.done === true) return this.#reached(this.state, true);
-        if (next.value.kind === "checkpoint") return this.#reached(next.value.state, false);
+        if (next.done === true) return this.#reached(this.reached, true);
+        if (next.value.kind === "checkpoint") return this.#reached(next.value, false);
         operation = next.value;
       }
     });
-  }
-
-  #reached(state: Json, done: boolean): Segment {
-    this.state = state;
-    this.handed = true;
-    return this.#take(state, done);
   }
 }
 

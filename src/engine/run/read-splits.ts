@@ -1,37 +1,36 @@
 import { setMaxListeners } from "node:events";
-import type { Json } from "../../protocol/json.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
-import { readSplit, type SplitReading } from "./read-split.ts";
-import type { Syncing } from "./sync-table.ts";
+import type { SyncContext } from "./context.ts";
+import { type Reached, readSplit, type SplitReading } from "./read-split.ts";
 
-/** What the reading of a pass tells while it goes on. */
+/** What is called while a pass is read. */
 export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> {
   onRows(table: string, rows: number, bytes: number, splitsDone: number): void;
 }
 
 /**
- * Reads the splits of a pass that are not done, as many at a time as the settings say; the first that fails stops the
- * others. Resolves to the last state of each split, those that were done before among them.
+ * Reads the splits of a pass that are not done, as many at a time as the settings say. The first one that fails stops
+ * the others. Resolves to how far each split was read, including those that were done before.
  */
 export async function readSplits(
   pass: Pass,
   progress: readonly Progress[],
+  context: SyncContext,
   reading: PassReading,
-  syncing: Syncing,
-): Promise<ReadonlyMap<string, Json>> {
-  const { connection, writer, memory, throttle } = syncing;
+): Promise<ReadonlyMap<string, Reached>> {
+  const { connection, writer, memory, throttle } = context;
   const bySplit = new Map(progress.map((entry) => [entry.split, entry]));
-  const states = new Map(progress.map((entry) => [entry.split, entry.state]));
+  const reached = new Map(progress.map(({ split, state, asOf = null }): [string, Reached] => [split, { state, asOf }]));
   let splitsDone = progress.filter((entry) => entry.done).length;
   const stop = new AbortController();
-  const signal = AbortSignal.any([syncing.signal, stop.signal]);
+  const signal = AbortSignal.any([context.signal, stop.signal]);
   // Every split that is being read listens to it, in several places.
   setMaxListeners(0, signal);
   const readOne = async (split: Split): Promise<void> => {
     const known = bySplit.get(split.id);
-    const release = await syncing.readers.acquire(1, signal);
+    const release = await context.readers.acquire(1, signal);
     try {
-      const start = { state: known?.state ?? null, attempt: (known?.attempt ?? 0) + 1 };
+      const start = { state: null, asOf: null, ...reached.get(split.id), attempt: (known?.attempt ?? 0) + 1 };
       const last = await readSplit(pass, split, start, {
         source: connection.source,
         writer,
@@ -43,7 +42,7 @@ export async function readSplits(
         onSchema: reading.onSchema,
         onRetry: reading.onRetry,
       });
-      states.set(split.id, last);
+      reached.set(split.id, last);
       splitsDone += 1;
     } catch (thrown) {
       stop.abort(thrown);
@@ -58,8 +57,8 @@ export async function readSplits(
   };
   const results = await Promise.allSettled(Array.from({ length: connection.settings.parallel }, readNext));
   if (results.some((result) => result.status === "rejected")) {
-    syncing.signal.throwIfAborted();
+    context.signal.throwIfAborted();
     throw stop.signal.reason;
   }
-  return states;
+  return reached;
 }

@@ -1,11 +1,21 @@
 import { type RetryPolicy, waitAfter, withRetries } from "../../net/retry.ts";
+import { errorAt, type HeadwatersError } from "../../protocol/errors.ts";
 import type { Source } from "../../protocol/source.ts";
 import type { Connection } from "../connection.ts";
 
-/** Tells the log. */
+/**
+ * Whether to ask the source again after this error. A table that was altered is planned again instead, and an error of
+ * the destination ends the transaction.
+ */
+export function mayPass({ remedy, code, side }: HeadwatersError): boolean {
+  return remedy === "retry" && code !== "TABLE_CHANGED" && side !== "destination";
+}
+
+/** The policy of a connection for what its source is asked; retries are logged. */
 export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "log">): RetryPolicy {
   return {
     attempts: settings.attempts,
+    again: mayPass,
     onRetry: (table, error, milliseconds) => {
       const where = table === null ? "" : `table "${table}": `;
       log.warn(`${where}${error.message} (${error.code}); tried again in ${milliseconds} ms`);
@@ -14,30 +24,45 @@ export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "lo
 }
 
 /**
- * A source that is asked again where it fails in a way that may pass by itself. Its readings are not: who reads a split
- * goes on from the last checkpoint (`read-split.ts`).
+ * A source that retries what fails in a way that may pass by itself. It does not retry `read`: `read-split.ts` goes on
+ * from the last checkpoint. It marks every error as the source's.
  */
-export function retryingSource(source: Source, retryPolicy: RetryPolicy): Source {
+export function retryingSource(source: Source, policy: RetryPolicy): Source {
   const ask = <Answer>(table: string | null, signal: AbortSignal, question: () => Promise<Answer>): Promise<Answer> =>
-    withRetries(table, signal, retryPolicy, question);
+    withRetries(table, signal, policy, () =>
+      question().catch((thrown: unknown) => {
+        throw atSource(thrown, signal);
+      }),
+    );
   return {
     check: (signal) => source.check(signal),
     discover: (signal, known) => ask(null, signal, () => source.discover(signal, known)),
     plan: (tables, kind, previous, signal) =>
       ask(tables[0]!.id, signal, () => source.plan(tables, kind, previous, signal)),
     resume: (pass, signal) => ask(pass.tables[0]!.id, signal, () => source.resume(pass, signal)),
-    read: (pass, split, state, how) => source.read(pass, split, state, how),
-    /** Rows that were found before it failed come once more. */
+    async *read(pass, split, state, how) {
+      try {
+        yield* source.read(pass, split, state, how);
+      } catch (thrown) {
+        throw atSource(thrown, how.signal);
+      }
+    },
+    /** Rows that were found before it failed come again. */
     async *lookup(table, keys, how) {
       for (let attempt = 1; ; attempt++) {
         try {
           return yield* source.lookup(table, keys, how);
         } catch (thrown) {
-          await waitAfter(thrown, attempt, table.id, how.signal, retryPolicy);
+          await waitAfter(atSource(thrown, how.signal), attempt, table.id, how.signal, policy);
         }
       }
     },
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };
+}
+
+/** What was thrown because of the signal stays as it is. */
+function atSource(thrown: unknown, signal: AbortSignal): unknown {
+  return signal.aborted ? thrown : errorAt("source", thrown);
 }

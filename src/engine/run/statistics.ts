@@ -3,7 +3,7 @@ import type { PassKind } from "../../protocol/pass.ts";
 import type { TableRun } from "../../protocol/state-store.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 
-/** Counts what one sync does on one table. */
+/** What one sync has done to one table so far. */
 export class Statistics {
   readonly table: string;
   readonly passes: PassKind[] = [];
@@ -24,7 +24,12 @@ export class Statistics {
     this.#started ??= performance.now();
   }
 
-  add(changes: Changes): void {
+  addRead(rows: number, bytes: number): void {
+    this.rowsRead += rows;
+    this.bytesRead += bytes;
+  }
+
+  addChanges(changes: Changes): void {
     this.#changes = {
       inserted: this.#changes.inserted + changes.inserted,
       updated: this.#changes.updated + changes.updated,

@@ -1,6 +1,6 @@
 import { sleep } from "../../toolkit/backoff.ts";
 
-/** Spares the source: lets through at most `rowsPerSecond`, counted over the whole sync; `null`: everything. */
+/** Spares the source: lets at most `rowsPerSecond` through, over all tables of the sync; `null`: no limit. */
 export function throttle(rowsPerSecond: number | null): (rows: number, signal: AbortSignal) => Promise<void> {
   if (rowsPerSecond === null) return async () => {};
   let free = performance.now();

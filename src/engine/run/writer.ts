@@ -1,4 +1,4 @@
-import { asHeadwatersError, type HeadwatersError } from "../../protocol/errors.ts";
+import { errorAt, type HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Destination } from "../../protocol/destination.ts";
@@ -13,10 +13,12 @@ export interface Segment {
   readonly operations: readonly Change[];
   readonly rows: number;
   readonly state: Json;
+  /** The read point that the split has reached, where its checkpoints say it. */
+  readonly asOf: string | null;
   readonly done: boolean;
 }
 
-/** The transaction was undone because of an error at `table` (`null`: not at one table). */
+/** The transaction was undone by an error at `table` (`null`: not at one table). */
 export class RolledBack extends Error {
   readonly table: string | null;
   override readonly cause: HeadwatersError;
@@ -29,9 +31,9 @@ export class RolledBack extends Error {
 }
 
 /**
- * The one writer of a sync. Whatever changes the destination runs through it, one thing at a time, in one transaction
- * after the other: many splits share a commit (group commit). Only whole segments enter a transaction, so that it may
- * be committed between any two of them.
+ * The one writer of a sync. Every change of the destination goes through it, one at a time, in one transaction after the
+ * other. Many splits share a commit (group commit). Only whole segments enter a transaction, so that it may be committed
+ * between any two of them.
  */
 export class Writer implements AsyncDisposable {
   readonly #destination: Destination;
@@ -75,7 +77,7 @@ export class Writer implements AsyncDisposable {
         this.#transaction ??= await this.#destination.begin(this.#lease, this.#syncStart);
         return await work(this.#transaction);
       } catch (thrown) {
-        this.#rolledBack = new RolledBack(table, asHeadwatersError(thrown));
+        this.#rolledBack = new RolledBack(table, errorAt("destination", thrown));
         await this.#undo();
         throw this.#rolledBack;
       }
@@ -92,9 +94,9 @@ export class Writer implements AsyncDisposable {
       this.#uncommittedRows += segment.rows;
       const { commitMilliseconds, commitRows } = this.#settings;
       this.#due ??= performance.now() + commitMilliseconds;
-      // Its error is not lost: it ends the writer, and whoever comes next is told.
+      // Ignored here: the error ends this writer, and the next call reports it.
       this.#timer ??= setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
-      // Behind many segments that wait for their turn the timer's commit would come late.
+      // The commit of the timer comes late if many segments wait for their turn.
       const full = commitRows !== null && this.#uncommittedRows >= commitRows;
       if (full || performance.now() >= this.#due) await this.#commit();
     });
@@ -145,9 +147,9 @@ export class Writer implements AsyncDisposable {
     const transaction = this.#transaction;
     if (transaction === null) return;
     const segments = [...this.#pending.values()];
-    const progress = segments.map(({ pass, split, attempt, state, done }): Progress => {
+    const progress = segments.map(({ pass, split, attempt, state, asOf, done }): Progress => {
       const version = (this.#versions.get(splitKey(pass.id, split.id)) ?? 0) + 1;
-      return { pass: pass.id, split: split.id, attempt, version, state, done };
+      return { pass: pass.id, split: split.id, attempt, version, state, done, ...(asOf === null ? {} : { asOf }) };
     });
     const changes = await transaction.commit(progress);
     this.#transaction = null;

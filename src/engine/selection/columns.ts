@@ -4,51 +4,53 @@ import { nearest } from "../../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
 import type { TableSettings } from "../connection.ts";
 
-/** Columns that sources add to their own (a version): no pattern is meant for them. */
+/** Columns that Headwaters' sources add (a version): patterns do not apply to them. */
 const added = /^_headwaters_/;
 
-/** How the columns of a table are called on both sides, and which of them are copied. */
-export interface ColumnNames {
+/** The names of a table's columns on both sides, and which of them are selected. */
+export interface ColumnMapping {
   /** By its name in the source. */
-  isChosen(name: string): boolean;
-  /** By its name in the copy, whether it is one that a chosen column has now. */
+  isSelected(name: string): boolean;
+  /** By its name in the copy: whether a selected column has that name now. */
   isCopied(name: string): boolean;
   toCopy(name: string): string;
   toSource(name: string): string;
 }
 
-export function columnNames({ columns, renameColumns = {} }: TableSettings): ColumnNames {
+/** `key`: names of the key columns in the source. */
+export function columnMapping({ columns, renameColumns = {} }: TableSettings, key: readonly string[]): ColumnMapping {
   const copies = new Map(Object.entries(renameColumns));
   const sources = new Map([...copies].map(([source, copy]) => [copy, source]));
-  const isChosen = (name: string): boolean => columns === undefined || added.test(name) || selects(columns, name);
+  const stays = (name: string): boolean => added.test(name) || (columns?.others !== undefined && key.includes(name));
+  const isSelected = (name: string): boolean => columns === undefined || stays(name) || selects(columns, name);
   const toCopy = (name: string): string => copies.get(name) ?? name;
   const toSource = (name: string): string => sources.get(name) ?? name;
   return {
-    isChosen,
-    isCopied: (name) => isChosen(toSource(name)) && toCopy(toSource(name)) === name,
+    isSelected,
+    isCopied: (name) => isSelected(toSource(name)) && toCopy(toSource(name)) === name,
     toCopy,
     toSource,
   };
 }
 
 /**
- * A table of the source as the user wants it copied: without the columns that are left out, the others under their
- * names in the copy. Throws `CONFIGURATION_INVALID` where the settings don't fit the table, and `NAMES_COLLIDE`.
+ * A table of the source as it is copied: without the columns that are left out, the others under their names in the
+ * copy. Throws `CONFIGURATION_INVALID` if the settings don't fit the table, and `NAMES_COLLIDE`.
  *
  * `inferred`: columns that are not known yet may still come.
  */
-export function chosenTable(table: Table, settings: TableSettings, inferred: boolean): Table {
+export function projectedTable(table: Table, settings: TableSettings, inferred: boolean): Table {
   const { mode, filter, columns, renameColumns } = settings;
   if ([mode, filter, columns, renameColumns].every((setting) => setting === undefined)) return table;
-  const names = columnNames(settings);
+  const names = columnMapping(settings, table.key);
   const notes = checkNames(table, settings, inferred);
-  const kept = table.columns.filter(({ name }) => names.isChosen(name));
+  const kept = table.columns.filter(({ name }) => names.isSelected(name));
   const [cursor, version] = mode === "full" ? [null, null] : [table.cursor, table.version];
-  checkKept(table, kept, [cursor, version]);
+  checkKept(table, kept, columns?.others === undefined ? [cursor, version] : []);
   if (mode === "incremental") checkIncremental(table);
   if (mode === "full") notes.push("Read whole in each sync, and compared with the copy (mode: full).");
   if (filter !== undefined)
-    notes.push("Only rows that fulfil its filter are copied; those that no longer do are found by sweeps.");
+    notes.push("Only rows that match its filter are copied; sweeps find those that no longer match.");
   const renamed = kept.map((column): Column => ({ ...column, name: names.toCopy(column.name) }));
   checkCollisions(table, kept, renamed);
   const toCopy = (name: string | null): string | null => (name === null ? null : names.toCopy(name));
@@ -58,23 +60,24 @@ export function chosenTable(table: Table, settings: TableSettings, inferred: boo
     key: table.key.map(names.toCopy),
     cursor: toCopy(cursor),
     version: toCopy(version),
-    // Nobody knows how many rows of the table fulfil a filter.
+    // How many rows match a filter is unknown.
     estimatedRows: filter === undefined ? table.estimatedRows : null,
     notes: [...table.notes, ...notes],
   };
 }
 
-/** Names of columns that there are not: an error, or where columns are inferred notes. */
+/** Configured columns that do not exist: an error or, where columns are inferred, notes. */
 function checkNames(table: Table, { columns, renameColumns = {} }: TableSettings, inferred: boolean): string[] {
+  if (columns?.others !== undefined) return [];
   const known = table.columns.map(({ name }) => name).filter((name) => !added.test(name));
   const setting = `overrides.${table.id}.columns`;
-  const wanted: readonly (readonly [setting: string, text: string])[] = [
+  const configured: readonly (readonly [setting: string, text: string])[] = [
     ...(columns?.include ?? []).map((text) => [`${setting}.include`, text] as const),
-    // A pattern that leaves out nothing yet is a precaution.
+    // A pattern that matches nothing yet may be a precaution.
     ...(columns?.exclude ?? []).filter((text) => !isPattern(text)).map((text) => [`${setting}.exclude`, text] as const),
     ...Object.keys(renameColumns).map((text) => [`${setting}.rename`, text] as const),
   ];
-  const missing = wanted.filter(
+  const missing = configured.filter(
     ([, text]) => !known.some((name) => name === text || (isPattern(text) && matches(text, name))),
   );
   const told = missing.map(([where, text]) => {
@@ -102,14 +105,14 @@ function checkKept(table: Table, kept: readonly Column[], changes: readonly (str
   const key = table.key.find(isLeftOut);
   if (key !== undefined) {
     refuse(
-      `"${key}" is left out, and belongs to the key of the table`,
-      `Rows are told apart by ${table.key.map((name) => `"${name}"`).join(", ")}: keep it, or leave the whole table out.`,
+      `"${key}" is left out, but it belongs to the key of the table`,
+      `The key is ${table.key.map((name) => `"${name}"`).join(", ")}: keep all of it, or leave the whole table out.`,
     );
   }
   const change = changes.find((name) => name !== null && isLeftOut(name));
   if (change !== undefined) {
     refuse(
-      `"${change}" is left out, and tells which rows changed`,
+      `"${change}" is left out, but it shows which rows changed`,
       `Keep it, name another column by overrides.${table.id}.cursor, or set overrides.${table.id}.mode to full.`,
     );
   }
@@ -124,7 +127,7 @@ function checkIncremental({ id, key, cursor, version }: Table): void {
   };
   if (key.length === 0) refuse("it has no key", "Leave mode out.");
   if (cursor === null && version === null) {
-    refuse("nothing in it tells what changed", `Name its cursor column by overrides.${id}.cursor, or leave mode out.`);
+    refuse("no column shows what changed", `Name its cursor column by overrides.${id}.cursor, or leave mode out.`);
   }
 }
 

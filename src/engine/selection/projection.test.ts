@@ -4,7 +4,7 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { Source } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import { cell, rowsOf } from "../../toolkit/vectors.ts";
-import { withChosenColumns } from "./projection.ts";
+import { withProjection } from "./projection.ts";
 
 const column = (name: string): Column => ({ name, type: { kind: "STRING" }, nullable: true });
 const tableOf = (...names: string[]): Table => ({
@@ -20,7 +20,7 @@ const tableOf = (...names: string[]): Table => ({
 const rows = (...names: string[]) => rowsOf(names.map(column), [names]);
 const pass = { tables: [tableOf("key", "title")] } as unknown as Pass;
 
-/** A source that gives these operations, and keeps what it was asked for. */
+/** A source that gives these operations, and keeps what it was called with. */
 function source(operations: readonly Operation[]) {
   const asked: unknown[] = [];
   const made = {
@@ -39,7 +39,7 @@ function source(operations: readonly Operation[]) {
   } as unknown as Source;
   const columns = { include: [], exclude: ["secret", "debug_*"] };
   const tables = { t: { columns, renameColumns: { id: "key", name: "title" } } };
-  return { asked, source: withChosenColumns({ source: made, tables }).source };
+  return { asked, source: withProjection({ source: made, tables }).source };
 }
 
 async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
@@ -49,20 +49,20 @@ async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 }
 
 test("both sides hear the names that they know", async () => {
-  const { asked, source: chosen } = source([
+  const { asked, source: projected } = source([
     { kind: "upsert", table: "t", rows: rows("id", "debug_a", "name") },
     { kind: "delete", table: "t", rows: rows("id") },
     { kind: "upsert", table: "u", rows: rows("id") },
     { kind: "checkpoint", state: 1 },
   ]);
-  const operations = await collect(chosen.read(pass, { id: "0", tables: ["t"], work: null }, null, {} as never));
+  const operations = await collect(projected.read(pass, { id: "0", tables: ["t"], work: null }, null, {} as never));
   expect(operations.map((operation) => ("rows" in operation ? operation.rows.columns : operation.kind))).toEqual([
     ["key", "title"],
     ["key"],
     ["id"],
     "checkpoint",
   ]);
-  const [found] = await collect(chosen.lookup(pass.tables[0]!, rows("key"), {} as never));
+  const [found] = await collect(projected.lookup(pass.tables[0]!, rows("key"), {} as never));
   expect([found!.columns, found!.values.map((vector) => cell(vector, 0))]).toEqual([
     ["key", "title"],
     ["id", "name"],
@@ -71,20 +71,20 @@ test("both sides hear the names that they know", async () => {
 });
 
 test("what the copy has is told by its names in the source, without a name that was given up", async () => {
-  const { asked, source: chosen } = source([]);
-  await chosen.discover(new AbortController().signal, [tableOf("key", "title", "city", "name")]);
+  const { asked, source: projected } = source([]);
+  await projected.discover(new AbortController().signal, [tableOf("key", "title", "city", "name")]);
   expect(asked).toEqual([[tableOf("id", "name", "city")]]);
 });
 
-test("a schema that has nothing new of what is chosen is not passed on", async () => {
+test("a schema without anything new that is selected is not passed on", async () => {
   const schema = (...names: string[]): Operation => ({ kind: "schema", table: tableOf(...names) });
-  const { source: chosen } = source([
+  const { source: projected } = source([
     schema("id", "name", "debug_b"),
     schema("id", "name", "city"),
     schema("id", "name", "city", "secret"),
     schema("id", "name", "city", "size"),
   ]);
-  const operations = await collect(chosen.read(pass, { id: "0", tables: ["t"], work: null }, null, {} as never));
+  const operations = await collect(projected.read(pass, { id: "0", tables: ["t"], work: null }, null, {} as never));
   expect(operations).toEqual([
     { kind: "schema", table: tableOf("key", "title", "city") },
     { kind: "schema", table: tableOf("key", "title", "city", "size") },
@@ -92,12 +92,12 @@ test("a schema that has nothing new of what is chosen is not passed on", async (
 });
 
 test("a column that is found under a name that another one is copied to is refused", async () => {
-  const { source: chosen } = source([{ kind: "schema", table: tableOf("id", "name", "title") }]);
-  const reading = collect(chosen.read(pass, { id: "0", tables: ["t"], work: null }, null, {} as never));
+  const { source: projected } = source([{ kind: "schema", table: tableOf("id", "name", "title") }]);
+  const reading = collect(projected.read(pass, { id: "0", tables: ["t"], work: null }, null, {} as never));
   await expect(reading).rejects.toMatchObject({ code: "NAMES_COLLIDE", message: expect.stringContaining('"title"') });
 });
 
-test("where nothing is chosen the source is as it was", () => {
+test("without a mapping the source is as it was", () => {
   const made = {} as Source;
-  expect(withChosenColumns({ source: made, tables: { t: { filter: "x" } } }).source).toBe(made);
+  expect(withProjection({ source: made, tables: { t: { filter: "x" } } }).source).toBe(made);
 });

@@ -5,34 +5,30 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { Source } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
-import { columnNames, type ColumnNames } from "./columns.ts";
-import type { Connection, TableSettings } from "../connection.ts";
+import { type Connection, tableSettings } from "../connection.ts";
+import { type ColumnMapping, columnMapping } from "./columns.ts";
 
 /**
- * A connection whose source knows columns by their names in the copy, and gives none that is not chosen, so that nothing
- * behind it needs to know of the choice. `discover` alone still shows the source as it is.
+ * A connection whose source has only the selected columns, under their names in the copy, so that nothing else needs the
+ * mapping. Only `discover` still shows the source as it is.
  */
-export function withChosenColumns<Given extends Pick<Connection, "source" | "tables">>(connection: Given): Given {
+export function withProjection<Given extends Pick<Connection, "source" | "tables">>(connection: Given): Given {
   const { source, tables = {} } = connection;
-  const chosen = new Map(
-    Object.entries(tables)
-      .filter(([, { columns, renameColumns }]) => columns !== undefined || renameColumns !== undefined)
-      .map(([id, settings]: [string, TableSettings]) => [id, columnNames(settings)]),
-  );
-  return chosen.size === 0 ? connection : { ...connection, source: chosenSource(source, chosen) };
+  const isMapped = Object.values(tables).some((table) => (table.columns ?? table.renameColumns) !== undefined);
+  return isMapped ? { ...connection, source: projectedSource(source, tables) } : connection;
 }
 
-function chosenSource(source: Source, chosen: ReadonlyMap<string, ColumnNames>): Source {
-  const native = (table: Table): Table => {
-    const names = chosen.get(table.id);
-    return names === undefined ? table : named(table, table.columns, names.toSource);
+function projectedSource(source: Source, tables: NonNullable<Connection["tables"]>): Source {
+  const mapping = ({ id, key }: Table): ColumnMapping => {
+    const settings = tableSettings({ tables }, id);
+    const { toSource } = columnMapping(settings, []);
+    return columnMapping(settings, key.map(toSource));
   };
-  // A column under a name that the user gave up since is none of the source's.
+  const native = (table: Table): Table => named(table, table.columns, mapping(table).toSource);
+  // Columns of the copy under names that are no longer configured are unknown to the source.
   const seen = (table: Table): Table => {
-    const names = chosen.get(table.id);
-    return names === undefined
-      ? table
-      : native({ ...table, columns: table.columns.filter(({ name }) => names.isCopied(name)) });
+    const { isCopied } = mapping(table);
+    return native({ ...table, columns: table.columns.filter(({ name }) => isCopied(name)) });
   };
   const nativePass = (pass: Pass): Pass => ({ ...pass, tables: pass.tables.map(native) });
 
@@ -46,12 +42,13 @@ function chosenSource(source: Source, chosen: ReadonlyMap<string, ColumnNames>):
     },
     async *read(pass, split, state, how) {
       const known = new Map(pass.tables.map((table) => [table.id, table]));
+      const mappings = new Map(pass.tables.map((table) => [table.id, mapping(table)]));
       for await (const given of source.read(nativePass(pass), split, state, how)) {
-        const operation = copied(given, chosen);
+        const operation = projected(given, mappings);
         if (operation.kind === "schema") {
           const { table } = operation;
           const before = known.get(table.id)!;
-          // What needed more columns was not chosen: to who reads this nothing has changed.
+          // The columns that are new are not selected: for the reader nothing has changed.
           if (hasColumnsOf(before, table)) continue;
           known.set(table.id, unite(before, table));
         }
@@ -59,24 +56,22 @@ function chosenSource(source: Source, chosen: ReadonlyMap<string, ColumnNames>):
       }
     },
     async *lookup(table, keys, how) {
-      const names = chosen.get(table.id);
-      const wanted = names === undefined ? keys : { ...keys, columns: keys.columns.map(names.toSource) };
-      for await (const rows of source.lookup(native(table), wanted, how)) {
-        yield names === undefined ? rows : chosenRows(rows, names);
-      }
+      const names = mapping(table);
+      const nativeKeys = { ...keys, columns: keys.columns.map(names.toSource) };
+      for await (const rows of source.lookup(native(table), nativeKeys, how)) yield projectedRows(rows, names);
     },
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };
 }
 
-function copied(operation: Operation, chosen: ReadonlyMap<string, ColumnNames>): Operation {
+function projected(operation: Operation, mappings: ReadonlyMap<string, ColumnMapping>): Operation {
   if (operation.kind === "checkpoint" || operation.kind === "truncate") return operation;
-  const names = chosen.get(operation.kind === "schema" ? operation.table.id : operation.table);
+  const names = mappings.get(operation.kind === "schema" ? operation.table.id : operation.table);
   if (names === undefined) return operation;
-  if (operation.kind !== "schema") return { ...operation, rows: chosenRows(operation.rows, names) };
+  if (operation.kind !== "schema") return { ...operation, rows: projectedRows(operation.rows, names) };
   const { table } = operation;
-  const columns = table.columns.filter(({ name }) => names.isChosen(name));
+  const columns = table.columns.filter(({ name }) => names.isSelected(name));
   const renamed = named(table, columns, names.toCopy);
   const twice = renamed.columns.findIndex(({ name }, index) =>
     renamed.columns.some((other, before) => before < index && other.name === name),
@@ -84,7 +79,7 @@ function copied(operation: Operation, chosen: ReadonlyMap<string, ColumnNames>):
   if (twice < 0) return { kind: "schema", table: renamed };
   throw new HeadwatersError(
     "NAMES_COLLIDE",
-    `overrides.${table.id}.columns.rename: a column "${columns[twice]!.name}" was found, and another one is copied under that name`,
+    `overrides.${table.id}.columns.rename: a column "${columns[twice]!.name}" was found, but another one is copied under that name`,
     { hint: "Give one of them another name." },
   );
 }
@@ -99,9 +94,9 @@ function named(table: Table, columns: Table["columns"], name: (name: string) => 
   };
 }
 
-/** The vectors are shared: of rows that have nothing more only the names change. */
-function chosenRows({ columns, values, length }: Rows, names: ColumnNames): Rows {
-  const kept = columns.flatMap((name, index) => (names.isChosen(name) ? [index] : []));
+/** Leaves columns out and renames the others; their vectors are shared. */
+function projectedRows({ columns, values, length }: Rows, names: ColumnMapping): Rows {
+  const kept = columns.flatMap((name, index) => (names.isSelected(name) ? [index] : []));
   return {
     columns: kept.map((index) => names.toCopy(columns[index]!)),
     values: kept.map((index) => values[index]!),

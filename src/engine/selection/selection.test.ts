@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Table } from "../../protocol/table.ts";
 import type { Connection } from "../connection.ts";
-import { askedFor, select } from "./selection.ts";
+import { narrowTo, select } from "./selection.ts";
 
 const table = (id: string): Table => ({
   id,
@@ -81,8 +81,8 @@ describe("selection", () => {
   });
 
   test("what is asked for must be selected", () => {
-    expect(askedFor(["a", "b"], [])).toEqual(["a", "b"]);
-    expect(askedFor(["a", "b"], ["b"])).toEqual(["b"]);
-    expect(() => askedFor(["a", "b"], ["c"])).toThrow(expect.objectContaining({ code: "TABLE_UNKNOWN" }));
+    expect(narrowTo(["a", "b"], [])).toEqual(["a", "b"]);
+    expect(narrowTo(["a", "b"], ["b"])).toEqual(["b"]);
+    expect(() => narrowTo(["a", "b"], ["c"])).toThrow(expect.objectContaining({ code: "TABLE_UNKNOWN" }));
   });
 });

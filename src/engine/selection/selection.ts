@@ -3,22 +3,22 @@ import type { Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
-import { chosenTable } from "./columns.ts";
-import { type Connection, tableSettings } from "../connection.ts";
+import { projectedTable } from "./columns.ts";
+import { type Connection, settingsOf, tableSettings } from "../connection.ts";
 
-/** What of the source is to be copied. */
+/** What of the source is selected. */
 export interface Selected {
-  /** With the columns that are chosen, under their names in the copy. */
+  /** With the selected columns, under their names in the copy. */
   readonly tables: readonly Table[];
-  /** Tables that are selected, but whose settings don't fit them. */
+  /** Selected tables whose settings don't fit them. */
   readonly refused: ReadonlyMap<string, HeadwatersError>;
 }
 
 export type Selecting = Pick<Connection, "selection" | "tables" | "capabilities" | "log">;
 
 /**
- * Selects among the tables of the source. `vanished` are tables that are no longer there, but have a copy: naming them is
- * no mistake. Throws `TABLE_UNKNOWN` for a name or pattern that no table has, and `NO_TABLES` where nothing is left.
+ * Selects among the tables of the source. `vanished`: tables that no longer exist but have a copy, so that naming them is
+ * no mistake. Throws `TABLE_UNKNOWN` for a name or pattern that no table matches, and `NO_TABLES` if none is selected.
  */
 export function select(
   discovered: readonly Table[],
@@ -42,7 +42,7 @@ export function select(
   for (const table of selected) {
     try {
       checkCopyName(table.id, [...selected.map(({ id }) => id), ...vanished], settings);
-      tables.push(chosenFrom(table, connection));
+      tables.push(projectTable(table, connection));
     } catch (thrown) {
       refused.set(table.id, asHeadwatersError(thrown));
     }
@@ -50,23 +50,23 @@ export function select(
   return { tables, refused };
 }
 
-/** One table of the source, as it is to be copied. */
-export function chosenFrom(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
-  return chosenTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
+/** A table of the source as it is copied. */
+export function projectTable(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
+  return projectedTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
 }
 
-/** Those of the selected tables that a command is to work on: all, where it names none. Throws `TABLE_UNKNOWN`. */
-export function askedFor(selected: readonly string[], asked: readonly string[]): readonly string[] {
-  const unknown = asked.find((name) => !selected.includes(name));
+/** The selected tables that a command works on: all of them, unless it names some. Throws `TABLE_UNKNOWN`. */
+export function narrowTo(selected: readonly string[], only: readonly string[]): readonly string[] {
+  const unknown = only.find((name) => !selected.includes(name));
   if (unknown !== undefined) {
     throw new HeadwatersError("TABLE_UNKNOWN", `--tables: "${unknown}" is not among the selected tables`, {
       hint: `The selected tables are ${selected.join(", ")}.`,
     });
   }
-  return asked.length === 0 ? selected : selected.filter((name) => asked.includes(name));
+  return only.length === 0 ? selected : selected.filter((name) => only.includes(name));
 }
 
-/** The tables of a copy that are selected and no longer among `present`. */
+/** The selected tables of the copy that are not among `present`. */
 export function vanishedFrom(
   { tables }: Pick<Stored, "tables">,
   { selection }: Pick<Selecting, "selection">,
@@ -75,16 +75,38 @@ export function vanishedFrom(
   return [...tables.keys()].filter((id) => selects(selection, id) && !present.includes(id));
 }
 
+/** Whether `schemaChanges` lets a table come that is new since the last run. A table that the user names always may. */
+export function mayCome(
+  id: string,
+  { tables, passes, lastRun }: Stored,
+  connection: Pick<Connection, "selection" | "tables" | "settings" | "log">,
+): boolean {
+  const { selection, tables: named = {}, log } = connection;
+  const { schemaChanges } = settingsOf(connection, id);
+  if (tables.size === 0 || schemaChanges === "allow_all") return true;
+  if (selection.include.includes(id) || Object.hasOwn(named, id)) return true;
+  // A table of the last run without a copy was reset, or its first pass was interrupted.
+  const known = [...tables.keys(), ...passes.flatMap((pass) => pass.tables.map((table) => table.id))];
+  if (known.includes(id) || lastRun?.tables.some(({ table }) => table === id) === true) return true;
+  log.warn(
+    `table "${id}" is new and not copied, since schemaChanges is ${schemaChanges}: to copy it, name it in tables.include`,
+  );
+  return false;
+}
+
 function checkNames(known: readonly string[], vanished: readonly string[], connection: Selecting): void {
   const { selection, tables = {}, log } = connection;
+  if (selection.others !== undefined) return;
   const all = [...known, ...vanished];
   const isThere = (text: string): boolean =>
     isPattern(text) ? all.some((name) => matches(text, name)) : all.includes(text);
-  const wanted = [
+  const configured = [
     ...selection.include.map((text) => ["tables.include", text] as const),
     ...Object.keys(tables).map((text) => ["overrides", text] as const),
   ];
-  const unknown = wanted.find(([setting, text]) => (setting === "overrides" ? !all.includes(text) : !isThere(text)));
+  const unknown = configured.find(([setting, text]) =>
+    setting === "overrides" ? !all.includes(text) : !isThere(text),
+  );
   if (unknown !== undefined) {
     const [setting, text] = unknown;
     const what =
@@ -103,7 +125,7 @@ function meant(text: string, known: readonly string[]): string {
   return name === null ? `The source has ${listed(known)}.` : `Did you mean "${name}"?`;
 }
 
-/** Throws `NAMES_COLLIDE` where another selected table is copied under the same name. */
+/** Throws `NAMES_COLLIDE` if another selected table is copied under the same name. */
 function checkCopyName(id: string, ids: readonly string[], settings: NonNullable<Connection["tables"]>): void {
   const nameOf = (table: string): string => tableSettings({ tables: settings }, table).rename ?? table;
   const other = ids.find((table) => table !== id && nameOf(table) === nameOf(id));

@@ -4,7 +4,7 @@ import { failedCheck, failedConnect } from "../../toolkit/checks.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
-import { checkFilter } from "./filter.ts";
+import { checkFilter } from "./statement/check-filter.ts";
 import type { Configuration } from "./config.ts";
 import { assertSchema, grantSelect, largeRows } from "./discover.ts";
 import { estimateRows } from "./catalog/estimate.ts";

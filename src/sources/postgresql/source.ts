@@ -15,7 +15,7 @@ import { loadCatalog } from "./catalog/catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
-import { checkFilter } from "./filter.ts";
+import { checkFilter } from "./statement/check-filter.ts";
 import { lookupRows } from "./lookup.ts";
 import { readSplit, type SplitReader, storageDigest } from "./read.ts";
 import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";

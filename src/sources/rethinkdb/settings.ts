@@ -1,5 +1,5 @@
 import { pemOf, tlsOptions } from "../../net/tls.ts";
-import type { ReqlAddress } from "../../wire/reql/connection.ts";
+import type { ReqlAddress } from "../../wire/reql/address.ts";
 import type { Configuration } from "./config.ts";
 
 /** How to reach the server. Throws `CONFIGURATION_INVALID` where the authority's file can't be read. */

@@ -1,4 +1,5 @@
-import { BodyReader, type Page, pageColumns } from "./messages.ts";
+import { BodyReader } from "./body-reader.ts";
+import { type Page, pageColumns } from "./messages.ts";
 import { jsonText, valueText } from "./text.ts";
 import { isScalar } from "./types.ts";
 

@@ -1,5 +1,5 @@
 import { ConnectionLost } from "../../net/socket.ts";
-import type { BodyReader } from "./messages.ts";
+import type { BodyReader } from "./body-reader.ts";
 
 /** The codes of section 9 of the specification, and one of ScyllaDB's. */
 export const serverErrors = {

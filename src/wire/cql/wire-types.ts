@@ -1,4 +1,4 @@
-import type { BodyReader } from "./messages.ts";
+import type { BodyReader } from "./body-reader.ts";
 import type { CqlType, Scalar } from "./types.ts";
 
 /** The ids of section 4.2.5.2 of the specification. */

@@ -29,6 +29,9 @@ export type Codec =
   | "checked_text"
   | "jsonb";
 
+/** Writes the value at `start` to the column's builder. */
+export type ValueDecoder = (bytes: Uint8Array, view: DataView, start: number, length: number) => void;
+
 /** One column of what a SELECT gives: how it is decoded, and where it goes. */
 export interface ResultColumn {
   readonly name: string;

@@ -1,11 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { VectorBuilder } from "../../toolkit/vectors.ts";
-import { asString, type Codec, type OutOfRange, outOfRange, type ResultColumn } from "./codecs.ts";
+import { asString, type Codec, type OutOfRange, outOfRange, type ResultColumn, type ValueDecoder } from "./codecs.ts";
 import { numericDecoder } from "./numeric.ts";
-
-/** Writes the value at `start` to the column's builder. */
-export type ValueDecoder = (bytes: Uint8Array, view: DataView, start: number, length: number) => void;
 
 /** Where the fields of some rows lie: row by row, `columns` of them each; -1 is NULL. Its length stands before a field. */
 interface Fields {

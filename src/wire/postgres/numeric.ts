@@ -1,6 +1,5 @@
 import type { VectorBuilder } from "../../toolkit/vectors.ts";
-import { asString, type OutOfRange } from "./codecs.ts";
-import type { ValueDecoder } from "./copy-binary.ts";
+import { asString, type OutOfRange, type ValueDecoder } from "./codecs.ts";
 
 /** A numeric's digits are base 10,000: https://www.postgresql.org/docs/15/datatype-numeric.html, `numeric_send`. */
 const base = 10_000;

@@ -1,25 +1,12 @@
 import type { Socket } from "node:net";
-import type { ConnectionOptions } from "node:tls";
 import { connect } from "../../net/socket.ts";
 import type { Json } from "../../protocol/json.ts";
+import type { ReqlAddress } from "./address.ts";
 import { diagnose } from "./diagnose.ts";
 import { ReqlConnectionError, ReqlQueryError } from "./failures.ts";
 import { FrameReader } from "./frames.ts";
 import { shakeHands } from "./handshake.ts";
 import type { Term } from "./terms.ts";
-
-export interface ReqlAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  /** `null`: not encrypted. */
-  readonly tls: ConnectionOptions | null;
-  /** To connect and to log in, in milliseconds. */
-  readonly connectTimeout: number;
-  /** How long the server may be silent while an answer is due, in milliseconds. */
-  readonly silence: number;
-}
 
 /** Global optional arguments of a query: `read_mode`, `max_batch_bytes`, … */
 export type QueryOptions = Readonly<Record<string, Json>>;

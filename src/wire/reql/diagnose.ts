@@ -1,6 +1,6 @@
 import { answers, speaksTls } from "../../net/probe.ts";
 import { ConnectTimeout } from "../../net/socket.ts";
-import type { ReqlAddress } from "./connection.ts";
+import type { ReqlAddress } from "./address.ts";
 import { ReqlConnectionError } from "./failures.ts";
 
 /**

@@ -204,7 +204,7 @@ await describeWith(startOwnValkey, "a server that ends", (server) => {
     await server.run("FLUSHALL");
     const run = (await copy.sync(server))["dragonfly_data"]!;
     expect(run).toMatchObject({ outcome: "failed", deleted: 0 });
-    expect(run.error).toContain("the source has none of the 100 rows");
+    expect(run.error?.message).toContain("the source has none of the 100 rows");
     expect(Object.keys(await copy.values())).toHaveLength(100);
   });
 });

@@ -1,7 +1,8 @@
 import type { Table } from "../../../protocol/table.ts";
 import type { Cluster } from "../../../wire/cql/cluster.ts";
 import { PageDecoder, TypeChanged } from "../../../wire/cql/decode-page.ts";
-import { BodyReader, type Consistency, type Page, type Prepared } from "../../../wire/cql/messages.ts";
+import { BodyReader } from "../../../wire/cql/body-reader.ts";
+import type { Consistency, Page, Prepared } from "../../../wire/cql/messages.ts";
 import { murmur3Token, partitionKeyBytes } from "../../../wire/cql/murmur3.ts";
 import type { FetchPage } from "../read.ts";
 import type { Work } from "../work.ts";

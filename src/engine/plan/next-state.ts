@@ -1,0 +1,50 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Pass } from "../../protocol/pass.ts";
+import type { Table, TableState } from "../../protocol/table.ts";
+
+/**
+ * The state of a table after `pass`: the next sync decides by it. `milliseconds`: how long the pass took; `null`:
+ * unknown.
+ */
+export function nextState(
+  pass: Pass,
+  table: Table,
+  before: TableState | null,
+  milliseconds: number | null,
+): TableState {
+  const next = pass.next[table.id] ?? null;
+  const { asOf } = pass;
+  const written = pass.kind === "full" ? pass.tables[0]! : (before?.table ?? table);
+  const reread = fractionsBecameText(written, table) ? { reread: true as const } : {};
+  const swept = { sweptAt: asOf, sweepMilliseconds: milliseconds };
+  switch (pass.kind) {
+    case "full":
+      return { table, next, asOf, readAt: asOf, scope: pass.scope, ...swept, ...reread };
+    case "keys": {
+      // Without a version a sweep does not show which rows changed. It never moves the cursor.
+      const known = wholeState(before, pass);
+      return { ...known, table, asOf: table.version === null ? known.asOf : asOf, ...swept, ...reread };
+    }
+    case "window":
+    case "stream":
+      return { ...wholeState(before, pass), table, next, asOf, ...reread };
+  }
+}
+
+/** The state that a pass other than a full one builds on. */
+export function wholeState(state: TableState | null, pass: Pass): TableState {
+  if (state === null)
+    throw new HeadwatersError("DEFECT", `a ${pass.kind} pass was planned for a table without a full copy`);
+  return state;
+}
+
+/**
+ * Whether a column of fractions turned to text. The destination converted the values that the copy had in its own way
+ * (`1.0` where the source says `1`): only reading all rows again gives the source's text.
+ */
+function fractionsBecameText(before: Table, now: Table): boolean {
+  return now.columns.some(({ name, type }) => {
+    const known = before.columns.find((column) => column.name === name)?.type.kind;
+    return type.kind === "STRING" && (known === "FLOAT" || known === "DOUBLE");
+  });
+}

@@ -1,0 +1,18 @@
+import { randomUUID } from "node:crypto";
+import type { Pass, PassKind } from "../../protocol/pass.ts";
+import type { Source } from "../../protocol/source.ts";
+import type { Table, TableState } from "../../protocol/table.ts";
+
+/** Asks the source to plan a pass. `states`: of the tables that it continues from where their last pass ended. */
+export async function planPass(
+  source: Source,
+  tables: readonly Table[],
+  kind: PassKind,
+  states: ReadonlyMap<string, TableState>,
+  how: Pick<Pass, "scope" | "replace" | "opened">,
+  signal: AbortSignal,
+): Promise<Pass> {
+  const previous = Object.fromEntries([...states].map(([id, { next }]) => [id, next]));
+  const plan = await source.plan(tables, kind, previous, signal);
+  return { ...plan, ...how, id: randomUUID(), kind, tables };
+}

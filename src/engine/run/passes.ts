@@ -1,0 +1,36 @@
+import type { Pass } from "../../protocol/pass.ts";
+import type { TableState } from "../../protocol/table.ts";
+import type { SyncContext } from "./context.ts";
+import type { Writer } from "./writer.ts";
+
+/** Stores a planned pass before its first row is read. `emptied`: tables whose copies are emptied in the same commit. */
+export async function openPass(pass: Pass, emptied: readonly string[], writer: Writer): Promise<Pass> {
+  await writer.run(pass.tables[0]!.id, async (transaction) => {
+    await transaction.open(pass);
+    for (const table of emptied) await transaction.write(pass, null, { kind: "truncate", table });
+  });
+  await writer.commit();
+  return pass;
+}
+
+/** Gives a pass up: the table is planned again. */
+export async function abandonPass(pass: Pass, table: string, writer: Writer): Promise<void> {
+  await writer.run(table, async (transaction) => {
+    writer.forget(pass);
+    await transaction.abandon(pass);
+  });
+}
+
+/** Ends a pass whose rows are all written: the destination settles it and stores the states that follow from it. */
+export async function closePass(
+  pass: Pass,
+  states: ReadonlyMap<string, TableState>,
+  { writer, statistics }: SyncContext,
+): Promise<void> {
+  await writer.run(pass.tables[0]!.id, async (transaction) => {
+    writer.forget(pass);
+    await transaction.close(pass, states);
+  });
+  await writer.commit();
+  for (const [table, { asOf }] of states) statistics.get(table)!.asOf = asOf;
+}
