@@ -1,9 +1,7 @@
 import type { Table } from "../../protocol/table.ts";
-import type { Copy } from "./copies.ts";
-import { quotedSystem } from "./merge.ts";
-import { quote } from "./names.ts";
-import { type Stage, staged } from "./stage.ts";
-import { hashable } from "./types.ts";
+import { type Copy, quotedSystem, storedType } from "../sql/copies.ts";
+import type { Dialect, Target } from "../sql/dialect.ts";
+import { type Stage, staged } from "../sql/stage.ts";
 
 /** So many that few equal rows share one with a row that differs, so few that their sums are small (some 3 MB). */
 const buckets = 65_536;
@@ -25,25 +23,32 @@ export interface DifferingBuckets {
  * took 7.7 s, and 150 MiB more.)
  */
 export function differingBuckets(
+  dialect: Dialect,
   table: Table,
   copy: Copy,
   stage: Stage,
   columns: readonly string[],
-  told: string | null = null,
+  told: string | null,
 ): DifferingBuckets {
-  const hashed = (names: readonly string[], column: (name: string) => string): string =>
-    `hash(${names.map((name) => hashable(column(name), stage.columns.get(name)!)).join(", ")})`;
-  const bucket = (column: (name: string) => string): string => `${hashed(table.key, column)} % ${buckets}`;
-  const sums = (column: (name: string) => string, rows: string): string =>
-    `SELECT ${bucket(column)} AS bucket, count(*) AS n, sum(${hashed([...table.key, ...columns], column)}) AS digest,
-        ${told === null ? "FALSE" : `bool_or(${column(told)} IS NULL)`} AS untold
-      FROM ${rows} GROUP BY bucket`;
-  const live = `${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`;
+  const known = columns.filter((name) => storedType(dialect, copy, name) !== undefined);
+  const targets = (names: readonly string[], column: (name: string) => string): readonly Target[] =>
+    names.map((name) => ({ sql: column(name), type: stage.columns.get(name)! }));
+  const inStage = (name: string): string => staged(dialect, name);
+  const bucket = (column: (name: string) => string): string =>
+    dialect.bucket(dialect.hash(targets(table.key, column)), buckets);
+  // Over columns by the names of a stage on both sides: no name of a user's meets one of ours.
+  const sums = (rows: string): string =>
+    `SELECT bucket, count(*) AS n, sum(digest) AS digest, bool_or(untold) AS untold FROM
+      (SELECT ${bucket(inStage)} AS bucket, ${dialect.hash(targets([...table.key, ...known], inStage))} AS digest,
+        ${told === null ? "false" : `${inStage(told)} IS NULL`} AS untold FROM ${rows} r) hashed GROUP BY bucket`;
+  const inCopy = (name: string): string => `t.${dialect.quote(name)}`;
+  const live = `(SELECT ${[...table.key, ...known].map((name) => `${inCopy(name)} AS ${inStage(name)}`).join(", ")}
+    FROM ${copy.relation} t WHERE NOT t.${quotedSystem(dialect, copy).deleted})`;
   return {
     buckets: `SELECT coalesce(a.bucket, b.bucket) AS bucket
-      FROM (${sums(staged, stage.relation)}) a FULL JOIN (${sums(quote, live)}) b ON a.bucket = b.bucket
+      FROM (${sums(stage.relation)}) a FULL JOIN (${sums(live)}) b ON a.bucket = b.bucket
       WHERE a.n IS DISTINCT FROM b.n OR a.digest IS DISTINCT FROM b.digest OR a.untold`,
-    stage: (chosen) => `(SELECT * FROM ${stage.relation} WHERE ${bucket(staged)} IN (FROM ${chosen}))`,
-    copy: (chosen) => `(SELECT * FROM ${copy.relation} WHERE ${bucket(quote)} IN (FROM ${chosen}))`,
+    stage: (chosen) => `(SELECT * FROM ${stage.relation} WHERE ${bucket(inStage)} IN (FROM ${chosen}))`,
+    copy: (chosen) => `(SELECT t.* FROM ${copy.relation} t WHERE ${bucket(inCopy)} IN (FROM ${chosen}))`,
   };
 }

@@ -1,8 +1,8 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { describeCopy } from "./copies.ts";
-import { quotedSystem } from "./merge.ts";
-import { literal, quote } from "./names.ts";
+import { describeCopy, quotedSystem } from "../sql/copies.ts";
+import { literal } from "../sql/names.ts";
+import { quote } from "./dialect.ts";
 import type { Session } from "./session.ts";
 
 type Export = NonNullable<Warehouse["exportParquet"]>;
@@ -31,7 +31,7 @@ export async function* exportParquet(
         // As text: polars takes what Parquet calls JSON for bytes.
         .map(([name, type]) => (type === "JSON" ? `CAST(${quote(name)} AS VARCHAR) AS ${quote(name)}` : quote(name)));
       const rows = await session.run(
-        `COPY (SELECT ${columns.join(", ")} FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted})
+        `COPY (SELECT ${columns.join(", ")} FROM ${copy.relation} WHERE NOT ${quotedSystem(session.dialect, copy).deleted})
           TO ${literal(file)} (FORMAT parquet, COMPRESSION zstd)`,
       );
       yield { table: id, rows };

@@ -2,38 +2,27 @@ import duckdb from "@duckdb/node-bindings";
 import type { DataChunk, Vector as NativeVector } from "@duckdb/node-bindings";
 import type { Rows } from "../../protocol/rows.ts";
 import { byteWidth } from "../../toolkit/types.ts";
-import type { Type } from "../../protocol/types.ts";
 import { RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
-import { temporary } from "./merge.ts";
-import { quote } from "./names.ts";
+import type { Fetched } from "../sql/dialect.ts";
+import { temporary } from "../sql/names.ts";
 import type { Session } from "./session.ts";
 import { duckdbType, layoutType } from "./types.ts";
 
 /** Rows that are handed out at once. */
 const pageRows = 10_000;
 
-/** A column of a query, and how it is to be handed out. */
-export interface Fetched {
-  readonly name: string;
-  readonly sql: string;
-  /** What it is in the copy. */
-  readonly stored: Type;
-  /** What it is handed out as. A value that this can't hold is left out, with its row. */
-  readonly type: Type;
-}
-
 /**
- * The rows of a query, as they are when the first of them is asked for: what is written meanwhile changes nothing. They
- * wait in a table of the connection, since a result that is half read would end with the next statement.
+ * As in `Session.pages`. Rows wait in a table of the connection, since a result that is half read would end with the next
+ * statement. A value that the type it is handed out as can't hold is left out, with its row.
  */
 export async function* fetchPages(session: Session, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {
-  const waiting = temporary("waiting");
+  const waiting = temporary(session, "waiting");
   const narrowed = columns.filter(({ stored, type }) => duckdbType(stored) !== duckdbType(type));
   const fit = narrowed.map(
     ({ sql, type }) => `(${sql} IS NULL OR TRY_CAST(${sql} AS ${duckdbType(type)}) IS NOT NULL)`,
   );
   await session.run(
-    `CREATE TEMP TABLE ${waiting} AS SELECT ${columns.map(({ sql }) => sql).join(", ")}, row_number() OVER () AS ${quote("place")}
+    `CREATE TEMPORARY TABLE ${waiting} AS SELECT ${columns.map(({ sql }) => sql).join(", ")}, row_number() OVER () AS place
       FROM (${query}) WHERE ${fit.join(" AND ") || "TRUE"}`,
   );
   try {
@@ -41,7 +30,7 @@ export async function* fetchPages(session: Session, query: string, columns: read
     for (let place = 0; ; place += pageRows) {
       const builder = new RowsBuilder(columns);
       await session.chunks(
-        `SELECT ${values} FROM ${waiting} WHERE ${quote("place")} > ${place} AND ${quote("place")} <= ${place + pageRows}`,
+        `SELECT ${values} FROM ${waiting} WHERE place > ${place} AND place <= ${place + pageRows}`,
         (chunk) => readChunk(chunk, builder),
       );
       if (builder.length === 0) return;

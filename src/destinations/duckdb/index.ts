@@ -1,6 +1,6 @@
 import type { DestinationDefinition } from "../../protocol/destination.ts";
 import { configuration } from "./config.ts";
-import { openWarehouse } from "./file-warehouse.ts";
+import { openWarehouse } from "./warehouse.ts";
 
 export const definition: DestinationDefinition<typeof configuration> = {
   name: "duckdb",

@@ -28,7 +28,8 @@ export class Instance {
   readonly #database: Promise<duckdb.Database>;
   #users = 0;
   #closed: Promise<void> | null = null;
-  /** Outside any sync's transaction: leases, and what must be there before a transaction begins. */
+  #prepared: Promise<unknown> = Promise.resolve();
+  /** Outside any sync's transaction: leases. */
   #control: Promise<Session> | null = null;
 
   constructor(opening: Opening) {
@@ -61,6 +62,20 @@ export class Instance {
   control(): Promise<Session> {
     this.#control ??= this.connect();
     return this.#control;
+  }
+
+  /** Makes what must be there before a transaction begins: one connection after the other, in a session of its own. */
+  prepare(work: (session: Session) => Promise<void>): Promise<void> {
+    const result = this.#prepared.then(async () => {
+      const session = await this.connect();
+      try {
+        await work(session);
+      } finally {
+        await session.close();
+      }
+    });
+    this.#prepared = result.catch(() => {});
+    return result;
   }
 
   /** The last who leaves closes it. */

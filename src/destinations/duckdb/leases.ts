@@ -1,21 +1,21 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
-import { kept } from "./bookkeeping.ts";
+import type { Session } from "../sql/dialect.ts";
+import { kept } from "../sql/bookkeeping.ts";
 import type { Instance } from "./instance.ts";
-import type { Session } from "./session.ts";
 
 /** Makes `holder` the newest holder of the connection's lease, whoever had it before. Resolves to the lease. */
 export async function takeLease(session: Session, connection: string, holder: Holder): Promise<number> {
   const leases = kept(session, "leases", connection);
-  const lease = (await session.number(`SELECT max(lease) FROM ${leases} WHERE connection = ?`, [connection])) + 1;
-  const values = [lease, holder.host, holder.pid, holder.since, connection];
+  const lease = (await session.number(`SELECT max(lease) FROM ${leases} WHERE connection = $1`, [connection])) + 1;
+  const values = [connection, lease, holder.host, holder.pid, holder.since];
   const changed = await session.run(
-    `UPDATE ${leases} SET lease = ?::BIGINT, host = ?, pid = ?::BIGINT, since = ?, held = TRUE WHERE connection = ?`,
+    `UPDATE ${leases} SET lease = $2::BIGINT, host = $3, pid = $4::BIGINT, since = $5, held = TRUE WHERE connection = $1`,
     values,
   );
   if (changed === 0) {
     await session.run(
-      `INSERT INTO ${leases} (lease, host, pid, since, connection, held) VALUES (?::BIGINT, ?, ?::BIGINT, ?, ?, TRUE)`,
+      `INSERT INTO ${leases} (connection, lease, host, pid, since, held) VALUES ($1, $2::BIGINT, $3, $4::BIGINT, $5, TRUE)`,
       values,
     );
   }
@@ -24,7 +24,7 @@ export async function takeLease(session: Session, connection: string, holder: Ho
 
 export async function giveLeaseBack(session: Session, connection: string, lease: number): Promise<void> {
   await session.run(
-    `UPDATE ${kept(session, "leases", connection)} SET held = FALSE WHERE connection = ? AND lease = ?::BIGINT`,
+    `UPDATE ${kept(session, "leases", connection)} SET held = FALSE WHERE connection = $1 AND lease = $2::BIGINT`,
     [connection, lease],
   );
 }

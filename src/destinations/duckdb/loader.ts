@@ -1,10 +1,13 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
+import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { typeName, widen } from "../../toolkit/types.ts";
-import { rowsBytes } from "../../toolkit/vectors.ts";
+import { rowsBytes, sameShape } from "../../toolkit/vectors.ts";
 import { type FeedColumn, feedName, type Slice } from "./feed.ts";
-import { quote } from "./names.ts";
+import type { Into, Loader, Target } from "../sql/dialect.ts";
+import { timestamp } from "../sql/names.ts";
+import { rowHash, staged, stagedId, stageTargets } from "../sql/stage.ts";
 import type { Session } from "./session.ts";
 import { duckdbType, layoutType } from "./types.ts";
 
@@ -14,7 +17,7 @@ const groupRows = 122_880;
 const groupBytes = 12 << 20;
 
 /** Gathers batches and hands them to DuckDB in groups, while the caller goes on with the next group. */
-export class Loader {
+class GroupLoader implements Loader {
   readonly #session: Session;
   readonly #columns: readonly FeedColumn[];
   readonly #sql: (source: string) => string;
@@ -29,7 +32,6 @@ export class Loader {
     this.#sql = sql;
   }
 
-  /** Resolves when there is room for more. The rows are not to be changed before `flush` resolves. */
   async push(rows: Rows): Promise<void> {
     if (rows.length === 0) return;
     this.#queue.push({ rows, from: 0, to: rows.length });
@@ -38,7 +40,6 @@ export class Loader {
     while (this.#rows >= groupRows || this.#bytes >= groupBytes) await this.#next();
   }
 
-  /** Resolves when DuckDB has everything. */
   async flush(): Promise<void> {
     while (this.#queue.length > 0) await this.#next();
     await this.#underWay;
@@ -73,70 +74,93 @@ export class Loader {
   }
 }
 
-/** A column that can be written: its name as SQL has it, and the type that it has there. */
-export interface Target {
-  readonly sql: string;
-  readonly type: Type;
-}
-
-/** A column that is written from an expression over the others of the feed. */
-export interface Computed {
-  readonly sql: string;
-  /** Given the expression of each column of the batch, by its name. */
-  readonly value: string;
-}
-
-/**
- * A loader of batches that look like `rows` into `relation`. Throws `DEFECT` for a column that is not there, and
- * `VALUE_OUT_OF_RANGE` for one whose values the type there can't hold.
- */
-export function tableLoader(
-  session: Session,
-  relation: string,
-  targets: ReadonlyMap<string, Target>,
-  computed: readonly Computed[],
-  table: string,
-  rows: Rows,
-): Loader {
-  const cast = castColumns(table, targets, rows);
-  const names = [...cast.map(({ target }) => target.sql), ...computed.map(({ sql }) => sql)].join(", ");
-  const inner = cast.map(({ target, expression }) => `${expression} AS ${target.sql}`).join(", ");
-  const values = [...cast.map(({ target }) => target.sql), ...computed.map(({ value }) => value)].join(", ");
-  return new Loader(
+/** A loader of batches that look like `shape` into a relation. */
+export function tableLoader(session: Session, table: Table, into: Into, shape: Rows): Loader {
+  const { dialect } = session;
+  const columns = castColumns(table, into.targets, shape);
+  const named = new Map(columns.map(({ name }) => [name, staged(dialect, name)]));
+  const constants = into.constants.map(({ sql, value }) => ({
+    sql,
+    value: typeof value === "string" ? timestamp(value) : String(value),
+  }));
+  const written = [
+    ...columns.map(({ name, target }) => ({ sql: target.sql, value: named.get(name)! })),
+    ...constants,
+    ...(into.hashed ? [{ sql: stagedId, value: rowHash(dialect, table, named) }] : []),
+  ];
+  const inner = columns.map(({ name, expression }) => `${expression} AS ${named.get(name)!}`).join(", ");
+  return new GroupLoader(
     session,
-    cast.map(({ feed }) => feed),
-    (source) => `INSERT INTO ${relation} (${names}) SELECT ${values} FROM (SELECT ${inner} FROM ${source})`,
+    feedOf(shape),
+    (source) =>
+      `INSERT INTO ${into.relation} (${written.map(({ sql }) => sql).join(", ")})
+        SELECT ${written.map(({ value }) => value).join(", ")} FROM (SELECT ${inner} FROM ${source})`,
   );
 }
 
-/** How each column of a batch (or those at `indexes`) gets the type that its target has. */
-export function castColumns(
-  table: string,
+/** As in `Session.through`: `statement` reads from the feed itself. */
+export function throughLoader(
+  session: Session,
+  table: Table,
+  columns: ReadonlyMap<string, Type>,
+  statement: (source: string) => string,
+): Loader {
+  const { dialect } = session;
+  const targets = stageTargets(dialect, { relation: "", columns });
+  let under: { readonly shape: Rows; readonly loader: Loader } | null = null;
+  const loaderOf = (shape: Rows): Loader => {
+    const cast = new Map(
+      castColumns(table, targets, shape, (name) => columns.has(name)).map(({ name, expression }) => [name, expression]),
+    );
+    const list = [...columns].map(
+      ([name, type]) => `${cast.get(name) ?? `CAST(NULL AS ${duckdbType(type)})`} AS ${staged(dialect, name)}`,
+    );
+    return new GroupLoader(session, feedOf(shape), (source) => statement(`(SELECT ${list.join(", ")} FROM ${source})`));
+  };
+  const flush = async (): Promise<void> => {
+    const { loader } = under ?? {};
+    under = null;
+    await loader?.flush();
+  };
+  return {
+    async push(rows) {
+      if (under === null || !sameShape(under.shape, rows)) {
+        await flush();
+        under = { shape: rows, loader: loaderOf(rows) };
+      }
+      await under.loader.push(rows);
+    },
+    flush,
+  };
+}
+
+/** All columns of batches like this one. */
+function feedOf({ values }: Rows): readonly FeedColumn[] {
+  return values.map(({ type }, index) => ({ index, type }));
+}
+
+/** How each column of a batch gets the type that its target has. */
+function castColumns(
+  table: Table,
   targets: ReadonlyMap<string, Target>,
   rows: Rows,
-  indexes: readonly number[] = [...rows.columns.keys()],
-): readonly {
-  readonly name: string;
-  readonly target: Target;
-  readonly feed: FeedColumn;
-  readonly expression: string;
-}[] {
-  return indexes.map((index) => {
-    const name = rows.columns[index]!;
+  wanted: (name: string) => boolean = () => true,
+): readonly { readonly name: string; readonly target: Target; readonly expression: string }[] {
+  return rows.columns.flatMap((name, index) => {
+    if (!wanted(name)) return [];
     const target = targets.get(name);
     const { type } = rows.values[index]!;
     if (target === undefined)
-      throw new HeadwatersError("DEFECT", `table "${table}": a batch has a column "${name}" that the table has not`);
-    if (duckdbType(widen(target.type, type)) !== duckdbType(target.type)) {
+      throw new HeadwatersError("DEFECT", `table "${table.id}": a batch has a column "${name}" that the table has not`);
+    const native = duckdbType(target.type);
+    if (duckdbType(widen(target.type, type)) !== native) {
       throw new HeadwatersError(
         "VALUE_OUT_OF_RANGE",
-        `table "${table}", column ${quote(name)}: the copy's ${typeName(target.type)} can't hold every ${typeName(type)}`,
+        `table "${table.id}", column "${name}": the copy's ${typeName(target.type)} can't hold every ${typeName(type)}`,
         { hint: "Sync again: the column is widened then." },
       );
     }
-    const layout = layoutType(type);
-    const wanted = duckdbType(target.type);
-    const expression = layout === wanted ? feedName(index) : `CAST(${feedName(index)} AS ${wanted})`;
-    return { name, target, feed: { index, type }, expression };
+    const expression = layoutType(type) === native ? feedName(index) : `CAST(${feedName(index)} AS ${native})`;
+    return [{ name, target, expression }];
   });
 }

@@ -1,15 +1,15 @@
 import { DuckDBConnection } from "@duckdb/node-api";
 import duckdb from "@duckdb/node-bindings";
 import type { Connection, DataChunk } from "@duckdb/node-bindings";
+import type { Rows } from "../../protocol/rows.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { Type } from "../../protocol/types.ts";
+import type { Dialect, Fetched, Into, Loader, Parameter, Row, Session as SqlSession } from "../sql/dialect.ts";
+import { duckdbDialect, quote } from "./dialect.ts";
 import { Feed, type FeedColumn, type Slice } from "./feed.ts";
-import { quote } from "./names.ts";
+import { fetchPages } from "./fetch.ts";
+import { tableLoader, throughLoader } from "./loader.ts";
 import type { Storage } from "./storage.ts";
-
-/** What a statement can be given. */
-export type Parameter = string | number | bigint | boolean | null;
-
-/** A value as a query gives it: text for VARCHAR, bigint for BIGINT and HUGEINT, number for the smaller ones. */
-export type Value = string | number | bigint | boolean | null;
 
 interface Settings {
   readonly catalog: string;
@@ -26,10 +26,11 @@ const aloneRows = 16_384;
  * One connection to DuckDB. Statements run one after the other, on DuckDB's own threads. Nothing here streams: an
  * unfinished result keeps a file locked after it is closed (seen), and another statement ends it.
  */
-export class Session {
+export class Session implements SqlSession {
   /** The catalog that holds the copies: DuckDB names that of a file after the file. */
   readonly catalog: string;
-  readonly storage: Storage;
+  readonly dialect: Dialect;
+  readonly #storage: Storage;
   readonly #connection: DuckDBConnection;
   readonly #native: Connection;
   readonly #feed: Feed;
@@ -39,7 +40,8 @@ export class Session {
 
   private constructor(native: Connection, connection: DuckDBConnection, storage: Storage, settings: Settings) {
     this.catalog = settings.catalog;
-    this.storage = storage;
+    this.dialect = duckdbDialect(settings.catalog, storage);
+    this.#storage = storage;
     this.#threads = settings.threads;
     this.#native = native;
     this.#connection = connection;
@@ -57,7 +59,6 @@ export class Session {
     return new Session(native, connection, storage, reader.getRowObjects()[0] as unknown as Settings);
   }
 
-  /** Resolves to how many rows the statement changed. */
   run(sql: string, parameters: readonly Parameter[] = []): Promise<number> {
     return this.#alone(async () => {
       const result =
@@ -66,21 +67,29 @@ export class Session {
     });
   }
 
-  /** For results that are small. */
-  rows<Row extends Readonly<Record<string, Value>>>(
-    sql: string,
-    parameters: readonly Parameter[] = [],
-  ): Promise<Row[]> {
+  /** Values are text for VARCHAR, bigints for BIGINT and HUGEINT, numbers for the smaller ones. */
+  rows(sql: string, parameters: readonly Parameter[] = []): Promise<Row[]> {
     return this.#alone(async () => {
       const reader = await this.#connection.runAndReadAll(sql, [...parameters]);
       return reader.getRowObjects() as unknown as Row[];
     });
   }
 
-  /** The one number of the one row of a result. */
   async number(sql: string, parameters: readonly Parameter[] = []): Promise<number> {
     const [row] = await this.rows(sql, parameters);
     return Number(Object.values(row ?? {})[0] ?? 0);
+  }
+
+  async loader(table: Table, into: Into, shape: Rows): Promise<Loader> {
+    return tableLoader(this, table, into, shape);
+  }
+
+  through(table: Table, columns: ReadonlyMap<string, Type>, statement: (source: string) => string): Loader {
+    return throughLoader(this, table, columns, statement);
+  }
+
+  pages(_table: Table, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {
+    return fetchPages(this, query, columns);
   }
 
   /** Hands the chunks of a result to `take`, which must be done with each when it returns. */
@@ -109,8 +118,9 @@ export class Session {
     });
   }
 
-  /** Undoes the transaction, unless a failure already did. */
+  /** Undoes the transaction, unless a failure already did. What is on its way need not arrive. */
   rollback(): Promise<void> {
+    this.interrupt();
     return this.#alone(async () => {
       try {
         await this.#connection.run("ROLLBACK");
@@ -144,7 +154,7 @@ export class Session {
       try {
         return await work();
       } catch (thrown) {
-        throw this.storage.explain(thrown);
+        throw this.#storage.explain(thrown);
       }
     });
     this.#tail = result.catch(() => {});

@@ -1,80 +1,78 @@
-import { HeadwatersError } from "../../protocol/errors.ts";
-import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import type { Holder } from "../../protocol/state-store.ts";
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { HeadwatersError } from "../../protocol/errors.ts";
+import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import type { CheckResult } from "../../protocol/source.ts";
-import { load, loadRuns } from "./bookkeeping.ts";
-import { compareCopy } from "./compare.ts";
-import { describeCopy } from "./copies.ts";
+import { makeBookkeeping, mustHold, refuseOwnSchema } from "../sql/bookkeeping.ts";
+import { warehouseOn } from "../sql/warehouse.ts";
 import { exportParquet } from "./export-parquet.ts";
-import { quotedSystem } from "./merge.ts";
+import { acquireInProcess, releaseInProcess } from "./leases.ts";
 import type { Session } from "./session.ts";
-import { DuckdbTransaction } from "./transaction.ts";
+import type { Configuration } from "./config.ts";
+import { type OpenFile, openFile } from "./file.ts";
 
-/** What a warehouse stands on: a DuckDB file, or a lake. The rest of it is the same. */
-export interface Ground {
-  /** The warehouse's own, with the bookkeeping made. */
-  readonly session: Session;
-  readonly capabilities: DestinationCapabilities;
-  /** As in `StateStore`. */
-  acquire(holder: Holder): Promise<number>;
-  release(lease: number): Promise<void>;
-  check(signal: AbortSignal): AsyncIterable<CheckResult>;
-  /** Called once, when no lease is held any more; closes the session too. */
-  close(): Promise<void>;
+export async function openWarehouse(
+  configuration: Configuration,
+  context: DestinationContext,
+  how: { readonly create: boolean },
+): Promise<Warehouse> {
+  refuseOwnSchema(context);
+  const { connection } = context;
+  const file = await openFile(configuration, how.create);
+  const { path, instance } = file;
+  try {
+    await instance.prepare(async (session) => {
+      if (how.create) await makeBookkeeping(session, context);
+      else await mustHold(session, connection, path);
+    });
+    const session = await instance.connect();
+    return warehouseOn(
+      {
+        session: async () => session,
+        capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "between syncs" },
+        acquire: (holder) => acquireInProcess(instance, connection, holder),
+        release: (lease) => releaseInProcess(instance, connection, lease),
+        check: (signal) => checkFile(path, session, signal),
+        exportParquet: (files, how) => exportParquet(session, context, files, how),
+        async close() {
+          await session.close();
+          await leave(file, context);
+        },
+      },
+      context,
+    );
+  } catch (thrown) {
+    await leave(file, context);
+    throw thrown;
+  }
 }
 
-export function warehouseOn(ground: Ground, context: DestinationContext): Warehouse {
-  const { session } = ground;
-  let transaction: DuckdbTransaction | null = null;
-  let lease: number | null = null;
-  let closed = false;
+/** Everything committed is durable before: that the log could not be folded into the file is worth a word, no more. */
+async function leave({ path, instance }: OpenFile, { log }: DestinationContext): Promise<void> {
+  try {
+    await instance.leave();
+  } catch (thrown) {
+    log.warn(`${path} could not be checkpointed: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+}
 
-  const release = async (given: number): Promise<void> => {
-    await ground.release(given);
-    if (lease === given) lease = null;
-  };
+/** Room that a disk should have, in bytes, before a user is warned. */
+const littleRoom = 1 << 30;
 
-  return {
-    capabilities: ground.capabilities,
-    async acquire(holder) {
-      lease = await ground.acquire(holder);
-      return lease;
-    },
-    release,
-    load: () => load(session, context.connection),
-    async begin(given, stamp) {
-      if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");
-      transaction = await DuckdbTransaction.begin(session, context, given, stamp, () => (transaction = null));
-      return transaction;
-    },
-    check: (signal) => ground.check(signal),
-    async compare(table) {
-      await transaction?.flush(table.id);
-      const copy = await describeCopy(session, context, table.id);
-      if (copy === null) {
-        throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${table.id}"`, {
-          hint: "Run sync first.",
-        });
-      }
-      return compareCopy(session, table, copy);
-    },
-    runs: (limit) => loadRuns(session, context.connection, limit),
-    async count(table) {
-      await transaction?.flush(table);
-      const copy = await describeCopy(session, context, table);
-      if (copy === null) return null;
-      return session.number(`SELECT count(*) FROM ${copy.relation} WHERE NOT ${quotedSystem(copy).deleted}`);
-    },
-    exportParquet: (files, how) => exportParquet(session, context, files, how),
-    async [Symbol.asyncDispose]() {
-      if (closed) return;
-      closed = true;
-      try {
-        await transaction?.[Symbol.asyncDispose]();
-        if (lease !== null) await release(lease);
-      } finally {
-        await ground.close();
-      }
-    },
-  };
+async function* checkFile(path: string, session: Session, signal: AbortSignal): AsyncGenerator<CheckResult> {
+  signal.throwIfAborted();
+  yield { name: "open", label: "Open the file", status: "ok", message: `${path} is ours alone` };
+  try {
+    await session.run("BEGIN; CREATE TABLE main.headwaters_check (a INTEGER); ROLLBACK");
+    yield { name: "write", label: "Write to it", status: "ok", message: "the file can be written" };
+  } catch (thrown) {
+    await session.rollback();
+    yield { name: "write", label: "Write to it", status: "failed", message: (thrown as HeadwatersError).message };
+  }
+  const { bavail, bsize } = await statfs(dirname(path));
+  const room = bavail * bsize;
+  const free = `${(room / 2 ** 30).toFixed(1)} GiB are free`;
+  yield room < littleRoom
+    ? { name: "room", label: "Room on the disk", status: "warning", message: `only ${free} beside ${path}` }
+    : { name: "room", label: "Room on the disk", status: "ok", message: free };
 }

@@ -1,4 +1,4 @@
-import { literal } from "../duckdb/names.ts";
+import { literal } from "../sql/names.ts";
 import { realFile } from "../duckdb/database.ts";
 import type { PostgresSettings } from "../../wire/postgres/connection.ts";
 import { type SslMode, sslModes } from "../../wire/postgres/ssl.ts";

@@ -1,7 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { CheckResult } from "../../protocol/source.ts";
-import { bookkeepingSchema, quote } from "../duckdb/names.ts";
+import { bookkeepingSchema } from "../sql/names.ts";
+import { quote } from "../duckdb/dialect.ts";
 import type { Session } from "../duckdb/session.ts";
 import type { Lake } from "./lake.ts";
 import type { CatalogLock } from "./lock.ts";
@@ -20,10 +21,8 @@ export async function* checkLake(
   signal.throwIfAborted();
   yield { name: "open", label: "Open the catalog", status: "ok", message: `the lake at ${place} is open` };
   if (catalog.kind === "postgresql") yield tlsState(lock!, catalog.settings.ssl.sslmode);
-  const [settings] = await session.rows<{ data_path: string }>(
-    `SELECT data_path FROM ducklake_settings(${`'${session.catalog}'`})`,
-  );
-  const data = settings!.data_path;
+  const [settings] = await session.rows(`SELECT data_path FROM ducklake_settings(${`'${session.catalog}'`})`);
+  const data = settings!["data_path"] as string;
   const table = `${quote(session.catalog)}.${quote(bookkeepingSchema)}.headwaters_check`;
   try {
     await session.run(`BEGIN; CREATE TABLE ${table} (a INTEGER); INSERT INTO ${table} VALUES (1); ROLLBACK`);

@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import duckdb from "@duckdb/node-bindings";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { literal } from "../duckdb/names.ts";
+import { literal } from "../sql/names.ts";
 
 /** Extensions of DuckDB that a lake may need. */
 export type Extension = "ducklake" | "postgres_scanner" | "httpfs";

@@ -6,7 +6,7 @@ import duckdb from "@duckdb/node-bindings";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { openDatabase } from "../duckdb/database.ts";
 import { type Instance, openInstance } from "../duckdb/instance.ts";
-import { literal } from "../duckdb/names.ts";
+import { literal } from "../sql/names.ts";
 import { attachmentOf, type Catalog, placeOf } from "./catalog.ts";
 import type { Configuration } from "./config.ts";
 import { type Extension, loadExtension } from "./extensions.ts";

@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
-import { kept } from "../duckdb/bookkeeping.ts";
+import { kept } from "../sql/bookkeeping.ts";
 import { acquireInProcess, giveLeaseBack, releaseInProcess, syncRunning, takeLease } from "../duckdb/leases.ts";
 import type { Session } from "../duckdb/session.ts";
 import type { Lake } from "./lake.ts";
@@ -47,11 +47,14 @@ export function leasesUnder(lock: CatalogLock, control: Session, connection: str
 }
 
 async function running(control: Session, connection: string): Promise<HeadwatersError> {
-  const [row] = await control.rows<{ host: string; pid: bigint; since: string }>(
-    `SELECT host, pid, since FROM ${kept(control, "leases", connection)} WHERE connection = ? AND held`,
+  const [row] = await control.rows(
+    `SELECT host, pid, since FROM ${kept(control, "leases", connection)} WHERE connection = $1 AND held`,
     [connection],
   );
-  if (row !== undefined) return syncRunning(connection, { ...row, pid: Number(row.pid) });
+  if (row !== undefined) {
+    const [host, since] = [row["host"] as string, row["since"] as string];
+    return syncRunning(connection, { host, pid: Number(row["pid"]), since });
+  }
   // It has the lock, and has not said yet who it is.
   return new HeadwatersError("SYNC_RUNNING", `connection "${connection}" is in use by another process`, {
     hint: "Wait until it has ended, or stop it.",

@@ -1,4 +1,4 @@
-import { literal } from "../duckdb/names.ts";
+import { literal } from "../sql/names.ts";
 import type { Configuration } from "./config.ts";
 
 export function isS3(place: string): boolean {

@@ -1,4 +1,5 @@
-import { digestName, quote } from "../duckdb/names.ts";
+import { digestName } from "../sql/names.ts";
+import { quote } from "../duckdb/dialect.ts";
 import type { Storage } from "../duckdb/storage.ts";
 import { duckdbType } from "../duckdb/types.ts";
 import type { Kind } from "../../protocol/types.ts";

@@ -1,6 +1,6 @@
 import type { DestinationContext } from "../../protocol/destination.ts";
-import { kept } from "../duckdb/bookkeeping.ts";
-import { literal } from "../duckdb/names.ts";
+import { kept } from "../sql/bookkeeping.ts";
+import { literal } from "../sql/names.ts";
 import type { Session } from "../duckdb/session.ts";
 import { lakeCatalog } from "./storage.ts";
 
@@ -15,13 +15,14 @@ const manyFiles = 64;
 
 /** Merges the small files of the connection's tables, where there are many. Readers and time travel notice nothing. */
 export async function mergeSmallFiles(session: Session, { connection, log }: DestinationContext): Promise<void> {
-  const tables = await session.rows<{ schema_name: string; table_name: string }>(
+  const tables = await session.rows(
     `SELECT schema_name, table_name FROM ${kept(session, "copies", connection)} copies
       JOIN ducklake_table_info(${literal(lakeCatalog)}) info USING (table_name)
-      WHERE connection = ? GROUP BY ALL HAVING max(info.file_count) >= ${manyFiles}`,
+      WHERE connection = $1 GROUP BY ALL HAVING max(info.file_count) >= ${manyFiles}`,
     [connection],
   );
-  for (const { schema_name, table_name } of tables) {
+  for (const row of tables) {
+    const [schema_name, table_name] = [row["schema_name"] as string, row["table_name"] as string];
     const table = `${literal(lakeCatalog)}, ${literal(table_name)}, schema => ${literal(schema_name)}`;
     const small = await session.number(
       `SELECT count(*) FROM ducklake_list_files(${table}) WHERE data_file_size_bytes < ${smallBytes}`,

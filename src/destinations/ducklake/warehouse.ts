@@ -1,8 +1,9 @@
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { isKept, keptNames, makeBookkeeping, mustHold, refuseOwnSchema } from "../duckdb/bookkeeping.ts";
-import { bookkeepingSchema, literal } from "../duckdb/names.ts";
+import { makeBookkeeping, mustHold, refuseOwnSchema } from "../sql/bookkeeping.ts";
+import { bookkeepingSchema, literal } from "../sql/names.ts";
+import { exportParquet } from "../duckdb/export-parquet.ts";
 import type { Session } from "../duckdb/session.ts";
-import { warehouseOn } from "../duckdb/warehouse.ts";
+import { warehouseOn } from "../sql/warehouse.ts";
 import { catalogOf } from "./catalog.ts";
 import { checkLake } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -33,20 +34,21 @@ export async function openWarehouse(
     }
   };
   try {
-    const open = async (): Promise<[Lake, Session]> => {
+    const open = async (): Promise<Lake> => {
       const opened = (lake = await openLake(configuration, catalog, how.create));
-      const control = await opened.instance.control();
-      if (how.create) await makeLakeBookkeeping(control, context);
-      else await mustHold(control, connection, opened.place);
-      return [opened, control];
+      await opened.instance.prepare((session) =>
+        how.create ? makeLakeBookkeeping(session, context) : mustHold(session, connection, opened.place),
+      );
+      return opened;
     };
     // Two that make the same lake at once would stumble over each other.
-    const [opened, control] = await (lock === null ? open() : lock.alone(open));
+    const opened = await (lock === null ? open() : lock.alone(open));
+    const control = await opened.instance.control();
     const session = await opened.instance.connect();
     const leases = lock === null ? leasesInProcess(opened, connection) : leasesUnder(lock, control, connection);
     return warehouseOn(
       {
-        session,
+        session: async () => session,
         capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "while written" },
         acquire: leases.acquire,
         async release(lease) {
@@ -55,6 +57,7 @@ export async function openWarehouse(
           await leases.release(lease);
         },
         check: (signal) => checkLake(opened, lock, session, signal),
+        exportParquet: (files, how) => exportParquet(session, context, files, how),
         async close() {
           await session.close();
           await leave();
@@ -83,14 +86,12 @@ async function tidy(control: Session, context: DestinationContext): Promise<void
  */
 const inlinedRows = 1_000;
 
-async function makeLakeBookkeeping(control: Session, context: DestinationContext): Promise<void> {
-  const { connection } = context;
-  const made = await isKept(control, "leases", connection);
-  await retried(control, () => makeBookkeeping(control, context));
-  if (made) return;
-  const options = keptNames(control, connection).map(
+async function makeLakeBookkeeping(session: Session, context: DestinationContext): Promise<void> {
+  const made = await retried(session, () => makeBookkeeping(session, context));
+  if (made.length === 0) return;
+  const options = made.map(
     (name) =>
       `CALL ${lakeCatalog}.set_option('data_inlining_row_limit', ${inlinedRows}, schema => ${literal(bookkeepingSchema)}, table_name => ${literal(name)})`,
   );
-  await retried(control, async () => void (await control.run(["BEGIN", ...options, "COMMIT"].join("; "))));
+  await retried(session, async () => void (await session.run(["BEGIN", ...options, "COMMIT"].join("; "))));
 }

@@ -2,9 +2,9 @@ import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
-import { bookkeepingTables, hasBookkeeping, kept } from "./bookkeeping.ts";
+import { hasBookkeeping, kept, keptTables } from "../sql/bookkeeping.ts";
+import { bookkeepingSchema } from "../sql/names.ts";
 import type { Configuration } from "./config.ts";
-import { bookkeepingSchema, quoted, relationName } from "./names.ts";
 import { describeServer } from "./server.ts";
 import { Session } from "./session.ts";
 
@@ -76,12 +76,13 @@ export async function* checkDestination(
 }
 
 function looks(session: Session, { user, database }: Configuration, context: DestinationContext): readonly Look[] {
+  const { quote } = session.dialect;
   const [role, where] = [escapeIdentifier(user), escapeIdentifier(database)];
   const schemaLook = (name: string, schema: string): Look => ({
     name,
     label: `Write to schema ${schema}`,
-    look: () => mayWrite(session, schema),
-    hint: `CREATE SCHEMA ${quoted(schema)} AUTHORIZATION ${role}; or, where it is there, GRANT USAGE, CREATE ON SCHEMA ${quoted(schema)} TO ${role};`,
+    look: () => mayWrite(session, context, schema),
+    hint: `CREATE SCHEMA ${quote(schema)} AUTHORIZATION ${role}; or, where it is there, GRANT USAGE, CREATE ON SCHEMA ${quote(schema)} TO ${role};`,
   });
   return [
     {
@@ -126,16 +127,17 @@ async function looked(session: Session, { name, label, look, hint }: Look): Prom
   }
 }
 
-async function mayWrite(session: Session, schema: string): Promise<string> {
-  const [row] = await session.rows("SELECT to_regnamespace($1) IS NOT NULL AS found", [quoted(schema)]);
+async function mayWrite(session: Session, { connection }: DestinationContext, schema: string): Promise<string> {
+  const { quote, relation } = session.dialect;
+  const [row] = await session.rows("SELECT to_regnamespace($1) IS NOT NULL AS found", [quote(schema)]);
   const there = row!["found"] === "t";
-  if (!there) await session.run(`CREATE SCHEMA ${quoted(schema)}`);
-  await session.run(`CREATE TABLE ${relationName(schema, "headwaters_check")} (a int)`);
-  if (schema === bookkeepingSchema && (await hasBookkeeping(session))) {
-    for (const table of bookkeepingTables) {
-      const relation = kept(table);
-      await session.run(`INSERT INTO ${relation} SELECT * FROM ${relation} WHERE false`);
-      await session.run(`DELETE FROM ${relation} WHERE false`);
+  if (!there) await session.run(`CREATE SCHEMA ${quote(schema)}`);
+  await session.run(`CREATE TABLE ${relation(schema, "headwaters_check")} (a int)`);
+  if (schema === bookkeepingSchema && (await hasBookkeeping(session, connection))) {
+    for (const table of keptTables) {
+      const own = kept(session, table, connection);
+      await session.run(`INSERT INTO ${own} SELECT * FROM ${own} WHERE false`);
+      await session.run(`DELETE FROM ${own} WHERE false`);
     }
   }
   return there ? "The user may write there." : "It is not there yet; the user may make it.";
@@ -143,9 +145,9 @@ async function mayWrite(session: Session, schema: string): Promise<string> {
 
 /** Only its owner may alter a table, as a change of the source's columns asks for. */
 async function mayAlter(session: Session, { connection }: DestinationContext, user: string): Promise<string> {
-  if (!(await hasBookkeeping(session))) return "There are none yet.";
+  if (!(await hasBookkeeping(session, connection))) return "There are none yet.";
   const foreign = await session.rows(
-    `SELECT format('%I.%I', k.schema_name, k.table_name) AS relation FROM ${kept("copies")} k
+    `SELECT format('%I.%I', k.schema_name, k.table_name) AS relation FROM ${kept(session, "copies", connection)} k
       JOIN pg_namespace n ON n.nspname = k.schema_name
       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
       WHERE k.connection = $1 AND NOT pg_has_role(c.relowner, 'USAGE') LIMIT 5`,

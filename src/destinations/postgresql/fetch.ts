@@ -1,32 +1,23 @@
 import type { Rows } from "../../protocol/rows.ts";
-import type { Type } from "../../protocol/types.ts";
+import type { Table } from "../../protocol/table.ts";
 import { BinaryRows } from "../../wire/postgres/copy-binary.ts";
 import { RowsBuilder } from "../../toolkit/vectors.ts";
-import { temporary } from "./merge.ts";
+import type { Fetched } from "../sql/dialect.ts";
+import { temporary } from "../sql/names.ts";
 import type { Session } from "./session.ts";
 import { codecOf, postgresType } from "./types.ts";
 
 /** Rows that are handed out at once. */
 const pageRows = 10_000;
 
-/** A column of a query, and what it is handed out as. */
-export interface Fetched {
-  readonly name: string;
-  readonly sql: string;
-  readonly type: Type;
-}
-
-/**
- * The rows of a query, page by page. They are put aside when the iteration begins, so that what is written and committed
- * meanwhile changes nothing of them.
- */
+/** As in `Session.pages`: the rows are put aside when the iteration begins. */
 export async function* fetchPages(
   session: Session,
-  table: string,
+  table: Table,
   query: string,
   columns: readonly Fetched[],
 ): AsyncGenerator<Rows> {
-  const pages = temporary("pages");
+  const pages = temporary(session, "pages");
   const list = columns.map(({ sql }) => sql).join(", ");
   await session.run(
     `CREATE TEMPORARY TABLE ${pages} AS SELECT row_number() OVER () AS place, ${list} FROM (${query}) AS found`,
@@ -42,7 +33,7 @@ export async function* fetchPages(
         codec: codecOf[type.kind],
         builder: builder.builders[index]!,
       }));
-      const decoder = new BinaryRows(table, results);
+      const decoder = new BinaryRows(table.id, results);
       const cast = columns.map(({ sql, type }) => `${sql}::${postgresType(type)}`).join(", ");
       const where = `place > ${from} AND place <= ${from + pageRows} ORDER BY place`;
       await session.receive(

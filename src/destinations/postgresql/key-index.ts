@@ -1,11 +1,15 @@
+import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Table } from "../../protocol/table.ts";
 import { nativeCode } from "../../net/errors.ts";
-import { type Copy, indexPrefix } from "./copies.ts";
+import type { Copy } from "../sql/copies.ts";
+import type { Session } from "../sql/dialect.ts";
+import { type KeyColumn, keyColumns, type Stage } from "../sql/stage.ts";
 import { keepLastOfCopy } from "./keep-last.ts";
-import { digestName, quoted, relationName } from "./names.ts";
-import type { Session } from "./session.ts";
-import { type KeyColumn, keyColumns, keyProbe, type Stage } from "./stage.ts";
+import { keyProbe } from "./keys.ts";
+
+/** What the names of our indexes begin with, so that they are told from those of users. */
+export const indexPrefix = "_headwaters_";
 
 /**
  * Bytes of a key up to which an index of its columns surely takes it. A tree has no entry of more than 2,704 bytes
@@ -18,7 +22,10 @@ const limitExceeded = "54000";
 
 /** Names of the two indexes that a copy can have for its key: of the columns, unique; or of their probes. */
 function indexNames(table: Table, { relation }: Copy): { readonly columns: string; readonly probes: string } {
-  const digest = digestName(relation, ...table.key).slice(0, 12);
+  const digest = createHash("sha256")
+    .update([relation, ...table.key].join("\n"))
+    .digest("hex")
+    .slice(0, 12);
   return { columns: `${indexPrefix}key_${digest}`, probes: `${indexPrefix}probe_${digest}` };
 }
 
@@ -41,14 +48,14 @@ export async function ensureKeyIndex(
   const wanted = new Set([names.columns, names.probes]);
   const others = copy.indexes.filter((name) => !wanted.has(name));
   // Of another key, that the table had before.
-  for (const name of others) await session.run(`DROP INDEX ${relationName(copy.schema, name)}`);
+  for (const name of others) await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, name)}`);
   const left = copy.indexes.filter((name) => wanted.has(name));
   if (left.length > 0) return { copy: { ...copy, indexes: left }, removed: 0 };
-  const keys = keyColumns(table, copy);
+  const keys = keyColumns(session.dialect, table, copy);
   let removed = 0;
   if (keys.every(({ nullable, type }) => !nullable && type.kind !== "JSON")) {
     const list = keys.map((key) => key.copy).join(", ");
-    const create = `CREATE UNIQUE INDEX ${quoted(names.columns)} ON ${copy.relation} (${list})`;
+    const create = `CREATE UNIQUE INDEX ${session.dialect.quote(names.columns)} ON ${copy.relation} (${list})`;
     let failure = await attempted(session, create);
     // Building the index is the quickest way to see whether a key is there twice.
     if (failure === uniqueViolation) {
@@ -64,23 +71,23 @@ export async function ensureKeyIndex(
 
 /** A copy that is filled anew has no index until it is full: rows of one key may be there more than once till then. */
 export async function dropKeyIndex(session: Session, copy: Copy): Promise<Copy> {
-  for (const name of copy.indexes) await session.run(`DROP INDEX ${relationName(copy.schema, name)}`);
+  for (const name of copy.indexes) await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, name)}`);
   return { ...copy, indexes: [] };
 }
 
 /** The index of columns gives way to one of probes where a key in the stage is too long for it. */
 export async function makeRoomForKeys(session: Session, table: Table, copy: Copy, stage: Stage): Promise<Copy> {
   const names = indexNames(table, copy);
-  const keys = keyColumns(table, copy);
+  const keys = keyColumns(session.dialect, table, copy);
   const long = keys.filter(({ type }) => type.kind === "STRING" || type.kind === "BINARY" || type.kind === "XML");
   if (!copy.indexes.includes(names.columns) || long.length === 0 || table.key.length === 0) return copy;
   const bytes = long.map((key) => `octet_length(${key.stage})`).join(" + ");
-  const [found] = await session.rows(
-    `SELECT EXISTS (SELECT FROM ${stage.relation} WHERE ${bytes} > ${longestKey}) AS found`,
+  const tooLong = await session.number(
+    `SELECT count(*) FROM (SELECT 1 FROM ${stage.relation} WHERE ${bytes} > ${longestKey} LIMIT 1) found`,
   );
-  if (found!["found"] !== "t") return copy;
+  if (tooLong === 0) return copy;
   const made = await createProbes(session, names.probes, keys, copy);
-  await session.run(`DROP INDEX ${relationName(copy.schema, names.columns)}`);
+  await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, names.columns)}`);
   return { ...copy, indexes: made };
 }
 
@@ -93,7 +100,7 @@ async function createProbes(
   // The text of a json is not immutable to PostgreSQL, as an index wants it.
   const probes = keys.filter(({ type }) => type.kind !== "JSON").map((key) => `(${keyProbe(key.copy, key)})`);
   if (probes.length === 0) return [];
-  await session.run(`CREATE INDEX ${quoted(name)} ON ${copy.relation} (${probes.join(", ")})`);
+  await session.run(`CREATE INDEX ${session.dialect.quote(name)} ON ${copy.relation} (${probes.join(", ")})`);
   return [name];
 }
 

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
-import { kept } from "./bookkeeping.ts";
-import { lockKey } from "./names.ts";
+import { kept } from "../sql/bookkeeping.ts";
+import { lockKey } from "./dialect.ts";
 import type { Session, TextRow } from "./session.ts";
 
 /** How long the sessions of a process that died may take to end, in milliseconds. */
@@ -13,7 +13,7 @@ const unknown = 3_000;
 /**
  * Who may write a connection. The one that holds it has an advisory lock on a session of its own, which ends with the
  * process however that ends; a row counts the leases and says who has the newest. A writer whose session lost the lock
- * may go on for a while, but not commit: see {@link checkLease}.
+ * may go on for a while, but not commit: see `checkLease`.
  */
 export class Lease {
   readonly #control: Session;
@@ -50,7 +50,7 @@ export class Lease {
   async moveTo(writer: Session): Promise<void> {
     if (this.#held === null || !this.#control.alive) return;
     await this.#control.run(
-      `UPDATE ${kept("leases")} SET session = $3::bigint,
+      `UPDATE ${this.#leases} SET session = $3::bigint,
         started = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3::bigint) WHERE connection = $1 AND lease = $2`,
       [this.#connection, this.#held, writer.processId],
     );
@@ -62,16 +62,15 @@ export class Lease {
     this.#held = null;
     // With its session the lock is gone already.
     if (!this.#control.alive) return;
-    await this.#control.run(`UPDATE ${kept("leases")} SET held = false WHERE connection = $1 AND lease = $2`, [
+    await this.#control.run(`UPDATE ${this.#leases} SET held = false WHERE connection = $1 AND lease = $2`, [
       this.#connection,
       lease,
     ]);
     await this.#unlock();
   }
 
-  /** The lease that is held, if one is. */
-  get held(): number | null {
-    return this.#held;
+  get #leases(): string {
+    return kept(this.#control, "leases", this.#connection);
   }
 
   async #lock(): Promise<void> {
@@ -100,13 +99,13 @@ export class Lease {
   async #take({ host, pid, since }: Holder, writer: Session): Promise<number> {
     // Who had it before and never gave it back is dead, or cut off. What it has not committed must not keep rows locked.
     await this.#control.run(
-      `SELECT pg_terminate_backend(a.pid) FROM ${kept("leases")} AS l JOIN pg_stat_activity AS a
+      `SELECT pg_terminate_backend(a.pid) FROM ${this.#leases} AS l JOIN pg_stat_activity AS a
         ON a.pid = l.session AND a.backend_start = l.started AND a.usename = current_user
         WHERE l.connection = $1 AND l.held AND a.pid <> $2`,
       [this.#connection, writer.processId],
     );
     return this.#control.number(
-      `INSERT INTO ${kept("leases")} AS l (connection, lease, host, pid, since, held, session, started)
+      `INSERT INTO ${this.#leases} AS l (connection, lease, host, pid, since, held, session, started)
         SELECT $1, 1, $2, $3::bigint, $4, true, $5::bigint, (SELECT backend_start FROM pg_stat_activity WHERE pid = $5::bigint)
         ON CONFLICT (connection) DO UPDATE SET lease = l.lease + 1, host = excluded.host, pid = excluded.pid,
           since = excluded.since, held = true, session = excluded.session, started = excluded.started
@@ -117,7 +116,7 @@ export class Lease {
 
   async #row(): Promise<TextRow | null> {
     const [row] = await this.#control.rows(
-      `SELECT host, pid, since FROM ${kept("leases")} WHERE connection = $1 AND held`,
+      `SELECT host, pid, since FROM ${this.#leases} WHERE connection = $1 AND held`,
       [this.#connection],
     );
     return row ?? null;
@@ -140,21 +139,4 @@ function hasDied({ host, pid }: TextRow): boolean {
   } catch (thrown) {
     return thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH";
   }
-}
-
-/**
- * In the transaction that is about to commit: throws `LEASE_LOST` where `lease` is not the newest, or was released. The
- * row stays locked until the commit: whoever takes the lease waits for it, or came before.
- */
-export async function checkLease(session: Session, connection: string, lease: number): Promise<void> {
-  const found = await session.rows(
-    `SELECT lease FROM ${kept("leases")} WHERE connection = $1 AND lease = $2 AND held FOR UPDATE`,
-    [connection, lease],
-  );
-  if (found.length === 1) return;
-  throw new HeadwatersError(
-    "LEASE_LOST",
-    `another writer took connection "${connection}" over; nothing was committed`,
-    { hint: "Sync again once it has ended." },
-  );
 }

@@ -1,20 +1,24 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
+import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { type EncodedColumn, encodeRows, type RowTail } from "../../wire/postgres/copy-encode.ts";
+import {
+  booleanField,
+  type EncodedColumn,
+  encodeRows,
+  type RowTail,
+  timestampField,
+} from "../../wire/postgres/copy-encode.ts";
 import { typeName, widen } from "../../toolkit/types.ts";
-import { escapeIdentifier } from "../../wire/postgres/literals.ts";
+import { project, sameShape } from "../../toolkit/vectors.ts";
+import type { Counter, Into, Loader, Target } from "../sql/dialect.ts";
+import { temporary } from "../sql/names.ts";
+import { createStage, rowHash, type Stage, stagedId, stagedPlace, stageTargets } from "../sql/stage.ts";
 import type { Session } from "./session.ts";
 import { postgresType } from "./types.ts";
 
-/** Rows that wait to be cast at the server, before they are handed on. */
+/** Rows that wait at the server, before they are handed on. */
 const castRows = 100_000;
-
-/** A column that can be written: its name as SQL has it, and the type that it has in the database. */
-export interface Target {
-  readonly sql: string;
-  readonly type: Type;
-}
 
 /** A column that is the same in every row of a load. */
 interface Constant {
@@ -24,81 +28,57 @@ interface Constant {
   readonly field: Uint8Array;
 }
 
-/** What beside the columns of the batches goes into a relation. */
-export interface Extras {
-  readonly constants: readonly Constant[];
-  /** The column that counts the rows; `null`: there is none. */
-  readonly place: string | null;
-  /** A column that is computed from those of a batch, given their names as SQL has them. */
-  readonly computed: { readonly sql: string; value(columns: ReadonlyMap<string, string>): string } | null;
+function constantsOf({ constants }: Into): readonly Constant[] {
+  return constants.map(({ sql, value }) =>
+    typeof value === "boolean"
+      ? { sql, type: "boolean", field: booleanField(value) }
+      : { sql, type: "timestamp with time zone", field: timestampField(microseconds(value)) },
+  );
 }
 
-/** How many rows a relation was given: they are counted on from there. */
-export interface Counter {
-  rows: number;
+/** Since 1970, of a moment in ISO 8601, UTC, with up to six decimals. */
+function microseconds(iso: string): bigint {
+  const decimals = /\.(\d{1,6})/.exec(iso)?.[1] ?? "";
+  return BigInt(Date.parse(iso.replace(/\.\d+/, ""))) * 1_000n + BigInt(decimals.padEnd(6, "0"));
 }
-
-/** Puts batches of one shape into a relation. */
-export interface Loader {
-  push(rows: Rows): Promise<void>;
-  /** Resolves when the server has been sent everything. */
-  flush(): Promise<void>;
-}
-
-let incomings = 0;
 
 /**
- * A loader of batches that look like `rows` into `relation`. They go there as they are, or, where a column is wider
- * there or one must be computed, into a table of their own, from which the server casts them.
- *
- * Throws `DEFECT` for a column that is not there, and `VALUE_OUT_OF_RANGE` for one whose values the relation's type
- * can't hold.
+ * A loader of batches that look like `shape`. They go to the relation as they are, or, where a column is wider there or
+ * a hash is to be computed, into a table of their own, from which the server casts them.
  */
-export async function tableLoader(
-  session: Session,
-  relation: string,
-  targets: ReadonlyMap<string, Target>,
-  extras: Extras,
-  counter: Counter,
-  table: string,
-  rows: Rows,
-): Promise<Loader> {
-  const columns = checkedColumns(table, targets, rows);
-  const direct =
-    extras.computed === null && columns.every(({ type, target }) => postgresType(type) === postgresType(target.type));
+export async function tableLoader(session: Session, table: Table, into: Into, shape: Rows): Promise<Loader> {
+  const { relation, hashed, counter } = into;
+  const columns = checkedColumns(table.id, into.targets, shape);
+  const constants = constantsOf(into);
+  const direct = !hashed && columns.every(({ type, target }) => postgresType(type) === postgresType(target.type));
   if (direct) {
-    const push = pushInto(
-      session,
-      relation,
-      columns.map(({ target }) => target.sql),
-      extras,
-      counter,
-      table,
-    );
-    return { push, flush: async () => {} };
+    const names = columns.map(({ target }) => target.sql);
+    return { push: pushInto(session, relation, names, constants, counter, table.id), flush: async () => {} };
   }
-  const incoming = escapeIdentifier(`incoming_${++incomings}`);
+  const incoming = temporary(session, "incoming");
   const names = columns.map((_, index) => `i${index}`);
   const definitions = [
     ...columns.map(({ type }, index) => `i${index} ${postgresType(type)}`),
-    ...extras.constants.map(({ sql, type }) => `${sql} ${type}`),
-    ...(extras.place === null ? [] : [`${extras.place} bigint`]),
+    ...constants.map(({ type }, index) => `k${index} ${type}`),
+    ...(counter === null ? [] : [`${stagedPlace} bigint`]),
   ];
   await session.run(`CREATE TEMPORARY TABLE ${incoming} (${definitions.join(", ")})`);
-  const push = pushInto(session, incoming, names, extras, counter, table);
-  const own = [...extras.constants.map(({ sql }) => sql), ...(extras.place === null ? [] : [extras.place])];
+  const own = constants.map((constant, index) => ({ ...constant, sql: `k${index}` }));
+  const push = pushInto(session, incoming, names, own, counter, table.id);
   const cast = columns.map(({ target }, index) => `i${index}::${postgresType(target.type)}`);
-  const into = [...columns.map(({ target }) => target.sql), ...own];
-  const from = [...cast, ...own];
-  if (extras.computed !== null) {
-    into.push(extras.computed.sql);
-    from.push(extras.computed.value(new Map(columns.map(({ name }, index) => [name, cast[index]!]))));
-  }
+  const hash = rowHash(session.dialect, table, new Map(columns.map(({ name }, index) => [name, cast[index]!])));
+  const written = [
+    ...columns.map(({ target }, index) => ({ sql: target.sql, value: cast[index]! })),
+    ...constants.map(({ sql }, index) => ({ sql, value: `k${index}` })),
+    ...(counter === null ? [] : [{ sql: stagedPlace, value: stagedPlace }]),
+    ...(hashed ? [{ sql: stagedId, value: hash }] : []),
+  ];
+  const [to, from] = [written.map(({ sql }) => sql).join(", "), written.map(({ value }) => value).join(", ")];
   let waiting = 0;
   const handOn = async (): Promise<void> => {
     if (waiting === 0) return;
     waiting = 0;
-    await session.run(`INSERT INTO ${relation} (${into.join(", ")}) SELECT ${from.join(", ")} FROM ${incoming}`);
+    await session.run(`INSERT INTO ${relation} (${to}) SELECT ${from} FROM ${incoming}`);
     await session.run(`TRUNCATE ${incoming}`);
   };
   return {
@@ -114,22 +94,70 @@ export async function tableLoader(
   };
 }
 
+/** As in `Session.through`: `statement` reads from a table that is emptied each time. */
+export function throughLoader(
+  session: Session,
+  table: Table,
+  columns: ReadonlyMap<string, Type>,
+  statement: (source: string) => string,
+): Loader {
+  const counter: Counter = { rows: 0 };
+  let stage: Stage | null = null;
+  let under: { readonly shape: Rows; readonly loader: Loader } | null = null;
+  let waiting = 0;
+  const end = async (): Promise<void> => {
+    const { loader } = under ?? {};
+    under = null;
+    await loader?.flush();
+  };
+  const handOn = async ({ relation }: Stage): Promise<void> => {
+    await end();
+    await session.run(statement(relation));
+    await session.run(`TRUNCATE ${relation}`);
+    waiting = 0;
+  };
+  return {
+    async push(batch) {
+      stage ??= await createStage(session, "TEMPORARY TABLE", temporary(session, "read"), columns);
+      const rows = project(
+        batch,
+        batch.columns.filter((name) => columns.has(name)),
+      );
+      if (under === null || !sameShape(under.shape, rows)) {
+        await end();
+        const targets = stageTargets(session.dialect, stage);
+        const into = { relation: stage.relation, targets, constants: [], hashed: false, counter };
+        under = { shape: rows, loader: await tableLoader(session, table, into, rows) };
+      }
+      await under.loader.push(rows);
+      waiting += rows.length;
+      if (waiting >= castRows) await handOn(stage);
+    },
+    async flush() {
+      if (stage === null) return;
+      await handOn(stage);
+      await session.run(`DROP TABLE ${stage.relation}`);
+      stage = null;
+    },
+  };
+}
+
 /** Encodes batches into a COPY. */
 function pushInto(
   session: Session,
   relation: string,
   names: readonly string[],
-  { constants, place }: Extras,
-  counter: Counter,
+  constants: readonly Constant[],
+  counter: Counter | null,
   table: string,
 ): (rows: Rows) => Promise<void> {
-  const all = [...names, ...constants.map(({ sql }) => sql), ...(place === null ? [] : [place])];
+  const all = [...names, ...constants.map(({ sql }) => sql), ...(counter === null ? [] : [stagedPlace])];
   const statement = `COPY ${relation} (${all.join(", ")}) FROM STDIN (FORMAT binary)`;
   const bytes = Buffer.concat(constants.map(({ field }) => field));
   return async (rows) => {
     const columns = rows.columns.map((name, index): EncodedColumn => ({ name, vector: rows.values[index]! }));
-    const tail: RowTail = { bytes, fields: constants.length, ordinal: place === null ? null : counter.rows };
-    counter.rows += rows.length;
+    const tail: RowTail = { bytes, fields: constants.length, ordinal: counter?.rows ?? null };
+    if (counter !== null) counter.rows += rows.length;
     await session.send(statement, encodeRows(table, columns, rows.length, tail, session.nul));
   };
 }

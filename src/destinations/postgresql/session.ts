@@ -2,11 +2,15 @@ import { reach } from "../../net/reach.ts";
 import { copyHeader, copyTrailer, type NulPolicy, recycle } from "../../wire/postgres/copy-encode.ts";
 import type { CopyIn } from "../../wire/postgres/copy-in.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { Type } from "../../protocol/types.ts";
+import type { Fetched, Into, Loader, Parameter, Session as SqlSession } from "../sql/dialect.ts";
 import { type Configuration, settingsOf } from "./config.ts";
+import { postgresqlDialect } from "./dialect.ts";
 import { destinationError } from "./errors.ts";
-
-/** What a statement can be given. */
-export type Parameter = string | number | null;
+import { fetchPages } from "./fetch.ts";
+import { tableLoader, throughLoader } from "./loader.ts";
 
 /** A row as the server writes it. */
 export type TextRow = Readonly<Record<string, string | null>>;
@@ -32,7 +36,8 @@ const settings: Readonly<Record<string, string>> = {
  * One session at the server. Statements run one after the other. A COPY into a table stays open until another statement
  * comes, so that rows are sent while the server works on those before.
  */
-export class Session implements AsyncDisposable {
+export class Session implements SqlSession, AsyncDisposable {
+  readonly dialect = postgresqlDialect;
   readonly nul: NulPolicy;
   readonly #connection: PostgresConnection;
   readonly #settings: PostgresSettings;
@@ -85,20 +90,30 @@ export class Session implements AsyncDisposable {
     return this.#connection.tls;
   }
 
-  /** Resolves to how many rows the statement changed. */
   run(sql: string, parameters: readonly (Parameter | readonly string[])[] = []): Promise<number> {
     return this.#alone(() => this.#connection.execute(sql, parameters, this.#signal));
   }
 
-  /** For results that are small. Values are text, as the server writes it. */
+  /** Values are text, as the server writes it. */
   rows(sql: string, parameters: readonly (Parameter | readonly string[])[] = []): Promise<TextRow[]> {
     return this.#alone(() => this.#connection.query(sql, parameters, this.#signal));
   }
 
-  /** The one number of the one row of a result. */
   async number(sql: string, parameters: readonly Parameter[] = []): Promise<number> {
     const [row] = await this.rows(sql, parameters);
     return Number(Object.values(row ?? {})[0] ?? 0);
+  }
+
+  loader(table: Table, into: Into, shape: Rows): Promise<Loader> {
+    return tableLoader(this, table, into, shape);
+  }
+
+  through(table: Table, columns: ReadonlyMap<string, Type>, statement: (source: string) => string): Loader {
+    return throughLoader(this, table, columns, statement);
+  }
+
+  pages(table: Table, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {
+    return fetchPages(this, table, query, columns);
   }
 
   /** Sends encoded rows to `statement`, a `COPY … FROM STDIN (FORMAT binary)`, begun where it is not under way. */
@@ -120,7 +135,7 @@ export class Session implements AsyncDisposable {
     });
   }
 
-  /** Undoes the transaction, with the statement under way. What is on its way need not arrive. */
+  /** What is on its way need not arrive. */
   async rollback(): Promise<void> {
     if (!this.alive) return;
     await this.#connection.cancel();

@@ -1,10 +1,8 @@
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
-import { type Copy, prepareCopy } from "./copies.ts";
-import { keepLast } from "./keep-last.ts";
-import { ensureKeyIndex } from "./key-index.ts";
-import { insertedColumns, insertedValues, mergedColumns, quotedSystem, type Writing } from "./merge.ts";
+import { type Copy, countLive, prepareCopy } from "./copies.ts";
+import { analyze, insertedColumns, insertedValues, mergedColumns, type Writing } from "./merge.ts";
 import { keyedSource, type Stage } from "./stage.ts";
 
 /** A pass that replaces the copy is done: what it read becomes the copy; nothing of the old one is compared. */
@@ -15,17 +13,17 @@ export async function replaceCopy(
   old: Copy,
   stage: Stage,
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
-  const live = `SELECT count(*) FROM ${old.relation} WHERE NOT ${quotedSystem(old).deleted}`;
-  const deleted = await session.number(live);
+  const { dialect } = session;
+  if (table.key.length > 0) await dialect.merging.keepLast(session, table, stage);
+  const deleted = await countLive(session, old);
   await session.run(`DROP TABLE ${old.relation}`);
   const made = await prepareCopy(session, context, table);
-  await keepLast(session, table, made, stage);
-  const columns = mergedColumns(stage, made);
+  const columns = mergedColumns(dialect, stage, made);
   const inserted = await session.run(
-    `INSERT INTO ${made.relation} (${insertedColumns(table, made, columns)})
-      SELECT ${insertedValues(table, columns, stamp)} FROM ${keyedSource(table, stage)} s`,
+    `INSERT INTO ${made.relation} (${insertedColumns(dialect, table, made, columns)})
+      SELECT ${insertedValues(dialect, table, columns, stamp)} FROM ${keyedSource(dialect, table, stage)} s`,
   );
-  const { copy } = await ensureKeyIndex(session, table, made);
-  await session.run(`ANALYZE ${copy.relation}`);
+  const copy = await dialect.merging.prepare(session, "merge", table, made);
+  await analyze(session, copy.relation);
   return { changes: { inserted, updated: 0, deleted }, copy };
 }

@@ -6,27 +6,31 @@ import type { DestinationContext } from "../../protocol/destination.ts";
 import type { RunRecord } from "../../protocol/state-store.ts";
 import type { Change, Changes, Settlement, Transaction } from "../../protocol/transaction.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
-import { booleanField, timestampField } from "../../wire/postgres/copy-encode.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
-import { forgetPass, kept, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
-import { type Copy, copyTargets, describeCopy, prepareCopy } from "./copies.ts";
-import { fetchPages } from "./fetch.ts";
-import { dropKeyIndex, ensureKeyIndex } from "./key-index.ts";
-import { checkLease } from "./lease.ts";
-import { type Counter, type Extras, type Loader, type Target, tableLoader } from "./loader.ts";
-import { quotedSystem, truncateCopy, type Writing } from "./merge.ts";
-import { PassTables, type PassTable } from "./pass-tables.ts";
+import {
+  asLeaseLost,
+  checkLease,
+  forgetPass,
+  kept,
+  savePass,
+  saveProgress,
+  saveRun,
+  saveStates,
+} from "./bookkeeping.ts";
+import { type Copy, copyTargets, describeCopy, prepareCopy, quotedSystem, storedType } from "./copies.ts";
+import type { Into, Loader, Session } from "./dialect.ts";
+import { truncateCopy, type Writing } from "./merge.ts";
+import { type Mode, PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
-import type { Session } from "./session.ts";
-import { goneKeys, missingKeys, settleDirect, settleKeys, settlementOf, settleRows } from "./settle.ts";
-import { rowHash, type Stage, staged, stagedId, stagedPlace, stageTargets } from "./stage.ts";
+import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
+import { staged, stageTargets } from "./stage.ts";
 
 /** The one transaction under way of a warehouse. */
-export class PostgresqlTransaction implements Transaction {
+export class SqlTransaction implements Transaction {
   readonly #session: Session;
   readonly #context: DestinationContext;
   readonly #lease: number;
@@ -59,9 +63,9 @@ export class PostgresqlTransaction implements Transaction {
     lease: number,
     stamp: string,
     onEnd: () => void,
-  ): Promise<PostgresqlTransaction> {
-    await session.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-    return new PostgresqlTransaction(session, context, lease, stamp, onEnd);
+  ): Promise<SqlTransaction> {
+    await session.run(session.dialect.begin);
+    return new SqlTransaction(session, context, lease, stamp, onEnd);
   }
 
   async open(pass: Pass): Promise<void> {
@@ -71,9 +75,7 @@ export class PostgresqlTransaction implements Transaction {
       if (known !== null) continue;
       const replaces = pass.replace && (await describeCopy(this.#session, this.#context, table.id)) !== null;
       const copy = replaces ? await this.#copy(table.id) : await this.#prepare(table);
-      const mode = await this.#passes.add(pass, table, copy, replaces);
-      if (mode === "direct") this.#copies.set(table.id, await dropKeyIndex(this.#session, copy));
-      else if (mode !== "replace") await this.#index(table, copy);
+      await this.#ready(await this.#passes.add(pass, table, copy, replaces), table, copy);
     }
     await savePass(this.#session, this.#context.connection, pass);
   }
@@ -86,6 +88,7 @@ export class PostgresqlTransaction implements Transaction {
   async write(pass: Pass, _split: Split | null, operation: Change): Promise<void> {
     const id = operation.kind === "schema" ? operation.table.id : operation.table;
     const entry = await this.#passTable(pass, id);
+    if ("rows" in operation) this.#session.dialect.vet(entry.table, operation.rows);
     switch (operation.kind) {
       case "schema":
         return this.#reshape(pass, entry, operation.table);
@@ -95,7 +98,7 @@ export class PostgresqlTransaction implements Transaction {
         return this.#count(id, await truncateCopy(this.#writing(id), await this.#copy(id)));
       case "keys":
         if (entry.mode !== "keys") throw notIn(operation.kind, pass, id);
-        return this.#load(entry, entry.stage!, operation.rows);
+        return this.#setAside(entry, operation.rows);
       case "upsert":
         return this.#upsert(entry, operation.rows);
       case "update":
@@ -106,18 +109,20 @@ export class PostgresqlTransaction implements Transaction {
   }
 
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
-    const { mode, table, stage, copy } = await this.#inSight(pass, id);
-    return settlementOf(this.#session, mode, pass, table, copy, stage);
+    const { entry, copy } = await this.#inSight(pass, id);
+    return settlementOf(this.#session, pass, entry, copy);
   }
 
   async *missing(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
-    const { mode, table, stage, copy } = await this.#inSight(pass, id);
-    if (mode === "keys") yield* this.#keys(table, missingKeys(table, copy, stage!));
+    const { entry, copy } = await this.#inSight(pass, id);
+    const { mode, table, stage } = entry;
+    if (mode === "keys") yield* this.#keys(table, copy, missingKeys(this.#session.dialect, table, copy, stage!));
   }
 
   async *gone(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
-    const { table, stage, copy } = await this.#inSight(pass, id);
-    if (stage !== null) yield* this.#keys(table, goneKeys(pass, table, copy, stage));
+    const { entry, copy } = await this.#inSight(pass, id);
+    const { table, stage } = entry;
+    if (stage !== null) yield* this.#keys(table, copy, goneKeys(this.#session.dialect, pass, table, copy, stage));
   }
 
   async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {
@@ -132,15 +137,20 @@ export class PostgresqlTransaction implements Transaction {
 
   async reset(tables: readonly string[], drop: boolean): Promise<void> {
     const { connection } = this.#context;
+    const forget = (table: "tables" | "copies", id: string): Promise<number> =>
+      this.#session.run(`DELETE FROM ${kept(this.#session, table, connection)} WHERE connection = $1 AND id = $2`, [
+        connection,
+        id,
+      ]);
     for (const id of tables) await this.flush(id);
     for (const pass of await this.#passes.of(tables)) await this.#giveUp(pass);
     for (const id of tables) {
-      await this.#session.run(`DELETE FROM ${kept("tables")} WHERE connection = $1 AND id = $2`, [connection, id]);
+      await forget("tables", id);
       if (!drop) continue;
       const copy = await describeCopy(this.#session, this.#context, id);
       if (copy !== null) await this.#session.run(`DROP TABLE ${copy.relation}`);
       this.#forgetCopy(id);
-      await this.#session.run(`DELETE FROM ${kept("copies")} WHERE connection = $1 AND id = $2`, [connection, id]);
+      await forget("copies", id);
     }
   }
 
@@ -151,14 +161,15 @@ export class PostgresqlTransaction implements Transaction {
   async commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
     await this.flush(null);
     const { connection } = this.#context;
-    await checkLease(this.#session, connection, this.#lease);
-    await this.#passes.saveCounters();
-    await saveProgress(
-      this.#session,
-      connection,
-      progress.filter(({ pass }) => !this.#ended.has(pass)),
-    );
-    await this.#session.run("COMMIT");
+    const open = progress.filter(({ pass }) => !this.#ended.has(pass));
+    try {
+      await checkLease(this.#session, connection, this.#lease);
+      await this.#passes.saveCounters();
+      await saveProgress(this.#session, connection, open);
+      await this.#session.run("COMMIT");
+    } catch (thrown) {
+      throw await asLeaseLost(thrown, this.#session, connection, this.#lease);
+    }
     this.#over = true;
     this.#onEnd();
     return this.#changes;
@@ -190,65 +201,57 @@ export class PostgresqlTransaction implements Transaction {
   }
 
   /** A table of a pass and its copy, with everything that was written so far in sight of queries. */
-  async #inSight(pass: Pass, id: string): Promise<PassTable & { readonly copy: Copy }> {
+  async #inSight(pass: Pass, id: string): Promise<{ readonly entry: PassTable; readonly copy: Copy }> {
     await this.flush(id);
-    return { ...(await this.#passTable(pass, id)), copy: await this.#copy(id) };
+    return { entry: await this.#passTable(pass, id), copy: await this.#copy(id) };
   }
 
   /** The rows of a query of keys by the names of the stage. */
-  #keys(table: Table, query: string): AsyncGenerator<Rows> {
+  #keys(table: Table, copy: Copy, query: string): AsyncGenerator<Rows> {
+    const { dialect } = this.#session;
     const columns = table.key.map((name) => {
       const { type } = table.columns.find((column) => column.name === name)!;
-      return { name, sql: staged(name), type };
+      return { name, sql: staged(dialect, name), type, stored: storedType(dialect, copy, name)! };
     });
-    return fetchPages(this.#session, table.id, query, columns);
+    return this.#session.pages(table, query, columns);
   }
 
   async #upsert(entry: PassTable, rows: Rows): Promise<void> {
     const { mode, table, stage } = entry;
-    if (mode === "set aside" || mode === "replace") return this.#load(entry, stage!, rows);
+    if (mode === "set aside" || mode === "replace") return this.#setAside(entry, rows);
     if (mode === "direct") return this.#append(table, rows);
     if (table.key.length === 0)
       throw new HeadwatersError("DEFECT", `table "${table.id}" has no key: only full passes can read it`);
-    if (mode === "keys") await this.#load(entry, stage!, columnsAmong(rows, stage!.columns));
+    if (mode === "keys") await this.#setAside(entry, columnsAmong(rows, stage!.columns));
     return (await this.#pendingOf(table)).write("upsert", rows);
   }
 
   /** Straight into the copy, which has nothing yet that a row could be compared with. */
   async #append(table: Table, rows: Rows): Promise<void> {
     const copy = await this.#copy(table.id);
-    const { synced, deleted } = quotedSystem(copy);
-    const stamp = BigInt(Date.parse(this.#stamp)) * 1_000n;
+    const { synced, deleted } = quotedSystem(this.#session.dialect, copy);
     const constants = [
-      { sql: synced, type: "timestamp with time zone", field: timestampField(stamp) },
-      { sql: deleted, type: "boolean", field: booleanField(false) },
+      { sql: synced, value: this.#stamp },
+      { sql: deleted, value: false },
     ];
-    const extras = { constants, place: null, computed: null };
-    await this.#push(copy.relation, copyTargets(copy, table), extras, { rows: 0 }, table.id, rows);
+    const targets = copyTargets(this.#session, copy, table);
+    await this.#push(table, { relation: copy.relation, targets, constants, hashed: false, counter: null }, rows);
     this.#count(table.id, { ...noChanges, inserted: rows.length });
   }
 
-  async #load({ table, counter }: PassTable, stage: Stage, rows: Rows): Promise<void> {
-    const value = (columns: ReadonlyMap<string, string>): string => rowHash(table, columns);
-    const computed = table.key.length === 0 ? { sql: stagedId, value } : null;
-    const extras = { constants: [], place: stagedPlace, computed };
-    await this.#push(stage.relation, stageTargets(stage), extras, counter, table.id, rows);
+  async #setAside({ table, stage, counter }: PassTable, rows: Rows): Promise<void> {
+    const targets = stageTargets(this.#session.dialect, stage!);
+    const hashed = table.key.length === 0;
+    await this.#push(table, { relation: stage!.relation, targets, constants: [], hashed, counter }, rows);
   }
 
-  async #push(
-    relation: string,
-    targets: ReadonlyMap<string, Target>,
-    extras: Extras,
-    counter: Counter,
-    table: string,
-    rows: Rows,
-  ): Promise<void> {
-    const known = this.#loaders.get(relation);
+  async #push(table: Table, into: Into, rows: Rows): Promise<void> {
+    const known = this.#loaders.get(into.relation);
     if (known !== undefined && sameShape(known.shape, rows)) return known.loader.push(rows);
     await known?.loader.flush();
-    this.#loaders.delete(relation);
-    const loader = await tableLoader(this.#session, relation, targets, extras, counter, table, rows);
-    this.#loaders.set(relation, { shape: rows, loader, table });
+    this.#loaders.delete(into.relation);
+    const loader = await this.#session.loader(table, into, rows);
+    this.#loaders.set(into.relation, { shape: rows, loader, table: table.id });
     await loader.push(rows);
   }
 
@@ -273,22 +276,25 @@ export class PostgresqlTransaction implements Transaction {
     const old = await this.#copy(table.id);
     const writing = this.#writing(table.id);
     if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
+    if (mode === "direct") {
+      const { copy, removed } = await this.#session.dialect.merging.finish(this.#session, table, old);
+      this.#copies.set(table.id, copy);
+      return { ...noChanges, inserted: -removed };
+    }
     if (mode === "replace") this.#forgetCopy(table.id);
     const { changes, copy } =
-      mode === "direct"
-        ? await settleDirect(this.#session, table, old)
-        : mode === "replace"
-          ? await replaceCopy(writing, this.#context, table, old, stage!)
-          : await settleRows(writing, pass, table, old, stage!);
+      mode === "replace"
+        ? await replaceCopy(writing, this.#context, table, old, stage!)
+        : await settleRows(writing, pass, table, old, stage!);
     this.#copies.set(table.id, copy);
     return changes;
   }
 
-  /** Ends a pass that was not settled. What it put into a copy stays, each key once: later passes count on that. */
+  /** Ends a pass that was not settled. What it put into a copy stays, and can be found as later passes want it. */
   async #giveUp(pass: string): Promise<void> {
     for (const table of await this.#passes.direct(pass)) {
       const copy = await describeCopy(this.#session, this.#context, table.id);
-      if (copy !== null) await this.#index(table, copy);
+      if (copy !== null) await this.#ready("merge", table, copy);
     }
     await this.#end(pass);
   }
@@ -299,9 +305,8 @@ export class PostgresqlTransaction implements Transaction {
     this.#ended.add(pass);
   }
 
-  async #index(table: Table, copy: Copy): Promise<void> {
-    const indexed = await ensureKeyIndex(this.#session, table, copy);
-    this.#copies.set(table.id, indexed.copy);
+  async #ready(mode: Mode, table: Table, copy: Copy): Promise<void> {
+    this.#copies.set(table.id, await this.#session.dialect.merging.prepare(this.#session, mode, table, copy));
   }
 
   #writing(table: string): Writing {

@@ -2,13 +2,22 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { kept, savePass } from "./bookkeeping.ts";
+import { kept, savePass, stored } from "./bookkeeping.ts";
 import { type Copy, storedType } from "./copies.ts";
-import type { Counter } from "./loader.ts";
-import { bookkeepingSchema, digestName, relationName } from "./names.ts";
-import type { Session } from "./session.ts";
-import type { Mode } from "./settle.ts";
-import { createStage, reshapeStage, type Stage, stagedId } from "./stage.ts";
+import type { Counter, Dialect, Session } from "./dialect.ts";
+import { bookkeepingSchema, digestName } from "./names.ts";
+import { createStage, reshapeStage, type Stage } from "./stage.ts";
+
+/**
+ * How the rows of a pass reach the copy.
+ *
+ * - `direct`: appended, for a copy that had no row when the pass was opened.
+ * - `set aside`: into a stage that lasts until the pass is settled.
+ * - `replace`: likewise, and what is in the stage becomes the copy.
+ * - `keys`: keys and versions into a stage; rows that are looked up are merged.
+ * - `merge`: into the copy with each commit.
+ */
+export type Mode = "direct" | "set aside" | "replace" | "keys" | "merge";
 
 /** One table of an open pass. */
 export interface PassTable {
@@ -39,15 +48,16 @@ export class PassTables {
     const known = this.#known.get(digestName(pass, id));
     if (known !== undefined) return known;
     const [row] = await this.#session.rows(
-      `SELECT mode, stage, columns, ordinal, passes.pass FROM ${kept("pass_tables")} entries
-        JOIN ${kept("passes")} passes ON passes.connection = entries.connection AND passes.id = entries.pass
+      `SELECT mode, stage, columns, ordinal, passes.pass FROM ${this.#kept("pass_tables")} entries
+        JOIN ${this.#kept("passes")} passes ON passes.connection = entries.connection AND passes.id = entries.pass
         WHERE entries.connection = $1 AND entries.pass = $2 AND entries.id = $3`,
       [this.#context.connection, pass, id],
     );
     if (row === undefined) return null;
-    const table = (JSON.parse(row["pass"]!) as Pass).tables.find((candidate) => candidate.id === id)!;
-    const columns = new Map(JSON.parse(row["columns"]!) as [string, Type][]);
-    const stage = row["stage"] === null ? null : { relation: relationOf(row["stage"]!), columns };
+    const table = (JSON.parse(row["pass"] as string) as Pass).tables.find((candidate) => candidate.id === id)!;
+    const columns = (): Stage["columns"] => new Map(JSON.parse(row["columns"] as string) as [string, Type][]);
+    const stage =
+      row["stage"] === null ? null : { relation: this.#relation(row["stage"] as string), columns: columns() };
     return this.#keep({ pass, mode: row["mode"] as Mode, table, stage, counter: { rows: Number(row["ordinal"]) } });
   }
 
@@ -61,9 +71,9 @@ export class PassTables {
     const name = mode === "direct" || mode === "merge" ? null : `stage_${digestName(connection, pass.id, table.id)}`;
     const stage = name === null ? null : await this.#createStage(name, mode, table, copy);
     await this.#session.run(
-      `INSERT INTO ${kept("pass_tables")} (connection, pass, id, mode, stage, columns, ordinal)
+      `INSERT INTO ${this.#kept("pass_tables")} (connection, pass, id, mode, stage, columns, ordinal)
         VALUES ($1, $2, $3, $4, $5, $6, 0)`,
-      [connection, pass.id, table.id, mode, name, JSON.stringify([...(stage?.columns ?? [])])],
+      [connection, pass.id, table.id, mode, name, stored([...(stage?.columns ?? [])])],
     );
     this.#keep({ pass: pass.id, mode, table, stage, counter: { rows: 0 } });
     return mode;
@@ -73,46 +83,47 @@ export class PassTables {
   async reshape(pass: string, table: Table, copy: Copy | null): Promise<void> {
     const { connection } = this.#context;
     const { mode, stage, counter } = (await this.find(pass, table.id))!;
-    const reshaped = stage === null ? null : await reshapeStage(this.#session, stage, stageColumns(mode, table, copy));
+    const columns = stageColumns(this.#session.dialect, mode, table, copy);
+    const reshaped = stage === null ? null : await reshapeStage(this.#session, stage, columns);
     await this.#session.run(
-      `UPDATE ${kept("pass_tables")} SET columns = $4 WHERE connection = $1 AND pass = $2 AND id = $3`,
-      [connection, pass, table.id, JSON.stringify([...(reshaped?.columns ?? [])])],
+      `UPDATE ${this.#kept("pass_tables")} SET columns = $4 WHERE connection = $1 AND pass = $2 AND id = $3`,
+      [connection, pass, table.id, stored([...(reshaped?.columns ?? [])])],
     );
-    const [row] = await this.#session.rows(`SELECT pass FROM ${kept("passes")} WHERE connection = $1 AND id = $2`, [
-      connection,
-      pass,
-    ]);
-    const stored = JSON.parse(row!["pass"]!) as Pass;
-    const tables = stored.tables.map((candidate) => (candidate.id === table.id ? table : candidate));
-    await savePass(this.#session, connection, { ...stored, tables });
+    const [row] = await this.#session.rows(
+      `SELECT pass FROM ${this.#kept("passes")} WHERE connection = $1 AND id = $2`,
+      [connection, pass],
+    );
+    const known = JSON.parse(row!["pass"] as string) as Pass;
+    const tables = known.tables.map((candidate) => (candidate.id === table.id ? table : candidate));
+    await savePass(this.#session, connection, { ...known, tables });
     this.#keep({ pass, mode, table, stage: reshaped, counter });
   }
 
   /** Ids of open passes that have one of these tables. */
   async of(tables: readonly string[]): Promise<string[]> {
-    const rows = await this.#session.rows(
-      `SELECT DISTINCT pass FROM ${kept("pass_tables")} WHERE connection = $1 AND id = ANY ($2::text[])`,
-      [this.#context.connection, tables],
-    );
-    return rows.map(({ pass }) => pass!);
+    const rows = await this.#session.rows(`SELECT pass, id FROM ${this.#kept("pass_tables")} WHERE connection = $1`, [
+      this.#context.connection,
+    ]);
+    return [...new Set(rows.filter(({ id }) => tables.includes(id as string)).map(({ pass }) => pass as string))];
   }
 
   /** Tables of a pass whose rows go straight into their copies. */
   async direct(pass: string): Promise<Table[]> {
     const rows = await this.#session.rows(
-      `SELECT id FROM ${kept("pass_tables")} WHERE connection = $1 AND pass = $2 AND mode = 'direct'`,
+      `SELECT id FROM ${this.#kept("pass_tables")} WHERE connection = $1 AND pass = $2 AND mode = 'direct'`,
       [this.#context.connection, pass],
     );
-    const found = await Promise.all(rows.map(({ id }) => this.find(pass, id!)));
+    const found = await Promise.all(rows.map(({ id }) => this.find(pass, id as string)));
     return found.flatMap((entry) => (entry === null ? [] : [entry.table]));
   }
 
   /** Makes durable how many rows the stages were given, so that the next transaction counts on from there. */
   async saveCounters(): Promise<void> {
+    if (!this.#session.dialect.numbered) return;
     for (const { pass, table, stage, counter } of this.#known.values()) {
       if (stage === null) continue;
       await this.#session.run(
-        `UPDATE ${kept("pass_tables")} SET ordinal = $4 WHERE connection = $1 AND pass = $2 AND id = $3 AND ordinal <> $4`,
+        `UPDATE ${this.#kept("pass_tables")} SET ordinal = $4 WHERE connection = $1 AND pass = $2 AND id = $3 AND ordinal <> $4`,
         [this.#context.connection, pass, table.id, counter.rows],
       );
     }
@@ -121,26 +132,35 @@ export class PassTables {
   /** Drops the stages of a pass. */
   async drop(pass: string): Promise<void> {
     const rows = await this.#session.rows(
-      `SELECT id, stage FROM ${kept("pass_tables")} WHERE connection = $1 AND pass = $2`,
+      `SELECT id, stage FROM ${this.#kept("pass_tables")} WHERE connection = $1 AND pass = $2`,
       [this.#context.connection, pass],
     );
     for (const { id, stage } of rows) {
-      if (stage !== null) await this.#session.run(`DROP TABLE IF EXISTS ${relationOf(stage!)}`);
-      this.#known.delete(digestName(pass, id!));
+      if (stage !== null) await this.#session.run(`DROP TABLE IF EXISTS ${this.#relation(stage as string)}`);
+      this.#known.delete(digestName(pass, id as string));
     }
   }
 
   async #mode(pass: Pass, table: Table, copy: Copy): Promise<Mode> {
     if (pass.kind === "keys") return "keys";
     if (pass.kind !== "full") return "merge";
-    const [found] = await this.#session.rows(`SELECT EXISTS (SELECT FROM ${copy.relation}) AS found`);
-    return found!["found"] !== "t" && table.key.length > 0 ? "direct" : "set aside";
+    const rows = await this.#session.number(`SELECT count(*) FROM (SELECT 1 FROM ${copy.relation} LIMIT 1) found`);
+    const { identity, hidesOrder } = this.#session.dialect;
+    const ordered = !table.columns.some(({ name }) => hidesOrder.has(identity(name)));
+    return rows === 0 && ordered && table.key.length > 0 ? "direct" : "set aside";
   }
 
   #createStage(name: string, mode: Mode, table: Table, copy: Copy): Promise<Stage> {
-    const extra = table.key.length === 0 ? [`${stagedId} text`] : [];
-    const columns = stageColumns(mode, table, mode === "replace" ? null : copy);
-    return createStage(this.#session, "TABLE", relationOf(name), columns, extra);
+    const columns = stageColumns(this.#session.dialect, mode, table, mode === "replace" ? null : copy);
+    return createStage(this.#session, "TABLE", this.#relation(name), columns, { id: table.key.length === 0 });
+  }
+
+  #kept(table: "passes" | "pass_tables"): string {
+    return kept(this.#session, table, this.#context.connection);
+  }
+
+  #relation(stage: string): string {
+    return this.#session.dialect.relation(bookkeepingSchema, stage);
   }
 
   #keep(entry: PassTable): PassTable {
@@ -149,16 +169,15 @@ export class PassTables {
   }
 }
 
-function relationOf(stage: string): string {
-  return relationName(bookkeepingSchema, stage);
-}
-
 /** What a stage of this mode holds of a table, in the types of the copy. */
-function stageColumns(mode: Mode, table: Table, copy: Copy | null): ReadonlyMap<string, Type> {
+function stageColumns(dialect: Dialect, mode: Mode, table: Table, copy: Copy | null): ReadonlyMap<string, Type> {
   const wanted = (name: string): boolean => mode !== "keys" || table.key.includes(name) || table.version === name;
   return new Map(
     table.columns
       .filter(({ name }) => wanted(name))
-      .map(({ name, type }): [string, Type] => [name, (copy === null ? undefined : storedType(copy, name)) ?? type]),
+      .map(({ name, type }): [string, Type] => [
+        name,
+        (copy === null ? undefined : storedType(dialect, copy, name)) ?? type,
+      ]),
   );
 }

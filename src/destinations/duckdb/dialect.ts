@@ -1,0 +1,83 @@
+import type { ColumnChange, Described, Dialect, Session } from "../sql/dialect.ts";
+import { literal } from "../sql/names.ts";
+import { merging } from "./merge.ts";
+import type { Storage } from "./storage.ts";
+import { duckdbType, hashable, typeOf } from "./types.ts";
+
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** DuckDB takes names for the same that differ only in the case of ASCII letters. */
+function fold(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+/** The SQL of DuckDB, in a catalog that holds the copies. */
+export function duckdbDialect(catalog: string, storage: Storage): Dialect {
+  return {
+    title: "DuckDB",
+    begin: "BEGIN",
+    numbered: false,
+    constraints: false,
+    analyzes: false,
+    leaseColumns: "",
+    sumType: "HUGEINT",
+
+    physical: (name) => name,
+    identity: fold,
+    hiddenColumns: new Set(),
+    // By `rowid` the last of two rows is told, where no column hides it.
+    hidesOrder: new Set(["rowid"]),
+    collision: (one, other) => `columns "${one}" and "${other}" differ only by case, which DuckDB can't tell apart`,
+    quote,
+    // Whole, since the name of a catalog may be like a schema's.
+    relation: (schema, name) => `${quote(catalog)}.${quote(schema)}.${quote(name)}`,
+    temporary: (name) => `temp.main.${quote(name)}`,
+    ownSuffix: storage.ownSuffix,
+
+    typeName: duckdbType,
+    typeOf,
+    comparable: (expression) => expression,
+    hash: (columns) => `hash(${columns.map(({ sql, type }) => hashable(sql, type)).join(", ")})`,
+    bucket: (hash, buckets) => `${hash} % ${buckets}`,
+    digest: (texts) => `md5(concat(${texts.join(", ")}))`,
+    sameValues: (columns, s, t) =>
+      columns.map(({ sql }) => `${s}.${sql} IS NOT DISTINCT FROM ${t}.${sql}`).join(" AND "),
+    records(parameter, columns) {
+      const structure = JSON.stringify([columns]);
+      return `(SELECT unnest(from_json(${parameter}, ${literal(structure)}), recursive := true)) given`;
+    },
+    alter: (relation, changes) => changes.flatMap((change) => altered(storage, relation, change)),
+
+    createSchema: async (session, schema) =>
+      void (await session.run(`CREATE SCHEMA IF NOT EXISTS ${quote(catalog)}.${quote(schema)}`)),
+    async lockBookkeeping() {},
+    describe,
+    vet: storage.vet,
+    merging: merging(storage),
+  };
+}
+
+function altered(storage: Storage, relation: string, { kind, sql, type }: ColumnChange): readonly string[] {
+  if (kind === "add") return [`ALTER TABLE ${relation} ADD COLUMN ${sql} ${duckdbType(type)}`];
+  return storage.retype(relation, sql, type);
+}
+
+async function describe(session: Session, schema: string, table: string): Promise<Described> {
+  const found = await session.rows(
+    `SELECT table_name, column_name, data_type FROM duckdb_columns()
+      WHERE database_name = current_database() AND lower(schema_name) = lower($1) AND lower(table_name) = lower($2)
+      ORDER BY column_index`,
+    [schema, table],
+  );
+  const columns = found
+    .map((row) => ({
+      table: row["table_name"] as string,
+      name: row["column_name"] as string,
+      type: row["data_type"] as string,
+    }))
+    // DuckDB's lower() knows all letters.
+    .filter((column) => fold(column.table) === fold(table));
+  return { columns, indexes: [] };
+}

@@ -1,0 +1,115 @@
+import { createHash } from "node:crypto";
+import type { Described, Dialect, Session } from "../sql/dialect.ts";
+import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
+import { indexPrefix } from "./key-index.ts";
+import { merging } from "./merge.ts";
+import { comparable, postgresType, typeOf } from "./types.ts";
+
+/** What PostgreSQL keeps of a name, in bytes of UTF-8; the rest of a longer one it would drop without a word. */
+const longestName = 63;
+
+/** A name as PostgreSQL can have it: a longer one is cut and ends with a hash of the whole. */
+function physicalName(name: string): string {
+  const bytes = Buffer.from(name);
+  if (bytes.length <= longestName) return name;
+  const hash = createHash("sha256").update(name).digest("hex").slice(0, 8);
+  let end = longestName - hash.length - 1;
+  // Not within a character: those that follow its first byte begin with the bits 10.
+  while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return `${bytes.toString("utf8", 0, end)}_${hash}`;
+}
+
+/** The number of an advisory lock, for what it guards. */
+export function lockKey(what: string): string {
+  return createHash("sha256").update(`headwaters\n${what}`).digest().readBigInt64BE().toString();
+}
+
+/** The SQL of PostgreSQL 13 and later. */
+export const postgresqlDialect: Dialect = {
+  title: "PostgreSQL",
+  begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+  // Rows move within a table of PostgreSQL.
+  numbered: true,
+  constraints: true,
+  analyzes: true,
+  // The server's process that writes for the holder.
+  leaseColumns: "session bigint, started timestamp with time zone",
+  sumType: "numeric",
+
+  physical: physicalName,
+  identity: physicalName,
+  // https://www.postgresql.org/docs/15/ddl-system-columns.html
+  hiddenColumns: new Set(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]),
+  hidesOrder: new Set(),
+  collision: (one, other) => `columns "${one}" and "${other}" would both be "${physicalName(other)}" in PostgreSQL`,
+  quote: (name) => escapeIdentifier(physicalName(name)),
+  relation: (schema, name) => qualifiedName(physicalName(schema), physicalName(name)),
+  temporary: (name) => `pg_temp.${escapeIdentifier(name)}`,
+  ownSuffix: () => "",
+
+  typeName: postgresType,
+  typeOf,
+  comparable,
+  hash: (columns) => `hashtextextended(${rowText(columns.map(({ sql, type }) => ({ value: sql, type })))}, 0)`,
+  bucket: (hash, buckets) => `(${hash} & ${buckets - 1})::int`,
+  digest: (texts) => `left(encode(sha256(convert_to(${texts.join(" || ") || "''"}, 'UTF8')), 'hex'), 32)`,
+  sameValues: (columns, s, t) => {
+    const [one, other] = [s, t].map((side) =>
+      rowText(columns.map(({ sql, type }) => ({ value: `${side}.${sql}`, type }))),
+    );
+    return `${one} = ${other}`;
+  },
+  records: (parameter, columns) =>
+    `json_to_recordset(${parameter}::json) AS given(${Object.entries(columns)
+      .map(([name, type]) => `${name} ${type}`)
+      .join(", ")})`,
+  // All at once: widening several columns writes the table anew but one time.
+  alter(relation, changes) {
+    const actions = changes.map(({ kind, sql, type }) => {
+      const native = postgresType(type);
+      return kind === "add" ? `ADD COLUMN ${sql} ${native}` : `ALTER ${sql} TYPE ${native} USING ${sql}::${native}`;
+    });
+    return actions.length === 0 ? [] : [`ALTER TABLE ${relation} ${actions.join(", ")}`];
+  },
+
+  async createSchema(session, schema) {
+    // Whoever may not make a schema can be given one that is there.
+    const there = await session.number("SELECT count(*) FROM pg_namespace WHERE nspname = $1", [physicalName(schema)]);
+    if (there === 0) await session.run(`CREATE SCHEMA ${escapeIdentifier(physicalName(schema))}`);
+  },
+  lockBookkeeping: async (session) =>
+    void (await session.run("SELECT pg_advisory_xact_lock($1)", [lockKey("the bookkeeping")])),
+  describe,
+  vet() {},
+  merging,
+};
+
+/** Values as one text, which is another for any two rows that differ. */
+function rowText(values: readonly { readonly value: string; readonly type: { readonly kind: string } }[]): string {
+  const parts = values.map(({ value, type }) =>
+    // Of the two zeros of a float, which are equal, it makes one.
+    type.kind === "FLOAT" || type.kind === "DOUBLE" ? `${value} + 0` : value,
+  );
+  return `ROW(${parts.join(", ")})::text`;
+}
+
+async function describe(session: Session, schema: string, table: string): Promise<Described> {
+  const rows = await session.rows(
+    `SELECT c.relname AS relation, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+        (SELECT string_agg(i.relname, ' ') FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+          WHERE x.indrelid = c.oid AND starts_with(i.relname, $3)) AS indexes
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE n.nspname = $1 AND c.relname = $2 ORDER BY a.attnum`,
+    [physicalName(schema), physicalName(table), indexPrefix],
+  );
+  return {
+    // A table without a column is there all the same.
+    columns: rows.map((row) => ({
+      table: row["relation"] as string,
+      name: (row["name"] ?? "") as string,
+      type: (row["type"] ?? "") as string,
+    })),
+    indexes: ((rows[0]?.["indexes"] ?? null) as string | null)?.split(" ") ?? [],
+  };
+}

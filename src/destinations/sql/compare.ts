@@ -1,0 +1,249 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { Comparison, Difference } from "../../protocol/readable.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { Type } from "../../protocol/types.ts";
+import { widen } from "../../toolkit/types.ts";
+import { type Copy, quotedSystem, storedType } from "./copies.ts";
+import type { Loader, Session, Target } from "./dialect.ts";
+import { temporary } from "./names.ts";
+import { createStage, type Stage, staged, stagedPlace } from "./stage.ts";
+
+/** Buckets of the keys' hashes: few enough to sum up at once, so many that the rows of one are few. */
+const buckets = 4_096;
+
+export async function compareCopy(session: Session, table: Table, copy: Copy): Promise<Comparison> {
+  const { dialect } = session;
+  const columns = table.columns
+    .filter(({ volatile }) => volatile !== true)
+    .map(({ name, type }): Compared => {
+      const stored = storedType(dialect, copy, name);
+      const both = stored === undefined ? type : widen(stored, type);
+      const value = stored === undefined ? "NULL" : `t.${dialect.quote(name)}`;
+      return {
+        name,
+        type: both,
+        sql: staged(dialect, name),
+        copy: `CAST(${value} AS ${dialect.typeName(both)}) AS ${staged(dialect, name)}`,
+      };
+    });
+  const digests = temporary(session, "digests");
+  await session.run(`CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, digest ${dialect.sumType})`);
+  return new CopyComparison(session, table, copy, columns, digests);
+}
+
+/** A column as it is compared: both sides in a type that holds the values of both, by the names of a stage. */
+interface Compared extends Target {
+  readonly name: string;
+  /** The column of the copy, which is `t`; NULL where it has no such column. */
+  readonly copy: string;
+}
+
+class CopyComparison implements Comparison {
+  readonly #session: Session;
+  readonly #table: Table;
+  /** By which rows are told to be the same; all columns where there is no key. */
+  readonly #key: readonly Compared[];
+  readonly #columns: readonly Compared[];
+  /** Live rows of the copy, with the columns of a stage. */
+  readonly #copied: string;
+  readonly #digests: string;
+  #loader: Loader | null = null;
+  /** The bucket numbers that differ, once that is known. */
+  #differing: string | null = null;
+  /** Rows of the source in buckets that differ. */
+  #collected: Stage | null = null;
+
+  constructor(session: Session, table: Table, copy: Copy, columns: readonly Compared[], digests: string) {
+    this.#session = session;
+    this.#table = table;
+    this.#columns = columns;
+    this.#key = table.key.length > 0 ? columns.filter(({ name }) => table.key.includes(name)) : columns;
+    this.#copied = `(SELECT ${columns.map((column) => column.copy).join(", ")} FROM ${copy.relation} t
+      WHERE NOT t.${quotedSystem(session.dialect, copy).deleted})`;
+    this.#digests = digests;
+  }
+
+  async digest(rows: Rows): Promise<void> {
+    this.#loader ??= this.#through((source) => `INSERT INTO ${this.#digests} ${this.#digestsOf(source)}`);
+    await this.#loader.push(rows);
+  }
+
+  async digested(): ReturnType<Comparison["digested"]> {
+    await this.#flush();
+    const differing = temporary(this.#session, "differing");
+    await this.#session.run(
+      `CREATE TEMPORARY TABLE ${differing} AS
+        SELECT coalesce(s.bucket, t.bucket) AS bucket, coalesce(s.n, 0) AS source, coalesce(t.n, 0) AS copy,
+          s.n IS DISTINCT FROM t.n OR s.digest IS DISTINCT FROM t.digest AS differs
+        FROM (SELECT bucket, sum(n) AS n, sum(digest) AS digest FROM ${this.#digests} GROUP BY bucket) s
+        FULL JOIN (${this.#digestsOf(this.#copied)}) t ON s.bucket = t.bucket`,
+    );
+    this.#differing = differing;
+    const [row] = await this.#session.rows(
+      `SELECT coalesce(sum(source), 0) AS source, coalesce(sum(copy), 0) AS copy,
+        count(*) FILTER (WHERE differs) AS differing FROM ${differing}`,
+    );
+    await this.#session.run(`DELETE FROM ${differing} WHERE NOT differs`);
+    return {
+      source: Number(row!["source"]),
+      copy: Number(row!["copy"]),
+      buckets,
+      differing: Number(row!["differing"]),
+    };
+  }
+
+  async collect(rows: Rows): Promise<void> {
+    const { relation } = await this.#collection();
+    const differing = this.#mustBeDigested();
+    const own = this.#session.dialect.numbered ? [stagedPlace] : [];
+    const names = [...this.#columns.map(({ sql }) => sql), ...own].join(", ");
+    this.#loader ??= this.#through(
+      (source) => `INSERT INTO ${relation} (${names}) SELECT ${names} FROM ${source} d
+        WHERE ${this.#bucket()} IN (SELECT bucket FROM ${differing})`,
+    );
+    await this.#loader.push(rows);
+  }
+
+  async differences(limit: number): ReturnType<Comparison["differences"]> {
+    const differing = this.#mustBeDigested();
+    await this.#flush();
+    const collected = await this.#collection();
+    const keyed = this.#table.key.length > 0;
+    const repeated = keyed ? await this.#session.dialect.merging.keepLast(this.#session, this.#table, collected) : 0;
+    const found = temporary(this.#session, "found");
+    const copied = `(SELECT * FROM ${this.#copied} c WHERE ${this.#bucket()} IN (SELECT bucket FROM ${differing}))`;
+    const query = keyed
+      ? this.#keyedDifferences(collected.relation, copied)
+      : this.#countedDifferences(collected.relation, copied);
+    await this.#session.run(`CREATE TEMPORARY TABLE ${found} AS ${query}`);
+    const counts = await this.#session.rows(`SELECT kind, sum(n) AS n FROM ${found} GROUP BY kind`);
+    const count = (kind: Difference["kind"]): number => Number(counts.find((row) => row["kind"] === kind)?.["n"] ?? 0);
+    const shown = await this.#session.rows(
+      `SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY coalesce(s0, t0)) AS place FROM ${found}) f
+        WHERE place <= ${Math.trunc(limit)} ORDER BY kind, place`,
+    );
+    await this.#session.run(`DROP TABLE ${found}`);
+    return {
+      missing: count("missing"),
+      extra: count("extra"),
+      different: count("different"),
+      repeated,
+      shown: shown.map((row) => this.#difference(row as Readonly<Record<string, string | null>>)),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // After a failure within a transaction nothing more is taken; what is temporary goes with it or with the session.
+    await this.#flush().catch(() => {});
+    for (const relation of [this.#digests, this.#differing, this.#collected?.relation ?? null])
+      if (relation !== null) await this.#session.run(`DROP TABLE IF EXISTS ${relation}`).catch(() => {});
+  }
+
+  /** Rows by key: each of the source, and every row of the copy, of which a second one is extra. */
+  #keyedDifferences(source: string, copied: string): string {
+    const { comparable, sameValues } = this.#session.dialect;
+    const list = this.#key.map(({ sql, type }) => comparable(sql, type)).join(", ");
+    const differs =
+      this.#columns
+        .filter((column) => !this.#key.includes(column))
+        .map(({ sql, type }) => `${comparable(`s.${sql}`, type)} IS DISTINCT FROM ${comparable(`t.${sql}`, type)}`)
+        .join(" OR ") || "false";
+    return `SELECT CASE WHEN s.present IS NULL OR t.twin > 1 THEN 'extra' WHEN t.twin IS NULL THEN 'missing' ELSE 'different' END AS kind,
+        1 AS n, ${this.#texts()}
+      FROM (SELECT *, true AS present FROM ${source}) s
+      FULL JOIN (SELECT *, row_number() OVER (PARTITION BY ${list}) AS twin FROM ${copied} r) t ON ${sameValues(this.#key, "s", "t")}
+      WHERE s.present IS NULL OR t.twin IS NULL OR t.twin > 1 OR ${differs}`;
+  }
+
+  /** Rows without a key: how often each is there, on either side. */
+  #countedDifferences(source: string, copied: string): string {
+    const { comparable, sameValues, typeName } = this.#session.dialect;
+    const list = this.#columns.map(({ sql, type }) => comparable(sql, type)).join(", ");
+    const again = this.#columns.map(({ sql, type }) => `CAST(${comparable(sql, type)} AS ${typeName(type)}) AS ${sql}`);
+    const counted = (rows: string): string =>
+      `(SELECT ${again.join(", ")}, count(*) AS n FROM ${rows} r GROUP BY ${list})`;
+    return `SELECT CASE WHEN coalesce(s.n, 0) > coalesce(t.n, 0) THEN 'missing' ELSE 'extra' END AS kind,
+        abs(coalesce(s.n, 0) - coalesce(t.n, 0)) AS n, ${this.#texts()}
+      FROM ${counted(source)} s FULL JOIN ${counted(copied)} t ON ${sameValues(this.#key, "s", "t")}
+      WHERE s.n IS DISTINCT FROM t.n`;
+  }
+
+  /** Both sides of every column, as text, by their place: `s0`, `t0`, `s1`, … */
+  #texts(): string {
+    return this.#columns
+      .map(
+        ({ sql, type }, place) => `${asText(`s.${sql}`, type)} AS s${place}, ${asText(`t.${sql}`, type)} AS t${place}`,
+      )
+      .join(", ");
+  }
+
+  #difference(row: Readonly<Record<string, string | null>>): Difference {
+    const kind = row["kind"] as Difference["kind"];
+    const sides = this.#columns.map(({ name }, place) => ({
+      name,
+      source: row[`s${place}`] ?? null,
+      copy: row[`t${place}`] ?? null,
+    }));
+    const keyed = sides.filter((_, place) => this.#key.includes(this.#columns[place]!));
+    const version = sides.find(({ name }) => name === this.#table.version);
+    return {
+      kind,
+      key: Object.fromEntries(keyed.map(({ name, source, copy }) => [name, kind === "extra" ? copy : source])),
+      version: {
+        source: kind === "extra" ? null : (version?.source ?? null),
+        copy: kind === "missing" ? null : (version?.copy ?? null),
+      },
+      columns: kind === "different" ? sides.filter(({ source, copy }) => source !== copy) : [],
+    };
+  }
+
+  #through(statement: (source: string) => string): Loader {
+    return this.#session.through(this.#table, this.#types, statement);
+  }
+
+  async #flush(): Promise<void> {
+    const loader = this.#loader;
+    this.#loader = null;
+    await loader?.flush();
+  }
+
+  async #collection(): Promise<Stage> {
+    this.#collected ??= await createStage(
+      this.#session,
+      "TEMPORARY TABLE",
+      temporary(this.#session, "collected"),
+      this.#types,
+    );
+    return this.#collected;
+  }
+
+  get #types(): ReadonlyMap<string, Type> {
+    return new Map(this.#columns.map(({ name, type }) => [name, type]));
+  }
+
+  /** By bucket: how many rows there are, and the sum of their hashes, which tells nothing of their order. */
+  #digestsOf(rows: string): string {
+    return `SELECT bucket, count(*) AS n, sum(digest) AS digest
+      FROM (SELECT ${this.#bucket()} AS bucket, ${this.#session.dialect.hash(this.#columns)} AS digest FROM ${rows} d) hashed
+      GROUP BY bucket`;
+  }
+
+  #bucket(): string {
+    const { bucket, hash } = this.#session.dialect;
+    return bucket(hash(this.#key), buckets);
+  }
+
+  #mustBeDigested(): string {
+    if (this.#differing === null)
+      throw new HeadwatersError("DEFECT", "the second reading of verify came before the first ended");
+    return this.#differing;
+  }
+}
+
+/** As ISO 8601 where it is a time, so that it can be read as one. */
+function asText(value: string, { kind }: Type): string {
+  const text = `CAST(${value} AS text)`;
+  if (kind === "UTC_DATETIME") return `regexp_replace(regexp_replace(${text}, '\\+00$', 'Z'), ' ', 'T')`;
+  return kind === "NAIVE_DATETIME" ? `regexp_replace(${text}, ' ', 'T')` : text;
+}

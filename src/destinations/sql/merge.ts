@@ -1,0 +1,181 @@
+import type { Deletion } from "../../protocol/destination.ts";
+import type { Changes } from "../../protocol/transaction.ts";
+import type { Table } from "../../protocol/table.ts";
+import { noChanges } from "../../toolkit/changes.ts";
+import { type Copy, countLive, quotedSystem, storedType } from "./copies.ts";
+import type { Dialect, Session } from "./dialect.ts";
+import { temporary, timestamp } from "./names.ts";
+import { type Stage, staged, stagedDeleted, stagedId } from "./stage.ts";
+
+/** How rows are written to a copy. */
+export interface Writing {
+  readonly session: Session;
+  /** Goes to the synced column: ISO 8601, UTC. */
+  readonly stamp: string;
+  readonly deletion: Deletion;
+}
+
+/** What is to happen to a row of a stage. */
+export const insert = 1;
+export const revive = 2;
+export const rewrite = 3;
+export const remove = 4;
+
+/** Rows that are merged into a copy. */
+export interface Incoming {
+  readonly stage: Stage;
+  /** The stage says of each row whether it was deleted. */
+  readonly flagged: boolean;
+  /** The stage has every row of the source: most are equal. Rows of the copy with a later stamp (ISO 8601, UTC) are left alone. */
+  readonly before: string | null;
+}
+
+/** What is to happen to row `s` of a stage, given row `t` of the copy, if there is one; and when anything is. */
+export function decision(
+  { session: { dialect } }: Writing,
+  table: Table,
+  copy: Copy,
+  { stage, flagged, before }: Incoming,
+): { readonly what: string; readonly when: string } {
+  const { synced, deleted } = quotedSystem(dialect, copy);
+  const gone = flagged ? `s.${stagedDeleted}` : "false";
+  const young = before === null ? "false" : `t.${synced} > ${timestamp(before)}`;
+  const differs = difference(dialect, table, copy, [...stage.columns.keys()]);
+  return {
+    what: `CASE WHEN ${gone} THEN ${remove} WHEN t.${synced} IS NULL THEN ${insert} WHEN t.${deleted} THEN ${revive} ELSE ${rewrite} END`,
+    when: `CASE WHEN ${gone} THEN t.${synced} IS NOT NULL AND NOT t.${deleted}
+      ELSE t.${synced} IS NULL OR (NOT (${young}) AND (t.${deleted} OR ${differs})) END`,
+  };
+}
+
+/** How often each thing is to happen, of a table whose column `what` says it. */
+export async function countChanges(
+  session: Session,
+  changes: string,
+): Promise<Changes & { readonly rewritten: number; readonly revived: number }> {
+  const rows = await session.rows(`SELECT what, count(*) AS n FROM ${changes} GROUP BY what`);
+  const count = (what: number): number => Number(rows.find((row) => Number(row["what"]) === what)?.["n"] ?? 0);
+  return {
+    inserted: count(insert) + count(revive),
+    updated: count(rewrite),
+    deleted: count(remove),
+    revived: count(revive),
+    rewritten: count(revive) + count(rewrite),
+  };
+}
+
+/** Writes the columns of a stage to rows that exist, where they differ. */
+export async function updateRows(
+  { session, stamp }: Writing,
+  table: Table,
+  copy: Copy,
+  { relation, columns }: Stage,
+): Promise<Changes> {
+  const { dialect } = session;
+  const { synced, deleted } = quotedSystem(dialect, copy);
+  const set = assignments(dialect, table, [...columns.keys()]);
+  if (set.length === 0) return noChanges;
+  const updated = await session.run(
+    `UPDATE ${copy.relation} t SET ${set.join(", ")}, ${synced} = ${timestamp(stamp)} FROM ${relation} s
+      WHERE ${dialect.merging.sameKey(dialect, table, copy, "s", "t")} AND NOT t.${deleted}
+        AND (${difference(dialect, table, copy, [...columns.keys()])})`,
+  );
+  return { ...noChanges, updated };
+}
+
+/** What an UPDATE of a copy by rows `s` of a stage sets. */
+export function assignments(dialect: Dialect, table: Table, columns: readonly string[]): readonly string[] {
+  return columns
+    .filter((name) => !table.key.includes(name))
+    .map((name) => `${dialect.quote(name)} = s.${staged(dialect, name)}`);
+}
+
+/** What an UPDATE of a copy sets in rows that were deleted. */
+export function markedDeleted({ session: { dialect }, stamp }: Writing, copy: Copy): string {
+  const { synced, deleted } = quotedSystem(dialect, copy);
+  return `${deleted} = true, ${synced} = ${timestamp(stamp)}`;
+}
+
+/** Every row that is there is deleted. */
+export async function truncateCopy(writing: Writing, copy: Copy): Promise<Changes> {
+  const { session, deletion } = writing;
+  if (deletion === "soft") {
+    const { deleted } = quotedSystem(session.dialect, copy);
+    const marked = await session.run(
+      `UPDATE ${copy.relation} SET ${markedDeleted(writing, copy)} WHERE NOT ${deleted}`,
+    );
+    return { ...noChanges, deleted: marked };
+  }
+  const live = await countLive(session, copy);
+  // Not TRUNCATE: a reader of PostgreSQL whose snapshot is older would see no row.
+  await session.run(`DELETE FROM ${copy.relation}`);
+  return { ...noChanges, deleted: live };
+}
+
+/** Deletes live rows of the copy whose keys `gone`, a query of stage columns, gives. */
+export async function deleteRows(writing: Writing, table: Table, copy: Copy, gone: string): Promise<Changes> {
+  const { session, deletion } = writing;
+  const { dialect } = session;
+  const keysToDelete = temporary(session, "delete");
+  await session.run(`CREATE TEMPORARY TABLE ${keysToDelete} AS ${gone}`);
+  const count = await session.number(`SELECT count(*) FROM ${keysToDelete}`);
+  const which = `NOT t.${quotedSystem(dialect, copy).deleted} AND ${dialect.merging.sameKey(dialect, table, copy, "m", "t")}`;
+  if (count > 0) {
+    await analyze(session, keysToDelete);
+    await session.run(
+      deletion === "hard"
+        ? `DELETE FROM ${copy.relation} t USING ${keysToDelete} m WHERE ${which}`
+        : `UPDATE ${copy.relation} t SET ${markedDeleted(writing, copy)} FROM ${keysToDelete} m WHERE ${which}`,
+    );
+  }
+  await session.run(`DROP TABLE ${keysToDelete}`);
+  return { ...noChanges, deleted: count };
+}
+
+/** Takes statistics of a table that was just filled, where the database needs them. */
+export async function analyze(session: Session, relation: string): Promise<void> {
+  if (session.dialect.analyzes) await session.run(`ANALYZE ${relation}`);
+}
+
+/** Whether row `s` of a stage differs from row `t` of the copy in what is compared. */
+function difference(dialect: Dialect, table: Table, copy: Copy, columns: readonly string[]): string {
+  return (
+    comparedColumns(dialect, table, copy, columns)
+      .map((name) => {
+        const type = storedType(dialect, copy, name)!;
+        const [s, t] = [`s.${staged(dialect, name)}`, `t.${dialect.quote(name)}`];
+        return `${dialect.comparable(s, type)} IS DISTINCT FROM ${dialect.comparable(t, type)}`;
+      })
+      .join(" OR ") || "false"
+  );
+}
+
+/** Those of `columns`, beside the key, by which a row of the source and its copy are told to be equal. */
+export function comparedColumns(
+  dialect: Dialect,
+  table: Table,
+  copy: Copy,
+  columns: readonly string[],
+): readonly string[] {
+  return table.columns
+    .filter(({ name, volatile }) => volatile !== true && storedType(dialect, copy, name) !== undefined)
+    .map(({ name }) => name)
+    .filter((name) => columns.includes(name) && !table.key.includes(name));
+}
+
+/** The columns of a stage that the copy takes. */
+export function mergedColumns(dialect: Dialect, stage: Stage, copy: Copy): readonly string[] {
+  return [...stage.columns.keys()].filter((name) => storedType(dialect, copy, name) !== undefined);
+}
+
+/** As SQL has them: the columns that {@link insertedValues} gives. */
+export function insertedColumns(dialect: Dialect, table: Table, copy: Copy, columns: readonly string[]): string {
+  const { id, synced, deleted } = quotedSystem(dialect, copy);
+  return [...columns.map(dialect.quote), ...(table.key.length === 0 ? [id] : []), synced, deleted].join(", ");
+}
+
+/** Of rows `s` of a stage. */
+export function insertedValues(dialect: Dialect, table: Table, columns: readonly string[], stamp: string): string {
+  const own = columns.map((name) => `s.${staged(dialect, name)}`);
+  return [...own, ...(table.key.length === 0 ? [`s.${stagedId}`] : []), timestamp(stamp), "false"].join(", ");
+}

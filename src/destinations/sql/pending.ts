@@ -1,0 +1,136 @@
+import type { Rows } from "../../protocol/rows.ts";
+import type { Changes } from "../../protocol/transaction.ts";
+import type { Table } from "../../protocol/table.ts";
+import type { Type } from "../../protocol/types.ts";
+import { addChanges, noChanges } from "../../toolkit/changes.ts";
+import { sameColumns, sameShape } from "../../toolkit/vectors.ts";
+import { type Copy, storedType } from "./copies.ts";
+import type { Counter, Dialect, Into, Loader } from "./dialect.ts";
+import { analyze, updateRows, type Writing } from "./merge.ts";
+import { temporary } from "./names.ts";
+import { createStage, type Stage, stagedDeleted, stageTargets } from "./stage.ts";
+
+type Kind = "upsert" | "update" | "delete";
+
+/** Operations that can wait in one stage: of one key the last alone counts. */
+type Family = "rows" | "update";
+
+interface Waiting {
+  readonly family: Family;
+  readonly stage: Stage;
+  readonly counter: Counter;
+  loader: Loader;
+  /** What the loader was made for. */
+  kind: Kind;
+  shape: Rows;
+}
+
+/**
+ * Operations on one table that go into its copy with the next commit. They wait in a stage, as long as they are of one
+ * family (and updates of the same columns), and are then merged at once.
+ */
+export class Pending {
+  readonly #writing: Writing;
+  readonly #table: Table;
+  #copy: Copy;
+  #waiting: Waiting | null = null;
+  #changes: Changes = noChanges;
+
+  constructor(writing: Writing, copy: Copy, table: Table) {
+    this.#writing = writing;
+    this.#copy = copy;
+    this.#table = table;
+  }
+
+  async write(kind: Kind, rows: Rows): Promise<void> {
+    const family: Family = kind === "update" ? "update" : "rows";
+    const before = this.#waiting;
+    const fits = before !== null && before.family === family && (family === "rows" || sameColumns(before.shape, rows));
+    if (!fits) {
+      await this.#mergeWaiting();
+      this.#waiting = await this.#begin(family, kind, rows);
+    } else if (before.kind !== kind || !sameShape(before.shape, rows)) {
+      await before.loader.flush();
+      before.loader = await this.#loader(before.stage, before.counter, kind, rows);
+      before.kind = kind;
+      before.shape = rows;
+    }
+    await this.#waiting!.loader.push(rows);
+  }
+
+  /** Merges what waits; resolves to all changes since this was called last, and to the copy as it is then. */
+  async merge(): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
+    await this.#mergeWaiting();
+    const changes = this.#changes;
+    this.#changes = noChanges;
+    return { changes, copy: this.#copy };
+  }
+
+  async #begin(family: Family, kind: Kind, rows: Rows): Promise<Waiting> {
+    const { session } = this.#writing;
+    const columns = waitingColumns(session.dialect, this.#table, this.#copy, kind, rows);
+    const relation = temporary(session, "pending");
+    const stage = await createStage(session, "TEMPORARY TABLE", relation, columns, { deleted: family === "rows" });
+    const counter = { rows: 0 };
+    return { family, stage, counter, kind, shape: rows, loader: await this.#loader(stage, counter, kind, rows) };
+  }
+
+  #loader(stage: Stage, counter: Counter, kind: Kind, rows: Rows): Promise<Loader> {
+    const { session } = this.#writing;
+    return session.loader(this.#table, waitingInto(session.dialect, stage, counter, kind), rows);
+  }
+
+  async #mergeWaiting(): Promise<void> {
+    if (this.#waiting === null) return;
+    const { family, stage, loader } = this.#waiting;
+    this.#waiting = null;
+    await loader.flush();
+    const { changes, copy } = await mergeOperations(this.#writing, this.#table, this.#copy, stage, family);
+    this.#copy = copy;
+    this.#changes = addChanges(this.#changes, changes);
+    await this.#writing.session.run(`DROP TABLE ${stage.relation}`);
+  }
+}
+
+/** What a stage holds of operations like this one: whole rows, or what an update says of them. */
+function waitingColumns(
+  dialect: Dialect,
+  table: Table,
+  copy: Copy,
+  kind: Kind,
+  rows: Rows,
+): ReadonlyMap<string, Type> {
+  return new Map(
+    table.columns.flatMap(({ name }): [string, Type][] => {
+      const type = storedType(dialect, copy, name);
+      // An update says nothing of the columns that it lacks.
+      return type === undefined || (kind === "update" && !rows.columns.includes(name)) ? [] : [[name, type]];
+    }),
+  );
+}
+
+/** How operations of one kind get into a stage. */
+function waitingInto(dialect: Dialect, stage: Stage, counter: Counter, kind: Kind): Into {
+  const constants = kind === "update" ? [] : [{ sql: stagedDeleted, value: kind === "delete" }];
+  return { relation: stage.relation, targets: stageTargets(dialect, stage), constants, hashed: false, counter };
+}
+
+/** Merges a stage of operations, in which the last of each key counts. */
+async function mergeOperations(
+  writing: Writing,
+  table: Table,
+  old: Copy,
+  stage: Stage,
+  family: Family,
+): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
+  const { session } = writing;
+  const { merging } = session.dialect;
+  await analyze(session, stage.relation);
+  await merging.keepLast(session, table, stage);
+  const copy = await merging.makeRoom(session, table, old, stage);
+  const changes =
+    family === "rows"
+      ? await merging.merge(writing, table, copy, { stage, flagged: true, before: null })
+      : await updateRows(writing, table, copy, stage);
+  return { changes, copy };
+}

@@ -1,0 +1,104 @@
+import type { Pass } from "../../protocol/pass.ts";
+import type { Changes, Settlement } from "../../protocol/transaction.ts";
+import type { Table } from "../../protocol/table.ts";
+import { type Copy, countLive, quotedSystem, storedType } from "./copies.ts";
+import type { Dialect, Narrowed, Session } from "./dialect.ts";
+import { analyze, deleteRows, type Writing } from "./merge.ts";
+import { timestamp } from "./names.ts";
+import type { PassTable } from "./pass-tables.ts";
+import { keyColumns, type Stage, staged } from "./stage.ts";
+
+/** Keys of live rows that the copy had before the pass and the pass did not meet, by the names of the stage. */
+export function goneKeys(dialect: Dialect, pass: Pass, table: Table, copy: Copy, stage: Stage): string {
+  const narrowed = dialect.merging.narrow(dialect, table, copy, stage, [], null);
+  return `${narrowed.prefix} ${gone(dialect, pass, table, copy, narrowed)}`;
+}
+
+/**
+ * Keys of a sweep that the copy lacks, has deleted, or has in another version, by the names of the stage. A version that
+ * is NULL says nothing of the row: it may have changed.
+ */
+export function missingKeys(dialect: Dialect, table: Table, copy: Copy, stage: Stage): string {
+  const narrowed = dialect.merging.narrow(dialect, table, copy, stage, versionOf(table), table.version);
+  return `${narrowed.prefix} ${missing(dialect, table, copy, narrowed)}`;
+}
+
+function gone(dialect: Dialect, pass: Pass, table: Table, copy: Copy, { source, target }: Narrowed): string {
+  const { synced, deleted } = quotedSystem(dialect, copy);
+  const names = keyColumns(dialect, table, copy).map((key) => `t.${key.copy} AS ${key.stage}`);
+  return `SELECT ${names.join(", ")} FROM ${target} t WHERE NOT t.${deleted} AND t.${synced} <= ${timestamp(pass.opened)}
+    AND NOT EXISTS (SELECT 1 FROM ${source} s WHERE ${dialect.merging.sameKey(dialect, table, copy, "s", "t")})`;
+}
+
+function missing(dialect: Dialect, table: Table, copy: Copy, { source, target }: Narrowed): string {
+  const { comparable, quote, merging } = dialect;
+  const { synced, deleted } = quotedSystem(dialect, copy);
+  const { version } = table;
+  const type = version === null ? undefined : storedType(dialect, copy, version);
+  const differs =
+    version === null || type === undefined
+      ? "false"
+      : `s.${staged(dialect, version)} IS NULL OR ${comparable(`s.${staged(dialect, version)}`, type)} IS DISTINCT FROM ${comparable(`t.${quote(version)}`, type)}`;
+  const keys = keyColumns(dialect, table, copy);
+  return `SELECT DISTINCT ${keys.map((key) => `${comparable(`s.${key.stage}`, key.type)} AS ${key.stage}`).join(", ")}
+    FROM ${source} s LEFT JOIN ${target} t ON ${merging.sameKey(dialect, table, copy, "s", "t")}
+    WHERE t.${synced} IS NULL OR t.${deleted} OR ${differs}`;
+}
+
+function versionOf({ version }: Table): readonly string[] {
+  return version === null ? [] : [version];
+}
+
+export async function settlementOf(
+  session: Session,
+  pass: Pass,
+  { mode, table, stage }: PassTable,
+  copy: Copy,
+): Promise<Settlement> {
+  const { dialect } = session;
+  const live = await countLive(session, copy);
+  if (stage === null) return { live, missing: 0, gone: 0 };
+  if (mode === "replace" || table.key.length === 0) {
+    const brought = await session.number(`SELECT count(*) FROM ${stage.relation}`);
+    return { live, missing: 0, gone: Math.max(0, live - brought) };
+  }
+  await analyze(session, stage.relation);
+  // Both from one narrowing, which reads either side whole.
+  const compared = mode === "keys" ? versionOf(table) : [];
+  const narrowed = dialect.merging.narrow(
+    dialect,
+    table,
+    copy,
+    stage,
+    compared,
+    mode === "keys" ? table.version : null,
+  );
+  const counted = (query: string): string => `(SELECT count(*) FROM (${query}) counted)`;
+  const [counts] = await session.rows(
+    `${narrowed.prefix} SELECT ${mode === "keys" ? counted(missing(dialect, table, copy, narrowed)) : "0"} AS missing,
+      ${counted(gone(dialect, pass, table, copy, narrowed))} AS gone`,
+  );
+  return { live, missing: Number(counts!["missing"]), gone: Number(counts!["gone"]) };
+}
+
+/** A later full pass is done: what differs is written, what it did not meet is deleted. */
+export async function settleRows(
+  writing: Writing,
+  pass: Pass,
+  table: Table,
+  old: Copy,
+  stage: Stage,
+): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
+  const { session } = writing;
+  const { merging } = session.dialect;
+  if (table.key.length > 0) await merging.keepLast(session, table, stage);
+  const copy = await merging.makeRoom(session, table, old, stage);
+  const written = await merging.merge(writing, table, copy, { stage, flagged: false, before: pass.opened });
+  const { deleted } = await settleKeys(writing, pass, table, copy, stage);
+  return { changes: { ...written, deleted }, copy };
+}
+
+/** Every key was met: those that were not are deleted. */
+export function settleKeys(writing: Writing, pass: Pass, table: Table, copy: Copy, stage: Stage): Promise<Changes> {
+  return deleteRows(writing, table, copy, goneKeys(writing.session.dialect, pass, table, copy, stage));
+}

@@ -1,0 +1,85 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
+import type { Holder } from "../../protocol/state-store.ts";
+import type { CheckResult } from "../../protocol/source.ts";
+import { load, loadRuns } from "./bookkeeping.ts";
+import { compareCopy } from "./compare.ts";
+import { type Copy, countLive, describeCopy } from "./copies.ts";
+import type { Session } from "./dialect.ts";
+import { SqlTransaction } from "./transaction.ts";
+
+/** What a warehouse stands on: a file, a lake, a database. The rest of it is the same. */
+export interface Ground {
+  readonly capabilities: DestinationCapabilities;
+  /** The session that writes, with the bookkeeping made: another one, where it broke in the transaction before. */
+  session(): Promise<Session>;
+  /** As in `StateStore`. */
+  acquire(holder: Holder): Promise<number>;
+  release(lease: number): Promise<void>;
+  check(signal: AbortSignal): AsyncIterable<CheckResult>;
+  readonly exportParquet?: NonNullable<Warehouse["exportParquet"]>;
+  /** Called once, when no lease is held any more; closes the session too. */
+  close(): Promise<void>;
+}
+
+export function warehouseOn(ground: Ground, context: DestinationContext): Warehouse {
+  const { capabilities, check, exportParquet } = ground;
+  let transaction: SqlTransaction | null = null;
+  let lease: number | null = null;
+  let closed = false;
+
+  const release = async (given: number): Promise<void> => {
+    await ground.release(given);
+    if (lease === given) lease = null;
+  };
+
+  /** The copy of a table, with what the transaction has written to it. */
+  const copyOf = async (session: Session, table: string): Promise<Copy | null> => {
+    await transaction?.flush(table);
+    return describeCopy(session, context, table);
+  };
+
+  return {
+    capabilities,
+    check,
+    ...(exportParquet === undefined ? {} : { exportParquet }),
+    async acquire(holder) {
+      lease = await ground.acquire(holder);
+      return lease;
+    },
+    release,
+    load: async () => load(await ground.session(), context.connection),
+    async begin(given, stamp) {
+      if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");
+      const session = await ground.session();
+      transaction = await SqlTransaction.begin(session, context, given, stamp, () => (transaction = null));
+      return transaction;
+    },
+    async compare(table) {
+      const session = await ground.session();
+      const copy = await copyOf(session, table.id);
+      if (copy === null) {
+        throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${table.id}"`, {
+          hint: "Run sync first.",
+        });
+      }
+      return compareCopy(session, table, copy);
+    },
+    runs: async (limit) => loadRuns(await ground.session(), context.connection, limit),
+    async count(table) {
+      const session = await ground.session();
+      const copy = await copyOf(session, table);
+      return copy === null ? null : countLive(session, copy);
+    },
+    async [Symbol.asyncDispose]() {
+      if (closed) return;
+      closed = true;
+      try {
+        await transaction?.[Symbol.asyncDispose]();
+        if (lease !== null) await release(lease);
+      } finally {
+        await ground.close();
+      }
+    },
+  };
+}
