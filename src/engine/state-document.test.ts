@@ -69,7 +69,9 @@ test("comes back as it was written, as text and as a value", () => {
 test("of a source of the same kin goes on, and is written anew for the source that reads it", () => {
   const text = JSON.stringify(stateJson({ ...whole, source: "postgresql" }));
   expect(parseStateDocument(text, yugabytedb).tables).toEqual(whole.tables);
-  expect(() => parseStateDocument(text, { name: "yugabytedb" })).toThrow("from the source postgresql, not from yugabytedb");
+  expect(() => parseStateDocument(text, { name: "yugabytedb" })).toThrow(
+    "from the source postgresql, not from yugabytedb",
+  );
 });
 
 test("open passes stay behind where the state goes to another destination", () => {

@@ -236,6 +236,17 @@ class FivetranTransaction implements Transaction {
     return this.#staging.writer(pass, operation.table).write(operation);
   }
 
+  /** Rows that were sent can't be taken back: they are sent at once, and come again where their split is read again. */
+  hold(pass: Pass, split: Split, operation: Change): Promise<void> {
+    return this.write(pass, split, operation);
+  }
+
+  /** They are there already. */
+  async keep(): Promise<void> {}
+
+  /** They can't be taken back. */
+  async discard(): Promise<void> {}
+
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
     return this.#staging.writer(pass, id).settlement();
   }

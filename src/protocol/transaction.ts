@@ -52,6 +52,18 @@ export interface Transaction extends Settling, AsyncDisposable {
    */
   write(pass: Pass, split: Split | null, operation: Change): Promise<void>;
   /**
+   * Writes an operation that no checkpoint covers yet: the next commit makes it durable, and it has no effect on the copy
+   * until `keep`. Operations of one split keep their order. A `schema` operation takes effect at once.
+   */
+  hold(pass: Pass, split: Split, operation: Change): Promise<void>;
+  /** The checkpoint has come: what is held of the split takes effect, in its order, with this transaction. */
+  keep(pass: Pass, split: Split): Promise<void>;
+  /**
+   * Drops what is held of a split that is read again; `null`: of all splits of the pass. What is held when a pass ends is
+   * dropped with it.
+   */
+  discard(pass: Pass, split: Split | null): Promise<void>;
+  /**
    * Call once all splits are done: settles what was set aside (writes what differs, deletes what the pass did not meet),
    * forgets the pass and stores `states`. Deletes only keys that the copy had before the pass was opened.
    */

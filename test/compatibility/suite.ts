@@ -49,7 +49,7 @@ interface Status {
   readonly runs: readonly {
     readonly outcome: string;
     readonly ended: string | null;
-    readonly tables: readonly { readonly table: string; readonly error: string | null }[];
+    readonly tables: readonly { readonly table: string; readonly error: object | null }[];
   }[];
 }
 
@@ -192,9 +192,11 @@ export function warehouseSuite(restore: Restore, folder: string): void {
       if (name !== "declared") return;
       expect(runs[0]!.tables.map(({ table }) => table)).toEqual(["killed"]);
       expect(runs[0]!.ended).toBeNull();
-      expect(runs[1]!.tables.map(({ error }) => error)).toContain(
-        'SOURCE_FAILED: table "later open": the source broke off',
-      );
+      expect(runs[1]!.tables.map(({ error }) => error)).toContainEqual({
+        code: "SOURCE_FAILED",
+        message: 'table "later open": the source broke off',
+        hint: null,
+      });
     });
 
     test(`${name}: open passes go on where they were, and changes come after them`, slow, async () => {

@@ -1,10 +1,13 @@
 import { describe, test } from "vitest";
 import { commitChecks } from "./destination/commits.ts";
 import { comparisonChecks } from "./destination/comparisons.ts";
+import { heldChecks } from "./destination/held.ts";
+import { nameChecks } from "./destination/names.ts";
 import { operationChecks } from "./destination/operations.ts";
 import { passChecks } from "./destination/passes.ts";
 import { randomCheck } from "./destination/random.ts";
 import { schemaChecks } from "./destination/schemas.ts";
+import { stampChecks } from "./destination/stamps.ts";
 import type { DestinationCheck, DestinationHarness } from "./destination/steps.ts";
 import { valueChecks } from "./destination/values.ts";
 
@@ -18,6 +21,9 @@ export const destinationChecks: readonly DestinationCheck[] = [
   ...schemaChecks,
   ...valueChecks,
   ...comparisonChecks,
+  ...heldChecks,
+  ...nameChecks,
+  ...stampChecks,
 ];
 
 const long = { timeout: 180_000 };

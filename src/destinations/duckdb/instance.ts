@@ -65,7 +65,7 @@ export class Instance {
   }
 
   /** Makes what must be there before a transaction begins: one connection after the other, in a session of its own. */
-  prepare(work: (session: Session) => Promise<void>): Promise<void> {
+  prepare(work: (session: Session) => Promise<unknown>): Promise<void> {
     const result = this.#prepared.then(async () => {
       const session = await this.connect();
       try {

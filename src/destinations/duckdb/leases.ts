@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import type { Session } from "../sql/dialect.ts";
-import { kept } from "../sql/bookkeeping.ts";
+import { kept } from "../sql/kept.ts";
 import type { Instance } from "./instance.ts";
 
 /** Makes `holder` the newest holder of the connection's lease, whoever had it before. Resolves to the lease. */

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import type { CheckResult } from "../../protocol/source.ts";
-import { makeBookkeeping, mustHold, refuseOwnSchema } from "../sql/bookkeeping.ts";
+import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
 import { warehouseOn } from "../sql/warehouse.ts";
 import { exportParquet } from "./export-parquet.ts";
 import { acquireInProcess, releaseInProcess } from "./leases.ts";
@@ -21,10 +21,7 @@ export async function openWarehouse(
   const file = await openFile(configuration, how.create);
   const { path, instance } = file;
   try {
-    await instance.prepare(async (session) => {
-      if (how.create) await makeBookkeeping(session, context);
-      else await mustHold(session, connection, path);
-    });
+    await instance.prepare((session) => openBookkeeping(session, context, { ...how, place: path }));
     const session = await instance.connect();
     return warehouseOn(
       {

@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
-import { kept } from "../sql/bookkeeping.ts";
+import { kept } from "../sql/kept.ts";
 import { acquireInProcess, giveLeaseBack, releaseInProcess, syncRunning, takeLease } from "../duckdb/leases.ts";
 import type { Session } from "../duckdb/session.ts";
 import type { Lake } from "./lake.ts";

@@ -1,5 +1,5 @@
 import type { DestinationContext } from "../../protocol/destination.ts";
-import { kept } from "../sql/bookkeeping.ts";
+import { kept } from "../sql/kept.ts";
 import { literal } from "../sql/names.ts";
 import type { Session } from "../duckdb/session.ts";
 import { lakeCatalog } from "./storage.ts";

@@ -1,5 +1,5 @@
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { makeBookkeeping, mustHold, refuseOwnSchema } from "../sql/bookkeeping.ts";
+import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
 import { bookkeepingSchema, literal } from "../sql/names.ts";
 import { exportParquet } from "../duckdb/export-parquet.ts";
 import type { Session } from "../duckdb/session.ts";
@@ -37,7 +37,7 @@ export async function openWarehouse(
     const open = async (): Promise<Lake> => {
       const opened = (lake = await openLake(configuration, catalog, how.create));
       await opened.instance.prepare((session) =>
-        how.create ? makeLakeBookkeeping(session, context) : mustHold(session, connection, opened.place),
+        openLakeBookkeeping(session, context, { ...how, place: opened.place }),
       );
       return opened;
     };
@@ -86,8 +86,12 @@ async function tidy(control: Session, context: DestinationContext): Promise<void
  */
 const inlinedRows = 1_000;
 
-async function makeLakeBookkeeping(session: Session, context: DestinationContext): Promise<void> {
-  const made = await retried(session, () => makeBookkeeping(session, context));
+async function openLakeBookkeeping(
+  session: Session,
+  context: DestinationContext,
+  how: { readonly create: boolean; readonly place: string },
+): Promise<void> {
+  const made = await retried(session, () => openBookkeeping(session, context, how));
   if (made.length === 0) return;
   const options = made.map(
     (name) =>

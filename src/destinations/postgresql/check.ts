@@ -2,7 +2,7 @@ import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
-import { hasBookkeeping, kept, keptTables } from "../sql/bookkeeping.ts";
+import { kept, keptTables, keptVersion } from "../sql/kept.ts";
 import { bookkeepingSchema } from "../sql/names.ts";
 import type { Configuration } from "./config.ts";
 import { describeServer } from "./server.ts";
@@ -133,9 +133,12 @@ async function mayWrite(session: Session, { connection }: DestinationContext, sc
   const there = row!["found"] === "t";
   if (!there) await session.run(`CREATE SCHEMA ${quote(schema)}`);
   await session.run(`CREATE TABLE ${relation(schema, "headwaters_check")} (a int)`);
-  if (schema === bookkeepingSchema && (await hasBookkeeping(session, connection))) {
+  if (schema === bookkeepingSchema && (await keptVersion(session)) !== null) {
     for (const table of keptTables) {
       const own = kept(session, table, connection);
+      // What an older Headwaters had not is made by the next sync.
+      const [found] = await session.rows("SELECT to_regclass($1) IS NOT NULL AS found", [own]);
+      if (found!["found"] !== "t") continue;
       await session.run(`INSERT INTO ${own} SELECT * FROM ${own} WHERE false`);
       await session.run(`DELETE FROM ${own} WHERE false`);
     }
@@ -145,7 +148,7 @@ async function mayWrite(session: Session, { connection }: DestinationContext, sc
 
 /** Only its owner may alter a table, as a change of the source's columns asks for. */
 async function mayAlter(session: Session, { connection }: DestinationContext, user: string): Promise<string> {
-  if (!(await hasBookkeeping(session, connection))) return "There are none yet.";
+  if ((await keptVersion(session)) === null) return "There are none yet.";
   const foreign = await session.rows(
     `SELECT format('%I.%I', k.schema_name, k.table_name) AS relation FROM ${kept(session, "copies", connection)} k
       JOIN pg_namespace n ON n.nspname = k.schema_name

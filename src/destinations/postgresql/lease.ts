@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
-import { kept } from "../sql/bookkeeping.ts";
+import { kept } from "../sql/kept.ts";
 import { lockKey } from "./dialect.ts";
 import type { Session, TextRow } from "./session.ts";
 

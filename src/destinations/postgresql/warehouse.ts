@@ -1,5 +1,5 @@
 import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { makeBookkeeping, mustHold, refuseOwnSchema } from "../sql/bookkeeping.ts";
+import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
 import { warehouseOn } from "../sql/warehouse.ts";
 import { checkDestination } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -27,8 +27,7 @@ export async function openWarehouse(
   const control = await Session.open(configuration, signal);
   try {
     await describeServer(control);
-    if (how.create) await makeBookkeeping(control, context);
-    else await mustHold(control, connection, `database "${configuration.database}"`);
+    await openBookkeeping(control, context, { ...how, place: `database "${configuration.database}"` });
     const lease = new Lease(control, connection);
     let writer = await Session.open(configuration, signal);
     return warehouseOn(

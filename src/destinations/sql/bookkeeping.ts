@@ -1,153 +1,19 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
-import type { DestinationContext } from "../../protocol/destination.ts";
 import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
-import type { Dialect, Parameter, Session } from "./dialect.ts";
-import { bookkeepingSchema } from "./names.ts";
-
-/** Raised when what is kept changes so that an older Headwaters must not touch it. */
-const format = 1;
-
-/** A table of the bookkeeping. */
-export type Kept = "format" | "leases" | "copies" | "passes" | "pass_tables" | "progress" | "tables" | "runs";
-
-/**
- * What is kept in the destination, beside the data and in its transactions. One writer holds the lease of a connection,
- * and its rows here are that writer's alone. Times are text: ISO 8601, UTC.
- */
-const tables: Readonly<Record<Kept, { readonly columns: string; readonly constraints: string }>> = {
-  format: { columns: "version integer", constraints: "" },
-  leases: {
-    columns: "connection text, lease bigint, host text, pid bigint, since text, held boolean",
-    constraints: "PRIMARY KEY (connection)",
-  },
-  // The tables that are ours, under which names; the columns that the source last had.
-  copies: {
-    columns: "connection text, id text, schema_name text, table_name text, columns text",
-    constraints: "PRIMARY KEY (connection, id), UNIQUE (schema_name, table_name)",
-  },
-  passes: { columns: "connection text, id text, pass text", constraints: "PRIMARY KEY (connection, id)" },
-  // How the rows of a pass reach the copy of one of its tables; `stage` is where they are set aside, `columns` what it
-  // has, `ordinal` how many rows it was given.
-  pass_tables: {
-    columns: "connection text, pass text, id text, mode text, stage text, columns text, ordinal bigint",
-    constraints: "PRIMARY KEY (connection, pass, id)",
-  },
-  progress: {
-    columns: "connection text, pass text, split text, attempt bigint, version bigint, state text, done boolean",
-    constraints: "PRIMARY KEY (connection, pass, split)",
-  },
-  tables: { columns: "connection text, id text, state text", constraints: "PRIMARY KEY (connection, id)" },
-  runs: { columns: "connection text, id text, started text, run text", constraints: "PRIMARY KEY (connection, id)" },
-};
-
-export const keptTables = Object.keys(tables) as readonly Kept[];
-
-/** The tables that all connections of a destination share; rows of the others are of one connection. */
-const shared: ReadonlySet<Kept> = new Set(["format", "copies"]);
-
-/** The name of a table of the bookkeeping, as it is for this connection. */
-function keptName(dialect: Dialect, table: Kept, connection: string): string {
-  return shared.has(table) ? table : table + dialect.ownSuffix(connection);
-}
-
-/** A table of the bookkeeping as SQL has it. */
-export function kept({ dialect }: Session, table: Kept, connection: string): string {
-  return dialect.relation(bookkeepingSchema, keptName(dialect, table, connection));
-}
-
-/** Whether a table of the bookkeeping is there. */
-async function isKept(session: Session, table: Kept, connection: string): Promise<boolean> {
-  const name = keptName(session.dialect, table, connection);
-  return (await session.dialect.describe(session, bookkeepingSchema, name)).columns.length > 0;
-}
-
-/** Whether there is bookkeeping at all. Throws where a newer Headwaters wrote it. */
-export async function hasBookkeeping(session: Session, connection: string): Promise<boolean> {
-  if (!(await isKept(session, "format", connection))) return false;
-  const version = await session.number(`SELECT max(version) FROM ${kept(session, "format", connection)}`);
-  if (version > format) {
-    throw new HeadwatersError(
-      "DESTINATION_UNUSABLE",
-      `the destination was written by a newer Headwaters (format ${version})`,
-      { hint: "Update Headwaters, or choose another destination." },
-    );
-  }
-  return true;
-}
-
-/** Throws `CONFIGURATION_INVALID` where the copies would go to the schema of the bookkeeping. */
-export function refuseOwnSchema({ schema }: DestinationContext): void {
-  if (schema.toLowerCase() !== bookkeepingSchema) return;
-  throw new HeadwatersError("CONFIGURATION_INVALID", `schema: "${schema}" is where Headwaters keeps its own`, {
-    hint: "Choose another schema.",
-  });
-}
-
-/** Throws `DESTINATION_EMPTY` where nothing is kept of the connection. `place` is the destination as users know it. */
-export async function mustHold(session: Session, connection: string, place: string): Promise<void> {
-  const held =
-    (await hasBookkeeping(session, connection)) &&
-    (await isKept(session, "leases", connection)) &&
-    (await session.number(`SELECT count(*) FROM ${kept(session, "leases", connection)} WHERE connection = $1`, [
-      connection,
-    ])) > 0;
-  if (held) return;
-  throw new HeadwatersError("DESTINATION_EMPTY", `${place} holds nothing of connection "${connection}" yet`, {
-    hint: "Run sync first.",
-  });
-}
-
-/**
- * Makes the bookkeeping and the schema of the copies, where they are not there. Resolves to the names of the tables that
- * were made.
- */
-export async function makeBookkeeping(
-  session: Session,
-  { connection, schema }: Pick<DestinationContext, "connection" | "schema">,
-): Promise<readonly string[]> {
-  const { dialect } = session;
-  await session.run(dialect.begin);
-  try {
-    await dialect.lockBookkeeping(session);
-    const made = await hasBookkeeping(session, connection);
-    for (const name of [bookkeepingSchema, schema]) await dialect.createSchema(session, name);
-    const names: string[] = [];
-    if (!made || !(await isKept(session, "leases", connection))) {
-      for (const table of keptTables)
-        if (await createKept(session, table, connection)) names.push(keptName(dialect, table, connection));
-    }
-    if (!made) await session.run(`INSERT INTO ${kept(session, "format", connection)} VALUES (${format})`);
-    await session.run("COMMIT");
-    return names;
-  } catch (thrown) {
-    await session.rollback();
-    throw thrown;
-  }
-}
-
-/** Resolves to whether it was not there. */
-async function createKept(session: Session, table: Kept, connection: string): Promise<boolean> {
-  if (await isKept(session, table, connection)) return false;
-  const { constraints, leaseColumns } = session.dialect;
-  const definition = [
-    tables[table].columns,
-    ...(table === "leases" && leaseColumns !== "" ? [leaseColumns] : []),
-    ...(constraints && tables[table].constraints !== "" ? [tables[table].constraints] : []),
-  ];
-  await session.run(`CREATE TABLE ${kept(session, table, connection)} (${definition.join(", ")})`);
-  return true;
-}
+import type { Parameter, Session } from "./dialect.ts";
+import { type Kept, kept } from "./kept.ts";
+import { stored } from "./stored-json.ts";
 
 /**
  * In the transaction that is about to commit: throws `LEASE_LOST` where `lease` is not the newest, or was released. The
  * row is written, so that a transaction that takes the lease meanwhile waits for this one, or conflicts with it.
  */
-export async function checkLease(session: Session, connection: string, lease: number): Promise<void> {
+export async function checkLease(session: Session, connection: string, lease: number, stamp: string): Promise<void> {
   const changed = await session.run(
-    `UPDATE ${kept(session, "leases", connection)} SET held = true WHERE connection = $1 AND lease = CAST($2 AS bigint) AND held`,
-    [connection, lease],
+    `UPDATE ${kept(session, "leases", connection)} SET stamp = $3 WHERE connection = $1 AND lease = CAST($2 AS bigint) AND held`,
+    [connection, lease, stamp],
   );
   if (changed !== 1) throw leaseLost(connection);
 }
@@ -200,9 +66,11 @@ export async function load(session: Session, connection: string): Promise<Stored
     "pass, split, attempt, version, state, CASE WHEN done THEN 1 ELSE 0 END AS done",
   );
   const [lastRun = null] = await loadRuns(session, connection, 1);
+  const [lease] = await keptRows(session, "leases", connection, "stamp");
   return {
     lastRun,
-    lastStamp: lastRun?.started ?? null,
+    // Version 1 kept no stamps: rows had the start of their sync.
+    lastStamp: (lease?.["stamp"] as string | null | undefined) ?? lastRun?.started ?? null,
     passes: passes.map(({ pass }) => parsed<Pass>(pass)),
     progress: progress.map((row) => ({
       pass: row["pass"] as string,
@@ -258,11 +126,6 @@ export async function saveProgress(session: Session, connection: string, progres
       SELECT $2, pass, split, attempt, version, state, done FROM ${rows}`,
     [given, connection],
   );
-}
-
-/** JSON for a column of the bookkeeping. A lake takes `{NAME}` in a text for a placeholder of its own: no brace stands so. */
-export function stored(value: unknown): string {
-  return JSON.stringify(value).replaceAll(/\{(?=[A-Z])/g, "\\u007b");
 }
 
 /** Replaces the row of one connection whose `id` is given. */

@@ -3,7 +3,7 @@ import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
-import { kept } from "./bookkeeping.ts";
+import { kept } from "./kept.ts";
 import type { ColumnChange, Dialect, Session, Target } from "./dialect.ts";
 import { checkColumnNames, copyName, type SystemColumns, systemColumns } from "./names.ts";
 

@@ -2,11 +2,13 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { kept, savePass, stored } from "./bookkeeping.ts";
+import { savePass } from "./bookkeeping.ts";
+import { kept } from "./kept.ts";
 import { type Copy, storedType } from "./copies.ts";
 import type { Counter, Dialect, Session } from "./dialect.ts";
 import { bookkeepingSchema, digestName } from "./names.ts";
 import { createStage, reshapeStage, type Stage } from "./stage.ts";
+import { stored } from "./stored-json.ts";
 
 /**
  * How the rows of a pass reach the copy.

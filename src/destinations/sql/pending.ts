@@ -93,7 +93,7 @@ export class Pending {
 }
 
 /** What a stage holds of operations like this one: whole rows, or what an update says of them. */
-function waitingColumns(
+export function waitingColumns(
   dialect: Dialect,
   table: Table,
   copy: Copy,
@@ -110,13 +110,14 @@ function waitingColumns(
 }
 
 /** How operations of one kind get into a stage. */
-function waitingInto(dialect: Dialect, stage: Stage, counter: Counter, kind: Kind): Into {
-  const constants = kind === "update" ? [] : [{ sql: stagedDeleted, value: kind === "delete" }];
+export function waitingInto(dialect: Dialect, stage: Stage, counter: Counter, kind: Kind | "keys"): Into {
+  const flagged = kind === "upsert" || kind === "delete";
+  const constants = flagged ? [{ sql: stagedDeleted, value: kind === "delete" }] : [];
   return { relation: stage.relation, targets: stageTargets(dialect, stage), constants, hashed: false, counter };
 }
 
 /** Merges a stage of operations, in which the last of each key counts. */
-async function mergeOperations(
+export async function mergeOperations(
   writing: Writing,
   table: Table,
   old: Copy,

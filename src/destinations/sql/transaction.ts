@@ -1,5 +1,4 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
@@ -10,22 +9,16 @@ import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
-import {
-  asLeaseLost,
-  checkLease,
-  forgetPass,
-  kept,
-  savePass,
-  saveProgress,
-  saveRun,
-  saveStates,
-} from "./bookkeeping.ts";
+import { asLeaseLost, checkLease, forgetPass, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
+import { kept } from "./kept.ts";
 import { type Copy, copyTargets, describeCopy, prepareCopy, quotedSystem, storedType } from "./copies.ts";
 import type { Into, Loader, Session } from "./dialect.ts";
+import { Held, typesOf } from "./held.ts";
 import { truncateCopy, type Writing } from "./merge.ts";
 import { type Mode, PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
+import { replay } from "./replay.ts";
 import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
 import { staged, stageTargets } from "./stage.ts";
 
@@ -37,6 +30,7 @@ export class SqlTransaction implements Transaction {
   /** Stamps the rows that are written: ISO 8601, UTC. */
   readonly #stamp: string;
   readonly #passes: PassTables;
+  readonly #held: Held;
   readonly #onEnd: () => void;
   readonly #changes = new Map<string, Changes>();
   /** By table id. */
@@ -54,6 +48,7 @@ export class SqlTransaction implements Transaction {
     this.#lease = lease;
     this.#stamp = stamp;
     this.#passes = new PassTables(session, context);
+    this.#held = new Held(session, context);
     this.#onEnd = onEnd;
   }
 
@@ -70,6 +65,7 @@ export class SqlTransaction implements Transaction {
 
   async open(pass: Pass): Promise<void> {
     for (const table of pass.tables) {
+      this.#session.dialect.vet(table, null);
       await this.flush(table.id);
       const known = await this.#passes.find(pass.id, table.id);
       if (known !== null) continue;
@@ -86,26 +82,45 @@ export class SqlTransaction implements Transaction {
   }
 
   async write(pass: Pass, _split: Split | null, operation: Change): Promise<void> {
-    const id = operation.kind === "schema" ? operation.table.id : operation.table;
-    const entry = await this.#passTable(pass, id);
-    if ("rows" in operation) this.#session.dialect.vet(entry.table, operation.rows);
+    if (operation.kind === "schema") return this.#reshape(pass, operation.table);
+    const entry = await this.#checked(pass, operation);
     switch (operation.kind) {
-      case "schema":
-        return this.#reshape(pass, entry, operation.table);
       case "truncate":
-        this.#mustMerge(entry, pass, operation.kind);
-        await this.flush(id);
-        return this.#count(id, await truncateCopy(this.#writing(id), await this.#copy(id)));
+        await this.flush(operation.table);
+        return this.#count(
+          operation.table,
+          await truncateCopy(this.#writing(operation.table), await this.#copy(operation.table)),
+        );
       case "keys":
-        if (entry.mode !== "keys") throw notIn(operation.kind, pass, id);
         return this.#setAside(entry, operation.rows);
       case "upsert":
         return this.#upsert(entry, operation.rows);
       case "update":
       case "delete":
-        this.#mustMerge(entry, pass, operation.kind);
         return (await this.#pendingOf(entry.table)).write(operation.kind, operation.rows);
     }
+  }
+
+  async hold(pass: Pass, split: Split, operation: Change): Promise<void> {
+    if (operation.kind === "schema") return this.#reshape(pass, operation.table);
+    const entry = await this.#checked(pass, operation);
+    await this.#held.write(pass, split, entry, await this.#copy(operation.table), operation);
+  }
+
+  async keep(pass: Pass, split: Split): Promise<void> {
+    for (const run of await this.#held.of(pass.id, split.id)) {
+      const { entry, copy } = await this.#inSight(pass, run.table);
+      const kept = await replay(this.#writing(run.table), entry, copy, run);
+      this.#count(run.table, kept.changes);
+      // What waits for the copy next begins with the copy as it is then.
+      this.#forgetCopy(run.table);
+      this.#copies.set(run.table, kept.copy);
+      await this.#held.drop(run);
+    }
+  }
+
+  async discard(pass: Pass, split: Split | null): Promise<void> {
+    for (const run of await this.#held.of(pass.id, split?.id ?? null)) await this.#held.drop(run);
   }
 
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
@@ -160,10 +175,11 @@ export class SqlTransaction implements Transaction {
 
   async commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {
     await this.flush(null);
+    await this.#held.flush();
     const { connection } = this.#context;
     const open = progress.filter(({ pass }) => !this.#ended.has(pass));
     try {
-      await checkLease(this.#session, connection, this.#lease);
+      await checkLease(this.#session, connection, this.#lease, this.#stamp);
       await this.#passes.saveCounters();
       await saveProgress(this.#session, connection, open);
       await this.#session.run("COMMIT");
@@ -264,11 +280,15 @@ export class SqlTransaction implements Transaction {
   }
 
   /** From here on the table has the columns of both. */
-  async #reshape(pass: Pass, entry: PassTable, table: Table): Promise<void> {
+  async #reshape(pass: Pass, table: Table): Promise<void> {
+    const entry = await this.#passTable(pass, table.id);
+    this.#session.dialect.vet(table, null);
     await this.flush(table.id);
     const united = unite(entry.table, table);
-    if (entry.mode !== "replace") await this.#prepare(united);
-    await this.#passes.reshape(pass.id, united, entry.mode === "replace" ? null : await this.#copy(table.id));
+    const copy = entry.mode === "replace" ? null : await this.#prepare(united);
+    await this.#passes.reshape(pass.id, united, copy);
+    const reshaped = await this.#passTable(pass, table.id);
+    await this.#held.reshape(pass.id, table.id, typesOf(this.#session, reshaped, copy));
   }
 
   async #settle(pass: Pass, { mode, table, stage }: PassTable): Promise<Changes> {
@@ -300,6 +320,7 @@ export class SqlTransaction implements Transaction {
   }
 
   async #end(pass: string): Promise<void> {
+    for (const run of await this.#held.of(pass, null)) await this.#held.drop(run);
     await this.#passes.drop(pass);
     await forgetPass(this.#session, this.#context.connection, pass);
     this.#ended.add(pass);
@@ -347,11 +368,15 @@ export class SqlTransaction implements Transaction {
     this.#changes.set(table, addChanges(this.#changes.get(table) ?? noChanges, changes));
   }
 
-  #mustMerge({ mode, table }: PassTable, pass: Pass, kind: Operation["kind"]): void {
-    if (mode !== "merge" || table.key.length === 0) throw notIn(kind, pass, table.id);
+  /** The table that an operation is for, once it is seen that the pass can have it. */
+  async #checked(pass: Pass, operation: Exclude<Change, { kind: "schema" }>): Promise<PassTable> {
+    const entry = await this.#passTable(pass, operation.table);
+    const { mode, table } = entry;
+    if ("rows" in operation) this.#session.dialect.vet(table, operation.rows);
+    const { kind } = operation;
+    const fits = kind === "upsert" || (kind === "keys" ? mode === "keys" : mode === "merge" && table.key.length > 0);
+    if (!fits)
+      throw new HeadwatersError("DEFECT", `table "${table.id}": a ${pass.kind} pass can't have the operation ${kind}`);
+    return entry;
   }
-}
-
-function notIn(kind: Operation["kind"], pass: Pass, table: string): HeadwatersError {
-  return new HeadwatersError("DEFECT", `table "${table}": a ${pass.kind} pass can't have the operation ${kind}`);
 }

@@ -1,7 +1,6 @@
 import { type RetryPolicy, waitAfter } from "../../net/retry.ts";
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
-import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, Split } from "../../protocol/pass.ts";
 import type { Reading, Source } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
@@ -64,6 +63,7 @@ export async function readSplit(
       if (thrown instanceof RolledBack) throw thrown;
       failures = attempted.handed ? 1 : failures + 1;
       await waitAfter(thrown, failures, null, reading.signal, policy);
+      if (attempted.held) await reading.writer.discard(pass, split);
       reached = attempted.reached;
       attempt += 1;
     }
@@ -76,6 +76,8 @@ class Attempt {
   reached: Reached;
   /** Whether this attempt handed one over. */
   handed = false;
+  /** The destination holds what was read since the last checkpoint, but for the operations here. */
+  held = false;
   readonly #pass: Pass;
   readonly #split: Split;
   readonly #attempt: number;
@@ -108,8 +110,7 @@ class Attempt {
         if (this.#failed !== null) throw this.#failed;
         if (next.done === true) break;
         if (next.value.kind === "checkpoint") this.#hand(next.value, false);
-        else if (this.#bytes + operationBytes(next.value) > most) await this.#writeThrough(next.value, operations);
-        else await this.#hold(next.value);
+        else await this.#take(next.value, most);
       }
       this.#hand(this.reached, true);
       await Promise.all(this.#writes);
@@ -120,12 +121,18 @@ class Attempt {
     }
   }
 
-  /** Holds an operation until its checkpoint comes. */
-  async #hold(operation: Data): Promise<void> {
+  /**
+   * Keeps an operation until its checkpoint comes. Where more than `most` bytes come without one, the destination holds
+   * them; one operation that is larger than that asks for no memory, which the others may hold, but is waited for.
+   */
+  async #take(operation: Data, most: number): Promise<void> {
     const bytes = await this.#meter(operation);
-    if (bytes > 0) this.#releases.push(await this.#reading.memory.acquire(bytes, this.#reading.signal));
+    if (bytes <= most && this.#bytes + bytes > most) void this.#hold();
+    if (bytes > 0 && bytes <= most)
+      this.#releases.push(await this.#reading.memory.acquire(bytes, this.#reading.signal));
     this.#operations.push(operation);
     this.#bytes += bytes;
+    if (bytes > most) await this.#hold();
   }
 
   /** Counts what was read, and slows down to `maxRowsPerSecond`. */
@@ -139,12 +146,25 @@ class Attempt {
     return bytes;
   }
 
-  #hand(at: Position, done: boolean): void {
-    const segment = this.#reached(at, done);
+  #hand({ state, asOf }: Position, done: boolean): void {
+    this.reached = { state, asOf: asOf ?? this.reached.asOf };
+    const segment = { ...this.#gathered(), ...this.reached, attempt: this.#attempt, done, held: this.held };
+    void this.#send(() => this.#reading.writer.write(segment));
+    this.held = false;
+    this.handed = true;
+  }
+
+  #hold(): Promise<void> {
+    const gathered = this.#gathered();
+    this.held = true;
+    return this.#send(() => this.#reading.writer.hold(gathered));
+  }
+
+  /** Lets the writer work while the next operations are read; gives back the memory of these once it is done. */
+  #send(work: () => Promise<void>): Promise<void> {
     const releases = this.#releases;
     this.#releases = [];
-    const write = this.#reading.writer
-      .write(segment)
+    const write = work()
       .catch((thrown: unknown) => {
         this.#failed = thrown;
         throw thrown;
@@ -156,43 +176,15 @@ class Attempt {
     write.catch(() => {});
     this.#writes.push(write);
     if (this.#writes.length > 64) this.#writes.splice(0, 32);
+    return write;
   }
 
-  /** What was read up to a checkpoint, or to the end. */
-  #reached({ state, asOf }: Position, done: boolean): Segment {
-    this.reached = { state, asOf: asOf ?? this.reached.asOf };
-    this.handed = true;
-    const segment: Segment = {
-      pass: this.#pass,
-      split: this.#split,
-      attempt: this.#attempt,
-      operations: this.#operations,
-      rows: this.#rows,
-      ...this.reached,
-      done,
-    };
+  #gathered(): Pick<Segment, "pass" | "split" | "operations" | "rows"> {
+    const gathered = { pass: this.#pass, split: this.#split, operations: this.#operations, rows: this.#rows };
     this.#operations = [];
     this.#rows = 0;
     this.#bytes = 0;
-    return segment;
-  }
-
-  /** More came without a checkpoint than memory should hold: it goes straight into a transaction of its own. */
-  async #writeThrough(first: Data, operations: AsyncIterator<Operation>): Promise<void> {
-    await this.#reading.writer.writeThrough(this.#pass, this.#split, async (write) => {
-      for (const held of this.#operations) await write(held);
-      for (const release of this.#releases) release();
-      this.#releases = [];
-      this.#operations = [];
-      for (let operation: Data = first; ;) {
-        await this.#meter(operation);
-        await write(operation);
-        const next = await operations.next();
-        if (next.done === true) return this.#reached(this.reached, true);
-        if (next.value.kind === "checkpoint") return this.#reached(next.value, false);
-        operation = next.value;
-      }
-    });
+    return gathered;
   }
 }
 

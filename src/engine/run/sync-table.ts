@@ -67,6 +67,7 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
       await abandonPass(decision.resume, table.id, writer);
       decision = decideWith(null);
     } else {
+      await writer.discard(pass, null);
       state = await runPass(pass, table, state, stored.progress, context);
       table = state.table;
     }

@@ -20,6 +20,7 @@ export async function syncTogether(discovered: readonly Table[], stored: Stored,
   const resumed = decision.resume === null ? null : await connection.source.resume(decision.resume, signal);
   if (resumed !== null) {
     const progress = stored.progress.filter((entry) => entry.pass === resumed.id);
+    await writer.discard(resumed, null);
     return readTogether(await withTables(resumed, tables, context), progress, context);
   }
   const open = decision.abandon ?? decision.resume;

@@ -16,6 +16,8 @@ export interface Segment {
   /** The read point that the split has reached, where its checkpoints say it. */
   readonly asOf: string | null;
   readonly done: boolean;
+  /** The first of its operations were more than memory should hold: the destination holds them. */
+  readonly held: boolean;
 }
 
 /** The transaction was undone by an error at `table` (`null`: not at one table). */
@@ -89,52 +91,42 @@ export class Writer implements AsyncDisposable {
   /** Puts a segment into the transaction, and commits where that is due. */
   write(segment: Segment): Promise<void> {
     return this.run(segment.split.tables[0] ?? null, async (transaction) => {
+      if (segment.held) await transaction.keep(segment.pass, segment.split);
       for (const operation of segment.operations) await transaction.write(segment.pass, segment.split, operation);
       this.#pending.set(splitKey(segment.pass.id, segment.split.id), segment);
-      this.#uncommittedRows += segment.rows;
-      const { commitMilliseconds, commitRows } = this.#settings;
-      this.#due ??= performance.now() + commitMilliseconds;
-      // Ignored here: the error ends this writer, and the next call reports it.
-      this.#timer ??= setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
-      // The commit of the timer comes late if many segments wait for their turn.
-      const full = commitRows !== null && this.#uncommittedRows >= commitRows;
-      if (full || performance.now() >= this.#due) await this.#commit();
+      await this.#wrote(segment.rows);
     });
   }
 
   /**
-   * Lets one split write more than memory holds before its checkpoint: alone in a transaction of its own, so that an
-   * error of its source undoes nothing else. `fill` writes operations and resolves to the segment without them.
+   * Puts operations into the transaction that no checkpoint covers yet: commits make them durable, and they count once
+   * the segment that has the checkpoint is written.
    */
-  async writeThrough(
-    pass: Pass,
-    split: Split,
-    fill: (write: (operation: Segment["operations"][number]) => Promise<void>) => Promise<Segment>,
-  ): Promise<void> {
-    const failure = await this.run(split.tables[0] ?? null, async () => {
-      await this.#commit();
-      const transaction = await this.#destination.begin(this.#lease, this.#syncStart);
-      this.#transaction = transaction;
-      let destinationFailed = false;
-      try {
-        const segment = await fill(async (operation) => {
-          try {
-            await transaction.write(pass, split, operation);
-          } catch (thrown) {
-            destinationFailed = true;
-            throw thrown;
-          }
-        });
-        this.#pending.set(splitKey(pass.id, split.id), segment);
-      } catch (thrown) {
-        if (destinationFailed) throw thrown;
-        await this.#undo();
-        return { thrown };
-      }
-      await this.#commit();
-      return null;
+  hold({ pass, split, operations, rows }: Pick<Segment, "pass" | "split" | "operations" | "rows">): Promise<void> {
+    return this.run(split.tables[0] ?? null, async (transaction) => {
+      for (const operation of operations) await transaction.hold(pass, split, operation);
+      await this.#wrote(rows);
     });
-    if (failure !== null) throw failure.thrown;
+  }
+
+  /** What was held of a split that is read again (`null`: of any split of the pass) does not count. */
+  discard(pass: Pass, split: Split | null): Promise<void> {
+    return this.run(pass.tables[0]?.id ?? null, async (transaction) => {
+      await transaction.discard(pass, split);
+      await this.#wrote(0);
+    });
+  }
+
+  /** Counts rows that the transaction took, and commits where that is due. */
+  async #wrote(rows: number): Promise<void> {
+    this.#uncommittedRows += rows;
+    const { commitMilliseconds, commitRows } = this.#settings;
+    this.#due ??= performance.now() + commitMilliseconds;
+    // Its error is not lost: it ends the writer, and whoever comes next is told.
+    this.#timer ??= setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
+    // Behind many segments that wait for their turn the timer's commit would come late.
+    const full = commitRows !== null && this.#uncommittedRows >= commitRows;
+    if (full || performance.now() >= this.#due) await this.#commit();
   }
 
   /** Makes everything that was written durable. */

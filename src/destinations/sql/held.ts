@@ -1,0 +1,223 @@
+import { randomUUID } from "node:crypto";
+import type { Pass, Split } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
+import type { Change } from "../../protocol/transaction.ts";
+import type { Type } from "../../protocol/types.ts";
+import { sameShape } from "../../toolkit/vectors.ts";
+import { kept } from "./kept.ts";
+import { type Copy, storedType } from "./copies.ts";
+import type { Counter, Loader, Row, Session } from "./dialect.ts";
+import { bookkeepingSchema } from "./names.ts";
+import type { PassTable } from "./pass-tables.ts";
+import { waitingColumns, waitingInto } from "./pending.ts";
+import { createStage, reshapeStage, type Stage } from "./stage.ts";
+import { stored } from "./stored-json.ts";
+
+type Operation = Exclude<Change, { kind: "schema" }>;
+
+/** Operations of one split on one table that follow each other, and can wait in one stage. */
+export interface HeldRun {
+  readonly pass: string;
+  readonly split: string;
+  /** Counts the runs of a split. */
+  readonly place: number;
+  /** The id of the table. */
+  readonly table: string;
+  /** `rows`: upserts and deletes. */
+  readonly kind: "rows" | "update" | "keys" | "truncate";
+  /** `null`: a truncate has none. */
+  readonly stage: (Stage & { readonly name: string }) | null;
+  /** How many rows the stage was given, by all transactions. */
+  readonly counter: Counter;
+}
+
+/** What a loader of a run was made for. */
+interface Loading {
+  readonly kind: Operation["kind"];
+  readonly shape: Rows;
+  readonly loader: Loader;
+}
+
+/**
+ * Operations that no checkpoint covers yet. They are kept in stages of their own, which commits make durable, and have no
+ * effect on a copy until they are taken from here.
+ */
+export class Held {
+  readonly #session: Session;
+  readonly #connection: string;
+  /** The last run of each split that this transaction has written to, by pass and split. */
+  readonly #last = new Map<string, { run: HeldRun; loading: Loading | null }>();
+
+  constructor(session: Session, { connection }: DestinationContext) {
+    this.#session = session;
+    this.#connection = connection;
+  }
+
+  /** `copy` tells the types of the columns. */
+  async write(pass: Pass, split: Split, entry: PassTable, copy: Copy, operation: Operation): Promise<void> {
+    const last = this.#last.get(keyOf(pass.id, split.id)) ?? (await this.#lastStored(pass.id, split.id));
+    const kind = operation.kind === "upsert" || operation.kind === "delete" ? "rows" : operation.kind;
+    const columns = "rows" in operation ? this.#columns(entry, copy, operation) : new Map<string, Type>();
+    let run = last?.run ?? null;
+    let loading = last?.loading ?? null;
+    const goesOn =
+      run !== null &&
+      run.table === entry.table.id &&
+      run.kind === kind &&
+      run.stage !== null &&
+      same(run.stage, columns);
+    if (!goesOn) {
+      await loading?.loader.flush();
+      if (run !== null) await this.#saveCounter(run);
+      loading = null;
+      run = await this.#begin(pass.id, split.id, (run?.place ?? 0) + 1, entry.table.id, kind, columns);
+    }
+    const current = { run: run!, loading };
+    this.#last.set(keyOf(pass.id, split.id), current);
+    if (!("rows" in operation)) return;
+    if (loading === null || loading.kind !== operation.kind || !sameShape(loading.shape, operation.rows)) {
+      await loading?.loader.flush();
+      const { stage, counter } = current.run;
+      const into = waitingInto(this.#session.dialect, stage!, counter, operation.kind);
+      const loader = await this.#session.loader(entry.table, into, operation.rows);
+      current.loading = { kind: operation.kind, shape: operation.rows, loader };
+    }
+    await current.loading!.loader.push(operation.rows);
+  }
+
+  /** The runs of a split (`null`: of all splits of the pass), in their order, with every row in sight of queries. */
+  async of(pass: string, split: string | null): Promise<readonly HeldRun[]> {
+    await this.flush();
+    const own = split === null ? "" : " AND split = $3";
+    const rows = await this.#session.rows(
+      `SELECT * FROM ${this.#kept} WHERE connection = $1 AND pass = $2${own} ORDER BY split, place`,
+      [this.#connection, pass, ...(split === null ? [] : [split])],
+    );
+    return rows.map((row) => this.#runOf(row));
+  }
+
+  async drop({ pass, split, place, stage }: HeldRun): Promise<void> {
+    if (stage !== null) await this.#session.run(`DROP TABLE ${stage.relation}`);
+    await this.#session.run(
+      `DELETE FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3 AND place = CAST($4 AS bigint)`,
+      [this.#connection, pass, split, place],
+    );
+    this.#last.delete(keyOf(pass, split));
+  }
+
+  /** What is held of a table takes on the types that the table has now. */
+  async reshape(pass: string, table: string, types: ReadonlyMap<string, Type>): Promise<void> {
+    for (const run of await this.of(pass, null)) {
+      if (run.table !== table || run.stage === null) continue;
+      const wanted = [...run.stage.columns].map(([name, type]): [string, Type] => [name, types.get(name) ?? type]);
+      const { columns } = await reshapeStage(this.#session, run.stage, new Map(wanted));
+      await this.#update(run, "columns = $5", stored([...columns]));
+      this.#last.delete(keyOf(run.pass, run.split));
+    }
+  }
+
+  /** Puts everything where queries see it, and makes durable how many rows the stages were given. */
+  async flush(): Promise<void> {
+    for (const { run, loading } of this.#last.values()) {
+      await loading?.loader.flush();
+      await this.#saveCounter(run);
+    }
+    this.#last.clear();
+  }
+
+  async #begin(
+    pass: string,
+    split: string,
+    place: number,
+    table: string,
+    kind: HeldRun["kind"],
+    columns: ReadonlyMap<string, Type>,
+  ): Promise<HeldRun> {
+    const name = kind === "truncate" ? null : `held_${randomUUID().replaceAll("-", "")}`;
+    const relation = name === null ? "" : this.#relation(name);
+    if (name !== null) await createStage(this.#session, "TABLE", relation, columns, { deleted: kind === "rows" });
+    await this.#session.run(
+      `INSERT INTO ${this.#kept} (connection, pass, split, place, id, kind, stage, columns, ordinal)
+        VALUES ($1, $2, $3, CAST($4 AS bigint), $5, $6, $7, $8, 0)`,
+      [this.#connection, pass, split, place, table, kind, name, stored([...columns])],
+    );
+    const stage = name === null ? null : { name, relation, columns };
+    return { pass, split, place, table, kind, stage, counter: { rows: 0 } };
+  }
+
+  async #lastStored(pass: string, split: string): Promise<{ run: HeldRun; loading: null } | null> {
+    const [row] = await this.#session.rows(
+      `SELECT * FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3 ORDER BY place DESC LIMIT 1`,
+      [this.#connection, pass, split],
+    );
+    return row === undefined ? null : { run: this.#runOf(row), loading: null };
+  }
+
+  #runOf(row: Row): HeldRun {
+    const name = row["stage"] as string | null;
+    const columns = new Map(JSON.parse(row["columns"] as string) as [string, Type][]);
+    return {
+      pass: row["pass"] as string,
+      split: row["split"] as string,
+      place: Number(row["place"]),
+      table: row["id"] as string,
+      kind: row["kind"] as HeldRun["kind"],
+      stage: name === null ? null : { name, relation: this.#relation(name), columns },
+      counter: { rows: Number(row["ordinal"]) },
+    };
+  }
+
+  /** What a stage must have for an operation, in the types that its rows get in the end. */
+  #columns(
+    entry: PassTable,
+    copy: Copy,
+    operation: Exclude<Operation, { kind: "truncate" }>,
+  ): ReadonlyMap<string, Type> {
+    const { mode, table, stage } = entry;
+    if (operation.kind === "keys" || mode === "set aside" || mode === "replace") return stage!.columns;
+    return waitingColumns(this.#session.dialect, table, copy, operation.kind, operation.rows);
+  }
+
+  async #saveCounter(run: HeldRun): Promise<void> {
+    if (this.#session.dialect.numbered && run.stage !== null)
+      await this.#update(run, "ordinal = CAST($5 AS bigint)", run.counter.rows);
+  }
+
+  async #update({ pass, split, place }: HeldRun, set: string, value: string | number): Promise<void> {
+    await this.#session.run(
+      `UPDATE ${this.#kept} SET ${set} WHERE connection = $1 AND pass = $2 AND split = $3 AND place = CAST($4 AS bigint)`,
+      [this.#connection, pass, split, place, value],
+    );
+  }
+
+  get #kept(): string {
+    return kept(this.#session, "held", this.#connection);
+  }
+
+  #relation(name: string): string {
+    return this.#session.dialect.relation(bookkeepingSchema, name);
+  }
+}
+
+/** The types that the columns of a table have where its rows end up; `copy`: `null` where it is replaced. */
+export function typesOf(
+  { dialect }: Session,
+  { table, stage }: PassTable,
+  copy: Copy | null,
+): ReadonlyMap<string, Type> {
+  return new Map(
+    table.columns.map(({ name, type }): [string, Type] => [
+      name,
+      stage?.columns.get(name) ?? (copy === null ? undefined : storedType(dialect, copy, name)) ?? type,
+    ]),
+  );
+}
+
+function same({ columns }: Stage, others: ReadonlyMap<string, Type>): boolean {
+  return JSON.stringify([...columns]) === JSON.stringify([...others]);
+}
+
+function keyOf(pass: string, split: string): string {
+  return `${pass}\n${split}`;
+}

@@ -1,0 +1,231 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
+import type { Session } from "./dialect.ts";
+import { migrations } from "./migrations.ts";
+import { bookkeepingSchema } from "./names.ts";
+
+/** Raised when what is kept changes; `migrations.ts` brings older ones here, and an older Headwaters refuses newer ones. */
+const format = migrations.at(-1)!.version;
+
+interface Definition {
+  /** Columns that are new in a later version stand at the end. */
+  readonly columns: Readonly<Record<string, "text" | "bigint" | "boolean" | "integer">>;
+  /** Where the database has constraints. */
+  readonly constraints?: string;
+}
+
+/**
+ * What is kept in the destination, beside the data and in its transactions. One writer holds the lease of a connection,
+ * and its rows here are that writer's alone. Times are text: ISO 8601, UTC.
+ */
+const tables = {
+  format: { columns: { version: "integer" } },
+  // `stamp`: of the last commit, in microseconds.
+  leases: {
+    columns: {
+      connection: "text",
+      lease: "bigint",
+      host: "text",
+      pid: "bigint",
+      since: "text",
+      held: "boolean",
+      stamp: "text",
+    },
+    constraints: "PRIMARY KEY (connection)",
+  },
+  // The tables that are ours, under which names; the columns that the source last had.
+  copies: {
+    columns: { connection: "text", id: "text", schema_name: "text", table_name: "text", columns: "text" },
+    constraints: "PRIMARY KEY (connection, id), UNIQUE (schema_name, table_name)",
+  },
+  passes: {
+    columns: { connection: "text", id: "text", pass: "text" },
+    constraints: "PRIMARY KEY (connection, id)",
+  },
+  // How the rows of a pass reach the copy of one of its tables; `stage` is where they are set aside, `columns` what it
+  // has, `ordinal` how many rows it was given.
+  pass_tables: {
+    columns: {
+      connection: "text",
+      pass: "text",
+      id: "text",
+      mode: "text",
+      stage: "text",
+      columns: "text",
+      ordinal: "bigint",
+    },
+    constraints: "PRIMARY KEY (connection, pass, id)",
+  },
+  progress: {
+    columns: {
+      connection: "text",
+      pass: "text",
+      split: "text",
+      attempt: "bigint",
+      version: "bigint",
+      state: "text",
+      done: "boolean",
+    },
+    constraints: "PRIMARY KEY (connection, pass, split)",
+  },
+  // Operations that no checkpoint covers yet: those of one kind on table `id` that follow each other are in one stage.
+  held: {
+    columns: {
+      connection: "text",
+      pass: "text",
+      split: "text",
+      place: "bigint",
+      id: "text",
+      kind: "text",
+      stage: "text",
+      columns: "text",
+      ordinal: "bigint",
+    },
+    constraints: "PRIMARY KEY (connection, pass, split, place)",
+  },
+  tables: {
+    columns: { connection: "text", id: "text", state: "text" },
+    constraints: "PRIMARY KEY (connection, id)",
+  },
+  runs: {
+    columns: { connection: "text", id: "text", started: "text", run: "text" },
+    constraints: "PRIMARY KEY (connection, id)",
+  },
+} as const satisfies Readonly<Record<string, Definition>>;
+
+/** A table of the bookkeeping. */
+export type Kept = keyof typeof tables;
+
+export const keptTables = Object.keys(tables) as readonly Kept[];
+
+/** The tables that all connections of a destination share; rows of the others are of one connection. */
+const shared: ReadonlySet<Kept> = new Set(["format", "copies"]);
+
+function keptName(table: Kept, suffix: string): string {
+  return shared.has(table) ? table : table + suffix;
+}
+
+/** A table of the bookkeeping as SQL has it. */
+export function kept({ dialect }: Session, table: Kept, connection: string): string {
+  return dialect.relation(bookkeepingSchema, keptName(table, dialect.ownSuffix(connection)));
+}
+
+/** The columns of a table in our schema; none: it is not there. */
+async function keptColumns(session: Session, name: string): Promise<readonly string[]> {
+  return (await session.dialect.describe(session, bookkeepingSchema, name)).columns.map((column) => column.name);
+}
+
+/** The version of what is kept; `null`: nothing is. Throws where a newer Headwaters wrote it. */
+export async function keptVersion(session: Session): Promise<number | null> {
+  if ((await keptColumns(session, "format")).length === 0) return null;
+  const version = await session.number(
+    `SELECT max(version) FROM ${session.dialect.relation(bookkeepingSchema, "format")}`,
+  );
+  if (version > format) {
+    throw new HeadwatersError(
+      "DESTINATION_UNUSABLE",
+      `the destination was written by a newer Headwaters (format ${version})`,
+      { hint: "Update Headwaters, or choose another destination." },
+    );
+  }
+  return version;
+}
+
+/** Throws `CONFIGURATION_INVALID` where the copies would go to the schema of the bookkeeping. */
+export function refuseOwnSchema({ schema }: DestinationContext): void {
+  if (schema.toLowerCase() !== bookkeepingSchema) return;
+  throw new HeadwatersError("CONFIGURATION_INVALID", `schema: "${schema}" is where Headwaters keeps its own`, {
+    hint: "Choose another schema.",
+  });
+}
+
+/**
+ * Makes the bookkeeping and the schema of the copies, where they are not there, and brings what an older Headwaters kept
+ * to this version. Not `create`: throws `DESTINATION_EMPTY` where nothing is kept of the connection; `place` is the
+ * destination as users know it. Resolves to the names of the tables that were made.
+ */
+export async function openBookkeeping(
+  session: Session,
+  { connection, schema }: Pick<DestinationContext, "connection" | "schema">,
+  { create, place }: { readonly create: boolean; readonly place: string },
+): Promise<readonly string[]> {
+  const suffix = session.dialect.ownSuffix(connection);
+  return inTransaction(session, async () => {
+    await session.dialect.lockBookkeeping(session);
+    const version = await keptVersion(session);
+    const known = version !== null && (await keptColumns(session, keptName("leases", suffix))).length > 0;
+    if (!create && !(known && (await hasLease(session, connection)))) {
+      throw new HeadwatersError("DESTINATION_EMPTY", `${place} holds nothing of connection "${connection}" yet`, {
+        hint: "Run sync first.",
+      });
+    }
+    if (create) for (const name of [bookkeepingSchema, schema]) await session.dialect.createSchema(session, name);
+    const made: string[] = [];
+    if (version !== null && version < format) made.push(...(await migrate(session, version)));
+    if (!known) made.push(...(await shape(session, suffix)));
+    if (version === null)
+      await session.run(`INSERT INTO ${kept(session, "format", connection)} (version) VALUES (${format})`);
+    return made;
+  });
+}
+
+async function inTransaction<Result>(session: Session, work: () => Promise<Result>): Promise<Result> {
+  await session.run(session.dialect.begin);
+  try {
+    const result = await work();
+    await session.run("COMMIT");
+    return result;
+  } catch (thrown) {
+    await session.rollback();
+    throw thrown;
+  }
+}
+
+async function hasLease(session: Session, connection: string): Promise<boolean> {
+  const leases = kept(session, "leases", connection);
+  return (await session.number(`SELECT count(*) FROM ${leases} WHERE connection = $1`, [connection])) > 0;
+}
+
+/** Brings what all connections have kept to this version. Resolves to the names of the tables that were made. */
+async function migrate(session: Session, from: number): Promise<readonly string[]> {
+  const { relation } = session.dialect;
+  const found = await session.rows(
+    `SELECT table_name FROM information_schema.tables
+      WHERE table_catalog = current_database() AND table_schema = $1 AND table_name LIKE 'leases%'`,
+    [bookkeepingSchema],
+  );
+  const made: string[] = [];
+  for (const { table_name } of found) {
+    const suffix = (table_name as string).slice("leases".length);
+    made.push(...(await shape(session, suffix)));
+    for (const migration of migrations) {
+      if (migration.version <= from) continue;
+      await migration.run(session, (table) => relation(bookkeepingSchema, keptName(table, suffix)));
+    }
+  }
+  await session.run(`UPDATE ${relation(bookkeepingSchema, "format")} SET version = ${format}`);
+  return made;
+}
+
+/** Makes the tables that are not there, and adds the columns that they lack. Resolves to the names of those made. */
+async function shape(session: Session, suffix: string): Promise<readonly string[]> {
+  const { relation, constraints, leaseColumns } = session.dialect;
+  const made: string[] = [];
+  for (const table of keptTables) {
+    const name = keptName(table, suffix);
+    const definition: Definition = tables[table];
+    const known = await keptColumns(session, name);
+    const columns = Object.entries(definition.columns).map(([column, type]) => ({ column, sql: `${column} ${type}` }));
+    if (known.length > 0) {
+      for (const { sql } of columns.filter(({ column }) => !known.includes(column)))
+        await session.run(`ALTER TABLE ${relation(bookkeepingSchema, name)} ADD COLUMN ${sql}`);
+      continue;
+    }
+    const parts = columns.map(({ sql }) => sql);
+    if (table === "leases" && leaseColumns !== "") parts.push(leaseColumns);
+    if (constraints && definition.constraints !== undefined) parts.push(definition.constraints);
+    await session.run(`CREATE TABLE ${relation(bookkeepingSchema, name)} (${parts.join(", ")})`);
+    made.push(name);
+  }
+  return made;
+}

@@ -1,0 +1,64 @@
+import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
+import type { ErrorCode } from "../../protocol/errors.ts";
+import type { Type } from "../../protocol/types.ts";
+import type { Kept } from "./kept.ts";
+import type { Session } from "./dialect.ts";
+import { bookkeepingSchema } from "./names.ts";
+import { stored } from "./stored-json.ts";
+
+/** Brings the rows of the bookkeeping to a version; tables and columns that are new in it are there already. */
+export interface Migration {
+  readonly version: number;
+  /** `own`: the name of a table as SQL has it, of one connection or of all that share it. */
+  run(session: Session, own: (table: Kept) => string): Promise<void>;
+}
+
+/** In their order. One that was released is never changed. */
+export const migrations: readonly Migration[] = [
+  {
+    version: 2,
+    async run(session, own) {
+      await tellErrors(session, own("runs"));
+      await tellStageColumns(session, own("pass_tables"));
+    },
+  },
+];
+
+/** Version 1 kept an error as the text `CODE: message`. */
+async function tellErrors(session: Session, runs: string): Promise<void> {
+  const rows = await session.rows(`SELECT connection, id, run FROM ${runs} WHERE run LIKE '%"error":"%'`);
+  for (const { connection, id, run } of rows) {
+    const record = JSON.parse(run as string) as RunRecord;
+    const tables = record.tables.map((table) => ({
+      ...table,
+      error: errorOf(table.error as TableRun["error"] | string),
+    }));
+    await session.run(`UPDATE ${runs} SET run = $3 WHERE connection = $1 AND id = $2`, [
+      connection as string,
+      id as string,
+      stored({ ...record, tables }),
+    ]);
+  }
+}
+
+function errorOf(error: TableRun["error"] | string): TableRun["error"] {
+  if (typeof error !== "string") return error;
+  const [code, ...message] = error.split(": ");
+  return { code: code as ErrorCode, message: message.join(": "), hint: null };
+}
+
+/** In DuckDB version 1 did not keep what a stage has: the stage itself tells. */
+async function tellStageColumns(session: Session, passTables: string): Promise<void> {
+  const rows = await session.rows(`SELECT connection, pass, id, stage FROM ${passTables} WHERE columns IS NULL`);
+  for (const { connection, pass, id, stage } of rows) {
+    const { columns } =
+      stage === null ? { columns: [] } : await session.dialect.describe(session, bookkeepingSchema, stage as string);
+    const types = columns
+      .filter(({ name }) => name.startsWith("c_"))
+      .map(({ name, type }): [string, Type] => [name.slice("c_".length), session.dialect.typeOf(type)!]);
+    await session.run(
+      `UPDATE ${passTables} SET columns = $4, ordinal = 0 WHERE connection = $1 AND pass = $2 AND id = $3`,
+      [connection as string, pass as string, id as string, stored(types)],
+    );
+  }
+}

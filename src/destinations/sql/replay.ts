@@ -1,0 +1,76 @@
+import type { Changes } from "../../protocol/transaction.ts";
+import { noChanges } from "../../toolkit/changes.ts";
+import type { Copy } from "./copies.ts";
+import type { HeldRun } from "./held.ts";
+import { insertedColumns, insertedValues, mergedColumns, truncateCopy, type Writing } from "./merge.ts";
+import type { PassTable } from "./pass-tables.ts";
+import { mergeOperations } from "./pending.ts";
+import { rowHash, staged, stagedId, stagedPlace } from "./stage.ts";
+
+/** What was held takes effect: by the same ways as operations that are written, from stage to stage. */
+export async function replay(
+  writing: Writing,
+  entry: PassTable,
+  old: Copy,
+  { kind, stage, counter }: HeldRun,
+): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
+  const { session } = writing;
+  const { merging } = session.dialect;
+  const { mode, table } = entry;
+  if (stage === null) return { changes: await truncateCopy(writing, old), copy: old };
+  const held = { ...stage, rows: counter.rows };
+  if (kind === "keys") {
+    await setAside(writing, entry, held);
+    return { changes: noChanges, copy: old };
+  }
+  if (mode === "merge" || mode === "keys") {
+    if (mode === "keys") await setAside(writing, entry, held);
+    return mergeOperations(writing, table, old, stage, kind === "update" ? "update" : "rows");
+  }
+  // The order of rows is lost on their way: of each key only the last goes.
+  if (table.key.length > 0) await merging.keepLast(session, table, stage);
+  if (mode === "direct") return { changes: await append(writing, entry, old, held), copy: old };
+  await setAside(writing, entry, held);
+  return { changes: noChanges, copy: old };
+}
+
+type HeldStage = NonNullable<HeldRun["stage"]> & { readonly rows: number };
+
+/** Into the stage of the pass. */
+async function setAside({ session }: Writing, { table, stage, counter }: PassTable, held: HeldStage): Promise<void> {
+  const { dialect } = session;
+  const columns = [...held.columns.keys()]
+    .filter((name) => stage!.columns.has(name))
+    .map((name) => ({
+      name,
+      sql: staged(dialect, name),
+      value: `CAST(${staged(dialect, name)} AS ${dialect.typeName(stage!.columns.get(name)!)})`,
+    }));
+  const written = [
+    ...columns,
+    ...(table.key.length === 0
+      ? [{ sql: stagedId, value: rowHash(dialect, table, new Map(columns.map(({ name, value }) => [name, value]))) }]
+      : []),
+    ...(dialect.numbered ? [{ sql: stagedPlace, value: `${counter.rows} + ${stagedPlace}` }] : []),
+  ];
+  await session.run(
+    `INSERT INTO ${stage!.relation} (${written.map(({ sql }) => sql).join(", ")})
+      SELECT ${written.map(({ value }) => value).join(", ")} FROM ${held.relation}`,
+  );
+  counter.rows += held.rows;
+}
+
+/** Straight into the copy. */
+async function append(
+  { session, stamp }: Writing,
+  { table }: PassTable,
+  copy: Copy,
+  held: HeldStage,
+): Promise<Changes> {
+  const columns = mergedColumns(session.dialect, held, copy);
+  const inserted = await session.run(
+    `INSERT INTO ${copy.relation} (${insertedColumns(session.dialect, table, copy, columns)})
+      SELECT ${insertedValues(session.dialect, table, columns, stamp)} FROM ${held.relation} s`,
+  );
+  return { ...noChanges, inserted };
+}
