@@ -241,6 +241,45 @@ const broken: readonly Broken[] = [
       ),
   },
   {
+    name: "writes at once what no checkpoint covers",
+    caughtBy: ["what is held takes effect when it is kept, and survives the process: a window"],
+    wrap: (warehouse) =>
+      withTransactions(warehouse, (transaction) => ({ hold: (...given) => transaction.write(...given) })),
+  },
+  {
+    name: "forgets to discard",
+    caughtBy: ["what is discarded has no effect, and what other splits hold stays"],
+    wrap: (warehouse) => withTransactions(warehouse, () => ({ discard: async () => {} })),
+  },
+  {
+    name: "discards what other splits hold",
+    caughtBy: ["what is discarded has no effect, and what other splits hold stays"],
+    wrap: (warehouse) =>
+      withTransactions(warehouse, (transaction) => ({ discard: (pass) => transaction.discard(pass, null) })),
+  },
+  {
+    name: "loses the order of what is held",
+    caughtBy: ["what is held takes effect in its order"],
+    wrap(warehouse) {
+      let held: Parameters<Transaction["hold"]>[] = [];
+      return withTransactions(warehouse, (transaction) => ({
+        hold: async (...given) => void held.push(given),
+        async keep() {
+          for (const given of held.reverse()) await transaction.write(...given);
+          held = [];
+        },
+      }));
+    },
+  },
+  {
+    name: "keeps stamps to the millisecond",
+    caughtBy: ["rows have the stamp of their transaction, to the microsecond, and the last one is given back"],
+    wrap: (warehouse) => ({
+      ...warehouse,
+      begin: (lease, stamp) => warehouse.begin(lease, new Date(stamp).toISOString()),
+    }),
+  },
+  {
     name: "verifies blindly",
     caughtBy: ["verify finds a value", "verify finds a row that is gone", "verify finds a row that is twice there"],
     wrap: (warehouse) => ({

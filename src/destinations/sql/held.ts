@@ -16,7 +16,7 @@ import { stored } from "./stored-json.ts";
 
 type Operation = Exclude<Change, { kind: "schema" }>;
 
-/** Operations of one split on one table that follow each other, and can wait in one stage. */
+/** Operations of one split on one table that follow each other there, and can wait in one stage. */
 export interface HeldRun {
   readonly pass: string;
   readonly split: string;
@@ -46,36 +46,29 @@ interface Loading {
 export class Held {
   readonly #session: Session;
   readonly #connection: string;
-  /** The last run of each split that this transaction has written to, by pass and split. */
-  readonly #last = new Map<string, { run: HeldRun; loading: Loading | null }>();
+  /** By pass, split and table: the last run that this transaction has written to. */
+  readonly #last = new Map<string, { readonly run: HeldRun; loading: Loading | null }>();
 
   constructor(session: Session, { connection }: DestinationContext) {
     this.#session = session;
     this.#connection = connection;
   }
 
-  /** `copy` tells the types of the columns. */
+  /** `copy` tells the types of the columns. Operations on other tables of the split may come in between. */
   async write(pass: Pass, split: Split, entry: PassTable, copy: Copy, operation: Operation): Promise<void> {
-    const last = this.#last.get(keyOf(pass.id, split.id)) ?? (await this.#lastStored(pass.id, split.id));
+    const key = keyOf(pass.id, split.id, operation.table);
+    const last = this.#last.get(key) ?? (await this.#lastStored(pass.id, split.id, operation.table));
     const kind = operation.kind === "upsert" || operation.kind === "delete" ? "rows" : operation.kind;
     const columns = "rows" in operation ? this.#columns(entry, copy, operation) : new Map<string, Type>();
-    let run = last?.run ?? null;
-    let loading = last?.loading ?? null;
-    const goesOn =
-      run !== null &&
-      run.table === entry.table.id &&
-      run.kind === kind &&
-      run.stage !== null &&
-      same(run.stage, columns);
-    if (!goesOn) {
-      await loading?.loader.flush();
-      if (run !== null) await this.#saveCounter(run);
-      loading = null;
-      run = await this.#begin(pass.id, split.id, (run?.place ?? 0) + 1, entry.table.id, kind, columns);
+    let current = last;
+    if (current === null || current.run.kind !== kind || !hasColumns(current.run.stage, columns)) {
+      await current?.loading?.loader.flush();
+      if (current !== null) await this.#saveCounter(current.run);
+      current = { run: await this.#begin(pass.id, split.id, operation.table, kind, columns), loading: null };
     }
-    const current = { run: run!, loading };
-    this.#last.set(keyOf(pass.id, split.id), current);
+    this.#last.set(key, current);
     if (!("rows" in operation)) return;
+    const { loading } = current;
     if (loading === null || loading.kind !== operation.kind || !sameShape(loading.shape, operation.rows)) {
       await loading?.loader.flush();
       const { stage, counter } = current.run;
@@ -97,13 +90,13 @@ export class Held {
     return rows.map((row) => this.#runOf(row));
   }
 
-  async drop({ pass, split, place, stage }: HeldRun): Promise<void> {
+  async drop({ pass, split, place, table, stage }: HeldRun): Promise<void> {
     if (stage !== null) await this.#session.run(`DROP TABLE ${stage.relation}`);
     await this.#session.run(
       `DELETE FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3 AND place = CAST($4 AS bigint)`,
       [this.#connection, pass, split, place],
     );
-    this.#last.delete(keyOf(pass, split));
+    this.#last.delete(keyOf(pass, split, table));
   }
 
   /** What is held of a table takes on the types that the table has now. */
@@ -113,7 +106,7 @@ export class Held {
       const wanted = [...run.stage.columns].map(([name, type]): [string, Type] => [name, types.get(name) ?? type]);
       const { columns } = await reshapeStage(this.#session, run.stage, new Map(wanted));
       await this.#update(run, "columns = $5", stored([...columns]));
-      this.#last.delete(keyOf(run.pass, run.split));
+      this.#last.delete(keyOf(run.pass, run.split, run.table));
     }
   }
 
@@ -129,11 +122,15 @@ export class Held {
   async #begin(
     pass: string,
     split: string,
-    place: number,
     table: string,
     kind: HeldRun["kind"],
     columns: ReadonlyMap<string, Type>,
   ): Promise<HeldRun> {
+    const before = await this.#session.number(
+      `SELECT max(place) FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3`,
+      [this.#connection, pass, split],
+    );
+    const place = before + 1;
     const name = kind === "truncate" ? null : `held_${randomUUID().replaceAll("-", "")}`;
     const relation = name === null ? "" : this.#relation(name);
     if (name !== null) await createStage(this.#session, "TABLE", relation, columns, { deleted: kind === "rows" });
@@ -146,10 +143,10 @@ export class Held {
     return { pass, split, place, table, kind, stage, counter: { rows: 0 } };
   }
 
-  async #lastStored(pass: string, split: string): Promise<{ run: HeldRun; loading: null } | null> {
+  async #lastStored(pass: string, split: string, table: string): Promise<{ run: HeldRun; loading: null } | null> {
     const [row] = await this.#session.rows(
-      `SELECT * FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3 ORDER BY place DESC LIMIT 1`,
-      [this.#connection, pass, split],
+      `SELECT * FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3 AND id = $4 ORDER BY place DESC LIMIT 1`,
+      [this.#connection, pass, split, table],
     );
     return row === undefined ? null : { run: this.#runOf(row), loading: null };
   }
@@ -214,10 +211,11 @@ export function typesOf(
   );
 }
 
-function same({ columns }: Stage, others: ReadonlyMap<string, Type>): boolean {
-  return JSON.stringify([...columns]) === JSON.stringify([...others]);
+/** A truncate goes on with none. */
+function hasColumns(stage: Stage | null, columns: ReadonlyMap<string, Type>): boolean {
+  return stage !== null && JSON.stringify([...stage.columns]) === JSON.stringify([...columns]);
 }
 
-function keyOf(pass: string, split: string): string {
-  return `${pass}\n${split}`;
+function keyOf(...names: readonly [pass: string, split: string, table: string]): string {
+  return names.join("\n");
 }
