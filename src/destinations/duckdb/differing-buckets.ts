@@ -1,7 +1,8 @@
 import type { Table } from "../../protocol/table.ts";
-import { type Copy, quotedSystem, storedType } from "../sql/copies.ts";
+import { quotedSystem, storedType } from "../sql/copies.ts";
 import type { Dialect, Target } from "../sql/dialect.ts";
-import { type Stage, staged } from "../sql/stage.ts";
+import { staged } from "../sql/stage.ts";
+import type { Copy, Stage } from "../sql/model.ts";
 
 /** So many that few equal rows share one with a row that differs, so few that their sums are small (some 3 MB). */
 const buckets = 65_536;

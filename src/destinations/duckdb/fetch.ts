@@ -5,7 +5,7 @@ import { byteWidth } from "../../toolkit/types.ts";
 import { RowsBuilder, type VectorBuilder } from "../../toolkit/vectors.ts";
 import type { Fetched } from "../sql/dialect.ts";
 import { temporary } from "../sql/names.ts";
-import type { Session } from "./session.ts";
+import type { Feeding } from "./feeding.ts";
 import { duckdbType, layoutType } from "./types.ts";
 
 /** Rows that are handed out at once. */
@@ -15,7 +15,7 @@ const pageRows = 10_000;
  * As in `Session.pages`. Rows wait in a table of the connection, since a result that is half read would end with the next
  * statement. A value that the type it is handed out as can't hold is left out, with its row.
  */
-export async function* fetchPages(session: Session, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {
+export async function* fetchPages(session: Feeding, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {
   const waiting = temporary(session, "waiting");
   const narrowed = columns.filter(({ stored, type }) => duckdbType(stored) !== duckdbType(type));
   const fit = narrowed.map(

@@ -8,7 +8,7 @@ import { type FeedColumn, feedName, type Slice } from "./feed.ts";
 import type { Into, Loader, Target } from "../sql/dialect.ts";
 import { timestamp } from "../sql/names.ts";
 import { rowHash, staged, stagedId, stageTargets } from "../sql/stage.ts";
-import type { Session } from "./session.ts";
+import type { Feeding } from "./feeding.ts";
 import { duckdbType, layoutType } from "./types.ts";
 
 /** Rows of one of DuckDB's row groups: a statement that inserts one of them compresses it as it goes. */
@@ -18,7 +18,7 @@ const groupBytes = 12 << 20;
 
 /** Gathers batches and hands them to DuckDB in groups, while the caller goes on with the next group. */
 class GroupLoader implements Loader {
-  readonly #session: Session;
+  readonly #session: Feeding;
   readonly #columns: readonly FeedColumn[];
   readonly #sql: (source: string) => string;
   #queue: Slice[] = [];
@@ -26,7 +26,7 @@ class GroupLoader implements Loader {
   #bytes = 0;
   #underWay: Promise<void> = Promise.resolve();
 
-  constructor(session: Session, columns: readonly FeedColumn[], sql: (source: string) => string) {
+  constructor(session: Feeding, columns: readonly FeedColumn[], sql: (source: string) => string) {
     this.#session = session;
     this.#columns = columns;
     this.#sql = sql;
@@ -75,7 +75,7 @@ class GroupLoader implements Loader {
 }
 
 /** A loader of batches that look like `shape` into a relation. */
-export function tableLoader(session: Session, table: Table, into: Into, shape: Rows): Loader {
+export function tableLoader(session: Feeding, table: Table, into: Into, shape: Rows): Loader {
   const { dialect } = session;
   const columns = castColumns(table, into.targets, shape);
   const named = new Map(columns.map(({ name }) => [name, staged(dialect, name)]));
@@ -100,7 +100,7 @@ export function tableLoader(session: Session, table: Table, into: Into, shape: R
 
 /** As in `Session.through`: `statement` reads from the feed itself. */
 export function throughLoader(
-  session: Session,
+  session: Feeding,
   table: Table,
   columns: ReadonlyMap<string, Type>,
   statement: (source: string) => string,

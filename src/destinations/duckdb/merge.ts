@@ -1,12 +1,11 @@
 import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
-import { type Copy, quotedSystem } from "../sql/copies.ts";
-import type { Merging } from "../sql/dialect.ts";
+import { quotedSystem } from "../sql/copies.ts";
+import type { Merging, Incoming, Writing } from "../sql/dialect.ts";
 import {
   comparedColumns,
   countChanges,
   decision,
-  type Incoming,
   insertedColumns,
   insertedValues,
   markedDeleted,
@@ -14,13 +13,13 @@ import {
   remove,
   revive,
   rewrite,
-  type Writing,
 } from "../sql/merge.ts";
 import { temporary } from "../sql/names.ts";
 import { keyColumns, keyedSource, type KeyColumn, staged } from "../sql/stage.ts";
 import { differingBuckets } from "./differing-buckets.ts";
 import { keepLast } from "./keep-last.ts";
 import type { Storage } from "./storage.ts";
+import type { Copy } from "../sql/model.ts";
 
 /** A query of the rows of a narrowing, and the buckets that they are in. */
 const chosen = "differing";

@@ -4,9 +4,10 @@ import type { Connection, DataChunk } from "@duckdb/node-bindings";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import type { Dialect, Fetched, Into, Loader, Parameter, Row, Session as SqlSession } from "../sql/dialect.ts";
+import type { Dialect, Fetched, Into, Loader, Parameter, Row } from "../sql/dialect.ts";
 import { duckdbDialect, quote } from "./dialect.ts";
 import { Feed, type FeedColumn, type Slice } from "./feed.ts";
+import type { Feeding } from "./feeding.ts";
 import { fetchPages } from "./fetch.ts";
 import { tableLoader, throughLoader } from "./loader.ts";
 import type { Storage } from "./storage.ts";
@@ -26,7 +27,7 @@ const aloneRows = 16_384;
  * One connection to DuckDB. Statements run one after the other, on DuckDB's own threads. Nothing here streams: an
  * unfinished result keeps a file locked after it is closed (seen), and another statement ends it.
  */
-export class Session implements SqlSession {
+export class Session implements Feeding {
   /** The catalog that holds the copies: DuckDB names that of a file after the file. */
   readonly catalog: string;
   readonly dialect: Dialect;
@@ -92,7 +93,6 @@ export class Session implements SqlSession {
     return fetchPages(this, query, columns);
   }
 
-  /** Hands the chunks of a result to `take`, which must be done with each when it returns. */
   chunks(sql: string, take: (chunk: DataChunk) => void): Promise<void> {
     return this.#alone(async () => {
       const result = await duckdb.query(this.#native, sql);
@@ -104,7 +104,6 @@ export class Session implements SqlSession {
     });
   }
 
-  /** Runs a statement that reads rows from memory: `sql` is given the table function that yields `slices`, in order. */
   feed(columns: readonly FeedColumn[], slices: readonly Slice[], sql: (source: string) => string): Promise<void> {
     let rows = 0;
     for (const { from, to } of slices) rows += to - from;

@@ -4,7 +4,7 @@ import { BinaryRows } from "../../wire/postgres/copy-binary.ts";
 import { RowsBuilder } from "../../toolkit/vectors.ts";
 import type { Fetched } from "../sql/dialect.ts";
 import { temporary } from "../sql/names.ts";
-import type { Session } from "./session.ts";
+import type { Copying } from "./copying.ts";
 import { codecOf, postgresType } from "./types.ts";
 
 /** Rows that are handed out at once. */
@@ -12,7 +12,7 @@ const pageRows = 10_000;
 
 /** As in `Session.pages`: the rows are put aside when the iteration begins. */
 export async function* fetchPages(
-  session: Session,
+  session: Copying,
   table: Table,
   query: string,
   columns: readonly Fetched[],

@@ -1,9 +1,9 @@
 import type { Table } from "../../protocol/table.ts";
-import type { Copy } from "../sql/copies.ts";
 import type { Session } from "../sql/dialect.ts";
-import { type KeyColumn, keyColumns, type Stage, staged, stagedPlace } from "../sql/stage.ts";
+import { type KeyColumn, keyColumns, staged, stagedPlace } from "../sql/stage.ts";
 import { sameKey } from "./keys.ts";
 import { comparable, postgresType } from "./types.ts";
+import type { Copy, Stage } from "../sql/model.ts";
 
 /** Of rows with one key in a stage only the last stays. Resolves to how many others there were. */
 export function keepLast(session: Session, table: Table, stage: Stage): Promise<number> {

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Table } from "../../protocol/table.ts";
 import { nativeCode } from "../../net/errors.ts";
-import type { Copy } from "../sql/copies.ts";
 import type { Session } from "../sql/dialect.ts";
-import { type KeyColumn, keyColumns, type Stage } from "../sql/stage.ts";
+import { type KeyColumn, keyColumns } from "../sql/stage.ts";
 import { keepLastOfCopy } from "./keep-last.ts";
 import { keyProbe } from "./keys.ts";
+import type { Copy, Stage } from "../sql/model.ts";
 
 /** What the names of our indexes begin with, so that they are told from those of users. */
 export const indexPrefix = "_headwaters_";

@@ -13,9 +13,10 @@ import { typeName, widen } from "../../toolkit/types.ts";
 import { project, sameShape } from "../../toolkit/vectors.ts";
 import type { Counter, Into, Loader, Target } from "../sql/dialect.ts";
 import { temporary } from "../sql/names.ts";
-import { createStage, rowHash, type Stage, stagedId, stagedPlace, stageTargets } from "../sql/stage.ts";
-import type { Session } from "./session.ts";
+import { createStage, rowHash, stagedId, stagedPlace, stageTargets } from "../sql/stage.ts";
+import type { Copying } from "./copying.ts";
 import { postgresType } from "./types.ts";
+import type { Stage } from "../sql/model.ts";
 
 /** Rows that wait at the server, before they are handed on. */
 const castRows = 100_000;
@@ -46,7 +47,7 @@ function microseconds(iso: string): bigint {
  * A loader of batches that look like `shape`. They go to the relation as they are, or, where a column is wider there or
  * a hash is to be computed, into a table of their own, from which the server casts them.
  */
-export async function tableLoader(session: Session, table: Table, into: Into, shape: Rows): Promise<Loader> {
+export async function tableLoader(session: Copying, table: Table, into: Into, shape: Rows): Promise<Loader> {
   const { relation, hashed, counter } = into;
   const columns = checkedColumns(table.id, into.targets, shape);
   const constants = constantsOf(into);
@@ -96,7 +97,7 @@ export async function tableLoader(session: Session, table: Table, into: Into, sh
 
 /** As in `Session.through`: `statement` reads from a table that is emptied each time. */
 export function throughLoader(
-  session: Session,
+  session: Copying,
   table: Table,
   columns: ReadonlyMap<string, Type>,
   statement: (source: string) => string,
@@ -144,7 +145,7 @@ export function throughLoader(
 
 /** Encodes batches into a COPY. */
 function pushInto(
-  session: Session,
+  session: Copying,
   relation: string,
   names: readonly string[],
   constants: readonly Constant[],

@@ -1,5 +1,5 @@
 import type { Table } from "../../protocol/table.ts";
-import { type Copy, quotedSystem } from "../sql/copies.ts";
+import { quotedSystem } from "../sql/copies.ts";
 import type { Dialect, Merging } from "../sql/dialect.ts";
 import {
   analyze,
@@ -20,6 +20,7 @@ import { keyColumns, keyedSource, stagedPlace } from "../sql/stage.ts";
 import { keepLast } from "./keep-last.ts";
 import { dropKeyIndex, ensureKeyIndex, isProbed, makeRoomForKeys } from "./key-index.ts";
 import { sameKey } from "./keys.ts";
+import type { Copy } from "../sql/model.ts";
 
 /** How rows are found and written in PostgreSQL: by an index of the key, and by their places. */
 export const merging: Merging = {

@@ -5,10 +5,11 @@ import { connectPostgres, type PostgresConnection, type PostgresSettings } from 
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import type { Fetched, Into, Loader, Parameter, Session as SqlSession } from "../sql/dialect.ts";
+import type { Fetched, Into, Loader, Parameter } from "../sql/dialect.ts";
 import { type Configuration, settingsOf } from "./config.ts";
 import { postgresqlDialect } from "./dialect.ts";
 import { destinationError } from "./errors.ts";
+import type { Copying } from "./copying.ts";
 import { fetchPages } from "./fetch.ts";
 import { tableLoader, throughLoader } from "./loader.ts";
 
@@ -36,7 +37,7 @@ const settings: Readonly<Record<string, string>> = {
  * One session at the server. Statements run one after the other. A COPY into a table stays open until another statement
  * comes, so that rows are sent while the server works on those before.
  */
-export class Session implements SqlSession, AsyncDisposable {
+export class Session implements Copying, AsyncDisposable {
   readonly dialect = postgresqlDialect;
   readonly nul: NulPolicy;
   readonly #connection: PostgresConnection;
@@ -116,7 +117,6 @@ export class Session implements SqlSession, AsyncDisposable {
     return fetchPages(this, table, query, columns);
   }
 
-  /** Sends encoded rows to `statement`, a `COPY … FROM STDIN (FORMAT binary)`, begun where it is not under way. */
   send(statement: string, messages: Iterable<Uint8Array>): Promise<void> {
     return this.#next(async () => {
       if (this.#copying?.statement !== statement) {
@@ -128,7 +128,6 @@ export class Session implements SqlSession, AsyncDisposable {
     });
   }
 
-  /** Hands what a `COPY … TO STDOUT (FORMAT binary)` gives to `take`, message by message. */
   receive(statement: string, take: (messages: Buffer) => void): Promise<void> {
     return this.#alone(async () => {
       for await (const messages of this.#connection.copy(statement, this.#signal)) take(messages);

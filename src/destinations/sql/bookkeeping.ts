@@ -63,7 +63,7 @@ export async function load(session: Session, connection: string): Promise<Stored
     session,
     "progress",
     connection,
-    "pass, split, attempt, version, state, CASE WHEN done THEN 1 ELSE 0 END AS done",
+    "pass, split, attempt, version, state, as_of, CASE WHEN done THEN 1 ELSE 0 END AS done",
   );
   const [lastRun = null] = await loadRuns(session, connection, 1);
   const [lease] = await keptRows(session, "leases", connection, "stamp");
@@ -79,6 +79,7 @@ export async function load(session: Session, connection: string): Promise<Stored
       version: Number(row["version"]),
       state: parsed<Progress["state"]>(row["state"]),
       done: Number(row["done"]) === 1,
+      ...(row["as_of"] === null ? {} : { asOf: row["as_of"] as string }),
     })),
     tables: new Map(
       states
@@ -94,7 +95,9 @@ export async function load(session: Session, connection: string): Promise<Stored
  */
 export async function saveProgress(session: Session, connection: string, progress: readonly Progress[]): Promise<void> {
   if (progress.length === 0) return;
-  const given = JSON.stringify(progress.map((entry) => ({ ...entry, state: stored(entry.state) })));
+  const given = JSON.stringify(
+    progress.map(({ asOf, ...entry }) => ({ ...entry, as_of: asOf ?? null, state: stored(entry.state) })),
+  );
   const rows = session.dialect.records("$1", {
     pass: "text",
     split: "text",
@@ -102,6 +105,7 @@ export async function saveProgress(session: Session, connection: string, progres
     version: "bigint",
     state: "text",
     done: "boolean",
+    as_of: "text",
   });
   const known = kept(session, "progress", connection);
   const same = "known.connection = $2 AND known.pass = given.pass AND known.split = given.split";
@@ -122,8 +126,8 @@ export async function saveProgress(session: Session, connection: string, progres
   }
   await session.run(`DELETE FROM ${known} known USING ${rows} WHERE ${same}`, [given, connection]);
   await session.run(
-    `INSERT INTO ${known} (connection, pass, split, attempt, version, state, done)
-      SELECT $2, pass, split, attempt, version, state, done FROM ${rows}`,
+    `INSERT INTO ${known} (connection, pass, split, attempt, version, state, done, as_of)
+      SELECT $2, pass, split, attempt, version, state, done, as_of FROM ${rows}`,
     [given, connection],
   );
 }

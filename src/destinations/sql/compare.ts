@@ -4,10 +4,11 @@ import type { Comparison, Difference } from "../../protocol/readable.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
-import { type Copy, quotedSystem, storedType } from "./copies.ts";
+import { quotedSystem, storedType } from "./copies.ts";
 import type { Loader, Session, Target } from "./dialect.ts";
 import { temporary } from "./names.ts";
-import { createStage, type Stage, staged, stagedPlace } from "./stage.ts";
+import { createStage, staged, stagedPlace } from "./stage.ts";
+import type { Copy, Stage } from "./model.ts";
 
 /** Buckets of the keys' hashes: few enough to sum up at once, so many that the rows of one are few. */
 const buckets = 4_096;

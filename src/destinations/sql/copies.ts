@@ -5,23 +5,8 @@ import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
 import { kept } from "./kept.ts";
 import type { ColumnChange, Dialect, Session, Target } from "./dialect.ts";
-import { checkColumnNames, copyName, type SystemColumns, systemColumns } from "./names.ts";
-
-/** The copy of one table, as it stands in the destination. Its columns go by their physical names. */
-export interface Copy {
-  /** The id of the table. */
-  readonly id: string;
-  /** As SQL has it. */
-  readonly relation: string;
-  readonly schema: string;
-  /** The system columns are not among them. */
-  readonly columns: ReadonlyMap<string, Type>;
-  /** The database's types of all its columns, also of those that a user added. */
-  readonly native: ReadonlyMap<string, string>;
-  readonly system: SystemColumns;
-  /** Names of the indexes that we made. */
-  readonly indexes: readonly string[];
-}
+import { checkColumnNames, copyName, systemColumns } from "./names.ts";
+import type { SystemColumns, Copy } from "./model.ts";
 
 /** The type that a column of the table has in the copy; `undefined`: there is no such column, or none of ours. */
 export function storedType({ physical }: Dialect, copy: Copy, column: string): Type | undefined {

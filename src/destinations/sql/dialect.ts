@@ -1,11 +1,9 @@
 import type { Rows } from "../../protocol/rows.ts";
+import type { Deletion } from "../../protocol/destination.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import type { Copy } from "./copies.ts";
-import type { Incoming, Writing } from "./merge.ts";
-import type { Mode } from "./pass-tables.ts";
-import type { Stage } from "./stage.ts";
+import type { Copy, Mode, Stage } from "./model.ts";
 
 /** What a statement can be given, as `$1`, `$2`, … */
 export type Parameter = string | number | null;
@@ -156,6 +154,23 @@ export interface Dialect {
   /** Throws where the names of a table, or the values of these rows, can't be kept. */
   vet(table: Table, rows: Rows | null): void;
   readonly merging: Merging;
+}
+
+/** How rows are written to a copy. */
+export interface Writing {
+  readonly session: Session;
+  /** Goes to the synced column: ISO 8601, UTC. */
+  readonly stamp: string;
+  readonly deletion: Deletion;
+}
+
+/** Rows that are merged into a copy. */
+export interface Incoming {
+  readonly stage: Stage;
+  /** The stage says of each row whether it was deleted. */
+  readonly flagged: boolean;
+  /** The stage has every row of the source: most are equal. Rows of the copy with a later stamp (ISO 8601, UTC) are left alone. */
+  readonly before: string | null;
 }
 
 /** The rows of a stage and of its copy that come into question. */

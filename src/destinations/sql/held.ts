@@ -6,13 +6,14 @@ import type { Change } from "../../protocol/transaction.ts";
 import type { Type } from "../../protocol/types.ts";
 import { sameShape } from "../../toolkit/vectors.ts";
 import { kept } from "./kept.ts";
-import { type Copy, storedType } from "./copies.ts";
+import { storedType } from "./copies.ts";
 import type { Counter, Loader, Row, Session } from "./dialect.ts";
 import { bookkeepingSchema } from "./names.ts";
 import type { PassTable } from "./pass-tables.ts";
 import { waitingColumns, waitingInto } from "./pending.ts";
-import { createStage, reshapeStage, type Stage } from "./stage.ts";
+import { createStage, reshapeStage } from "./stage.ts";
 import { stored } from "./stored-json.ts";
+import type { Copy, Stage } from "./model.ts";
 
 type Operation = Exclude<Change, { kind: "schema" }>;
 

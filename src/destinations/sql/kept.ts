@@ -65,6 +65,7 @@ const tables = {
       version: "bigint",
       state: "text",
       done: "boolean",
+      as_of: "text",
     },
     constraints: "PRIMARY KEY (connection, pass, split)",
   },

@@ -1,34 +1,17 @@
-import type { Deletion } from "../../protocol/destination.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import { noChanges } from "../../toolkit/changes.ts";
-import { type Copy, countLive, quotedSystem, storedType } from "./copies.ts";
-import type { Dialect, Session } from "./dialect.ts";
+import { countLive, quotedSystem, storedType } from "./copies.ts";
+import type { Dialect, Session, Writing, Incoming } from "./dialect.ts";
 import { temporary, timestamp } from "./names.ts";
-import { type Stage, staged, stagedDeleted, stagedId } from "./stage.ts";
-
-/** How rows are written to a copy. */
-export interface Writing {
-  readonly session: Session;
-  /** Goes to the synced column: ISO 8601, UTC. */
-  readonly stamp: string;
-  readonly deletion: Deletion;
-}
+import { staged, stagedDeleted, stagedId } from "./stage.ts";
+import type { Copy, Stage } from "./model.ts";
 
 /** What is to happen to a row of a stage. */
 export const insert = 1;
 export const revive = 2;
 export const rewrite = 3;
 export const remove = 4;
-
-/** Rows that are merged into a copy. */
-export interface Incoming {
-  readonly stage: Stage;
-  /** The stage says of each row whether it was deleted. */
-  readonly flagged: boolean;
-  /** The stage has every row of the source: most are equal. Rows of the copy with a later stamp (ISO 8601, UTC) are left alone. */
-  readonly before: string | null;
-}
 
 /** What is to happen to row `s` of a stage, given row `t` of the copy, if there is one; and when anything is. */
 export function decision(

@@ -1,7 +1,6 @@
 import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
 import type { ErrorCode } from "../../protocol/errors.ts";
 import type { Type } from "../../protocol/types.ts";
-import type { Kept } from "./kept.ts";
 import type { Session } from "./dialect.ts";
 import { bookkeepingSchema } from "./names.ts";
 import { stored } from "./stored-json.ts";
@@ -10,7 +9,7 @@ import { stored } from "./stored-json.ts";
 export interface Migration {
   readonly version: number;
   /** `own`: the name of a table as SQL has it, of one connection or of all that share it. */
-  run(session: Session, own: (table: Kept) => string): Promise<void>;
+  run(session: Session, own: (table: "runs" | "pass_tables") => string): Promise<void>;
 }
 
 /** In their order. One that was released is never changed. */

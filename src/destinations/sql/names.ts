@@ -3,6 +3,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Dialect, Session } from "./dialect.ts";
+import type { SystemColumns } from "./model.ts";
 
 /** Our own schema in the destination. */
 export const bookkeepingSchema = "_headwaters";
@@ -22,15 +23,6 @@ let temporaries = 0;
 /** A table that lasts as long as its session, or its transaction. */
 export function temporary({ dialect }: Session, kind: string): string {
   return dialect.temporary(`${kind}_${++temporaries}`);
-}
-
-/** Names of the columns that every copy has beside the source's. */
-export interface SystemColumns {
-  /** UTC: the stamp of the transaction that last wrote the row. */
-  readonly synced: string;
-  readonly deleted: string;
-  /** Only of tables without a key: hash of the row and its occurrence. */
-  readonly id: string;
 }
 
 export function systemColumns({ physical }: Dialect, prefix: string): SystemColumns {

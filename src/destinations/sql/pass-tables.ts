@@ -4,22 +4,12 @@ import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { savePass } from "./bookkeeping.ts";
 import { kept } from "./kept.ts";
-import { type Copy, storedType } from "./copies.ts";
+import { storedType } from "./copies.ts";
 import type { Counter, Dialect, Session } from "./dialect.ts";
 import { bookkeepingSchema, digestName } from "./names.ts";
-import { createStage, reshapeStage, type Stage } from "./stage.ts";
+import { createStage, reshapeStage } from "./stage.ts";
 import { stored } from "./stored-json.ts";
-
-/**
- * How the rows of a pass reach the copy.
- *
- * - `direct`: appended, for a copy that had no row when the pass was opened.
- * - `set aside`: into a stage that lasts until the pass is settled.
- * - `replace`: likewise, and what is in the stage becomes the copy.
- * - `keys`: keys and versions into a stage; rows that are looked up are merged.
- * - `merge`: into the copy with each commit.
- */
-export type Mode = "direct" | "set aside" | "replace" | "keys" | "merge";
+import type { Copy, Stage, Mode } from "./model.ts";
 
 /** One table of an open pass. */
 export interface PassTable {

@@ -4,11 +4,12 @@ import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { sameColumns, sameShape } from "../../toolkit/vectors.ts";
-import { type Copy, storedType } from "./copies.ts";
-import type { Counter, Dialect, Into, Loader } from "./dialect.ts";
-import { analyze, updateRows, type Writing } from "./merge.ts";
+import { storedType } from "./copies.ts";
+import type { Counter, Dialect, Into, Loader, Writing } from "./dialect.ts";
+import { analyze, updateRows } from "./merge.ts";
 import { temporary } from "./names.ts";
-import { createStage, type Stage, stagedDeleted, stageTargets } from "./stage.ts";
+import { createStage, stagedDeleted, stageTargets } from "./stage.ts";
+import type { Copy, Stage } from "./model.ts";
 
 type Kind = "upsert" | "update" | "delete";
 

@@ -1,9 +1,11 @@
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
-import { type Copy, countLive, prepareCopy } from "./copies.ts";
-import { analyze, insertedColumns, insertedValues, mergedColumns, type Writing } from "./merge.ts";
-import { keyedSource, type Stage } from "./stage.ts";
+import { countLive, prepareCopy } from "./copies.ts";
+import { analyze, insertedColumns, insertedValues, mergedColumns } from "./merge.ts";
+import { keyedSource } from "./stage.ts";
+import type { Copy, Stage } from "./model.ts";
+import type { Writing } from "./dialect.ts";
 
 /** A pass that replaces the copy is done: what it read becomes the copy; nothing of the old one is compared. */
 export async function replaceCopy(

@@ -1,11 +1,12 @@
 import type { Changes } from "../../protocol/transaction.ts";
 import { noChanges } from "../../toolkit/changes.ts";
-import type { Copy } from "./copies.ts";
 import type { HeldRun } from "./held.ts";
-import { insertedColumns, insertedValues, mergedColumns, truncateCopy, type Writing } from "./merge.ts";
+import { insertedColumns, insertedValues, mergedColumns, truncateCopy } from "./merge.ts";
 import type { PassTable } from "./pass-tables.ts";
 import { mergeOperations } from "./pending.ts";
 import { rowHash, staged, stagedId, stagedPlace } from "./stage.ts";
+import type { Copy } from "./model.ts";
+import type { Writing } from "./dialect.ts";
 
 /** What was held takes effect: by the same ways as operations that are written, from stage to stage. */
 export async function replay(

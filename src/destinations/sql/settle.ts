@@ -1,12 +1,13 @@
 import type { Pass } from "../../protocol/pass.ts";
 import type { Changes, Settlement } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
-import { type Copy, countLive, quotedSystem, storedType } from "./copies.ts";
-import type { Dialect, Narrowed, Session } from "./dialect.ts";
-import { analyze, deleteRows, type Writing } from "./merge.ts";
+import { countLive, quotedSystem, storedType } from "./copies.ts";
+import type { Dialect, Narrowed, Session, Writing } from "./dialect.ts";
+import { analyze, deleteRows } from "./merge.ts";
 import { timestamp } from "./names.ts";
 import type { PassTable } from "./pass-tables.ts";
-import { keyColumns, type Stage, staged } from "./stage.ts";
+import { keyColumns, staged } from "./stage.ts";
+import type { Copy, Stage } from "./model.ts";
 
 /** Keys of live rows that the copy had before the pass and the pass did not meet, by the names of the stage. */
 export function goneKeys(dialect: Dialect, pass: Pass, table: Table, copy: Copy, stage: Stage): string {

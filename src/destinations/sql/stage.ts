@@ -1,16 +1,10 @@
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
-import { type Copy, storedType } from "./copies.ts";
+import { storedType } from "./copies.ts";
 import type { ColumnChange, Dialect, Session, Target } from "./dialect.ts";
 import { literal } from "./names.ts";
-
-/** Where rows are set aside: columns of the table, each with the type that it has in the copy. */
-export interface Stage {
-  readonly relation: string;
-  /** By the names that the source has for them. */
-  readonly columns: ReadonlyMap<string, Type>;
-}
+import type { Copy, Stage } from "./model.ts";
 
 /** A column of the table in a stage. What else a stage has goes by names that these can't have. */
 export function staged({ quote }: Dialect, name: string): string {

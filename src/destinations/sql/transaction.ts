@@ -11,16 +11,17 @@ import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
 import { asLeaseLost, checkLease, forgetPass, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
 import { kept } from "./kept.ts";
-import { type Copy, copyTargets, describeCopy, prepareCopy, quotedSystem, storedType } from "./copies.ts";
-import type { Into, Loader, Session } from "./dialect.ts";
+import { copyTargets, describeCopy, prepareCopy, quotedSystem, storedType } from "./copies.ts";
+import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf } from "./held.ts";
-import { truncateCopy, type Writing } from "./merge.ts";
-import { type Mode, PassTables, type PassTable } from "./pass-tables.ts";
+import { truncateCopy } from "./merge.ts";
+import { PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
 import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
 import { staged, stageTargets } from "./stage.ts";
+import type { Copy, Mode } from "./model.ts";
 
 /** The one transaction under way of a warehouse. */
 export class SqlTransaction implements Transaction {

@@ -4,9 +4,10 @@ import type { Holder } from "../../protocol/state-store.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import { load, loadRuns } from "./bookkeeping.ts";
 import { compareCopy } from "./compare.ts";
-import { type Copy, countLive, describeCopy } from "./copies.ts";
+import { countLive, describeCopy } from "./copies.ts";
 import type { Session } from "./dialect.ts";
 import { SqlTransaction } from "./transaction.ts";
+import type { Copy } from "./model.ts";
 
 /** What a warehouse stands on: a file, a lake, a database. The rest of it is the same. */
 export interface Ground {
