@@ -14,6 +14,7 @@ import { project, sameShape } from "../../toolkit/vectors.ts";
 import type { Counter, Into, Loader, Target } from "../sql/dialect.ts";
 import { temporary } from "../sql/names.ts";
 import { createStage, rowHash, stagedId, stagedPlace, stageTargets } from "../sql/stage.ts";
+import { microsecondsOf } from "../../toolkit/moments.ts";
 import type { Copying } from "./copying.ts";
 import { postgresType } from "./types.ts";
 import type { Stage } from "../sql/model.ts";
@@ -33,14 +34,8 @@ function constantsOf({ constants }: Into): readonly Constant[] {
   return constants.map(({ sql, value }) =>
     typeof value === "boolean"
       ? { sql, type: "boolean", field: booleanField(value) }
-      : { sql, type: "timestamp with time zone", field: timestampField(microseconds(value)) },
+      : { sql, type: "timestamp with time zone", field: timestampField(microsecondsOf(value)) },
   );
-}
-
-/** Since 1970, of a moment in ISO 8601, UTC, with up to six decimals. */
-function microseconds(iso: string): bigint {
-  const decimals = /\.(\d{1,6})/.exec(iso)?.[1] ?? "";
-  return BigInt(Date.parse(iso.replace(/\.\d+/, ""))) * 1_000n + BigInt(decimals.padEnd(6, "0"));
 }
 
 /**

@@ -25,8 +25,9 @@ export async function readIndependently(
   take: (rows: Rows) => Promise<void>,
 ): Promise<Table | null> {
   const { source, settings } = connection;
-  const how = { scope: scopeOf(null, table.id), replace: false, opened: new Date().toISOString() };
-  const pass = await planPass(source, [table], "full", new Map(), how, signal);
+  const how = { scope: scopeOf(null, table.id), replace: false };
+  const planned = await planPass(source, [table], "full", new Map(), how, signal);
+  const pass: Pass = { ...planned, opened: new Date().toISOString() };
   if (pass.splits.length === 0)
     throw new HeadwatersError("DEFECT", `the plan of a full pass over "${table.id}" has no splits`);
   const stop = new AbortController();

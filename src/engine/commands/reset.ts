@@ -1,6 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Connection } from "../connection.ts";
 import { atDestination, withLease } from "../lease.ts";
+import { CommitClock } from "../run/commit-clock.ts";
 
 /**
  * Forgets the state of tables (`null`: of all), so that the next sync reads them fully; `drop` also drops their copies.
@@ -25,7 +26,7 @@ export async function reset(
         });
       }
       const names = tables ?? known;
-      await using transaction = await warehouse.begin(lease, new Date().toISOString());
+      await using transaction = await warehouse.begin(lease, new CommitClock(stored.lastStamp).next());
       await transaction.reset(names, drop);
       await transaction.commit([]);
       return names;

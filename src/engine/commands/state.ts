@@ -7,6 +7,7 @@ import type { TableState } from "../../protocol/table.ts";
 import { selects } from "../../toolkit/patterns.ts";
 import { type Connection, tableSettings } from "../connection.ts";
 import { atDestination, withLease } from "../lease.ts";
+import { CommitClock } from "../run/commit-clock.ts";
 import { scopeOf } from "../selection/scope.ts";
 import { portable, stateDocument, type StateDocument } from "../state-document.ts";
 
@@ -41,12 +42,13 @@ export async function importState(
           hint: "Its state would say that the copy has all rows. Restore the copy first, or leave the table out with --tables.",
         });
       }
-      const now = new Date().toISOString();
-      await using transaction = await warehouse.begin(lease, now);
+      const { lastStamp } = await warehouse.load();
+      const stamp = new CommitClock(lastStamp).next();
+      await using transaction = await warehouse.begin(lease, stamp);
       await transaction.reset([...states.keys()], false);
       for (const [id, state] of states) {
         // A pass that reads nothing: a destination stores a state when a pass is closed.
-        const pass = emptyPass(state, now);
+        const pass = emptyPass(state, stamp);
         await transaction.open(pass);
         await transaction.close(pass, new Map([[id, state]]));
       }

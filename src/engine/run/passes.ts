@@ -1,13 +1,16 @@
 import type { Pass } from "../../protocol/pass.ts";
 import type { TableState } from "../../protocol/table.ts";
+import type { PlannedPass } from "../plan/plan-pass.ts";
 import type { SyncContext } from "./context.ts";
 import type { Writer } from "./writer.ts";
 
 /** Stores a planned pass before its first row is read. `emptied`: tables whose copies are emptied in the same commit. */
-export async function openPass(pass: Pass, emptied: readonly string[], writer: Writer): Promise<Pass> {
-  await writer.run(pass.tables[0]!.id, async (transaction) => {
-    await transaction.open(pass);
-    for (const table of emptied) await transaction.write(pass, null, { kind: "truncate", table });
+export async function openPass(planned: PlannedPass, emptied: readonly string[], writer: Writer): Promise<Pass> {
+  const pass = await writer.run(planned.tables[0]!.id, async (transaction, stamp): Promise<Pass> => {
+    const opened = { ...planned, opened: stamp };
+    await transaction.open(opened);
+    for (const table of emptied) await transaction.write(opened, null, { kind: "truncate", table });
+    return opened;
   });
   await writer.commit();
   return pass;

@@ -75,7 +75,7 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
   const passes = [...decision.passes];
   for (let index = 0; index < passes.length || state?.reread === true; index++) {
     const kind = passes[index] ?? "full";
-    const how = { scope, replace: decision.replace && index === 0, opened: started };
+    const how = { scope, replace: decision.replace && index === 0 };
     const states = new Map(state === null ? [] : [[table.id, state]]);
     const planned = await planPass(connection.source, [table], kind, states, how, signal);
     state = await runPass(await openPass(planned, [], writer), table, state, [], context);

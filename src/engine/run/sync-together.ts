@@ -40,9 +40,9 @@ async function withTables(pass: Pass, tables: readonly Table[], { writer }: Sync
 async function openTogetherPass(
   tables: readonly Table[],
   { scope, states }: TogetherDecision,
-  { connection, writer, started, signal }: SyncContext,
+  { connection, writer, signal }: SyncContext,
 ): Promise<Pass> {
-  const how = { scope, replace: false, opened: started };
+  const how = { scope, replace: false };
   const pass = await planPass(connection.source, tables, "stream", states, how, signal);
   const emptied = tables.map(({ id }) => id).filter((id) => pass.startsOver === true || !states.has(id));
   return openPass(pass, emptied, writer);

@@ -13,6 +13,7 @@ import { atDestination, withLease } from "../lease.ts";
 import { discover } from "../selection/discover.ts";
 import { withProjection } from "../selection/projection.ts";
 import { narrowTo, mayCome } from "../selection/selection.ts";
+import { CommitClock } from "./commit-clock.ts";
 import { storedTable, type SyncContext } from "./context.ts";
 import { retryPolicy, retryingSource } from "./retrying-source.ts";
 import { Statistics } from "./statistics.ts";
@@ -48,13 +49,13 @@ export async function sync(
   const { warehouse } = connection;
   return await withLease(warehouse, async (lease) => {
     const stored = await atDestination(warehouse.load());
-    return await new Run(connection, options, report, startAfter(stored.lastRun), lease).run(stored);
+    return await new Run(connection, options, report, startAfter(stored.lastStamp), lease).run(stored);
   });
 }
 
-/** Now; but runs follow each other, also where the clock was set back or is another host's: rows are told apart by it. */
-function startAfter(last: RunRecord | null): string {
-  const least = last === null ? 0 : Date.parse(last.started) + 1;
+/** Now, or right after the last commit if the clock went back, so that runs stay in order. */
+function startAfter(lastStamp: string | null): string {
+  const least = lastStamp === null ? 0 : Date.parse(lastStamp) + 1;
   return new Date(Math.max(Date.now(), least)).toISOString();
 }
 
@@ -63,6 +64,7 @@ class Run {
   readonly #options: SyncOptions;
   readonly #report: (happening: SyncHappening) => void;
   readonly #started: string;
+  readonly #clock: CommitClock;
   readonly #lease: number;
   readonly #id = randomUUID();
   readonly #statistics = new Map<string, Statistics>();
@@ -81,6 +83,7 @@ class Run {
     this.#options = options;
     this.#report = reporter<SyncHappening>(connection.name, this.#id, report);
     this.#started = started;
+    this.#clock = new CommitClock(started);
     this.#lease = lease;
   }
 
@@ -144,7 +147,7 @@ class Run {
     await using writer = new Writer(
       warehouse,
       this.#lease,
-      this.#started,
+      this.#clock,
       settings,
       stored.progress,
       (changes, segments) => {

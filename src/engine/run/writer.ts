@@ -4,6 +4,7 @@ import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Destination } from "../../protocol/destination.ts";
 import type { Change, Changes, Transaction } from "../../protocol/transaction.ts";
 import type { Settings } from "../connection.ts";
+import type { CommitClock } from "./commit-clock.ts";
 
 /** What a split sent from one checkpoint to the next: whole, so that it can be committed at any time. */
 export interface Segment {
@@ -40,7 +41,7 @@ export class RolledBack extends Error {
 export class Writer implements AsyncDisposable {
   readonly #destination: Destination;
   readonly #lease: number;
-  readonly #syncStart: string;
+  readonly #clock: CommitClock;
   readonly #settings: Settings;
   readonly #onCommit: (changes: ReadonlyMap<string, Changes>, progress: readonly Segment[]) => void;
   /** The newest durable version by pass and split. */
@@ -48,6 +49,8 @@ export class Writer implements AsyncDisposable {
   /** The newest segment of each split that the transaction holds. */
   readonly #pending = new Map<string, Segment>();
   #transaction: Transaction | null = null;
+  /** Of the transaction. */
+  #stamp = "";
   #tail: Promise<unknown> = Promise.resolve();
   #rolledBack: RolledBack | null = null;
   #uncommittedRows = 0;
@@ -58,26 +61,35 @@ export class Writer implements AsyncDisposable {
   constructor(
     destination: Destination,
     lease: number,
-    syncStart: string,
+    clock: CommitClock,
     settings: Settings,
     progress: readonly Progress[],
     onCommit: (changes: ReadonlyMap<string, Changes>, progress: readonly Segment[]) => void,
   ) {
     this.#destination = destination;
     this.#lease = lease;
-    this.#syncStart = syncStart;
+    this.#clock = clock;
     this.#settings = settings;
     this.#onCommit = onCommit;
     for (const entry of progress) this.#versions.set(splitKey(entry.pass, entry.split), entry.version);
   }
 
-  /** Runs `work` alone in the transaction; an error in it undoes the transaction and ends this writer. */
-  run<Result>(table: string | null, work: (transaction: Transaction) => Promise<Result>): Promise<Result> {
+  /**
+   * Runs `work` alone in the transaction, whose stamp it is given too; an error in it undoes the transaction and ends
+   * this writer.
+   */
+  run<Result>(
+    table: string | null,
+    work: (transaction: Transaction, stamp: string) => Promise<Result>,
+  ): Promise<Result> {
     const result = this.#tail.then(async () => {
       if (this.#rolledBack !== null) throw this.#rolledBack;
       try {
-        this.#transaction ??= await this.#destination.begin(this.#lease, this.#syncStart);
-        return await work(this.#transaction);
+        if (this.#transaction === null) {
+          this.#stamp = this.#clock.next();
+          this.#transaction = await this.#destination.begin(this.#lease, this.#stamp);
+        }
+        return await work(this.#transaction, this.#stamp);
       } catch (thrown) {
         this.#rolledBack = new RolledBack(table, errorAt("destination", thrown));
         await this.#undo();

@@ -1,0 +1,22 @@
+import { microsecondsOf } from "../../toolkit/moments.ts";
+
+/**
+ * Gives the stamps of transactions: ISO 8601, UTC, in microseconds. Each is later than every one before it, also where
+ * the clock was set back, so that "written since" never rests on a clock.
+ */
+export class CommitClock {
+  /** Microseconds since 1970. */
+  #last: bigint;
+
+  /** `last`: the stamp of the last commit; `null`: there was none. */
+  constructor(last: string | null) {
+    this.#last = last === null ? 0n : microsecondsOf(last);
+  }
+
+  next(): string {
+    const now = BigInt(Date.now()) * 1_000n;
+    this.#last = now > this.#last ? now : this.#last + 1n;
+    const iso = new Date(Number(this.#last / 1_000n)).toISOString();
+    return `${iso.slice(0, -1)}${String(this.#last % 1_000n).padStart(3, "0")}Z`;
+  }
+}
