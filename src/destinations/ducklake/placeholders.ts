@@ -1,4 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
+import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Rows, Vector } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 
@@ -35,6 +36,25 @@ const [brace, firstLetter, lastLetter] = ["{", "A", "Z"].map((letter) => letter.
 /** The placeholder that a text has in it; `null`: none. */
 function placeholderIn(text: string): string | null {
   return placeholders.find((placeholder) => text.includes(placeholder)) ?? null;
+}
+
+/** Throws `CONFIGURATION_INVALID` where a name that the user gave has such a placeholder in it. */
+export function refuseNames({ connection, schema, systemColumnPrefix, rename }: DestinationContext): void {
+  const given: readonly (readonly [setting: string, name: string])[] = [
+    ["connections", connection],
+    ["schema", schema],
+    ["systemColumnPrefix", systemColumnPrefix],
+    ...Object.entries(rename).map(([id, name]) => [`overrides.${id}.rename`, name] as const),
+  ];
+  for (const [setting, name] of given) {
+    const found = placeholderIn(name);
+    if (found === null) continue;
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `${setting}: "${name}" has ${found} in it, which DuckLake takes for a placeholder of its own`,
+      { hint: "Choose another name." },
+    );
+  }
 }
 
 /** Throws `VALUE_OUT_OF_RANGE` where a name or a text has such a placeholder in it. */

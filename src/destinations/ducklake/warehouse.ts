@@ -10,6 +10,7 @@ import type { Configuration } from "./config.ts";
 import { type Lake, openLake } from "./lake.ts";
 import { leasesInProcess, leasesUnder, retried } from "./leases.ts";
 import { CatalogLock } from "./lock.ts";
+import { refuseNames } from "./placeholders.ts";
 import { lakeCatalog } from "./storage.ts";
 import { mergeSmallFiles } from "./tidy.ts";
 
@@ -19,6 +20,7 @@ export async function openWarehouse(
   how: { readonly create: boolean },
 ): Promise<Warehouse> {
   refuseOwnSchema(context);
+  refuseNames(context);
   const { connection } = context;
   const catalog = await catalogOf(configuration);
   const lock =

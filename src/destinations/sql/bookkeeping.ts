@@ -8,11 +8,12 @@ import { stored } from "./stored-json.ts";
 
 /**
  * In the transaction that is about to commit: throws `LEASE_LOST` where `lease` is not the newest, or was released. The
- * row is written, so that a transaction that takes the lease meanwhile waits for this one, or conflicts with it.
+ * row is written, so that a transaction that takes the lease meanwhile waits for this one, or conflicts with it: DuckDB
+ * sees conflicts column by column, so that `held`, which it writes too, is among what is written.
  */
 export async function checkLease(session: Session, connection: string, lease: number, stamp: string): Promise<void> {
   const changed = await session.run(
-    `UPDATE ${kept(session, "leases", connection)} SET stamp = $3 WHERE connection = $1 AND lease = CAST($2 AS bigint) AND held`,
+    `UPDATE ${kept(session, "leases", connection)} SET held = true, stamp = $3 WHERE connection = $1 AND lease = CAST($2 AS bigint) AND held`,
     [connection, lease, stamp],
   );
   if (changed !== 1) throw leaseLost(connection);

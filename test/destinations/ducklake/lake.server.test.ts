@@ -19,6 +19,7 @@ import {
   transact,
   upsert,
 } from "../../conformance/destination/steps.ts";
+import type { DestinationContext } from "../../../src/protocol/destination.ts";
 import { duckdbExtensions } from "../../servers/duckdb-extensions.ts";
 import { runSql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
@@ -125,6 +126,12 @@ await describeWith(duckdbExtensions, "a lake", ({ folder: extensions }) => {
     }
     const named = tableOf("named", { id: "INT", "{AUTHOR}": "INT" }, ["id"]);
     await rejectsWith("VALUE_OUT_OF_RANGE", fill(harness, named, []), "{AUTHOR}");
+    const setting = (given: Partial<DestinationContext>, name: string) =>
+      rejectsWith("CONFIGURATION_INVALID", harness.open(given), name);
+    await setting({ schema: "{DATA_PATH}" }, "schema");
+    await setting({ connection: "of {SNAPSHOT_ID}" }, "connections");
+    await setting({ systemColumnPrefix: "{AUTHOR}" }, "systemColumnPrefix");
+    await setting({ rename: { things: "{DATA_PATH}" } }, "overrides.things.rename");
     const state = { after: ["{DATA_PATH}", "{SNAPSHOT_ID}"] };
     const pass = passOf("odd", "window", [things], syncAt(3));
     await holding(harness, async (warehouse, lease) => {
