@@ -146,7 +146,7 @@ ${more}`,
     const { code, out, error } = await cli(["discover"]);
     expect([code, error]).toEqual([
       2,
-      expect.stringContaining('overrides.devices.columns: "device_id" is left out, and belongs to the key'),
+      expect.stringContaining('overrides.devices.columns: "device_id" is left out, but it belongs to the key'),
     ]);
     expect(out).toMatch(/\nalerts +alert_id +2 /);
     const check = await cli(["check"]);
@@ -245,7 +245,7 @@ ${more}`,
     const other = await cli(["state", "import", "--from", "other.json", "--yes"]);
     expect([other.code, other.error]).toEqual([
       4,
-      expect.stringContaining("of the source rethinkdb, not of yugabytedb"),
+      expect.stringContaining("from the source rethinkdb, not from yugabytedb"),
     ]);
     await write("    overrides: { alerts: { filter: alert_id > 0 } }");
     const changed = await cli(["state", "import", "--from", "state.json", "--yes"]);
