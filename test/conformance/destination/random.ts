@@ -179,8 +179,9 @@ async function readWhole(trial: Trial, one: Exclude<Sync, { kind: "stream" }>, m
   model.clear();
   for (const [name, each] of source) {
     const known = before.get(name);
-    // A sweep looks at keys and versions: what else changed stays as it was.
-    const same = one.kind === "keys" && known !== undefined && known[2] === lastVersion(one.batches, name);
+    // A sweep looks at keys and versions: what else changed stays as it was. A version that is NULL says nothing.
+    const seen = lastVersion(one.batches, name);
+    const same = one.kind === "keys" && known !== undefined && seen !== null && known[2] === seen;
     model.set(name, same ? known : each);
   }
 }
