@@ -174,7 +174,7 @@ await describeWith(
       expect(await failure(server, { tls: true })).toMatch(/^TLS_UNVERIFIED: tls: .*Set ca_file/);
       await expect(openCassandra(server, { ...tls, ca_file: join(folder, "gone.pem") })).rejects.toMatchObject({
         code: "CONFIGURATION_INVALID",
-        message: expect.stringMatching(/^ca_file: the file \S+gone\.pem can't be read \(ENOENT\)$/),
+        message: expect.stringContaining("ca_file: the file can't be read"),
       });
     });
 
