@@ -1,4 +1,4 @@
-import { daysFromCivil } from "../wire/postgres/calendar.ts";
+import { daysFromCivil } from "../toolkit/calendar.ts";
 
 const date = "([+-]\\d{6}|\\d{4})-(\\d{2})-(\\d{2})";
 const clock = "(\\d{2}):(\\d{2})(?::(\\d{2})(?:[.,](\\d{1,9}))?)?";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Type } from "../../protocol/types.ts";
 import { cell, VectorBuilder } from "../../toolkit/vectors.ts";
-import { civilFromDays, daysFromCivil } from "./calendar.ts";
+import { civilFromDays, daysFromCivil } from "../../toolkit/calendar.ts";
 import { cellText } from "./cell-text.ts";
 import type { Codec } from "./codecs.ts";
 import { TextRows } from "./text-decode.ts";

@@ -1,6 +1,6 @@
 import type { Type } from "../../protocol/types.ts";
 import type { Cell } from "../../toolkit/vectors.ts";
-import { civilFromDays, dayMicroseconds } from "./calendar.ts";
+import { civilFromDays, dayMicroseconds } from "../../toolkit/calendar.ts";
 
 const infinity64 = 2n ** 63n - 1n;
 const infinity32 = 2 ** 31 - 1;

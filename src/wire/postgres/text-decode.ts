@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { VectorBuilder } from "../../toolkit/vectors.ts";
-import { daysFromCivil, dayMicroseconds } from "./calendar.ts";
+import { daysFromCivil, dayMicroseconds } from "../../toolkit/calendar.ts";
 import { asString, type Codec, type OutOfRange, outOfRange, type ResultColumn } from "./codecs.ts";
 
 /** Writes one value, as the server writes it as text, to the column's builder. */
