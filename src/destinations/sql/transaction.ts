@@ -311,11 +311,13 @@ export class SqlTransaction implements Transaction {
     return changes;
   }
 
-  /** Ends a pass that was not settled. What it put into a copy stays, and can be found as later passes want it. */
+  /** Ends a pass that was not settled. What it put into a copy stays, each key once: later passes count on that. */
   async #giveUp(pass: string): Promise<void> {
     for (const table of await this.#passes.direct(pass)) {
       const copy = await describeCopy(this.#session, this.#context, table.id);
-      if (copy !== null) await this.#ready("merge", table, copy);
+      if (copy === null) continue;
+      const { copy: finished } = await this.#session.dialect.merging.finish(this.#session, table, copy);
+      this.#copies.set(table.id, finished);
     }
     await this.#end(pass);
   }

@@ -224,6 +224,12 @@ function lastVersion(batches: readonly (readonly Row[])[], name: string): number
   return seen.size === 1 ? [...seen][0] : undefined;
 }
 
+/** A first pass gives a key twice and is abandoned; the one that follows finds nothing. */
+const keyTwice: Sync[] = [
+  { kind: "full", batches: [[[0, "x", null, null]], [[0, "x", null, null]]], reopen: false, abandon: true },
+  { kind: "full", batches: [], reopen: false, abandon: false },
+];
+
 export function randomCheck(make: () => Promise<DestinationHarness>, runs: number): DestinationCheck {
   return {
     name: "after any syncs the copy equals the model",
@@ -237,7 +243,7 @@ export function randomCheck(make: () => Promise<DestinationHarness>, runs: numbe
             await run(harness, syncs, deletion);
           },
         ),
-        { numRuns: runs },
+        { numRuns: runs, examples: [[keyTwice, "soft"]] },
       );
     },
   };
