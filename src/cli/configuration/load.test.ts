@@ -343,7 +343,7 @@ connections:
     expect(await told(loadYaml(iot(""), { names: ["x"] }))).toBe('headwaters.yaml has no connection "x".\nIt has iot.');
   });
 
-  test("a wrong flag is told by its name", async () => {
+  test("a wrong flag is reported by its name", async () => {
     expect(await told(loadYaml(iot(""), { deletes: "dayly" }))).toMatch(/^--deletes must be auto, each_sync, never/);
     expect(await told(loadYaml(iot(""), { parallel: "0" }))).toBe('--parallel must be at least 1, not "0".');
   });

@@ -68,7 +68,7 @@ function explain(issue: Issue, root: unknown, checked: Checked): readonly Proble
   ];
 }
 
-/** A name where another was expected; `known` are those that there are. */
+/** A name that is not known; `known` has all that are. */
 function unknownName(path: Path, name: string, known: readonly string[]): Problem {
   const meant = nearest(name, known);
   const remedy =
