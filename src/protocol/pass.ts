@@ -46,7 +46,10 @@ export interface Pass extends Plan {
   readonly kind: PassKind;
   /** As they were when the pass was planned. */
   readonly tables: readonly Table[];
-  /** The start of the sync that opened it: ISO 8601, UTC. Rows that a later sync wrote are not undone by settling it. */
+  /**
+   * The stamp of the transaction that opened it, see `Destination.begin`. Settling the pass does not undo rows with a later
+   * stamp.
+   */
   readonly opened: string;
   /** A fingerprint of everything that decides which rows and columns are read. */
   readonly scope: string;
