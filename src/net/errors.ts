@@ -1,35 +1,35 @@
 import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
 import { ConnectionLost, ConnectTimeout } from "./socket.ts";
 
-/** How a source or a destination calls its settings, and what its server has of its own. */
+/** A connector's names for its settings, and some facts about its server. */
 export interface Names {
-  /** What the server is to answer as: `PostgreSQL`. */
+  /** The expected kind of server: `PostgreSQL`. */
   readonly server: string;
   readonly host: string;
   readonly tls: string;
-  /** What switches TLS off here, and what switches it on at the server: `tls to false`, `driver-tls`. */
+  /** How to switch TLS off here, and how to switch it on at the server: `tls to false`, `driver-tls`. */
   readonly noTls: string;
   readonly serverTls: string;
   readonly ca: string;
-  /** `null`: there is no setting for a certificate of ours. */
+  /** `null`: there is no setting for a client certificate. */
   readonly certificate: string | null;
   readonly key: string | null;
-  /** What takes a certificate of another name: `verify_hostname to false`; `null`: nothing does. */
+  /** The setting that accepts a certificate with another name: `verify_hostname to false`; `null`: there is none. */
   readonly anyName: string | null;
-  /** The server's own setting for the addresses that it listens at. */
+  /** The server's own setting for the addresses it listens on. */
   readonly listens: string;
-  /** `null`: how long connecting may take can't be set. */
+  /** The setting for the time limit of connecting; `null`: there is none. */
   readonly timeout: string | null;
 }
 
-/** Where a connection went to, by what messages call it. */
+/** The target of a connection, as messages name it. */
 export interface Place {
   readonly names: Names;
   readonly host: string;
   readonly port: number;
 }
 
-/** What is wrong, as the user is told it; `said`: by Node.js or the system. */
+/** A fault, as it is reported to the user. `said`: the message of Node.js or the system. */
 interface Fault {
   readonly code: ErrorCode;
   message(place: Place, said: string): string;
@@ -91,7 +91,7 @@ const lost: Fault = {
   hint: () => "It is tried again. If it happens often, look for a firewall, a proxy or a server that restarts.",
 };
 
-/** The server's certificate is refused here. */
+/** Headwaters refuses the server's certificate. */
 const unverified = (hint: Fault["hint"]): Fault => ({
   code: "TLS_UNVERIFIED",
   message: ({ names, host }, said) => `${names.tls}: the certificate of ${host} can't be verified: ${said}`,
@@ -123,7 +123,7 @@ const handshakeFailed: Fault = {
     `Set ${names.noTls} if the server has no TLS at this port; else see which versions of TLS it takes.`,
 };
 
-/** The server wants to know who we are by a certificate, or takes none of ours. */
+/** The server requires a client certificate, or rejects the one it got. */
 const ourCertificate: Fault = {
   code: "TLS_MISMATCH",
   message: ({ names, ...where }, said) =>
@@ -135,8 +135,9 @@ const ourCertificate: Fault = {
 };
 
 /**
- * By errno, by the codes that Node.js has for certificates
- * (https://nodejs.org/api/tls.html#x509-certificate-error-codes), and by those that it makes of OpenSSL's reasons.
+ * The keys are errno names, Node.js's codes for certificates
+ * (https://nodejs.org/api/tls.html#x509-certificate-error-codes), and the codes that Node.js derives from OpenSSL's
+ * reasons.
  */
 export const faults: Readonly<Record<string, Fault>> = {
   ENOTFOUND: hostUnknown,
@@ -176,7 +177,7 @@ export const faults: Readonly<Record<string, Fault>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: noTls,
   ERR_SSL_WRONG_VERSION_NUMBER: noTls,
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ourCertificate,
-  // What servers of TLS 1.2 say of it.
+  // The alerts of TLS 1.2 servers for the same fault.
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: ourCertificate,
   ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: ourCertificate,
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: ourCertificate,
@@ -192,7 +193,7 @@ const timeouts: Readonly<Record<ConnectTimeout["during"], Fault>> = {
   login: noAnswer(({ server }) => server),
 };
 
-/** An error of the network, the system or TLS as one that a user can act on; `null`: it is none of these. */
+/** Turns an error of the network, the system or TLS into one that a user can act on; `null`: it is another error. */
 export function networkError(thrown: unknown, place: Place): HeadwatersError | null {
   const native = thrown instanceof ConnectionLost ? (thrown.cause ?? thrown) : thrown;
   const fault = faultOf(native) ?? (thrown instanceof ConnectionLost ? lost : null);
@@ -203,7 +204,7 @@ export function networkError(thrown: unknown, place: Place): HeadwatersError | n
   });
 }
 
-/** What is said where a protocol tells in its own way that the connection broke. */
+/** The report of a broken connection, for protocols that signal it in their own way. */
 export function connectionLost(place: Place, said: string): readonly [ErrorCode, message: string, hint: string] {
   return [lost.code, lost.message(place, said), lost.hint(place)];
 }
@@ -212,20 +213,20 @@ function faultOf(thrown: unknown): Fault | null {
   if (thrown instanceof ConnectTimeout) return timeouts[thrown.during];
   const code = nativeCode(thrown) ?? "";
   const first: unknown = thrown instanceof AggregateError ? thrown.errors[0] : thrown;
-  // Files have these too.
+  // Errors of file access have these codes too.
   if (["ENOENT", "EACCES", "EPERM"].includes(code) && (first as NodeJS.ErrnoException).syscall !== "connect")
     return null;
   return faults[code] ?? (/^ERR_(SSL|TLS)_/.test(code) ? handshakeFailed : null);
 }
 
-/** The errno, the SQLSTATE or another code in letters of whatever was thrown; `null`: it has none. */
+/** The errno, the SQLSTATE or another textual code of an error; `null`: it has none. */
 export function nativeCode(thrown: unknown): string | null {
   if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return null;
   return typeof thrown.code === "string" ? thrown.code : null;
 }
 
 export function messageOf(thrown: unknown): string {
-  // Several addresses of one host: Node.js gives the errors of each, and no message.
+  // For a host with several addresses Node.js gives the error of each, and no message.
   if (thrown instanceof AggregateError && thrown.message === "") return messageOf(thrown.errors[0]);
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

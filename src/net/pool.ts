@@ -1,19 +1,19 @@
 import { HeadwatersError } from "../protocol/errors.ts";
 import { reach } from "./reach.ts";
 
-/** Connections that are kept open without work. */
+/** At most this many idle connections are kept open. */
 const mostIdle = 8;
 
 interface Pooled extends AsyncDisposable {
-  /** Whether it can still be used. */
+  /** Whether the connection can still be used. */
   readonly alive: boolean;
-  /** Ends it at once, with what is under way. */
+  /** Ends the connection at once, with the work on it. */
   destroy(): void;
 }
 
 /**
- * Keeps connections for their next user, who has one alone. There is no limit to how many there are: their users limit
- * themselves, some hold several, and would wait for each other.
+ * Keeps connections for reuse; each connection has one user at a time. The number of connections is not limited: the
+ * users limit themselves, and users that hold several connections would otherwise wait for each other.
  */
 export class Pool<Connection extends Pooled> implements AsyncDisposable {
   readonly #connect: (signal: AbortSignal) => Promise<Connection>;
@@ -22,7 +22,7 @@ export class Pool<Connection extends Pooled> implements AsyncDisposable {
   readonly #idle: Connection[] = [];
   readonly #closed = new AbortController();
 
-  /** `reset` makes a connection fit for its next user, or ends it. */
+  /** `reset` prepares a connection for its next user, or ends it. */
   constructor(
     connect: (signal: AbortSignal) => Promise<Connection>,
     reset: (connection: Connection) => Promise<void> | void = () => {},
@@ -31,12 +31,12 @@ export class Pool<Connection extends Pooled> implements AsyncDisposable {
     this.#reset = reset;
   }
 
-  /** All that are open, used or not. */
+  /** All open connections, in use or idle. */
   get open(): readonly Connection[] {
     return [...this.#open];
   }
 
-  /** A connection that is given back by {@link release}. Throws what connecting throws, by the rule of {@link reach}. */
+  /** A connection; give it back with {@link release}. Errors of connecting are thrown as {@link reach} throws them. */
   async acquire(signal: AbortSignal): Promise<Connection> {
     signal.throwIfAborted();
     for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
@@ -72,7 +72,7 @@ export class Pool<Connection extends Pooled> implements AsyncDisposable {
     }
   }
 
-  /** Ends every connection, those in use and those that are being made at once. */
+  /** Ends every connection. Those in use, and those that are being opened, end at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort(new HeadwatersError("CONNECTION_LOST", "the connections were closed on this side"));
     const idle = this.#idle.splice(0);

@@ -1,24 +1,24 @@
 import { connect, firstBytes, type Target } from "./socket.ts";
 
-/** How long the second look at a port may take, in milliseconds. */
+/** How long a probe may take, in milliseconds. */
 const timeout = 3_000;
 
 type Where = Pick<Target, "host" | "port">;
 
-/** Whether a TLS server listens there; asked where one that should answer in the clear says nothing to us. */
+/** Whether a TLS server listens on this port. Used when a server that should speak plain text does not answer. */
 export async function speaksTls({ host, port }: Where, signal: AbortSignal): Promise<boolean> {
   try {
-    // Nothing is sent over it: whose certificate it is does not matter.
+    // No data is sent over this connection, so the certificate does not matter.
     const tls = { rejectUnauthorized: false };
     await connect({ host, port, tls, timeout }, signal, (socket) => void socket.destroy());
     return true;
   } catch (thrown) {
-    // An alert is an answer in TLS too: the server may ask for a certificate of ours.
+    // A TLS alert proves TLS too: the server may require a client certificate.
     return thrown instanceof Error && "code" in thrown && /alert/i.test(`${String(thrown.code)} ${thrown.message}`);
   }
 }
 
-/** Whether `expected` holds of what a server answers to `question` in the clear. */
+/** Whether a server's answer to `question`, sent without TLS, meets `expected`. */
 export async function answers(
   { host, port }: Where,
   question: string,

@@ -1,17 +1,21 @@
 import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
 
-/** The codes of a host at which nothing answered. */
+/** The error codes of hosts that do not answer. */
 export const unanswered: ReadonlySet<ErrorCode> = new Set(["HOST_UNKNOWN", "CONNECTION_REFUSED", "CONNECTION_TIMEOUT"]);
 
-/** What can't be a wrong setting where a server answered before: whoever answers otherwise stands in for it. */
+/**
+ * Error codes that can't mean a wrong setting if the server answered before. A wrong answer then comes from something
+ * that stands in for the server, such as a proxy.
+ */
 const away: ReadonlySet<ErrorCode> = new Set([...unanswered, "PROTOCOL_MISMATCH", "TLS_MISMATCH"]);
 
-/** Servers that were reached, by the object that stands for them during one run: a pool, a configuration, …. */
+/** Servers that have answered during this run, each by the object that represents it: a pool, a configuration, …. */
 const reached = new WeakSet<object>();
 
 /**
- * Connects to `server`. One that has answered once in this run is there: where nobody can be reached later, it is away
- * for a while, which is `SERVER_UNAVAILABLE` and tried again; before that a setting is wrong.
+ * Connects to `server`. If the server has answered before in this run, failing to reach it throws `SERVER_UNAVAILABLE`,
+ * which is retried: the server is away for a while. If the server has never answered, the original error is thrown: a
+ * setting is wrong.
  */
 export async function reach<Connection>(server: object, connect: () => Promise<Connection>): Promise<Connection> {
   try {

@@ -1,12 +1,12 @@
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
 
-/** How often something is done before its error counts, and who is told of each time that was in vain. */
+/** How often work is tried before its error counts, and who is notified of each failed attempt. */
 export interface RetryPolicy {
   readonly attempts: number;
-  /** Whether it is worth another try; absent: where its remedy is `retry`. */
+  /** Whether an error is worth another attempt. Absent: errors whose remedy is `retry`. */
   readonly again?: (error: HeadwatersError) => boolean;
-  /** `table`: the one that it was about; `null`: all. */
+  /** `table`: the table that the work was for; `null`: all tables. `milliseconds`: the wait before the next attempt. */
   onRetry(table: string | null, error: HeadwatersError, milliseconds: number): void;
 }
 
@@ -14,7 +14,7 @@ function mayPass({ remedy }: HeadwatersError): boolean {
   return remedy === "retry";
 }
 
-/** Does something; again, after a while, where it fails in a way that may pass by itself. */
+/** Runs `work`, and repeats it after a wait if the policy allows another attempt. */
 export async function withRetries<Result>(
   table: string | null,
   signal: AbortSignal,
@@ -30,7 +30,7 @@ export async function withRetries<Result>(
   }
 }
 
-/** Waits until it is worth trying again; throws what was thrown where it is not. */
+/** Waits before the next attempt. Throws `thrown` if there is to be no other attempt. */
 export async function waitAfter(
   thrown: unknown,
   attempt: number,

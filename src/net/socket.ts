@@ -6,19 +6,19 @@ export interface Target {
   /** A name, an address, or the path of a unix socket. */
   readonly host: string;
   readonly port: number;
-  /** The port on this side; absent: any. */
+  /** The local port; absent: any. */
   readonly localPort?: number | undefined;
-  /** `null`: not encrypted, or not from the first byte on (see {@link startTls}). */
+  /** `null`: not encrypted, or encrypted later (see {@link startTls}). */
   readonly tls: ConnectionOptions | null;
-  /** For the whole of connecting, with what `greet` does, in milliseconds. */
+  /** The time limit for connecting, including `greet`, in milliseconds. */
   readonly timeout: number;
-  /** For the TLS handshake alone, in milliseconds; absent: what is left of `timeout`. */
+  /** The time limit for the TLS handshake alone, in milliseconds; absent: what is left of `timeout`. */
   readonly tlsTimeout?: number;
 }
 
-/** A server did not do its part in time. */
+/** The server did not answer in time. */
 export class ConnectTimeout extends Error {
-  /** What was under way: the connection itself, the TLS handshake, or the login of the protocol. */
+  /** The step that took too long: the connection itself, the TLS handshake, or the login of the protocol. */
   readonly during: "connect" | "tls" | "login";
 
   constructor(during: ConnectTimeout["during"], milliseconds: number) {
@@ -27,7 +27,10 @@ export class ConnectTimeout extends Error {
   }
 }
 
-/** The connection ended, by the other side or by an error that `cause` holds; `answered`: after at least one answer. */
+/**
+ * The connection ended: the other side closed it, or `cause` holds the error. `answered`: whether the server had
+ * answered at least once.
+ */
 export class ConnectionLost extends Error {
   readonly answered: boolean;
 
@@ -38,7 +41,7 @@ export class ConnectionLost extends Error {
 }
 
 /**
- * Opens a connection and hands it to `greet`, which logs in. Where that fails the connection is closed. Throws the
+ * Opens a connection and hands it to `greet`, which logs in. If `greet` fails, the connection is closed. Throws the
  * signal's reason, {@link ConnectTimeout}, errors of Node.js or what `greet` throws.
  */
 export async function connect<Session>(
@@ -79,27 +82,28 @@ export async function connect<Session>(
   }
 }
 
-/** Encrypts a connection that is open, as a protocol does it after its own question whether the server wants to. */
+/** Encrypts an open connection, for protocols that ask the server first whether it wants TLS. */
 export async function startTls(socket: Socket, host: string, tls: ConnectionOptions): Promise<Socket> {
-  // The name that the server may choose its certificate by; an address is none (RFC 6066), but must be in it too.
+  // The name by which the server may choose its certificate. An IP address is not allowed here (RFC 6066), but the
+  // certificate must contain it too.
   const name = isIP(host) === 0 ? { servername: host } : { host };
   const secured = connectTls({ ...name, ...tls, socket });
   await opened(secured, "secureConnect");
   return secured;
 }
 
-/** What comes first on a connection. Throws where it ends before. */
+/** The first bytes on a connection. Throws if the connection ends before. */
 export function firstBytes(socket: Socket): Promise<Buffer> {
   return first<Buffer>(socket, "data");
 }
 
 async function opened(socket: Socket, event: "connect" | "secureConnect"): Promise<void> {
-  // Whoever uses the connection listens for errors too; one that was given up may fail once more.
+  // The user of the connection listens for errors too. This listener catches late errors of an abandoned connection.
   socket.on("error", () => {});
   await first(socket, event);
 }
 
-/** What the first event of a kind brings. Throws where the connection ends before. */
+/** The value of the first event of this kind. Throws if the connection ends before. */
 function first<Result>(socket: Socket, event: "connect" | "secureConnect" | "data"): Promise<Result> {
   return new Promise((resolve, reject) => {
     const closed = (): void => reject(Object.assign(new Error("the server hung up"), { code: "ECONNRESET" }));

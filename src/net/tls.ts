@@ -2,23 +2,23 @@ import { readFileSync } from "node:fs";
 import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { HeadwatersError } from "../protocol/errors.ts";
 
-/** A setting by its name, and the PEM that it stands for; `null`: it is not set. */
+/** A setting's name and the PEM text that it names; `null`: not set. */
 type Pem = readonly [setting: string, text: string | null];
 
-/** What TLS is made by. */
+/** The PEM files for a TLS connection. */
 export interface TlsFiles {
-  /** `null`: the authorities that Node.js trusts. */
+  /** `null`: trust the authorities that Node.js trusts. */
   readonly ca: Pem;
   readonly certificate?: Pem;
   readonly key?: Pem;
 }
 
-/** How much of the server's certificate is checked: nothing, who signed it, or the name of the host too. */
+/** What is checked of the server's certificate: nothing, its chain of signatures, or the host's name too. */
 export type Verification = "no" | "chain" | "full";
 
 /**
- * The options of `node:tls`. Made before a connection is opened, since what is wrong with the files is no matter of any
- * server: throws `CONFIGURATION_INVALID`.
+ * The options of `node:tls`. They are made before a connection is opened, because faults in the files do not depend on
+ * any server. Throws `CONFIGURATION_INVALID`.
  */
 export function tlsOptions(files: TlsFiles, verifies: Verification): ConnectionOptions {
   const none: Pem = ["", null];
@@ -41,7 +41,7 @@ export function tlsOptions(files: TlsFiles, verifies: Verification): ConnectionO
         ...(cert === null || key === null ? {} : { cert, key }),
       }),
       rejectUnauthorized: verifies !== "no",
-      // The chain is verified by then.
+      // Node.js calls this after it has verified the chain.
       ...(verifies === "full" ? {} : { checkServerIdentity: () => undefined }),
     };
   } catch (thrown) {
@@ -54,7 +54,7 @@ export function tlsOptions(files: TlsFiles, verifies: Verification): ConnectionO
   }
 }
 
-/** The text of the file that a setting names, with the setting. Throws `CONFIGURATION_INVALID`. */
+/** The setting with the text of the file that it names. Throws `CONFIGURATION_INVALID`. */
 export function pemOf(setting: string, file: string | null | undefined): Pem {
   if (file === null || file === undefined) return [setting, null];
   try {

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import process from "node:process";
 
 /**
- * A folder of the user's cache that is made once: `fill` fills one beside it, which then takes its place. What fills it
- * must not keep its path.
+ * A folder in the user's cache that is made once. `fill` fills a temporary folder, which is then renamed; so the
+ * contents must not depend on their path.
  */
 export async function cachedFolder(
   kind: string,
@@ -22,7 +22,7 @@ export async function cachedFolder(
     await fill(work);
     await rename(work, folder);
   } catch (error) {
-    // Two processes may have filled it at the same time.
+    // Another process may have filled the folder at the same time.
     if (!existsSync(folder)) throw error;
   } finally {
     await rm(work, { recursive: true, force: true });

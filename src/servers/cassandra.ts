@@ -7,30 +7,33 @@ import { freePort } from "./free-port.ts";
 import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
 import { mavenFolder } from "./maven.ts";
 
-/** How a local node differs from the usual one. */
+/** Options of a local node. */
 export interface CassandraOptions {
   readonly version?: string;
   /** Password authentication and authorization, with the superuser cassandra/cassandra. */
   readonly passwords?: boolean;
-  /** Certificate chain and private key as PEM: clients must use TLS. */
+  /** The certificate chain and private key as PEM. If set, clients must use TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string };
   readonly dataCenter?: string;
   readonly tokens?: number;
-  /** Joins the cluster of this node: it has the same ports, so its host is another, as `127.0.0.2`. */
+  /**
+   * A node whose cluster the new node joins. Both have the same ports, so the new one needs another host, such as
+   * `127.0.0.2`.
+   */
   readonly join?: LocalCassandra;
   readonly host?: string;
-  /** Compiles all that it can and has more memory: for measuring. Starts slower. */
+  /** For measurements: full JIT compilation and more memory. The start is slower. */
   readonly tuned?: boolean;
-  /** Settings of cassandra.yaml, over ours. */
+  /** Settings of cassandra.yaml; they override ours. */
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal;
 }
 
-/** Seen: 9 to 18 s on two cores. */
+/** Starts took 9 to 18 s on two cores. */
 const startMilliseconds = 120_000;
 const defaultVersion = "5.0.9";
 
-/** What Cassandra needs of Java 17 beyond what modules export by themselves. */
+/** The parts of Java 17 that Cassandra needs and that modules do not export by default. */
 const javaFlags = [
   ...[
     "java.base/jdk.internal.misc",
@@ -55,18 +58,18 @@ const javaFlags = [
   "-Dcassandra.skip_wait_for_gossip_to_settle=0",
 ];
 
-/** Most nodes do not live long: a start is worth more than a fast hour. */
+/** Most nodes live briefly, so a quick start matters more than speed later. */
 const speedFlags = { quick: ["-Xmx512M", "-XX:TieredStopAtLevel=1"], tuned: ["-Xms2G", "-Xmx2G"] } as const;
 
 const logback = `<configuration><appender name="OUT" class="ch.qos.logback.core.ConsoleAppender"><encoder><pattern>%-5level %msg%n</pattern></encoder></appender><root level="INFO"><appender-ref ref="OUT"/></root></configuration>`;
 
-/** A node. SIGTERM drains it and ends it in good order, SIGKILL is a crash. */
+/** A Cassandra node. SIGTERM drains it and stops it in good order; SIGKILL is a crash. */
 export interface LocalCassandra extends LocalServer {
-  /** For other nodes of its cluster. */
+  /** The port for the other nodes of the cluster. */
   readonly storagePort: number;
 }
 
-/** Throws `CONFIGURATION_INVALID` where Java or Maven is missing, or the node does not start. */
+/** Starts a node. Throws `CONFIGURATION_INVALID` if Java or Maven is missing, or the node does not start. */
 export async function launchCassandra(options: CassandraOptions = {}): Promise<LocalCassandra> {
   const { version = defaultVersion, host = "127.0.0.1", join: other, signal } = options;
   const jars = await mavenFolder(`cassandra-${version}`, [`org.apache.cassandra:cassandra-all:${version}`], signal);
@@ -91,7 +94,10 @@ export async function launchCassandra(options: CassandraOptions = {}): Promise<L
   return { ...node, storagePort };
 }
 
-/** The node's own word (and that the superuser is made), which it gives just before it listens. */
+/**
+ * Whether the node's log says that it listens, and that the superuser was created. The node logs this just before it
+ * listens, so the port is checked too.
+ */
 async function isReady({ host, port, folder }: Place, hasSuperuser: boolean): Promise<boolean> {
   try {
     const log = await readFile(join(folder, "server.log"), "utf8");
@@ -127,7 +133,7 @@ async function layFiles({ host, port, folder }: Place, storagePort: number, opti
     authenticator: passwords ? "PasswordAuthenticator" : "AllowAllAuthenticator",
     authorizer: passwords ? "CassandraAuthorizer" : "AllowAllAuthorizer",
     role_manager: "CassandraRoleManager",
-    // Grants and roles show at once, not after two seconds.
+    // Grants and roles take effect at once, not after two seconds.
     ...{ roles_validity: "0ms", permissions_validity: "0ms", credentials_validity: "0ms" },
     data_file_directories: [join(folder, "data")],
     commitlog_directory: join(folder, "commitlog"),
@@ -182,7 +188,7 @@ function program(
   { tuned = false }: CassandraOptions,
 ): { command: string; arguments: string[]; environment: Record<string, string> } {
   const conf = join(folder, "conf");
-  // 4.1 measures objects by an agent that must be there from the start.
+  // Cassandra 4.1 measures objects with a Java agent, which must be loaded at the start.
   const agent = version.startsWith("4.") ? [`-javaagent:${join(jars, "jamm-0.3.2.jar")}`] : [];
   return {
     command: "java",
@@ -199,7 +205,7 @@ function program(
   };
 }
 
-/** What a log says of why the node ended. */
+/** The lines of a log that show why the node ended. */
 function lastLines(log: string): string {
   const lines = log.trim().split("\n");
   const errors = lines.filter((line) => /^(ERROR|Exception|Caused by|Error)/.test(line));

@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import type { Client, DseClientOptions } from "cassandra-driver";
 
-/** A node, and who logs in there. */
+/** The address of a node, with the login. */
 export interface CqlAddress {
   readonly host: string;
   readonly port: number;
@@ -9,7 +9,7 @@ export interface CqlAddress {
   readonly password: string | null;
 }
 
-/** Of `cql://user:password@host:9042`; `null`: it is none. */
+/** Parses `cql://user:password@host:9042`; `null`: it is not such an address. */
 export function parseCqlAddress(address: string): CqlAddress | null {
   if (!URL.canParse(address) || new URL(address).protocol !== "cql:") return null;
   const { hostname, port, username, password } = new URL(address);
@@ -22,14 +22,14 @@ export function parseCqlAddress(address: string): CqlAddress | null {
   };
 }
 
-/** A client of the vendor's, not yet connected, to this node alone, whichever data centre it is in. */
+/** A client of the vendor's driver, not yet connected. It uses this node alone, in whichever data centre it is. */
 export async function cqlClient(
   { host, port, username, password }: CqlAddress,
   more: DseClientOptions = {},
 ): Promise<Client> {
   const { default: driver } = await import("cassandra-driver");
   const { AllowListPolicy, RoundRobinPolicy } = driver.policies.loadBalancing;
-  // The policy knows nodes by their addresses, never by names. One that can't be resolved is the driver's to complain of.
+  // The policy knows nodes by address, not by name. If the name can't be resolved, the driver reports it.
   const found = await lookup(host, { all: true }).catch(() => []);
   const addresses = found.length === 0 ? [host] : found.map(({ address }) => address);
   return new driver.Client({

@@ -1,26 +1,26 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 
-/** What the keeper of a server is told. */
+/** What a keeper needs to run a server. */
 export interface Kept {
   readonly command: string;
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Removed with all that is in it once the keeper's input ends; the server runs in it. */
+  /** The server's working folder. It is removed with its contents once the keeper's input ends. */
   readonly folder: string;
-  /** Where the server's output goes, appended. */
+  /** The file to which the server's output is appended. */
   readonly log: string;
-  /** The signal that stops the server at once and whole, when the input ends. */
+  /** The signal that stops the server at once, sent when the input ends. */
   readonly lastSignal: NodeJS.Signals;
-  /** Whom it runs as; `null`: as ourselves. */
+  /** The account that the server runs as; `null`: our own. */
   readonly account: { readonly uid: number; readonly gid: number } | null;
 }
 
 /**
- * The keeper's program: plain JavaScript in a string, because it runs from the sources and from `dist` alike, with
- * nothing but Node. It starts the server, passes signals on that are named on its input, and ends with the server.
- * Where the input ends – the parent closed it or was killed in whatever way – it stops the server and removes the
- * folder.
+ * The keeper's program. It is plain JavaScript in a string, because it must run from the sources and from `dist` alike
+ * with nothing but Node.js. The program starts the server, forwards signals that are named on its input, and ends with
+ * the server. When the input ends, because the parent closed it or was killed, the program stops the server and removes
+ * the folder.
  */
 const program = `
 const { spawn } = require("node:child_process");
@@ -44,14 +44,15 @@ process.stdin.on("end", () => { over = true; server.kill(kept.lastSignal); });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
 `;
 
-/** A server process that can't outlive this one: a small Node process between the two sees to it. */
+/** A server process that can't outlive this process: a small Node.js process between the two stops it. */
 export class Keeper {
   readonly #process: ChildProcess;
-  /** Resolves to the exit code once the server has ended (and, after `close`, its folder is gone). */
+  /** Resolves to the exit code once the server has ended. After `close`, the folder is removed by then. */
   readonly ended: Promise<number>;
 
   constructor(kept: Kept) {
-    // A group of its own: Ctrl-C in the terminal reaches only us, who then stop the server in good order.
+    // The keeper has its own process group, so Ctrl-C in the terminal reaches only this process, which then stops the
+    // server in good order.
     const child = spawn(process.execPath, ["-e", program, JSON.stringify(kept)], {
       stdio: ["pipe", "ignore", "ignore"],
       detached: true,
@@ -62,11 +63,11 @@ export class Keeper {
       child.on("error", reject);
       child.on("exit", (code) => resolve(code ?? 1));
     });
-    // Writing to a keeper that has just ended is no failure: `ended` tells.
+    // Writing to a keeper that has just ended is no failure: `ended` reports its end.
     child.stdin!.on("error", () => {});
   }
 
-  /** Sends the server a signal; waits until it has ended. The folder stays. */
+  /** Sends the server a signal and waits until the server has ended. The folder stays. */
   async stop(signal: NodeJS.Signals): Promise<void> {
     this.#process.stdin!.write(`${signal}\n`);
     await this.ended;

@@ -8,62 +8,62 @@ import { freePort } from "./free-port.ts";
 import { type Kept, Keeper } from "./keeper.ts";
 
 /**
- * A server of our own on a loopback address, in a temporary folder. It ends, and its folder goes, when it is disposed
- * or when this process ends in whatever way.
+ * A local server on a loopback address, in a temporary folder. The server ends and the folder is removed when it is
+ * disposed, or when this process ends for any reason.
  */
 export interface LocalServer extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
-  /** Holds its data, and what it says since its last start: `server.log`. */
+  /** Holds the server's data, and its output since the last start in `server.log`. */
   readonly folder: string;
-  /** Starts it again after `stop`, on the same port, with the data that it kept. */
+  /** Starts the server again after `stop`, on the same port, with the data it kept. */
   start(signal?: AbortSignal): Promise<void>;
-  /** Sends it a signal, by default the one that ends it in good order; resolves when it has ended. */
+  /** Sends the server a signal, by default the one for an orderly end. Resolves when the server has ended. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Where a server is to be. */
+/** The address and folder of a server. */
 export type Place = Pick<LocalServer, "host" | "port" | "folder">;
 
-/** What there is to know of one kind of server. */
+/** How to launch one kind of server. */
 export interface Launch {
-  /** For messages. */
+  /** The server's name in messages. */
   readonly title: string;
-  /** In the name of its folder. */
+  /** Part of the temporary folder's name. */
   readonly name: string;
-  /** What to do where it does not start. */
+  /** The hint of the error if the server does not start. */
   readonly hint: string;
-  /** The temporary folder is made in it; absent: the system's. */
+  /** The folder in which the temporary folder is made; absent: the system's. */
   readonly parent?: string;
   readonly host?: string;
-  /** Absent: a free one. */
+  /** Absent: a free port. */
   readonly port?: number;
   readonly account?: Kept["account"];
   readonly startMilliseconds: number;
-  /** End it in good order, and at once. */
+  /** The signals that stop the server in good order, and at once. */
   readonly signals: { readonly stop: NodeJS.Signals; readonly kill: NodeJS.Signals };
   readonly signal?: AbortSignal | undefined;
   /** Fills the folder before the first start. */
   prepare?(folder: string): Promise<void>;
-  /** The program to run; it may lay files that name the port. */
+  /** The program to run. This function may write files that contain the port. */
   program(place: Place): Program | Promise<Program>;
-  /** Whether it can be used. */
+  /** Whether the server can be used. */
   isReady(place: Place): Promise<boolean>;
-  /** What its log says where another program has taken the port. */
+  /** Matches the log if another program has taken the port. */
   readonly portTaken?: RegExp;
-  /** What its log says of why it ended; absent: all of it. */
+  /** The part of the log that shows why the server ended; absent: all of it. */
   reason?(log: string): string;
 }
 
 type Program = Pick<Kept, "command" | "arguments" | "environment">;
 
-/** Throws `CONFIGURATION_INVALID` where the server does not start. */
+/** Starts a server. Throws `CONFIGURATION_INVALID` if it does not start. */
 export async function launch(kind: Launch): Promise<LocalServer> {
   const { title, name, hint, parent = tmpdir(), portTaken, signal } = kind;
   const folder = await mkdtemp(join(parent, `headwaters-${name}-`));
   try {
     await kind.prepare?.(folder);
-    // Another program may take the free port before the server does: then it is tried with another.
+    // If another program takes the free port before the server does, another port is tried.
     for (let attempt = 1; ; attempt++) {
       const server = await serverIn(folder, kind);
       try {
@@ -118,7 +118,10 @@ async function serverIn(folder: string, kind: Launch): Promise<LocalServer> {
   };
 }
 
-/** The environment of a server: of our variables only these reach it, no secrets and no PG*. Its messages are English. */
+/**
+ * The environment of a server. Only these variables of ours are passed on: no secrets and no PG*. Messages are in
+ * English.
+ */
 export function serverEnvironment(...names: readonly string[]): Record<string, string> {
   const environment: Record<string, string> = { LC_ALL: "C", TZ: "UTC" };
   for (const name of ["PATH", "SystemRoot", "TEMP", "TMP", ...names]) {

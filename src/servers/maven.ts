@@ -8,13 +8,13 @@ import { cachedFolder } from "./cached-folder.ts";
 
 const run = promisify(execFile);
 
-/** Of Cassandra about 70 MB come, once. */
+/** Cassandra's jars are about 70 MB; they are downloaded once. */
 const downloadMilliseconds = 600_000;
 
 /**
- * The folder with the jars of some artifacts (`group:artifact:version`) and of what they depend on. They come from
- * Maven's repository once and are kept in the user's cache. Throws `CONFIGURATION_INVALID` where there is no Java or no
- * Maven, or the repository can't be reached.
+ * The folder with the jars of some artifacts (`group:artifact:version`) and of their dependencies. They are downloaded
+ * from Maven's repository once and kept in the user's cache. Throws `CONFIGURATION_INVALID` if Java or Maven is
+ * missing, or the repository can't be reached.
  */
 export async function mavenFolder(name: string, artifacts: readonly string[], signal?: AbortSignal): Promise<string> {
   await demand("java", ["-version"], "Java 17", signal);
@@ -57,7 +57,7 @@ async function demand(program: string, args: readonly string[], what: string, si
   }
 }
 
-/** `mvn` is a batch file on Windows, which only a shell runs. */
+/** On Windows `mvn` is a batch file, and only a shell can run it. */
 function shared(signal: AbortSignal | undefined): { shell: boolean; windowsHide: true; signal?: AbortSignal } {
   return { shell: process.platform === "win32", windowsHide: true, ...(signal === undefined ? {} : { signal }) };
 }

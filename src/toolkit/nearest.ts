@@ -1,6 +1,7 @@
 /**
- * The candidate that a mistyped word most likely meant, whatever the case: the one with the fewest insertions,
- * deletions, replacements and swaps of neighbours; `null` where more than a third of the letters (at least one) differ.
+ * The candidate that a mistyped word most likely meant, ignoring case: the one with the fewest insertions, deletions,
+ * replacements and swaps of neighbours. `null`: in every candidate more than a third of the letters (at least one)
+ * differ.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   let best: string | null = null;
@@ -16,7 +17,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   return best;
 }
 
-/** Optimal string alignment: only the last three rows of the matrix are kept. */
+/** The distance of optimal string alignment. Only the last three rows of the matrix are kept. */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, column) => column);

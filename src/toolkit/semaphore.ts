@@ -1,6 +1,6 @@
 /**
- * Hands out up to `capacity` units and makes others wait, first come first served. One that asks for more than there
- * are gets all of them, so that a single huge row passes.
+ * Hands out up to `capacity` units; callers wait in order of arrival. A request for more than `capacity` gets all the
+ * units, so that a single huge row passes.
  */
 export class Semaphore {
   readonly capacity: number;
@@ -12,7 +12,7 @@ export class Semaphore {
     this.#free = capacity;
   }
 
-  /** Resolves to the function that gives the units back; rejects with the signal's reason when it is aborted. */
+  /** Resolves to a function that gives the units back. If the signal is aborted, rejects with its reason. */
   async acquire(units: number, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     const wanted = Math.min(units, this.capacity);

@@ -1,11 +1,11 @@
 import { z } from "zod";
 
-/** An empty field of a form means that nothing was set, and so does a setting in YAML without a value. */
+/** Treats an empty form field, and a YAML setting without a value, as not set. */
 export function blankIsAbsent(value: unknown): unknown {
   return value === null || (typeof value === "string" && value.trim() === "") ? undefined : value;
 }
 
-/** A whole number, as text too: the published settings have nothing else. */
+/** A whole number. Text is accepted too, because the published settings are all text. */
 export function whole(least: number, most: number) {
   return z.preprocess(
     (value) => (typeof value === "string" && /^\s*[+-]?\d+\s*$/.test(value) ? Number(value) : blankIsAbsent(value)),
@@ -38,10 +38,10 @@ export const text = z.string().trim().min(1, { error: "must not be empty" });
 
 export const optionalText = z.preprocess(blankIsAbsent, z.string().trim().optional());
 
-/** Spaces at its ends count. */
+/** Leading and trailing spaces are part of the password. */
 export const optionalPassword = z.preprocess(blankIsAbsent, z.string().optional());
 
-/** One of these words, as `map` makes them of what is given. */
+/** One of these words; `map` is applied to the given word first. */
 export function choice<const Words extends readonly string[]>(options: Words, map = (word: string): string => word) {
   return z.preprocess(
     (value) => blankIsAbsent(typeof value === "string" ? map(value.trim()) : value),

@@ -28,7 +28,7 @@ export function byteWidth(type: Type): number | null {
   }
 }
 
-/** `DECIMAL(10,2)`, `LONG`: as users write and read it. */
+/** A type as users write and read it: `DECIMAL(10,2)`, `LONG`. */
 export function typeName(type: Type): string {
   return type.kind === "DECIMAL" ? `DECIMAL(${type.precision},${type.scale})` : type.kind;
 }
@@ -51,7 +51,7 @@ const kinds: readonly Kind[] = [
   "JSON",
 ];
 
-/** The inverse of {@link typeName}, whatever the case; `null`: no such type. `DECIMAL` alone is DECIMAL(38,0). */
+/** The inverse of {@link typeName}, ignoring case; `null`: no such type. `DECIMAL` alone is DECIMAL(38,0). */
 export function parseType(name: string): Type | null {
   const match = /^([A-Z_]+)(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?$/.exec(name.trim().toUpperCase());
   const kind = kinds.find((candidate) => candidate === match?.[1]);
@@ -66,12 +66,13 @@ export function sameType(a: Type, b: Type): boolean {
   return typeName(a) === typeName(b);
 }
 
-/** Digits before the point that a whole number of this kind can have. */
+/** The most digits that a whole number of this kind can have. */
 const wholeDigits: Partial<Record<Kind, number>> = { SHORT: 5, INT: 10, LONG: 19 };
 
 /**
- * The narrowest type that holds every value of both, exactly: SHORT < INT < LONG < DECIMAL, FLOAT < DOUBLE, and
- * STRING holds anything. Whole numbers and floats meet in DOUBLE only where all of them are exact there (SHORT and INT).
+ * The narrowest type that holds every value of both types exactly: SHORT < INT < LONG < DECIMAL, FLOAT < DOUBLE, and
+ * STRING holds anything. Whole numbers and floats widen to DOUBLE only if DOUBLE holds all of the whole numbers exactly
+ * (SHORT and INT).
  */
 export function widen(a: Type, b: Type): Type {
   if (sameType(a, b)) return a;
@@ -100,14 +101,14 @@ function decimal(before: number, scale: number): Type {
   return before + scale <= 38 ? { kind: "DECIMAL", precision: Math.max(1, before + scale), scale } : { kind: "STRING" };
 }
 
-/** Whether `known` has every column of `table`, of the same type. */
+/** Whether `known` has every column of `table`, with the same type. */
 export function hasColumnsOf(known: Table, table: Table): boolean {
   return table.columns.every(({ name, type }) =>
     known.columns.some((column) => column.name === name && sameType(column.type, type)),
   );
 }
 
-/** A table with the columns of both, each as wide as its widest; whatever else `b` says holds. */
+/** A table with the columns of both, each in the wider type. Everything else is taken from `b`. */
 export function unite(a: Table, b: Table): Table {
   const columns = new Map(a.columns.map((column) => [column.name, column]));
   for (const column of b.columns) {

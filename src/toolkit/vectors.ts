@@ -3,15 +3,15 @@ import type { Column } from "../protocol/table.ts";
 import type { Type } from "../protocol/types.ts";
 import { byteWidth, sameType } from "./types.ts";
 
-/** Rows that a builder starts with room for, unless it is told another number; it doubles from there. */
+/** The number of rows for which a builder allocates by default; its capacity doubles when full. */
 const usualRows = 1024;
 
 /** Hexadecimal digits, as ASCII. */
 const hexDigits = new TextEncoder().encode("0123456789abcdef");
 
 /**
- * Writes one column, value by value, in Arrow's layout. Call the one method that fits the column's type, or `null()`,
- * once a row. The halves of 64-bit values are taken as two 32-bit numbers, so that no BigInt is made on the hot path.
+ * Writes one column, value by value, in Arrow's layout. For each row, call the one method that fits the column's type,
+ * or `null()`. 64-bit values are taken as two 32-bit halves, so that the hot path makes no BigInt.
  */
 export class VectorBuilder {
   readonly type: Type;
@@ -22,7 +22,7 @@ export class VectorBuilder {
   #validity: Uint8Array | null = null;
   #values: Uint8Array<ArrayBuffer>;
   #offsets: Int32Array | null;
-  /** Bytes used of `#values`, for types with offsets. */
+  /** The number of bytes used in `#values`, for types with offsets. */
   #used = 0;
   #bytesView: DataView;
   #view16: Int16Array;
@@ -48,7 +48,7 @@ export class VectorBuilder {
     this.#viewDouble = new Float64Array(buffer);
   }
 
-  /** Bytes written so far, nearly. */
+  /** The approximate number of bytes written so far. */
   get bytes(): number {
     return this.#width === null ? this.#used + this.length * 4 : this.length * Math.max(1, this.#width);
   }
@@ -75,7 +75,7 @@ export class VectorBuilder {
     this.#view32[row] = value;
   }
 
-  /** `low` and `high` are the halves of the value; their signs do not matter. */
+  /** `low` and `high` are the halves of the value; the sign of each half does not matter. */
   int64(low: number, high: number): void {
     const word = this.#next() * 2;
     this.#view32[word] = low;
@@ -84,11 +84,11 @@ export class VectorBuilder {
 
   /** A whole number that a double holds exactly (within ±2⁵³), as 64 bits. */
   int64Number(value: number): void {
-    // Stored as int32, the lower half is what is left of the value modulo 2³².
+    // Storing `value` as an int32 keeps its lower half: the value modulo 2³².
     this.int64(value, Math.floor(value / 4294967296));
   }
 
-  /** The quarters of a 128-bit value, lowest first; their signs do not matter. */
+  /** The quarters of a 128-bit value, lowest first; the sign of each quarter does not matter. */
   int128(first: number, second: number, third: number, fourth: number): void {
     const word = this.#next() * 4;
     this.#view32[word] = first;
@@ -101,7 +101,7 @@ export class VectorBuilder {
     this.int64(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
   }
 
-  /** An unscaled decimal, in whichever width the type has. */
+  /** An unscaled decimal, in the width of the column's type. */
   decimal(value: bigint): void {
     if (this.#width === 8) return this.bigint64(value);
     const part = (shift: bigint): number => Number(BigInt.asIntN(32, value >> shift));
@@ -119,7 +119,7 @@ export class VectorBuilder {
   }
 
   /**
-   * Text must be valid UTF-8. With `view`, which lies over `source`, short values are copied by words.
+   * Text must be valid UTF-8. If `view` is given, it must cover `source`; short values are then copied by words.
    * Measured, 12 / 70 / 256 bytes: byte by byte 18 / 81 / 284 ns, by words 14 / 34 / 87, `set(subarray)` 61 for any.
    */
   bytesOf(source: Uint8Array, start: number, end: number, view?: DataView): void {
@@ -140,7 +140,7 @@ export class VectorBuilder {
     while (from < end) values[to++] = source[from++]!;
   }
 
-  /** A UUID of 16 bytes, as its 36 characters. */
+  /** Writes a UUID of 16 bytes as its 36 characters. */
   uuid(source: Uint8Array, start: number): void {
     let to = this.#reserve(36);
     const values = this.#values;
@@ -158,7 +158,7 @@ export class VectorBuilder {
     Buffer.from(this.#values.buffer, position, bytes).write(value);
   }
 
-  /** The column so far; the builder starts anew. */
+  /** Returns the column so far; the builder starts over. */
   finish(): Vector {
     const { type, length } = this;
     const width = this.#width;
@@ -171,7 +171,7 @@ export class VectorBuilder {
     };
     if (this.#offsets !== null) {
       this.#offsets = new Int32Array(this.#capacity + 1);
-      // The next batch will be about as large; one huge value must not make every later buffer as large as itself.
+      // The next batch will be about as large. The limit keeps one huge value from making every later buffer as large.
       this.#adopt(
         new ArrayBuffer(roundUp(Math.max(this.#initialRows * 16, Math.min(size * 1.25, this.#values.byteLength)))),
       );
@@ -184,7 +184,7 @@ export class VectorBuilder {
     return vector;
   }
 
-  /** Makes room for one more row and gives its index. */
+  /** Makes room for one more row and returns its index. */
   #next(): number {
     const row = this.length;
     if (row === this.#capacity) this.#grow();
@@ -200,7 +200,7 @@ export class VectorBuilder {
     if (this.#validity !== null) this.#validity = grown(this.#validity, allValid(capacity * 2));
   }
 
-  /** A row of `bytes` bytes: gives the position where they go. */
+  /** Begins a row of `bytes` bytes and returns the position for them. */
   #reserve(bytes: number): number {
     const row = this.#next();
     const position = this.#used;
@@ -225,7 +225,7 @@ export class VectorBuilder {
   }
 }
 
-/** Builds batches: one {@link VectorBuilder} a column. */
+/** Builds batches, with one {@link VectorBuilder} for each column. */
 export class RowsBuilder {
   readonly columns: readonly string[];
   readonly builders: readonly VectorBuilder[];
@@ -252,7 +252,7 @@ export class RowsBuilder {
   }
 }
 
-/** Bytes of memory that the values of a batch take. */
+/** The bytes of memory that a batch's values take. */
 export function rowsBytes(rows: Rows): number {
   let bytes = 0;
   for (const vector of rows.values) {
@@ -266,7 +266,7 @@ export function isValid(vector: Vector, row: number): boolean {
   return vector.validity === null || (vector.validity[row >> 3]! & (1 << (row & 7))) !== 0;
 }
 
-/** Some columns of a batch, by name and in that order. The memory is shared. */
+/** The named columns of a batch, in the given order. The memory is shared. */
 export function project(rows: Rows, columns: readonly string[]): Rows {
   const values = columns.map((name) => {
     const index = rows.columns.indexOf(name);
@@ -276,7 +276,7 @@ export function project(rows: Rows, columns: readonly string[]): Rows {
   return { columns, values, length: rows.length };
 }
 
-/** Those columns of a batch that are among `columns`. The memory is shared. */
+/** The columns of a batch that are among `columns`. The memory is shared. */
 export function columnsAmong(rows: Rows, columns: { has(name: string): boolean }): Rows {
   return project(
     rows,
@@ -284,12 +284,12 @@ export function columnsAmong(rows: Rows, columns: { has(name: string): boolean }
   );
 }
 
-/** Whether two batches have the same columns, in whatever order. */
+/** Whether two batches have the same columns, in any order. */
 export function sameColumns(a: Rows, b: Rows): boolean {
   return a.columns.length === b.columns.length && a.columns.every((name) => b.columns.includes(name));
 }
 
-/** Whether two batches have the same columns in the same order, and of the same types. */
+/** Whether two batches have the same columns, in the same order and of the same types. */
 export function sameShape(a: Rows, b: Rows): boolean {
   return (
     a.columns.length === b.columns.length &&
@@ -299,14 +299,14 @@ export function sameShape(a: Rows, b: Rows): boolean {
   );
 }
 
-/** A JavaScript value that holds what a vector's row holds, exactly. */
+/** A JavaScript value that holds one row of a vector exactly. */
 export type Cell = boolean | number | bigint | string | Uint8Array | null;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * One value: 64-bit numbers, decimals (unscaled), times and datetimes (microseconds) as bigint, dates as days. For keys,
- * messages and tests, not for the hot path.
+ * Reads one value: 64-bit numbers, decimals (unscaled), times and datetimes (microseconds) as bigint, dates as days.
+ * For keys, messages and tests, not for the hot path.
  */
 export function cell(vector: Vector, row: number): Cell {
   if (!isValid(vector, row)) return null;
@@ -336,7 +336,7 @@ export function cell(vector: Vector, row: number): Cell {
   }
 }
 
-/** Writes what {@link cell} reads. */
+/** Writes a value as {@link cell} returns it. */
 export function appendCell(builder: VectorBuilder, value: Cell): void {
   if (value === null) return builder.null();
   if (typeof value === "string") return builder.text(value);
@@ -359,7 +359,7 @@ export function appendCell(builder: VectorBuilder, value: Cell): void {
   }
 }
 
-/** A batch from JavaScript values by row, as {@link cell} reads them. */
+/** A batch from rows of JavaScript values, as {@link cell} returns them. */
 export function rowsOf(columns: readonly Pick<Column, "name" | "type">[], cells: readonly (readonly Cell[])[]): Rows {
   const builder = new RowsBuilder(columns);
   for (const row of cells) builder.builders.forEach((column, index) => appendCell(column, row[index] ?? null));
@@ -375,7 +375,7 @@ function grown<A extends { set(from: A): void }>(from: A, to: A): A {
   return to;
 }
 
-/** The next multiple of 8. */
+/** Rounds up to a multiple of 8. */
 function roundUp(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }

@@ -1,6 +1,6 @@
 import type { Log } from "../protocol/log.ts";
 
-/** Warns, but of the same only once. */
+/** Logs each distinct warning only once. */
 export function warnOnce(log: Pick<Log, "warn">): (message: string) => void {
   const told = new Set<string>();
   return (message) => {

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from "node:tls";
 
-/** Where a server is, and who logs in. */
+/** The address of a server, with the login. */
 export interface ReqlAddress {
   readonly host: string;
   readonly port: number;
@@ -8,7 +8,7 @@ export interface ReqlAddress {
   readonly password: string;
   /** `null`: not encrypted. */
   readonly tls: ConnectionOptions | null;
-  /** To connect and to log in, in milliseconds. */
+  /** The time limit for connecting and logging in, in milliseconds. */
   readonly connectTimeout: number;
   /** How long the server may be silent while an answer is due, in milliseconds. */
   readonly silence: number;

@@ -11,9 +11,9 @@ import type { Term } from "./terms.ts";
 /** Global optional arguments of a query: `read_mode`, `max_batch_bytes`, … */
 export type QueryOptions = Readonly<Record<string, Json>>;
 
-/** What a query is answered with: JSON text as it came, `{"t":3,"r":[…],"n":[]}`. */
+/** An answer to a query: JSON text as it was received, `{"t":3,"r":[…],"n":[]}`. */
 export interface Answer {
-  /** 1: one value, 2: the last rows, 3: rows and more to come, 5: about the server. */
+  /** 1: one value, 2: the last rows, 3: rows with more to follow, 5: information about the server. */
   readonly type: number;
   readonly text: Buffer;
 }
@@ -21,7 +21,7 @@ export interface Answer {
 const start = 1;
 const continueText = "[2]";
 const stopText = "[3]";
-/** Asks the server who it is: answered at once, whatever else it is doing. */
+/** Asks for information about the server. The server answers at once, even if it is busy. */
 const probeText = "[5]";
 const partial = 3;
 
@@ -32,7 +32,7 @@ interface Waiter {
 }
 
 /**
- * One connection. Queries may run on it at the same time: answers are told apart by token. Errors are
+ * One connection. Several queries may run at the same time: their answers are matched by token. Errors are
  * {@link ReqlQueryError}, {@link ReqlConnectionError}, those of the system, or the reason of an aborted signal.
  */
 export class ReqlConnection implements AsyncDisposable {
@@ -40,7 +40,7 @@ export class ReqlConnection implements AsyncDisposable {
   readonly #socket: Socket;
   readonly #silence: number;
   readonly #waiting = new Map<bigint, Waiter>();
-  /** By signal: how many queries wait with it. */
+  /** By signal: how many queries wait with this signal. */
   readonly #signals = new Map<AbortSignal, { waiting: number; readonly abort: () => void }>();
   readonly #frames: FrameReader;
   #token = 0n;
@@ -75,7 +75,7 @@ export class ReqlConnection implements AsyncDisposable {
     return this.#failed === null;
   }
 
-  /** The value of a query, or its rows where it gives a stream: for what is known to be small. */
+  /** The value of a query, or all rows of a stream. Only for small results. */
   async value(query: Term, options: QueryOptions, signal: AbortSignal): Promise<Json> {
     let rows: Json[] = [];
     for await (const answer of this.answers(query, options, signal)) {
@@ -87,8 +87,8 @@ export class ReqlConnection implements AsyncDisposable {
   }
 
   /**
-   * The answers of a query, as they came. Of a stream the next one is asked for before this one is handed out, so that
-   * the server works while the caller does. One that is left in the middle is stopped.
+   * The answers of a query, as they were received. For a stream, the next answer is requested before the current one is
+   * yielded, so that the server works while the caller does. If the caller stops early, the query is stopped.
    */
   async *answers(query: Term, options: QueryOptions, signal: AbortSignal): AsyncGenerator<Answer> {
     const token = ++this.#token;
@@ -100,17 +100,17 @@ export class ReqlConnection implements AsyncDisposable {
         next = null;
         const answer = checked(came);
         if (answer.type === partial) next = this.#ask(token, continueText, signal);
-        // Whoever awaits it sees the error; until then it only must not count as unhandled.
+        // The error is thrown where `next` is awaited. Until then it must not count as unhandled.
         next?.catch(() => {});
         yield answer;
       }
     } finally {
-      // The server answers both what was asked last and the stop; nobody waits for either.
+      // The server answers both the last request and the stop; both answers are dropped.
       if (next !== null) this.#leave(token);
     }
   }
 
-  /** Ends the connection at once: what is under way fails with `reason`. */
+  /** Ends the connection at once. Running queries fail with `reason`. */
   destroy(reason: Error = new ReqlConnectionError("closed", "the connection was closed")): void {
     this.#fail(reason);
   }
@@ -130,7 +130,7 @@ export class ReqlConnection implements AsyncDisposable {
     });
   }
 
-  /** One listener for all queries that wait with a signal: there may be many. */
+  /** Adds one listener for all queries that wait with a signal, because there may be many. */
   #listen(signal: AbortSignal): void {
     const known = this.#signals.get(signal);
     if (known !== undefined) {
@@ -149,7 +149,7 @@ export class ReqlConnection implements AsyncDisposable {
     signal.addEventListener("abort", abort, { once: true });
   }
 
-  /** Forgets that a query waits, and gives who waited. */
+  /** Removes a waiting query and returns its waiter. */
   #settle(token: bigint): Waiter | undefined {
     const waiter = this.#waiting.get(token);
     if (waiter === undefined) return undefined;
@@ -186,13 +186,13 @@ export class ReqlConnection implements AsyncDisposable {
   }
 
   #take(token: bigint, text: Buffer): void {
-    // One that nobody waits for any more is dropped: its query was left, or it belongs to a probe.
+    // An answer without a waiter is dropped: its query was stopped, or it answers a probe.
     this.#settle(token)?.resolve(text);
   }
 
   /**
-   * Tells a server that is busy (a filter that finds nothing may take minutes) from one that is frozen or unreachable:
-   * halfway through the silence that is allowed it is asked who it is.
+   * Distinguishes a busy server (a filter that finds nothing may take minutes) from one that is frozen or unreachable:
+   * after half of the allowed silence a probe is sent.
    */
   #beginWatch(): void {
     if (this.#watch !== null) return;
@@ -225,7 +225,7 @@ export class ReqlConnection implements AsyncDisposable {
   }
 }
 
-/** An answer that is no error; the type is read from where every server has it, without parsing the rest. */
+/** The answer, if it is not an error. The type is read from its usual position, without parsing the rest. */
 function checked(text: Buffer): Answer {
   const type = typeOf(text);
   if (type <= partial || type === 5) return { type, text };

@@ -4,8 +4,8 @@ import type { ReqlAddress } from "./address.ts";
 import { ReqlConnectionError } from "./failures.ts";
 
 /**
- * Why a connection failed. A server that waits for another protocol says nothing to ours: it is looked at once more,
- * by the two that are usual there.
+ * Finds out why a connection failed. A server that expects another protocol does not answer ours, so the port is probed
+ * with the two protocols that are usual there.
  */
 export async function diagnose(thrown: unknown, address: ReqlAddress, signal: AbortSignal): Promise<unknown> {
   const strange =

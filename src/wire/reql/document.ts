@@ -1,4 +1,4 @@
-/** What a field of a document holds. */
+/** The kinds of values that a field of a document can hold. */
 export const kinds = {
   null: 0,
   false: 1,
@@ -7,17 +7,17 @@ export const kinds = {
   integer: 3,
   /** Any other number. */
   number: 4,
-  /** Text that stands in the bytes as it is … */
+  /** Text that is in the bytes without escapes … */
   text: 5,
-  /** … or behind escapes. */
+  /** … or with escapes. */
   escapedText: 6,
   time: 7,
   binary: 8,
   /** An object, an array or a geometry, whose bytes are canonical JSON … */
   json: 9,
-  /** … or whose numbers and escapes have yet to be written canonically. */
+  /** … or whose numbers and escapes must still be written canonically. */
   looseJson: 10,
-  /** A whole number beyond what a double tells apart: RethinkDB may have been given another one. */
+  /** A whole number too large for a double to be exact: the number given to RethinkDB may have been another. */
   rounded: 11,
 } as const;
 
@@ -28,43 +28,48 @@ export function isRounded(value: number): boolean {
 }
 
 /**
- * The fields of one document at a time, in typed arrays that are reused, and the bytes that they point into. Both ways
- * of decoding give this.
+ * The fields of one document at a time, in reused typed arrays, and the bytes that they point into. Both decoders
+ * provide this interface.
  */
 export interface Document {
   readonly bytes: Buffer;
-  /** Where the whole document stands; canonical JSON only if `loose` is false. */
+  /** The position of the whole document. It is canonical JSON only if `loose` is false. */
   readonly start: number;
   readonly end: number;
   readonly loose: boolean;
   readonly fields: number;
   /** By field: one of {@link kinds}. */
   readonly kinds: Uint8Array;
-  /** By field, two each: where its name and its value begin and end, without quotes; names and binaries with escapes. */
+  /**
+   * By field, two numbers each: the start and end of its name and of its value, without quotes. Names and binaries may
+   * contain escapes.
+   */
   readonly names: Int32Array;
   readonly spans: Int32Array;
-  /** By field: a number's value, and a time's in seconds since 1970. */
+  /** By field: the value of a number, or a time in seconds since 1970. */
   readonly numbers: Float64Array;
 }
 
-/** Twice as much room for the fields of a document. */
+/** A copy of an array with room for twice as many fields. */
 export function enlarged<A extends Uint8Array | Int32Array | Float64Array>(from: A): A {
   const to = new (from.constructor as new (length: number) => A)(from.length * 2);
   to.set(from);
   return to;
 }
 
-/** The largest number of seconds that a time may have: microseconds since 1970 in 64 bits, and in DuckDB's range. */
+/**
+ * The largest number of seconds that a time may have: it fits microseconds since 1970 in 64 bits, and DuckDB's range.
+ */
 export const latestTime = 9e12;
 
-/** A number as JSON has it: as short as it can be without being another one. */
+/** A number in JSON: the shortest text that reads back as the same number. */
 export function numberText(value: number): string {
   return Object.is(value, -0) ? "-0.0" : String(value);
 }
 
 const token = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|\s+/g;
 
-/** JSON with every number and every escape written one way, and without spaces; the order of fields is the server's. */
+/** JSON without spaces and with numbers and escapes in one canonical form. The fields keep the server's order. */
 export function canonicalJson(text: string): string {
   return text.replace(token, (found) => {
     const first = found.charCodeAt(0);

@@ -1,8 +1,10 @@
-/** An error that the server answered to a query. */
+/** An error with which the server answered a query. */
 export class ReqlQueryError extends Error {
-  /** 16: the client's mistake, 17: the query makes no sense, 18: it failed while it ran. */
+  /** 16: an error of the client, 17: the query is invalid, 18: it failed while it ran. */
   readonly type: number;
-  /** Of type 18: 1000000 internal, 2000000 a limit, 3000000 logic, 4100000 failed, 6000000 permission, …; else 0. */
+  /**
+   * For type 18: 1000000 internal, 2000000 a limit, 3000000 logic, 4100000 failed, 6000000 permission, …; otherwise 0.
+   */
   readonly code: number;
 
   constructor(type: number, code: number, message: string) {
@@ -12,20 +14,20 @@ export class ReqlQueryError extends Error {
   }
 }
 
-/** How a connection failed other than by an error of the network. */
+/** How a connection failed, apart from network errors. */
 export type ConnectionFailure =
-  /** The port answers, but in no language that a driver port has. */
+  /** The port answers, but not in the protocol of a driver port. */
   | "not RethinkDB"
-  /** A TLS server at a port that was to be plain. */
+  /** A TLS server listens on a port that should not be encrypted. */
   | "speaks TLS"
   | "user unknown"
   | "password wrong"
   | "login refused"
-  /** Silence while an answer was due. */
+  /** The server sent nothing while an answer was due. */
   | "silent"
-  /** The end of the connection while an answer was due. */
+  /** The connection ended while an answer was due. */
   | "lost"
-  /** It was closed on this side. */
+  /** Headwaters closed the connection. */
   | "closed";
 
 export class ReqlConnectionError extends Error {

@@ -1,12 +1,12 @@
 import { ReqlConnectionError } from "./failures.ts";
 
-/** Token and length. */
+/** The header is the token and the length. */
 const headerBytes = 12;
 
-/** The longest answer that is taken: 143 MB were seen, a document has at most 64 MB. */
+/** The longest answer that is accepted. Answers of 143 MB were seen; a document has at most 64 MB. */
 const longestFrame = 1 << 30;
 
-/** Puts the chunks of a socket together to answers: int64 token, uint32 length, JSON. */
+/** Assembles answers from a socket's chunks: int64 token, uint32 length, JSON. */
 export class FrameReader {
   readonly #onFrame: (token: bigint, text: Buffer) => void;
   readonly #header = Buffer.alloc(headerBytes);
@@ -18,7 +18,7 @@ export class FrameReader {
     this.#onFrame = onFrame;
   }
 
-  /** How the connection ended, if it ended now: between answers, or inside of one. */
+  /** Where the connection would end if it ended now: between answers, or inside an answer. */
   get ending(): string {
     if (this.#body !== null) return `it ended after ${this.#bodyFilled} of ${this.#body.length} bytes of an answer`;
     return this.#headerFilled > 0 ? "it ended inside an answer" : "the server closed it";

@@ -5,18 +5,18 @@ import { Scram } from "./scram.ts";
 /** The magic number of V1_0, little-endian. */
 const magic = Buffer.from("c3bdc234", "hex");
 
-/** A message of the handshake that never ends is no RethinkDB's. */
+/** A longer handshake message is not from RethinkDB. */
 const longestMessage = 64 << 10;
 
-/** https://github.com/rethinkdb/rethinkdb: the codes that a handshake fails with, as recorded. */
+/** The error codes of a failed handshake, as recorded; see https://github.com/rethinkdb/rethinkdb. */
 const loginCodes: Readonly<Record<number, "password wrong" | "user unknown">> = {
   12: "password wrong",
   17: "user unknown",
 };
 
 /**
- * Speaks the handshake V1_0 with SCRAM-SHA-256 on a socket that is connected. Resolves to the server's version. Leaves
- * no listener behind; the first byte after the handshake is still to be read.
+ * Performs the handshake V1_0 with SCRAM-SHA-256 on a connected socket and resolves to the server's version. No
+ * listener is left behind, and no byte after the handshake is consumed.
  */
 export async function shakeHands(socket: Socket, user: string, password: string): Promise<string> {
   const messages = new Messages(socket);
@@ -27,7 +27,7 @@ export async function shakeHands(socket: Socket, user: string, password: string)
       authentication_method: "SCRAM-SHA-256",
       authentication: scram.first,
     };
-    // Both at once: the server's answer to the magic number changes nothing about what comes next.
+    // Both are sent at once: the server's answer to the magic number does not affect the next message.
     socket.write(Buffer.concat([magic, Buffer.from(`${JSON.stringify(first)}\0`)]));
     const hello = await messages.next();
     const serverFirst = await messages.next();
@@ -102,7 +102,10 @@ class Messages {
     if (this.#held.length > 0 && !this.#socket.destroyed) this.#socket.unshift(this.#held);
   }
 
-  /** A message is a JSON object; `ERROR: …`, `HTTP/1.1 …` and `RethinkDB cluster` are not, and may never end. */
+  /**
+   * Whether the answer comes from another kind of server. A message is a JSON object; `ERROR: …`, `HTTP/1.1 …` and
+   * `RethinkDB cluster` are not, and may never end.
+   */
   #looksForeign(): boolean {
     return this.#held.length > 0 && this.#held[0] !== 0x7b;
   }
@@ -120,7 +123,7 @@ function parse(text: string): Record<string, unknown> {
   throw new ReqlConnectionError(loginFailure(Number(code)), String(error ?? text));
 }
 
-/** Codes from 10 are about the login, those below about the protocol. */
+/** Codes from 10 are about the login, lower ones about the protocol. */
 function loginFailure(code: number): "password wrong" | "user unknown" | "login refused" | "not RethinkDB" {
   return loginCodes[code] ?? (code >= 10 && code <= 20 ? "login refused" : "not RethinkDB");
 }

@@ -3,8 +3,8 @@ import { type Document, enlarged, isRounded, kinds, latestTime, numberText } fro
 type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
 
 /**
- * Reads documents out of an answer by `JSON.parse`: slower than `Scanner` and sharing nothing with it, so that one can
- * be held against the other.
+ * Reads documents from an answer with `JSON.parse`. This is slower than `Scanner` and shares no code with it, so that
+ * each can check the other.
  */
 export class ParsedDocuments implements Document {
   bytes: Buffer = Buffer.alloc(0);
@@ -75,7 +75,7 @@ function looked(value: Value): { readonly kind: number; readonly text: string; r
   return { kind: kinds.json, text: sorted(value), number: 0 };
 }
 
-/** JSON with fields in the order of their names' bytes, as RethinkDB keeps them. */
+/** JSON with the fields sorted by the bytes of their names, as RethinkDB keeps them. */
 function sorted(value: Value): string {
   if (typeof value === "number") return numberText(value);
   if (typeof value !== "object" || value === null) return JSON.stringify(value);

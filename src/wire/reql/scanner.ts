@@ -22,11 +22,11 @@ const rows = Buffer.from('"r":[');
 /** Powers of ten that a double holds exactly. */
 const powers = Float64Array.from({ length: 23 }, (_, power) => Number(`1e${power}`));
 
-/** The text is not the JSON that it is expected to be. */
+/** The text is not the expected JSON. */
 export class ScanError extends Error {}
 
-// What the functions below found beside the position that they give back. Nothing of it outlives a call of `next`:
-// an object for it on each value would cost more than reading the value.
+// Further results of the functions below, which return a position. None of them is used after a call of `next`. An
+// object for them on each value would cost more than reading the value.
 let escaped = false;
 let canonical = true;
 let number = 0;
@@ -34,8 +34,8 @@ let isInteger = false;
 let isShortest = true;
 
 /**
- * Reads documents out of an answer, one after the other, without making a JavaScript value of any. Takes the JSON that
- * RethinkDB writes, and any other: only slower, where it has spaces.
+ * Reads documents from an answer, one after the other, without making JavaScript values. The scanner is made for the
+ * JSON that RethinkDB writes; JSON with spaces is read too, but more slowly.
  */
 export class Scanner implements Document {
   bytes: Buffer = Buffer.alloc(0);
@@ -50,7 +50,7 @@ export class Scanner implements Document {
   #position = 0;
   #ended = true;
 
-  /** Begins with the rows of an answer. */
+  /** Starts to read the rows of an answer. */
   load(answer: Buffer): void {
     this.bytes = answer;
     const head = answer.subarray(0, 64).indexOf(rows);
@@ -59,7 +59,7 @@ export class Scanner implements Document {
     this.#ended = answer[this.#position] === closeBracket;
   }
 
-  /** Goes to the next document; `false`: there is none. */
+  /** Moves to the next document; `false`: there are no more. */
   next(): boolean {
     if (this.#ended) return false;
     const { bytes } = this;
@@ -82,7 +82,7 @@ export class Scanner implements Document {
     return true;
   }
 
-  /** Reads one field, and the comma or brace behind it. */
+  /** Reads one field, with the comma or brace that follows. */
   #field(start: number): number {
     const { bytes, fields: field } = this;
     if (field === this.kinds.length) this.#grow();
@@ -142,7 +142,7 @@ export class Scanner implements Document {
     return after;
   }
 
-  /** A time or a binary, as RethinkDB writes them, and the position behind it; 0: it is none. */
+  /** Reads a time or a binary in RethinkDB's form and returns the position after it; 0: the value is neither. */
   #pseudo(field: number, start: number): number {
     const { bytes } = this;
     if (!isAt(bytes, start, pseudoType)) return 0;
@@ -174,7 +174,7 @@ export class Scanner implements Document {
     return this.#span(field, start, end, end);
   }
 
-  /** Behind spaces, of which RethinkDB writes none. */
+  /** The position after spaces. RethinkDB writes no spaces. */
   #space(position: number): number {
     if (this.bytes[position]! > 0x20) return position;
     this.loose = true;
@@ -195,7 +195,7 @@ function afterSpace(bytes: Buffer, position: number): number {
   return after;
 }
 
-/** From a quote behind the one that ends the text. */
+/** The position after a text; `start` is its opening quote. */
 function afterText(bytes: Buffer, start: number): number {
   const { length } = bytes;
   let position = start + 1;
@@ -212,7 +212,7 @@ function afterText(bytes: Buffer, start: number): number {
   throw unexpected("the end of a text", bytes, start);
 }
 
-/** From an opening bracket behind the one that closes it. */
+/** The position after an object or array; `start` is its opening bracket. */
 function afterNested(bytes: Buffer, start: number): number {
   const { length } = bytes;
   let position = start;
@@ -256,7 +256,7 @@ function afterNumber(bytes: Buffer, start: number): number {
     significant += fraction;
   }
   if (significant <= 15 && !isNumberByte(byte)) {
-    // Both are exact, so the one rounding of the division is right (Clinger 1990).
+    // Both operands are exact, so the division is rounded once and correctly (Clinger 1990).
     const value = fraction === 0 ? mantissa : mantissa / powers[fraction]!;
     number = negative ? -value : value;
     isShortest = fraction === 0 ? mantissa > 0 || !negative : isShortestText(bytes, start, position);
@@ -265,7 +265,7 @@ function afterNumber(bytes: Buffer, start: number): number {
     number = Number(bytes.toString("latin1", start, position));
     isShortest = false;
   }
-  // Not -2³¹: so that the sign does not matter elsewhere.
+  // -2³¹ is excluded, so that code elsewhere can ignore the sign.
   isInteger = (number | 0) === number && number !== -0x80000000 && !Object.is(number, -0);
   return position;
 }
@@ -288,8 +288,8 @@ function isNumberByte(byte: number): boolean {
 }
 
 /**
- * Whether a number is written as JavaScript would: up to 15 digits always come back as they were, if they end with no
- * zero behind the point. What it can't tell it denies.
+ * Whether a number is written as JavaScript would write it. Up to 15 digits always survive a round trip, unless the
+ * fraction ends with a zero. Doubtful cases return `false`.
  */
 function isShortestText(bytes: Buffer, start: number, end: number): boolean {
   const first = bytes[start] === minus ? start + 1 : start;
@@ -301,7 +301,7 @@ function isShortestText(bytes: Buffer, start: number, end: number): boolean {
     else if (byte < zero || byte > nine) return false;
   }
   if (dot < 0) return bytes[first] !== zero || (end === first + 1 && first === start);
-  // Small ones get an exponent in JavaScript.
+  // JavaScript writes small numbers with an exponent.
   return bytes[end - 1] !== zero && (bytes[first] !== zero || (dot === first + 1 && end - dot <= 7));
 }
 

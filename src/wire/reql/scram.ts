@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 
 const deriveKey = promisify(pbkdf2);
 
-/** The client's half of SCRAM-SHA-256 (RFC 5802, RFC 7677), as RethinkDB speaks it: no channel binding, no SASLprep. */
+/** The client side of SCRAM-SHA-256 (RFC 5802, RFC 7677), as RethinkDB uses it: no channel binding, no SASLprep. */
 export class Scram {
   readonly #bare: string;
   readonly #nonce: string;
@@ -16,12 +16,11 @@ export class Scram {
     this.#bare = `n=${user.replaceAll("=", "=3D").replaceAll(",", "=2C")},r=${nonce}`;
   }
 
-  /** The first message. */
   get first(): string {
     return `n,,${this.#bare}`;
   }
 
-  /** The second message, for the server's first one; `null`: that makes no sense. */
+  /** The second message, made from the server's first; `null`: the server's message is invalid. */
   async second(serverFirst: string): Promise<string | null> {
     const { r, s, i } = attributes(serverFirst);
     const iterations = Number(i);
@@ -37,7 +36,7 @@ export class Scram {
     return `${withoutProof},p=${Buffer.from(proof).toString("base64")}`;
   }
 
-  /** Whether the server's last message shows that it knows the password too. */
+  /** Whether the server's last message proves that the server knows the password. */
   verifies(serverFinal: string): boolean {
     const theirs = Buffer.from(attributes(serverFinal)["v"] ?? "", "base64");
     const ours = this.#serverSignature;
@@ -49,7 +48,7 @@ function hmac(key: Buffer, text: string): Buffer {
   return createHmac("sha256", key).update(text).digest();
 }
 
-/** `r=…,s=…,i=…` as an object; a value may hold `=`. */
+/** Parses `r=…,s=…,i=…`; a value may contain `=`. */
 function attributes(message: string): Partial<Record<string, string>> {
   return Object.fromEntries(message.split(",").map((part) => [part.slice(0, 1), part.slice(2)]));
 }

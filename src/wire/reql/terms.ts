@@ -1,8 +1,8 @@
 import type { Json } from "../../protocol/json.ts";
 
 /**
- * The numbers of ReQL's terms, as `ql2.proto` of RethinkDB 2.4 has them: those that Headwaters or its tests use.
- * https://rethinkdb.com/docs/writing-drivers/ tells how they are sent.
+ * The numbers of the ReQL terms that Headwaters or its tests use, from `ql2.proto` of RethinkDB 2.4.
+ * https://rethinkdb.com/docs/writing-drivers/ describes how terms are sent.
  */
 export const termNumbers = {
   MAKE_ARRAY: 2,
@@ -88,7 +88,7 @@ export const termNumbers = {
 
 export type TermName = keyof typeof termNumbers;
 
-/** A term or a datum as it is sent; arrays among data are {@link array} terms. */
+/** A term or a datum as it is sent. Arrays in data are {@link array} terms. */
 export type Term = Json;
 
 /** `term("TABLE", [db, "users"], { read_mode: "majority" })` */
@@ -97,7 +97,7 @@ export function term(name: TermName, args: readonly Term[] = [], options?: Reado
   return options === undefined || Object.keys(options).length === 0 ? [number, args] : [number, args, options];
 }
 
-/** A datum with its arrays as terms: a bare JSON array would be read as a term. */
+/** A datum whose arrays are written as terms: a bare JSON array would be read as a term. */
 export function datum(value: Json): Term {
   if (Array.isArray(value)) return term("MAKE_ARRAY", value.map(datum));
   if (typeof value !== "object" || value === null) return value;

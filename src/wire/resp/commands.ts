@@ -1,22 +1,22 @@
-/** The part of a command that never changes, as bytes: see {@link commandHead}. */
+/** The constant part of a command, as bytes: see {@link commandHead}. */
 export type CommandHead = Uint8Array;
 
 /**
- * The start of a command in RESP: how many arguments it has in all, and those that are always the same. What varies
- * is added by `argument` or `text`.
+ * The start of a RESP command: the number of all its arguments, and the arguments that never change. The other
+ * arguments are added by `argument` or `text`.
  */
 export function commandHead(count: number, ...fixed: readonly string[]): CommandHead {
   return Buffer.from(`*${count}\r\n${fixed.map((text) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`).join("")}`);
 }
 
-/** Writes commands one after the other, so that many go out as one piece; no string is made of a key. */
+/** Writes commands one after the other, so that many are sent at once. No string is made of a key. */
 export class Commands {
-  /** How many commands `take` will give. */
+  /** The number of commands that `take` will return. */
   count = 0;
   #bytes = Buffer.allocUnsafeSlow(1 << 14);
   #used = 0;
 
-  /** Begins a command; as many arguments as its head still lacks must follow. */
+  /** Begins a command. The arguments that are missing in the head must follow. */
   begin(head: CommandHead): void {
     this.count += 1;
     this.#reserve(head.byteLength);
@@ -41,7 +41,7 @@ export class Commands {
     this.argument(Buffer.from(text));
   }
 
-  /** A whole command. */
+  /** Writes a whole command. */
   add(...parts: readonly (string | Uint8Array)[]): void {
     this.begin(commandHead(parts.length));
     for (const part of parts) {
@@ -50,7 +50,7 @@ export class Commands {
     }
   }
 
-  /** What was written, and starts anew: the bytes may be on their way for a while. */
+  /** Returns the written bytes and starts over with a new buffer, because the bytes may still be on their way. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#used);
     this.#bytes = Buffer.allocUnsafeSlow(this.#bytes.byteLength);
@@ -59,7 +59,7 @@ export class Commands {
     return taken;
   }
 
-  /** Writes `$<length>\r\n` and gives the position behind it. */
+  /** Writes `$<length>\r\n` and returns the position after it. */
   #length(length: number): number {
     const bytes = this.#bytes;
     let to = this.#used;

@@ -15,14 +15,14 @@ export interface RespSettings {
   readonly database: number;
   /** `null`: not encrypted. */
   readonly tls: ConnectionOptions | null;
-  /** For connecting, and for the silence while an answer is awaited; milliseconds. */
+  /** The time limit for connecting, and for the wait for each reply, in milliseconds. */
   readonly timeout: number;
 }
 
-/** A TLS server answers within a round trip or two; one without TLS may wait for the end of a line for ever. */
+/** A TLS server answers within a round trip or two; a server without TLS may wait forever for the end of a line. */
 const mostTlsMilliseconds = 5_000;
 
-/** Unread bytes from which on the socket waits for the reader. */
+/** If more bytes than this are unread, the socket is paused. */
 const mostUnread = 1 << 20;
 
 /**
@@ -46,8 +46,8 @@ export async function connectResp(settings: RespSettings, signal: AbortSignal): 
 }
 
 /**
- * One round trip for all of it; without a right to PING or CLIENT one can still read. A replica of a cluster sends
- * readers on to its master unless it is told READONLY; any other server refuses that, which tells nothing.
+ * Logs in within one round trip. PING and CLIENT may be forbidden to a user who can still read. A replica in a cluster
+ * redirects readers to its master unless READONLY was sent; any other server refuses READONLY, which is ignored.
  */
 async function greet(connection: RespConnection, { username, password, database }: RespSettings): Promise<void> {
   const commands = new Commands();
@@ -69,18 +69,18 @@ async function greet(connection: RespConnection, { username, password, database 
       if (index < vital || reply.word === "NOAUTH" || (index === last && reply.word !== "NOPERM")) throw reply;
     }
   } catch (thrown) {
-    // A server that turns us away says so once and hangs up.
+    // A server that rejects a client reports its reason once and closes the connection.
     throw thrown instanceof ConnectionLost && refused !== null ? refused : thrown;
   }
 }
 
 /**
- * One connection. Commands are sent as many at a time as one likes; their replies are read in the same order, from
- * `replies` once `complete` says so, or by `reply` as values. Not for two readers at once.
+ * One connection. Any number of commands can be sent at a time. The replies are read in the same order: from `replies`
+ * once `complete` returns true, or as values by `reply`. Only one reader at a time.
  */
 export class RespConnection implements AsyncDisposable {
   readonly replies = new Replies();
-  /** Commands whose replies were not read yet. */
+  /** The number of commands whose replies were not read yet. */
   pending = 0;
   readonly #socket: Socket;
   #lost: Error | null = null;
@@ -106,36 +106,36 @@ export class RespConnection implements AsyncDisposable {
     return this.#lost === null;
   }
 
-  /** From here on `signal` ends the connection, until `rest`. */
+  /** From now until `rest`, `signal` ends the connection. */
   use(signal: AbortSignal): void {
     signal.throwIfAborted();
     this.#signal = signal;
     this.#socket.ref();
-    // A sync's many connections wait on one signal: no leak, which Node.js would warn of.
+    // Many connections of a sync listen to one signal. This is no leak, but Node.js would warn of one.
     setMaxListeners(0, signal);
     signal.addEventListener("abort", this.#abort, { once: true });
   }
 
-  /** Nobody uses the connection until `use`; it does not keep the process alive. */
+  /** Marks the connection as unused until `use`. It then does not keep the process alive. */
   rest(): void {
     this.#signal?.removeEventListener("abort", this.#abort);
     this.#signal = null;
     this.#socket.unref();
   }
 
-  /** Sends commands; `pending` counts them until their replies were read. */
+  /** Sends commands. `pending` counts them until their replies are read. */
   send(commands: Commands): void {
     this.pending += commands.count;
     const bytes = commands.take();
     if (this.#lost === null) this.#socket.write(bytes);
   }
 
-  /** Whether the next reply is there as a whole; if not, wait for `more`. */
+  /** Whether the whole next reply has arrived; if not, wait with `more`. */
   complete(): boolean {
     return this.replies.complete();
   }
 
-  /** Waits for more bytes. Throws what ended the connection. */
+  /** Waits for more bytes. Throws the error that ended the connection. */
   async more(): Promise<void> {
     if (this.#lost !== null) throw this.#lost;
     if (this.#paused) {
@@ -147,20 +147,20 @@ export class RespConnection implements AsyncDisposable {
     if (this.#lost !== null && !this.replies.complete()) throw this.#lost;
   }
 
-  /** The reply that was gone through is over. */
+  /** Ends the reading of the current reply. */
   done(): void {
     this.replies.done();
     this.pending -= 1;
   }
 
-  /** The next reply as a value; an error is a value too. */
+  /** Reads the next reply as a value. An error reply is returned, not thrown. */
   async reply(): Promise<ReplyValue> {
     while (!this.replies.complete()) await this.more();
     this.pending -= 1;
     return this.replies.take();
   }
 
-  /** Sends one command and gives its reply. Throws where that is an error. */
+  /** Sends one command and returns its reply. Throws an error reply. */
   async call(...parts: readonly (string | Uint8Array)[]): Promise<Exclude<ReplyValue, RespError>> {
     const commands = new Commands();
     commands.add(...parts);

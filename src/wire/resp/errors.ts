@@ -1,6 +1,6 @@
-/** What a server answered with an error, in its own words: `WRONGTYPE Operation against …`. */
+/** An error reply, in the server's words: `WRONGTYPE Operation against …`. */
 export class RespError extends Error {
-  /** The first word where it is in capitals (`WRONGTYPE`, `NOPERM`, `ERR`), else `ERR`. */
+  /** The first word if it is in capitals (`WRONGTYPE`, `NOPERM`, `ERR`), otherwise `ERR`. */
   readonly word: string;
 
   constructor(text: string) {
@@ -9,7 +9,7 @@ export class RespError extends Error {
   }
 }
 
-/** What came is not RESP. */
+/** The server's answer is not RESP. */
 export class RespProtocolError extends Error {
   readonly bytes: Uint8Array;
 
@@ -19,7 +19,7 @@ export class RespProtocolError extends Error {
   }
 }
 
-/** No reply came for as long as the settings allow. */
+/** No reply arrived within the timeout of the settings. */
 export class RespTimeout extends Error {
   readonly milliseconds: number;
 

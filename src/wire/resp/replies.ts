@@ -7,7 +7,7 @@ export const replyKind = {
   integer: 0x3a,
   bulk: 0x24,
   array: 0x2a,
-  /** A bulk string or an array that is absent (`$-1`, `*-1`). */
+  /** An absent bulk string or array (`$-1`, `*-1`). */
   nil: 0,
 } as const;
 
@@ -15,26 +15,26 @@ export const replyKind = {
 export type ReplyValue = number | string | Buffer | null | RespError | readonly ReplyValue[];
 
 /**
- * The bytes that came from a server, read as replies without making a value of any of them. `complete` tells whether
- * a whole reply is there; then `next` goes through its parts, in order and without looking for their end again.
+ * Reads a server's bytes as replies without making values of them. `complete` checks whether a whole reply has arrived.
+ * Then `next` goes through its parts in order, without looking for their end again.
  *
- * RESP2 only: each server of this family speaks it, and of RESP3 only the shape of maps would differ.
+ * RESP2 only: every server of this family speaks it, and RESP3 would only change the shape of maps.
  */
 export class Replies {
-  /** What `start` and `end` are positions in; changes with `append`. */
+  /** The buffer into which `start` and `end` point; `append` may replace it. */
   bytes: Buffer = Buffer.allocUnsafeSlow(1 << 16);
-  /** Of a simple string, an error or a bulk string: where its bytes are. */
+  /** The position of the bytes of a simple string, an error or a bulk string. */
   start = 0;
   end = 0;
-  /** Of an integer its value (exact within ±2⁵³), of an array the count of its parts. */
+  /** The value of an integer (exact within ±2⁵³), or the number of parts of an array. */
   value = 0;
   #position = 0;
   #filled = 0;
-  /** Up to where `complete` has looked, and how many replies it still lacks there. */
+  /** How far `complete` has looked, and how many replies are still missing there. */
   #looked = 0;
   #lacking = 1;
 
-  /** Bytes that were not read yet. */
+  /** The number of unread bytes. */
   get unread(): number {
     return this.#filled - this.#position;
   }
@@ -45,14 +45,14 @@ export class Replies {
     this.#filled += chunk.byteLength;
   }
 
-  /** Whether a whole reply, with all its parts, is there. */
+  /** Whether a whole reply has arrived, with all its parts. */
   complete(): boolean {
     const { bytes } = this;
     const filled = this.#filled;
     while (this.#lacking > 0) {
       let at = this.#looked;
       const kind = bytes[at];
-      // The shortest reply has three bytes, as `+\r\n`.
+      // The shortest reply has three bytes, such as `+\r\n`.
       if (at + 3 > filled) return false;
       if (kind === replyKind.simple || kind === replyKind.error || kind === replyKind.integer) {
         while (at < filled && bytes[at] !== 10) at += 1;
@@ -83,7 +83,7 @@ export class Replies {
     return true;
   }
 
-  /** Goes on to the next part of a complete reply: its kind; `start`, `end` and `value` are set as it has them. */
+  /** Moves to the next part of a complete reply, sets `start`, `end` or `value`, and returns the part's kind. */
   next(): number {
     const { bytes } = this;
     let at = this.#position;
@@ -120,7 +120,7 @@ export class Replies {
     return kind;
   }
 
-  /** Ends the reading of a complete reply: of what is left of it nothing is read. */
+  /** Ends the reading of a complete reply; its unread parts are skipped. */
   done(): void {
     this.#position = this.#looked;
     this.#lacking = 1;
@@ -131,7 +131,7 @@ export class Replies {
     return this.bytes.toString("utf8", this.start, this.end);
   }
 
-  /** A complete reply as a value; the bytes of strings are copied. */
+  /** Reads a complete reply as a value. The bytes of strings are copied. */
   take(): ReplyValue {
     const value = this.#takePart();
     this.done();
@@ -158,12 +158,12 @@ export class Replies {
     }
   }
 
-  /** Moves what was not read to the front, into a larger buffer where that is not enough. */
+  /** Moves the unread bytes to the front, into a larger buffer if there is not enough room. */
   #makeRoom(more: number): void {
     const unread = this.unread;
     const size = this.bytes.byteLength;
     const wanted = unread + more;
-    // After one huge reply the buffer is let go of.
+    // A buffer that grew for one huge reply is released.
     const next = wanted > size ? Math.max(wanted, size * 2) : size > 1 << 20 && wanted < size / 8 ? 1 << 16 : size;
     const target = next === size ? this.bytes : Buffer.allocUnsafeSlow(Math.max(next, wanted));
     this.bytes.copy(target, 0, this.#position, this.#filled);
