@@ -1,25 +1,13 @@
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { CheckResult } from "../../protocol/source.ts";
+import { failedCheck, failedConnect } from "../../toolkit/checks.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { kept, keptTables, keptVersion } from "../sql/kept.ts";
 import { bookkeepingSchema } from "../sql/names.ts";
 import type { Configuration } from "./config.ts";
 import { describeServer } from "./server.ts";
 import { Session } from "./session.ts";
-
-/** Which step an error of connecting belongs to, in the order in which they are passed. */
-const steps = ["connect", "tls", "login", "database"] as const;
-type Step = (typeof steps)[number];
-
-const stepOfCode: Readonly<Partial<Record<HeadwatersError["code"], Step>>> = {
-  TLS_MISMATCH: "tls",
-  TLS_UNVERIFIED: "tls",
-  CONFIGURATION_INVALID: "tls",
-  LOGIN_FAILED: "login",
-  DATABASE_UNKNOWN: "database",
-  PRIVILEGE_MISSING: "database",
-};
 
 const encryption: Readonly<Record<Session["tls"], Pick<CheckResult, "status" | "message">>> = {
   verified: { status: "ok", message: "The connection is encrypted, and the certificate was verified." },
@@ -44,7 +32,7 @@ export async function* checkDestination(
   signal: AbortSignal,
 ): AsyncGenerator<CheckResult, void> {
   const { host, port, user, database, sslmode } = configuration;
-  const labels: Readonly<Record<Step, string>> = {
+  const labels = {
     connect: `Connect to ${host}:${port}`,
     tls: `TLS (sslmode ${sslmode})`,
     login: `Log in as ${user}`,
@@ -55,12 +43,8 @@ export async function* checkDestination(
     opened = await Session.open(configuration, signal);
   } catch (thrown) {
     signal.throwIfAborted();
-    const error = asHeadwatersError(thrown);
-    const failed = stepOfCode[error.code] ?? "connect";
-    for (const step of steps.slice(0, steps.indexOf(failed))) {
-      if (step !== "tls") yield { name: step, label: labels[step], status: "ok", message: "ok" };
-    }
-    yield failure(failed, labels[failed], error);
+    // Unless TLS is demanded, it is not known whether there was any.
+    yield* failedConnect(labels, asHeadwatersError(thrown), "tls");
     return;
   }
   await using session = opened;
@@ -121,7 +105,8 @@ async function looked(session: Session, { name, label, look, hint }: Look): Prom
     return { name, label, status: "ok", message: await look() };
   } catch (thrown) {
     const error = asHeadwatersError(thrown);
-    return failure(name, label, error, error.code === "PRIVILEGE_MISSING" ? hint : undefined);
+    const granted = error.code === "PRIVILEGE_MISSING" && hint !== undefined;
+    return failedCheck(name, label, granted ? new HeadwatersError(error.code, error.message, { hint }) : error);
   } finally {
     await session.rollback();
   }
@@ -161,9 +146,4 @@ async function mayAlter(session: Session, { connection }: DestinationContext, us
   throw new HeadwatersError("PRIVILEGE_MISSING", `user "${user}" does not own ${first!["relation"]}`, {
     hint: `ALTER TABLE ${first!["relation"]} OWNER TO ${escapeIdentifier(user)};`,
   });
-}
-
-function failure(name: string, label: string, error: HeadwatersError, better?: string): CheckResult {
-  const hint = better ?? error.hint;
-  return { name, label, status: "failed", message: hint === null ? error.message : `${error.message}. ${hint}` };
 }
