@@ -40,7 +40,7 @@ const everywhere: readonly KnownError[] = [
   },
 ];
 
-/** Where DuckDB knows more than we: the line of its message that is told as well. */
+/** By code: the line of DuckDB's message that is added to ours, if it has details that we lack. */
 const telling: Readonly<Partial<Record<ErrorCode, RegExp>>> = { VALUE_OUT_OF_RANGE: /./, WRITE_CONFLICT: /conflict/i };
 
 /** Whatever DuckDB threw, as what the user sees; `own` are the errors of this kind of place, which are looked at first. */

@@ -20,7 +20,7 @@ export async function loadExtension(
   try {
     await duckdb.query(connection, `LOAD ${extension}`);
   } catch {
-    // Not installed, or for another version. What is wrong is told by the way that has to work.
+    // Not installed, or for another version. The next way must work, and reports what is wrong.
     await load(connection, extension, null);
   }
 }

@@ -155,7 +155,7 @@ export class Session implements Copying, AsyncDisposable {
     const copying = this.#copying;
     if (copying === null) return;
     this.#copying = null;
-    // What it failed with is told by its end.
+    // Ignored here: `end()` reports this error.
     await copying.copy.write(copyTrailer).catch(() => {});
     await copying.copy.end();
   }

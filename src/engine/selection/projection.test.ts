@@ -70,7 +70,7 @@ test("both sides hear the names that they know", async () => {
   expect(asked).toEqual([[tableOf("id", "name")], [tableOf("id", "name"), ["id"]]]);
 });
 
-test("what the copy has is told by its names in the source, without a name that was given up", async () => {
+test("the source is given the columns of the copy by their source names, without names that are no longer configured", async () => {
   const { asked, source: projected } = source([]);
   await projected.discover(new AbortController().signal, [tableOf("key", "title", "city", "name")]);
   expect(asked).toEqual([[tableOf("id", "name", "city")]]);

@@ -50,7 +50,7 @@ describe("selection", () => {
     expect(() => select(tables, selecting([], ["*"]))).toThrow(expect.objectContaining({ code: "NO_TABLES" }));
   });
 
-  test("settings of a table that there is not are a mistake; of one that has only gone from the source they are not", () => {
+  test("settings of an unknown table are a mistake; those of a table that vanished from the source are not", () => {
     const given = selecting([], [], { user: { filter: "ok" } });
     expect(() => select(tables, given)).toThrow(
       expect.objectContaining({ code: "TABLE_UNKNOWN", hint: 'Did you mean "users"?' }),
@@ -59,7 +59,7 @@ describe("selection", () => {
     expect(select(tables, selecting(["users", "gone"], []), ["gone"]).tables.map(({ id }) => id)).toEqual(["users"]);
   });
 
-  test("a table to leave out that there is not is worth a word", () => {
+  test("an unknown table in exclude is worth a warning", () => {
     select(tables, selecting([], ["user", "*_tmp"]));
     expect(warnings).toEqual(['tables.exclude: there is no table "user"; was "users" meant?']);
   });
