@@ -11,7 +11,7 @@ import { estimateRows } from "./catalog/estimate.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
 import { hasIndexOn, shapeOf } from "./catalog/shape.ts";
 
-/** Looks at one thing after the other, and ends with the first that stands in the way of all that follows. */
+/** Checks one thing after the other, and stops at the first failure that prevents all further checks. */
 export async function* checkSource(
   settings: PostgresSettings,
   configuration: Configuration,
@@ -29,7 +29,7 @@ export async function* checkSource(
     connection = await connectPostgres(settings, signal);
   } catch (thrown) {
     signal.throwIfAborted();
-    // Where TLS is not demanded, it is not known whether there was any.
+    // If TLS is optional, it is unknown whether this attempt used it.
     yield* failedConnect(labels, asHeadwatersError(thrown), "tls");
     return;
   }
@@ -77,7 +77,7 @@ async function* checkTables(
   yield* checkFilters(connection, tables, context, signal);
 }
 
-/** The filters that the user set, as the server takes them. */
+/** Checks on the server the filters that the user set. */
 async function* checkFilters(
   connection: PostgresConnection,
   tables: readonly CatalogTable[],
@@ -114,7 +114,7 @@ function checkPrivileges(tables: readonly CatalogTable[], user: string): CheckRe
     return { name: "privileges", label, status: "ok", message: "The user may read every column of every table." };
   }
   const unreadable = new Set([...hidden, ...secured]).size;
-  // What is not selected needs no privilege: only where nothing can be read all would fail.
+  // Tables that are not selected need no privilege, so this fails only if no table can be read.
   const status = unreadable === tables.length ? "failed" : "warning";
   return { name: "privileges", label, status, message: messages.join(" ") };
 }
@@ -125,7 +125,7 @@ function whatIsHidden({ name, columns }: CatalogTable): string {
   return `${hidden.map((column) => `"${column.name}"`).join(", ")} of table "${name}"`;
 }
 
-/** What reading will cost the source, where that is much. */
+/** Reports what reading will cost the source, if that is much. */
 function* checkCost(
   tables: readonly CatalogTable[],
   server: Server,

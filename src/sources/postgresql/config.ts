@@ -2,7 +2,7 @@ import { z } from "zod";
 import { sslModes } from "../../wire/postgres/ssl.ts";
 import { blankIsAbsent, choice, optionalText, text, whole } from "../../toolkit/settings.ts";
 
-/** Spaces at the ends of a name count. */
+/** Not trimmed: spaces at the ends of a name are part of it. */
 const name = z.string().min(1, { error: "must not be empty" });
 
 export function portSetting(usual: number, description: string) {

@@ -9,12 +9,12 @@ import { estimateRows } from "./catalog/estimate.ts";
 import type { Server } from "./server.ts";
 import { hasIndexOn, type Shape, shapeOf } from "./catalog/shape.ts";
 
-/** From here on a window without an index on the cursor column is slow enough to be said. */
+/** From this many rows on, a window without an index on the cursor column is slow enough for a note. */
 export const largeRows = 1_000_000;
 
 /**
- * All tables of the schema. Those that this role may not read are among them: they fail when they are planned, so that
- * an unreadable table neither goes unseen nor stops the others. Throws where the schema itself is closed or missing.
+ * All tables of the schema, including those that this role may not read. An unreadable table fails when it is planned,
+ * so it is neither overlooked nor stops the others. Throws if the schema is missing or closed to the role.
  */
 export async function discoverTables(
   connection: PostgresConnection,
@@ -28,7 +28,7 @@ export async function discoverTables(
   return catalog.map((table) => tableOf(shapeOf(table, context), server, connection.settings.user));
 }
 
-/** Throws `SCHEMA_UNKNOWN`, or `PRIVILEGE_MISSING` where the role may not look into it. */
+/** Throws `SCHEMA_UNKNOWN`, or `PRIVILEGE_MISSING` if the role may not use the schema. */
 export async function assertSchema(connection: PostgresConnection, schema: string, signal: AbortSignal): Promise<void> {
   const rows = await connection.query(
     `SELECT nspname AS name, has_schema_privilege(oid, 'USAGE')::text AS usage FROM pg_namespace
@@ -52,7 +52,7 @@ export async function assertSchema(connection: PostgresConnection, schema: strin
   }
 }
 
-/** Throws `PRIVILEGE_MISSING` where the role may not read one of these columns. */
+/** Throws `PRIVILEGE_MISSING` if the role may not read one of these columns. */
 export function assertReadable(shape: Shape, columns: readonly Column[], user: string): void {
   const hidden = shape.columns.filter(
     ({ name, readable }) => !readable && columns.some((column) => column.name === name),

@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 
-/** What a condition is made of, so far as to tell what stands in quotes. Single characters are the rest. */
+/** The tokens of a condition, as far as needed to find quoted text. The rest are single characters. */
 const pieces = new RegExp(
   [
     String.raw`[eE]'(?:[^'\\]|\\.|'')*'`,
@@ -16,7 +16,7 @@ const pieces = new RegExp(
   "suy",
 );
 
-/** Why a text is not one condition that stays one within parentheses, as the end of a sentence; `null`: it is. */
+/** Why a text is not a single condition that can stand in parentheses, as the end of a sentence; `null`: it is one. */
 export function conditionProblem(text: string): string | null {
   let depth = 0;
   pieces.lastIndex = 0;
@@ -32,7 +32,7 @@ export function conditionProblem(text: string): string | null {
   return depth > 0 ? "opens a parenthesis that it does not close" : null;
 }
 
-/** The user's filter as it stands in a WHERE clause; `null`: every row is read. Throws `CONFIGURATION_INVALID`. */
+/** The user's filter for a WHERE clause; `null`: every row is read. Throws `CONFIGURATION_INVALID`. */
 export function conditionOf(table: string, filter: Json | undefined): string | null {
   if (filter === undefined) return null;
   const problem = typeof filter === "string" ? conditionProblem(filter) : "is no text";
@@ -40,7 +40,7 @@ export function conditionOf(table: string, filter: Json | undefined): string | n
   throw invalidFilter(table, problem);
 }
 
-/** The error of a filter that can't be used. */
+/** The error for a filter that can't be used. */
 export function invalidFilter(table: string, problem: string, cause?: unknown): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", `overrides.${table}.filter ${problem}`, {
     hint: 'Write an SQL condition on columns of this table, as a WHERE clause has it: "temperature > 0".',

@@ -11,7 +11,7 @@ import { literal } from "./statement/select.ts";
 import { relationOf } from "./catalog/catalog.ts";
 import { columnOf } from "./catalog/shape.ts";
 
-/** What a value is compared as whose text does not lead back to its native type. */
+/** The type to compare a value as, if its text does not lead back to its native type. */
 const comparedAs: Readonly<Record<Kind, string>> = {
   BOOLEAN: "bool",
   SHORT: "int2",
@@ -30,10 +30,10 @@ const comparedAs: Readonly<Record<Kind, string>> = {
   JSON: "text",
 };
 
-/** Keys of one statement: about as many as fit a message of some 50 KB. */
+/** Keys per statement: about as many as fit a message of some 50 KB. */
 const keysOfStatement = 1_000;
 
-/** Rows by key, as they stand now at the leaders; keys that do not exist are left out, NULL is none. */
+/** Rows by key, as they are now at the leaders. Keys that do not exist are left out; a key with NULL never exists. */
 export async function* lookupRows(
   reader: Pick<SplitReader, "pool" | "shape" | "way" | "fetchRows">,
   table: Table,

@@ -20,20 +20,20 @@ import type { Shape } from "./catalog/shape.ts";
 import { frameOf, type Snapshot, type Snapshots } from "./snapshot/snapshots.ts";
 import { type Position, positionOf, type Work } from "./work.ts";
 
-/** What a split is read with. */
+/** What is needed to read a split. */
 export interface SplitReader {
   readonly pool: Pool<PostgresConnection>;
   readonly snapshots: Snapshots;
   readonly server: Server;
   readonly shape: Shape;
   readonly hashColumns: HashColumns;
-  /** Of follower reads, in milliseconds; `null`: leaders are read. */
+  /** Staleness of follower reads, in milliseconds; `null`: leaders are read. */
   readonly staleness: number | null;
   readonly way: "copy" | "cursor";
   readonly fetchRows: number;
 }
 
-/** One split of a pass, taken apart. */
+/** One split of a pass, with its parts parsed. */
 export interface SplitOf {
   readonly id: string;
   readonly kind: PassKind;
@@ -44,10 +44,10 @@ export interface SplitOf {
   readonly storage: string;
 }
 
-/** Rows of a FETCH before it is known how wide they are. */
+/** Rows of the first FETCH, when the width of rows is not yet known. */
 const firstFetch = 16;
 
-/** Reads a split from a position on; every batch is followed by a checkpoint, where the order has positions. */
+/** Reads a split from a position on. If the order has positions, a checkpoint follows every batch. */
 export async function* readSplit(
   reader: SplitReader,
   split: SplitOf,
@@ -79,7 +79,7 @@ export async function* readSplit(
   await reader.snapshots.finished(split.snapshot, split.id);
 }
 
-/** A part that takes too long is tried again by its half; one that can't be halved fails. */
+/** Halves a part that takes too long, so that it is tried again. A part that can't be halved fails. */
 function halved(thrown: unknown, work: Work, position: Position): Position {
   const span = Math.floor((position.span ?? work.span) / 2);
   const tooLong = thrown instanceof HeadwatersError && thrown.code === "READ_TIMEOUT";
@@ -110,7 +110,7 @@ async function* readPart(
       else yield* cursorRows(connection, sql, shape, result, how, reader.fetchRows);
     } catch (thrown) {
       await loseIfTooOld(reader, split, thrown);
-      // In an order, what came before a timeout is whole.
+      // In an ordered read, the rows before a timeout are complete.
       const whole = thrown instanceof HeadwatersError && thrown.code === "READ_TIMEOUT" && work.order !== "none";
       if (whole && result.length > 0) yield result.finish();
       throw thrown;
@@ -124,8 +124,9 @@ async function* readPart(
 }
 
 /**
- * The snapshot of the pass; where it is lost, an order by values goes on under one of its own: what changed meanwhile
- * is healed by the window that starts before the pass. Places of rows mean nothing in another snapshot.
+ * The snapshot of the pass. If that snapshot is lost, a read in the order of values goes on under a snapshot of its
+ * own: the next window starts before the pass, so it reads again what changed meanwhile. A row's place in the file
+ * means nothing in another snapshot.
  */
 function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: SplitOf): Snapshot {
   if (snapshots.holds(snapshot)) return snapshot;
@@ -136,8 +137,8 @@ function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: Spli
 }
 
 /**
- * Opens the transaction, locks the table against being altered by looking into it, and makes sure that its rows are
- * those of the plan: TRUNCATE, and ALTER TABLE where it writes a table anew, leave nothing to see for older snapshots.
+ * Opens the transaction, and selects no rows from the table to lock it against ALTER TABLE. Then checks that the rows
+ * are still those of the plan: TRUNCATE, and an ALTER TABLE that rewrites the table, leave no rows for older snapshots.
  */
 async function beginSplit(
   connection: PostgresConnection,
@@ -167,7 +168,7 @@ async function beginSplit(
   }
 }
 
-/** As in the catalogs now, not as of the snapshot: functions of PostgreSQL that look things up don't know it. */
+/** Reads the catalogs as they are now, not as in the snapshot: PostgreSQL's lookup functions ignore snapshots. */
 function storageSql(oid: string): string {
   return `
 WITH RECURSIVE tree AS (
@@ -179,14 +180,15 @@ SELECT c.oid || ':' || coalesce(pg_relation_filenode(c.oid)::text, 'null') FROM 
 WHERE c.relkind <> 'p' ORDER BY c.oid`;
 }
 
-/** Storage of a table with many partitions is long: its digest is kept. */
+/** The digest is kept instead of the storage, which is long for a table with many partitions. */
 export function storageDigest(storage: string): string {
   return createHash("md5").update(storage).digest("hex");
 }
 
 /**
- * The order is the index's or the file's, so that the first row comes at once and a LIMIT spares work: no sort, no
- * parallel workers (they mix rows, and the source comes first), no walk that starts in the middle of the file.
+ * Makes the server read in the order of the index or the file, so that the first row comes at once and LIMIT saves
+ * work. No sort, no parallel workers (they mix the rows, and the source's own work comes first), no scan that starts in
+ * the middle of the file.
  */
 function plannerSql({ yugabyte }: Server, { order }: Work): string {
   const off = ["jit"];
@@ -200,7 +202,7 @@ async function loseIfTooOld({ snapshots }: SplitReader, { snapshot }: SplitOf, t
   if (conflict && /too old/i.test(thrown.message)) await snapshots.lose(snapshot);
 }
 
-/** The fast path: binary COPY, decoded from the socket's chunks. */
+/** The fast path: binary COPY, decoded from the chunks of the socket. */
 export async function* copyRows(
   connection: PostgresConnection,
   sql: string,
@@ -218,7 +220,7 @@ export async function* copyRows(
   if (result.length > 0) yield result.finish();
 }
 
-/** The other path: a cursor with results as text. A FETCH asks for about one batch, once the width of rows is known. */
+/** The other path: a cursor with results as text. Once the width of rows is known, a FETCH asks for about one batch. */
 export async function* cursorRows(
   connection: PostgresConnection,
   sql: string,

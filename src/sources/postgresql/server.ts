@@ -1,20 +1,20 @@
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 
-/** What kind of server this is, as far as reading depends on it. */
+/** The properties of a server that reading depends on. */
 export interface Server {
-  /** What `version()` says. */
+  /** The result of `version()`. */
   readonly version: string;
   /** `server_version_num`: 150018; YugabyteDB before 2025.1 has 110002. */
   readonly versionNumber: number;
   readonly yugabyte: boolean;
-  /** `yb_hash_code()` is there: tables can be cut by the hash that they are sharded by. */
+  /** `yb_hash_code()` exists: tables can be cut by the hash that shards them. */
   readonly hashCode: boolean;
-  /** `yb_table_properties()` is there: it tells how many key columns are hashed. */
+  /** `yb_table_properties()` exists: it returns how many key columns are hashed. */
   readonly tableProperties: boolean;
-  /** `yb_read_time` is there: statements can read as of a moment in the past. */
+  /** `yb_read_time` exists: statements can read the rows of a past moment. */
   readonly readTime: boolean;
   readonly standby: boolean;
-  /** This role sees when the transactions of others began. */
+  /** This role can see when the transactions of others began. */
   readonly seesTransactions: boolean;
 }
 
@@ -42,7 +42,7 @@ export async function describeServer(connection: PostgresConnection, signal: Abo
   };
 }
 
-/** Why the start of the next window can't be told from open transactions, if so. */
+/** Why open transactions do not show where the next window starts; empty if they do. */
 export function transactionWarnings(server: Server, user: string, lag: number): string[] {
   const instead = `Rows that are committed more than ${lag} s (the setting lag) after their cursor are found by sweeps only.`;
   if (server.yugabyte) return [`YugabyteDB shows open transactions of one node alone. ${instead}`];

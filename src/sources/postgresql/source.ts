@@ -27,21 +27,21 @@ import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
 import { cutTable, hashColumnsOf } from "./splits.ts";
 import { type Window, type Work, workJson, workOf } from "./work.ts";
 
-/** A table as it stands, and how YugabyteDB shards it. */
+/** A table as it is now, and the columns that YugabyteDB shards it by. */
 interface Looked {
   readonly shape: Shape;
   readonly hashColumns: HashColumns;
 }
 
-/** What a cluster has beside one server. */
+/** Options for a cluster, in addition to those of one server. */
 interface ClusterOptions {
   /** Opens a session on any of its nodes. */
   readonly connect?: (signal: AbortSignal) => Promise<PostgresConnection>;
-  /** How far back followers are read, in milliseconds; `null`: leaders are read. */
+  /** Staleness of follower reads, in milliseconds; `null`: leaders are read. */
   readonly staleness: number | null;
 }
 
-/** PostgreSQL, or YugabyteDB. Sessions are opened as they are needed. */
+/** PostgreSQL or YugabyteDB. Sessions are opened when they are needed. */
 export class PostgresqlSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
@@ -92,7 +92,7 @@ export class PostgresqlSource implements Source {
         assertFits(table, shape);
         assertReadable(shape, passColumns(table, kind), this.#settings.user);
       }
-      // Before the snapshot: a transaction that ends between the two is seen by it, and counts here as open.
+      // Before the snapshot: a transaction that ends in between counts as open here, and the snapshot sees its rows.
       const ours = this.#pool.open.map(({ processId }) => processId);
       const point = await takeReadPoint(
         connection,
@@ -171,12 +171,12 @@ export class PostgresqlSource implements Source {
     await this.#pool[Symbol.asyncDispose]();
   }
 
-  /** How far back reads lie; only YugabyteDB has followers that can be read. */
+  /** Staleness of reads; only YugabyteDB has followers to read. */
   #staleness({ yugabyte }: Server): number | null {
     return yugabyte ? this.#followers : null;
   }
 
-  /** Asked once; a failure is not kept. */
+  /** Asks the server once; a failure is not kept. */
   async #describe(connection: PostgresConnection, signal: AbortSignal): Promise<Server> {
     this.#server ??= describeServer(connection, signal);
     try {
@@ -187,7 +187,7 @@ export class PostgresqlSource implements Source {
     }
   }
 
-  /** Looks tables up in the catalogs, and keeps what it finds until they are looked at again. */
+  /** Loads tables from the catalogs, and keeps the results until the next call. */
   async #lookAt(
     connection: PostgresConnection,
     server: Server,
@@ -243,7 +243,7 @@ export class PostgresqlSource implements Source {
     return { reader, storage: pass === null ? "" : storageOf(pass.snapshot, table.id) };
   }
 
-  /** With what the tables are stored in, by which a table that was rewritten is told. */
+  /** The snapshot, with the storage digests of the tables; these reveal a table that was rewritten. */
   async #takeSnapshot(
     server: Server,
     looked: ReadonlyMap<string, Looked>,
@@ -253,7 +253,7 @@ export class PostgresqlSource implements Source {
     const storage = Object.fromEntries(
       [...looked].map(([id, { shape }]) => [id, storageDigest(shape.catalog.storage)] as const),
     );
-    // Followers have a read time of their own; one split that needs no other's snapshot takes one as it is read.
+    // Followers have a read time of their own. A split that is alone takes its own snapshot when it is read.
     const alone = splits.length === 1 && workOf(splits[0]!).order !== "ctid";
     const snapshot: Snapshot =
       this.#staleness(server) !== null || alone
@@ -268,7 +268,7 @@ export class PostgresqlSource implements Source {
   }
 }
 
-/** Throws `TABLE_CHANGED` where the table is not what it was when `table` was made of it. */
+/** Throws `TABLE_CHANGED` if the table has changed since `table` was made. */
 function assertFits(table: Table, shape: Shape): void {
   const changed = (what: string): HeadwatersError =>
     new HeadwatersError("TABLE_CHANGED", `table "${table.id}": ${what}`, { hint: "It is planned anew." });

@@ -8,18 +8,18 @@ import { columnOf, hasIndexOn, type Shape } from "./catalog/shape.ts";
 import type { Bound, Window, Work } from "./work.ts";
 
 /**
- * Small enough for a table of some 30 MB to be read in parallel, large enough for a split's own round trips not to count.
- * Measured, milliseconds of CPU here for 1 M rows: 850 with splits of 2 MiB, 640 with 8, 620 with 16.
+ * Small enough that a table of some 30 MB is read in parallel; large enough that a split's own round trips do not
+ * count. Measured, milliseconds of CPU here for 1 M rows: 850 with splits of 2 MiB, 640 with 8, 620 with 16.
  */
 const splitBytes = 8 << 20;
 const splitRows = 100_000;
-/** State is kept of each split: of a large table they grow instead. */
+/** State is kept for each split, so a large table has larger splits instead of more. */
 const mostSplits = 512;
 const unknownSplits = 16;
 const blockBytes = 8192;
-/** From this correlation on (Spearman's, absolute) walking the key's index reads the file about in its order. */
+/** From this correlation on (Spearman's, absolute), a walk of the key's index reads the file roughly in its order. */
 const leastCorrelation = 0.9;
-/** Blocks that are looked at for bounds, and the places in each where a row is looked for. */
+/** How many blocks are sampled for bounds, and how many places in each block are tried for a row. */
 const sampleBlocks = 1_024;
 const samplePlaces = 4;
 
@@ -32,7 +32,7 @@ export interface Cutting {
   readonly window: Window | null;
 }
 
-/** Cuts a table, without reading more of it than a sample of its pages. */
+/** Cuts a table into splits. It reads no more of the table than a sample of its pages. */
 export async function cutTable(
   connection: PostgresConnection,
   cutting: Cutting,
@@ -52,7 +52,7 @@ export async function cutTable(
     const bounds = await histogramBounds(connection, shape, countOf(rows, 0), signal);
     return between(bounds, { ...whole, order: "key", span: splitRows });
   }
-  // Ranges of ctid are walked from PostgreSQL 14 on; before, each would read the whole file.
+  // PostgreSQL 14 and later scan only a range of ctid; before, each range would read the whole file.
   const ranged = server.versionNumber >= 140_000;
   const apart = catalog.heaps.every((heap) => heap.kind === "r" && heap.readable) && !catalog.secured;
   if (!apart || !ranged) return [{ ...whole, order: keyed ? "key" : "none", span: rows ?? splitRows }];
@@ -64,7 +64,7 @@ export async function cutTable(
   return works;
 }
 
-/** By key where the file lies about in its order, else by the places in the file. */
+/** Cuts by key if the file lies roughly in the key's order, else by places in the file. */
 async function cutHeap(
   connection: PostgresConnection,
   { shape, window }: Cutting,
@@ -89,14 +89,14 @@ async function cutHeap(
     ...base,
     order: "ctid" as const,
     from: index === 0 ? null : [`(${index * size},0)`],
-    // The file may grow until the snapshot is taken.
+    // Without an end, because the file may grow until the snapshot is taken.
     to: index === count - 1 ? null : [`(${(index + 1) * size},0)`],
     span: Math.max(1, size),
   }));
 }
 
 function cutHash(rows: number | null, bytes: number, window: Window | null): Work[] {
-  // Where nothing is known of its size: as many as a cluster of some nodes can work at.
+  // If the size is unknown: as many splits as a cluster of some nodes can read at the same time.
   const count = rows === null && bytes === 0 ? unknownSplits : countOf(rows, bytes);
   const size = Math.ceil(hashCodes / count);
   return Array.from({ length: Math.ceil(hashCodes / size) }, (_, index) => ({
@@ -118,19 +118,19 @@ function countOf(rows: number | null, bytes: number): number {
   return Math.min(mostSplits, Math.max(1, Math.round(wanted)));
 }
 
-/** Literals of these columns compare as their indexes do. */
+/** Literals of these columns compare in the order of their indexes. */
 function isOrdered(shape: Shape, columns: readonly string[]): boolean {
   return columns.every((name) => columnOf(shape, name).ordered);
 }
 
-/** Splits between bounds, which are distinct and in order. */
+/** Splits between bounds; the bounds are distinct and in order. */
 function between(bounds: readonly Bound[], base: Work): Work[] {
   return [null, ...bounds].map((from, index) => ({ ...base, from, to: bounds[index] ?? null }));
 }
 
 /**
- * Keys of rows from evenly spaced pages, in the order of the key, with the pages that they are on. It reads these pages
- * alone, needs no statistics, and fits any type of key.
+ * Keys of rows from evenly spaced pages, in the order of the key, with the page of each. This reads only the sampled
+ * pages, needs no statistics, and works for any type of key.
  */
 async function sampleKeys(
   connection: PostgresConnection,
@@ -157,7 +157,7 @@ async function sampleKeys(
   }));
 }
 
-/** Spearman's rank correlation of numbers with their positions. */
+/** Spearman's rank correlation of numbers with their positions in the list. */
 export function correlation(numbers: readonly number[]): number {
   const count = numbers.length;
   if (count < 3) return 1;
@@ -175,11 +175,11 @@ export function quantiles(sorted: readonly Bound[], count: number): Bound[] {
     const bound = sorted[Math.floor((index * sorted.length) / count)];
     if (bound !== undefined && JSON.stringify(bound) !== JSON.stringify(bounds.at(-1))) bounds.push(bound);
   }
-  // A first bound at the least key would make an empty split of what lies before it: harmless, and seldom.
+  // If the first bound is the least key, the split before it is empty. That is harmless and rare.
   return bounds;
 }
 
-/** Of a table that YugabyteDB keeps in the order of its key: from what ANALYZE found of the key's first column. */
+/** Bounds for a table that YugabyteDB keeps in key order, from ANALYZE's histogram of the first key column. */
 async function histogramBounds(
   connection: PostgresConnection,
   shape: Shape,
@@ -204,8 +204,8 @@ async function histogramBounds(
 }
 
 /**
- * Key columns that YugabyteDB shards by: `yb_table_properties()` says how many of the first, else the index itself.
- * Empty: the table is not sharded by hash.
+ * Key columns that YugabyteDB shards by. `yb_table_properties()` says how many of the first ones; without this
+ * function, the index says it. Empty: the table is not sharded by hash.
  */
 export async function hashColumnsOf(
   connection: PostgresConnection,

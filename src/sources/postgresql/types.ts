@@ -12,29 +12,29 @@ export interface NativeType {
   readonly kind: string;
   /** `pg_type.typcategory`: A is an array. */
   readonly category: string;
-  /** `pg_attribute.atttypmod`, −1 where there is none. */
+  /** `pg_attribute.atttypmod`; −1 if the type has no modifier. */
   readonly modifier: number;
-  /** As SQL writes it, without a modifier: what a literal is cast to. */
+  /** The type's SQL name without a modifier; literals are cast to it. */
   readonly sql: string;
 }
 
-/** How one column is read: its type here, what is selected, and how that is decoded. */
+/** How one column is read: its type in Headwaters, the expression to select, and the codec that decodes the result. */
 export interface Mapping {
   readonly type: Type;
   readonly codec: Codec;
-  /** The expression to select, of a quoted column. */
+  /** The expression to select for a quoted column. */
   select(column: string): string;
-  /** The value's text, cast to the native type, is the same value again: it can be a key or a bound in a statement. */
+  /** The value's text can be cast back to the same native value, so it can be a key or a bound in a statement. */
   readonly reversible: boolean;
-  /** What a user should know of it; `null`: nothing. */
+  /** What a user should know about the column; `null`: nothing. */
   readonly note: string | null;
 }
 
 type PlainKind = Exclude<Type["kind"], "DECIMAL">;
 
 /**
- * Types of pg_catalog that have one of ours. The cast is the identity: it keeps the binary form what the decoder
- * expects, even where the column was altered meanwhile. `bpchar` keeps its padding; `::text` would strip it.
+ * Types of pg_catalog that map to a type of Headwaters. The cast is the identity: it keeps the binary form that the
+ * decoder expects, even if the column is altered meanwhile. `bpchar` keeps its padding; `::text` would strip it.
  */
 const exact: Readonly<Record<string, readonly [PlainKind, Codec, cast: string]>> = {
   bool: ["BOOLEAN", "boolean", "bool"],
@@ -60,7 +60,7 @@ const exact: Readonly<Record<string, readonly [PlainKind, Codec, cast: string]>>
   xml: ["XML", "text", "text"],
 };
 
-/** Types whose text is all that there is to say of them: STRING, without a word about it. */
+/** Types that are copied as text (STRING) without a note, because the text is the whole value. */
 const asText = new Set(
   [
     "money timetz interval inet cidr macaddr macaddr8 bit varbit tsvector tsquery pg_lsn xid xid8 cid tid jsonpath",
@@ -70,10 +70,10 @@ const asText = new Set(
   ].flatMap((names) => names.split(" ")),
 );
 
-/** Of a value of its own kind there is no order, or its text is not what it was made of. */
+/** Values of these types have no order, or their text does not lead back to the same value. */
 const irreversible = new Set(["json", "xml"]);
 
-/** What a user's type is cast to, and how that is decoded. */
+/** By the type that the user chose: the cast, and the codec that decodes the result. */
 const chosen: Readonly<Record<PlainKind, readonly [Codec, cast: string]>> = {
   BOOLEAN: ["boolean", "bool"],
   SHORT: ["int2", "int2"],
@@ -91,14 +91,16 @@ const chosen: Readonly<Record<PlainKind, readonly [Codec, cast: string]>> = {
   JSON: ["text", "text"],
 };
 
-/** As Python's `isoformat()` writes it: a fraction of six digits or none, and what Python has no year for as text. */
+/**
+ * Writes what Python's `isoformat()` writes: six fraction digits or none. Years unknown to Python become plain text.
+ */
 function isoTimestamp(column: string, zone: string, type: string): string {
   const inRange = `${column} BETWEEN ${type} '0001-01-01 00:00:00${zone}' AND ${type} '9999-12-31 23:59:59.999999${zone}'`;
   const text = `replace(to_char(${column}, 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '')`;
   return `CASE WHEN ${inRange} THEN ${text} || '${zone === "" ? "" : "+00:00"}' ELSE ${column}::text END`;
 }
 
-/** What the published example makes of a type, where it is another than ours. */
+/** Types that the published example maps differently. */
 const example: Readonly<Record<string, readonly [PlainKind, Codec, select: (column: string) => string]>> = {
   date: ["STRING", "text", (column) => `${column}::text`],
   time: ["STRING", "text", (column) => `replace(to_char(${column}::interval, 'HH24:MI:SS.US'), '.000000', '')`],
@@ -109,8 +111,8 @@ const example: Readonly<Record<string, readonly [PlainKind, Codec, select: (colu
 };
 
 /**
- * How a column of this type is read. `wanted` is the type that the user gave it, if any; `isKey`: a key stays exact,
- * lest two of them become one.
+ * How a column of this type is read. `wanted` is the type that the user chose, if any. `isKey`: a key stays exact, so
+ * that two keys never become one.
  */
 export function mappingOf(
   native: NativeType,
@@ -149,7 +151,7 @@ function detect(native: NativeType, types: "exact" | "example", isKey: boolean):
   );
 }
 
-/** Exact where the type says how many digits there are, and they are no more than 38. */
+/** Exact if the type declares its digits and has at most 38 of them; otherwise text. */
 function numeric(native: NativeType): Mapping {
   const type = decimalOf(native.modifier);
   if (type !== null) return mapping(type, "numeric", (column) => column, true);
@@ -161,9 +163,10 @@ function numeric(native: NativeType): Mapping {
 }
 
 /**
- * `numeric(p,s)` from its modifier: precision in the upper half, scale in the lower 11 bits with its sign (PostgreSQL
- * 15 has −1000 to 1000; before, it was never negative and filled 16 bits). A negative scale rounds before the point; one
- * above the precision means zeros behind it. `null`: more digits than a DECIMAL has, or no modifier.
+ * The type for `numeric(p,s)`, from its modifier. The upper half holds the precision, the lower 11 bits hold the scale
+ * with its sign (PostgreSQL 15 allows −1000 to 1000; before, the scale was never negative and filled 16 bits). A
+ * negative scale rounds before the decimal point. A scale above the precision means zeros after the decimal point.
+ * `null`: more digits than a DECIMAL has, or no modifier.
  */
 export function decimalOf(modifier: number): DecimalType | null {
   if (modifier < 0) return null;
@@ -173,7 +176,7 @@ export function decimalOf(modifier: number): DecimalType | null {
   return digits > 38 ? null : { kind: "DECIMAL", precision: digits, scale: Math.max(0, scale) };
 }
 
-/** The server casts, and says where it can't; digits that would be lost are an error too. */
+/** The server does the cast, and fails on values that it can't cast. Digits that would be lost are an error too. */
 function convert(native: NativeType, wanted: Type): Mapping {
   if (wanted.kind === "DECIMAL") {
     const isNumeric = native.schema === "pg_catalog" && native.name === "numeric";

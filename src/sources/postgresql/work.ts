@@ -1,11 +1,12 @@
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
 
-/** A place in the order in which a split is read: values as text, of the first columns of that order. */
+/** A place in the reading order of a split: the first values of that order, as text. */
 export type Bound = readonly string[];
 
 /**
- * What is read of a cursor column: from `low` (`null`: the beginning) to `high`, both included. NULL is in no window.
+ * The range of a cursor column that is read: `low` (`null`: the beginning) to `high`, both included. No window has
+ * NULL.
  */
 export interface Window {
   readonly column: string;
@@ -14,29 +15,29 @@ export interface Window {
 }
 
 /**
- * The order in which a split is read, in which its bounds lie and its position is told.
+ * The order in which a split is read. Bounds and positions of the split are values of this order.
  *
  * - `key`: the key columns. `hash`: YugabyteDB's hash code, then the key. `cursor`: the cursor column, then the key.
- * - `ctid`: the place of a row in its file, which holds under one snapshot alone.
- * - `none`: as the server gives them; such a split has no position, and starts over.
+ * - `ctid`: the place of a row in its file, which is valid in one snapshot only.
+ * - `none`: the server's own order. Such a split has no position and starts over.
  */
 export type Order = "key" | "hash" | "cursor" | "ctid" | "none";
 
-/** What a split holds, as it is stored. */
+/** What a split reads, in the form in which it is stored. */
 export interface Work {
   readonly order: Order;
-  /** The partition that is read by itself: schema and name; `null`: the table. */
+  /** The schema and name of a partition that is read by itself; `null`: the table. */
   readonly heap: readonly [schema: string, name: string] | null;
   /** Included; `null`: the beginning. */
   readonly from: Bound | null;
   /** Not included; `null`: the end. */
   readonly to: Bound | null;
-  /** How large it is, about: hash codes, blocks of a file, or rows. Where a read takes too long, it is halved. */
+  /** Approximate size: hash codes, blocks of a file, or rows. A read that takes too long halves it. */
   readonly span: number;
   readonly window: Window | null;
 }
 
-/** Where a split goes on: behind `after`, or at `from`; `span` as in {@link Work} where it was halved. */
+/** Where a split resumes: after `after`, or at `from`. `span` is as in {@link Work}, once it was halved. */
 export interface Position {
   readonly after: Bound | null;
   readonly from: Bound | null;

@@ -12,34 +12,34 @@ export interface CatalogColumn {
   readonly readable: boolean;
 }
 
-/** An index, by its leading columns; those of expressions end the list. */
+/** An index and its leading columns; the list ends before the first expression. */
 interface CatalogIndex {
   readonly columns: readonly string[];
   readonly primary: boolean;
-  /** Tells rows apart: unique over columns that are all not null, and of every row. */
+  /** It identifies rows: it is unique, all of its columns are NOT NULL, and it covers every row. */
   readonly identifies: boolean;
-  /** The whole table is in it. */
+  /** It covers the whole table. */
   readonly complete: boolean;
   /** Leading columns that YugabyteDB shards by their hash. */
   readonly hashed: number;
 }
 
-/** What holds rows: the table itself, or a partition that has no partitions of its own. */
+/** A relation that stores rows: the table itself, or a partition without partitions of its own. */
 export interface CatalogHeap {
   readonly oid: string;
   readonly schema: string;
   readonly name: string;
-  /** `r` a table, `f` a foreign table. */
+  /** `r`: a table; `f`: a foreign table. */
   readonly kind: string;
   readonly readable: boolean;
-  /** As of the last VACUUM or ANALYZE; −1 or 0: never. */
+  /** The count of the last VACUUM or ANALYZE; −1 or 0: never counted. */
   readonly tuples: number;
   readonly pages: number;
-  /** Of its file; on YugabyteDB of what was flushed to disk, compressed. */
+  /** Size of its file; on YugabyteDB the compressed size of what was flushed to disk. */
   readonly bytes: number;
 }
 
-/** A table as the catalogs have it, whether this role may read it or not. */
+/** A table of the catalogs, whether or not this role may read it. */
 export interface CatalogTable {
   readonly oid: string;
   readonly schema: string;
@@ -47,14 +47,14 @@ export interface CatalogTable {
   /** `information_schema` shows it to this role. */
   readonly visible: boolean;
   readonly partitioned: boolean;
-  /** Other tables inherit from it (not as partitions): they are tables of their own. */
+  /** Other tables inherit from it (not as partitions); they are tables of their own. */
   readonly inherited: boolean;
-  /** Policies apply to this role. */
+  /** Row-level security applies to this role. */
   readonly secured: boolean;
   readonly columns: readonly CatalogColumn[];
   readonly indexes: readonly CatalogIndex[];
   readonly heaps: readonly CatalogHeap[];
-  /** Another value means that its rows were written anew, out of sight of older snapshots: TRUNCATE, ALTER TABLE. */
+  /** Changes when the rows are rewritten, which hides them from older snapshots: TRUNCATE, ALTER TABLE. */
   readonly storage: string;
 }
 
@@ -69,7 +69,7 @@ WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.
   AND ($2::text[] IS NULL OR c.relname = ANY ($2))
 ORDER BY c.relname`;
 
-/** Domains are followed to the type that they are made of, whose modifier is the innermost that there is. */
+/** Follows domains to their base type. The innermost modifier counts. */
 const columnsSql = `
 WITH RECURSIVE typed AS (
   SELECT a.attrelid, a.attnum, a.attname, a.attnotnull, a.atttypid AS type, a.atttypmod AS modifier
@@ -88,7 +88,7 @@ FROM typed JOIN pg_type t ON t.oid = typed.type JOIN pg_namespace n ON n.oid = t
 WHERE t.typtype <> 'd'
 ORDER BY typed.attrelid, typed.attnum`;
 
-/** Only key columns of an index, not those that it includes; an expression has the number 0. YugabyteDB marks a hashed
+/** Lists only key columns of an index, not included ones; an expression has the number 0. YugabyteDB marks a hashed
  * column by the bit 4 of its option. */
 const indexesSql = `
 SELECT i.indrelid::text AS oid, i.indisprimary::text AS primary, i.indisreplident::text AS replica,
@@ -118,8 +118,8 @@ WHERE c.relkind <> 'p'
 ORDER BY tree.root, c.oid`;
 
 /**
- * Tables of a schema (`names`: these, else all), partitions folded into their parents; no views, no foreign tables.
- * From pg_catalog as PostgreSQL 11 has it, so that nothing is hidden that this role may not see.
+ * Tables of a schema (`names`: only these, else all). Partitions are folded into their parents; views and foreign
+ * tables are left out. Uses pg_catalog of PostgreSQL 11, so that tables this role may not see are listed too.
  */
 export async function loadCatalog(
   connection: PostgresConnection,
@@ -151,7 +151,9 @@ export async function loadCatalog(
   });
 }
 
-/** `ONLY`: tables that inherit are read by themselves. A partition goes by the table's name: a filter may name it. */
+/**
+ * `ONLY`: inheriting tables are read by themselves. A partition has the table's name as alias, for filters that use it.
+ */
 export function relationOf({ catalog }: { readonly catalog: CatalogTable }, heap: Work["heap"]): string {
   if (heap !== null) return `ONLY ${qualifiedName(heap[0], heap[1])} AS ${escapeIdentifier(catalog.name)}`;
   return `${catalog.partitioned ? "" : "ONLY "}${qualifiedName(catalog.schema, catalog.name)}`;

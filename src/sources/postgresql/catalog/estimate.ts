@@ -1,17 +1,19 @@
 import type { CatalogColumn, CatalogTable } from "./catalog.ts";
 import type { Server } from "../server.ts";
 
-/** Bytes of a page that are for rows, and of a row besides its values (header and item pointer, aligned). */
+/**
+ * Bytes per page, bytes of a page for rows, and bytes per row besides its values (header and item pointer, aligned).
+ */
 const pageBytes = 8192;
 const usablePageBytes = 8168;
 const rowOverhead = 28;
-/** What the planner takes for a value whose width is not fixed. */
+/** The planner's assumption for a value without a fixed width. */
 const unknownWidth = 32;
 
 /**
- * As PostgreSQL's planner does it: the density of the last VACUUM or ANALYZE times the pages that there are now; of a
- * table that was never analyzed the density that its columns let expect. YugabyteDB has no pages: there ANALYZE alone
- * tells. `null`: unknown.
+ * Estimates as PostgreSQL's planner does: the density of the last VACUUM or ANALYZE times the current number of pages.
+ * For a table that was never analyzed, the density comes from the widths of its columns. YugabyteDB has no pages, so
+ * only ANALYZE gives a count there. `null`: unknown.
  */
 export function estimateRows({ heaps, columns }: CatalogTable, { yugabyte }: Pick<Server, "yugabyte">): number | null {
   let rows = 0;

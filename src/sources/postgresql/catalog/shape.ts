@@ -11,11 +11,11 @@ export interface ShapeColumn {
   readonly nullable: boolean;
   readonly readable: boolean;
   readonly mapping: Mapping;
-  /** What a literal is cast to that is compared with the column. */
+  /** The type that a literal is cast to before it is compared with the column. */
   readonly sql: string;
-  /** The type's name in pg_catalog; `null`: it is of another schema. */
+  /** The type's name in pg_catalog; `null`: the type is of another schema. */
   readonly builtin: string | null;
-  /** Literals can be compared with it by operators of pg_catalog, in the order of its index. */
+  /** Operators of pg_catalog can compare literals with the column, in the order of its index. */
   readonly ordered: boolean;
 }
 
@@ -24,19 +24,19 @@ export interface Shape {
   readonly catalog: CatalogTable;
   readonly columns: readonly ShapeColumn[];
   readonly key: readonly string[];
-  /** The key is a unique index's, for want of a primary key. */
+  /** The key comes from a unique index, because the table has no primary key. */
   readonly keyIsIndex: boolean;
-  /** The column that would be the cursor, also of a table without a key, which has no use for it. */
+  /** The cursor column. A table without a key has one too, but does not use it. */
   readonly cursor: string | null;
-  /** Only rows that fulfil this condition are read, in parentheses; `null`: all. */
+  /** The condition that selects rows, in parentheses; `null`: all rows are read. */
   readonly filter: string | null;
 }
 
-/** The cursor column that is looked for, as in the published example. */
+/** The default cursor column, as in the published example. */
 const detectedCursor = "updated_at";
 const cursorTypes: ReadonlySet<string> = new Set(["timestamptz", "timestamp", "date"]);
 
-/** Throws `CURSOR_INVALID` and `CONFIGURATION_INVALID` where the user's options don't fit the table. */
+/** Throws `CURSOR_INVALID` or `CONFIGURATION_INVALID` if the user's options don't fit the table. */
 export function shapeOf(catalog: CatalogTable, { tables, types }: Pick<SourceContext, "tables" | "types">): Shape {
   const options = tables[catalog.name] ?? {};
   const index = catalog.indexes.find((candidate) => candidate.primary || candidate.identifies);
@@ -76,7 +76,7 @@ export function columnOf(shape: Shape, name: string): ShapeColumn {
   });
 }
 
-/** An index can be walked in the order of this column. */
+/** Whether an index can be walked in the order of this column. */
 export function hasIndexOn(shape: Shape, column: string): boolean {
   return shape.catalog.indexes.some((index) => index.complete && index.hashed === 0 && index.columns[0] === column);
 }

@@ -1,21 +1,22 @@
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 
-/** The clocks of the source at one moment, as far as a cursor column of a type can be compared with them. */
+/** The source's clocks at one moment, in a form that can be compared with cursor columns of each type. */
 export interface ReadPoint {
-  /** ISO 8601, UTC: rows that are read from here on are at least as new. */
+  /** ISO 8601, UTC. Rows that are read after this moment are at least as new. */
   readonly asOf: string;
-  /** By the type of the cursor column: where the next window starts, and where one that is read now ends. */
+  /** By type of the cursor column: where the next window starts, and where a window that is read now ends. */
   readonly cursors: Readonly<Record<string, { readonly next: string; readonly until: string }>>;
 }
 
 /**
- * A row that is not to be seen yet has a cursor of no earlier than the start of its transaction. So the next window may
- * start at the oldest transaction that is still open, less the lag, which covers clocks that differ and cursors that
- * are set by other hands. Ours are left out: they write nothing. Of a prepared transaction only its preparation is
- * known; a day before that it will have begun. A standby shows the transactions of its primary when they are replayed.
+ * The cursor of a row that is not yet visible is no earlier than the start of its transaction. So the next window may
+ * start at the oldest open transaction, less the lag. The lag covers clocks that differ, and cursors that clients set.
+ * Our own transactions are left out, because they write nothing. For a prepared transaction only the time of its
+ * preparation is known; it is assumed to have begun at most a day earlier. A standby shows the transactions of its
+ * primary only once they are replayed.
  *
- * A `timestamp` does not tell its zone: writers may mean UTC or the database's own, and an hour is repeated where that
- * zone has summer time. The earliest reading counts for the start, the latest for the end.
+ * A `timestamp` does not say its zone. Writers may mean UTC or the database's own zone, and a zone with summer time
+ * repeats an hour. The earliest reading counts for the start, the latest for the end.
  */
 const readPointSql = `
 WITH clock AS (

@@ -8,8 +8,8 @@ import type { Server } from "../server.ts";
 /**
  * What all splits of a pass see.
  *
- * - `exported`: one snapshot, as long as a session of ours (the coordinator) keeps its transaction open.
- * - `read_time`: YugabyteDB as of one moment, in microseconds, as long as it keeps that history.
+ * - `exported`: one snapshot. It lasts as long as one of our sessions (the coordinator) keeps its transaction open.
+ * - `read_time`: YugabyteDB's rows at one moment, in microseconds. It lasts as long as YugabyteDB keeps that history.
  * - `none`: each split sees the moment in which it is read.
  */
 export type Snapshot =
@@ -17,11 +17,11 @@ export type Snapshot =
   | { readonly mode: "read_time"; readonly at: string }
   | { readonly mode: "none" };
 
-/** What a transaction that reads begins and ends with. */
+/** The statements that begin and end a reading transaction. */
 export interface Frame {
   readonly begin: string;
   readonly end: string;
-  /** Settings outlive the transaction: a session that failed in it can't be used again. */
+  /** The settings outlive the transaction, so a session whose transaction failed can't be used again. */
   readonly sticky: boolean;
 }
 
@@ -30,15 +30,15 @@ const begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 interface Coordinator {
   readonly connection: PostgresConnection;
   readonly tables: readonly string[];
-  /** Ids of the splits that were not read to their end. */
+  /** Ids of the splits that have not been read to their end. */
   readonly left: Set<string>;
 }
 
-/** Takes snapshots and keeps those alive whose passes are being read. */
+/** Takes snapshots, and keeps each alive while its pass is read. */
 export class Snapshots implements AsyncDisposable {
   readonly #pool: Pool<PostgresConnection>;
   readonly #coordinators = new Map<string, Coordinator>();
-  /** Moments that the server has no history of any more. */
+  /** Moments for which the server no longer has history. */
   readonly #past = new Set<string>();
 
   constructor(pool: Pool<PostgresConnection>) {
@@ -46,8 +46,8 @@ export class Snapshots implements AsyncDisposable {
   }
 
   /**
-   * One snapshot for these splits, in the best way that the server has. The coordinator of an earlier pass over one of
-   * the tables is let go: that pass was given up.
+   * Takes one snapshot for these splits, in the best way that the server has. Releases the coordinator of an earlier
+   * pass over one of the tables, because that pass was given up.
    */
   async take(
     server: Server,
@@ -72,14 +72,14 @@ export class Snapshots implements AsyncDisposable {
     }
   }
 
-  /** Lets go of whatever was held for these tables. */
+  /** Releases all snapshots that are held for these tables. */
   async release(tables: readonly string[]): Promise<void> {
     for (const [id, coordinator] of this.#coordinators) {
       if (coordinator.tables.some((table) => tables.includes(table))) await this.#end(id);
     }
   }
 
-  /** Splits that are read now see this snapshot. */
+  /** Whether the snapshot is still there for splits that are read now. */
   holds(snapshot: Snapshot): boolean {
     switch (snapshot.mode) {
       case "exported":
@@ -91,13 +91,13 @@ export class Snapshots implements AsyncDisposable {
     }
   }
 
-  /** The server does not have it any more. */
+  /** Drops a snapshot that the server no longer has. */
   async lose(snapshot: Snapshot): Promise<void> {
     if (snapshot.mode === "read_time") this.#past.add(snapshot.at);
     if (snapshot.mode === "exported") await this.#end(snapshot.id);
   }
 
-  /** A split was read to its end; with the last of them the snapshot is let go. */
+  /** Notes that a split was read to its end. The last split of a snapshot releases it. */
   async finished(snapshot: Snapshot, split: string): Promise<void> {
     if (snapshot.mode !== "exported") return;
     const left = this.#coordinators.get(snapshot.id)?.left;
@@ -116,7 +116,7 @@ export class Snapshots implements AsyncDisposable {
   }
 }
 
-/** How a transaction in this snapshot begins and ends; `staleness` of follower reads in milliseconds, `null`: none. */
+/** The frame of a transaction in this snapshot; `staleness` of follower reads in milliseconds, `null`: leaders. */
 export function frameOf(snapshot: Snapshot, staleness: number | null): Frame {
   if (staleness !== null) {
     return {
@@ -143,7 +143,7 @@ export function frameOf(snapshot: Snapshot, staleness: number | null): Frame {
   }
 }
 
-/** The snapshot of a pass, from its JSON. */
+/** Reads the snapshot of a pass from JSON. */
 export function snapshotOf(json: Json): Snapshot {
   const { mode, id, at } = json as { mode?: string; id?: string; at?: string };
   if (mode === "exported" && id !== undefined) return { mode, id };
@@ -151,7 +151,7 @@ export function snapshotOf(json: Json): Snapshot {
   return { mode: "none" };
 }
 
-/** `null`: this YugabyteDB can't (it needs 2.25.1 and a flag). PostgreSQL always can. */
+/** `null`: this YugabyteDB can't export (that needs 2.25.1 and a flag). PostgreSQL always can. */
 async function exportSnapshot(
   connection: PostgresConnection,
   server: Server,

@@ -6,8 +6,8 @@ import type { Shape } from "../catalog/shape.ts";
 import { invalidFilter } from "../filter.ts";
 
 /**
- * Lets the server look at the filter, without reading a row. A value is bound only so that the statement is sent by the
- * protocol that takes one statement and no more.
+ * Has the server parse the filter, without reading a row. The only purpose of the bound value is to use the extended
+ * protocol, which takes just one statement.
  */
 export async function checkFilter(connection: PostgresConnection, shape: Shape, signal: AbortSignal): Promise<void> {
   const { catalog, filter } = shape;
@@ -26,7 +26,7 @@ export async function checkFilter(connection: PostgresConnection, shape: Shape, 
   }
 }
 
-/** Classes of SQLSTATE that tell of the text itself: syntax and names, values, what is not supported there. */
+/** Classes of SQLSTATE that mean the text is wrong: syntax and names, values, unsupported features. */
 function isMistake(code: string): boolean {
   return /^(42|22|0A)/.test(code) && code !== "42501" && code !== "42P01";
 }

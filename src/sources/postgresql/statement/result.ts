@@ -16,23 +16,23 @@ interface Selected {
   readonly expression: string;
 }
 
-/** Rows, and where the last of them lies in the order of the split. */
+/** Rows, and the position of the last row in the order of the split. */
 export interface Batch {
   readonly rows: Rows;
   readonly last: Bound;
 }
 
 /**
- * What a statement gives, column by column: those that are delivered, then those that only tell the position. Decoders
- * write into it, `finish` takes a batch out.
+ * The results of a statement, column by column: first the delivered columns, then those that only give the position.
+ * Decoders write into it, and `finish` takes a batch out.
  */
 export class Result {
-  /** To be selected, in this order. */
+  /** The expressions to select, in this order. */
   readonly expressions: readonly string[];
   readonly columns: readonly ResultColumn[];
   readonly #builder: RowsBuilder;
   readonly #delivered: number;
-  /** By term of the order: the column that holds its value. */
+  /** For each term of the order: the index of the column that holds its value. */
   readonly #terms: readonly number[];
 
   constructor(shape: Shape, delivered: readonly Column[], terms: readonly Term[]) {
@@ -57,7 +57,7 @@ export class Result {
     return this.#builder.bytes;
   }
 
-  /** The rows so far, at least one; it starts anew. */
+  /** Takes out the rows so far, at least one, and starts anew. */
   finish(): Batch {
     const { columns, values, length } = this.#builder.finish();
     const last = this.#terms.map((index) => {
@@ -76,7 +76,7 @@ function selectedColumn(shape: Shape, name: string): Selected {
   return { name, type: mapping.type, codec: mapping.codec, expression: mapping.select(escapeIdentifier(name)) };
 }
 
-/** A term that is no column: the place of a row, or its hash code. */
+/** A term that is not a column: the place of a row, or its hash code. */
 function computed({ expression, sql }: Term): Selected {
   return sql === "tid"
     ? { name: expression, type: { kind: "LONG" }, codec: "tid", expression }

@@ -3,15 +3,15 @@ import { relationOf } from "../catalog/catalog.ts";
 import { columnOf, type Shape } from "../catalog/shape.ts";
 import type { Bound, Order, Position, Work } from "../work.ts";
 
-/** What can be ordered and compared: an expression, and the type that its literals are cast to. */
+/** A value to order by and compare: an expression, and the type that its literals are cast to. */
 export interface Term {
-  /** The column that it is; `null`: it is computed. */
+  /** The column; `null`: the expression is computed. */
   readonly column: string | null;
   readonly expression: string;
   readonly sql: string;
 }
 
-/** Hash codes are 0 to this, not included. */
+/** Hash codes are below this number, from 0. */
 export const hashCodes = 65_536;
 
 /** Key columns that YugabyteDB shards by, in order. */
@@ -45,7 +45,7 @@ function hashTerm(columns: HashColumns): Term {
 
 /** One statement's part of a split. */
 export interface Part {
-  /** Not included; `null`: the end of the split. */
+  /** Excluded; `null`: the end of the split. */
   readonly to: Bound | null;
   /** The most rows; `null`: all. */
   readonly limit: number | null;
@@ -54,8 +54,8 @@ export interface Part {
 }
 
 /**
- * What one statement reads from `position` on: the rest of the split, or, where reading took too long, what `span` says.
- * An order with numbers (hash codes, blocks) is cut by them, the others by a limit.
+ * What one statement reads from `position` on: the rest of the split, or `span` of it after a read that took too long.
+ * Orders with numbers (hash codes, blocks) are cut by number; the other orders are cut by LIMIT.
  */
 export function partOf(work: Work, { after, from, span }: Position): Part {
   if (span === null || work.order === "none") return { to: work.to, limit: null, next: null };
@@ -67,13 +67,13 @@ export function partOf(work: Work, { after, from, span }: Position): Part {
   return { to: bound, limit: null, next: bound };
 }
 
-/** The hash code or the block of a bound. */
+/** The number of a bound: its hash code or block. */
 function placeOf(order: "hash" | "ctid", bound: Bound | null): number {
   if (bound === null) return 0;
   return Number(order === "ctid" ? bound[0]!.slice(1).split(",")[0] : bound[0]);
 }
 
-/** The statement for one part of a split; `expressions` are what it gives, in order. */
+/** The statement for one part of a split; it returns `expressions`, in order. */
 export function selectSql(
   shape: Shape,
   work: Work,
@@ -96,7 +96,7 @@ export function selectSql(
   if (shape.filter !== null) conditions.push(shape.filter);
   const clauses = [`SELECT ${expressions.join(", ")}`, `FROM ${relationOf(shape, work.heap)}`];
   if (conditions.length > 0) clauses.push(`WHERE ${conditions.join(" AND ")}`);
-  // A walk over ranges of ctid is in their order by itself.
+  // A scan of ctid ranges returns rows in ctid order anyway.
   if (work.order !== "none" && work.order !== "ctid") {
     clauses.push(`ORDER BY ${terms.map((term) => term.expression).join(", ")}`);
   }
@@ -108,7 +108,7 @@ export function literal(text: string, sql: string): string {
   return `${escapeLiteral(text)}::${sql}`;
 }
 
-/** A row comparison; its first column is compared by itself as well, which every kind of index can be walked by. */
+/** A row comparison. The first column is also compared by itself, because every kind of index supports that. */
 function compare(terms: readonly Term[], bound: Bound, operator: ">" | ">=" | "<"): string[] {
   const parts = bound.map((text, index) => [terms[index]!.expression, literal(text, terms[index]!.sql)] as const);
   const [first] = parts;
