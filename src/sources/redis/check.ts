@@ -7,7 +7,7 @@ import type { Configuration } from "./config.ts";
 import type { Pool } from "./pool.ts";
 import { serverInfo } from "./server.ts";
 
-/** Every command that a sync or `verify` may need, as it is tried on a key that is not there. */
+/** Every command that a sync or `verify` may need, called with a key that does not exist. */
 const commands: readonly (readonly [string, ...string[]])[] = [
   ["INFO", "server"],
   ["TIME"],
@@ -40,13 +40,13 @@ const commands: readonly (readonly [string, ...string[]])[] = [
   ["EXEC"],
 ];
 
-/** Only for keys of some types, for `verify`, or with another way where they are denied: a warning. */
+/** A warning if denied: needed only for keys of some types or for `verify`, or replaced by another command. */
 const dispensable: ReadonlySet<string> = new Set([
   ...["XRANGE", "XREVRANGE", "TS.RANGE", "TS.REVRANGE", "JSON.GET", "DUMP"],
   ...["GET", "HGETALL", "SMEMBERS", "WATCH", "UNWATCH", "MULTI", "EXEC"],
 ]);
 
-/** Looks at a server step by step; the first step that fails is the last. */
+/** Checks a server step by step; stops after the first step that fails. */
 export async function* checkSource(
   pool: Pool,
   configuration: Configuration,
@@ -109,7 +109,7 @@ async function* checkKind(connection: RespConnection, { database }: Configuratio
   }
 }
 
-/** Every command that is denied is named, so that one ACL SETUSER mends them all. */
+/** Names every denied command, so that one ACL SETUSER allows them all. */
 async function checkPrivileges(
   connection: RespConnection,
   { key_pattern: patterns, username, expires_at: expiresAt }: Configuration,

@@ -11,10 +11,10 @@ import type { ReadContext } from "./read-context.ts";
 import type { ServerInfo } from "./server.ts";
 import { walkKeys } from "./scan/walk-keys.ts";
 
-/** Keys whose fields become columns before the first is copied. */
+/** Keys that are sampled for columns before the first key is copied. */
 const sampledKeys = 1_000;
 
-/** All keys, the samples of series, the entries of streams, and what the configuration expands. */
+/** The tables for all keys, for samples of series and for entries of streams, and the expanded tables. */
 export async function discoverTables(
   context: ReadContext,
   { tables: options }: SourceContext,
@@ -43,9 +43,9 @@ export async function discoverTables(
   return found;
 }
 
-/** Throws where a user sets what tables whose columns are always the same can't have: it would be ignored. */
+/** Throws if the user sets a cursor or types for a table with fixed columns, because they would be ignored. */
 function checkFixed(id: string, options: TableOptions | undefined): void {
-  // `null`: read without one (mode: full), which the engine sees to.
+  // `null` means no cursor (mode: full), which the engine handles.
   if (typeof options?.cursor === "string") {
     throw new HeadwatersError("CURSOR_INVALID", `overrides.${id}.cursor: how this table's changes are found is fixed`, {
       hint: "Leave the cursor out.",
@@ -61,7 +61,7 @@ function checkFixed(id: string, options: TableOptions | undefined): void {
   );
 }
 
-/** Whether the server has the commands for such keys; it answers that a key is missing then, or its kind of nothing. */
+/** Whether the server has the commands for such keys. If it has them, it answers that the key is missing or empty. */
 async function knows({ pool, signal }: ReadContext, kind: EntryKind): Promise<boolean> {
   return pool.with(signal, async (connection) => {
     try {
@@ -76,8 +76,8 @@ async function knows({ pool, signal }: ReadContext, kind: EntryKind): Promise<bo
 }
 
 /**
- * The table with the columns that a sample of its keys needs. A value that does not fit its column ends the sample: it
- * is told where the table is read, and concerns no other table.
+ * The table with the columns that a sample of its keys needs. A value that does not fit its column ends the sample: the
+ * error is reported when the table is read, and concerns no other table.
  */
 async function sampled(context: ReadContext, table: Table, expanded: Expanded, now: number): Promise<Table> {
   const { pool, signal, configuration } = context;

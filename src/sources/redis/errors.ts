@@ -2,7 +2,7 @@ import { type Names, networkError } from "../../net/errors.ts";
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 import { RespError, RespProtocolError, RespTimeout } from "../../wire/resp/errors.ts";
 
-/** What messages name. */
+/** Values that messages name. */
 export interface ErrorContext {
   readonly host: string;
   readonly port: number;
@@ -22,7 +22,7 @@ interface Meaning {
 const where = ({ host, port }: ErrorContext): string => `${host}:${port}`;
 const who = ({ username }: ErrorContext): string => username ?? "default";
 
-/** What the server's errors mean, by a pattern of their text; the first that fits holds. */
+/** The meaning of the server's errors, by a pattern of their text. The first match counts. */
 export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
   [
     /^NOAUTH|^ERR AUTH required/,
@@ -144,22 +144,22 @@ function deniedCommand(native: string): string {
   return /'([^']+)'/.exec(native)?.[1]?.toUpperCase() ?? "(not named by the server)";
 }
 
-/** The key is of another type than the command is for; modules say it in words of their own. */
+/** The key has another type than the command needs; modules word this error in their own way. */
 export function isWrongType(error: RespError): boolean {
   return /^(?:ERR )?WRONGTYPE|wrong (?:redis )?type|wrong kind of value/i.test(error.message);
 }
 
-/** The key was removed, or became one of another type, since SCAN gave it. */
+/** The key was removed, or changed its type, after SCAN returned it. */
 export function isGone(error: RespError): boolean {
   return isWrongType(error) || /key does not exist|no such key/i.test(error.message);
 }
 
-/** The key's slot is another node's, or on its way there and the key not here: no key of this node. */
+/** The key is not on this node: another node has its slot, or the slot is moving and the key is already gone. */
 export function isElsewhere(error: RespError): boolean {
   return error.word === "MOVED" || error.word === "ASK";
 }
 
-/** Whatever was thrown while talking to the server, as a {@link HeadwatersError}. */
+/** Turns any error while talking to the server into a {@link HeadwatersError}. */
 export function sourceError(thrown: unknown, context: ErrorContext): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
   const native = thrown instanceof Error ? thrown.message : String(thrown);

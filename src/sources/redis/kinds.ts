@@ -13,7 +13,7 @@ export function isKeyKind(kind: Kind): kind is KeyKind {
   return kind.kind === "keys" || kind.kind === "expanded";
 }
 
-/** By its name. Throws `TABLE_UNKNOWN` where the configuration has no such table (any more). */
+/** The kind of the table with this name. Throws `TABLE_UNKNOWN` if the configuration does not have it (any more). */
 export function kindOf(id: string, configuration: Configuration, context: Pick<SourceContext, "tables">): Kind {
   const expanded = configuration.tables[id];
   if (expanded !== undefined) return { kind: "expanded", expanded: expandedOf(id, expanded, context.tables[id]) };

@@ -17,10 +17,10 @@ import { KeyBatch } from "./scan/scan.ts";
 import { bytesOf } from "./values/text.ts";
 import { askKeys } from "./scan/walk-keys.ts";
 
-/** Keys that are asked for at the same time. */
+/** Keys that are requested at the same time. */
 const atOnce = 512;
 
-/** Rows by key, as they stand now. */
+/** Rows by key, as they are now. */
 export function lookupRows(
   context: ReadContext,
   table: Table,
@@ -31,7 +31,7 @@ export function lookupRows(
   return isKeyKind(kind) ? lookupKeys(context, table, kind, keys, how) : lookupEntries(context, table, kind, keys, how);
 }
 
-/** Reads rows of keys. Keys that do not match `key_pattern` (any more) are none of the table's, though they exist. */
+/** Reads rows of keys. A key that does not match `key_pattern` (any more) is not in the table, even if it exists. */
 async function* lookupKeys(
   context: ReadContext,
   table: Table,
@@ -43,7 +43,7 @@ async function* lookupKeys(
   const columns = project(keys, table.key).values;
   const rows = keyRows(context, table, kind, "known columns", Date.now());
   const reader = new KeyReader(context, how.batchBytes);
-  // The form of an expanded table's keys is looked at where their rows are made.
+  // An expanded table checks the form of its keys where rows are made.
   const belongs = kind.kind === "keys" ? globs(configuration.key_pattern) : () => true;
   const connection = await pool.take(signal);
   try {
@@ -64,7 +64,7 @@ async function* lookupKeys(
   }
 }
 
-/** Reads samples or stream entries, of keys that match `key_pattern`. */
+/** Reads samples or stream entries of keys that match `key_pattern`. */
 async function* lookupEntries(
   context: ReadContext,
   table: Table,

@@ -8,10 +8,10 @@ import { connectResp, type RespConnection, type RespSettings } from "../../wire/
 import { RespTimeout } from "../../wire/resp/errors.ts";
 import { type ErrorContext, hasNoTls, sourceError, wantsTls } from "./errors.ts";
 
-/** As the published example has it: three tries, 1 s to 16 s between them. */
+/** As in the published example: three tries, 1 s to 16 s between them. */
 const connectAttempts = 3;
 
-/** A server that starts, restarts or is full may take the next try. */
+/** Errors of a server that starts, restarts or is full: the next try may succeed. */
 const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "CONNECTION_REFUSED",
   "CONNECTION_TIMEOUT",
@@ -19,7 +19,7 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "SERVER_UNAVAILABLE",
 ]);
 
-/** Connections that are lent to one reader at a time. */
+/** Connections; each is lent to one reader at a time. */
 export class Pool implements AsyncDisposable {
   readonly context: ErrorContext;
   readonly #settings: RespSettings;
@@ -52,14 +52,14 @@ export class Pool implements AsyncDisposable {
     return connection;
   }
 
-  /** Gives a connection back; one whose replies were not all read is ended. */
+  /** Takes a connection back; ends it if some of its replies were not read. */
   give(connection: RespConnection): void {
     void this.#connections.release(connection);
   }
 
   /**
-   * Runs `work`, which only reads, with a connection; with another one where that breaks. What it throws becomes a
-   * {@link HeadwatersError}, or is the signal's reason.
+   * Runs `work`, which only reads, with a connection. If the connection breaks, runs `work` again with another one.
+   * Errors of `work` become a {@link HeadwatersError} or the signal's reason.
    */
   async with<Result>(signal: AbortSignal, work: (connection: RespConnection) => Promise<Result>): Promise<Result> {
     return withRetries(null, signal, this.#retryPolicy, async () => {
@@ -91,7 +91,7 @@ export class Pool implements AsyncDisposable {
     }
   }
 
-  /** A server that hangs up without a word may want TLS, or not have it: it is asked. */
+  /** If a server hangs up without an error, asks it whether it wants TLS or does not have it. */
   async #connectError(thrown: unknown, signal: AbortSignal): Promise<HeadwatersError> {
     const error = sourceError(thrown, this.context);
     const silent =

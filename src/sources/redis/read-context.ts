@@ -8,6 +8,6 @@ export interface ReadContext {
   readonly log: Log;
   readonly configuration: Configuration;
   readonly signal: AbortSignal;
-  /** Warns, unless the same was said before. */
+  /** Warns, unless the same warning was given before. */
   warnOnce(message: string): void;
 }

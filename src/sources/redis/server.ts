@@ -2,29 +2,29 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { RespConnection } from "../../wire/resp/connection.ts";
 
-/** What a server tells of itself. */
+/** What a server reports about itself. */
 export interface ServerInfo {
   /** `Dragonfly`, `Valkey`, `Redis`, … */
   readonly kind: string;
   readonly version: string;
-  /** Which process of which server: a SCAN's cursor means nothing to another. */
+  /** Identifies the process of the server, because a SCAN's cursor is valid only in that process. */
   readonly identity: Identity;
   /** Its clock, in milliseconds since 1970. */
   readonly now: number;
-  /** How many keys the selected database has. */
+  /** The number of keys in the selected database. */
   readonly keys: number;
   readonly role: string;
-  /** It is one node of a cluster. */
+  /** The server is one node of a cluster. */
   readonly cluster: boolean;
 }
 
-/** Where there is no id of the process, the time of its start stands for it. */
+/** If the process has no id, the time of its start identifies it. */
 export type Identity = { readonly run: string } | { readonly replication: string; readonly started: number };
 
-/** The start is told in whole seconds since, and clocks are corrected: milliseconds. */
+/** In milliseconds. The server reports its age in whole seconds, and clocks are corrected. */
 const startTolerance = 5_000;
 
-/** Names that forks give themselves in INFO, by the field that has their version. */
+/** Names of servers, by the field of INFO that has their version. */
 const kinds: readonly (readonly [string, string])[] = [
   ["dragonfly_version", "Dragonfly"],
   ["valkey_version", "Valkey"],
@@ -32,7 +32,7 @@ const kinds: readonly (readonly [string, string])[] = [
   ["redis_version", "Redis"],
 ];
 
-/** Asks the server. Throws `SERVER_UNAVAILABLE` where it does not have all its data yet. */
+/** Asks the server. Throws `SERVER_UNAVAILABLE` if the server does not have all its data yet. */
 export async function serverInfo(connection: RespConnection, database: number): Promise<ServerInfo> {
   const fields = parseInfo(String(await connection.call("INFO")));
   const time = (await connection.call("TIME")) as readonly Buffer[];

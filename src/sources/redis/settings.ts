@@ -2,13 +2,13 @@ import { pemOf, tlsOptions } from "../../net/tls.ts";
 import type { RespSettings } from "../../wire/resp/connection.ts";
 import type { Configuration } from "./config.ts";
 
-/** As the published example has it. */
+/** The timeout of the published example. */
 const timeout = 30_000;
 
-/** How to connect, with the files read that the configuration names. */
+/** The connection settings; reads the files that the configuration names. */
 export function respSettings(configuration: Configuration): RespSettings {
   const { host, port, username = null, password, database, ssl } = configuration;
-  // A user without a password still has to say who they are.
+  // AUTH with a user name needs a password, even an empty one.
   const secret = password ?? (username === null ? null : "");
   const plain = { host, port, username, password: secret, database, timeout };
   if (!ssl) return { ...plain, tls: null };

@@ -100,7 +100,7 @@ export class RedisSource implements Source {
     return this.#pool.with(signal, (connection) => serverInfo(connection, this.#configuration.database));
   }
 
-  /** A SCAN's cursor means nothing to another process. */
+  /** A SCAN's cursor is valid only in the process that gave it. */
   #isPlannedOn(pass: Pass, server: ServerInfo): boolean {
     const planned = (pass.snapshot as { readonly server?: Json } | null)?.server ?? null;
     return sameServer(planned, server.identity);

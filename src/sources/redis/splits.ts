@@ -25,7 +25,7 @@ export function splitsOf(
   }));
 }
 
-/** SCAN's TYPE, where it is one; several are told apart once TYPE was asked of each key. */
+/** SCAN's TYPE if a single type is wanted. For several types, TYPE is asked of each key instead. */
 function typeOf(kind: Kind, { key_types: types }: Configuration): string | null {
   if (kind.kind === "time series" || kind.kind === "streams")
     return nativeTypes.find(({ table }) => table === kind.kind)!.name;
@@ -33,7 +33,7 @@ function typeOf(kind: Kind, { key_types: types }: Configuration): string | null 
   return nativeTypes.find(({ dataType }) => dataType === types[0])?.name ?? types[0]!;
 }
 
-/** Where the next window begins: samples and entries may come late, by the clocks of those who send them. */
+/** Where the next window begins: samples and entries may come late, by the clocks of their senders. */
 export function windowStart(now: number, { late_seconds: late }: Configuration): number {
   return now - late * 1_000;
 }

@@ -1,18 +1,18 @@
-/** What TYPE answers, and what becomes of such a key. */
+/** A type of key, as TYPE answers it, and how such keys are copied. */
 export interface NativeType {
-  /** As TYPE says it. */
+  /** The answer of TYPE. */
   readonly name: string;
-  /** As the column `data_type` has it. */
+  /** The value of the column `data_type`. */
   readonly dataType: string;
-  /** The same as bytes. */
+  /** `dataType` as bytes. */
   readonly bytes: Buffer;
-  /** Where its rows are: in the table of all keys, or in one of their own. */
+  /** The table of the rows: that of all keys, or one for this type. */
   readonly table: "keys" | "time series" | "streams";
-  /** What the column `value` holds, for the README. */
+  /** The content of the column `value`, for the README. */
   readonly value: string;
 }
 
-/** Every type that is known; any other is a module's, and kept as its DUMP or skipped. */
+/** All known types. Any other type is a module's: its keys are kept as their DUMP or skipped. */
 const known: readonly Omit<NativeType, "bytes">[] = [
   { name: "string", dataType: "string", table: "keys", value: "the string" },
   { name: "hash", dataType: "hash", table: "keys", value: "a JSON object of its fields, ordered by their bytes" },
@@ -28,7 +28,7 @@ export const nativeTypes: readonly NativeType[] = known.map((type) => ({ ...type
 
 const byName = new Map<string, NativeType>(nativeTypes.map((type) => [type.name, type]));
 
-/** A type by what TYPE answered; `null`: the key is not there. */
+/** The type for an answer of TYPE; `null`: the key does not exist. */
 export function nativeType(name: string): NativeType | null {
   if (name === "none") return null;
   const type = byName.get(name) ?? {

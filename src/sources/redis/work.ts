@@ -1,17 +1,17 @@
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
 
-/** What one SCAN goes over. */
+/** The keys that one SCAN covers. */
 export interface ScanWork {
-  /** A glob, in base64: it may hold any bytes. */
+  /** A glob in base64, because it may hold any bytes. */
   readonly match: string;
-  /** SCAN's TYPE, where only keys of one type are wanted. */
+  /** SCAN's TYPE, if only keys of one type are wanted. */
   readonly type: string | null;
 }
 
-/** What a split reads: a SCAN, and from where each series or stream of it is read. */
+/** What a split reads: a SCAN, and where reading starts in each series or stream. */
 export interface Work extends ScanWork {
-  /** Milliseconds since 1970; `null`: from its start. */
+  /** Milliseconds since 1970; `null`: from the start. */
   readonly from: number | null;
 }
 
@@ -23,12 +23,12 @@ export function workOf(split: Split): Work {
   return split.work as unknown as Work;
 }
 
-/** SCAN's cursor behind the keys that were read. */
+/** SCAN's cursor after the keys that were read. */
 export function cursorJson(cursor: string): Json {
   return { cursor };
 }
 
-/** Where a split goes on. */
+/** Where a split resumes. */
 export function cursorOf(state: Json): string {
   return (state as { readonly cursor: string } | null)?.cursor ?? "0";
 }

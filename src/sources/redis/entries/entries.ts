@@ -11,21 +11,21 @@ import { versionColumn } from "../values/version-column.ts";
 /** Keys that hold many rows: the samples of a series, the entries of a stream. */
 export interface EntryKind {
   readonly kind: "time series" | "streams";
-  /** Behind `table_name`. */
+  /** Appended to `table_name`. */
   readonly suffix: string;
   readonly setting: "time_series" | "streams";
-  /** Reads a range, and from its end. */
+  /** The commands that read a range forwards and backwards. */
   readonly command: string;
   readonly backwards: string;
   readonly columns: readonly Column[];
   readonly key: readonly string[];
   readonly version: string;
   readonly notes: readonly string[];
-  /** Where the range begins that has all from a moment on; `null`: all there is. */
+  /** The start of the range that has all entries since a moment; `null`: all entries. */
   first(from: number | null): string;
-  /** The start of the range behind the last entry of one. */
+  /** The start of the range after the last entry of another range. */
   after(last: string): string;
-  /** The range of one row, by its key columns. */
+  /** The range of a single row, from its key columns. */
   one(key: readonly Cell[]): string;
 }
 
@@ -108,7 +108,7 @@ export class EntryRows {
     this.#builders = Object.fromEntries(columns.map(({ name }, index) => [name, this.rows.builders[index]!]));
   }
 
-  /** Takes the next entry of an answer to a range; gives its position. */
+  /** Takes the next entry of a range's answer; returns its position. */
   take(replies: Replies, keyText: Buffer): string {
     replies.next();
     return this.#kind.kind === "time series" ? this.#takeSample(replies, keyText) : this.#takeEntry(replies, keyText);
@@ -132,7 +132,7 @@ export class EntryRows {
     builders["key"]?.bytesOf(keyText, 0, keyText.length);
     builders["id"]?.text(id);
     const microseconds = microsecondsOf(BigInt(id.slice(0, id.indexOf("-"))));
-    // Ids need not be times.
+    // Ids are not always times.
     if (microseconds === null) builders["timestamp"]?.null();
     else builders["timestamp"]?.bigint64(microseconds);
     const fields: [string, string][] = [];
@@ -166,7 +166,7 @@ export class EntryRows {
   }
 }
 
-/** `{"name":"value"}` in the entry's order; a name that comes twice has all its values, in an array. */
+/** `{"name":"value"}` in the entry's order. A name that comes twice has all its values, in an array. */
 export function fieldsJson(fields: readonly (readonly [string, string])[]): string {
   const values = new Map<string, string[]>();
   for (const [name, value] of fields) values.set(name, [...(values.get(name) ?? []), value]);
@@ -176,7 +176,7 @@ export function fieldsJson(fields: readonly (readonly [string, string])[]): stri
   return `{${members.join(",")}}`;
 }
 
-/** A number as the server writes it. */
+/** A number in the server's notation. */
 export function numberOf(text: string): number {
   const infinite = /^([+-]?)inf/i.exec(text);
   if (infinite !== null) return infinite[1] === "-" ? -Infinity : Infinity;

@@ -16,7 +16,7 @@ import { versionColumn } from "../values/version-column.ts";
 const keysAtOnce = 16;
 const pageEntries = 1_000;
 
-/** Reads series and streams from their ends backwards, as JavaScript values: what `verify` compares with. */
+/** Reads series and streams backwards from their ends, as JavaScript values, for `verify` to compare with. */
 export async function* readEntriesIndependently(
   context: ReadContext,
   table: Table,
@@ -83,7 +83,7 @@ function cellsOf(kind: EntryKind, key: Buffer, [position, content]: readonly Rep
   };
 }
 
-/** The end of the range that lies before a row; `null`: there is nothing before it. */
+/** The end of the range before a row; `null`: nothing is before it. */
 function before(kind: EntryKind, row: Record<string, Cell>): string | null {
   if (kind.kind === "time series") {
     const milliseconds = (row["timestamp"] as bigint) / 1_000n;
@@ -91,6 +91,6 @@ function before(kind: EntryKind, row: Record<string, Cell>): string | null {
   }
   const [milliseconds, sequence] = (row["id"] as string).split("-") as [string, string];
   if (sequence !== "0") return `${milliseconds}-${BigInt(sequence) - 1n}`;
-  // Without a sequence the end of a range takes all of its millisecond.
+  // Without a sequence, the end of a range includes the whole millisecond.
   return milliseconds === "0" ? null : String(BigInt(milliseconds) - 1n);
 }

@@ -14,12 +14,12 @@ import { takeError } from "../scan/take.ts";
 import { cursorJson, type Work } from "../work.ts";
 import { textOf } from "../values/text.ts";
 
-/** Entries that are asked for with one command. */
+/** Entries that are requested with one command. */
 const pageEntries = 2_000;
-/** Keys whose first pages are asked for at the same time. */
+/** Keys whose first pages are requested at the same time. */
 const keysAtOnce = 16;
 
-/** Reads the samples of series, or the entries of streams: all, those of a window, or their keys and versions. */
+/** Reads samples of series or entries of streams: all, those of a window, or only their keys and versions. */
 export async function* readEntries(
   context: ReadContext,
   table: Table,
@@ -60,7 +60,7 @@ export async function* readEntries(
   }
 }
 
-/** Reads all pages of keys into rows; yields wherever these may be taken. */
+/** Reads all pages of keys into rows; yields wherever the caller may take these rows. */
 async function* readPages(
   connection: RespConnection,
   kind: EntryKind,

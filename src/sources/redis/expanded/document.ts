@@ -3,8 +3,8 @@ import type { Expanded } from "./expanded.ts";
 import type { Members } from "../values/members.ts";
 
 /**
- * The members of a JSON document as fields and values: those that the table's columns name by path, or all of the
- * topmost ones where it takes what it finds. JSON's null is no value.
+ * The members of a JSON document as fields and values: the members that the table's columns name by path, or all
+ * top-level members if the table takes every field that is found. JSON's null is not a value.
  */
 export function documentMembers(found: Members, expanded: Expanded, into: Members): void {
   const root = parseJson(found.bytes.toString("utf8", found.starts[0], found.ends[0]));

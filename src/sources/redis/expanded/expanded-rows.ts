@@ -16,7 +16,7 @@ import { ValueWriter } from "../values/value-writer.ts";
 import { versionColumn } from "../values/version-column.ts";
 import type { KeyQuestions } from "../scan/walk-keys.ts";
 
-/** A table with a column for each hash field, or member of a JSON document; of a string's for its one value. */
+/** Rows with a column for each hash field or each member of a JSON document; a string has one column. */
 export class ExpandedRows implements KeyRows {
   readonly questions: KeyQuestions;
   readonly #expanded: Expanded;
@@ -24,16 +24,16 @@ export class ExpandedRows implements KeyRows {
   readonly #widens: boolean;
   #table: Table;
   #rows: RowsBuilder;
-  /** By the name of a field: the index of its column. */
+  /** The index of each field's column, by the field's name. */
   #columns: ReadonlyMap<string, number>;
-  /** Indexes of data columns by their names' order: a version does not depend on the order of columns. */
+  /** Indexes of data columns, sorted by name, so that a version does not depend on the order of columns. */
   #byName: readonly number[];
   readonly #writer = new ValueWriter();
   readonly #version = Buffer.alloc(16);
-  /** Fields of what is no hash. */
+  /** Fields of values that are not hashes. */
   readonly #made = new Members();
 
-  /** `keys`: rows have key and version alone; `known columns`: fields that have no column are left out. */
+  /** `keys`: rows have only key and version; `known columns`: fields without a column are left out. */
   constructor(
     table: Table,
     expanded: Expanded,
@@ -95,7 +95,7 @@ export class ExpandedRows implements KeyRows {
     for (const column of this.#byName) {
       const piece = pieces[column]!;
       if (piece < 0) continue;
-      // Lengths before contents, so that no two rows make the same bytes.
+      // Each length stands before its content, so that no two rows make the same bytes.
       const [start, end] = [members.starts[piece]!, members.ends[piece]!];
       writer.raw(Buffer.from(`${this.#table.columns[column]!.name}\0${end - start}\0`));
       writer.raw(members.bytes, start, end);
@@ -103,7 +103,7 @@ export class ExpandedRows implements KeyRows {
     this.#write(keys, index, positions, members, pieces);
   }
 
-  /** It has no row: what is there can't be told. Rows of it that the copy has are not deleted for that. */
+  /** Fails the table: a key that can't be read has no row, and its row in the copy must not be deleted for that. */
   fail(keys: KeyBatch, index: number, message: string): void {
     throw new HeadwatersError(
       "VALUE_OUT_OF_RANGE",
@@ -118,7 +118,7 @@ export class ExpandedRows implements KeyRows {
     return this.#rows.finish();
   }
 
-  /** The piece that each column takes, -1: none. Of a field that comes twice, the last. */
+  /** The piece for each column; -1: none. If a field comes twice, the last one counts. */
   #place(members: Members): Int32Array {
     const pieces = new Int32Array(this.#table.columns.length).fill(-1);
     for (let piece = 0; piece < members.pieces; piece += 2) {
@@ -164,7 +164,7 @@ export class ExpandedRows implements KeyRows {
     }
   }
 
-  /** Fields and their values, whatever the key's type: a string has one field `value`. */
+  /** Fields and their values for every type of key: a string has one field `value`. */
   #fields(found: Members, type: NativeType): Members {
     if (type.dataType === "hash") return found;
     const members = this.#made;

@@ -10,7 +10,7 @@ import { globOf, parsePattern, type PatternPart } from "./key-pattern.ts";
 import type { NativeType } from "../types.ts";
 import { versionColumn } from "../values/version-column.ts";
 
-/** How an expanded table is made of keys. */
+/** How keys become rows of an expanded table. */
 export interface Expanded {
   readonly id: string;
   readonly parts: readonly PatternPart[];
@@ -18,23 +18,23 @@ export interface Expanded {
   readonly keyColumns: readonly string[];
   /** Every field that is found becomes a column. */
   readonly open: boolean;
-  /** Fields (or paths) that columns were declared for, with the column's type. */
+  /** The declared columns: the type of each, by its field (or path). */
   readonly declared: ReadonlyMap<string, Kind>;
   readonly columns: readonly Column[];
-  /** Differs where the same keys would make other rows: all are read anew then. */
+  /** Changes if the same keys would make other rows; all rows are then read again. */
   readonly identity: string;
-  /** Whether the user wants a column that is found. */
+  /** Whether the user selected a column that is found. */
   isChosen(column: string): boolean;
-  /** The field that a column takes. */
+  /** The field that a column is read from. */
   fieldOf(column: string): string;
-  /** The column for a field that is new; of documents JSON, else STRING. */
+  /** The column for a new field: JSON for documents, else STRING. */
   column(field: string, type: NativeType): Column;
 }
 
-/** A field that is named as a key column stands beside it under this ending. */
+/** Appended to the name of a field that has the same name as a key column. */
 const beside = "_field";
 
-/** Throws `CONFIGURATION_INVALID` where names or types do not fit. */
+/** Throws `CONFIGURATION_INVALID` if names or types do not fit. */
 export function expandedOf(
   id: string,
   { pattern, columns: declared }: Configuration["tables"][string],
@@ -98,7 +98,7 @@ export function expandedOf(
   };
 }
 
-/** Names, fields and types of the columns that the configuration decides on, in an order of their own. */
+/** Names, fields and types of the configured columns, sorted. */
 function identityOf(
   own: readonly Column[],
   fields: ReadonlyMap<string, string>,
@@ -109,7 +109,7 @@ function identityOf(
   return columns.length === 0 ? "keys" : `keys ${JSON.stringify(columns)}`;
 }
 
-/** The table as far as it is known without looking at a key. */
+/** The table as far as it is known without reading a key. */
 export function expandedTable(expanded: Expanded, options: TableOptions | undefined): Table {
   if (options?.cursor !== undefined && options.cursor !== null) {
     throw new HeadwatersError(

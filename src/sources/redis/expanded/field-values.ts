@@ -2,7 +2,7 @@ import type { Type } from "../../../protocol/types.ts";
 import type { VectorBuilder } from "../../../toolkit/vectors.ts";
 import { isText, marked } from "../values/text.ts";
 
-/** Puts a hash field's or a document member's bytes into a column; false: they are no value of its type. */
+/** Puts the bytes of a hash field or document member into a column; false: they are not a value of its type. */
 type Append = (builder: VectorBuilder, bytes: Buffer, start: number, end: number) => boolean;
 
 const wholeNumber = /^[+-]?\d{1,20}$/;
@@ -19,7 +19,7 @@ const words: Readonly<Record<string, boolean>> = {
   no: false,
 };
 
-/** How text becomes a value of each type; a type that is not here can't be a column's. */
+/** How text becomes a value of each type; columns can have only these types. */
 export const fieldTypes: Partial<Record<Type["kind"], Append>> = {
   STRING: (builder, bytes, start, end) => {
     if (isText(bytes, start, end)) builder.bytesOf(bytes, start, end);
@@ -90,7 +90,7 @@ function double(text: string): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-/** The unscaled value; `null` where digits would be lost. */
+/** The unscaled value; `null` if digits would be lost. */
 function decimal(text: string, precision: number, scale: number): bigint | null {
   const match = decimalNumber.exec(text);
   if (match === null || !/\d/.test(text)) return null;
@@ -104,7 +104,7 @@ function decimal(text: string, precision: number, scale: number): bigint | null 
   return match[1] === "-" ? -value : value;
 }
 
-/** ISO 8601, UTC where it names no offset; `null` where it is none, or has more than microseconds. */
+/** ISO 8601, UTC if the text has no offset; `null` if the text is not ISO 8601 or is finer than microseconds. */
 function microseconds(text: string): bigint | null {
   const match = isoDate.exec(text);
   if (match === null) return null;
@@ -118,7 +118,7 @@ function microseconds(text: string): bigint | null {
     seconds.replace(" ", "T") + (zone === "" ? "" : zone.length === 5 ? `${zone.slice(0, 3)}:${zone.slice(3)}` : zone),
   );
   const day = text.slice(0, 10);
-  // Of the 30th of February Date makes the 1st of March.
+  // Date turns the 30th of February into the 1st of March.
   const isDay = new Date(Date.parse(`${day}T00:00Z`)).getUTCDate() === Number(day.slice(8));
   return Number.isNaN(base) || !isDay ? null : BigInt(base) * 1_000n + BigInt(fraction.slice(0, 6));
 }

@@ -1,9 +1,9 @@
-/** One part of the keys of an expanded table: text that they all have, or what becomes a column. */
+/** One part of the keys of an expanded table: fixed text, or the value of a column. */
 export type PatternPart = { readonly literal: Buffer } | { readonly column: string; readonly colons: boolean };
 
 const brace = /\{([^{}*]+)(\*?)\}/g;
 
-/** The parts of `user:{id}`; a part in braces ends before the next text, and has no colon unless it is `{id*}`. */
+/** The parts of `user:{id}`. A part in braces ends before the next text, and has no colon unless it is `{id*}`. */
 export function parsePattern(pattern: string): readonly PatternPart[] {
   const parts: PatternPart[] = [];
   let at = 0;
@@ -27,14 +27,14 @@ export function keyPatternProblem(pattern: string): string | null {
   return null;
 }
 
-/** The glob that SCAN's MATCH takes for it; it may match more keys than the pattern does. */
+/** The glob for SCAN's MATCH; it may match more keys than the pattern does. */
 export function globOf(parts: readonly PatternPart[]): Buffer {
   return Buffer.concat(
     parts.map((part) => ("column" in part ? Buffer.from("*") : Buffer.from([...part.literal].flatMap(escaped)))),
   );
 }
 
-/** Where the columns of a key are, two positions for each; `null`: the key is not of this form. */
+/** The positions of a key's columns, two for each column; `null`: the key is not of this form. */
 export function matchKey(parts: readonly PatternPart[], bytes: Buffer, start: number, end: number): number[] | null {
   const found: number[] = [];
   let at = start;
@@ -49,7 +49,7 @@ export function matchKey(parts: readonly PatternPart[], bytes: Buffer, start: nu
       continue;
     }
     const next = parts[index + 1];
-    // The last text must end the key; one before it may come again later.
+    // The last text must end the key; text before it may occur again later.
     const last = index + 2 === parts.length;
     const until =
       next === undefined

@@ -28,7 +28,7 @@ import { versionColumn } from "../values/version-column.ts";
 const keysAtOnce = 100;
 const most = 2_147_483_647;
 
-/** How each type is read whole; DUMP reads any other. */
+/** The command that reads a whole value, by type; DUMP reads all other types. */
 const commands: Readonly<Record<string, (key: Buffer) => readonly [string, ...(string | Buffer)[]]>> = {
   string: (key) => ["GET", key],
   hash: (key) => ["HGETALL", key],
@@ -44,15 +44,15 @@ interface Found {
   readonly type: NativeType;
   readonly ttl: number;
   readonly expires: number;
-  /** One for a string, a document or a dump; else members, alternating with values or scores. */
+  /** One piece for a string, a document or a dump; otherwise members, alternating with values or scores. */
   readonly pieces: readonly Buffer[];
-  /** Why it can't be read. */
+  /** Why the key can't be read. */
   readonly failure: string | null;
 }
 
 /**
- * Reads keys as one would by hand: whole values with one command each (HGETALL, SMEMBERS, …), as JavaScript values,
- * put in order and written by JavaScript's own JSON. For `verify`, which must not trust the decoder that it checks.
+ * Reads keys as one would by hand: whole values with one command each (HGETALL, SMEMBERS, …), as JavaScript values, put
+ * in order and written by JavaScript's own JSON. For `verify`, which must not trust the decoder that it checks.
  */
 export async function* readKeysIndependently(
   context: ReadContext,
@@ -98,7 +98,7 @@ export async function* readKeysIndependently(
   }
 }
 
-/** Keys that are there and wanted; of their values, one is in memory at a time. */
+/** Keys that exist and are wanted. Only one value is in memory at a time. */
 async function* readWhole(
   connection: RespConnection,
   keys: readonly Buffer[],
@@ -127,7 +127,7 @@ async function* readWhole(
   for (const found of wanted) {
     const reply = await connection.reply();
     if (reply instanceof RespError) {
-      // It became another type in between: it is read once more.
+      // The value changed its type in between, so it is read once more.
       if (isWrongType(reply)) changed.push(found.key);
       else yield { ...found, failure: failureOf(reply) };
       continue;
@@ -197,7 +197,7 @@ function valueOf({ type, pieces }: Found, binary: "base64" | "column"): { value:
   }
 }
 
-/** A row of an expanded table, and the table with the columns that it needs; `null`: the key is not of its form. */
+/** A row of an expanded table, and the table with the row's columns; `null`: the key is not of the table's form. */
 function fieldCells(
   found: Found,
   known: Table,
@@ -234,7 +234,7 @@ function fieldCells(
   return { table, cells };
 }
 
-/** The table with a column for each field that the user wants; itself where it has them all. */
+/** The table with a column for each field that the user selected; the same table if it has them all. */
 function withColumns(table: Table, expanded: Expanded, fields: readonly string[], type: NativeType): Table {
   const missing = fields
     .map((field) => expanded.column(field, type))

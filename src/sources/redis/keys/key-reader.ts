@@ -13,33 +13,33 @@ import type { NativeType } from "../types.ts";
 import { takeInteger } from "../scan/take.ts";
 import type { AskedKeys, KeyQuestions } from "../scan/walk-keys.ts";
 
-/** Makes rows of keys: one row a key. */
+/** Makes rows of keys, one row per key. */
 export interface KeyRows {
   readonly questions: KeyQuestions;
   readonly length: number;
   readonly bytes: number;
-  /** Columns that a value has beyond those of the table, where the table takes what it finds. */
+  /** The table with the value's new columns, if the table takes every field that is found; `null`: no new columns. */
   widened(members: Members, type: NativeType): Table | null;
-  /** From here on rows have the columns of `table`. Call it when there are no rows. */
+  /** From now on, rows have the columns of `table`. Call this only when there are no rows. */
   widen(table: Table): void;
   append(keys: KeyBatch, index: number, type: NativeType, members: Members): void;
-  /** A key that can't be read. */
+  /** Adds a key that can't be read. */
   fail(keys: KeyBatch, index: number, message: string): void;
   finish(): Rows;
 }
 
-/** What the reading of keys came to, beside rows. */
+/** The results of reading keys. */
 export type KeyOperation = { readonly kind: "rows"; readonly rows: Rows } | (Operation & { readonly kind: "schema" });
 
-/** About what a row takes beside its value. */
+/** Approximate bytes per row besides its value. */
 const rowBytes = 80;
 
-/** Warnings of this kind are told this often in one reading. */
+/** Limit of warnings about unreadable keys per reading. */
 const mostWarnings = 5;
 
 /**
- * Reads the values of keys that were asked for. What a large value took stays for the next one: memory that is let go of
- * comes back late.
+ * Reads the values of requested keys. The memory of a large value is kept for the next one, because released memory
+ * becomes free late.
  */
 export class KeyReader {
   readonly #context: ReadContext;
@@ -53,20 +53,20 @@ export class KeyReader {
     this.#batchBytes = batchBytes;
   }
 
-  /** Bytes of the values that were read since it was called last. */
+  /** Bytes of the values that were read since the last call. */
   takeBytes(): number {
     const bytes = this.#bytes;
     this.#bytes = 0;
     return bytes;
   }
 
-  /** Rows as they fill a batch; what is left stays in `into`. */
+  /** Yields rows whenever a batch is full; the other rows stay in `into`. */
   async *read({ connection, keys, asked, guess }: AskedKeys, into: KeyRows): AsyncGenerator<KeyOperation> {
     const maxValueBytes = this.#context.configuration.max_value_bytes;
     const { questions } = into;
     const members = this.#members;
     for (const index of asked) {
-      // In the order in which they were asked; see askKeys.
+      // In the order of the requests; see askKeys.
       if (questions.ttl) {
         while (!connection.complete()) await connection.more();
         keys.ttls[index] = takeInteger(connection);
@@ -80,7 +80,7 @@ export class KeyReader {
       let type: NativeType | null = keys.types[index]!;
       const taken = takeFirst(replies, type, members);
       const error = taken === "error" ? new RespError(replies.text()) : null;
-      // The pieces are positions in what was received: nothing more is awaited before they are used.
+      // The pieces are positions in the received bytes, so nothing more is awaited before they are used.
       connection.done();
       let failure: string | null = null;
       if (error !== null && !isWrongType(error)) failure = failureOf(error);
@@ -110,7 +110,9 @@ export class KeyReader {
     }
   }
 
-  /** Reads a value that did not fit into one answer: its type, `null` where it is gone, or why it can't be read. */
+  /**
+   * Reads a value that did not fit into one answer: returns its type, `null` if it is gone, or why it can't be read.
+   */
   async #large(key: Buffer): Promise<NativeType | null | string> {
     const { pool, signal, configuration } = this.#context;
     const maxValueBytes = configuration.max_value_bytes;
@@ -134,12 +136,12 @@ export class KeyReader {
   }
 }
 
-/** Why a value is not copied that takes more bytes than `max_value_bytes`. */
+/** Why a value larger than `max_value_bytes` is not copied. */
 export function tooLarge(most: number): string {
   return `the value takes more than max_value_bytes (${most})`;
 }
 
-/** An error that is this key's alone, as text. Throws one that concerns the connection, the user or the server. */
+/** The text of an error that concerns only this key. Throws errors of the connection, the user or the server. */
 export function failureOf(error: RespError): string {
   if (serverErrors.some(([pattern]) => pattern.test(error.message))) throw error;
   return error.message;

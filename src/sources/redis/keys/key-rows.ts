@@ -6,7 +6,7 @@ import type { ReadContext } from "../read-context.ts";
 import type { KeyRows } from "./key-reader.ts";
 import { versionColumn } from "../values/version-column.ts";
 
-/** How rows of keys are made in a pass or a look-up. */
+/** How rows of keys are made in a pass or a lookup. */
 export function keyRows(
   context: ReadContext,
   table: Table,

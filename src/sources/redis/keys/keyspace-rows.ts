@@ -15,7 +15,7 @@ import type { KeyQuestions } from "../scan/walk-keys.ts";
 
 const most = 2_147_483_647;
 
-/** As the published example calls a key that can't be read. */
+/** The published example's type for a key that can't be read. */
 const errorType = Buffer.from("error");
 
 /** The table of all keys. */
@@ -36,7 +36,7 @@ export class KeyspaceRows implements KeyRows {
   readonly #versionBuilder: VectorBuilder | null;
   readonly #now: number;
 
-  /** `now`: what `last_modified` says, in milliseconds since 1970. */
+  /** `now`: the value of `last_modified`, in milliseconds since 1970. */
   constructor(
     columns: readonly Column[],
     configuration: Configuration,
@@ -99,7 +99,7 @@ export class KeyspaceRows implements KeyRows {
     }
     this.#dataType?.bytesOf(type.bytes, 0, type.bytes.length);
     const ttl = keys.ttls[index]!;
-    // As TTL answers it: rounded, and -1 without end. 2^31-1 stands for 68 years and more.
+    // Rounded, and -1 for a key that never expires, as in TTL's answer. 2^31-1 stands for 68 years and more.
     this.#ttl?.int32(ttl < 0 ? ttl : Math.min(most, Math.floor((ttl + 500) / 1_000)));
     this.#appendRest(expires, size);
     writer.release();
@@ -142,7 +142,7 @@ export class KeyspaceRows implements KeyRows {
     this.#versionBuilder.bytesOf(this.#version, 0, 16);
   }
 
-  /** Writes a value in its canonical form; gives its size. */
+  /** Writes a value in its canonical form; returns its size. */
   #write(type: NativeType, members: Members): number {
     const writer = this.#writer;
     const { bytes, starts, ends } = members;

@@ -3,7 +3,7 @@ import type { Configuration } from "../config.ts";
 import type { ServerInfo } from "../server.ts";
 import { versionColumn } from "../values/version-column.ts";
 
-/** The table with one row for each key, as the published example has it. */
+/** The table with one row per key, as in the published example. */
 export function keyspaceTable(configuration: Configuration, server: ServerInfo): Table {
   const { expires_at: expiresAt, binary, unknown_types: unknown } = configuration;
   const columns: readonly (Column | false)[] = [
@@ -22,7 +22,7 @@ export function keyspaceTable(configuration: Configuration, server: ServerInfo):
     id: configuration.table_name,
     columns: columns.filter((column) => column !== false),
     key: ["key"],
-    // Rows of another layout have other versions: all are read anew.
+    // A new layout of rows changes their versions, so all rows are read again.
     identity: ["keys", expiresAt ? "expires_at" : "", binary, unknown].filter((part) => part !== "").join(" "),
     cursor: null,
     version: versionColumn.name,

@@ -9,12 +9,12 @@ import { KeyReader } from "./key-reader.ts";
 import { walkKeys } from "../scan/walk-keys.ts";
 import { cursorJson, type ScanWork } from "../work.ts";
 
-/** Keys that are read together: few where values are large, for a checkpoint can stand only between two batches. */
+/** Keys that are read together: few if values are large, because a checkpoint can stand only between two batches. */
 const [fewestKeys, mostKeys] = [16, 1_024];
-/** Batches of keys that gave few rows, until a checkpoint stands all the same. */
+/** Batches of keys with few rows, after which there is a checkpoint anyway. */
 const quietBatches = 16;
 
-/** Reads a table that has one row for each key, or its keys and versions. */
+/** Reads a table with one row per key: all columns, or only keys and versions. */
 export async function* readKeys(
   context: ReadContext,
   table: Table,
@@ -30,7 +30,7 @@ export async function* readKeys(
   const rows = keyRows(context, table, kind, pass === "keys" ? "keys" : "rows", now);
   const reader = new KeyReader(context, how.batchBytes);
   let [readKeys, readBytes, quiet] = [0, 0, 0];
-  // At first it is not known how large the values are.
+  // At first, the size of the values is unknown.
   const atLeast = (): number =>
     readBytes === 0
       ? fewestKeys * 4

@@ -1,9 +1,9 @@
-/** What one byte of a key may be, by its value; `null`: any number of bytes. */
+/** The bytes that match at one place of a key, by byte value; `null`: any number of bytes. */
 type Token = readonly boolean[] | null;
 
 const [star, question, open, close, backslash, caret, dash] = [..."*?[]\\^-"].map((char) => char.charCodeAt(0));
 
-/** Whether a key matches one of these patterns as SCAN's MATCH takes them (`stringmatchlen` of Redis and Valkey). */
+/** Whether a key matches one of these patterns, by the rules of SCAN's MATCH (`stringmatchlen` of Redis and Valkey). */
 export function globs(patterns: readonly string[]): (key: Uint8Array) => boolean {
   const all = patterns.map((pattern) => tokens(Buffer.from(pattern)));
   return (key) => all.some((one) => matches(one, key));
@@ -20,7 +20,7 @@ function tokens(pattern: Buffer): readonly Token[] {
       found.push(token);
       at = last;
     } else {
-      // The last backslash of a pattern stands for itself.
+      // The last backslash of a pattern matches itself.
       const literal = byte === backslash && at + 1 < pattern.length ? pattern[++at]! : byte;
       found.push(bytes((value) => value === literal));
     }
@@ -28,7 +28,7 @@ function tokens(pattern: Buffer): readonly Token[] {
   return found;
 }
 
-/** A class such as `[a-z]` from behind its bracket: `last` is where it ends; one that is not closed ends the pattern. */
+/** A class such as `[a-z]`, from after its bracket. `last` is its end; a class that is not closed ends the pattern. */
 function classOf(pattern: Buffer, from: number): { readonly token: Token; readonly last: number } {
   const negated = pattern[from] === caret;
   let at = negated ? from + 1 : from;
@@ -50,7 +50,7 @@ function bytes(has: (value: number) => boolean): readonly boolean[] {
   return Array.from({ length: 256 }, (_, value) => has(value));
 }
 
-/** Only the last `*` is ever gone back to: what those before it took can stay as short as it was. */
+/** Backtracks only to the last `*`: bytes that earlier stars took never need to change. */
 function matches(pattern: readonly Token[], key: Uint8Array): boolean {
   let [at, token, behindStar, starAt] = [0, 0, -1, 0];
   while (at < key.length) {

@@ -6,19 +6,19 @@ import { takeError } from "./take.ts";
 import type { NativeType } from "../types.ts";
 import type { ScanWork } from "../work.ts";
 
-/** Keys that SCAN gave, and what is then learned of each. */
+/** Keys that SCAN returned, and what is then learned about each. */
 export class KeyBatch {
   bytes = Buffer.allocUnsafeSlow(1 << 14);
   count = 0;
   starts: number[] = [];
   ends: number[] = [];
-  /** `null`: the key is gone, or not of this table. */
+  /** `null`: the key is gone, or not in this table. */
   types: (NativeType | null)[] = [];
-  /** Milliseconds to live; -1: without end. */
+  /** Milliseconds to live; -1: the key never expires. */
   ttls: number[] = [];
-  /** When it ends: milliseconds since 1970; -1: never. */
+  /** When the key expires: milliseconds since 1970; -1: never. */
   expires: number[] = [];
-  /** Where the SCAN goes on behind these keys; `null`: nowhere. */
+  /** Where the SCAN continues after these keys; `null`: the SCAN has ended. */
   cursor: string | null = null;
   #used = 0;
 
@@ -44,7 +44,7 @@ export class KeyBatch {
   }
 }
 
-/** Tells a cursor that comes again, which would go round for ever, with memory for one cursor (Brent's algorithm). */
+/** Detects a cursor that comes again (the scan would never end), in memory for one cursor (Brent's algorithm). */
 export class CursorLoop {
   #kept = "";
   #steps = 0;
@@ -63,10 +63,10 @@ export class CursorLoop {
   }
 }
 
-/** The most that COUNT is raised to where few keys match: SCAN goes over so many in about 4 ms, and blocks others. */
+/** The limit of COUNT if few keys match: SCAN covers so many keys in about 4 ms, and blocks other clients meanwhile. */
 const mostCount = 10_000;
 
-/** Goes over the keys of a database, in its own order. */
+/** Walks over the keys of a database, in the server's order. */
 export class Scanner {
   readonly #connection: RespConnection;
   readonly #work: ScanWork;
@@ -75,7 +75,7 @@ export class Scanner {
   #count: number;
   #cursor: string | null;
 
-  /** `batchSize` keys are asked for at a time: COUNT rises where fewer match. */
+  /** `batchSize` is the number of keys per request; COUNT rises if fewer match. */
   constructor(connection: RespConnection, work: ScanWork, cursor: string, batchSize: number) {
     this.#connection = connection;
     this.#work = work;
@@ -84,7 +84,7 @@ export class Scanner {
     this.#count = batchSize;
   }
 
-  /** At least `atLeast` keys, or the last of them; `null`: there are no more. */
+  /** Returns at least `atLeast` keys, or the last ones; `null`: no more keys. */
   async next(atLeast: number): Promise<KeyBatch | null> {
     if (this.#cursor === null) return null;
     const batch = new KeyBatch();

@@ -1,10 +1,10 @@
 import { type NativeType, nativeTypes } from "../types.ts";
 
-/** Keys of one type in a row, before the next is taken to be of that type too. */
+/** Keys of one type in a row, before the next key is assumed to have that type too. */
 const enough = 16;
-/** Wrong guesses, after which none is made any more. */
+/** With more wrong guesses than this, guessing stops. */
 const mostWrong = 3;
-/** Beginnings that are kept in mind. */
+/** Prefixes that are remembered. */
 const mostPrefixes = 4_096;
 
 interface Seen {
@@ -14,20 +14,20 @@ interface Seen {
 }
 
 /**
- * Foretells the type of a key by what stands before its first colon, so that TYPE need not be asked. A guess that is
- * wrong does no harm: the server refuses a command for another type. A module's type is never foretold: its keys are
- * read by DUMP, which takes a key of any type.
+ * Guesses the type of a key from the prefix before its first colon, so that TYPE need not be asked. A wrong guess does
+ * no harm: the server refuses a command for another type. A module's type is never guessed, because its keys are read
+ * by DUMP, which accepts keys of every type.
  */
 export class TypeGuess {
   readonly #seen = new Map<number, Seen>();
 
-  /** `null`: ask. */
+  /** `null`: no guess, so TYPE must be asked. */
   guess(bytes: Uint8Array, start: number, end: number): NativeType | null {
     const seen = this.#seen.get(prefixHash(bytes, start, end));
     return seen !== undefined && seen.times >= enough && seen.wrong <= mostWrong ? seen.type : null;
   }
 
-  /** What the type of a key is; `guessed`: another one had been foretold. */
+  /** Learns the type of a key; `guessed`: another type had been guessed. */
   learn(bytes: Uint8Array, start: number, end: number, type: NativeType, guessed: boolean): void {
     const hash = prefixHash(bytes, start, end);
     const seen = this.#seen.get(hash) ?? { type: null, times: 0, wrong: 0 };
@@ -38,7 +38,7 @@ export class TypeGuess {
   }
 }
 
-/** FNV-1a, of nothing where there is no colon. Two beginnings of one hash only make guesses worse. */
+/** FNV-1a of the prefix; 0 without a colon. Two prefixes with the same hash only make guesses worse. */
 function prefixHash(bytes: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5;
   for (let at = start; at < end; at++) {

@@ -11,7 +11,7 @@ import type { ScanWork } from "../work.ts";
 import { TypeGuess } from "./type-guess.ts";
 import { type NativeType, nativeType } from "../types.ts";
 
-/** What is asked of each key beside its type and value. */
+/** What to ask of each key besides its type and value. */
 export interface KeyQuestions {
   readonly ttl: boolean;
   readonly expires: boolean;
@@ -19,17 +19,17 @@ export interface KeyQuestions {
   wants(type: NativeType): boolean;
 }
 
-/** Keys whose values have been asked for: the answers come from `connection`, in the order of `asked`. */
+/** Keys whose values were requested. The answers come from `connection`, in the order of `asked`. */
 export interface AskedKeys {
   readonly connection: RespConnection;
   readonly keys: KeyBatch;
-  /** Indexes of keys that are there, of a type that is wanted. */
+  /** Indexes of keys that exist and have a wanted type. */
   readonly asked: readonly number[];
-  /** What learns from the answers; `null`: keys are looked up by name, and nothing was foretold. */
+  /** Learns from the answers; `null`: keys are looked up by name, and no type was guessed. */
   readonly guess: TypeGuess | null;
 }
 
-/** Batches that are on their way at the same time, each on a connection of its own. */
+/** Batches that are requested at the same time, each on its own connection. */
 const lanes = 2;
 
 const typeHead = commandHead(2, "TYPE");
@@ -37,8 +37,8 @@ const ttlHead = commandHead(2, "PTTL");
 const expiresHead = commandHead(2, "PEXPIRETIME");
 
 /**
- * Goes over keys, and asks for their values ahead of whoever reads them: while the answers of one batch are read,
- * those of the next are under way, and the SCAN for the one after it.
+ * Walks over keys and requests their values ahead of the reader. While the answers of one batch are read, the next
+ * batch is already requested, and so is the SCAN for the batch after it.
  */
 export async function* walkKeys(
   pool: Pool,
@@ -61,7 +61,7 @@ export async function* walkKeys(
       const scanned = turn.then(() => scanner.next(batch.atLeast()));
       turn = scanned;
       const asked = scanned.then((keys) => (keys === null ? null : askKeys(connection, keys, questions, guess)));
-      // Whoever awaits it sees the error; here it only must not count as unhandled before that.
+      // The awaiting reader sees the error; this handler only keeps it from counting as unhandled before that.
       asked.catch(() => {});
       ahead.push(asked);
     };
@@ -84,7 +84,7 @@ export async function* walkKeys(
   }
 }
 
-/** Learns the types of keys where they can't be foretold, and asks for the values of those that are wanted. */
+/** Asks for the types of keys that can't be guessed, and requests the values of wanted keys. */
 export async function askKeys(
   connection: RespConnection,
   keys: KeyBatch,
@@ -95,7 +95,7 @@ export async function askKeys(
   const { bytes, starts, ends } = keys;
   for (let index = 0; index < keys.count; index++) {
     const guessed = guess?.guess(bytes, starts[index]!, ends[index]!) ?? null;
-    // A key that is not wanted must not be left out for a guess.
+    // A wrong guess must not leave out a key, so a key that seems unwanted is asked.
     if (guessed !== null && questions.wants(guessed)) {
       keys.types[index] = guessed;
       continue;
@@ -111,7 +111,7 @@ export async function askKeys(
       while (!connection.complete()) await connection.more();
       const type = takeType(connection, last);
       if (type instanceof RespError) {
-        // A key that SCAN gave is this node's to tell of; one that is only asked for by name may have moved on.
+        // A key from SCAN belongs to this node. A key that was requested by name may have moved to another node.
         if (guess === null && isElsewhere(type)) continue;
         throw type;
       }
@@ -141,7 +141,7 @@ function askKey(commands: Commands, keys: KeyBatch, index: number, { ttl, expire
   askFirst(commands, keys.types[index]!, bytes, starts[index]!, ends[index]!);
 }
 
-/** Most keys are of the type of the one before: then no string is made. An error is a value. */
+/** Makes no string if the type is that of the key before, as most are. Returns errors instead of throwing them. */
 function takeType(connection: RespConnection, last: NativeType | null): NativeType | null | RespError {
   const { replies } = connection;
   const kind = replies.next();

@@ -1,15 +1,15 @@
-/** A JSON value whose numbers and strings stay as they are written, so that no digit is lost. */
+/** A JSON value that keeps numbers and strings as they are written, so that no digit is lost. */
 export type JsonNode =
   | { readonly kind: "scalar"; readonly text: string }
   | { readonly kind: "array"; readonly items: readonly JsonNode[] }
   | { readonly kind: "object"; readonly members: readonly (readonly [string, JsonNode])[] };
 
-/** A JSON document in canonical form: members of objects ordered by their names, no spaces. */
+/** A JSON document in canonical form: members of objects are ordered by name, and there are no spaces. */
 export function canonicalJson(text: string): string {
   return printJson(parseJson(text));
 }
 
-/** Throws `SyntaxError` where the text is no JSON. Names of members are as written, with their quotes. */
+/** Throws `SyntaxError` if the text is not JSON. Names of members are as written, with their quotes. */
 export function parseJson(text: string): JsonNode {
   return new Parser(text).document();
 }
@@ -27,7 +27,7 @@ export function printJson(node: JsonNode): string {
   }
 }
 
-/** A number or a word; sticky. */
+/** A number or a word; the expression is sticky. */
 const scalar = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 const [quote, backslash] = [0x22, 0x5c];
 const space = /[ \t\r\n]*/y;
@@ -88,7 +88,7 @@ class Parser {
     return match[0];
   }
 
-  /** By a loop: an expression that repeats a group remembers each round, and some million escapes overflow its stack. */
+  /** A loop, because a regular expression with a repeated group overflows its stack at some million escapes. */
   #string(): string {
     const text = this.#text;
     for (let at = this.#at + 1; at < text.length; at++) {

@@ -9,25 +9,25 @@ import { CursorLoop } from "../scan/scan.ts";
 import { takeError } from "../scan/take.ts";
 import { type NativeType, nativeType } from "../types.ts";
 
-/** What a value that is read in parts came to. */
+/** The result of reading a value in parts. */
 export type Large =
   | { readonly kind: "whole"; readonly type: NativeType }
   | { readonly kind: "gone" }
   | { readonly kind: "too large" };
 
-/** Members of a part: a reply of some ten thousand bytes, which takes the server well under a millisecond. */
+/** Members per part: a reply of some ten thousand bytes, which takes the server well under a millisecond. */
 const partMembers = 2_000;
 const partBytes = 1 << 20;
-/** Readings in parts of a value that is written to meanwhile, before it is read with one command. */
+/** Attempts in parts on a value that is written to meanwhile; after these, one command reads it. */
 const attemptsInParts = 3;
 const attempts = 6;
 
-/** More than the settings allow. */
+/** The value is larger than the settings allow. */
 class TooLarge extends Error {}
 
 /**
- * Reads a value in parts, into `members`. It is watched meanwhile (WATCH): where it was written to, the parts may not
- * fit together, and it is read again; where that goes on, or WATCH is not allowed, with one command.
+ * Reads a value in parts, into `members`, and watches it meanwhile (WATCH). If the value is written to, the parts may
+ * not fit together, and it is read again. If writes go on or WATCH is not allowed, one command reads the value.
  */
 export async function collectLarge(
   connection: RespConnection,
@@ -48,7 +48,7 @@ export async function collectLarge(
       members.gather(strideOf(type));
       if (inParts) await readParts(connection, key, type, members, mostBytes);
       else await readAtOnce(connection, key, type, members, mostBytes);
-      // Only a string can be there and hold nothing; but its empty answer is a piece too.
+      // Only a string can exist and be empty; its empty answer still counts as one piece.
       if (!inParts || (await isUnchanged(connection)))
         return members.pieces === 0 ? { kind: "gone" } : { kind: "whole", type };
     } catch (thrown) {
@@ -57,9 +57,9 @@ export async function collectLarge(
         return { kind: "too large" };
       }
       if (!(thrown instanceof RespError)) throw thrown;
-      // Of a denied EXEC it says `EXECABORT … NOPERM …`.
+      // The error of a denied EXEC is `EXECABORT … NOPERM …`.
       if (/\bNOPERM\b/.test(thrown.message) && inParts && /'(?:watch|multi|exec)'/i.test(thrown.message)) watch = false;
-      // It became another type in between.
+      // The value changed its type in between.
       else if (!isWrongType(thrown) || attempt >= attempts) throw thrown;
       await unwatch(connection, inParts && watch);
     }
@@ -70,7 +70,7 @@ async function unwatch(connection: RespConnection, watched: boolean): Promise<vo
   if (watched) await connection.call("UNWATCH");
 }
 
-/** Ends the watch: an empty transaction is refused if the key was written to. */
+/** Ends the watch: the server refuses an empty transaction if the key was written to. */
 async function isUnchanged(connection: RespConnection): Promise<boolean> {
   await connection.call("MULTI");
   return (await connection.call("EXEC")) !== null;
@@ -158,7 +158,7 @@ async function readAtOnce(
   if (members.copied > mostBytes) throw new TooLarge();
 }
 
-/** Sends a command and copies the pieces of its answer; of a scan's, gives the cursor. */
+/** Sends a command and copies the pieces of its answer. Returns the cursor of a scan. */
 async function takePart(
   connection: RespConnection,
   members: Members,

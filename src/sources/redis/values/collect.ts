@@ -4,7 +4,7 @@ import { type Replies, replyKind } from "../../../wire/resp/replies.ts";
 import type { Members } from "./members.ts";
 import type { NativeType } from "../types.ts";
 
-/** Values up to these sizes are read with one command, at one moment; others in parts. */
+/** Values up to these sizes are read with one command, so at one moment; larger ones are read in parts. */
 const firstMembers = 512;
 const firstBytes = 65_536;
 
@@ -21,9 +21,9 @@ const [zero, lastMember, lastByte, count, countWord, withScores] = [
 /** How the first part of a value is read. */
 interface Reader {
   readonly head: Uint8Array;
-  /** The arguments behind the key. */
+  /** The arguments after the key. */
   readonly rest: readonly Uint8Array[];
-  /** Pieces to a member. */
+  /** Pieces per member. */
   readonly stride: 1 | 2;
   readonly reply: "bulk" | "scan" | "range";
 }
@@ -47,7 +47,7 @@ export function strideOf(type: NativeType): 1 | 2 {
   return readerOf(type).stride;
 }
 
-/** Asks for a value, or for the first part of a large one. */
+/** Requests a value, or the first part of a large one. */
 export function askFirst(commands: Commands, type: NativeType, keys: Uint8Array, start: number, end: number): void {
   const { head, rest } = readerOf(type);
   commands.begin(head);
@@ -56,9 +56,9 @@ export function askFirst(commands: Commands, type: NativeType, keys: Uint8Array,
 }
 
 /**
- * Takes the answer to {@link askFirst}, which is complete, without copying it.
+ * Takes the complete answer to {@link askFirst}, without copying it.
  *
- * `more`: this may not be all of it, or it is not there; `error`: its text is between `start` and `end`.
+ * `more`: the value may be incomplete or missing; `error`: the error text is between `start` and `end`.
  */
 export function takeFirst(replies: Replies, type: NativeType, members: Members): "whole" | "more" | "error" {
   const { stride, reply } = readerOf(type);

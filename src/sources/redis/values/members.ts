@@ -1,24 +1,24 @@
-/** Room that is kept for the next collection; more than that is let go once a large one was taken. */
+/** Memory that is kept for the next collection. More than this is released after a large collection. */
 const keptBytes = 1 << 20;
 
-/** Up to this many an insertion sort is fastest, and up to this many a quicksort. */
+/** Up to the first number an insertion sort is fastest, up to the second a quicksort. */
 const [fewMembers, manyMembers] = [16, 4_096];
 
 /**
- * The members of a collection, as positions in bytes: of a reply, or of what was copied together from many. Hash
- * fields and their values, members and their scores alternate (`stride` 2).
+ * The members of a collection, as positions in bytes: in one reply, or in bytes copied from many replies. Hash fields
+ * alternate with their values, and members with their scores (`stride` 2).
  */
 export class Members {
   bytes: Buffer = Buffer.alloc(0);
   stride: 1 | 2 = 1;
-  /** How many pieces there are: `stride` to a member. */
+  /** The number of pieces; a member has `stride` pieces. */
   pieces = 0;
   starts = new Uint32Array(256);
   ends = new Uint32Array(256);
   #own: Buffer = Buffer.alloc(0);
   #used = 0;
 
-  /** How many members there are. */
+  /** The number of members. */
   get length(): number {
     return this.pieces / this.stride;
   }
@@ -28,19 +28,19 @@ export class Members {
     return this.bytes.subarray(this.starts[index], this.ends[index]);
   }
 
-  /** About how many bytes they take together. */
+  /** Approximate size of all pieces in bytes. */
   get span(): number {
     return this.pieces === 0 ? 0 : this.ends[this.pieces - 1]! - this.starts[0]!;
   }
 
-  /** Exactly how many bytes they take together, without what stands between them. */
+  /** Exact size of all pieces in bytes, without the bytes between them. */
   get size(): number {
     let size = 0;
     for (let piece = 0; piece < this.pieces; piece++) size += this.ends[piece]! - this.starts[piece]!;
     return size;
   }
 
-  /** Starts anew: pieces are positions in `bytes`, which must not move before they are used. */
+  /** Starts anew with pieces that are positions in `bytes`; `bytes` must not move before the pieces are used. */
   over(bytes: Buffer, stride: 1 | 2): void {
     this.bytes = bytes;
     this.stride = stride;
@@ -53,7 +53,7 @@ export class Members {
     this.ends[this.pieces++] = end;
   }
 
-  /** Starts anew: pieces are copied. */
+  /** Starts anew with pieces that are copied. */
   gather(stride: 1 | 2): void {
     this.#used = 0;
     this.over(this.#own, stride);
@@ -67,7 +67,7 @@ export class Members {
     this.#used = used;
   }
 
-  /** Copies what so far are positions in bytes that are about to move. */
+  /** Copies the pieces out of bytes that are about to move. */
   detach(): void {
     if (this.bytes === this.#own) return;
     const { bytes, pieces } = this;
@@ -76,7 +76,7 @@ export class Members {
     for (let piece = 0; piece < pieces; piece++) this.copy(bytes, starts[piece]!, ends[piece]!);
   }
 
-  /** Ends the use of the pieces: a large collection's room is not kept while its row is written. */
+  /** Ends the use of the pieces. Memory of a large collection is not kept while its row is written. */
   release(): void {
     this.pieces = 0;
     if (this.#own.byteLength <= keptBytes) return;
@@ -86,12 +86,12 @@ export class Members {
     this.ends = new Uint32Array(256);
   }
 
-  /** Bytes that were copied together. */
+  /** The number of bytes that were copied. */
   get copied(): number {
     return this.#used;
   }
 
-  /** Makes room at once for so many pieces, as large as those that are there: what grows step by step leaves its steps. */
+  /** Makes room for all pieces at once, assuming the average size so far. Growth in steps would leave garbage. */
   expect(pieces: number): void {
     if (pieces > this.starts.length) this.#grow(pieces);
     const bytes = Math.ceil((this.#used / this.pieces) * pieces * 1.05);
@@ -99,8 +99,8 @@ export class Members {
   }
 
   /**
-   * The members ordered by their bytes, as indexes of their first pieces; of equal ones, which a scan in parts may give
-   * twice, the last.
+   * The members ordered by their bytes, as indexes of their first pieces. A scan in parts may return a member twice;
+   * the last one counts.
    */
   sorted(): Uint32Array {
     const order = new Uint32Array(this.length);
@@ -115,11 +115,11 @@ export class Members {
     return order.subarray(0, kept);
   }
 
-  /** Many are dealt into groups by one byte after the other, as long as that leaves many together. */
+  /** A radix sort by one byte after the other, as long as the groups are large. */
   #sort(order: Uint32Array, from: number, to: number, depth: number): void {
     if (to - from < manyMembers) return this.#quicksort(order, from, to, depth);
     const { bytes, starts, ends } = this;
-    // Group 0: those that end here, which are equal throughout; else one for each byte.
+    // Group 0: members that end here, so they are equal; then one group for each byte.
     const next = new Uint32Array(258);
     for (let at = from; at < to; at++) {
       const piece = order[at]!;

@@ -1,9 +1,9 @@
 import { isUtf8 } from "node:buffer";
 
 /**
- * Keys, fields, members and values are bytes. What is text stands as it is; what is not (no valid UTF-8, or with a NUL,
- * which some destinations can't keep) stands as base64 behind this mark. Text that begins with the mark is treated the
- * same, so that the bytes can always be had back.
+ * Keys, fields, members and values are bytes. Bytes that are text stay as they are. Other bytes (invalid UTF-8, or with
+ * a NUL, which some destinations can't keep) become base64 after this mark. Text that begins with the mark becomes
+ * base64 too, so that the bytes can always be restored.
  */
 const mark = Buffer.from("base64:");
 
@@ -23,17 +23,17 @@ function startsWithMark(bytes: Buffer, start: number, end: number): boolean {
   return end - start >= mark.length && bytes.compare(mark, 0, mark.length, start, start + mark.length) === 0;
 }
 
-/** Bytes that are not text, with the mark. */
+/** Bytes that are not text, as base64 after the mark. */
 export function marked(bytes: Buffer, start: number, end: number): Buffer {
   return Buffer.from(`base64:${bytes.toString("base64", start, end)}`);
 }
 
-/** Bytes as the text that stands for them. */
+/** The text that represents bytes. */
 export function textOf(bytes: Buffer): string {
   return isText(bytes, 0, bytes.length) ? bytes.toString() : marked(bytes, 0, bytes.length).toString();
 }
 
-/** The bytes that a text stands for. */
+/** The bytes that a text represents. */
 export function bytesOf(text: Uint8Array): Buffer {
   const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
   if (!startsWithMark(bytes, 0, bytes.length)) return bytes;

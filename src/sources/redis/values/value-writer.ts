@@ -6,25 +6,25 @@ const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
 const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d];
 const hexDigits = Buffer.from("0123456789abcdef");
 
-/** What follows a backslash for a control character that has a short form; as `JSON.stringify` has them. */
+/** The character after the backslash for control characters with a short form, as in `JSON.stringify`. */
 const shortEscapes: Readonly<Record<number, number>> = { 8: 0x62, 9: 0x74, 10: 0x6e, 12: 0x66, 13: 0x72 };
 
-/** Room that the writer starts with, and how much it keeps for the next value. */
+/** Initial size of the buffer, and the size that is kept for the next value. */
 const [firstBytes, keptBytes] = [1 << 16, 1 << 20];
 
 /**
- * Writes a value in its canonical form, byte by byte: the same value is the same bytes, in whatever order the server
- * keeps it. Before it stands what else makes the row's version, so that one digest takes both.
+ * Writes a value in its canonical form, byte by byte: the same value gives the same bytes, in whatever order the server
+ * keeps it. The other inputs of the row's version stand before the value, so that one digest covers both.
  */
 export class ValueWriter {
   bytes = Buffer.allocUnsafeSlow(firstBytes);
-  /** Where the value begins, and ends. */
+  /** Where the value begins and ends. */
   start = 0;
   end = 0;
-  /** The value is not text: `start` to `end` are its bytes as they are. */
+  /** The value is not text: the bytes from `start` to `end` are unchanged. */
   binary = false;
 
-  /** Starts anew. `prefix` goes into the version only. */
+  /** Starts a new value. `prefix` goes into the version only. */
   begin(prefix: Buffer): void {
     this.end = 0;
     this.raw(prefix);
@@ -33,22 +33,22 @@ export class ValueWriter {
     this.binary = false;
   }
 
-  /** Ends the use of the value: a large one's room is not kept while its row is written. */
+  /** Ends the use of the value. Memory of a large value is not kept while its row is written. */
   release(): void {
     this.end = 0;
     if (this.bytes.byteLength > keptBytes) this.bytes = Buffer.allocUnsafeSlow(firstBytes);
   }
 
-  /** Bytes as they are. */
+  /** Writes bytes as they are. */
   raw(source: Buffer, start = 0, end = source.length): void {
     this.#reserve(end - start);
-    // A call costs more than a short loop does.
+    // A call costs more than a short loop.
     if (end - start > 100) source.copy(this.bytes, this.end, start, end);
     else for (let from = start, to = this.end, { bytes } = this; from < end;) bytes[to++] = source[from++]!;
     this.end += end - start;
   }
 
-  /** A string value; in `column` mode bytes that are not text are not marked, but set `binary`. */
+  /** A string value. In `column` mode, bytes that are not text are not marked; they set `binary` instead. */
   text(source: Buffer, start: number, end: number, mode: "base64" | "column"): void {
     if (isText(source, start, end)) return this.raw(source, start, end);
     if (mode === "base64") return this.raw(marked(source, start, end));
@@ -56,12 +56,12 @@ export class ValueWriter {
     this.raw(source, start, end);
   }
 
-  /** Makes room at once for what members take at least. */
+  /** Makes room at once for the least size of the members. */
   #expect(members: Members): void {
     this.#reserve(members.span + members.pieces * 4);
   }
 
-  /** `["a","b"]`, in the order of the pieces or in one that is given. */
+  /** `["a","b"]`, in the order of the pieces or in a given order. */
   array(members: Members, order: Uint32Array | null): void {
     this.#expect(members);
     const length = order?.length ?? members.length;
@@ -88,7 +88,7 @@ export class ValueWriter {
     this.#byte(closeBrace);
   }
 
-  /** `[["member",1.5]]`; JSON has no infinity, so such a score is a string. */
+  /** `[["member",1.5]]`. JSON has no infinity, so an infinite score is a string. */
   scored(members: Members): void {
     this.#expect(members);
     this.#byte(openBracket);
@@ -103,14 +103,14 @@ export class ValueWriter {
     this.#byte(closeBracket);
   }
 
-  /** A number as the server writes it: digits, or `inf`, `-inf`, `nan`. */
+  /** A number in the server's notation: digits, or `inf`, `-inf`, `nan`. */
   number(source: Buffer, start: number, end: number): void {
     const last = source[end - 1]!;
     if (last >= 0x30 && last <= 0x39) this.raw(source, start, end);
     else this.#string(source, start, end);
   }
 
-  /** MD5 over prefix and value, 16 bytes as a string of as many characters: cheaper to make than a buffer (measured). */
+  /** MD5 of prefix and value as a string of 16 characters, one per byte: cheaper to make than a buffer (measured). */
   digest(): string {
     return hash("md5", this.bytes.subarray(0, this.end), "latin1" as "hex");
   }

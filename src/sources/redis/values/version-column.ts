@@ -1,4 +1,4 @@
 import type { Column } from "../../../protocol/table.ts";
 
-/** MD5 over type and canonical value: differs whenever a row was changed. Not data, but what sweeps compare. */
+/** MD5 of type and canonical value; it changes with every change of a row. It is not data: sweeps compare it. */
 export const versionColumn: Column = { name: "_headwaters_version", type: { kind: "BINARY" }, nullable: false };
