@@ -7,12 +7,12 @@ import { datum, type Term, term } from "../../wire/reql/terms.ts";
 /** A table as the server describes it. */
 export interface Described {
   readonly name: string;
-  /** A UUID: another table of this name has another one. */
+  /** A UUID; another table with the same name has another one. */
   readonly id: string;
   readonly primaryKey: string;
-  /** Off by a factor of two for small tables. */
+  /** For small tables it may be wrong by a factor of two. */
   readonly estimatedRows: number | null;
-  /** Why the primary key was not told, so that it is taken to be `id`; `null`: it was. */
+  /** Why the server did not report the primary key, so that it is assumed to be `id`; `null`: the server did. */
   readonly assumed: string | null;
 }
 
@@ -21,7 +21,7 @@ interface IndexStatus {
   readonly ready: boolean;
   readonly multi: boolean;
   readonly geo: boolean;
-  /** How it was made: `indexCreate('updated_at', function(var1) { return var1("updated_at"); })`. */
+  /** The definition: `indexCreate('updated_at', function(var1) { return var1("updated_at"); })`. */
   readonly query: string;
 }
 
@@ -29,7 +29,7 @@ export function tableTerm(database: string, name: string, readMode?: string): Te
   return term("TABLE", [term("DB", [database]), name], readMode === undefined ? undefined : { read_mode: readMode });
 }
 
-/** Names of the tables of a database. Throws `DATABASE_UNKNOWN`, and says which there are. */
+/** Names of the tables of a database. Throws `DATABASE_UNKNOWN`, and lists the existing databases. */
 export async function listTables(
   connection: ReqlConnection,
   database: string,
@@ -48,7 +48,9 @@ export async function listTables(
   return (await connection.value(term("TABLE_LIST", [term("DB", [database])]), {}, signal)) as readonly string[];
 }
 
-/** By `table.info()`; where the server can't say, the primary key is taken to be `id`, as the published example does. */
+/**
+ * Uses `table.info()`. If the server can't answer, the primary key is assumed to be `id`, as in the published example.
+ */
 export async function describeTable(
   connection: ReqlConnection,
   database: string,
@@ -71,12 +73,12 @@ export async function describeTable(
   }
 }
 
-/** Neither a table that is not there or not to be had, nor a missing permission. */
+/** The server can't describe the table, though it exists, is available, and may be read. */
 function cannotSay({ type, code, message }: ReqlQueryError): boolean {
   return type === 17 || code === 3_000_000 || (code === 1_000_000 && !message.includes("permission"));
 }
 
-/** Indexes that are ready and have the values of one field as they are: by field, the index's name. */
+/** Ready indexes whose values are those of one field, unchanged: the index's name by field. */
 export async function plainIndexes(
   connection: ReqlConnection,
   table: Term,
@@ -104,7 +106,7 @@ function fieldRead(query: string): string | null {
   return field.includes("\\") ? null : field.slice(1, -1);
 }
 
-/** The first and the last key of a table, as its index has them; `null`: it is empty. */
+/** The first and the last key in a table's primary index; `null`: the table is empty. */
 export async function keyRange(
   connection: ReqlConnection,
   table: Term,
@@ -128,7 +130,7 @@ export async function serverTime(connection: ReqlConnection, signal: AbortSignal
   return Math.round((seconds as number) * 1_000);
 }
 
-/** Rows of a table whose keys lie between two (`null`: open end), in the order of keys. */
+/** Rows of a table whose keys lie between two keys (`null`: no bound), in the order of keys. */
 export function keysBetween(
   table: Term,
   primaryKey: string,

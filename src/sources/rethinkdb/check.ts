@@ -8,7 +8,7 @@ import type { Configuration } from "./config.ts";
 import { discoverTable } from "./discover.ts";
 import { explain } from "./errors.ts";
 
-/** Looks at one thing after the other, and ends with the first that stands in the way of all that follows. */
+/** Checks one thing after the other, and stops at the first failure that prevents all further checks. */
 export async function* checkSource(
   pool: Pool<ReqlConnection>,
   configuration: Configuration,
@@ -97,7 +97,7 @@ function privileges(readable: number, refused: readonly HeadwatersError[]): Chec
   return { name: "privileges", label, status: readable === 0 ? "failed" : "warning", message };
 }
 
-/** What a user should know of how a table is read. */
+/** Notes for the user on how a table is read. */
 async function* checkTable(
   connection: ReqlConnection,
   configuration: Configuration,

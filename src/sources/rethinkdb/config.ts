@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { choice, flag, optionalText, text, whole } from "../../toolkit/settings.ts";
 
-/** How up to date what is read must be, from the cheapest on: https://rethinkdb.com/docs/consistency/ */
+/** How current the documents must be, from the cheapest mode on: https://rethinkdb.com/docs/consistency/ */
 const readModes = ["outdated", "single", "majority"] as const;
 
 /** The settings of a connection to RethinkDB, under the names of the published example. */

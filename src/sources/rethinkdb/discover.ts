@@ -15,18 +15,19 @@ import { cutKeys } from "./splits.ts";
 import { isMoment, madeFields, timestampFields } from "./timestamps/timestamps.ts";
 import { isKind } from "./types.ts";
 
-/** Documents of each place of a table that are looked at. */
+/** Documents that are sampled at each place of a table. */
 const sampleRows = 200;
-/** Bytes of answers from each place after which no more is asked for. */
+/** Bytes of answers per place, after which sampling stops there. */
 const sampleBytes = 1 << 20;
-/** Places: the first keys, the last, and some between. */
+/** Places in a table: the first keys, the last keys, and some in between. */
 const samplePlaces = 5;
-/** Without an index a window reads as many documents in the server as a full pass: worth a note from here on. */
+/** Without an index, a window reads as many documents in the server as a full pass: from here on, a note says so. */
 const largeRows = 100_000;
 
 /**
- * Describes a table from what the server says and from a sample of its documents. `before`: what was said of a table of
- * this name already. Its names hold, since the copy has them; so does its timestamp, since another one is another copy.
+ * Describes a table from the server's answer and a sample of its documents. `before`: earlier descriptions of a table
+ * of this name. Their names are kept, because the copy has them. Their timestamp is kept too, because another timestamp
+ * would need another copy.
  */
 export async function discoverTable(
   connection: ReqlConnection,
@@ -60,7 +61,7 @@ export async function discoverTable(
   const seen =
     cursor === null || inferred.some((column) => column.name === cursor) || cursor === primaryKey
       ? inferred
-      : // Said by the user or kept, and in no document of the sample.
+      : // The user set it or the copy has it, but no document of the sample does.
         [...inferred, { name: cursor, type: options?.types?.[cursor] ?? typeBefore(same, cursor), nullable: true }];
   return {
     id: name,
@@ -89,7 +90,7 @@ function wronglyAssumed(table: string, reason: string): HeadwatersError {
   );
 }
 
-/** A table that nothing is known of and that can't be looked at now: it is listed, so that it fails alone when it is read. */
+/** A table that is unknown and can't be examined now. It is listed, so that only this table fails when it is read. */
 export function unseenTable(id: string, { message }: HeadwatersError): Table {
   const key: Column = { name: "id", type: { kind: "STRING" }, nullable: false };
   const notes = [`It can't be looked at: ${message}.`];
@@ -97,7 +98,7 @@ export function unseenTable(id: string, { message }: HeadwatersError): Table {
   return { id, columns: [key], key: [key.name], identity: "", ...nothing, notes };
 }
 
-/** Documents from several places of the key range, the same ones each time as long as they are there. */
+/** Documents from several places of the key range; the same ones each time, as long as they exist. */
 async function sampleOf(
   connection: ReqlConnection,
   from: ReturnType<typeof tableTerm>,
@@ -114,7 +115,7 @@ async function sampleOf(
       .map(({ low }) => term("ORDER_BY", [term("BETWEEN", [from, datum(low), term("MAXVAL")])], ascending)),
   ];
   const documents = new Map<string, Sampled>();
-  // One after the other, and outlines are kept: documents may have many megabytes, and several tables are looked at.
+  // In sequence, and reduced to outlines: documents may have many megabytes, and several tables are examined.
   for (const query of queries) {
     let bytes = 0;
     for await (const { text } of connection.answers(
@@ -131,15 +132,16 @@ async function sampleOf(
   return [...documents.values()];
 }
 
-/** The first of the known fields that tells a moment in any document, or that someone made an index for. */
+/** The first known field that holds a moment in any document of the sample, or that has an index. */
 function timestampOf(sample: readonly Sampled[], indexes: ReadonlyMap<string, string>): string | null {
   const tells = (field: string): boolean => indexes.has(field) || sample.some((row) => isMoment(row[field] ?? null));
   return timestampFields.find(tells) ?? null;
 }
 
 /**
- * The timestamp that the copy goes by, as long as any document of the sample has the field: otherwise the table would be
- * read whole whenever the sample shows another one. One that no rule would find was the user's, who may take it back.
+ * The timestamp of the copy, as long as any document of the sample has the field. Otherwise the table would be read
+ * whole whenever the sample shows another timestamp. A field that is not among the known ones was set by the user, who
+ * may have removed the setting.
  */
 function keptTimestamp(before: readonly Table[], sample: readonly Sampled[]): string | null {
   const [field] = before.flatMap(({ cursor }) => (cursor === null ? [] : [fieldOf(cursor)]));
@@ -198,7 +200,7 @@ function cursorNotes(
   return notes;
 }
 
-/** What windows pass over. */
+/** Notes on documents that windows do not see. */
 function momentNotes(field: string | null, sample: readonly Sampled[]): string[] {
   if (field === null) return [];
   const without = sample.filter((row) => !isMoment(row[field] ?? null)).length;
@@ -208,7 +210,7 @@ function momentNotes(field: string | null, sample: readonly Sampled[]): string[]
   ];
 }
 
-/** Whole numbers past 2⁵³ are rounded before anyone can read them. */
+/** Whole numbers past 2⁵³ are already rounded when they are read. */
 function sampleNotes(sample: readonly Sampled[], rows: number | null): string[] {
   const rounded = new Set<string>();
   for (const document of sample) {

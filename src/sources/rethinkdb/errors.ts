@@ -3,13 +3,13 @@ import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 import { type ConnectionFailure, ReqlConnectionError, ReqlQueryError } from "../../wire/reql/failures.ts";
 import { ScanError } from "../../wire/reql/scanner.ts";
 
-/** What an error's message and hint are made of. */
+/** The values that an error's message and hint use. */
 export interface ErrorContext {
   readonly host: string;
   readonly port: number;
   readonly database: string;
   readonly username: string;
-  /** The table that was being read, where one was. */
+  /** The table that was being read, if any. */
   readonly table?: string | undefined;
 }
 
@@ -31,7 +31,7 @@ const names: Names = {
   timeout: "connect_timeout",
 };
 
-/** How a connection failed, as our client says it. */
+/** Explanations of our client's connection failures. */
 const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
   "not RethinkDB": ({ host, port }, message) => [
     "PROTOCOL_MISMATCH",
@@ -83,7 +83,7 @@ function foreignHint(message: string): string {
   return "Set port to that of the drivers, 28015 by default. RethinkDB must be 2.3 or later.";
 }
 
-/** One code stands for many things: the text tells them apart. The first that fits holds. */
+/** One code has many meanings, and the text decides among them. The first match counts. */
 const queryErrors: readonly (readonly [code: number | null, text: RegExp, explain: Explain])[] = [
   [
     4_100_000,
@@ -160,7 +160,7 @@ const queryErrors: readonly (readonly [code: number | null, text: RegExp, explai
   ],
 ];
 
-/** There is no index, or primary key, of the name that a query goes by. */
+/** Whether a query failed because its index, or primary key of that name, does not exist. */
 export function isIndexMissing(thrown: unknown): boolean {
   return thrown instanceof ReqlQueryError && /^Index `.*` was not found/s.test(thrown.message);
 }
@@ -169,7 +169,7 @@ function inTable({ table }: ErrorContext): string {
   return table === undefined ? "" : `table "${table}": `;
 }
 
-/** Whatever was thrown, as an error that a user understands. */
+/** Turns any error into one that a user understands. */
 export function explain(thrown: unknown, context: ErrorContext): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
   const known = networkError(thrown, { names, ...context });

@@ -6,20 +6,20 @@ import { type Term, type TermName, term } from "../../wire/reql/terms.ts";
 import { fieldOf } from "./documents/fields.ts";
 import { microsecondsOfText, timeTerm } from "./timestamps/timestamps.ts";
 
-/** Whether a document fulfils the user's filter. One that lacks a field of it does not: FILTER passes over such errors. */
+/** Whether a document meets the user's filter. FILTER skips documents that lack a field of the filter. */
 export type Condition = (document: Term) => Term;
 
 const comparisons: Readonly<Record<string, TermName>> = { eq: "EQ", ne: "NE", gt: "GT", ge: "GE", lt: "LT", le: "LE" };
 
-/** A constant, and what TYPE_OF tells of it; RethinkDB has an order of types too, which nobody means. */
+/** A constant, and its TYPE_OF. The type is needed because RethinkDB also orders by type, which no filter means. */
 interface Constant {
   readonly value: Term;
   readonly type: string | null;
 }
 
 /**
- * A filter as `{ status: active, size: { gt: 0, le: 100 }, kind: [a, b] }`: equal to a value, between values, one of
- * several. `null`: every document is read. Throws `CONFIGURATION_INVALID`.
+ * The condition for a filter such as `{ status: active, size: { gt: 0, le: 100 }, kind: [a, b] }`: equal to a value,
+ * between values, one of several. `null`: every document is read. Throws `CONFIGURATION_INVALID`.
  */
 export function conditionOf(table: string, filter: Json | undefined): Condition | null {
   if (filter === undefined) return null;
@@ -86,8 +86,8 @@ function invalid(setting: string, problem: string): HeadwatersError {
 }
 
 /**
- * Documents without the fields whose columns are left out, so far as names tell: by patterns nothing is left out here,
- * or a digest of the document would change with what a server has seen. `kept`: fields that are needed in any case.
+ * Documents without the fields whose columns are excluded by name. Patterns exclude nothing here: otherwise a
+ * document's digest would change with the fields that a server has seen. `kept`: fields that are always needed.
  */
 export function projected(documents: Term, columns: Selection | undefined, kept: readonly string[]): Term {
   if (columns === undefined) return documents;

@@ -3,8 +3,8 @@ import type { Table } from "../../protocol/table.ts";
 import type { Kind } from "./types.ts";
 
 /**
- * What the primary keys of a table are. Keys are ordered array < bool < number < binary < time < text, so the first and
- * the last tell whether all are of one type; where they are not, the key column is JSON, in which `1` and `"1"` differ.
+ * The type of a table's primary keys. Keys are ordered array < bool < number < binary < time < text, so the first and
+ * the last key show whether all are of one type. If not, the key column is JSON, in which `1` and `"1"` differ.
  */
 export type KeyClass = "text" | "number" | "bool" | "time" | "binary" | "mixed";
 
@@ -29,14 +29,14 @@ export function keyClass(range: { readonly first: Json; readonly last: Json }): 
   return first === last ? first : "mixed";
 }
 
-/** Of the table with this id and these keys: of a table made anew the id is another. */
+/** The identity of a table with this id and these keys; a table that is made again has another id. */
 export function identityOf(id: string, of: KeyClass): string {
   return `${id}/${of}`;
 }
 
 /**
- * What the keys of an empty table are: what they were, so that a table that lost all its rows is no other table. Of one
- * that nothing is known of: text, as the server's own keys would be.
+ * The type of keys of an empty table: the former type, so that a table that lost all its rows keeps its identity. If
+ * the former type is unknown: text, as in keys that the server makes.
  */
 export function emptyClass(before: readonly Pick<Table, "identity">[]): KeyClass {
   const [was] = before.map(({ identity }) => identity.slice(identity.indexOf("/") + 1));
@@ -52,7 +52,7 @@ const kindsOfClasses: Readonly<Record<KeyClass, Kind>> = {
   mixed: "JSON",
 };
 
-/** The type of a key column, given keys of the table that are known: numbers that are not all whole ones are DOUBLE. */
+/** The type of a key column, from the known keys of the table: numbers that are not all whole numbers are DOUBLE. */
 export function keyKind(of: KeyClass, keys: readonly Json[]): Kind {
   const whole = (key: Json): boolean => Number.isInteger(key) && Math.abs(key as number) <= 0x7fffffff;
   return of === "number" && !keys.every(whole) ? "DOUBLE" : kindsOfClasses[of];

@@ -13,12 +13,12 @@ import { DocumentRows } from "./documents/rows.ts";
 import { microsecondsOfText, timeTerm } from "./timestamps/timestamps.ts";
 import { timestampOf } from "./work.ts";
 
-/** Keys of one query. */
+/** Keys per query. */
 const atOnce = 1_000;
 
 /**
- * Reads documents by key, as a majority has them. A document that needs columns which the table has not is noted; once
- * all are read `TABLE_CHANGED` is thrown, and the table is planned anew with these columns.
+ * Reads documents by key, as a majority has them. If documents need columns that the table does not have, the columns
+ * are noted. Once all documents are read, `TABLE_CHANGED` is thrown, and the table is planned again with these columns.
  */
 export async function* lookupRows(
   reader: TableReader,
@@ -65,7 +65,7 @@ export async function* lookupRows(
 
 type KeyKind = Table["columns"][number]["type"]["kind"];
 
-/** A key as the server has it. The copy may hold it as text: of a table whose keys were of another type once. */
+/** A key in the server's type. The copy may hold it as text, if keys of the table once had another type. */
 function keyOf(value: Cell, kind: KeyKind): Json {
   switch (kind) {
     case "BINARY":

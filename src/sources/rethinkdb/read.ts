@@ -18,28 +18,28 @@ import { DocumentRows } from "./documents/rows.ts";
 import { filtered, madeFields, notOlder, stretches, tellsMoment } from "./timestamps/timestamps.ts";
 import { timestampOf, type Work } from "./work.ts";
 
-/** What the splits of a table are read with. */
+/** What is needed to read the splits of a table. */
 export interface TableReader {
   readonly connection: ReqlConnection;
   readonly database: string;
   readonly readMode: string;
   readonly names: FieldNames;
   readonly context: SourceContext;
-  /** Only documents that fulfil it are there; `null`: all. */
+  /** Only documents that meet this condition are read; `null`: all. */
   readonly filter: Condition | null;
-  /** The columns that the user chose; `undefined`: all. */
+  /** The columns that the user selected; `undefined`: all. */
   readonly columns: Selection | undefined;
-  /** The table needs more columns than were known. */
+  /** Called when the table needs more columns than were known. */
   onWider(table: Table): void;
   onRounded(table: string, column: string): void;
 }
 
-/** A huge document must not wait for seven more. */
+/** A huge document must not wait until seven more fill a batch. */
 const batchOptions = { min_batch_rows: 1 } as const;
 
 /**
- * Reads a split: by key in the order of keys, so that it goes on behind the last one; a stretch of an index as it comes,
- * and from its start again.
+ * Reads a split. A split by key is read in the order of keys, so it resumes after the last key. A stretch of an index
+ * is read in the order of arrival, so it resumes from its start.
  */
 export async function* readSplit(
   reader: TableReader,
@@ -82,8 +82,8 @@ export async function* readSplit(
 }
 
 /**
- * A number with a fraction in its column is text otherwise than a whole one of 32 bits: `36.0`, not `36`. Where such a
- * column turns out to hold text, a full pass starts over with it as text, so that all numbers in it are alike.
+ * In a DOUBLE column, a whole number of 32 bits becomes another text than in an INT column: `36.0`, not `36`. If such a
+ * column turns out to hold text, a full pass starts over with a text column, so that all its numbers have one form.
  */
 function mustRestart(kind: PassKind, before: Table, after: Table, how: Reading): boolean {
   if (kind !== "full" || how.path === "independent") return false;
@@ -92,7 +92,7 @@ function mustRestart(kind: PassKind, before: Table, after: Table, how: Reading):
   );
 }
 
-/** Looks at the rest of the answer first: it may show more. */
+/** Examines the rest of the answer first, because it may need more columns. */
 function restart(
   reader: TableReader,
   rows: DocumentRows,
@@ -113,7 +113,7 @@ function restart(
 function byKey(reader: TableReader, kind: PassKind, table: Table, work: Work, state: Json): Term {
   const { low, high } = work.keys!;
   const after = (state as { readonly after: Json } | null)?.after ?? null;
-  // Deletes follow from what a sweep does not meet: it reads what a majority agrees on.
+  // A sweep deletes the rows that it does not find, so it reads what a majority agrees on.
   const from = tableTerm(reader.database, table.id, kind === "keys" ? "majority" : reader.readMode);
   const bounds = { low: after ?? low, lowOpen: after !== null, high };
   const timestamp = timestampOf(table);
@@ -122,22 +122,22 @@ function byKey(reader: TableReader, kind: PassKind, table: Table, work: Work, st
   return work.since === null ? documents : filtered(documents, notOlder(timestamp!, work.since));
 }
 
-/** The documents that there are to the user, with the fields that are copied. */
+/** The documents that the user's filter selects, with the fields that are copied. */
 export function chosen({ filter, columns }: TableReader, table: Table, documents: Term): Term {
   const timestamp = timestampOf(table);
   const kept = [...table.key, ...(timestamp === null ? [] : [timestamp])];
   return projected(filter === null ? documents : filtered(documents, filter), columns, kept);
 }
 
-/** Which fields are passed over: those that are known to be left out, and those that no one has seen yet. */
+/** Which fields are skipped: those known to be excluded, and excluded fields that were not seen before. */
 export function skipping({ columns }: TableReader, known: readonly string[]): (field: string) => boolean {
   const skipped = new Set(known);
   return (field) => skipped.has(field) || (columns !== undefined && !selects(columns, field));
 }
 
 /**
- * Keys and timestamps; of a document whose timestamp does not tell when it changed all of it comes, since its version
- * is a digest.
+ * Keys and timestamps. If a document's timestamp does not say when the document changed, the whole document is read,
+ * because its version is a digest.
  */
 function keysOnly(documents: Term, table: Table, timestamp: string | null): Term {
   const key = table.key[0]!;
@@ -158,7 +158,7 @@ function byIndex(reader: TableReader, table: Table, { index, since }: Work): Ter
   return filtered(documents, (document) => condition(term("BRACKET", [document, field])));
 }
 
-/** Text must be UTF-8: it is handed on as it came. */
+/** Throws if the text is not UTF-8, because it is passed on unchanged. */
 export function checked({ text }: Answer, table: Table): Buffer {
   if (isUtf8(text)) return text;
   throw new HeadwatersError(

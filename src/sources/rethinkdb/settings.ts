@@ -2,7 +2,7 @@ import { pemOf, tlsOptions } from "../../net/tls.ts";
 import type { ReqlAddress } from "../../wire/reql/address.ts";
 import type { Configuration } from "./config.ts";
 
-/** How to reach the server. Throws `CONFIGURATION_INVALID` where the authority's file can't be read. */
+/** The server's address and TLS. Throws `CONFIGURATION_INVALID` if the CA file can't be read. */
 export function reqlAddress(configuration: Configuration): ReqlAddress {
   const { host, port, username: user, password, use_ssl: encrypted, ssl_ca: file } = configuration;
   return {

@@ -26,21 +26,21 @@ import { cutKeys, splitCount } from "./splits.ts";
 import { stretches } from "./timestamps/timestamps.ts";
 import { nextOf, sinceOf, timestampOf, type Work, workJson, workOf } from "./work.ts";
 
-/** Tables that are looked at at the same time. */
+/** Tables that are examined at the same time. */
 const looksAtOnce = 8;
 
-/** A RethinkDB database. Connections are opened as they are needed. */
+/** A RethinkDB database. Connections are opened when they are needed. */
 export class RethinkdbSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
   readonly #pool: Pool<ReqlConnection>;
-  /** By table, where there is one. */
+  /** By table, if it has a filter. */
   readonly #filters: ReadonlyMap<string, Condition>;
-  /** By table: the columns that `discover` showed. One that a pass lacks was not selected. */
+  /** By table: the columns that `discover` showed. If a pass lacks one of these, the column was not selected. */
   readonly #shown = new Map<string, ReadonlySet<string>>();
-  /** By table: what documents needed beyond that. */
+  /** By table: the columns that documents needed besides the shown ones. */
   readonly #wider = new Map<string, Table>();
-  /** By table: splits that are read at the same time must agree on names. */
+  /** By table, because splits that are read at the same time must agree on names. */
   readonly #names = new Map<string, FieldNames>();
   readonly #warnOnce: (message: string) => void;
 
@@ -72,7 +72,7 @@ export class RethinkdbSource implements Source {
         tables.push(...(await Promise.all(some.map((name) => this.#look(connection, name, known, signal)))));
       }
       const failed = tables.filter((table) => table instanceof HeadwatersError);
-      // Not one table is in trouble then, but the server.
+      // If every table fails, the problem is the server.
       if (failed.length === names.length && failed.length > 0) throw failed[0];
       return tables.flatMap((table, index) => {
         if (table === null) return [];
@@ -91,7 +91,7 @@ export class RethinkdbSource implements Source {
     const planned = await Promise.all(
       tables.map((table) =>
         this.#use(table.id, signal, async (connection) => {
-          // Before a document is read.
+          // The time is taken before a document is read.
           const now = await serverTime(connection, signal);
           const works = await this.#cut(connection, table, kind, previous[table.id], signal);
           return { table, now, works };
@@ -111,8 +111,8 @@ export class RethinkdbSource implements Source {
   }
 
   /**
-   * Key ranges are the same for everyone. Not sound is it to go on where documents need more columns than the pass has,
-   * or where an index is gone that a window is read through.
+   * Key ranges are valid in every process. Resuming is unsound if documents need more columns than the pass has, or if
+   * an index is gone that a window is read through.
    */
   async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
     for (const table of pass.tables) {
@@ -141,8 +141,8 @@ export class RethinkdbSource implements Source {
   }
 
   /**
-   * One table, with what its documents were seen to need; `null`: this user may not read it. An error of the server at
-   * this table is given, so that the others go on.
+   * Examines one table, and adds the columns that its documents were seen to need; `null`: this user may not read it.
+   * An error of the server at this table is returned instead of thrown, so that the other tables go on.
    */
   async #look(
     connection: ReqlConnection,
@@ -183,7 +183,7 @@ export class RethinkdbSource implements Source {
     const { database } = this.#configuration;
     const from = tableTerm(database, table.id);
     const described = await describeTable(connection, database, table.id, signal);
-    // Listed though it could not be looked at: where that is over by now, it is planned anew.
+    // The table was listed although it could not be examined. If that works now, the table is planned again.
     if (table.identity === "") {
       await discoverTable(connection, database, described, this.#context, [], signal);
       throw changed(table);
@@ -210,7 +210,7 @@ export class RethinkdbSource implements Source {
     return table.identity.startsWith(`${described.id}/`);
   }
 
-  /** Whether the indexes that splits of a table are read through are there and still what they were. */
+  /** Whether the indexes that splits of a table are read through still exist and are unchanged. */
   async #hasIndexes(pass: Pass, table: Table, signal: AbortSignal): Promise<boolean> {
     const works = pass.splits.filter((split) => split.tables.includes(table.id)).map(workOf);
     const name = works.find(({ index }) => index !== null)?.index?.name;
@@ -220,13 +220,13 @@ export class RethinkdbSource implements Source {
     return indexes.get(timestampOf(table)!) === name;
   }
 
-  /** Fields whose columns `discover` showed and the table has not. */
+  /** Fields whose columns `discover` showed but the table does not have. */
   #skipped(table: Table): readonly string[] {
     const shown = [...(this.#shown.get(table.id) ?? [])];
     return shown.filter((name) => !table.columns.some((column) => column.name === name)).map(fieldOf);
   }
 
-  /** Reads with a connection of its own; a table that was made anew is not read as the old one. */
+  /** Reads with a connection of its own. Fails if the table was dropped and made again. */
   async *#reading<Item>(
     table: Table,
     signal: AbortSignal,

@@ -1,24 +1,24 @@
 import type { Json } from "../../protocol/json.ts";
 
-/** Keys from `low` on and before `high`; `null`: without end. */
+/** Keys from `low` on and before `high`; `null`: no bound. */
 export interface KeySplit {
   readonly low: Json;
   readonly high: Json;
 }
 
-/** About as many documents make a split. */
+/** Approximate documents per split. */
 const splitRows = 50_000;
 const mostSplits = 16;
 
-/** How many splits a table is worth. */
+/** The number of splits for a table. */
 export function splitCount(estimatedRows: number | null): number {
   return Math.max(1, Math.min(mostSplits, Math.ceil((estimatedRows ?? 0) / splitRows)));
 }
 
 /**
- * Cuts the keys between the first and the last one into `parts` of equal width: by value where they are numbers or
- * times, by the characters behind the common beginning where they are text (UUIDs spread evenly over these). Other keys
- * are not cut. Nothing is read for it; parts may be of different size, none overlap and none is left out.
+ * Cuts the keys between the first and the last one into `parts` of equal width. Numbers and times are cut by value,
+ * text by the characters after the common prefix (UUIDs spread evenly over these). Other keys are not cut. Nothing is
+ * read. The parts may hold different numbers of documents; they do not overlap, and no key is left out.
  */
 export function cutKeys(range: { readonly first: Json; readonly last: Json }, parts: number): readonly KeySplit[] {
   const bounds = [null, ...boundsBetween(range.first, range.last, parts), null];
@@ -51,7 +51,7 @@ function numbersBetween(first: number, last: number, parts: number): number[] {
   );
 }
 
-/** From the narrowest on; the first that both ends fit into is taken to be that of all keys. */
+/** From the narrowest on. The first alphabet that fits both ends is assumed to be that of all keys. */
 const alphabets: readonly string[] = [
   "0123456789",
   "0123456789abcdef",
@@ -61,14 +61,14 @@ const alphabets: readonly string[] = [
   "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
 ];
 
-/** Characters that a bound has behind what all keys begin with. */
+/** Characters of a bound after the common prefix. */
 const boundDigits = 4;
 
 function textsBetween(first: string, last: string, parts: number): string[] {
   let common = 0;
   while (common < first.length && first[common] === last[common]) common++;
   const [from, to] = [first.slice(common, common + boundDigits), last.slice(common, common + boundDigits)];
-  // Not half of a character.
+  // Without half of a surrogate pair at the end.
   const prefix = first.slice(0, common).replace(/[\ud800-\udbff]$/, "");
   const used = [...`${from}${to}`].filter((letter) => /\w/.test(letter));
   const alphabet = alphabets.find((letters) => used.every((letter) => letters.includes(letter))) ?? alphabets.at(-1)!;
@@ -90,14 +90,14 @@ function textsBetween(first: string, last: string, parts: number): string[] {
   return rising(texts, (a, b) => a < b).filter((text) => text > first && text <= last);
 }
 
-/** Where a character stands, or the one after which it comes; nothing is the least. */
+/** The place of a character in the alphabet, or of the last letter before it; a missing character is the least. */
 function rank(alphabet: string, letter: string | undefined): number {
   if (letter === undefined) return 0;
   const place = [...alphabet].findLastIndex((candidate) => candidate <= letter);
   return Math.max(0, place);
 }
 
-/** Without those that are no greater than the one before. */
+/** Drops bounds that are not greater than the bound before. */
 function rising<T>(bounds: readonly T[], less: (a: T, b: T) => boolean): T[] {
   return bounds.filter((bound, index) => index === 0 || less(bounds[index - 1]!, bound));
 }

@@ -2,7 +2,7 @@ import type { SourceContext } from "../../protocol/source.ts";
 import type { Type } from "../../protocol/types.ts";
 import { kinds } from "../../wire/reql/document.ts";
 
-/** The types that columns of RethinkDB get, of themselves or by the user. */
+/** The types that columns of RethinkDB can have, by detection or by the user's choice. */
 export type Kind = "BOOLEAN" | "INT" | "DOUBLE" | "STRING" | "UTC_DATETIME" | "BINARY" | "JSON";
 
 const all: readonly Kind[] = ["BOOLEAN", "INT", "DOUBLE", "STRING", "UTC_DATETIME", "BINARY", "JSON"];
@@ -12,8 +12,8 @@ export function isKind(kind: Type["kind"]): kind is Kind {
 }
 
 /**
- * What each kind of value becomes. Every number of RethinkDB is a double: a column of whole ones of 32 bits is INT, and
- * becomes DOUBLE with the first other, which is exact.
+ * The type for each kind of value. Every number of RethinkDB is a double. A column of whole numbers of 32 bits is INT;
+ * the first other number makes it DOUBLE, which is exact.
  */
 export const typeOfKind: Readonly<Record<number, Kind>> = {
   [kinds.false]: "BOOLEAN",
@@ -31,19 +31,19 @@ export const typeOfKind: Readonly<Record<number, Kind>> = {
 
 /** How a column takes a kind of value. */
 export const takes = {
-  /** Not at all: the column must become wider. */
+  /** Not at all: the column must be widened. */
   no: 0,
   /** As it is. */
   plainly: 1,
-  /** As what it is, in a batch where the column has that type: the destination makes text of it. */
+  /** In its own type, in a batch where the column has that type; the destination turns it into text. */
   apart: 2,
-  /** As JSON text, whatever it is. */
+  /** As JSON text, for every kind of value. */
   asJson: 3,
-  /** As the moment that it tells; an error where it tells none. */
+  /** As a moment; an error if the value is not one. */
   asMoment: 4,
-  /** Never: the user said what the type is, and it does not fit. */
+  /** Never: the value does not fit the type that the user set. */
   wrongly: 5,
-  /** As it is, and the user is told that it was rounded. */
+  /** As it is, with a warning to the user that it was rounded. */
   rounded: 6,
 } as const;
 
@@ -51,12 +51,12 @@ export const takes = {
 export const kindCount = Object.keys(kinds).length;
 
 /**
- * Who decided a column's type: what was `seen` in documents, or the user (`set`). A `key` is of one type; in a `json`
- * column stands everything as JSON.
+ * Who decided a column's type: values `seen` in documents, or the user (`set`). A `key` has a single type; a `json`
+ * column holds every value as JSON.
  */
 export type Rule = "seen" | "set" | "key" | "json";
 
-/** By kind of value: how a column of a type takes it. */
+/** How a column of this type takes each kind of value. */
 export function takenBy(type: Kind, rule: Rule): Uint8Array {
   const table = new Uint8Array(kindCount);
   for (const [kind, natural] of Object.entries(typeOfKind)) table[Number(kind)] = howTaken(type, natural, rule);
@@ -75,7 +75,7 @@ function howTaken(type: Kind, natural: Kind, rule: Rule): number {
     : takes.wrongly;
 }
 
-/** The type of a column where values of this one were seen. `example`: nested values are text, as published. */
+/** The type of a column in which values of this type were seen. `example`: nested values are text, as published. */
 export function seenType(kind: Kind, { types }: Pick<SourceContext, "types">): Type {
   return { kind: types === "example" && kind === "JSON" ? "STRING" : kind };
 }

@@ -5,13 +5,13 @@ import type { Table } from "../../protocol/table.ts";
 import { fieldOf } from "./documents/fields.ts";
 import type { KeySplit } from "./splits.ts";
 
-/** What a split needs: keys, or one stretch of an index; of a window also where it begins. */
+/** What a split reads: keys, or one stretch of an index; for a window, also its start. */
 export interface Work {
-  /** Read by key: from one to before another. */
+  /** Keys to read, from one key on and before another. */
   readonly keys: KeySplit | null;
-  /** Read through an index: its name, and which of the `stretches` of a window. */
+  /** The index to read through: its name, and the number of the window's stretch in `stretches`. */
   readonly index: { readonly name: string; readonly stretch: number } | null;
-  /** Documents whose timestamp is not older: milliseconds since 1970. */
+  /** Only documents whose timestamp is not older: milliseconds since 1970. */
   readonly since: number | null;
   /** Fields whose columns are not selected. */
   readonly skip: readonly string[];
@@ -25,12 +25,12 @@ export function workOf(split: Split): Work {
   return split.work as unknown as Work;
 }
 
-/** The field that a table's windows and versions go by. */
+/** The field that a table's windows and versions use. */
 export function timestampOf({ cursor }: Table): string | null {
   return cursor === null ? null : fieldOf(cursor);
 }
 
-/** Where the window that follows a pass starts. */
+/** Where the next window starts. */
 export function nextOf(table: Table, now: number, lag: number): Json {
   return table.cursor === null ? null : { since: now - lag * 1_000 };
 }

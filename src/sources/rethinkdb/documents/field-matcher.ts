@@ -2,39 +2,39 @@ import type { Column } from "../../../protocol/table.ts";
 import { type Document, enlarged, kinds } from "../../../wire/reql/document.ts";
 import { kindCount, takes } from "../types.ts";
 
-/** A field that is known. */
+/** A known field. */
 export interface KnownField {
   readonly name: string;
-  /** What it goes to; `null`: nothing is written of it. */
+  /** The column of the field; `null`: the field is not written. */
   readonly column: Column | null;
-  /** By kind of value: how it is taken. */
+  /** How the column takes each kind of value. */
   readonly taken: Uint8Array;
 }
 
-/** A field of which no value is of interest, and one that was null so far: its place would be empty all the same. */
+/** A field that is skipped, or was null so far: nothing is written for either. */
 export const uninteresting = new Uint8Array(kindCount).fill(takes.plainly);
 const nullSoFar = new Uint8Array(kindCount).fill(takes.no);
 nullSoFar[kinds.null] = takes.plainly;
 
-/** Fields that are remembered for being null or uninteresting; the names of more are looked up each time. */
+/** Limit of remembered fields that are null or skipped; the names of more fields are looked up each time. */
 const mostExtra = 1_000;
 
-/** A field of a document that is not known. */
+/** Marks a document's field that is not known. */
 export const unknownField = -1;
 const passedOver = -2;
 
 /**
- * Finds known fields in documents. Those of one table are much alike: which field came after which is remembered, so
- * that most names are only compared with the one that is expected.
+ * Finds known fields in documents. Documents of one table are much alike, so the matcher remembers which field followed
+ * which. Most names are then only compared with the expected name.
  */
 export class FieldMatcher {
-  /** By known field: which field of the document it is, -1: it has none. */
+  /** For each known field: the index of the document's field; -1: the document does not have it. */
   found: Int32Array;
-  /** By field of the document: which known one it is, or {@link unknownField}. */
+  /** For each field of the document: the index of the known field, or {@link unknownField}. */
   targets = new Int32Array(32);
   readonly fields: KnownField[];
   readonly #isUninteresting: (name: string) => boolean;
-  /** As the names stand in documents; `null`: it needs escapes, and is not compared byte by byte. */
+  /** The names as they are written in documents; `null`: the name needs escapes and is not compared byte by byte. */
   readonly #names: (Buffer | null)[];
   readonly #index: Map<string, number>;
   readonly #most: number;
@@ -50,7 +50,7 @@ export class FieldMatcher {
     this.found = new Int32Array(fields.length);
   }
 
-  /** Bit `how` of the answer is set where a field is taken so ({@link takes}); `no` also where one is not known. */
+  /** Returns bits: bit `how` is set if any field is taken that way ({@link takes}); `no` also for an unknown field. */
   match(document: Document): number {
     const { fields, bytes } = document;
     if (fields > this.targets.length) this.targets = new Int32Array(fields * 2);

@@ -1,23 +1,23 @@
 import { createHash } from "node:crypto";
 import type { Column } from "../../../protocol/table.ts";
 
-/** The column that says of each document whether it changed; not one of its fields. */
+/** The version column: it shows whether a document changed. It is not a field of the document. */
 export const versionColumn: Column = { name: "_headwaters_version", type: { kind: "STRING" }, nullable: true };
 
-/** Names that destinations keep for themselves. */
+/** Names that destinations reserve for themselves. */
 const reserved = /^_(headwaters|fivetran)_/i;
 
 /**
- * Which column a field goes to: one of its own name, unless that is empty, reserved, or differs from another column's
- * only by case, which destinations can't tell apart. Then a digest of the exact name is added, so that it is the same
- * in every process, whatever was seen first.
+ * The column name of each field. It is the field's own name, unless that is empty, reserved, or differs from another
+ * column only by case, which destinations can't tell apart. Then a digest of the exact name is added, so that the
+ * column has the same name in every process, whichever field was seen first.
  */
 export class FieldNames {
   readonly #columns = new Map<string, string>();
   readonly #folded = new Set<string>();
   readonly #exact = new Set<string>();
 
-  /** Columns that are there already. */
+  /** Adds existing columns. */
   add(columns: readonly Column[]): void {
     for (const { name } of columns) {
       this.#exact.add(name);
@@ -43,7 +43,7 @@ export class FieldNames {
   }
 }
 
-/** The field whose column this is. */
+/** The field of a column. */
 export function fieldOf(column: string): string {
   const [, field, added] = /^(.*)_([0-9a-f]{8})$/s.exec(column) ?? [];
   return field !== undefined && digest(field) === added ? field : column;

@@ -14,41 +14,41 @@ import { formOf, madeFields, momentOf } from "../timestamps/timestamps.ts";
 import { isKind, type Kind, type Rule, seenType, takenBy, takes, typeOfKind } from "../types.ts";
 import { jsonText, jsonValue, writeMoment, writeNaturally } from "./write-value.ts";
 
-/** What rows are made for. */
+/** The settings by which rows are made. */
 export interface RowsShape {
   readonly names: FieldNames;
-  /** `keys`: key and version alone. */
+  /** `keys`: only key and version. */
   readonly what: "rows" | "keys";
-  /** The field that the version goes by; `null`: the table has no version. */
+  /** The field that the version is made from; `null`: the table has no version. */
   readonly timestamp: string | null;
-  /** Whether the column of a field is not chosen. */
+  /** Whether the column of a field is not selected. */
   isSkipped(field: string): boolean;
   readonly context: Pick<SourceContext, "types" | "tables">;
-  /** Whole numbers that RethinkDB has rounded were seen in this column. */
+  /** Called when this column holds whole numbers that RethinkDB has rounded. */
   onRounded(column: string): void;
 }
 
-/** Nothing but values that their columns take as they are. */
+/** All values fit their columns as they are. */
 const allPlain = 1 << takes.plainly;
 
-/** Batches beside the plain one that are kept for the next rows. */
+/** Batches that are kept for the next rows, besides the plain batch. */
 const mostKept = 16;
-/** Rows that one of these starts with room for: there may be one for each mixture of types, of a few rows. */
+/** Initial row capacity of such a batch. Each mixture of types has its own batch, often of a few rows. */
 const roomApart = 16;
-/** About how many bytes a column of it takes, be there a row or not: room for 16 short texts, and what describes it. */
+/** Approximate bytes of a column in such a batch, even without rows: room for 16 short texts, and its description. */
 const columnBytes = 512;
 
-/** Makes rows of documents, and finds out when they need columns that are not there. */
+/** Makes rows of documents, and detects documents that need columns that do not exist yet. */
 export class DocumentRows {
   readonly #shape: RowsShape;
   readonly #moment = new MomentText();
   #table: Table;
   #fields!: FieldMatcher;
-  /** By column that is written, but the version: which known field it is. */
+  /** For each written column except the version: the index of its known field. */
   #written: readonly number[] = [];
   #keyField = 0;
   #timestampField = -1;
-  /** By the types that columns of text have in it: a batch. */
+  /** Batches, by the types of values in their text columns. */
   #builders = new Map<string, RowsBuilder>();
   #plain!: RowsBuilder;
   #rowBytes = 0;
@@ -65,12 +65,12 @@ export class DocumentRows {
     return this.#table;
   }
 
-  /** About how many bytes the rows take. */
+  /** Approximate bytes of the rows. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Takes a document; or gives the table that it needs, and takes nothing. */
+  /** Takes a document and returns `null`; or takes nothing and returns the table that the document needs. */
   append(document: Document): Table | null {
     const ways = this.#fields.match(document);
     const { found, fields } = this.#fields;
@@ -89,14 +89,14 @@ export class DocumentRows {
     return null;
   }
 
-  /** The columns of `table` from here on. Nothing may be held. */
+  /** Uses the columns of `table` from now on. No rows may be held at this time. */
   widen(table: Table): void {
     this.#table = table;
     this.#shape.names.add(table.columns);
     this.#layOut();
   }
 
-  /** What was taken, in one batch or, where a column holds values of several types, in one for each. */
+  /** The rows so far: one batch, or one per mixture of types if a column holds values of several types. */
   finish(): Rows[] {
     const batches: Rows[] = [];
     for (const builder of this.#builders.values()) if (builder.length > 0) batches.push(builder.finish());
@@ -105,7 +105,7 @@ export class DocumentRows {
     return batches;
   }
 
-  /** The key of the document that was taken last. */
+  /** The key of the last document. */
   keyOf(document: Document): Json {
     return jsonValue(document, this.#fields.found[this.#keyField]!);
   }
@@ -141,7 +141,7 @@ export class DocumentRows {
     return { name: fieldOf(column.name), column, taken };
   }
 
-  /** The table with what this document needs beyond it. */
+  /** The table with the columns and types that this document needs. */
   #wider(document: Document): Table {
     const { names, context } = this.#shape;
     const { targets, fields } = this.#fields;
@@ -167,8 +167,8 @@ export class DocumentRows {
   }
 
   /**
-   * The batch of rows that have the same types in columns of text as this one: the destination makes text of other
-   * values, and of each the same as where the column has turned into text.
+   * The batch for rows whose values in text columns have the same types as in this document. The destination turns such
+   * values into text, in the same way as when a column changes to text.
    */
   #builderApart(document: Document): RowsBuilder {
     const { found, fields } = this.#fields;
@@ -213,7 +213,7 @@ export class DocumentRows {
     }
   }
 
-  /** The moment of the last change where a field tells it, and how it is written; else a digest of the whole document. */
+  /** Writes the moment of the last change and its written form, if a field has it; else a digest of the document. */
   #writeVersion(target: VectorBuilder, document: Document): void {
     const { timestamp } = this.#shape;
     const told = this.#timestampField >= 0 && !madeFields.has(timestamp!);

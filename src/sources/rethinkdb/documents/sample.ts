@@ -6,13 +6,13 @@ import { widen } from "../../../toolkit/types.ts";
 import type { FieldNames } from "./fields.ts";
 import { type Kind, seenType } from "../types.ts";
 
-/** A document, or as much of it as tells its columns. */
+/** A document, or the part of it that determines its columns. */
 export type Sampled = { readonly [field: string]: Json };
 
-/** No moment is longer. */
+/** No text of a moment is longer. */
 const longText = 64;
 
-/** A document with something small in place of each large value of the same type. */
+/** A document whose large values are replaced by small ones of the same type. */
 export function outline(document: Sampled): Sampled {
   return Object.fromEntries(Object.entries(document).map(([field, value]) => [field, outlined(value)]));
 }
@@ -24,7 +24,7 @@ function outlined(value: Json): Json {
   return type === "TIME" ? value : type === "BINARY" ? { $reql_type$: type } : {};
 }
 
-/** The columns that documents need, in the order in which their fields come. */
+/** The columns that documents need, in the order of their fields. */
 export function inferColumns(
   sample: readonly Sampled[],
   primaryKey: string,
@@ -47,7 +47,7 @@ export function inferColumns(
   return [...columns.values()];
 }
 
-/** The type that a value has by itself. */
+/** The type of a single value. */
 function kindOf(value: Exclude<Json, null>): Kind {
   switch (typeof value) {
     case "boolean":

@@ -3,7 +3,7 @@ import { canonicalJson, type Document, kinds, numberText } from "../../../wire/r
 import type { VectorBuilder } from "../../../toolkit/vectors.ts";
 import { microsecondsOfSeconds } from "../timestamps/timestamps.ts";
 
-/** Writes a value as the type that its kind has: {@link typeOfKind}; a whole number also as DOUBLE. */
+/** Writes a value in the natural type of its kind, {@link typeOfKind}; a whole number may also be written as DOUBLE. */
 export function writeNaturally(target: VectorBuilder, document: Document, field: number): void {
   const { bytes, spans } = document;
   switch (document.kinds[field]) {
@@ -41,7 +41,7 @@ function writeSeconds(target: VectorBuilder, seconds: number): void {
   else target.bigint64(BigInt(Math.round(seconds * 1e3)) * 1_000n);
 }
 
-/** Microseconds since 1970, from values that are not times of RethinkDB. */
+/** Writes microseconds since 1970, from values that are not RethinkDB times. */
 export function writeMoment(target: VectorBuilder, microseconds: number): void {
   if (Number.isSafeInteger(microseconds)) target.int64Number(microseconds);
   else target.bigint64(BigInt.asIntN(64, BigInt(Math.round(microseconds))));
@@ -53,7 +53,7 @@ function unescaped({ bytes, spans, kinds: all }: Document, field: number): strin
   return all[field] !== kinds.text && text.includes("\\") ? (JSON.parse(`"${text}"`) as string) : text;
 }
 
-/** Any value as canonical JSON; a time and a binary as the objects that RethinkDB makes of them. */
+/** Any value as canonical JSON. Times and binaries become the objects that RethinkDB uses for them. */
 export function jsonText(document: Document, field: number): string {
   const { bytes, spans, numbers } = document;
   const span = (): string => bytes.toString("utf8", spans[field * 2], spans[field * 2 + 1]);

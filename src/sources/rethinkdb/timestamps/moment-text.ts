@@ -1,12 +1,14 @@
 const days = new Map<number, Buffer>();
-/** Dates that are kept as text: tables are often read in the order of time. */
+/** Dates whose text is kept, because tables are often read in the order of time. */
 const mostDays = 4_096;
 
 const dayMilliseconds = 86_400_000;
-/** What a Date can hold. */
+/** The latest moment that a Date can hold. */
 const latestDate = 8.64e15;
 
-/** Writes moments as ISO 8601 in UTC, into bytes that are reused: `2024-05-17T12:34:56.789Z`, microseconds if there are any. */
+/**
+ * Writes moments as ISO 8601 in UTC into reused bytes: `2024-05-17T12:34:56.789Z`, with microseconds if there are any.
+ */
 export class MomentText {
   readonly bytes = Buffer.alloc(128);
   length = 0;
@@ -42,14 +44,14 @@ export class MomentText {
     this.length = length + 1;
   }
 
-  /** Adds how the moment was written, behind a bar, in at most 64 bytes: the same moment in another form is another value. */
+  /** Adds a bar and the moment's written form, at most 64 bytes: the same moment in another form is another value. */
   add(form: Uint8Array): void {
     this.bytes[this.length] = 0x7c;
     this.bytes.set(form, this.length + 1);
     this.length += 1 + form.length;
   }
 
-  /** Years that ISO 8601 has no four digits for. */
+  /** Years for which ISO 8601 has no four digits. */
   #other(microseconds: number): void {
     this.length = this.bytes.write(`${microseconds / 1e6} s`, "latin1");
   }
