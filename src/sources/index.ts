@@ -1,13 +1,13 @@
 import type { SourceDefinition } from "../protocol/source.ts";
 
-/** A source that is loaded, with its driver, only when a configuration names it. */
+/** A source. It is loaded, with its driver, only if a configuration names it. */
 export interface SourceEntry {
-  /** As people write it. */
+  /** The name as people write it. */
   readonly title: string;
   load(): Promise<SourceDefinition>;
 }
 
-/** Every source there is, by the name that users give. */
+/** All sources, by the name that users give. */
 export const sources: Readonly<Record<string, SourceEntry>> = {
   cassandra: {
     title: "Cassandra",
@@ -46,7 +46,7 @@ export const sources: Readonly<Record<string, SourceEntry>> = {
 /** Other names that users give. */
 export const aliases: Readonly<Record<string, string>> = { postgres: "postgresql" };
 
-/** The name in the registry that is meant by one that was given; itself where it is an unknown one. */
+/** The registry's name for a name that users give; an unknown name is returned unchanged. */
 export function sourceName(given: string): string {
   return Object.hasOwn(aliases, given) ? aliases[given]! : given;
 }

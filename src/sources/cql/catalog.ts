@@ -2,13 +2,13 @@ import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { type ControlRow, textList, textValue } from "../../wire/cql/control-rows.ts";
 import { type CqlType, isMultiCell, parseCqlType, type UserTypes } from "../../wire/cql/types.ts";
 
-/** A column as `system_schema` has it. */
+/** A column of `system_schema`. */
 export interface CqlColumn {
   readonly name: string;
   readonly kind: "partition_key" | "clustering" | "static" | "regular";
   readonly position: number;
   readonly type: CqlType;
-  /** Kept cell by cell: a collection or user-defined type that is not frozen. */
+  /** The column is stored cell by cell: a collection or user-defined type that is not frozen. */
   readonly multiCell: boolean;
 }
 
@@ -17,20 +17,20 @@ interface CqlIndex {
   readonly name: string;
   /** `COMPOSITES`, `KEYS` or `CUSTOM`. */
   readonly kind: string;
-  /** The Java class of a custom one. */
+  /** The Java class of a custom index. */
   readonly className: string;
-  /** The column, or an expression on it, as `values(tags)`. */
+  /** The column, or an expression on it, such as `values(tags)`. */
   readonly target: string;
 }
 
-/** A table, or a materialized view, as the server describes it. */
+/** A table or a materialized view, as the server describes it. */
 export interface CqlTable {
   readonly keyspace: string;
   readonly name: string;
   /** A UUID that no other table ever has. */
   readonly id: string;
   readonly isView: boolean;
-  /** Partition key, clustering columns, the others by name. */
+  /** Ordered: partition key, clustering columns, then the other columns by name. */
   readonly columns: readonly CqlColumn[];
   readonly indexes: readonly CqlIndex[];
 }
@@ -44,7 +44,7 @@ export async function keyspaceNames(cluster: Cluster, routing: Routing): Promise
   return rows.map((row) => textValue(row["keyspace_name"]) ?? "").sort();
 }
 
-/** All tables of a keyspace, and its materialized views; or, by `name`, one of them. */
+/** All tables and materialized views of a keyspace, or only the one called `name`. */
 export async function readTables(
   cluster: Cluster,
   keyspace: string,
@@ -82,7 +82,7 @@ export async function readTables(
   return [...tables.map((row) => described(row, false)), ...views.map((row) => described(row, true))];
 }
 
-/** The id of a table or view; `null`: there is none of that name. */
+/** The id of a table or view; `null`: none has this name. */
 export async function tableId(
   cluster: Cluster,
   keyspace: string,
@@ -113,7 +113,7 @@ function columnsOf(rows: readonly ControlRow[], userTypes: UserTypes): CqlColumn
     const text = textValue(row["type"])!;
     return {
       name: textValue(row["column_name"])!,
-      // Tables of old call it so.
+      // Old tables use this name.
       kind: (row["kind"] === "compact_value" ? "regular" : row["kind"]) as CqlColumn["kind"],
       position: Number(row["position"]),
       type: parseCqlType(text, userTypes),
@@ -136,7 +136,7 @@ function indexOf(row: ControlRow): CqlIndex {
   };
 }
 
-/** Whether an index answers "from this value on": those attached to storage do; the older kind knows equality only. */
+/** Whether an index serves range queries: storage-attached ones do; the older kind supports only equality. */
 export function hasRangeIndex(table: CqlTable, column: string): boolean {
   return table.indexes.some(
     ({ kind, className, target }) =>

@@ -5,7 +5,7 @@ import type { Cluster } from "../../wire/cql/cluster.ts";
 import { quoted } from "../../wire/cql/errors.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 
-/** Looks at one thing after the other; ends at the first that nothing can follow. */
+/** Checks one thing after the other, and stops at the first failure that prevents all further checks. */
 export async function* checkSource(
   cluster: Cluster,
   settings: CqlSettings,
@@ -82,7 +82,7 @@ async function* privilegeChecks(
   yield { name: "privileges", label: "Read every table", status: "ok", message };
 }
 
-/** What each sync asks of the cluster. */
+/** What each sync costs the cluster. */
 function costCheck(tables: readonly Table[]): CheckResult {
   const named = (some: readonly Table[]): string => some.map((table) => table.id).join(", ");
   const whole = tables.filter((table) => table.cursor === null && table.version === null);

@@ -10,7 +10,7 @@ export async function clusterClock(cluster: Cluster, routing: Routing): Promise<
   return Date.parse(textValue(row?.["now"])!);
 }
 
-/** By table name: about what it holds, where a node says something of it. One table with `table`. */
+/** Approximate sizes by table name, if a node reports them. With `table`: only of this table. */
 export async function tableSizes(
   cluster: Cluster,
   keyspace: string,
@@ -28,7 +28,7 @@ export async function tableSizes(
     const estimates = new Map<string, SizeEstimate[]>();
     for (const row of rows) {
       const [start, end] = [textValue(row["range_start"]), textValue(row["range_end"])];
-      // Other partitioners than Murmur3 have tokens that are no 64-bit numbers.
+      // Tokens of partitioners other than Murmur3 are not 64-bit numbers.
       if (start === null || end === null || !/^-?\d{1,19}$/.test(start) || !/^-?\d{1,19}$/.test(end)) continue;
       const name = textValue(row["table_name"])!;
       const estimate = {
@@ -42,13 +42,15 @@ export async function tableSizes(
     const sized = [...estimates].map(([name, parts]) => [name, estimateSize(parts)] as const);
     return new Map(sized.filter((entry): entry is [string, TableSize] => entry[1] !== null));
   } catch (thrown) {
-    // Some servers have no such table, or hide it: there is a fallback for both.
+    // Some servers do not have this table, or hide it; both cases have a fallback.
     if (thrown instanceof CqlServerError) return new Map();
     throw thrown;
   }
 }
 
-/** Where a table's data changes hands: the tokens of the ring; of a table on tablets (ScyllaDB) the tablets' ends. */
+/**
+ * The tokens where a table's data changes its owner: those of the ring, or for tablets (ScyllaDB) the tablets' ends.
+ */
 export async function boundariesOf(
   cluster: Cluster,
   topology: Topology,
@@ -61,7 +63,7 @@ export async function boundariesOf(
     const rows = await cluster.rows("SELECT last_token FROM system.tablets WHERE table_id = ?", [id], routing);
     if (rows.length > 0) return rows.map((row) => BigInt(textValue(row["last_token"])!));
   } catch (thrown) {
-    // Releases before tablets have no such table; then the ring tells.
+    // Releases before tablets do not have this table; the ring is used instead.
     if (!(thrown instanceof CqlServerError)) throw thrown;
   }
   return topology.ring.tokens;

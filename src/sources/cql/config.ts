@@ -3,7 +3,7 @@ import { choice, flag, optionalPassword, optionalText, text, whole } from "../..
 import { consistencies, type Consistency } from "../../wire/cql/messages.ts";
 
 /**
- * How changes of a table are seen: by a cursor column, by the write times of its cells, or by reading it whole.
+ * How changes of a table are detected: by a cursor column, by the write times of its cells, or by reading it whole.
  */
 const changeModes = ["cursor", "writetime", "full"] as const;
 export type ChangeMode = (typeof changeModes)[number];
@@ -11,7 +11,7 @@ export type ChangeMode = (typeof changeModes)[number];
 const levels = Object.keys(consistencies) as [Consistency, ...Consistency[]];
 const mode = z.enum(changeModes, { error: `must be one of ${changeModes.join(", ")}` });
 
-/** The settings that both sources have, beside where the cluster is. */
+/** The settings that both sources have, besides the address of the cluster. */
 export function sharedSettings(cursorColumn: string) {
   return {
     port: whole(1, 65_535).default(9042).meta({ title: "Port", description: "The CQL port of every node." }),
@@ -101,7 +101,7 @@ export function sharedSettings(cursorColumn: string) {
 
 export type SharedConfiguration = z.output<z.ZodObject<ReturnType<typeof sharedSettings>>>;
 
-/** Several hosts in one text, as `10.0.0.1, 10.0.0.2`. */
+/** Several hosts in one text, such as `10.0.0.1, 10.0.0.2`. */
 export function hostList(value: string): string[] {
   return value
     .split(",")

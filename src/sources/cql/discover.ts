@@ -14,17 +14,20 @@ import type { CqlSettings } from "./settings.ts";
 import { type Dialect, dialectOf, versionRecipe } from "./statements.ts";
 import { cqlTypeName } from "../../wire/cql/types.ts";
 
-/** Types of a column that can tell when a row came; all but a date, which two changes on one day share, when it changed. */
+/**
+ * Types of columns that can say when a row came. All but date, which two changes of a day share, can say when it
+ * changed.
+ */
 const cursorTypes: ReadonlySet<string> = new Set(["timestamp", "timeuuid", "date", "bigint", "int", "varint", "uuid"]);
 
-/** Names of columns that are set when a row is made, and not again. */
+/** Names of columns that are set when a row is made, and never again. */
 const insertOnly =
   /^(created|inserted|added|creation|event)(_?(at|on|time|date|ts|timestamp))?$|^(create|insert|add)_?(time|date|ts|timestamp)$|^(date|time)_?(created|inserted|added)$/i;
 
-/** Tables of ScyllaDB that hold the changes of another one. */
+/** Tables of ScyllaDB that hold the changes of another table. */
 const changeLog = /_scylla_cdc_log$/;
 
-/** All tables of the keyspace, and its materialized views where the user wants them. */
+/** All tables of the keyspace, and its materialized views if the user wants them. */
 export async function discoverTables(
   cluster: Cluster,
   settings: CqlSettings,
@@ -40,14 +43,14 @@ export async function discoverTables(
     .filter((native) => (settings.views || !native.isView) && !changeLog.test(native.name))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((native) => {
-      // Where partitions hold many rows, nobody knows how many.
+      // If partitions hold many rows, the number of rows is unknown.
       const partitions = sizes.get(native.name)?.partitions ?? null;
       const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
       return tableOf(native, settings, context, dialect, estimated);
     });
 }
 
-/** Throws `DATABASE_UNKNOWN`. */
+/** Throws `DATABASE_UNKNOWN` if the keyspace does not exist. */
 async function assertKeyspace(cluster: Cluster, keyspace: string, routing: Routing): Promise<void> {
   const names = await keyspaceNames(cluster, routing);
   if (names.includes(keyspace)) return;
@@ -58,7 +61,7 @@ async function assertKeyspace(cluster: Cluster, keyspace: string, routing: Routi
   });
 }
 
-/** A table as the engine sees it, and how its changes will be seen. */
+/** A table for the engine, and how its changes are detected. */
 export function tableOf(
   native: CqlTable,
   settings: CqlSettings,
@@ -74,12 +77,12 @@ export function tableOf(
     notes.push("A partition that holds nothing but static columns is one row, whose clustering columns are empty.");
   }
   if (version === versionColumn) columns.push({ name: versionColumn, type: { kind: "LONG" }, nullable: false });
-  // Versions of another recipe differ in every row: the table is then read whole, not looked up key by key.
+  // With another recipe, every row has another version. The table is then read whole instead of key by key.
   const identity = version === versionColumn ? `${native.id} ${versionRecipe(native, dialect)}` : native.id;
   return { id: native.name, columns, key, identity, cursor, version, estimatedRows, notes };
 }
 
-/** The server's id of a table, which its identity begins with. */
+/** The server's id of a table; it is the first part of the identity. */
 export function nativeId({ identity }: Table): string {
   return identity.split(" ", 1)[0]!;
 }
@@ -98,7 +101,7 @@ function columnOf(table: CqlTable, column: CqlColumn, options: TableOptions, typ
 }
 
 function defaultType(column: CqlColumn, isKey: boolean, types: SourceContext["types"]): Column["type"] {
-  // 1.0 and 1.00 are two partitions: only text keeps them apart.
+  // 1.0 and 1.00 are two partitions, and only text keeps them apart.
   if (column.kind === "partition_key" && column.type.kind === "decimal") return { kind: "STRING" };
   const type = types === "example" ? exampleType(column.type) : exactType(column.type);
   return isKey && !canBeKey(column.type, type) ? exactType(column.type) : type;
@@ -151,7 +154,9 @@ function byWriteTime(): ChangesOf {
   return { cursor: null, version: versionColumn, notes: [note] };
 }
 
-/** The cursor column: the user's for this table, which must fit, else the configured one where the table has it. */
+/**
+ * The cursor column: the one that the user set for this table, which must fit, else the configured one if it exists.
+ */
 function cursorOf(table: CqlTable, settings: CqlSettings, { cursor }: TableOptions): CqlColumn | null {
   if (cursor === null) return null;
   const wanted = cursor ?? settings.cursorColumn;

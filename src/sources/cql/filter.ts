@@ -7,10 +7,10 @@ import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
 import { columnNames, type CqlTable } from "./catalog.ts";
 import { lookupStatement } from "./statements.ts";
 
-/** One condition on one column, as `status = 'active'`. */
+/** One condition on one column, such as `status = 'active'`. */
 interface Restriction {
   readonly column: string;
-  /** Operator and value, as CQL writes them. */
+  /** Operator and value, in CQL. */
   readonly condition: string;
 }
 
@@ -23,8 +23,8 @@ const restriction = new RegExp(
 const and = /and\b/iy;
 
 /**
- * CQL restrictions, joined by AND, taken apart: what follows a restriction (LIMIT, ORDER BY) would change which rows a
- * statement gives, and so must not pass. `null`: it is not of that form.
+ * Parses CQL restrictions joined by AND. A clause after the restrictions (LIMIT, ORDER BY) would change which rows a
+ * statement returns, so it is not accepted. `null`: the text is not of this form.
  */
 export function parseRestrictions(text: string): readonly Restriction[] | null {
   const found: Restriction[] = [];
@@ -33,7 +33,7 @@ export function parseRestrictions(text: string): readonly Restriction[] | null {
     const match = restriction.exec(text);
     if (match === null) return null;
     const [whole, exact, folded, condition] = match;
-    // Without quotes upper and lower case are the same to CQL.
+    // CQL ignores case in names without quotes.
     found.push({ column: exact?.replaceAll('""', '"') ?? folded!.toLowerCase(), condition: condition! });
     at += whole.length;
     if (at === text.length) return found;
@@ -44,9 +44,9 @@ export function parseRestrictions(text: string): readonly Restriction[] | null {
 }
 
 /**
- * The user's filter as conditions of a WHERE clause, none where there is no filter. Columns of the key and the cursor
- * can't be in it: rows are looked up by the one and windows cut by the other, and CQL takes one restriction of a kind.
- * Throws `CONFIGURATION_INVALID`.
+ * The user's filter as conditions of a WHERE clause; without a filter there are none. The filter can't use key columns
+ * or the cursor: rows are looked up by the key, windows are cut by the cursor, and CQL accepts one restriction of a
+ * kind. Throws `CONFIGURATION_INVALID`.
  */
 export function conditionsOf(native: CqlTable, filter: Json | undefined, cursor: string | null): readonly string[] {
   if (filter === undefined) return [];
@@ -82,7 +82,7 @@ export function conditionsOf(native: CqlTable, filter: Json | undefined, cursor:
   return restrictions.map(({ column, condition }) => `${quoted(column)} ${condition}`);
 }
 
-/** Lets the server look at conditions before a row is read. */
+/** Has the server check the conditions before a row is read. */
 export async function checkFilter(
   cluster: Cluster,
   native: CqlTable,

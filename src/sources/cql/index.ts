@@ -12,11 +12,12 @@ const capabilities: SourceCapabilities = {
   independentPath: true,
   schema: "declared",
   filter: "cql",
-  // A write below a quorum may surface hours later with an old timestamp; two of one microsecond have one write time.
+  // A write below a quorum may surface hours later with an old timestamp. Two
+  // writes in one microsecond share a write time.
   reread: week,
 };
 
-/** A source that speaks CQL. `where`: which cluster its own settings name, and in what parts windows are read. */
+/** A source that speaks CQL. `where`: the cluster that its own settings name, and the length of parts of windows. */
 export function cqlDefinition<Schema extends z.ZodType<SharedConfiguration>>(
   { name, title, configuration }: Pick<SourceDefinition<Schema>, "name" | "title" | "configuration">,
   where: (settings: z.output<Schema>) => {
@@ -30,7 +31,7 @@ export function cqlDefinition<Schema extends z.ZodType<SharedConfiguration>>(
     configuration,
     capabilities,
     checks: { connect: "Connect and log in", keyspace: "Find the tables", privileges: "Read every table" },
-    // Not the contact points: a cluster has many, and the ids of its tables tell it from another one.
+    // Without the contact points: a cluster has many of them, and the ids of its tables identify it.
     scope: ({ keyspace }) => ({ keyspace }),
     schema: ({ keyspace }) => keyspace,
     open: async (settings, context) => {

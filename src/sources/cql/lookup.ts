@@ -13,13 +13,13 @@ import { columnNames, type CqlTable } from "./catalog.ts";
 import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
 import { type Dialect, lookupStatement, selection } from "./statements.ts";
 
-/** From the strongest on: the next is tried where one can't be had. */
+/** From the strongest on. If one level can't be reached, the next is tried. */
 const ladder: readonly Consistency[] = ["ALL", "QUORUM", "LOCAL_QUORUM"];
 
-/** Keys that are asked for at the same time. */
+/** Keys that are requested at the same time. */
 const mostAtOnce = 64;
 
-/** Finds rows by key. One is kept for a source: it remembers what it has told the user. */
+/** Finds rows by key. A source keeps one instance, which remembers the warnings that the user has seen. */
 export class Lookups {
   readonly #cluster: Cluster;
   readonly #log: Log;
@@ -30,7 +30,7 @@ export class Lookups {
     this.#log = log;
   }
 
-  /** `filter`: rows that don't fulfil it are not there. */
+  /** `filter`: rows that don't meet it are left out. */
   async *find(
     table: Table,
     native: CqlTable,
@@ -59,7 +59,7 @@ export class Lookups {
       if (decoder.bytes >= how.batchBytes) yield decoder.finish();
       how.signal.throwIfAborted();
       from += size;
-      // Fat rows: no more at a time than a few batches hold.
+      // Rows may be large: no more are requested at a time than a few batches hold.
       const bytes = pages.reduce((sum, page) => sum + page.body.length, 0);
       atOnce = Math.max(1, Math.min(mostAtOnce, Math.floor((4 * how.batchBytes * size) / Math.max(1, bytes))));
     }
@@ -108,7 +108,7 @@ class Finder {
     this.#routed = !native.columns.some(({ kind, type }) => kind === "partition_key" && isBoundAsJson(type));
   }
 
-  /** A page of one row; `null`: there is no row of this key. */
+  /** A page with one row; `null`: no row has this key. */
   async find(key: readonly Cell[]): Promise<Page | null> {
     const values = key.map((value, index) => {
       const name = this.#table.key[index]!;
@@ -128,7 +128,7 @@ class Finder {
       if (page.rows > 0) return page;
     }
     if (!this.#hasStatics || !values.slice(this.#partitionSize).every(({ isEmpty }) => isEmpty)) return null;
-    // It may stand for a partition that holds nothing but static columns.
+    // The key may stand for a partition that has only static columns.
     const page = await this.#ask(this.#partition, partition as Buffer[], token);
     const clustering = columnNames(this.#native, "clustering")[0]!;
     const data = this.#table.columns.filter(({ name }) => name !== versionColumn);
@@ -151,7 +151,7 @@ class Finder {
   }
 }
 
-/** Whether fewer replicas may answer what so many could not. Tombstones are on each of them. */
+/** Whether a read with fewer replicas may succeed. Too many tombstones fail on every replica, so they don't count. */
 export function isTooStrong(thrown: unknown): thrown is CqlServerError {
   const codes: readonly number[] = [serverErrors.unavailable, serverErrors.readTimeout, serverErrors.readFailure];
   return thrown instanceof CqlServerError && codes.includes(thrown.code) && !/tombstone/i.test(thrown.message);

@@ -4,14 +4,14 @@ import { asksForLess, CqlServerError, serverErrors } from "../../wire/cql/server
 import { greatestToken, leastToken } from "./splits.ts";
 import type { Work } from "./work.ts";
 
-/** A page that has come. */
+/** A page that was received. */
 interface FetchedPage {
   readonly rows: number;
   readonly bytes: number;
-  /** Where the next page goes on; `null`: the range is read. */
+  /** Where the next page starts; `null`: the range is read to its end. */
   readonly next: Buffer | null;
   batches(): Iterable<Rows>;
-  /** The token of its last row, once all batches were taken; `null`: unknown. */
+  /** The token of the page's last row, once all batches were taken; `null`: unknown. */
   lastToken(): bigint | null;
 }
 
@@ -22,7 +22,7 @@ export type FetchPage = (
   signal: AbortSignal,
 ) => Promise<FetchedPage>;
 
-/** About how long rows are, for all splits of one table: the mean of a page, of the longest ones for a while. */
+/** The approximate length of rows, for all splits of one table: the mean of a page. Long rows count for a while. */
 export interface RowSize {
   bytes: number | null;
 }
@@ -32,28 +32,28 @@ export interface RangeReading {
   readonly rowSize: RowSize;
   readonly mostPageRows: number;
   readonly batchBytes: number;
-  /** A partition is one row: one that was read is whole. */
+  /** Each partition is one row, so no partition is ever read in part. */
   readonly singleRows: boolean;
   readonly signal: AbortSignal;
 }
 
-/** Rows of the first page of a split: what other splits have says nothing of how long these are. */
+/** Rows of the first page of a split: the rows of other splits do not predict the length of these. */
 const firstPageRows = 100;
-/** A page after small rows may hold large ones: it grows step by step. */
+/** Pages grow step by step, because a page after small rows may hold large ones. */
 const pageGrowth = 8;
-/** By which part of the difference shorter rows lower what is known of their length; longer ones raise it at once. */
+/** Shorter rows lower the known length by this part of the difference; longer rows raise it at once. */
 const sizeDecay = 1 / 8;
-/** A range is halved so often at one place before the error is thrown: to the 4096th part of it. */
+/** A range is halved at most this often at one place, down to a 4096th of it; then the error is thrown. */
 const mostHalvings = 12;
-/** States are small: a page state holds the last key, and is as long as that. */
+/** Limits the size of states: a page state holds the last key, so it is as long as that key. */
 const mostPageState = 2_000;
 
-/** Where a split is: within tokens above `from` up to `to`, at a page of them that follows a row of `token`. */
+/** The place in a split: tokens above `from` up to `to`, at the page that follows a row with `token`. */
 interface Position {
   readonly from: bigint;
   readonly to: bigint;
   readonly page: Buffer | null;
-  /** `null`: no row of this range came yet, or it is not known which one. */
+  /** `null`: no row of this range was received yet, or its token is unknown. */
   readonly token: bigint | null;
 }
 
@@ -62,10 +62,10 @@ export type RangeStep =
   | { readonly kind: "checkpoint"; readonly state: Json };
 
 /**
- * Reads a split page by page, the next page under way while one is decoded. Where the server can't answer in time, it
- * asks for less: shorter pages, and half of the range, whose size grows back after that. A partition whose rows were
- * read in part is then read from its start: no more of it than that comes twice. Where a checkpoint of an older release
- * does not tell which partition that is, the range begins again.
+ * Reads a split page by page; the next page is requested while one is decoded. If the server can't answer in time, it
+ * is asked for less: shorter pages, and half of the range. The range grows back afterwards. A partition whose rows were
+ * read in part is then read from its start, so only this part comes twice. If a checkpoint of an older release does not
+ * say which partition that is, the range starts over.
  */
 export async function* readRange(work: Work, state: Json, reading: RangeReading): AsyncGenerator<RangeStep> {
   const whole = work.tokens ?? { low: leastToken, high: greatestToken };
@@ -80,7 +80,7 @@ export async function* readRange(work: Work, state: Json, reading: RangeReading)
     const tokens = work.tokens === null ? null : { low: at.from, high: at.to };
     const rows = pageRows(reading, mostRows, halvings);
     const coming = reading.fetch({ ...work, tokens }, { rows, state: at.page, batchBytes: reading.batchBytes }, signal);
-    // Its error is thrown when its turn comes.
+    // The error is thrown when this page is awaited.
     coming.catch(() => {});
     return coming;
   };
@@ -107,7 +107,7 @@ export async function* readRange(work: Work, state: Json, reading: RangeReading)
       fromState = false;
       learnSize(reading.rowSize, page);
       const next = following(position, page, whole.high);
-      // Also of a page without rows: where there is nothing but tombstones no other comes.
+      // Pages without rows count too: a range of tombstones has no other pages.
       halvings = Math.max(0, halvings - 1);
       mostRows = Math.min(reading.mostPageRows, mostRows * pageGrowth);
       if (next !== null) coming = fetch(next);
@@ -137,7 +137,7 @@ function pageRows({ rowSize, batchBytes, mostPageRows }: RangeReading, mostRows:
   return Math.max(1, Math.min(mostPageRows, Math.floor(Math.min(known, mostRows) / 2 ** halvings)));
 }
 
-/** After the last page of a part of the range comes the next part, twice as large. `null`: all is read. */
+/** The place after a page. After the last page of a part comes the next part, twice as large. `null`: all is read. */
 function following(position: Position, page: FetchedPage, high: bigint): Position | null {
   if (page.next !== null) return { ...position, page: page.next };
   if (position.to === high) return null;
@@ -146,8 +146,9 @@ function following(position: Position, page: FetchedPage, high: bigint): Positio
 }
 
 /**
- * The lower half of what is left, from the partition on that was read in part (that of the position's token); a second
- * time at the same partition, that alone. Then only the pages become shorter.
+ * The lower half of the remaining range. It starts at the partition that was read in part (the one of the position's
+ * token). A second time at the same partition, the range is this partition alone; after that only the pages get
+ * shorter.
  */
 function halved(position: Position, again: boolean, singleRows: boolean): Position {
   const { from: low, to, token } = position;
@@ -176,7 +177,7 @@ function parsePosition(state: Json): Position | null {
   };
 }
 
-/** After an upgrade of the server, or of its protocol, a page state of before may mean nothing any more. */
+/** After an upgrade of the server or its protocol, an earlier page state may not be valid any more. */
 function isPageStateRefused(thrown: unknown): boolean {
   if (!(thrown instanceof CqlServerError)) return false;
   const codes: readonly number[] = [serverErrors.protocol, serverErrors.invalid, serverErrors.server];

@@ -3,30 +3,30 @@ import type { ClusterOptions } from "../../wire/cql/cluster.ts";
 import type { Consistency } from "../../wire/cql/messages.ts";
 import type { ChangeMode, SharedConfiguration } from "./config.ts";
 
-/** What both sources make of their configurations. */
+/** The settings of both CQL sources, made from their configurations. */
 export interface CqlSettings {
   readonly cluster: ClusterOptions;
   readonly keyspace: string;
   readonly consistency: Consistency;
-  /** The most rows that one page asks for. */
+  /** The most rows per page. */
   readonly pageSize: number;
-  /** The cursor column where a table has one of that name. */
+  /** The name of the cursor column, for tables that have such a column. */
   readonly cursorColumn: string;
   changes(table: string): ChangeMode;
-  /** Windows are read by ALLOW FILTERING where no index serves the cursor column. */
+  /** Windows are read by ALLOW FILTERING if no index serves the cursor column. */
   readonly allowFiltering: boolean;
-  /** Windows are cut into parts of so many hours; `null`: they are not. */
+  /** Windows are cut into parts of this many hours; `null`: windows are not cut. */
   readonly intervalHours: number | null;
-  /** By how many seconds each window overlaps the one before. */
+  /** Seconds by which each window overlaps the one before. */
   readonly lag: number;
   /** Materialized views are read too. */
   readonly views: boolean;
 }
 
-/** Below these a read may miss what a quorum has acknowledged: nothing may be deleted by it. */
+/** A weaker read may miss what a quorum has acknowledged, so nothing may be deleted because of it. */
 export const quorums: ReadonlySet<Consistency> = new Set(["QUORUM", "LOCAL_QUORUM", "ALL"]);
 
-/** What the sources read with. Throws `CONFIGURATION_INVALID` where a file can't be read. */
+/** Makes the settings. Throws `CONFIGURATION_INVALID` if a file can't be read. */
 export function cqlSettings(
   shared: SharedConfiguration,
   where: Pick<ClusterOptions, "contactPoints" | "dataCenter" | "names">,

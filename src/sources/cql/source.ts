@@ -23,12 +23,12 @@ import { cutRing, cutWindow, shuffled, splitCount } from "./splits.ts";
 import { dialectOf, rangeStatement, selection, tokenExpression } from "./statements.ts";
 import { type Work, workJson, workOf } from "./work.ts";
 
-/** Splits of a window pass: a window holds little, and each split costs a question. */
+/** Splits of a window pass: few, because a window holds little and each split costs a request. */
 const mostWindowSplits = 16;
-/** Parts that a window is cut into by time. */
+/** The most parts that a window is cut into by time. */
 const mostWindows = 32;
 
-/** Cassandra or ScyllaDB, behind the contract of a source. */
+/** Cassandra or ScyllaDB as a source. */
 export class CqlSource implements Source {
   readonly #settings: CqlSettings;
   readonly #context: SourceContext;
@@ -36,7 +36,7 @@ export class CqlSource implements Source {
   readonly #lookups: Lookups;
   readonly #rowSizes = new Map<string, RowSize>();
   readonly #disposed = new AbortController();
-  /** Of the independent path; connected when it is first asked for. */
+  /** The driver of the independent path; it connects at the first use. */
   #driver: ReturnType<typeof connectDriver> | null = null;
 
   constructor(settings: CqlSettings, context: SourceContext) {
@@ -96,7 +96,7 @@ export class CqlSource implements Source {
     }
   }
 
-  /** Rows don't move between token ranges, and page states outlive the process: any pass can be gone on with. */
+  /** Rows don't move between token ranges, and page states outlive the process, so any pass can be resumed. */
   async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
     const table = pass.tables[0]!;
     try {
@@ -127,7 +127,7 @@ export class CqlSource implements Source {
       for await (const step of readRange(work, state, reading)) {
         yield step.kind === "checkpoint" ? step : { kind, table: table.id, rows: step.rows };
       }
-      // A statement goes on as if nothing had been, where the table was dropped and made again meanwhile.
+      // If the table was dropped and made again meanwhile, a prepared statement continues without an error.
       this.#demandIdentity(table, await tableId(this.#cluster, this.#settings.keyspace, table.id, routing));
     } catch (thrown) {
       how.signal.throwIfAborted();
@@ -180,7 +180,7 @@ export class CqlSource implements Source {
     return conditionsOf(native, this.#context.tables[table.id]?.filter, table.cursor);
   }
 
-  /** The table as it stands; `TABLE_UNKNOWN` where it is gone, `TABLE_CHANGED` where it is another one. */
+  /** The current table. Throws `TABLE_UNKNOWN` if it is gone, `TABLE_CHANGED` if it was dropped and made again. */
   async #native(table: Table, routing: Routing): Promise<CqlTable> {
     const [native] = await readTables(this.#cluster, this.#settings.keyspace, table.id, routing);
     this.#demandIdentity(table, native?.id ?? null);
@@ -197,14 +197,14 @@ export class CqlSource implements Source {
       throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}" was dropped and made again`);
   }
 
-  /** Without an index each part of a window costs a reading of the table, so that it is not cut. */
+  /** Without an index, each part of a window would read the whole table, so the window is not cut. */
   #windows(table: Table, native: CqlTable, previous: Json, now: number): ReturnType<typeof cutWindow> {
     if (typeof previous !== "number") throw new Error("a window has no start");
     const hours = hasRangeIndex(native, table.cursor!) ? this.#settings.intervalHours : null;
     return cutWindow(previous, now, hours, mostWindows);
   }
 
-  /** A read below a quorum may miss rows that are there, and show old ones: nothing is deleted or undone by it. */
+  /** A read below a quorum may miss rows or return old ones, so nothing may be deleted or undone because of it. */
   #refuseWeakReads(table: Table, kind: PassKind, previous: Readonly<Record<string, Json>>): void {
     const { consistency } = this.#settings;
     const compares = kind === "keys" || (kind === "full" && Object.hasOwn(previous, table.id));

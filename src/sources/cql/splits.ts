@@ -9,24 +9,24 @@ export interface TokenRange {
   readonly high: bigint;
 }
 
-/** What a part of the ring holds, as a node estimates it. */
+/** A node's estimate of the size of a part of the ring. */
 export interface SizeEstimate {
-  /** As in `system.size_estimates`: above `start`, up to `end`, perhaps over the end of the ring. */
+  /** As in `system.size_estimates`: above `start`, up to `end`. The range may wrap around the end of the ring. */
   readonly start: bigint;
   readonly end: bigint;
   readonly partitions: number;
   readonly meanPartitionBytes: number;
 }
 
-/** About what a table holds. */
+/** The approximate size of a table. */
 export interface TableSize {
   readonly partitions: number;
   readonly bytes: number;
 }
 
 /**
- * From the ranges of some nodes to the whole ring. `null` where they say nothing: the estimates are made every five
- * minutes, of what was flushed to disk, and some servers have none.
+ * Scales estimates of some nodes' ranges up to the whole ring. `null` if there are no estimates: servers make them
+ * every five minutes from what was flushed to disk, and some servers have none.
  */
 export function estimateSize(estimates: readonly SizeEstimate[]): TableSize | null {
   let [width, partitions, bytes] = [0, 0, 0];
@@ -40,14 +40,14 @@ export function estimateSize(estimates: readonly SizeEstimate[]): TableSize | nu
   return { partitions: Math.round(partitions * scale), bytes: Math.round(bytes * scale) };
 }
 
-/** A split that a minute reads, and that is a small part of what is lost when it must be read again. */
+/** A split takes about a minute, so little is lost if it must be read again. */
 const splitPartitions = 50_000;
 const splitBytes = 32 << 20;
 const unknownSplits = 32;
-/** Passes are stored with all their splits. */
+/** Limits the splits, because passes are stored with all of them. */
 const mostSplits = 4_096;
 
-/** How many splits a table is cut into. */
+/** The number of splits for a table. */
 export function splitCount(size: TableSize | null): number {
   if (size === null) return unknownSplits;
   const wanted = Math.max(
@@ -59,8 +59,8 @@ export function splitCount(size: TableSize | null): number {
 }
 
 /**
- * Cuts the ring into about `count` ranges, none of which crosses a boundary between two owners where there are fewer
- * owners' ranges than splits; else whole neighbouring ones are taken together.
+ * Cuts the ring into about `count` ranges. If there are fewer owners' ranges than splits, no split crosses a boundary
+ * between two owners. Otherwise each split is a group of whole neighbouring ranges.
  */
 export function cutRing(boundaries: readonly bigint[], count: number): TokenRange[] {
   const inner = [...new Set(boundaries)].filter((token) => token > leastToken && token < greatestToken);
@@ -85,7 +85,7 @@ function cutRange({ low, high }: TokenRange, parts: number): TokenRange[] {
   return Array.from({ length: parts }, (_, index) => ({ low: edge(index), high: edge(index + 1) }));
 }
 
-/** In any order, so that neighbours, which one node owns, are not read at the same time. */
+/** Random order, so that neighbouring ranges, which one node owns, are not read at the same time. */
 export function shuffled<Item>(items: readonly Item[], random: () => number = Math.random): Item[] {
   const all = [...items];
   for (let last = all.length - 1; last > 0; last--) {
@@ -95,13 +95,13 @@ export function shuffled<Item>(items: readonly Item[], random: () => number = Ma
   return all;
 }
 
-/** A part of the cursor's values: from `low` on, and below `high` where there is one. Milliseconds since 1970. */
+/** A range of the cursor's values, in milliseconds since 1970: from `low` on, and below `high` unless it is `null`. */
 export interface CursorWindow {
   readonly low: number;
   readonly high: number | null;
 }
 
-/** Cuts what lies after `low` into parts of `hours`, at most `most` of them; the last has no end. */
+/** Cuts the time after `low` into windows of `hours`, at most `most` of them. The last window has no end. */
 export function cutWindow(low: number, now: number, hours: number | null, most: number): CursorWindow[] {
   if (hours === null) return [{ low, high: null }];
   const size = Math.max(hours * 3_600_000, Math.ceil((now - low) / most));

@@ -5,10 +5,10 @@ import { quoted } from "../../wire/cql/errors.ts";
 import { isBoundAsJson } from "../../wire/cql/keys.ts";
 import { columnNames, type CqlColumn, type CqlTable } from "./catalog.ts";
 
-/** What the server can do, where that decides how a statement is written. */
+/** The abilities of the server that decide how a statement is written. */
 export interface Dialect {
   readonly scylla: boolean;
-  /** `WRITETIME` takes collections: Cassandra 5.0 and later (CASSANDRA-8877). */
+  /** `WRITETIME` accepts collections: Cassandra 5.0 and later (CASSANDRA-8877). */
   readonly collectionWriteTimes: boolean;
 }
 
@@ -17,8 +17,9 @@ export function dialectOf({ scylla, version }: { readonly scylla: boolean; reado
 }
 
 /**
- * What is selected: `columns` in their order, then what makes the version of `table`'s columns where `columns` has it.
- * Of a table with static columns at least one is selected, or partitions that hold nothing else would be left out.
+ * The selected expressions: `columns` in their order, then the values that make the version, if `columns` has it. The
+ * version covers the columns of `table`. If the table has static columns, at least one of them is selected; otherwise
+ * partitions that hold only static columns would be left out.
  */
 export function selection(columns: Table["columns"], table: Table, native: CqlTable, dialect: Dialect): string[] {
   const cells = columns.filter(({ name }) => name !== versionColumn).map(({ name }) => quoted(name));
@@ -37,8 +38,9 @@ export function selection(columns: Table["columns"], table: Table, native: CqlTa
 }
 
 /**
- * What tells that a cell was written: its write time. Its value, where the server has no write times of it; and of a
- * user-defined type that is not frozen, since the vendor's driver can't read the gaps in those.
+ * The expression that shows that a cell was written: its write time. It is the value instead if the server has no write
+ * time for it, or for a user-defined type that is not frozen, because the vendor's driver can't read gaps in such
+ * times.
  */
 function writeTime({ name, kind, type, multiCell }: CqlColumn, dialect: Dialect): string[] {
   if (kind === "partition_key" || kind === "clustering") return [];
@@ -47,25 +49,25 @@ function writeTime({ name, kind, type, multiCell }: CqlColumn, dialect: Dialect)
   return [`WRITETIME(${quoted(name)})`];
 }
 
-/** Of what the version of a table's rows is made: another recipe gives each row another version. */
+/** A digest of the expressions that make a version. Another recipe gives each row another version. */
 export function versionRecipe(native: CqlTable, dialect: Dialect): string {
   const cells = native.columns.flatMap((column) => writeTime(column, dialect));
   return createHash("sha256").update(cells.join(", ")).digest("hex").slice(0, 16);
 }
 
-/** How rows are chosen, beside their token range. */
+/** How rows are selected, besides by their token range. */
 export interface RangeOptions {
   /** Reads rows whose value is `>= ?` and, with `bounded`, `< ?`. */
   readonly cursor: { readonly column: string; readonly bounded: boolean; readonly filtering: boolean } | null;
-  /** Conditions that every row fulfils: the user's filter. */
+  /** Conditions that every row meets: the user's filter. */
   readonly filter: readonly string[];
-  /** Whether the range of tokens is bound: the partitioner must be Murmur3. */
+  /** Whether the token range is bound, which requires Murmur3 as partitioner. */
   readonly tokens: boolean;
-  /** Every row is read once: it should not push others out of the server's cache. */
+  /** Every row is read once, so these rows should not push others out of the server's cache. */
   readonly bypassCache: boolean;
 }
 
-/** The token of a row, as the server makes it. */
+/** The token of a row, computed by the server. */
 export function tokenExpression(native: CqlTable): string {
   return `token(${columnNames(native, "partition_key").map(quoted).join(", ")})`;
 }
@@ -87,7 +89,7 @@ export function rangeStatement(cells: readonly string[], native: CqlTable, optio
   ].join(" ");
 }
 
-/** One row by its key, or with `partition` the first row of a partition; where it fulfils the user's filter. */
+/** Selects one row by its key, or with `partition` the first row of a partition, if it meets the user's filter. */
 export function lookupStatement(
   cells: readonly string[],
   native: CqlTable,

@@ -2,7 +2,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
 import type { CursorWindow, TokenRange } from "./splits.ts";
 
-/** What a split reads: tokens, where the ring can be cut, and perhaps a part of the cursor's values. */
+/** What a split reads: a range of tokens, if the ring can be cut, and perhaps a range of the cursor's values. */
 export interface Work {
   readonly tokens: TokenRange | null;
   readonly window: CursorWindow | null;

@@ -10,7 +10,7 @@ interface Node {
   readonly place: string;
 }
 
-/** Nodes come and go: the list is asked for again after this many milliseconds. */
+/** Nodes join and leave, so the list is requested again after this many milliseconds. */
 const listAge = 300_000;
 
 /** Opens connections on the nodes of a YugabyteDB cluster in turn. */
@@ -30,7 +30,7 @@ export class Nodes {
       .filter((key) => key !== "");
   }
 
-  /** A connection to the node whose turn it is; one that does not answer is passed over. */
+  /** A connection to the next node in turn; a node that does not answer is skipped. */
   async connect(signal: AbortSignal): Promise<PostgresConnection> {
     if (performance.now() - this.#listed > listAge) {
       const first = await connectPostgres(this.#settings, signal);
@@ -53,7 +53,7 @@ export class Nodes {
   }
 }
 
-/** By their public addresses where the one that the user gave is public too. PostgreSQL has no such list: none. */
+/** Lists public addresses if the user gave a public one. PostgreSQL does not have such a list: the result is empty. */
 async function listNodes(connection: PostgresConnection, host: string, signal: AbortSignal): Promise<readonly Node[]> {
   const [known] = await connection.query("SELECT FROM pg_proc WHERE proname = 'yb_servers'", [], signal);
   if (known === undefined) return [];
@@ -71,8 +71,8 @@ async function listNodes(connection: PostgresConnection, host: string, signal: A
 }
 
 /**
- * The nodes of the first key that has any: `aws.eu-west-1.eu-west-1a`, or `aws.eu-west-1.*` for all of its zones; a
- * preference behind a colon (`:1`) orders them. Without keys, or where none has nodes: all.
+ * The nodes of the first keys that match any: `aws.eu-west-1.eu-west-1a`, or `aws.eu-west-1.*` for all of its zones. A
+ * preference after a colon (`:1`) orders the keys. Without keys, or if none match: all nodes.
  */
 export function matching(nodes: readonly Node[], keys: readonly string[]): readonly Node[] {
   const ordered = keys

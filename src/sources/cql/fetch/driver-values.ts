@@ -79,7 +79,7 @@ const numeric: ReadonlySet<string> = new Set([
   ...["bigint", "boolean", "counter", "decimal", "int", "smallint", "tinyint", "varint"],
 ]);
 
-/** As the fast path writes it, from the driver's objects. */
+/** JSON as the fast path writes it, from the driver's objects. */
 export function driverJson(type: CqlType, value: DriverValue): string {
   if (value === null || value === undefined) return "null";
   const list = (of: CqlType, values: Iterable<DriverValue>): string =>
@@ -115,7 +115,7 @@ export function driverJson(type: CqlType, value: DriverValue): string {
   }
 }
 
-/** As a vector of `ours` holds it. Throws {@link Unfit}. */
+/** The value as a vector of the type `ours` holds it. Throws {@link Unfit}. */
 export function driverCell(native: CqlType, ours: Type, value: DriverValue): Cell {
   if (value === null || value === undefined) return null;
   const text = texts[native.kind as Scalar] as ((value: DriverValue) => string) | undefined;

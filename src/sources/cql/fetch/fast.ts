@@ -8,7 +8,7 @@ import type { FetchPage } from "../read.ts";
 import type { Work } from "../work.ts";
 import { columnNames, type CqlTable } from "../catalog.ts";
 
-/** One way of reading a table: which statement, and what its rows become. */
+/** One way of reading a table: the statement, and the columns of its rows. */
 export interface Fetching {
   readonly cluster: Cluster;
   readonly table: Table;
@@ -34,8 +34,8 @@ function boundValues({ tokens, window }: Work): Buffer[] {
 }
 
 /**
- * Decodes the pages of a statement. Throws {@link TypeChanged}; the statement is then prepared anew by who plans again,
- * since the table may have been made anew after it was prepared.
+ * Decodes the pages of a statement. On {@link TypeChanged}, the prepared statement is forgotten, so that the next plan
+ * prepares it again: the table may have been dropped and made again since.
  */
 export function decoderOf(
   cluster: Cluster,
@@ -52,7 +52,7 @@ export function decoderOf(
   }
 }
 
-/** The fast path: cells go from the frames of the wire into vectors, and never are JavaScript values. */
+/** The fast path: cells go from the frames of the wire into vectors, and never become JavaScript values. */
 export async function fetchFast(fetching: Fetching, signal: AbortSignal): Promise<FetchPage> {
   const { cluster, table, columns, native, statement, consistency } = fetching;
   const prepared = await cluster.prepare(statement, { signal, table: table.id });
@@ -74,7 +74,7 @@ export async function fetchFast(fetching: Fetching, signal: AbortSignal): Promis
   };
 }
 
-/** The token of the row that starts at `start`, from the cells at `partition`. */
+/** The token of the row at `start`, from the partition key's cells at `partition`. */
 function tokenAt({ body, columnCount }: Page, start: number, partition: readonly number[]): bigint | null {
   if (partition.includes(-1)) return null;
   const reader = new BodyReader(body, start);

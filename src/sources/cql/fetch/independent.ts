@@ -17,10 +17,10 @@ import { CqlServerError, CqlTimeout } from "../../../wire/cql/server-error.ts";
 import { cqlTypeName, type CqlType } from "../../../wire/cql/types.ts";
 import { protocolVersion } from "../../../wire/cql/frames.ts";
 
-/** What the token of a row is called, which the independent path asks the server for. */
+/** The name of the column for a row's token, which the independent path requests from the server. */
 export const tokenColumn = "_headwaters_token";
 
-/** The vendor's driver, connected to the nodes that the cluster has. Loaded only here: syncs do without it. */
+/** The vendor's driver, connected to the cluster's nodes. It is loaded only here; syncs do not use it. */
 export async function connectDriver(cluster: Cluster, signal: AbortSignal): Promise<Client> {
   const { default: driver } = await import("cassandra-driver");
   const { username, password, tls, port, contactPoints, connectTimeout, requestTimeout } = cluster.options;
@@ -44,7 +44,7 @@ export async function connectDriver(cluster: Cluster, signal: AbortSignal): Prom
   }
 }
 
-/** The driver connects to addresses alone: a certificate may also have the name by which an address was found. */
+/** The driver connects only to addresses. This also accepts a certificate for the name that an address was found by. */
 async function tlsByName(tls: ConnectionOptions, contactPoints: readonly string[]): Promise<ConnectionOptions> {
   const check = tls.checkServerIdentity ?? checkServerIdentity;
   const found = contactPoints.map(async (name) => {
@@ -62,7 +62,7 @@ async function tlsByName(tls: ConnectionOptions, contactPoints: readonly string[
   };
 }
 
-/** The independent path: frames, pages and values are the driver's, which shares no line with the fast path. */
+/** The independent path: the driver reads frames, pages and values, and shares no line with the fast path. */
 export function fetchIndependent(fetching: Fetching, client: Client): FetchPage {
   const { columns, statement, consistency } = fetching;
   const decode = rowDecoder(fetching);
@@ -79,7 +79,7 @@ export function fetchIndependent(fetching: Fetching, client: Client): FetchPage 
     }
     const next = result.pageState as string | null | undefined;
     const last = result.rows.at(-1);
-    // The driver does not tell how long a page was: its vectors do, and they are what is kept of it.
+    // The driver does not report the length of a page. Its vectors do, and only they are kept.
     const decoded = [...batches(result.rows, columns, decode, batchBytes)];
     return {
       rows: result.rows.length,
@@ -105,7 +105,7 @@ function* batches(
   if (builder.length > 0) yield builder.finish();
 }
 
-/** Appends a row: the columns in their order, and what is selected after them as their version. */
+/** Appends a row: the columns in their order, then the version made of the further selected values. */
 function rowDecoder({ table, columns, native }: Fetching): (row: types.Row, builder: RowsBuilder) => void {
   const typeOf = new Map(native.columns.map((column) => [column.name, column.type]));
   const data = columns.filter(({ name }) => name !== versionColumn);
@@ -138,7 +138,7 @@ function rowDecoder({ table, columns, native }: Fetching): (row: types.Row, buil
 
 const long: CqlType = { kind: "bigint" };
 
-/** A write time, or the list of an unfrozen collection's; or, where there are none, the value itself. */
+/** A write time, or the list of them for a collection that is not frozen; or the value, if it has no write times. */
 function digestCell(digest: Digest, type: CqlType, value: DriverValue): void {
   if (value === null || value === undefined) digest.bytes(null);
   else if (typeof value === "bigint") digest.bytes(longBytes(value));
@@ -153,7 +153,7 @@ function longBytes(value: bigint): Buffer {
   return bytes;
 }
 
-/** The driver's errors as those of the wire, which have one table. */
+/** Turns the driver's errors into those of the wire, so that one table explains both. */
 function native(thrown: unknown): unknown {
   if (typeof thrown !== "object" || thrown === null) return thrown;
   if ("innerErrors" in thrown && typeof thrown.innerErrors === "object" && thrown.innerErrors !== null) {
