@@ -1,13 +1,13 @@
 import type { DestinationDefinition } from "../protocol/destination.ts";
 
-/** A destination that is loaded, with its driver, only when a configuration names it. */
+/** A destination. It is loaded, with its driver, only when a configuration names it. */
 export interface DestinationEntry {
-  /** As people write it. */
+  /** The name in messages and pages. */
   readonly title: string;
   load(): Promise<DestinationDefinition>;
 }
 
-/** Every destination there is, by the name that users give. */
+/** All destinations, by their names in the configuration. */
 export const destinations: Readonly<Record<string, DestinationEntry>> = {
   duckdb: {
     title: "DuckDB",

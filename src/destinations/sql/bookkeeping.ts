@@ -7,9 +7,9 @@ import { type Kept, kept } from "./kept.ts";
 import { stored } from "./stored-json.ts";
 
 /**
- * In the transaction that is about to commit: throws `LEASE_LOST` where `lease` is not the newest, or was released. The
- * row is written, so that a transaction that takes the lease meanwhile waits for this one, or conflicts with it: DuckDB
- * sees conflicts column by column, so that `held`, which it writes too, is among what is written.
+ * Runs in the transaction that is about to commit. Throws `LEASE_LOST` if `lease` is not the newest or was released.
+ * The row is written, so that a concurrent transaction that takes the lease waits for this one or conflicts with it.
+ * `held` is written because DuckDB detects conflicts by column, and taking the lease writes `held` too.
  */
 export async function checkLease(session: Session, connection: string, lease: number, stamp: string): Promise<void> {
   const changed = await session.run(
@@ -19,7 +19,7 @@ export async function checkLease(session: Session, connection: string, lease: nu
   if (changed !== 1) throw leaseLost(connection);
 }
 
-/** What a commit failed with, told apart: a conflict with whoever took the lease meanwhile is for good, others pass. */
+/** Turns a commit's conflict with a writer that took the lease into `LEASE_LOST`. Other conflicts are temporary. */
 export async function asLeaseLost(
   thrown: unknown,
   session: Session,
@@ -43,7 +43,7 @@ function leaseLost(connection: string, cause?: unknown): HeadwatersError {
   );
 }
 
-/** Rows of the bookkeeping of one connection: what it is, by its columns. */
+/** The rows of one connection in a bookkeeping table. */
 async function keptRows(
   session: Session,
   table: Kept,
@@ -70,7 +70,7 @@ export async function load(session: Session, connection: string): Promise<Stored
   const [lease] = await keptRows(session, "leases", connection, "stamp");
   return {
     lastRun,
-    // Version 1 kept no stamps: rows had the start of their sync.
+    // Version 1 kept no stamps: its rows were stamped with the start of their sync.
     lastStamp: (lease?.["stamp"] as string | null | undefined) ?? lastRun?.started ?? null,
     passes: passes.map(({ pass }) => parsed<Pass>(pass)),
     progress: progress.map((row) => ({
@@ -91,8 +91,9 @@ export async function load(session: Session, connection: string): Promise<Stored
 }
 
 /**
- * Replaces the progress of splits. Throws `LEASE_LOST` where one does not follow what is stored, or is of a pass that
- * is not open: somebody else went on with it. The lease must have been checked: nobody else changes these rows meanwhile.
+ * Replaces the progress of splits. Throws `LEASE_LOST` if an entry does not follow the stored one, or if its pass is
+ * not open: another writer went on with the pass. The lease must be checked before, so that no other writer changes
+ * these rows.
  */
 export async function saveProgress(session: Session, connection: string, progress: readonly Progress[]): Promise<void> {
   if (progress.length === 0) return;
@@ -133,7 +134,7 @@ export async function saveProgress(session: Session, connection: string, progres
   );
 }
 
-/** Replaces the row of one connection whose `id` is given. */
+/** Replaces one row of a connection, by its `id`. */
 async function save(
   session: Session,
   table: "passes" | "tables" | "runs",
@@ -154,7 +155,7 @@ export async function savePass(session: Session, connection: string, pass: Pass)
   await save(session, "passes", connection, { id: pass.id, pass: stored(pass) });
 }
 
-/** A pass and its progress are forgotten; what it set aside is the caller's to drop. */
+/** Deletes a pass and its progress. The caller drops the rows that the pass set aside. */
 export async function forgetPass(session: Session, connection: string, pass: string): Promise<void> {
   for (const [table, column] of [
     ["progress", "pass"],

@@ -10,7 +10,7 @@ import { temporary } from "./names.ts";
 import { createStage, staged, stagedPlace } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 
-/** Buckets of the keys' hashes: few enough to sum up at once, so many that the rows of one are few. */
+/** The number of buckets for hashes of keys: few enough to sum up at once, many enough that each holds few rows. */
 const buckets = 4_096;
 
 export async function compareCopy(session: Session, table: Table, copy: Copy): Promise<Comparison> {
@@ -33,26 +33,26 @@ export async function compareCopy(session: Session, table: Table, copy: Copy): P
   return new CopyComparison(session, table, copy, columns, digests);
 }
 
-/** A column as it is compared: both sides in a type that holds the values of both, by the names of a stage. */
+/** A compared column. Both sides have a type that holds the values of both, and the column's name in a stage. */
 interface Compared extends Target {
   readonly name: string;
-  /** The column of the copy, which is `t`; NULL where it has no such column. */
+  /** The expression for the column of the copy `t`; NULL if the copy lacks the column. */
   readonly copy: string;
 }
 
 class CopyComparison implements Comparison {
   readonly #session: Session;
   readonly #table: Table;
-  /** By which rows are told to be the same; all columns where there is no key. */
+  /** The columns that identify a row: the key, or all columns of a table without a key. */
   readonly #key: readonly Compared[];
   readonly #columns: readonly Compared[];
-  /** Live rows of the copy, with the columns of a stage. */
+  /** A query of the copy's live rows, with the column names of a stage. */
   readonly #copied: string;
   readonly #digests: string;
   #loader: Loader | null = null;
-  /** The bucket numbers that differ, once that is known. */
+  /** The temporary table of the differing buckets; `null`: not known yet. */
   #differing: string | null = null;
-  /** Rows of the source in buckets that differ. */
+  /** The source's rows in differing buckets. */
   #collected: Stage | null = null;
 
   constructor(session: Session, table: Table, copy: Copy, columns: readonly Compared[], digests: string) {
@@ -135,13 +135,13 @@ class CopyComparison implements Comparison {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // After a failure within a transaction nothing more is taken; what is temporary goes with it or with the session.
+    // After a failure in a transaction, statements fail too. Temporary tables end with the transaction or the session.
     await this.#flush().catch(() => {});
     for (const relation of [this.#digests, this.#differing, this.#collected?.relation ?? null])
       if (relation !== null) await this.#session.run(`DROP TABLE IF EXISTS ${relation}`).catch(() => {});
   }
 
-  /** Rows by key: each of the source, and every row of the copy, of which a second one is extra. */
+  /** The differences of a table with a key. A second row of the copy with the same key is `extra`. */
   #keyedDifferences(source: string, copied: string): string {
     const { comparable, sameValues } = this.#session.dialect;
     const list = this.#key.map(({ sql, type }) => comparable(sql, type)).join(", ");
@@ -157,7 +157,7 @@ class CopyComparison implements Comparison {
       WHERE s.present IS NULL OR t.twin IS NULL OR t.twin > 1 OR ${differs}`;
   }
 
-  /** Rows without a key: how often each is there, on either side. */
+  /** The differences of a table without a key, by how often each row occurs on either side. */
   #countedDifferences(source: string, copied: string): string {
     const { comparable, sameValues, typeName } = this.#session.dialect;
     const list = this.#columns.map(({ sql, type }) => comparable(sql, type)).join(", ");
@@ -170,7 +170,7 @@ class CopyComparison implements Comparison {
       WHERE s.n IS DISTINCT FROM t.n`;
   }
 
-  /** Both sides of every column, as text, by their place: `s0`, `t0`, `s1`, … */
+  /** Both sides of every column as text, named by the column's place: `s0`, `t0`, `s1`, … */
   #texts(): string {
     return this.#columns
       .map(
@@ -223,7 +223,7 @@ class CopyComparison implements Comparison {
     return new Map(this.#columns.map(({ name, type }) => [name, type]));
   }
 
-  /** By bucket: how many rows there are, and the sum of their hashes, which tells nothing of their order. */
+  /** The number of rows in each bucket, and the sum of their hashes, which does not depend on the order of rows. */
   #digestsOf(rows: string): string {
     return `SELECT bucket, count(*) AS n, sum(digest) AS digest
       FROM (SELECT ${this.#bucket()} AS bucket, ${this.#session.dialect.hash(this.#columns)} AS digest FROM ${rows} d) hashed
@@ -242,7 +242,7 @@ class CopyComparison implements Comparison {
   }
 }
 
-/** As ISO 8601 where it is a time, so that it can be read as one. */
+/** A value as text; times as ISO 8601, so that they can be parsed. */
 function asText(value: string, { kind }: Type): string {
   const text = `CAST(${value} AS text)`;
   if (kind === "UTC_DATETIME") return `regexp_replace(regexp_replace(${text}, '\\+00$', 'Z'), ' ', 'T')`;

@@ -8,12 +8,12 @@ import type { ColumnChange, Dialect, Session, Target } from "./dialect.ts";
 import { checkColumnNames, copyName, systemColumns } from "./names.ts";
 import type { SystemColumns, Copy } from "./model.ts";
 
-/** The type that a column of the table has in the copy; `undefined`: there is no such column, or none of ours. */
+/** The type of a table's column in the copy; `undefined`: the copy lacks the column, or its type is none of ours. */
 export function storedType({ physical }: Dialect, copy: Copy, column: string): Type | undefined {
   return copy.columns.get(physical(column));
 }
 
-/** The columns of a table that its copy has, by the names that the source has for them. */
+/** The columns of a table that exist in its copy, by their names in the source. */
 export function copyTargets({ dialect }: Session, copy: Copy, table: Table): ReadonlyMap<string, Target> {
   return new Map(
     table.columns.flatMap(({ name }): [string, Target][] => {
@@ -23,19 +23,19 @@ export function copyTargets({ dialect }: Session, copy: Copy, table: Table): Rea
   );
 }
 
-/** The system columns as SQL has them. */
+/** The quoted names of the system columns. */
 export function quotedSystem({ quote }: Dialect, { system }: Copy): Readonly<Record<keyof SystemColumns, string>> {
   return { synced: quote(system.synced), deleted: quote(system.deleted), id: quote(system.id) };
 }
 
-/** How many rows of a copy are not deleted. */
+/** The number of rows in a copy that are not marked as deleted. */
 export function countLive(session: Session, copy: Copy): Promise<number> {
   return session.number(
     `SELECT count(*) FROM ${copy.relation} WHERE NOT ${quotedSystem(session.dialect, copy).deleted}`,
   );
 }
 
-/** The copy of a table; `null`: there is none. Throws where its place is taken. */
+/** The copy of a table; `null`: there is none. Throws if the copy's name is taken. */
 export async function describeCopy(session: Session, context: DestinationContext, id: string): Promise<Copy | null> {
   const { dialect } = session;
   const name = copyName(context, id);
@@ -102,8 +102,8 @@ function takenBy(
 }
 
 /**
- * Makes a copy ready for the rows of `table`: created, new columns added, types widened, columns that the source
- * dropped set to NULL, once. What else a user added to the table is left alone.
+ * Prepares a copy for the rows of `table`: creates it, adds new columns, widens types, and sets columns that the source
+ * dropped to NULL, once. Columns that a user added to the copy are not changed.
  */
 export async function prepareCopy(session: Session, context: DestinationContext, table: Table): Promise<Copy> {
   const system = systemColumns(session.dialect, context.systemColumnPrefix);
@@ -116,7 +116,7 @@ export async function prepareCopy(session: Session, context: DestinationContext,
   return changed ? (await describeCopy(session, context, table.id))! : found!;
 }
 
-/** Keeps which copy is the table's, and its columns. Written only where that changes: connections share this table. */
+/** Stores the name of a table's copy and its columns. Only changes are written: all connections share `copies`. */
 async function keepCopy(session: Session, context: DestinationContext, table: Table): Promise<void> {
   const { physical } = session.dialect;
   const copies = kept(session, "copies", context.connection);
@@ -156,7 +156,7 @@ async function createCopy(
     context.log.warn(`"${full}" is longer than ${title}'s names: it is "${physical(full)}" there`);
 }
 
-/** Resolves to whether anything was altered. */
+/** Alters the copy for the columns of `table`. Resolves to whether any column was added or widened. */
 async function alterCopy(session: Session, context: DestinationContext, table: Table, copy: Copy): Promise<boolean> {
   const { dialect } = session;
   const { quote, typeName, physical, identity } = dialect;
@@ -202,7 +202,7 @@ function columnTaken(
   );
 }
 
-/** Columns that the source had when the copy was last made ready, and has no more. */
+/** Columns that the source had when the copy was last prepared, and no longer has. */
 async function droppedColumns(session: Session, context: DestinationContext, table: Table): Promise<string[]> {
   const [row] = await session.rows(
     `SELECT columns FROM ${kept(session, "copies", context.connection)} WHERE connection = $1 AND id = $2`,

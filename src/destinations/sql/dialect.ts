@@ -5,161 +5,162 @@ import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import type { Copy, Mode, Stage } from "./model.ts";
 
-/** What a statement can be given, as `$1`, `$2`, … */
+/** A parameter of a statement: `$1`, `$2`, … */
 export type Parameter = string | number | null;
 
-/** A row of a small result. A number may come as text, or as a bigint: `Number` makes one of each. */
+/** A row of a small result. A number may come as text or as a bigint; `Number` converts both. */
 export type Row = Readonly<Record<string, string | number | bigint | boolean | null>>;
 
-/** One session at a database. Statements run one after the other. */
+/** One session of a database. Statements run one after the other. */
 export interface Session {
   readonly dialect: Dialect;
-  /** Resolves to how many rows the statement changed. */
+  /** Resolves to the number of rows that the statement changed. */
   run(sql: string, parameters?: readonly Parameter[]): Promise<number>;
-  /** For results that are small. */
+  /** The rows of a small result. */
   rows(sql: string, parameters?: readonly Parameter[]): Promise<readonly Row[]>;
-  /** The one number of the one row of a result. */
+  /** The number in a result of one row and one column. */
   number(sql: string, parameters?: readonly Parameter[]): Promise<number>;
-  /** Undoes the transaction, with the statement under way. */
+  /** Rolls back the transaction and the statement that is running. */
   rollback(): Promise<void>;
   /**
-   * A loader of batches of `table` that look like `shape`. Throws `DEFECT` for a column that has no target, and
-   * `VALUE_OUT_OF_RANGE` for one whose values the type there can't hold.
+   * A loader for batches of `table` with the columns and types of `shape`. Throws `DEFECT` for a column without a
+   * target, and `VALUE_OUT_OF_RANGE` for a column whose values the target's type can't hold.
    */
   loader(table: Table, into: Into, shape: Rows): Promise<Loader>;
   /**
-   * A loader that keeps nothing itself: `statement` is run over batches of any shape, as a relation that has the given
-   * columns by the names of a stage. What a batch lacks is NULL, and what is not among the columns is left out.
+   * A loader that runs `statement` on batches of any shape and stores nothing else. The statement gets each batch as a
+   * relation with the given columns, named as in a stage. Columns that a batch lacks are NULL there, and columns that
+   * are not given are left out.
    */
   through(table: Table, columns: ReadonlyMap<string, Type>, statement: (source: string) => string): Loader;
   /**
-   * The rows of a query, as they are when the first of them is asked for: what is written and committed meanwhile
-   * changes nothing of them.
+   * The rows of a query, as they are when the first page is requested. Later writes and commits do not change the
+   * result.
    */
   pages(table: Table, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows>;
 }
 
-/** Takes batches on their way into the database. */
+/** Loads batches into the database. */
 export interface Loader {
-  /** Resolves when there is room for more. The rows are not to be changed before `flush` resolves. */
+  /** Resolves when there is room for more rows. The caller must not change the rows before `flush` resolves. */
   push(rows: Rows): Promise<void>;
-  /** Resolves when the database has everything; the loader is over then. */
+  /** Resolves when the database has all rows. The loader must not be used after that. */
   flush(): Promise<void>;
 }
 
-/** A column that can be written: its name as SQL has it, and the type that it has there. */
+/** A column that can be written: its quoted name and its type in the database. */
 export interface Target {
   readonly sql: string;
   readonly type: Type;
 }
 
-/** How many rows a relation was given: they are counted on from there. */
+/** The number of rows that were loaded into a relation. The next row's number follows from it. */
 export interface Counter {
   rows: number;
 }
 
-/** Where batches go. */
+/** The relation that batches are loaded into. */
 export interface Into {
   readonly relation: string;
-  /** By the names that the source has for the columns. */
+  /** By the columns' names in the source. */
   readonly targets: ReadonlyMap<string, Target>;
-  /** Columns that are the same in every row: a flag, or a moment (ISO 8601, UTC). */
+  /** Columns with the same value in every row: a flag, or a time (ISO 8601, UTC). */
   readonly constants: readonly { readonly sql: string; readonly value: boolean | string }[];
-  /** Rows get the hash of what is in them: those of a table without a key. */
+  /** Whether rows get a hash of their values: for tables without a key. */
   readonly hashed: boolean;
-  /** Counts the rows, where they are numbered; `null`: they are not. */
+  /** Counts the rows, if they are numbered; `null`: they are not. */
   readonly counter: Counter | null;
 }
 
-/** A column of a query, and how it is handed out. */
+/** A column of a query, with the type in which its values are returned. */
 export interface Fetched {
   readonly name: string;
   readonly sql: string;
-  /** What it is in the copy. */
+  /** The type in the copy. */
   readonly stored: Type;
-  /** What it is handed out as. */
+  /** The type of the returned values. */
   readonly type: Type;
 }
 
-/** What is to change in the columns of a table that is there. Names as SQL has them. */
+/** A change to a column of an existing table. Names are quoted. */
 export interface ColumnChange extends Target {
-  /** `widen`: every value stays exactly what it is. */
+  /** `widen`: every value stays exactly the same. */
   readonly kind: "add" | "widen";
 }
 
-/** What the database says of one of its tables. */
+/** The database's description of a table. */
 export interface Described {
-  /** The table's name and those of its columns, as the database has them, with its own types. */
+  /** The table's name, the columns' names and the native types, as the database stores them. */
   readonly columns: readonly { readonly table: string; readonly name: string; readonly type: string }[];
-  /** Names of the indexes that we made. */
+  /** Names of the indexes that Headwaters created. */
   readonly indexes: readonly string[];
 }
 
-/** In what SQL differs between the databases that copies are kept in. */
+/** The differences in SQL between the databases that can be destinations. */
 export interface Dialect {
-  /** As people write it. */
+  /** The database's name in messages. */
   readonly title: string;
   readonly begin: string;
-  /** A stage numbers its rows, since the database does not keep them in the order in which they came. */
+  /** Whether a stage numbers its rows, because the database does not keep rows in the order in which they arrived. */
   readonly numbered: boolean;
-  /** What the bookkeeping needs as constraints, and the system columns of a copy. */
+  /** Whether the bookkeeping tables get their constraints, and the system columns of a copy `NOT NULL`. */
   readonly constraints: boolean;
-  /** Statistics must be taken of a table that was just filled, before it is joined. */
+  /** Whether a newly filled table needs `ANALYZE` before it is joined. */
   readonly analyzes: boolean;
-  /** Further columns of `leases`, as SQL has them. */
+  /** SQL definitions of additional columns of `leases`. */
   readonly leaseColumns: string;
   /** The type of a sum of hashes. */
   readonly sumType: string;
 
-  /** A name as the database keeps it. */
+  /** A name as the database stores it. */
   physical(name: string): string;
-  /** Two names with the same one are one name to the database. */
+  /** Two names with the same identity are the same name to the database. */
   identity(name: string): string;
-  /** Columns that every table has already. */
+  /** Columns that the database gives every table. */
   readonly hiddenColumns: ReadonlySet<string>;
-  /** Columns that take the order of rows away from a table which has one of them: the last of two can't be told then. */
+  /** A table with one of these columns has no order of rows, so that the last of two rows can't be found. */
   readonly hidesOrder: ReadonlySet<string>;
-  /** Why two columns can't both be there: `columns "a" and "A" …`. */
+  /** The message for two columns that can't both exist: `columns "a" and "A" …`. */
   collision(one: string, other: string): string;
-  /** A name as SQL has it. */
+  /** A quoted name. */
   quote(name: string): string;
   relation(schema: string, name: string): string;
-  /** A table that lasts as long as the session: in a schema that no table of a user can be in. */
+  /** The quoted name of a table that lasts as long as the session, in a schema that can't hold a user's table. */
   temporary(name: string): string;
-  /** Put behind the names of the bookkeeping tables of one connection: nothing, or what tells connections apart. */
+  /** A suffix for the names of one connection's bookkeeping tables: empty, or different for each connection. */
   ownSuffix(connection: string): string;
 
   typeName(type: Type): string;
-  /** The type of a column, as {@link Described} has it; `null`: none of ours. */
+  /** Our type for a native type of {@link Described}; `null`: there is none. */
   typeOf(native: string): Type | null;
-  /** A value as it can be compared and grouped by. */
+  /** An expression for a value that can be compared and grouped by. */
   comparable(expression: string, type: Type): string;
-  /** A number of 64 bits for the values of columns: another one for rows that differ. */
+  /** A hash of 64 bits of the values of columns. */
   hash(columns: readonly Target[]): string;
-  /** The bucket that a hash is in, of `buckets`, a power of two. */
+  /** The bucket of a hash. `buckets` is a power of two. */
   bucket(hash: string, buckets: number): string;
-  /** A text of 32 letters for several texts, one behind the other. */
+  /** A digest of 32 characters of several concatenated texts. */
   digest(texts: readonly string[]): string;
-  /** Rows of `s` and `t` have the same values in these columns: as a condition that a FULL JOIN takes. */
+  /** The condition that rows of `s` and `t` have the same values in these columns. A FULL JOIN can use it. */
   sameValues(columns: readonly Target[], s: string, t: string): string;
-  /** Rows of a JSON text, which is a parameter, as a relation `given`. */
+  /** The rows of a JSON text, which is a parameter, as a relation `given`. */
   records(parameter: string, columns: Readonly<Record<string, "text" | "bigint" | "boolean">>): string;
-  /** Statements that change columns, in one go where that is cheaper. */
+  /** Statements that change columns; one statement for all if that is cheaper. */
   alter(relation: string, changes: readonly ColumnChange[]): readonly string[];
 
   createSchema(session: Session, schema: string): Promise<void>;
-  /** Two that make the same bookkeeping at once wait for one another until their transactions end. */
+  /** Locks the bookkeeping until the transaction ends, so that concurrent sessions do not create it twice. */
   lockBookkeeping(session: Session): Promise<void>;
   describe(session: Session, schema: string, table: string): Promise<Described>;
-  /** Throws where the names of a table, or the values of these rows, can't be kept. */
+  /** Throws if the database can't store the table's names, or the values of these rows. */
   vet(table: Table, rows: Rows | null): void;
   readonly merging: Merging;
 }
 
-/** How rows are written to a copy. */
+/** The settings for writing rows to a copy. */
 export interface Writing {
   readonly session: Session;
-  /** Goes to the synced column: ISO 8601, UTC. */
+  /** The value of the synced column: ISO 8601, UTC. */
   readonly stamp: string;
   readonly deletion: Deletion;
 }
@@ -167,35 +168,41 @@ export interface Writing {
 /** Rows that are merged into a copy. */
 export interface Incoming {
   readonly stage: Stage;
-  /** The stage says of each row whether it was deleted. */
+  /** Whether the stage has a column that marks deleted rows. */
   readonly flagged: boolean;
-  /** The stage has every row of the source: most are equal. Rows of the copy with a later stamp (ISO 8601, UTC) are left alone. */
+  /**
+   * Set if the stage has every row of the source, so that most rows are equal. Rows of the copy with a later stamp than
+   * this one (ISO 8601, UTC) are not changed.
+   */
   readonly before: string | null;
 }
 
-/** The rows of a stage and of its copy that come into question. */
+/** The rows of a stage and of its copy that may differ. */
 export interface Narrowed {
-  /** What stands before SELECT: nothing, or WITH. */
+  /** The text before SELECT: empty, or a WITH clause. */
   readonly prefix: string;
   readonly source: string;
   readonly target: string;
 }
 
-/** How rows are found and written: each database has a way of its own that is fast. */
+/** How rows are found and written. Each database has its own fast way. */
 export interface Merging {
-  /** A pass is open in this mode, or was given up: the copy gets or loses what finds its rows. */
+  /** Creates or drops the copy's index on its key, as an open pass in this mode needs it. */
   prepare(session: Session, mode: Mode, table: Table, copy: Copy): Promise<Copy>;
-  /** A first full pass is done: of rows with one key the last stays. Resolves to how many others there were. */
+  /**
+   * Completes a copy after a first full pass: of rows with the same key only the last stays. Resolves to the number of
+   * removed rows.
+   */
   finish(session: Session, table: Table, copy: Copy): Promise<{ readonly copy: Copy; readonly removed: number }>;
-  /** Of rows with one key in a stage only the last stays. Resolves to how many others there were. */
+  /** Removes all but the last of the rows with the same key from a stage. Resolves to the number of removed rows. */
   keepLast(session: Session, table: Table, stage: Stage): Promise<number>;
-  /** The copy can take the keys of the stage. */
+  /** Prepares the copy to store the keys of the stage. */
   makeRoom(session: Session, table: Table, copy: Copy, stage: Stage): Promise<Copy>;
-  /** Row `s` of a stage and row `t` of the copy have the same key. */
+  /** The condition that row `s` of a stage and row `t` of the copy have the same key. */
   sameKey(dialect: Dialect, table: Table, copy: Copy, s: string, t: string): string;
   /**
-   * Leaves out rows that are surely equal in `columns`, beside the key. Where `told` names one of them, rows that have
-   * NULL there are not.
+   * Leaves out rows that are certainly equal in the key and in `columns`. If `told` names one of these columns, rows
+   * with NULL in it are kept.
    */
   narrow(
     dialect: Dialect,
@@ -206,8 +213,8 @@ export interface Merging {
     told: string | null,
   ): Narrowed;
   /**
-   * Writes what differs: keys that the copy lacks, that are deleted there, or whose other columns differ. What is equal
-   * is neither written nor stamped. Of each key there must be one row.
+   * Writes the rows that differ: the copy lacks the key, has the row marked as deleted, or has other values. Equal rows
+   * are neither written nor stamped. The stage must have one row for each key.
    */
   merge(writing: Writing, table: Table, copy: Copy, incoming: Incoming): Promise<Changes>;
 }

@@ -17,23 +17,23 @@ import type { Copy, Stage } from "./model.ts";
 
 type Operation = Exclude<Change, { kind: "schema" }>;
 
-/** Operations of one split on one table that follow each other there, and can wait in one stage. */
+/** Consecutive operations of one split on one table that share one stage. */
 export interface HeldRun {
   readonly pass: string;
   readonly split: string;
-  /** Counts the runs of a split. */
+  /** The number of this run in its split. */
   readonly place: number;
   /** The id of the table. */
   readonly table: string;
   /** `rows`: upserts and deletes. */
   readonly kind: "rows" | "update" | "keys" | "truncate";
-  /** `null`: a truncate has none. */
+  /** `null`: for a truncate. */
   readonly stage: (Stage & { readonly name: string }) | null;
-  /** How many rows the stage was given, by all transactions. */
+  /** The number of rows that all transactions have loaded into the stage. */
   readonly counter: Counter;
 }
 
-/** What a loader of a run was made for. */
+/** A loader of a run, with the kind and shape that it loads. */
 interface Loading {
   readonly kind: Operation["kind"];
   readonly shape: Rows;
@@ -41,13 +41,13 @@ interface Loading {
 }
 
 /**
- * Operations that no checkpoint covers yet. They are kept in stages of their own, which commits make durable, and have no
- * effect on a copy until they are taken from here.
+ * Operations that no checkpoint covers yet. They are held in stages of their own, which commits make durable. They have
+ * no effect on a copy until they are replayed.
  */
 export class Held {
   readonly #session: Session;
   readonly #connection: string;
-  /** By pass, split and table: the last run that this transaction has written to. */
+  /** The last run that this transaction has written to, by pass, split and table. */
   readonly #last = new Map<string, { readonly run: HeldRun; loading: Loading | null }>();
 
   constructor(session: Session, { connection }: DestinationContext) {
@@ -55,7 +55,7 @@ export class Held {
     this.#connection = connection;
   }
 
-  /** `copy` tells the types of the columns. Operations on other tables of the split may come in between. */
+  /** `copy` gives the types of the columns. Operations of the split on other tables may come in between. */
   async write(pass: Pass, split: Split, entry: PassTable, copy: Copy, operation: Operation): Promise<void> {
     const key = keyOf(pass.id, split.id, operation.table);
     const last = this.#last.get(key) ?? (await this.#lastStored(pass.id, split.id, operation.table));
@@ -80,7 +80,7 @@ export class Held {
     await current.loading!.loader.push(operation.rows);
   }
 
-  /** The runs of a split (`null`: of all splits of the pass), in their order, with every row in sight of queries. */
+  /** The runs of a split (`null`: of all splits of the pass) in their order, after all rows were flushed. */
   async of(pass: string, split: string | null): Promise<readonly HeldRun[]> {
     await this.flush();
     const own = split === null ? "" : " AND split = $3";
@@ -100,7 +100,7 @@ export class Held {
     this.#last.delete(keyOf(pass, split, table));
   }
 
-  /** What is held of a table takes on the types that the table has now. */
+  /** Converts the held operations of a table to the table's current types. */
   async reshape(pass: string, table: string, types: ReadonlyMap<string, Type>): Promise<void> {
     for (const run of await this.of(pass, null)) {
       if (run.table !== table || run.stage === null) continue;
@@ -111,7 +111,7 @@ export class Held {
     }
   }
 
-  /** Puts everything where queries see it, and makes durable how many rows the stages were given. */
+  /** Flushes all rows, so that queries see them, and stores the stages' counters. */
   async flush(): Promise<void> {
     for (const { run, loading } of this.#last.values()) {
       await loading?.loader.flush();
@@ -166,7 +166,7 @@ export class Held {
     };
   }
 
-  /** What a stage must have for an operation, in the types that its rows get in the end. */
+  /** The columns that a stage needs for an operation, with the types of the relation that the rows are replayed to. */
   #columns(
     entry: PassTable,
     copy: Copy,
@@ -198,7 +198,7 @@ export class Held {
   }
 }
 
-/** The types that the columns of a table have where its rows end up; `copy`: `null` where it is replaced. */
+/** The column types of the relation that a table's rows are replayed to. `copy`: `null` if the copy is replaced. */
 export function typesOf(
   { dialect }: Session,
   { table, stage }: PassTable,
@@ -212,7 +212,7 @@ export function typesOf(
   );
 }
 
-/** A truncate goes on with none. */
+/** A run of truncates is never continued. */
 function hasColumns(stage: Stage | null, columns: ReadonlyMap<string, Type>): boolean {
   return stage !== null && JSON.stringify([...stage.columns]) === JSON.stringify([...columns]);
 }

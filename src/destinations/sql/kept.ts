@@ -4,23 +4,26 @@ import type { Session } from "./dialect.ts";
 import { migrations } from "./migrations.ts";
 import { bookkeepingSchema } from "./names.ts";
 
-/** Raised when what is kept changes; `migrations.ts` brings older ones here, and an older Headwaters refuses newer ones. */
+/**
+ * The version of the bookkeeping, raised with each change of it. `migrations.ts` converts older versions, and an older
+ * Headwaters refuses newer ones.
+ */
 const format = migrations.at(-1)!.version;
 
 interface Definition {
-  /** Columns that are new in a later version stand at the end. */
+  /** Columns of later versions are added at the end. */
   readonly columns: Readonly<Record<string, "text" | "bigint" | "boolean" | "integer">>;
-  /** Where the database has constraints. */
+  /** For databases with constraints. */
   readonly constraints?: string;
 }
 
 /**
- * What is kept in the destination, beside the data and in its transactions. One writer holds the lease of a connection,
- * and its rows here are that writer's alone. Times are text: ISO 8601, UTC.
+ * The bookkeeping tables in the destination. They are written in the same transactions as the data. One writer holds
+ * the lease of a connection, and only this writer changes the connection's rows. Times are text: ISO 8601, UTC.
  */
 const tables = {
   format: { columns: { version: "integer" } },
-  // `stamp`: of the last commit, in microseconds.
+  // `stamp`: the stamp of the last commit, in microseconds.
   leases: {
     columns: {
       connection: "text",
@@ -33,7 +36,7 @@ const tables = {
     },
     constraints: "PRIMARY KEY (connection)",
   },
-  // The tables that are ours, under which names; the columns that the source last had.
+  // The names of the copies that Headwaters created, and the columns that the source last had.
   copies: {
     columns: { connection: "text", id: "text", schema_name: "text", table_name: "text", columns: "text" },
     constraints: "PRIMARY KEY (connection, id), UNIQUE (schema_name, table_name)",
@@ -42,8 +45,8 @@ const tables = {
     columns: { connection: "text", id: "text", pass: "text" },
     constraints: "PRIMARY KEY (connection, id)",
   },
-  // How the rows of a pass reach the copy of one of its tables; `stage` is where they are set aside, `columns` what it
-  // has, `ordinal` how many rows it was given.
+  // How the rows of a pass reach the copy of a table. `stage` is the table that they are set aside in, `columns` are
+  // the stage's columns, and `ordinal` is the number of rows loaded into it.
   pass_tables: {
     columns: {
       connection: "text",
@@ -69,7 +72,7 @@ const tables = {
     },
     constraints: "PRIMARY KEY (connection, pass, split)",
   },
-  // Operations that no checkpoint covers yet: those of one kind on table `id` that follow each other are in one stage.
+  // Operations that no checkpoint covers yet. Consecutive operations of one kind on table `id` share one stage.
   held: {
     columns: {
       connection: "text",
@@ -99,24 +102,24 @@ export type Kept = keyof typeof tables;
 
 export const keptTables = Object.keys(tables) as readonly Kept[];
 
-/** The tables that all connections of a destination share; rows of the others are of one connection. */
+/** The tables that all connections of a destination share. The others belong to one connection. */
 const shared: ReadonlySet<Kept> = new Set(["format", "copies"]);
 
 function keptName(table: Kept, suffix: string): string {
   return shared.has(table) ? table : table + suffix;
 }
 
-/** A table of the bookkeeping as SQL has it. */
+/** The quoted name of a bookkeeping table. */
 export function kept({ dialect }: Session, table: Kept, connection: string): string {
   return dialect.relation(bookkeepingSchema, keptName(table, dialect.ownSuffix(connection)));
 }
 
-/** The columns of a table in our schema; none: it is not there. */
+/** The columns of a table in our schema; empty: the table does not exist. */
 async function keptColumns(session: Session, name: string): Promise<readonly string[]> {
   return (await session.dialect.describe(session, bookkeepingSchema, name)).columns.map((column) => column.name);
 }
 
-/** The version of what is kept; `null`: nothing is. Throws where a newer Headwaters wrote it. */
+/** The version of the stored bookkeeping; `null`: there is none. Throws if a newer Headwaters wrote it. */
 export async function keptVersion(session: Session): Promise<number | null> {
   if ((await keptColumns(session, "format")).length === 0) return null;
   const version = await session.number(
@@ -132,7 +135,7 @@ export async function keptVersion(session: Session): Promise<number | null> {
   return version;
 }
 
-/** Throws `CONFIGURATION_INVALID` where the copies would go to the schema of the bookkeeping. */
+/** Throws `CONFIGURATION_INVALID` if the copies would be in the schema of the bookkeeping. */
 export function refuseOwnSchema({ schema }: DestinationContext): void {
   if (schema.toLowerCase() !== bookkeepingSchema) return;
   throw new HeadwatersError("CONFIGURATION_INVALID", `schema: "${schema}" is where Headwaters keeps its own`, {
@@ -141,9 +144,9 @@ export function refuseOwnSchema({ schema }: DestinationContext): void {
 }
 
 /**
- * Makes the bookkeeping and the schema of the copies, where they are not there, and brings what an older Headwaters kept
- * to this version. Not `create`: throws `DESTINATION_EMPTY` where nothing is kept of the connection; `place` is the
- * destination as users know it. Resolves to the names of the tables that were made.
+ * Creates the bookkeeping and the schema of the copies if they do not exist, and migrates the bookkeeping of an older
+ * Headwaters. Without `create`: throws `DESTINATION_EMPTY` if the destination has nothing of the connection. `place` is
+ * the destination's name in messages. Resolves to the names of the tables that were created.
  */
 export async function openBookkeeping(
   session: Session,
@@ -187,7 +190,7 @@ async function hasLease(session: Session, connection: string): Promise<boolean> 
   return (await session.number(`SELECT count(*) FROM ${leases} WHERE connection = $1`, [connection])) > 0;
 }
 
-/** Brings what all connections have kept to this version. Resolves to the names of the tables that were made. */
+/** Migrates the bookkeeping of all connections. Resolves to the names of the tables that were created. */
 async function migrate(session: Session, from: number): Promise<readonly string[]> {
   const { relation } = session.dialect;
   const found = await session.rows(
@@ -208,7 +211,7 @@ async function migrate(session: Session, from: number): Promise<readonly string[
   return made;
 }
 
-/** Makes the tables that are not there, and adds the columns that they lack. Resolves to the names of those made. */
+/** Creates missing tables and adds missing columns. Resolves to the names of the tables that were created. */
 async function shape(session: Session, suffix: string): Promise<readonly string[]> {
   const { relation, constraints, leaseColumns } = session.dialect;
   const made: string[] = [];

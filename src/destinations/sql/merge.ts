@@ -7,13 +7,13 @@ import { temporary, timestamp } from "./names.ts";
 import { staged, stagedDeleted, stagedId } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 
-/** What is to happen to a row of a stage. */
+/** The actions for a row of a stage. */
 export const insert = 1;
 export const revive = 2;
 export const rewrite = 3;
 export const remove = 4;
 
-/** What is to happen to row `s` of a stage, given row `t` of the copy, if there is one; and when anything is. */
+/** SQL for row `s` of a stage and row `t` of the copy, if any: `what` is the action, `when` is the condition for it. */
 export function decision(
   { session: { dialect } }: Writing,
   table: Table,
@@ -31,7 +31,7 @@ export function decision(
   };
 }
 
-/** How often each thing is to happen, of a table whose column `what` says it. */
+/** Counts the actions in the column `what` of a table. */
 export async function countChanges(
   session: Session,
   changes: string,
@@ -47,7 +47,7 @@ export async function countChanges(
   };
 }
 
-/** Writes the columns of a stage to rows that exist, where they differ. */
+/** Updates existing rows of the copy that differ from their rows in a stage. */
 export async function updateRows(
   { session, stamp }: Writing,
   table: Table,
@@ -66,20 +66,20 @@ export async function updateRows(
   return { ...noChanges, updated };
 }
 
-/** What an UPDATE of a copy by rows `s` of a stage sets. */
+/** The SET list of an UPDATE of a copy by rows `s` of a stage. */
 export function assignments(dialect: Dialect, table: Table, columns: readonly string[]): readonly string[] {
   return columns
     .filter((name) => !table.key.includes(name))
     .map((name) => `${dialect.quote(name)} = s.${staged(dialect, name)}`);
 }
 
-/** What an UPDATE of a copy sets in rows that were deleted. */
+/** The SET list of an UPDATE that marks rows of a copy as deleted. */
 export function markedDeleted({ session: { dialect }, stamp }: Writing, copy: Copy): string {
   const { synced, deleted } = quotedSystem(dialect, copy);
   return `${deleted} = true, ${synced} = ${timestamp(stamp)}`;
 }
 
-/** Every row that is there is deleted. */
+/** Deletes every row of the copy. */
 export async function truncateCopy(writing: Writing, copy: Copy): Promise<Changes> {
   const { session, deletion } = writing;
   if (deletion === "soft") {
@@ -90,12 +90,12 @@ export async function truncateCopy(writing: Writing, copy: Copy): Promise<Change
     return { ...noChanges, deleted: marked };
   }
   const live = await countLive(session, copy);
-  // Not TRUNCATE: a reader of PostgreSQL whose snapshot is older would see no row.
+  // Not TRUNCATE: in PostgreSQL, a reader with an older snapshot would see no rows.
   await session.run(`DELETE FROM ${copy.relation}`);
   return { ...noChanges, deleted: live };
 }
 
-/** Deletes live rows of the copy whose keys `gone`, a query of stage columns, gives. */
+/** Deletes live rows of the copy. `gone` is a query of their keys, with the column names of a stage. */
 export async function deleteRows(writing: Writing, table: Table, copy: Copy, gone: string): Promise<Changes> {
   const { session, deletion } = writing;
   const { dialect } = session;
@@ -115,12 +115,12 @@ export async function deleteRows(writing: Writing, table: Table, copy: Copy, gon
   return { ...noChanges, deleted: count };
 }
 
-/** Takes statistics of a table that was just filled, where the database needs them. */
+/** Updates the statistics of a newly filled table, if the database needs it. */
 export async function analyze(session: Session, relation: string): Promise<void> {
   if (session.dialect.analyzes) await session.run(`ANALYZE ${relation}`);
 }
 
-/** Whether row `s` of a stage differs from row `t` of the copy in what is compared. */
+/** The condition that row `s` of a stage differs from row `t` of the copy in a compared column. */
 function difference(dialect: Dialect, table: Table, copy: Copy, columns: readonly string[]): string {
   return (
     comparedColumns(dialect, table, copy, columns)
@@ -133,7 +133,7 @@ function difference(dialect: Dialect, table: Table, copy: Copy, columns: readonl
   );
 }
 
-/** Those of `columns`, beside the key, by which a row of the source and its copy are told to be equal. */
+/** Those of `columns` that are compared between the source and the copy; the key is not among them. */
 export function comparedColumns(
   dialect: Dialect,
   table: Table,
@@ -146,18 +146,18 @@ export function comparedColumns(
     .filter((name) => columns.includes(name) && !table.key.includes(name));
 }
 
-/** The columns of a stage that the copy takes. */
+/** The columns of a stage that exist in the copy. */
 export function mergedColumns(dialect: Dialect, stage: Stage, copy: Copy): readonly string[] {
   return [...stage.columns.keys()].filter((name) => storedType(dialect, copy, name) !== undefined);
 }
 
-/** As SQL has them: the columns that {@link insertedValues} gives. */
+/** The quoted columns for the values of {@link insertedValues}. */
 export function insertedColumns(dialect: Dialect, table: Table, copy: Copy, columns: readonly string[]): string {
   const { id, synced, deleted } = quotedSystem(dialect, copy);
   return [...columns.map(dialect.quote), ...(table.key.length === 0 ? [id] : []), synced, deleted].join(", ");
 }
 
-/** Of rows `s` of a stage. */
+/** The values to insert from rows `s` of a stage. */
 export function insertedValues(dialect: Dialect, table: Table, columns: readonly string[], stamp: string): string {
   const own = columns.map((name) => `s.${staged(dialect, name)}`);
   return [...own, ...(table.key.length === 0 ? [`s.${stagedId}`] : []), timestamp(stamp), "false"].join(", ");

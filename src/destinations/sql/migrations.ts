@@ -5,14 +5,14 @@ import type { Session } from "./dialect.ts";
 import { bookkeepingSchema } from "./names.ts";
 import { stored } from "./stored-json.ts";
 
-/** Brings the rows of the bookkeeping to a version; tables and columns that are new in it are there already. */
+/** Converts the rows of the bookkeeping to a version. The version's new tables and columns exist already. */
 export interface Migration {
   readonly version: number;
-  /** `own`: the name of a table as SQL has it, of one connection or of all that share it. */
+  /** `own`: the quoted name of a bookkeeping table, of one connection or shared by all. */
   run(session: Session, own: (table: "runs" | "pass_tables") => string): Promise<void>;
 }
 
-/** In their order. One that was released is never changed. */
+/** In order. A released migration is never changed. */
 export const migrations: readonly Migration[] = [
   {
     version: 2,
@@ -46,7 +46,7 @@ function errorOf(error: TableRun["error"] | string): TableRun["error"] {
   return { code: code as ErrorCode, message: message.join(": "), hint: null };
 }
 
-/** In DuckDB version 1 did not keep what a stage has: the stage itself tells. */
+/** Version 1 in DuckDB did not store the columns of a stage. They are read from the stage. */
 async function tellStageColumns(session: Session, passTables: string): Promise<void> {
   const rows = await session.rows(`SELECT connection, pass, id, stage FROM ${passTables} WHERE columns IS NULL`);
   for (const { connection, pass, id, stage } of rows) {

@@ -8,19 +8,19 @@ import type { SystemColumns } from "./model.ts";
 /** Our own schema in the destination. */
 export const bookkeepingSchema = "_headwaters";
 
-/** With `standard_conforming_strings`, a backslash is a letter like any other. */
+/** A string literal. With `standard_conforming_strings`, a backslash is an ordinary character. */
 export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** ISO 8601, UTC, in up to six decimals. */
+/** A timestamp literal. `iso`: ISO 8601, UTC, with up to six decimals. */
 export function timestamp(iso: string): string {
   return `CAST(${literal(iso)} AS timestamp with time zone)`;
 }
 
 let temporaries = 0;
 
-/** A table that lasts as long as its session, or its transaction. */
+/** A new name for a table that lasts as long as its session or its transaction. */
 export function temporary({ dialect }: Session, kind: string): string {
   return dialect.temporary(`${kind}_${++temporaries}`);
 }
@@ -30,12 +30,12 @@ export function systemColumns({ physical }: Dialect, prefix: string): SystemColu
   return { synced: named("synced"), deleted: named("deleted"), id: named("id") };
 }
 
-/** The name of a table's copy, as the user wants it. */
+/** The name of a table's copy, by the configuration. */
 export function copyName(context: Pick<DestinationContext, "rename">, id: string): string {
   return Object.hasOwn(context.rename, id) ? context.rename[id]! : id;
 }
 
-/** Throws `NAMES_COLLIDE` where a column of a table can't have its name in the database, beside the others. */
+/** Throws `NAMES_COLLIDE` if a column's name collides with another column, a system column or a hidden column. */
 export function checkColumnNames(dialect: Dialect, table: Table, system: SystemColumns): void {
   const rename = `overrides.${table.id}.columns.rename`;
   const reserved = new Set(Object.values(system).map((name: string) => dialect.identity(name)));
@@ -67,7 +67,7 @@ export function checkColumnNames(dialect: Dialect, table: Table, system: SystemC
   }
 }
 
-/** A short name for something that has several long ones; the same for the same ones. */
+/** A short name for several parts: equal parts give an equal name. */
 export function digestName(...parts: readonly string[]): string {
   return createHash("md5").update(parts.join("\n")).digest("hex");
 }

@@ -16,15 +16,15 @@ export interface PassTable {
   /** The id of the pass. */
   readonly pass: string;
   readonly mode: Mode;
-  /** As the pass has it, with what `schema` operations added. */
+  /** The table as the pass has it, with the changes of `schema` operations. */
   readonly table: Table;
   /** `null` in the modes `direct` and `merge`. */
   readonly stage: Stage | null;
-  /** How many rows the stage was given, by all transactions. */
+  /** The number of rows that all transactions have loaded into the stage. */
   readonly counter: Counter;
 }
 
-/** The tables of open passes: how their rows reach the copy, and where they are set aside until then. */
+/** The tables of open passes: how their rows reach the copy, and the stages that hold the rows until then. */
 export class PassTables {
   readonly #session: Session;
   readonly #context: DestinationContext;
@@ -35,7 +35,7 @@ export class PassTables {
     this.#context = context;
   }
 
-  /** `null`: no such pass is open, or it has no such table. */
+  /** `null`: the pass is not open, or it lacks the table. */
   async find(pass: string, id: string): Promise<PassTable | null> {
     const known = this.#known.get(digestName(pass, id));
     if (known !== undefined) return known;
@@ -54,8 +54,8 @@ export class PassTables {
   }
 
   /**
-   * Decides how the rows of a table get into its copy, and makes the stage that they need. `replaces`: a copy is there
-   * that the pass replaces.
+   * Chooses the mode of a table and creates its stage, if the mode needs one. `replaces`: the pass replaces an existing
+   * copy.
    */
   async add(pass: Pass, table: Table, copy: Copy, replaces: boolean): Promise<Mode> {
     const { connection } = this.#context;
@@ -71,7 +71,7 @@ export class PassTables {
     return mode;
   }
 
-  /** Keeps a table that has more columns now, or wider ones. `copy` tells the types; `null`: the table does. */
+  /** Stores a table with new or wider columns. `copy` gives the types; `null`: the table gives them. */
   async reshape(pass: string, table: Table, copy: Copy | null): Promise<void> {
     const { connection } = this.#context;
     const { mode, stage, counter } = (await this.find(pass, table.id))!;
@@ -91,7 +91,7 @@ export class PassTables {
     this.#keep({ pass, mode, table, stage: reshaped, counter });
   }
 
-  /** Ids of open passes that have one of these tables. */
+  /** The ids of open passes that have one of these tables. */
   async of(tables: readonly string[]): Promise<string[]> {
     const rows = await this.#session.rows(`SELECT pass, id FROM ${this.#kept("pass_tables")} WHERE connection = $1`, [
       this.#context.connection,
@@ -99,7 +99,7 @@ export class PassTables {
     return [...new Set(rows.filter(({ id }) => tables.includes(id as string)).map(({ pass }) => pass as string))];
   }
 
-  /** Tables of a pass whose rows go straight into their copies. */
+  /** The tables of a pass in the mode `direct`. */
   async direct(pass: string): Promise<Table[]> {
     const rows = await this.#session.rows(
       `SELECT id FROM ${this.#kept("pass_tables")} WHERE connection = $1 AND pass = $2 AND mode = 'direct'`,
@@ -109,7 +109,7 @@ export class PassTables {
     return found.flatMap((entry) => (entry === null ? [] : [entry.table]));
   }
 
-  /** Makes durable how many rows the stages were given, so that the next transaction counts on from there. */
+  /** Stores the stages' counters, so that the next transaction continues from them. */
   async saveCounters(): Promise<void> {
     if (!this.#session.dialect.numbered) return;
     for (const { pass, table, stage, counter } of this.#known.values()) {
@@ -161,7 +161,7 @@ export class PassTables {
   }
 }
 
-/** What a stage of this mode holds of a table, in the types of the copy. */
+/** The columns of a table's stage in this mode, with the types of the copy. */
 function stageColumns(dialect: Dialect, mode: Mode, table: Table, copy: Copy | null): ReadonlyMap<string, Type> {
   const wanted = (name: string): boolean => mode !== "keys" || table.key.includes(name) || table.version === name;
   return new Map(

@@ -13,7 +13,7 @@ import type { Copy, Stage } from "./model.ts";
 
 type Kind = "upsert" | "update" | "delete";
 
-/** Operations that can wait in one stage: of one key the last alone counts. */
+/** Operations that can wait in one stage: of the operations on one key only the last takes effect. */
 type Family = "rows" | "update";
 
 interface Waiting {
@@ -21,14 +21,14 @@ interface Waiting {
   readonly stage: Stage;
   readonly counter: Counter;
   loader: Loader;
-  /** What the loader was made for. */
+  /** The loader's kind of operation. */
   kind: Kind;
   shape: Rows;
 }
 
 /**
- * Operations on one table that go into its copy with the next commit. They wait in a stage, as long as they are of one
- * family (and updates of the same columns), and are then merged at once.
+ * Operations on one table that reach its copy with the next commit. Operations of one family (and updates of the same
+ * columns) wait in one stage, and are then merged together.
  */
 export class Pending {
   readonly #writing: Writing;
@@ -59,7 +59,7 @@ export class Pending {
     await this.#waiting!.loader.push(rows);
   }
 
-  /** Merges what waits; resolves to all changes since this was called last, and to the copy as it is then. */
+  /** Merges the waiting operations. Resolves to all changes since the last call, and to the copy after them. */
   async merge(): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
     await this.#mergeWaiting();
     const changes = this.#changes;
@@ -93,7 +93,7 @@ export class Pending {
   }
 }
 
-/** What a stage holds of operations like this one: whole rows, or what an update says of them. */
+/** The columns of a stage for such operations: all columns, or the updated ones. */
 export function waitingColumns(
   dialect: Dialect,
   table: Table,
@@ -104,20 +104,20 @@ export function waitingColumns(
   return new Map(
     table.columns.flatMap(({ name }): [string, Type][] => {
       const type = storedType(dialect, copy, name);
-      // An update says nothing of the columns that it lacks.
+      // An update does not change the columns that it lacks.
       return type === undefined || (kind === "update" && !rows.columns.includes(name)) ? [] : [[name, type]];
     }),
   );
 }
 
-/** How operations of one kind get into a stage. */
+/** The loader's target for operations of one kind. */
 export function waitingInto(dialect: Dialect, stage: Stage, counter: Counter, kind: Kind | "keys"): Into {
   const flagged = kind === "upsert" || kind === "delete";
   const constants = flagged ? [{ sql: stagedDeleted, value: kind === "delete" }] : [];
   return { relation: stage.relation, targets: stageTargets(dialect, stage), constants, hashed: false, counter };
 }
 
-/** Merges a stage of operations, in which the last of each key counts. */
+/** Merges a stage of operations into the copy. The last operation on each key takes effect. */
 export async function mergeOperations(
   writing: Writing,
   table: Table,

@@ -7,7 +7,7 @@ import { keyedSource } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 import type { Writing } from "./dialect.ts";
 
-/** A pass that replaces the copy is done: what it read becomes the copy; nothing of the old one is compared. */
+/** Completes a pass that replaces the copy: its rows become the copy, and are not compared with the old copy. */
 export async function replaceCopy(
   { session, stamp }: Writing,
   context: DestinationContext,

@@ -8,7 +8,7 @@ import { rowHash, staged, stagedId, stagedPlace } from "./stage.ts";
 import type { Copy } from "./model.ts";
 import type { Writing } from "./dialect.ts";
 
-/** What was held takes effect: by the same ways as operations that are written, from stage to stage. */
+/** Applies a held run. It takes the same ways as operations that are written directly, but from stage to stage. */
 export async function replay(
   writing: Writing,
   entry: PassTable,
@@ -28,7 +28,7 @@ export async function replay(
     if (mode === "keys") await setAside(writing, entry, held);
     return mergeOperations(writing, table, old, stage, kind === "update" ? "update" : "rows");
   }
-  // The order of rows is lost on their way: of each key only the last goes.
+  // INSERT … SELECT does not keep the order of rows, so only the last row of each key is inserted.
   if (table.key.length > 0) await merging.keepLast(session, table, stage);
   if (mode === "direct") return { changes: await append(writing, entry, old, held), copy: old };
   await setAside(writing, entry, held);
@@ -37,7 +37,7 @@ export async function replay(
 
 type HeldStage = NonNullable<HeldRun["stage"]> & { readonly rows: number };
 
-/** Into the stage of the pass. */
+/** Inserts the held rows into the stage of the pass. */
 async function setAside({ session }: Writing, { table, stage, counter }: PassTable, held: HeldStage): Promise<void> {
   const { dialect } = session;
   const columns = [...held.columns.keys()]
@@ -61,7 +61,7 @@ async function setAside({ session }: Writing, { table, stage, counter }: PassTab
   counter.rows += held.rows;
 }
 
-/** Straight into the copy. */
+/** Inserts the held rows into the copy. */
 async function append(
   { session, stamp }: Writing,
   { table }: PassTable,

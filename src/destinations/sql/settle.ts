@@ -9,15 +9,15 @@ import type { PassTable } from "./pass-tables.ts";
 import { keyColumns, staged } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 
-/** Keys of live rows that the copy had before the pass and the pass did not meet, by the names of the stage. */
+/** Keys of live rows that the copy had before the pass, and that the pass did not read; with the names of the stage. */
 export function goneKeys(dialect: Dialect, pass: Pass, table: Table, copy: Copy, stage: Stage): string {
   const narrowed = dialect.merging.narrow(dialect, table, copy, stage, [], null);
   return `${narrowed.prefix} ${gone(dialect, pass, table, copy, narrowed)}`;
 }
 
 /**
- * Keys of a sweep that the copy lacks, has deleted, or has in another version, by the names of the stage. A version that
- * is NULL says nothing of the row: it may have changed.
+ * Keys of a sweep that the copy lacks, has marked as deleted, or has in another version; with the names of the stage.
+ * If a version is NULL, the row may have changed.
  */
 export function missingKeys(dialect: Dialect, table: Table, copy: Copy, stage: Stage): string {
   const narrowed = dialect.merging.narrow(dialect, table, copy, stage, versionOf(table), table.version);
@@ -64,7 +64,7 @@ export async function settlementOf(
     return { live, missing: 0, gone: Math.max(0, live - brought) };
   }
   await analyze(session, stage.relation);
-  // Both from one narrowing, which reads either side whole.
+  // Both counts use one narrowing, because a narrowing reads both sides whole.
   const compared = mode === "keys" ? versionOf(table) : [];
   const narrowed = dialect.merging.narrow(
     dialect,
@@ -82,7 +82,7 @@ export async function settlementOf(
   return { live, missing: Number(counts!["missing"]), gone: Number(counts!["gone"]) };
 }
 
-/** A later full pass is done: what differs is written, what it did not meet is deleted. */
+/** Completes a later full pass: writes rows that differ, and deletes rows that the pass did not read. */
 export async function settleRows(
   writing: Writing,
   pass: Pass,
@@ -99,7 +99,7 @@ export async function settleRows(
   return { changes: { ...written, deleted }, copy };
 }
 
-/** Every key was met: those that were not are deleted. */
+/** Deletes rows whose keys the pass did not read. */
 export function settleKeys(writing: Writing, pass: Pass, table: Table, copy: Copy, stage: Stage): Promise<Changes> {
   return deleteRows(writing, table, copy, goneKeys(writing.session.dialect, pass, table, copy, stage));
 }

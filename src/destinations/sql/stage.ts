@@ -6,12 +6,12 @@ import type { ColumnChange, Dialect, Session, Target } from "./dialect.ts";
 import { literal } from "./names.ts";
 import type { Copy, Stage } from "./model.ts";
 
-/** A column of the table in a stage. What else a stage has goes by names that these can't have. */
+/** The quoted name of a table's column in a stage. The prefix keeps it apart from the stage's other columns. */
 export function staged({ quote }: Dialect, name: string): string {
   return quote(`c_${name}`);
 }
 
-/** In a stage that numbers its rows: the row's place among those that came, which tells the last. */
+/** In a stage that numbers its rows: the row's number in the order of arrival, by which the last row is found. */
 export const stagedPlace = "n";
 /** In a stage: whether the row was deleted. */
 export const stagedDeleted = "deleted";
@@ -22,7 +22,7 @@ export function stageTargets(dialect: Dialect, stage: Stage): ReadonlyMap<string
   return new Map([...stage.columns].map(([name, type]) => [name, { sql: staged(dialect, name), type }]));
 }
 
-/** What a stage has beside the columns of the table. */
+/** The columns of a stage in addition to the table's. */
 export interface StageExtras {
   readonly id?: boolean;
   readonly deleted?: boolean;
@@ -46,7 +46,7 @@ export async function createStage(
   return { relation, columns };
 }
 
-/** New columns are added to a stage, types widened. */
+/** Adds new columns to a stage and widens types. */
 export async function reshapeStage(session: Session, stage: Stage, columns: ReadonlyMap<string, Type>): Promise<Stage> {
   const { dialect } = session;
   const reshaped = new Map(stage.columns);
@@ -63,7 +63,7 @@ export async function reshapeStage(session: Session, stage: Stage, columns: Read
   return { relation: stage.relation, columns: reshaped };
 }
 
-/** By what a row in a stage and its row in the copy are told to be the same. */
+/** A column that matches a row in a stage with its row in the copy. */
 export interface KeyColumn {
   readonly stage: string;
   readonly copy: string;
@@ -83,8 +83,8 @@ export function keyColumns(dialect: Dialect, table: Table, copy: Copy): readonly
 }
 
 /**
- * A hash of all that is compared of a row, for tables without a key, over expressions by column. A NULL counts as no
- * column at all: a new column that a row has nothing in makes no other row of it.
+ * A hash of all compared columns of a row, for tables without a key. `values` has an expression for each column. NULL
+ * values are left out, so that a new column that is NULL in a row does not change the row's hash.
  */
 export function rowHash({ digest }: Dialect, table: Table, values: ReadonlyMap<string, string>): string {
   const volatile = new Set(table.columns.filter((column) => column.volatile).map(({ name }) => name));
@@ -98,12 +98,12 @@ export function rowHash({ digest }: Dialect, table: Table, values: ReadonlyMap<s
   return digest(texts);
 }
 
-/** The stage as rows that each have a key of their own: rows of a table without one are numbered where they are equal. */
+/** The rows of a stage, each with a unique key. In a table without a key, equal rows are numbered. */
 export function keyedSource(dialect: Dialect, table: Table, stage: Stage): string {
   if (table.key.length > 0) return stage.relation;
   const place = dialect.numbered ? [stagedPlace] : [];
   const others = [...[...stage.columns.keys()].map((name) => staged(dialect, name)), ...place].join(", ");
-  // In one order: several statements number the rows, some of them by parallel workers.
+  // The order is fixed because several statements number the rows, some of them with parallel workers.
   const order = dialect.numbered ? ` ORDER BY ${stagedPlace}` : "";
   const occurrence = `row_number() OVER (PARTITION BY ${stagedId}${order})`;
   return `(SELECT ${others}, concat(${stagedId}, '-', ${occurrence}) AS ${stagedId} FROM ${stage.relation})`;

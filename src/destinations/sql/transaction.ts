@@ -23,7 +23,7 @@ import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./s
 import { staged, stageTargets } from "./stage.ts";
 import type { Copy, Mode } from "./model.ts";
 
-/** The one transaction under way of a warehouse. */
+/** The open transaction of a warehouse; there is one at a time. */
 export class SqlTransaction implements Transaction {
   readonly #session: Session;
   readonly #context: DestinationContext;
@@ -37,9 +37,9 @@ export class SqlTransaction implements Transaction {
   /** By table id. */
   readonly #copies = new Map<string, Copy>();
   readonly #pending = new Map<string, Pending>();
-  /** By relation: batches on their way to a copy or a stage. */
+  /** Loaders into a copy or a stage, by relation. */
   readonly #loaders = new Map<string, { readonly shape: Rows; readonly loader: Loader; readonly table: string }>();
-  /** Passes that were closed or abandoned here: their progress is no longer kept. */
+  /** Passes that this transaction closed or abandoned. Their progress is not saved. */
   readonly #ended = new Set<string>();
   #over = false;
 
@@ -113,7 +113,7 @@ export class SqlTransaction implements Transaction {
       const { entry, copy } = await this.#inSight(pass, run.table);
       const kept = await replay(this.#writing(run.table), entry, copy, run);
       this.#count(run.table, kept.changes);
-      // What waits for the copy next begins with the copy as it is then.
+      // Later operations must start from the new copy.
       this.#forgetCopy(run.table);
       this.#copies.set(run.table, kept.copy);
       await this.#held.drop(run);
@@ -202,7 +202,7 @@ export class SqlTransaction implements Transaction {
     }
   }
 
-  /** Puts everything that was written to a table (`null`: to all) where queries see it. */
+  /** Flushes all writes to a table (`null`: to all tables), so that queries see them. */
   async flush(table: string | null): Promise<void> {
     for (const [relation, { loader, table: owner }] of this.#loaders) {
       if (table !== null && table !== owner) continue;
@@ -217,13 +217,13 @@ export class SqlTransaction implements Transaction {
     }
   }
 
-  /** A table of a pass and its copy, with everything that was written so far in sight of queries. */
+  /** A table of a pass and its copy, after all writes so far were flushed. */
   async #inSight(pass: Pass, id: string): Promise<{ readonly entry: PassTable; readonly copy: Copy }> {
     await this.flush(id);
     return { entry: await this.#passTable(pass, id), copy: await this.#copy(id) };
   }
 
-  /** The rows of a query of keys by the names of the stage. */
+  /** The rows of a query of keys, with the names of the stage. */
   #keys(table: Table, copy: Copy, query: string): AsyncGenerator<Rows> {
     const { dialect } = this.#session;
     const columns = table.key.map((name) => {
@@ -243,7 +243,7 @@ export class SqlTransaction implements Transaction {
     return (await this.#pendingOf(table)).write("upsert", rows);
   }
 
-  /** Straight into the copy, which has nothing yet that a row could be compared with. */
+  /** Appends rows to the copy, which has no older rows to compare with. */
   async #append(table: Table, rows: Rows): Promise<void> {
     const copy = await this.#copy(table.id);
     const { synced, deleted } = quotedSystem(this.#session.dialect, copy);
@@ -280,7 +280,7 @@ export class SqlTransaction implements Transaction {
     return pending;
   }
 
-  /** From here on the table has the columns of both. */
+  /** Gives the table of the pass the columns of both its old and its new schema. */
   async #reshape(pass: Pass, table: Table): Promise<void> {
     const entry = await this.#passTable(pass, table.id);
     this.#session.dialect.vet(table, null);
@@ -311,7 +311,7 @@ export class SqlTransaction implements Transaction {
     return changes;
   }
 
-  /** Ends a pass that was not settled. What it put into a copy stays, each key once: later passes count on that. */
+  /** Ends a pass that was not settled. The rows that it appended to a copy stay, once per key, as later passes need. */
   async #giveUp(pass: string): Promise<void> {
     for (const table of await this.#passes.direct(pass)) {
       const copy = await describeCopy(this.#session, this.#context, table.id);
@@ -371,7 +371,7 @@ export class SqlTransaction implements Transaction {
     this.#changes.set(table, addChanges(this.#changes.get(table) ?? noChanges, changes));
   }
 
-  /** The table that an operation is for, once it is seen that the pass can have it. */
+  /** The table of an operation. Throws if the pass can't have this operation. */
   async #checked(pass: Pass, operation: Exclude<Change, { kind: "schema" }>): Promise<PassTable> {
     const entry = await this.#passTable(pass, operation.table);
     const { mode, table } = entry;

@@ -9,17 +9,17 @@ import type { Session } from "./dialect.ts";
 import { SqlTransaction } from "./transaction.ts";
 import type { Copy } from "./model.ts";
 
-/** What a warehouse stands on: a file, a lake, a database. The rest of it is the same. */
+/** What differs between warehouses in a DuckDB file, in DuckLake and in PostgreSQL. */
 export interface Ground {
   readonly capabilities: DestinationCapabilities;
-  /** The session that writes, with the bookkeeping made: another one, where it broke in the transaction before. */
+  /** The session that writes. The bookkeeping exists. A session that broke in the last transaction is replaced. */
   session(): Promise<Session>;
   /** As in `StateStore`. */
   acquire(holder: Holder): Promise<number>;
   release(lease: number): Promise<void>;
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
   readonly exportParquet?: NonNullable<Warehouse["exportParquet"]>;
-  /** Called once, when no lease is held any more; closes the session too. */
+  /** Closes the session and the destination. Called once, after the lease is released. */
   close(): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     if (lease === given) lease = null;
   };
 
-  /** The copy of a table, with what the transaction has written to it. */
+  /** The copy of a table, including the open transaction's writes. */
   const copyOf = async (session: Session, table: string): Promise<Copy | null> => {
     await transaction?.flush(table);
     return describeCopy(session, context, table);
