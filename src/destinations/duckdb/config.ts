@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { resourceSettings } from "./database.ts";
 
-/** Where the copy is kept, and what DuckDB may use of the machine while it is written. */
+/** The settings of a DuckDB file: where it is, and the memory, threads and disk that DuckDB may use. */
 export const configuration = z.strictObject({
   path: z
     .string()

@@ -5,7 +5,7 @@ import duckdb from "@duckdb/node-bindings";
 import { z } from "zod";
 import { HeadwatersError } from "../../protocol/errors.ts";
 
-/** The settings of every destination that DuckDB writes: what it may use of the machine. */
+/** The settings that all destinations written by DuckDB share: the memory and threads that DuckDB may use. */
 export const resourceSettings = {
   memory_limit: z
     .string()
@@ -26,19 +26,19 @@ interface Resources {
   readonly threads?: number | undefined;
 }
 
-/** Opens a file of DuckDB, or `:memory:`. What does not fit into memory goes to `temporary`, a folder. */
+/** Opens a DuckDB file, or `:memory:`. Data that does not fit into memory goes to the folder `temporary`. */
 export async function openDatabase(path: string, resources: Resources, temporary: string): Promise<duckdb.Database> {
   const settings: Readonly<Record<string, string>> = {
     memory_limit: resources.memory_limit,
     temp_directory: temporary,
-    // What was freed goes back to the system soon; by default only 128 and 512 MB at a time. (Measured, a sweep of 4 M
-    // keys: a peak of 418 MiB instead of 582.)
+    // Returns freed memory to the system sooner than the defaults of 128 and 512 MB do. (Measured, a sweep of 4 M keys:
+    // a peak of 418 MiB instead of 582.)
     allocator_flush_threshold: "16MB",
     allocator_bulk_deallocation_flush_threshold: "32MB",
-    // A sync never waits for a download, nor runs code that nobody asked for.
+    // A sync never waits for a download, and never runs code that the user did not ask for.
     autoinstall_known_extensions: "false",
     autoload_known_extensions: "false",
-    // Batches are then written as they come; each keeps its order all the same, since one thread feeds it.
+    // Batches are written as they arrive. The order of rows within a batch is kept, because one thread feeds it.
     preserve_insertion_order: "false",
     ...(resources.threads === undefined ? {} : { threads: String(resources.threads) }),
   };
@@ -47,7 +47,7 @@ export async function openDatabase(path: string, resources: Resources, temporary
   return duckdb.open(path, handle);
 }
 
-/** The path of a file, links resolved, also where the file itself is not there yet. `setting` names it in errors. */
+/** The path of a file with its links resolved. The file need not exist yet. `setting` is the setting in errors. */
 export async function realFile(setting: string, path: string): Promise<string> {
   const absolute = resolve(path);
   try {

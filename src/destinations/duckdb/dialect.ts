@@ -8,12 +8,12 @@ export function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** DuckDB takes names for the same that differ only in the case of ASCII letters. */
+/** To DuckDB, names that differ only in the case of ASCII letters are the same. */
 function fold(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
-/** The SQL of DuckDB, in a catalog that holds the copies. */
+/** The dialect of DuckDB. `catalog` holds the copies. */
 export function duckdbDialect(catalog: string, storage: Storage): Dialect {
   return {
     title: "DuckDB",
@@ -27,11 +27,11 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
     physical: (name) => name,
     identity: fold,
     hiddenColumns: new Set(),
-    // By `rowid` the last of two rows is told, where no column hides it.
+    // The last of two rows is found by `rowid`, unless a column with this name hides it.
     hidesOrder: new Set(["rowid"]),
     collision: (one, other) => `columns "${one}" and "${other}" differ only by case, which DuckDB can't tell apart`,
     quote,
-    // Whole, since the name of a catalog may be like a schema's.
+    // With the catalog, because a catalog and a schema may have the same name.
     relation: (schema, name) => `${quote(catalog)}.${quote(schema)}.${quote(name)}`,
     temporary: (name) => `temp.main.${quote(name)}`,
     ownSuffix: storage.ownSuffix,
@@ -77,7 +77,7 @@ async function describe(session: Session, schema: string, table: string): Promis
       name: row["column_name"] as string,
       type: row["data_type"] as string,
     }))
-    // DuckDB's lower() knows all letters.
+    // DuckDB's lower() folds all letters, not only ASCII.
     .filter((column) => fold(column.table) === fold(table));
   return { columns, indexes: [] };
 }

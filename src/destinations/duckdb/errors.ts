@@ -1,17 +1,18 @@
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
 
-/** Something that DuckDB says, and what a user is told. */
+/** A known message of DuckDB, and the error that it is reported as. */
 export interface KnownError {
   readonly pattern: RegExp;
   readonly code: ErrorCode;
-  /** Given what is written to, as users know it, and what `pattern` found. */
+  /** `place`: the destination's name in messages. `match`: the match of `pattern`. */
   readonly message: (place: string, match: RegExpExecArray) => string;
   readonly hint: string;
 }
 
 /**
- * What DuckDB says wherever it writes to. It has no error codes below its few classes, so its words must decide. No code
- * outside of the connectors reads messages: it goes by `HeadwatersError.code` and `side`.
+ * DuckDB's messages that do not depend on the kind of storage. DuckDB has a few classes of errors and no codes, so its
+ * messages are matched. Code outside of the connectors does not read messages; it uses `HeadwatersError.code` and
+ * `side`.
  */
 const everywhere: readonly KnownError[] = [
   {
@@ -40,10 +41,10 @@ const everywhere: readonly KnownError[] = [
   },
 ];
 
-/** By code: the line of DuckDB's message that is added to ours, if it has details that we lack. */
+/** For errors to which DuckDB's message adds details: finds the line of the message to quote. */
 const telling: Readonly<Partial<Record<ErrorCode, RegExp>>> = { VALUE_OUT_OF_RANGE: /./, WRITE_CONFLICT: /conflict/i };
 
-/** Whatever DuckDB threw, as what the user sees; `own` are the errors of this kind of place, which are looked at first. */
+/** Converts an error of DuckDB into one for the user. `own`: the known errors of this kind of storage, tried first. */
 export function duckdbError(thrown: unknown, place: string, own: readonly KnownError[]): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
   const native = thrown instanceof Error ? thrown.message : String(thrown);

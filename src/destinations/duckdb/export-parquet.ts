@@ -7,7 +7,7 @@ import type { Session } from "./session.ts";
 
 type Export = NonNullable<Warehouse["exportParquet"]>;
 
-/** The live rows of copies as Parquet files, in one transaction: all as of the same moment. */
+/** Exports the live rows of copies as Parquet files, in one transaction, so that all files show the same state. */
 export async function* exportParquet(
   session: Session,
   context: DestinationContext,
@@ -28,7 +28,7 @@ export async function* exportParquet(
       const own: readonly string[] = Object.values(copy.system);
       const columns = [...copy.native]
         .filter(([name]) => systemColumns || !own.includes(name))
-        // As text: polars takes what Parquet calls JSON for bytes.
+        // JSON is exported as text, because polars reads Parquet's JSON type as bytes.
         .map(([name, type]) => (type === "JSON" ? `CAST(${quote(name)} AS VARCHAR) AS ${quote(name)}` : quote(name)));
       const rows = await session.run(
         `COPY (SELECT ${columns.join(", ")} FROM ${copy.relation} WHERE NOT ${quotedSystem(session.dialect, copy).deleted})

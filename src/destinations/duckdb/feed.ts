@@ -7,7 +7,7 @@ import { layoutHandle } from "./types.ts";
 
 /** A column of a batch that a statement reads. */
 export interface FeedColumn {
-  /** Its place among the columns of the batch. */
+  /** The column's place in the batch. */
   readonly index: number;
   readonly type: Type;
 }
@@ -19,7 +19,7 @@ export interface Slice {
   readonly to: number;
 }
 
-/** Names a column of the feed, by its place in {@link FeedColumn}s. */
+/** The name of a column of the feed, by its place in the list of {@link FeedColumn}s. */
 export function feedName(place: number): string {
   return `c${place}`;
 }
@@ -27,10 +27,10 @@ export function feedName(place: number): string {
 let feeds = 0;
 
 /**
- * Batches in memory as a table function of DuckDB, so that `INSERT INTO … SELECT … FROM feed()` takes them: DuckDB's
- * threads cast, compress and write while this thread decodes the next ones, and only copies memory when it is asked for
- * a chunk. (Measured, 1 M rows of 9 columns: this thread is busy for 0.15 s; with an appender for 1.2 s, since flushing
- * one compresses in the thread that calls it.)
+ * Batches in memory as a table function of DuckDB, read by `INSERT INTO … SELECT … FROM feed()`. DuckDB's threads cast,
+ * compress and write while this thread decodes the next batches. This thread only copies memory when DuckDB requests a
+ * chunk. (Measured, 1 M rows of 9 columns: this thread is busy for 0.15 s; with an appender for 1.2 s, because flushing
+ * an appender compresses in the calling thread.)
  */
 export class Feed {
   readonly #name = `headwaters_feed_${++feeds}`;
@@ -40,12 +40,12 @@ export class Feed {
   #row = 0;
   #failure: unknown = null;
 
-  /** To be made outside of a transaction: what one registers is gone when it is undone (seen). */
+  /** Must be called outside of a transaction: a rollback would remove the registered function (seen). */
   constructor(native: Connection) {
     this.#register(native);
   }
 
-  /** Runs `statement`, which reads the slices from the source it is given. One at a time. */
+  /** Runs `statement`, which reads the slices from its parameter `source`. Only one call may run at a time. */
   async serve(
     columns: readonly FeedColumn[],
     slices: readonly Slice[],
@@ -73,7 +73,7 @@ export class Feed {
         duckdb.bind_add_result_column(info, feedName(place), layoutHandle(type)),
       );
     });
-    // One thread alone: rows keep their order, by which the last of two with one key is told.
+    // One thread keeps the order of rows, by which the last of two rows with the same key is found.
     duckdb.table_function_set_init(handle, (info) => duckdb.init_set_max_threads(info, 1));
     duckdb.table_function_set_function(handle, (info, chunk) => {
       try {

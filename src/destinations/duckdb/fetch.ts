@@ -8,12 +8,12 @@ import { temporary } from "../sql/names.ts";
 import type { Feeding } from "./feeding.ts";
 import { duckdbType, layoutType } from "./types.ts";
 
-/** Rows that are handed out at once. */
+/** The number of rows in a page. */
 const pageRows = 10_000;
 
 /**
- * As in `Session.pages`. Rows wait in a table of the connection, since a result that is half read would end with the next
- * statement. A value that the type it is handed out as can't hold is left out, with its row.
+ * As in `Session.pages`. The rows are stored in a temporary table, because the next statement would end a result that
+ * is not read to its end. Rows with a value that the returned type can't hold are left out.
  */
 export async function* fetchPages(session: Feeding, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {
   const waiting = temporary(session, "waiting");

@@ -4,7 +4,7 @@ import { fileErrors } from "./file-errors.ts";
 
 const known = fileErrors("path");
 
-/** Whatever DuckDB threw, as what the user sees. `path` is that of the file. */
+/** Converts an error of DuckDB into one for the user. `path`: the path of the file. */
 export function fileError(thrown: unknown, path: string): HeadwatersError {
   return duckdbError(thrown, path, known);
 }

@@ -1,6 +1,6 @@
 import type { KnownError } from "./errors.ts";
 
-/** What DuckDB says of a file of its own → what a user is told. `setting` names the file. */
+/** DuckDB's messages about a DuckDB file, and the errors for the user. `setting` holds the path of the file. */
 export function fileErrors(setting: string): readonly KnownError[] {
   return [
     {

@@ -5,13 +5,13 @@ import { type Instance, openInstance } from "./instance.ts";
 import type { Configuration } from "./config.ts";
 import { fileStorage } from "./file-storage.ts";
 
-/** A DuckDB file that is open. */
+/** An open DuckDB file. */
 export interface OpenFile {
   readonly path: string;
   readonly instance: Instance;
 }
 
-/** Opens a file, or joins those who have it open. `create: false`: throws `DESTINATION_EMPTY` where there is none. */
+/** Opens a file, or shares it if it is open. `create: false`: throws `DESTINATION_EMPTY` if the file does not exist. */
 export async function openFile(configuration: Configuration, create: boolean): Promise<OpenFile> {
   const path = await realFile("path", configuration.path);
   if (!create && !existsSync(path)) {
@@ -21,7 +21,7 @@ export async function openFile(configuration: Configuration, create: boolean): P
     key: path,
     storage: fileStorage(path),
     open: () => openDatabase(path, configuration, configuration.temp_directory ?? `${path}.tmp`),
-    // Folds the log into the file, so that other tools can read it.
+    // Merges the log into the file, so that other tools can read the file.
     finish: async (control) => void (await control.run("CHECKPOINT")),
   });
   return { path, instance };

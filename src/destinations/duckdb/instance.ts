@@ -3,43 +3,43 @@ import type { Holder } from "../../protocol/state-store.ts";
 import { Session } from "./session.ts";
 import type { Storage } from "./storage.ts";
 
-/** What is opened, and how. */
+/** How an instance is opened and closed. */
 export interface Opening {
-  /** What it is in this process: whoever gives the same shares one instance. */
+  /** Identifies the instance in this process. Callers with the same key share one instance. */
   readonly key: string;
   readonly storage: Storage;
-  /** A database that is ready for connections. */
+  /** Opens a database that is ready for connections. */
   open(): Promise<duckdb.Database>;
-  /** What the last user does before it is closed. */
+  /** Called before the last user closes the instance. */
   finish(control: Session): Promise<void>;
 }
 
-/** A file of DuckDB has one owner in a process, and all who open it share that one. */
+/** The open instances by key. All users of a DuckDB file in this process share one instance. */
 const instances = new Map<string, Instance>();
 
 /**
- * One open DuckDB. Two instances of one file in one process silently lose committed rows (seen), and another process
- * can't open the file at all: that makes whoever holds the instance the only one who can write.
+ * An open DuckDB. Two instances of one file in one process silently lose committed rows (seen), and another process
+ * can't open the file at all. So only users of this instance can write.
  */
 export class Instance {
-  /** Who of this process holds the lease of a connection, by the connection's name. */
+  /** The holders of leases in this process, by the connection's name. */
   readonly holders = new Map<string, { readonly lease: number; readonly holder: Holder }>();
   readonly #opening: Opening;
   readonly #database: Promise<duckdb.Database>;
   #users = 0;
   #closed: Promise<void> | null = null;
   #prepared: Promise<unknown> = Promise.resolve();
-  /** Outside any sync's transaction: leases. */
+  /** A session outside of any sync's transaction, for leases. */
   #control: Promise<Session> | null = null;
 
   constructor(opening: Opening) {
     this.#opening = opening;
     this.#database = opening.open();
-    // Whoever awaits it is told; a rejection that nobody awaits yet must not end the process.
+    // `join` reports this error. A rejection that is not awaited yet must not end the process.
     this.#database.catch(() => {});
   }
 
-  /** `null` while it can still be joined, else when it has closed. */
+  /** `null`: the instance can still be joined. Otherwise resolves when the instance is closed. */
   get closed(): Promise<void> | null {
     return this.#closed;
   }
@@ -64,7 +64,7 @@ export class Instance {
     return this.#control;
   }
 
-  /** Makes what must be there before a transaction begins: one connection after the other, in a session of its own. */
+  /** Runs `work` in its own session, before any transaction begins. Concurrent calls run one after the other. */
   prepare(work: (session: Session) => Promise<unknown>): Promise<void> {
     const result = this.#prepared.then(async () => {
       const session = await this.connect();
@@ -78,7 +78,7 @@ export class Instance {
     return result;
   }
 
-  /** The last who leaves closes it. */
+  /** The last user to leave closes the instance. */
   async leave(): Promise<void> {
     this.#users -= 1;
     if (this.#users > 0) return;
@@ -102,7 +102,7 @@ export class Instance {
   }
 }
 
-/** Opens it, or joins those who have it open. Every one of them must `leave`. */
+/** Opens an instance, or joins an open one. Every user must call `leave`. */
 export async function openInstance(opening: Opening): Promise<Instance> {
   for (;;) {
     const open = instances.get(opening.key);

@@ -2,21 +2,21 @@ import type { Table } from "../../protocol/table.ts";
 import type { Session } from "../sql/dialect.ts";
 import { temporary } from "../sql/names.ts";
 
-/** Rows from which on it pays to look at their order first. */
+/** From this number of rows on, checking their order first is faster. */
 const manyRows = 50_000;
-/** Ascending runs of rows, up to which it is worth comparing their bounds. */
+/** Up to this number of ascending runs of rows, comparing their bounds is faster. */
 const fewRuns = 10_000;
-/** A step between neighbours that is so many times the average one ends a run: another split's rows begin there. */
+/** A step between neighbours of more than this many average steps ends a run: the rows of another split begin. */
 const wideStep = 64;
 
-/** Of rows with one key in a table only the last stays. Resolves to how many others there were. */
+/** Removes all but the last of the rows with the same key from a table. Resolves to the number of removed rows. */
 export async function keepLast(
   session: Session,
   relation: string,
   table: Table,
   sql: (column: string) => string,
 ): Promise<number> {
-  // Keys by names of ours: what a user calls a column does not matter.
+  // Key columns get our own names, so that users' names can't collide with them.
   const keyed = `(SELECT ${table.key.map((name, place) => `t.${sql(name)} AS k${place}`).join(", ")}, t.rowid AS place FROM ${relation} t)`;
   if (await allApart(session, keyed, table)) return 0;
   const keys = table.key.map((_, place) => `k${place}`);
@@ -31,9 +31,9 @@ export async function keepLast(
 }
 
 /**
- * Whether the order of the rows already shows that no key is there twice, as it does where splits were read in the order
- * of their keys: rows then form a few ascending runs, whose bounds do not overlap. (Measured, 1 M rows: 20 ms; grouping
- * them by key takes 150 ms, and a hash table of all keys.)
+ * Whether the order of the rows proves that no key occurs twice. It does if splits were read in the order of their
+ * keys: the rows form a few ascending runs whose bounds do not overlap. (Measured, 1 M rows: 20 ms; grouping them by
+ * key takes 150 ms, and a hash table of all keys.)
  */
 async function allApart(session: Session, keyed: string, table: Table): Promise<boolean> {
   const rows = await session.number(`SELECT count(*) FROM ${keyed}`);
@@ -47,7 +47,7 @@ async function allApart(session: Session, keyed: string, table: Table): Promise<
         FROM ${keyed})
       WHERE begins OR after IS NULL LIMIT ${fewRuns + 1}`,
   );
-  // A run ends with the row before the next one begins; the last one with the last row.
+  // A run ends with the row before the next run begins. The last run ends with the last row.
   const [found] = await session.rows(
     `SELECT count(*) AS runs, count(*) FILTER (low IS NULL OR high IS NULL OR low <= highest) AS doubtful FROM
       (SELECT low, high, max(high) OVER (ORDER BY low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS highest FROM
@@ -60,7 +60,7 @@ async function allApart(session: Session, keyed: string, table: Table): Promise<
 
 const numbers: ReadonlySet<string> = new Set(["SHORT", "INT", "LONG", "DECIMAL"]);
 
-/** The key as one value that can be compared, and whether the step from the one before is a jump. */
+/** SQL for the key as one comparable value, and for the condition that the step from the row before is a jump. */
 function ordering(table: Table, keyed: string): { readonly key: string; readonly jumps: string } {
   const [name, ...others] = table.key;
   if (others.length > 0) {

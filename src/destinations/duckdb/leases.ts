@@ -4,7 +4,7 @@ import type { Session } from "../sql/dialect.ts";
 import { kept } from "../sql/kept.ts";
 import type { Instance } from "./instance.ts";
 
-/** Makes `holder` the newest holder of the connection's lease, whoever had it before. Resolves to the lease. */
+/** Makes `holder` the newest holder of the connection's lease, even if it was held. Resolves to the lease. */
 export async function takeLease(session: Session, connection: string, holder: Holder): Promise<number> {
   const leases = kept(session, "leases", connection);
   const lease = (await session.number(`SELECT max(lease) FROM ${leases} WHERE connection = $1`, [connection])) + 1;
@@ -37,11 +37,14 @@ export function syncRunning(connection: string, { host, pid, since }: Holder): H
   );
 }
 
-/** The lease of a connection in a file that no other process can have open: a holder that is not of this one is dead. */
+/**
+ * Acquires the lease of a connection in a file. No other process can have the file open, so a holder from another
+ * process is dead.
+ */
 export async function acquireInProcess(instance: Instance, connection: string, holder: Holder): Promise<number> {
   const running = instance.holders.get(connection);
   if (running !== undefined) throw syncRunning(connection, running.holder);
-  // Taken before the first wait: of two that ask at once, one is refused.
+  // Set before the first await, so that one of two concurrent callers is refused.
   instance.holders.set(connection, { lease: 0, holder });
   try {
     const lease = await takeLease(await instance.control(), connection, holder);

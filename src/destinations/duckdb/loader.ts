@@ -11,12 +11,12 @@ import { rowHash, staged, stagedId, stageTargets } from "../sql/stage.ts";
 import type { Feeding } from "./feeding.ts";
 import { duckdbType, layoutType } from "./types.ts";
 
-/** Rows of one of DuckDB's row groups: a statement that inserts one of them compresses it as it goes. */
+/** The rows of a DuckDB row group. A statement that inserts a whole group compresses it at once. */
 const groupRows = 122_880;
-/** Wide rows are handed over sooner: as many bytes again may be on their way. */
+/** The maximum bytes of a group, for wide rows. A second group of this size may be loading at the same time. */
 const groupBytes = 12 << 20;
 
-/** Gathers batches and hands them to DuckDB in groups, while the caller goes on with the next group. */
+/** Collects batches and loads them into DuckDB in groups, while the caller prepares the next group. */
 class GroupLoader implements Loader {
   readonly #session: Feeding;
   readonly #columns: readonly FeedColumn[];
@@ -45,16 +45,16 @@ class GroupLoader implements Loader {
     await this.#underWay;
   }
 
-  /** Starts the next group once the one before has gone. */
+  /** Starts loading the next group after the last one was loaded. */
   async #next(): Promise<void> {
     await this.#underWay;
     const group = this.#group();
     this.#underWay = this.#session.feed(this.#columns, group, this.#sql);
-    // Whoever pushes or flushes next is told.
+    // The next `push` or `flush` reports this error.
     this.#underWay.catch(() => {});
   }
 
-  /** Up to one row group, from the head of the queue. */
+  /** Takes up to one row group from the head of the queue. */
   #group(): Slice[] {
     const group: Slice[] = [];
     let room = groupRows;
@@ -62,7 +62,7 @@ class GroupLoader implements Loader {
       const slice = this.#queue.shift();
       if (slice === undefined) break;
       const rows = slice.to - slice.from;
-      // Validity is copied by whole bytes.
+      // Validity bits are copied in whole bytes.
       const taken = rows <= room ? rows : room & ~7;
       group.push({ ...slice, to: slice.from + taken });
       if (taken < rows) this.#queue.unshift({ ...slice, from: slice.from + taken });
@@ -74,7 +74,7 @@ class GroupLoader implements Loader {
   }
 }
 
-/** A loader of batches that look like `shape` into a relation. */
+/** A loader into a relation, for batches with the columns and types of `shape`. */
 export function tableLoader(session: Feeding, table: Table, into: Into, shape: Rows): Loader {
   const { dialect } = session;
   const columns = castColumns(table, into.targets, shape);
@@ -98,7 +98,7 @@ export function tableLoader(session: Feeding, table: Table, into: Into, shape: R
   );
 }
 
-/** As in `Session.through`: `statement` reads from the feed itself. */
+/** As in `Session.through`. `statement` reads from the feed itself. */
 export function throughLoader(
   session: Feeding,
   table: Table,
@@ -134,12 +134,12 @@ export function throughLoader(
   };
 }
 
-/** All columns of batches like this one. */
+/** All columns of batches with this shape. */
 function feedOf({ values }: Rows): readonly FeedColumn[] {
   return values.map(({ type }, index) => ({ index, type }));
 }
 
-/** How each column of a batch gets the type that its target has. */
+/** For each column of a batch: the expression with the type of its target. */
 function castColumns(
   table: Table,
   targets: ReadonlyMap<string, Target>,

@@ -21,12 +21,12 @@ import { keepLast } from "./keep-last.ts";
 import type { Storage } from "./storage.ts";
 import type { Copy } from "../sql/model.ts";
 
-/** A query of the rows of a narrowing, and the buckets that they are in. */
+/** The name of the relation of differing buckets in a narrowing. */
 const chosen = "differing";
 
-/** How rows are found and written in DuckDB, where there is no index. */
+/** How rows are found and written in DuckDB, without an index. */
 export function merging(storage: Storage): Merging {
-  /** Plain equality will do: DuckDB skips what lies outside of its bounds then. */
+  /** The condition that keys are the same. Plain `=` is used if possible: DuckDB then skips data outside the bounds. */
   const same = (keys: readonly KeyColumn[], s: string, t: string, column: "stage" | "copy" = "copy"): string =>
     keys
       .map((key) => {
@@ -72,8 +72,8 @@ export function merging(storage: Storage): Merging {
 }
 
 /**
- * Rows are deleted and inserted: that is the fastest of DuckDB's ways (measured: DELETE + INSERT 747 k rows/s, MERGE
- * 563 k, ON CONFLICT 318 k with the index it needs).
+ * Writes the rows that differ. Changed rows are deleted and inserted, which is the fastest way in DuckDB (measured:
+ * DELETE + INSERT 747 k rows/s, MERGE 563 k, ON CONFLICT 318 k with the index it needs).
  */
 async function mergeRows(
   writing: Writing,

@@ -18,17 +18,18 @@ interface Settings {
 }
 
 /**
- * Rows from which on a feed is worth two statements around it. It has work for one thread, and the others would spin
- * meanwhile. (Measured, 1 M rows of 9 columns on 2 processors: 1.2 s of processor time, with a second thread 2.2 s.)
+ * From this number of rows on, a feed runs with one thread, which takes two more statements. A feed has work for one
+ * thread only, and the others would spin. (Measured, 1 M rows of 9 columns on 2 processors: 1.2 s of processor time,
+ * with a second thread 2.2 s.)
  */
 const aloneRows = 16_384;
 
 /**
- * One connection to DuckDB. Statements run one after the other, on DuckDB's own threads. Nothing here streams: an
- * unfinished result keeps a file locked after it is closed (seen), and another statement ends it.
+ * One connection to DuckDB. Statements run one after the other, on DuckDB's own threads. Results are not streamed: an
+ * unfinished result keeps a file locked after the file is closed (seen), and another statement ends the result.
  */
 export class Session implements Feeding {
-  /** The catalog that holds the copies: DuckDB names that of a file after the file. */
+  /** The catalog that holds the copies. DuckDB names the catalog of a file after the file. */
   readonly catalog: string;
   readonly dialect: Dialect;
   readonly #storage: Storage;
@@ -51,7 +52,7 @@ export class Session implements Feeding {
 
   static async open(native: Connection, storage: Storage): Promise<Session> {
     const connection = new DuckDBConnection(native);
-    // Times become text, and text times, as UTC.
+    // Conversions between times and text use UTC.
     await connection.run("SET TimeZone = 'UTC'");
     if (storage.catalog !== null) await connection.run(`USE ${quote(storage.catalog)}`);
     const reader = await connection.runAndReadAll(
@@ -68,7 +69,7 @@ export class Session implements Feeding {
     });
   }
 
-  /** Values are text for VARCHAR, bigints for BIGINT and HUGEINT, numbers for the smaller ones. */
+  /** Values are text for VARCHAR, bigints for BIGINT and HUGEINT, and numbers for smaller integers. */
   rows(sql: string, parameters: readonly Parameter[] = []): Promise<Row[]> {
     return this.#alone(async () => {
       const reader = await this.#connection.runAndReadAll(sql, [...parameters]);
@@ -117,7 +118,7 @@ export class Session implements Feeding {
     });
   }
 
-  /** Undoes the transaction, unless a failure already did. What is on its way need not arrive. */
+  /** Rolls back the transaction, unless a failure already did. The running statement is interrupted. */
   rollback(): Promise<void> {
     this.interrupt();
     return this.#alone(async () => {
@@ -126,17 +127,17 @@ export class Session implements Feeding {
       } catch (thrown) {
         if (!(thrown instanceof Error) || !thrown.message.includes("no transaction is active")) throw thrown;
       }
-      // A feed that failed could not: a transaction that failed takes no statement but this.
+      // A failed feed can't restore the threads: a failed transaction accepts only ROLLBACK.
       await this.#restoreThreads();
     });
   }
 
-  /** Ends the statement under way, if there is one: it fails. */
+  /** Interrupts the running statement, if any. The statement fails. */
   interrupt(): void {
     this.#connection.interrupt();
   }
 
-  /** Once the statement under way has ended: closing waits for it in this thread, which a feed needs. */
+  /** Waits for the running statement first: closing would wait for it in this thread, which a feed needs. */
   async close(): Promise<void> {
     await this.#tail;
     this.#connection.closeSync();

@@ -3,18 +3,18 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 
-/** What differs between tables in a DuckDB file and in a lake. */
+/** The differences between tables in a DuckDB file and in DuckLake. */
 export interface Storage {
   /** The catalog that holds the copies; `null`: the database that was opened. */
   readonly catalog: string | null;
-  /** Put behind the names of the bookkeeping tables of one connection: nothing, or what tells connections apart. */
+  /** A suffix for the names of one connection's bookkeeping tables: empty, or different for each connection. */
   ownSuffix(connection: string): string;
-  /** Equality of values of this type may be left to what is known of whole files: it leaves no row out. */
+  /** Whether `=` on values of this type finds all rows although files are skipped by their statistics. */
   skips(type: Type): boolean;
-  /** Statements that give a column a wider type, in which every value stays exactly what it is. */
+  /** Statements that give a column a wider type. Every value stays exactly the same. */
   retype(relation: string, column: string, type: Type): readonly string[];
-  /** Throws where the names of a table, or the values of these rows, can't be kept. */
+  /** Throws if the database can't store the table's names, or the values of these rows. */
   vet(table: Table, rows: Rows | null): void;
-  /** Whatever DuckDB threw, as what the user sees. */
+  /** Converts an error of DuckDB into one for the user. */
   explain(thrown: unknown): HeadwatersError;
 }

@@ -2,7 +2,7 @@ import duckdb from "@duckdb/node-bindings";
 import type { LogicalType } from "@duckdb/node-bindings";
 import type { Kind, Type } from "../../protocol/types.ts";
 
-/** Our type → DuckDB's. All are exact; JSON and TIMESTAMPTZ are part of the binary, nothing is downloaded. */
+/** Our types in DuckDB. All are exact. JSON and TIMESTAMPTZ are part of the binary, so nothing is downloaded. */
 const names: Readonly<Record<Exclude<Kind, "DECIMAL">, string>> = {
   BOOLEAN: "BOOLEAN",
   SHORT: "SMALLINT",
@@ -25,14 +25,14 @@ export function duckdbType(type: Type): string {
 }
 
 /**
- * What `hash()` is to be given of a value: a 128-bit number has the hashes of its halves, xored, so that 0 and -1 are one
- * (seen in DuckDB 1.5.5: `hash(0::HUGEINT) = hash((-1)::HUGEINT)`).
+ * The argument of `hash()` for a value. DuckDB hashes a 128-bit number as the XOR of the hashes of its halves, so that
+ * 0 and -1 have the same hash (seen in DuckDB 1.5.5: `hash(0::HUGEINT) = hash((-1)::HUGEINT)`).
  */
 export function hashable(value: string, type: Type): string {
   return type.kind === "DECIMAL" && type.precision > 18 ? `CAST(${value} AS VARCHAR)` : value;
 }
 
-/** The type of a column; `null`: none of ours. XML comes back as STRING. */
+/** Our type for a DuckDB type; `null`: there is none. XML comes back as STRING. */
 export function typeOf(duckdbName: string): Type | null {
   const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(duckdbName);
   if (decimal !== null) return { kind: "DECIMAL", precision: Number(decimal[1]), scale: Number(decimal[2]) };
@@ -41,7 +41,7 @@ export function typeOf(duckdbName: string): Type | null {
   return found === undefined ? null : { kind: found[0] as Exclude<Kind, "DECIMAL"> };
 }
 
-/** DuckDB's type with the very memory layout that a vector of `type` has; a cast narrows decimals, and checks them. */
+/** The DuckDB type with the same memory layout as a vector of `type`. A cast then narrows and checks decimals. */
 export function layoutType(type: Type): string {
   if (type.kind !== "DECIMAL") return duckdbType(type);
   return `DECIMAL(${type.precision <= 18 ? 18 : 38},${type.scale})`;
@@ -64,11 +64,11 @@ const ids: Readonly<Record<Exclude<Kind, "DECIMAL">, number>> = {
   JSON: duckdb.Type.VARCHAR,
 };
 
-/** {@link layoutType} as the native handle. */
+/** {@link layoutType} as a native handle. */
 export function layoutHandle(type: Type): LogicalType {
   if (type.kind === "DECIMAL") return duckdb.create_decimal_type(type.precision <= 18 ? 18 : 38, type.scale);
   const handle = duckdb.create_logical_type(ids[type.kind]);
-  // By this name VARCHAR is JSON, and a column of JSON takes it as it is, without parsing it once more.
+  // With this alias VARCHAR counts as JSON, and a JSON column takes it without parsing it again.
   if (type.kind === "JSON") duckdb.logical_type_set_alias(handle, "JSON");
   return handle;
 }

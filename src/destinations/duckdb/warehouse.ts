@@ -44,7 +44,7 @@ export async function openWarehouse(
   }
 }
 
-/** Everything committed is durable before: that the log could not be folded into the file is worth a word, no more. */
+/** A failed checkpoint is only a warning, because everything committed is durable already. */
 async function leave({ path, instance }: OpenFile, { log }: DestinationContext): Promise<void> {
   try {
     await instance.leave();
@@ -53,7 +53,7 @@ async function leave({ path, instance }: OpenFile, { log }: DestinationContext):
   }
 }
 
-/** Room that a disk should have, in bytes, before a user is warned. */
+/** With less free disk space than this, in bytes, the user is warned. */
 const littleRoom = 1 << 30;
 
 async function* checkFile(path: string, session: Session, signal: AbortSignal): AsyncGenerator<CheckResult> {
