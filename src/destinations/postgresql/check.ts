@@ -23,8 +23,8 @@ const encryption: Readonly<Record<Session["tls"], Pick<CheckResult, "status" | "
 };
 
 /**
- * Looks at one thing after the other, and ends with the first that stands in the way of all that follows. What is made
- * to see whether it may be made is undone.
+ * Runs the checks one after the other, and ends with the first one that fails. Schemas and tables that a check creates
+ * to test a privilege are rolled back.
  */
 export async function* checkDestination(
   configuration: Configuration,
@@ -92,13 +92,13 @@ function looks(session: Session, { user, database }: Configuration, context: Des
 interface Look {
   readonly name: string;
   readonly label: string;
-  /** Resolves to what was seen. */
+  /** Resolves to the message for the user. */
   look(): Promise<string>;
-  /** What gives the user the privilege that is missing. */
+  /** The statement that grants the missing privilege. */
   readonly hint?: string;
 }
 
-/** In a transaction that is undone. */
+/** Runs a check in a transaction that is rolled back. */
 async function looked(session: Session, { name, label, look, hint }: Look): Promise<CheckResult> {
   await session.run("BEGIN");
   try {
@@ -121,7 +121,7 @@ async function mayWrite(session: Session, { connection }: DestinationContext, sc
   if (schema === bookkeepingSchema && (await keptVersion(session)) !== null) {
     for (const table of keptTables) {
       const own = kept(session, table, connection);
-      // What an older Headwaters had not is made by the next sync.
+      // The next sync creates tables that an older Headwaters did not have.
       const [found] = await session.rows("SELECT to_regclass($1) IS NOT NULL AS found", [own]);
       if (found!["found"] !== "t") continue;
       await session.run(`INSERT INTO ${own} SELECT * FROM ${own} WHERE false`);
@@ -131,7 +131,7 @@ async function mayWrite(session: Session, { connection }: DestinationContext, sc
   return there ? "The user may write there." : "It is not there yet; the user may make it.";
 }
 
-/** Only its owner may alter a table, as a change of the source's columns asks for. */
+/** Changes of the source's columns alter the copy, and only the owner of a table may alter it. */
 async function mayAlter(session: Session, { connection }: DestinationContext, user: string): Promise<string> {
   if ((await keptVersion(session)) === null) return "There are none yet.";
   const foreign = await session.rows(

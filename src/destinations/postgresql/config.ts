@@ -6,7 +6,7 @@ import { sslModes } from "../../wire/postgres/ssl.ts";
 
 const pem = z.string().min(1).optional();
 
-/** Where the copy is kept: a database of PostgreSQL, under the names that libpq has for its settings. */
+/** The settings of a PostgreSQL database. They have libpq's names. */
 export const configuration = z
   .strictObject({
     host: z.string().min(1).default("localhost").meta({ description: "Name or address of the server." }),
@@ -46,7 +46,7 @@ export type Configuration = z.output<typeof configuration>;
 const address =
   /^\/\/(?:(?<user>[^:@/]*)(?::(?<password>.*))?@)?(?<host>\[[^\]]*\]|[^:/?@]*)(?::(?<port>[^/?@]*))?(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?$/s;
 
-/** What follows `postgresql:` in `postgresql://user:password@host:5432/database?sslmode=require`. */
+/** Parses the part after `postgresql:` of `postgresql://user:password@host:5432/database?sslmode=require`. */
 export function fromAddress(text: string): Json {
   const parts = address.exec(text)?.groups;
   if (parts === undefined) {
@@ -69,7 +69,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch (thrown) {
-    // A `%` that begins no escape, as a password may have it: it is meant as it stands.
+    // A `%` that does not begin an escape, as passwords may have it, is taken literally.
     if (thrown instanceof URIError) return text;
     throw thrown;
   }
@@ -86,7 +86,7 @@ export function settingsOf(configuration: Configuration): PostgresSettings {
     password,
     ssl: { sslmode, sslrootcert, sslcert, sslkey },
     connectTimeout: connect_timeout * 1000,
-    // A merge takes as long as it takes.
+    // Merges have no time limit.
     statementTimeout: 0,
   };
 }

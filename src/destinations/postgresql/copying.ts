@@ -1,11 +1,11 @@
 import type { NulPolicy } from "../../wire/postgres/copy-encode.ts";
 import type { Session } from "../sql/dialect.ts";
 
-/** A session as what moves rows uses it: by COPY, beside statements. */
+/** A session that also moves rows by COPY. */
 export interface Copying extends Session {
   readonly nul: NulPolicy;
-  /** Sends encoded rows to `statement`, a `COPY … FROM STDIN (FORMAT binary)`, begun where it is not under way. */
+  /** Sends encoded rows to `statement`, a `COPY … FROM STDIN (FORMAT binary)`, and starts it if it is not running. */
   send(statement: string, messages: Iterable<Uint8Array>): Promise<void>;
-  /** Hands what a `COPY … TO STDOUT (FORMAT binary)` gives to `take`, message by message. */
+  /** Calls `take` with the messages of a `COPY … TO STDOUT (FORMAT binary)`. */
   receive(statement: string, take: (messages: Buffer) => void): Promise<void>;
 }

@@ -5,34 +5,34 @@ import { indexPrefix } from "./key-index.ts";
 import { merging } from "./merge.ts";
 import { comparable, postgresType, typeOf } from "./types.ts";
 
-/** What PostgreSQL keeps of a name, in bytes of UTF-8; the rest of a longer one it would drop without a word. */
+/** The maximum length of a name in PostgreSQL, in bytes of UTF-8. PostgreSQL would silently cut a longer name. */
 const longestName = 63;
 
-/** A name as PostgreSQL can have it: a longer one is cut and ends with a hash of the whole. */
+/** A name that PostgreSQL can store. A longer name is cut, and ends with a hash of the whole name. */
 function physicalName(name: string): string {
   const bytes = Buffer.from(name);
   if (bytes.length <= longestName) return name;
   const hash = createHash("sha256").update(name).digest("hex").slice(0, 8);
   let end = longestName - hash.length - 1;
-  // Not within a character: those that follow its first byte begin with the bits 10.
+  // Do not cut within a character: all bytes after a character's first byte begin with the bits 10.
   while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
   return `${bytes.toString("utf8", 0, end)}_${hash}`;
 }
 
-/** The number of an advisory lock, for what it guards. */
+/** The number of an advisory lock, from the name of what it guards. */
 export function lockKey(what: string): string {
   return createHash("sha256").update(`headwaters\n${what}`).digest().readBigInt64BE().toString();
 }
 
-/** The SQL of PostgreSQL 13 and later. */
+/** The dialect of PostgreSQL 13 and later. */
 export const postgresqlDialect: Dialect = {
   title: "PostgreSQL",
   begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-  // Rows move within a table of PostgreSQL.
+  // PostgreSQL moves rows within a table.
   numbered: true,
   constraints: true,
   analyzes: true,
-  // The server's process that writes for the holder.
+  // The server process of the holder's writing session.
   leaseColumns: "session bigint, started timestamp with time zone",
   sumType: "numeric",
 
@@ -63,7 +63,7 @@ export const postgresqlDialect: Dialect = {
     `json_to_recordset(${parameter}::json) AS given(${Object.entries(columns)
       .map(([name, type]) => `${name} ${type}`)
       .join(", ")})`,
-  // All at once: widening several columns writes the table anew but one time.
+  // One statement, so that widening several columns rewrites the table only once.
   alter(relation, changes) {
     const actions = changes.map(({ kind, sql, type }) => {
       const native = postgresType(type);
@@ -73,7 +73,7 @@ export const postgresqlDialect: Dialect = {
   },
 
   async createSchema(session, schema) {
-    // Whoever may not make a schema can be given one that is there.
+    // A user who may not create schemas can use an existing one.
     const there = await session.number("SELECT count(*) FROM pg_namespace WHERE nspname = $1", [physicalName(schema)]);
     if (there === 0) await session.run(`CREATE SCHEMA ${escapeIdentifier(physicalName(schema))}`);
   },
@@ -84,10 +84,10 @@ export const postgresqlDialect: Dialect = {
   merging,
 };
 
-/** Values as one text, which is another for any two rows that differ. */
+/** Values as one text. Different rows have different texts. */
 function rowText(values: readonly { readonly value: string; readonly type: { readonly kind: string } }[]): string {
   const parts = values.map(({ value, type }) =>
-    // Of the two zeros of a float, which are equal, it makes one.
+    // Adding 0 turns -0 into 0: the two zeros of a float are equal.
     type.kind === "FLOAT" || type.kind === "DOUBLE" ? `${value} + 0` : value,
   );
   return `ROW(${parts.join(", ")})::text`;
@@ -104,7 +104,7 @@ async function describe(session: Session, schema: string, table: string): Promis
     [physicalName(schema), physicalName(table), indexPrefix],
   );
   return {
-    // A table without a column is there all the same.
+    // A table without columns also exists.
     columns: rows.map((row) => ({
       table: row["relation"] as string,
       name: (row["name"] ?? "") as string,

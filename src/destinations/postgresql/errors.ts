@@ -48,7 +48,7 @@ const conflict: Explain = (said) => [
   "It is tried again.",
 ];
 
-/** By SQLSTATE: where a destination means something else than a source does. The rest is as the toolkit has it. */
+/** Errors by SQLSTATE that mean something else for a destination than for a source. */
 const known: Readonly<Record<string, Explain>> = {
   "42501": (said, { user, database }) => [
     "PRIVILEGE_MISSING",
@@ -76,7 +76,7 @@ const known: Readonly<Record<string, Explain>> = {
   "22021": outOfRange,
 };
 
-/** Whatever the connection threw, as what the user of a destination sees. */
+/** Converts an error of the connection into one for the user of a destination. */
 export function destinationError(thrown: unknown, settings: PostgresSettings): HeadwatersError {
   const context: ErrorContext = { ...settings, sslmode: settings.ssl.sslmode };
   const error = postgresError(thrown, context);

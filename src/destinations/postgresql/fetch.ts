@@ -7,10 +7,10 @@ import { temporary } from "../sql/names.ts";
 import type { Copying } from "./copying.ts";
 import { codecOf, postgresType } from "./types.ts";
 
-/** Rows that are handed out at once. */
+/** The number of rows in a page. */
 const pageRows = 10_000;
 
-/** As in `Session.pages`: the rows are put aside when the iteration begins. */
+/** As in `Session.pages`. The rows are stored in a temporary table when the iteration begins. */
 export async function* fetchPages(
   session: Copying,
   table: Table,
@@ -46,7 +46,7 @@ export async function* fetchPages(
     failed = true;
     throw thrown;
   } finally {
-    // A transaction that failed takes no statement more, and drops it when it is undone.
+    // A failed transaction accepts no more statements. Its rollback drops the table.
     if (!failed) await session.run(`DROP TABLE IF EXISTS ${pages}`);
   }
 }

@@ -5,7 +5,7 @@ import { sameKey } from "./keys.ts";
 import { comparable, postgresType } from "./types.ts";
 import type { Copy, Stage } from "../sql/model.ts";
 
-/** Of rows with one key in a stage only the last stays. Resolves to how many others there were. */
+/** Removes all but the last of the rows with the same key from a stage. Resolves to the number of removed rows. */
 export function keepLast(session: Session, table: Table, stage: Stage): Promise<number> {
   const keys = table.key.map((name): KeyColumn => {
     const column = staged(session.dialect, name);
@@ -22,8 +22,8 @@ export function keepLast(session: Session, table: Table, stage: Stage): Promise<
 }
 
 /**
- * Of rows with one key in a copy only the last stays: the one of the youngest commit, and of one commit the one that
- * lies behind the others. Resolves to how many others there were.
+ * Removes all but the last of the rows with the same key from a copy. The last row is the one from the newest commit,
+ * and within one commit the one with the highest `ctid`. Resolves to the number of removed rows.
  */
 export function keepLastOfCopy(session: Session, table: Table, copy: Copy): Promise<number> {
   const keys = keyColumns(session.dialect, table, copy);

@@ -8,19 +8,19 @@ import { keepLastOfCopy } from "./keep-last.ts";
 import { keyProbe } from "./keys.ts";
 import type { Copy, Stage } from "../sql/model.ts";
 
-/** What the names of our indexes begin with, so that they are told from those of users. */
+/** The prefix of our indexes' names, which tells our indexes from users' indexes. */
 export const indexPrefix = "_headwaters_";
 
 /**
- * Bytes of a key up to which an index of its columns surely takes it. A tree has no entry of more than 2,704 bytes
- * (https://www.postgresql.org/docs/15/btree-limits.html), heads and all.
+ * Up to this number of bytes, a key certainly fits into an index of its columns. A B-tree entry has at most 2,704 bytes
+ * (https://www.postgresql.org/docs/15/btree-limits.html), including its headers.
  */
 const longestKey = 2_000;
 
 const uniqueViolation = "23505";
 const limitExceeded = "54000";
 
-/** Names of the two indexes that a copy can have for its key: of the columns, unique; or of their probes. */
+/** The names of the two possible indexes on a copy's key: a unique one on the columns, or one on their probes. */
 function indexNames(table: Table, { relation }: Copy): { readonly columns: string; readonly probes: string } {
   const digest = createHash("sha256")
     .update([relation, ...table.key].join("\n"))
@@ -29,15 +29,15 @@ function indexNames(table: Table, { relation }: Copy): { readonly columns: strin
   return { columns: `${indexPrefix}key_${digest}`, probes: `${indexPrefix}probe_${digest}` };
 }
 
-/** The copy has an index of probes: see `keyProbe`. */
+/** Whether the copy has an index of probes; see `keyProbe`. */
 export function isProbed(table: Table, copy: Copy): boolean {
   return copy.indexes.includes(indexNames(table, copy).probes);
 }
 
 /**
- * Gives a copy the index by which its rows are found: a unique one of the key's columns, or, where a key may be NULL or
- * is too long for that, one of probes. Rows of one key are told apart first: the last stays. Resolves to the copy as it
- * is then, and to how many rows went.
+ * Gives a copy the index that finds its rows: a unique one on the key's columns or, if a key may be NULL or is too
+ * long, one on probes. Of rows with the same key only the last stays. Resolves to the new copy and to the number of
+ * removed rows.
  */
 export async function ensureKeyIndex(
   session: Session,
@@ -47,7 +47,7 @@ export async function ensureKeyIndex(
   const names = indexNames(table, copy);
   const wanted = new Set([names.columns, names.probes]);
   const others = copy.indexes.filter((name) => !wanted.has(name));
-  // Of another key, that the table had before.
+  // These indexes are on an earlier key of the table.
   for (const name of others) await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, name)}`);
   const left = copy.indexes.filter((name) => wanted.has(name));
   if (left.length > 0) return { copy: { ...copy, indexes: left }, removed: 0 };
@@ -57,7 +57,7 @@ export async function ensureKeyIndex(
     const list = keys.map((key) => key.copy).join(", ");
     const create = `CREATE UNIQUE INDEX ${session.dialect.quote(names.columns)} ON ${copy.relation} (${list})`;
     let failure = await attempted(session, create);
-    // Building the index is the quickest way to see whether a key is there twice.
+    // Building the index is the fastest way to find out whether a key occurs twice.
     if (failure === uniqueViolation) {
       removed = await keepLastOfCopy(session, table, copy);
       failure = await attempted(session, create);
@@ -69,13 +69,13 @@ export async function ensureKeyIndex(
   return { copy: { ...copy, indexes: made }, removed };
 }
 
-/** A copy that is filled anew has no index until it is full: rows of one key may be there more than once till then. */
+/** Drops the index of a copy that is about to be filled. Until it is full, several rows may have the same key. */
 export async function dropKeyIndex(session: Session, copy: Copy): Promise<Copy> {
   for (const name of copy.indexes) await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, name)}`);
   return { ...copy, indexes: [] };
 }
 
-/** The index of columns gives way to one of probes where a key in the stage is too long for it. */
+/** Replaces the index on columns by one on probes if a key in the stage is too long for it. */
 export async function makeRoomForKeys(session: Session, table: Table, copy: Copy, stage: Stage): Promise<Copy> {
   const names = indexNames(table, copy);
   const keys = keyColumns(session.dialect, table, copy);
@@ -97,14 +97,14 @@ async function createProbes(
   keys: readonly KeyColumn[],
   copy: Copy,
 ): Promise<readonly string[]> {
-  // The text of a json is not immutable to PostgreSQL, as an index wants it.
+  // An index needs an immutable expression, and the cast of json to text is not immutable in PostgreSQL.
   const probes = keys.filter(({ type }) => type.kind !== "JSON").map((key) => `(${keyProbe(key.copy, key)})`);
   if (probes.length === 0) return [];
   await session.run(`CREATE INDEX ${session.dialect.quote(name)} ON ${copy.relation} (${probes.join(", ")})`);
   return [name];
 }
 
-/** Runs a statement that may fail for reasons of the rows; resolves to the reason's SQLSTATE. */
+/** Runs a statement that may fail because of the rows. Resolves to the SQLSTATE of that error; `null`: success. */
 async function attempted(session: Session, sql: string): Promise<string | null> {
   await session.run("SAVEPOINT attempt");
   try {

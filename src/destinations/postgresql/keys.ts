@@ -2,9 +2,9 @@ import type { KeyColumn } from "../sql/stage.ts";
 import { anyValue, comparable } from "./types.ts";
 
 /**
- * What stands for a key column in an index, and finds the rows whose keys may be equal: never NULL, and never long.
- * PostgreSQL can neither look up nor join by `IS NOT DISTINCT FROM`, and its trees hold no value of more than a third
- * of a page.
+ * The probe of a key column: an expression for an index that finds rows whose keys may be equal. It is never NULL and
+ * never long. PostgreSQL can neither look up nor join by `IS NOT DISTINCT FROM`, and a B-tree can't store values of more
+ * than a third of a page.
  */
 export function keyProbe(expression: string, { type, nullable }: KeyColumn): string {
   const value = nullable ? `coalesce(${expression}, ${anyValue(type)})` : expression;
@@ -14,8 +14,8 @@ export function keyProbe(expression: string, { type, nullable }: KeyColumn): str
 }
 
 /**
- * `s` and `t` have the same key. Beside what decides it stands what finds it: a probe, where the copy has an index of
- * probes, or where a key may be NULL.
+ * The condition that `s` and `t` have the same key. If the copy has an index of probes or a key may be NULL, the
+ * condition also compares the probes, by which PostgreSQL finds the rows.
  */
 export function sameKey(
   keys: readonly KeyColumn[],

@@ -5,15 +5,15 @@ import { kept } from "../sql/kept.ts";
 import { lockKey } from "./dialect.ts";
 import type { Session, TextRow } from "./session.ts";
 
-/** How long the sessions of a process that died may take to end, in milliseconds. */
+/** The time for the sessions of a dead process to end, in milliseconds. */
 const lastBreath = 20_000;
-/** How long one that has the lock, and has not said yet who it is, is waited for: it may have died over that. */
+/** The wait for a lock holder that has not written its row yet, in milliseconds: it may have died before writing it. */
 const unknown = 3_000;
 
 /**
- * Who may write a connection. The one that holds it has an advisory lock on a session of its own, which ends with the
- * process however that ends; a row counts the leases and says who has the newest. A writer whose session lost the lock
- * may go on for a while, but not commit: see `checkLease`.
+ * The lease of a connection: only its holder may write. The holder has an advisory lock in its own session, which ends
+ * when the process ends for any reason. A row counts the leases and names the newest holder. A writer whose session
+ * lost the lock may continue for a while, but can't commit; see `checkLease`.
  */
 export class Lease {
   readonly #control: Session;
@@ -21,15 +21,15 @@ export class Lease {
   #held: number | null = null;
   #asking = false;
 
-  /** `control`: outside of any transaction of the writer. */
+  /** `control`: a session outside of the writer's transactions. */
   constructor(control: Session, connection: string) {
     this.#control = control;
     this.#connection = connection;
   }
 
-  /** `writer` is the session whose commits the lease is for. Throws `SYNC_RUNNING`. */
+  /** `writer`: the session that commits under the lease. Throws `SYNC_RUNNING`. */
   async acquire(holder: Holder, writer: Session): Promise<number> {
-    // The server would give the same session its own lock once more.
+    // The server would grant the lock again to the same session.
     if (this.#held !== null || this.#asking) throw this.#running(await this.#row());
     this.#asking = true;
     try {
@@ -46,7 +46,7 @@ export class Lease {
     }
   }
 
-  /** The commits of the lease come from another session now. */
+  /** Moves the lease to another writing session. */
   async moveTo(writer: Session): Promise<void> {
     if (this.#held === null || !this.#control.alive) return;
     await this.#control.run(
@@ -56,11 +56,11 @@ export class Lease {
     );
   }
 
-  /** Of another lease than the one held it is nothing. */
+  /** No-op for any other lease. */
   async release(lease: number): Promise<void> {
     if (this.#held !== lease) return;
     this.#held = null;
-    // With its session the lock is gone already.
+    // The lock ended with its session.
     if (!this.#control.alive) return;
     await this.#control.run(`UPDATE ${this.#leases} SET held = false WHERE connection = $1 AND lease = $2`, [
       this.#connection,
@@ -79,7 +79,7 @@ export class Lease {
     if (tried!["locked"] === "t") return;
     const row = await this.#row();
     if (row !== null && !hasDied(row)) throw this.#running(row);
-    // Its session is about to end: the server has yet to notice, or to finish the statement under way.
+    // The holder's session is about to end: the server has not noticed yet, or is finishing the running statement.
     await this.#control.run(`SET lock_timeout = ${row === null ? unknown : lastBreath}`);
     try {
       await this.#control.run("SELECT pg_advisory_lock($1)", [key]);
@@ -97,7 +97,7 @@ export class Lease {
   }
 
   async #take({ host, pid, since }: Holder, writer: Session): Promise<number> {
-    // Who had it before and never gave it back is dead, or cut off. What it has not committed must not keep rows locked.
+    // The last holder did not release the lease: it is dead or disconnected. Its open transaction must not lock rows.
     await this.#control.run(
       `SELECT pg_terminate_backend(a.pid) FROM ${this.#leases} AS l JOIN pg_stat_activity AS a
         ON a.pid = l.session AND a.backend_start = l.started AND a.usename = current_user
@@ -130,7 +130,7 @@ export class Lease {
   }
 }
 
-/** Whether the holder was a process of this machine that is no more. */
+/** Whether the holder was a process of this machine that no longer exists. */
 function hasDied({ host, pid }: TextRow): boolean {
   if (host !== hostname() || Number(pid) === process.pid) return false;
   try {

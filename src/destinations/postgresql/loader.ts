@@ -19,14 +19,14 @@ import type { Copying } from "./copying.ts";
 import { postgresType } from "./types.ts";
 import type { Stage } from "../sql/model.ts";
 
-/** Rows that wait at the server, before they are handed on. */
+/** The number of rows that are collected at the server before they are cast and moved on. */
 const castRows = 100_000;
 
-/** A column that is the same in every row of a load. */
+/** A column with the same value in every row of a load. */
 interface Constant {
   readonly sql: string;
   readonly type: string;
-  /** A field of a binary COPY, its length before it. */
+  /** A field of a binary COPY, preceded by its length. */
   readonly field: Uint8Array;
 }
 
@@ -39,8 +39,8 @@ function constantsOf({ constants }: Into): readonly Constant[] {
 }
 
 /**
- * A loader of batches that look like `shape`. They go to the relation as they are, or, where a column is wider there or
- * a hash is to be computed, into a table of their own, from which the server casts them.
+ * A loader for batches with the columns and types of `shape`. Rows are loaded directly into the relation. If a column
+ * is wider there, or a hash is needed, rows are loaded into a temporary table first, and the server converts them.
  */
 export async function tableLoader(session: Copying, table: Table, into: Into, shape: Rows): Promise<Loader> {
   const { relation, hashed, counter } = into;
@@ -90,7 +90,7 @@ export async function tableLoader(session: Copying, table: Table, into: Into, sh
   };
 }
 
-/** As in `Session.through`: `statement` reads from a table that is emptied each time. */
+/** As in `Session.through`. `statement` reads from a temporary table that is truncated after each run. */
 export function throughLoader(
   session: Copying,
   table: Table,
@@ -158,7 +158,7 @@ function pushInto(
   };
 }
 
-/** The columns of a batch, in its order, and where each goes. */
+/** The columns of a batch, in its order, each with its target. */
 function checkedColumns(
   table: string,
   targets: ReadonlyMap<string, Target>,

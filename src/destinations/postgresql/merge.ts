@@ -22,7 +22,7 @@ import { dropKeyIndex, ensureKeyIndex, isProbed, makeRoomForKeys } from "./key-i
 import { sameKey } from "./keys.ts";
 import type { Copy } from "../sql/model.ts";
 
-/** How rows are found and written in PostgreSQL: by an index of the key, and by their places. */
+/** How rows are found and written in PostgreSQL: by an index on the key, and by their places in the tables. */
 export const merging: Merging = {
   async prepare(session, mode, table, copy) {
     if (mode === "replace") return copy;
@@ -42,9 +42,9 @@ export const merging: Merging = {
     target: copy.relation,
   }),
   /**
-   * What is to be done is found first, by one join, and kept as places in the stage and in the copy. Rows are then
-   * updated, inserted or deleted by these: each statement touches only its own rows, and an update keeps what a user's
-   * column holds.
+   * One join finds the changes first, as places of rows in the stage and in the copy. Rows are then updated, inserted
+   * or deleted by their places. Each statement touches only its own rows, and an update keeps the values of columns
+   * that a user added.
    */
   async merge(writing, table, copy, incoming) {
     const { session, stamp, deletion } = writing;
@@ -61,7 +61,7 @@ export const merging: Merging = {
     await analyze(session, changes);
     const counts = await countChanges(session, changes);
     const matched = `${source} s JOIN ${changes} m ON s.${stagedPlace} = m.place`;
-    // The place alone would do, if nobody else wrote here: a row that a user moved is left to the next pass.
+    // The key is compared too, because users may write to the copy. The next pass handles a row that a user moved.
     const here = `t.ctid = m.row AND ${sameKey(keyColumns(dialect, table, copy), "s", "t", false)}`;
     if (counts.rewritten > 0) {
       const set = assignments(dialect, table, columns);
@@ -89,7 +89,7 @@ export const merging: Merging = {
   },
 };
 
-/** Rows of one key, by the index that the copy has. */
+/** The condition that rows have the same key, for the index that the copy has. */
 function found(dialect: Dialect, table: Table, copy: Copy, s: string, t: string): string {
   return sameKey(keyColumns(dialect, table, copy), s, t, isProbed(table, copy));
 }

@@ -3,13 +3,13 @@ import type { Session } from "./session.ts";
 
 const oldestVersion = 130_000;
 
-/** What is known of a server that can keep a copy. */
+/** A server that can hold copies. */
 export interface Server {
-  /** As it says it: `15.18`. */
+  /** The version as the server reports it: `15.18`. */
   readonly version: string;
 }
 
-/** Throws `DESTINATION_UNUSABLE` where the server is none that a copy can be kept in. */
+/** Throws `DESTINATION_UNUSABLE` if the server can't hold copies. */
 export async function describeServer(session: Session): Promise<Server> {
   const [row] = await session.rows(
     `SELECT version() AS whole, current_setting('server_version') AS version,

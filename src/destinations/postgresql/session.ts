@@ -13,13 +13,13 @@ import type { Copying } from "./copying.ts";
 import { fetchPages } from "./fetch.ts";
 import { tableLoader, throughLoader } from "./loader.ts";
 
-/** A row as the server writes it. */
+/** A row in the server's text format. */
 export type TextRow = Readonly<Record<string, string | null>>;
 
 /**
- * Over the server's own settings, where it has them. A name means nothing but what is written before it; merges are
- * statements of seconds, which compiling makes no faster. What a process that died has locked is free soon: the server
- * looks whether the other end is there.
+ * Settings of a session; those that the server lacks are skipped. With this `search_path`, only names with a schema
+ * find users' tables. `jit` is off because merges take seconds, and compiling does not make them faster. Keepalives end
+ * the session of a dead process, and its locks, soon.
  */
 const settings: Readonly<Record<string, string>> = {
   search_path: "pg_catalog",
@@ -34,8 +34,8 @@ const settings: Readonly<Record<string, string>> = {
 };
 
 /**
- * One session at the server. Statements run one after the other. A COPY into a table stays open until another statement
- * comes, so that rows are sent while the server works on those before.
+ * A session of the server. Statements run one after the other. A COPY into a table stays open until the next statement,
+ * so that rows are sent while the server processes earlier ones.
  */
 export class Session implements Copying, AsyncDisposable {
   readonly dialect = postgresqlDialect;
@@ -53,7 +53,7 @@ export class Session implements Copying, AsyncDisposable {
     this.nul = configuration.nul;
   }
 
-  /** `signal` ends the session, with the statement under way. */
+  /** `signal` ends the session and the running statement. */
   static async open(configuration: Configuration, signal: AbortSignal): Promise<Session> {
     let session: Session | null = null;
     try {
@@ -64,11 +64,11 @@ export class Session implements Copying, AsyncDisposable {
           JOIN pg_catalog.pg_settings AS s ON s.name = w.name`,
         [Object.keys(settings), Object.values(settings)],
       );
-      // The 4 MB that a sort or a join has by default are too few for a merge; more than this may be set.
+      // The default of 4 MB for a sort or a join is too small for a merge. A larger setting of the server is kept.
       await session.run(
         "SELECT set_config('work_mem', '64MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 64 << 20",
       );
-      // Not every system can: then a server notices a process that died once its statement has ended.
+      // Not every system supports this. Without it, a server notices a dead process only after the running statement.
       await session.run("SELECT set_config('client_connection_check_interval', '2s', false)").catch(() => 0);
       return session;
     } catch (thrown) {
@@ -82,7 +82,7 @@ export class Session implements Copying, AsyncDisposable {
     return this.#connection.alive;
   }
 
-  /** Who this session is in `pg_stat_activity`. */
+  /** The session's `pid` in `pg_stat_activity`. */
   get processId(): number {
     return this.#connection.processId;
   }
@@ -95,7 +95,7 @@ export class Session implements Copying, AsyncDisposable {
     return this.#alone(() => this.#connection.execute(sql, parameters, this.#signal));
   }
 
-  /** Values are text, as the server writes it. */
+  /** Values are text in the server's format. */
   rows(sql: string, parameters: readonly (Parameter | readonly string[])[] = []): Promise<TextRow[]> {
     return this.#alone(() => this.#connection.query(sql, parameters, this.#signal));
   }
@@ -134,7 +134,7 @@ export class Session implements Copying, AsyncDisposable {
     });
   }
 
-  /** What is on its way need not arrive. */
+  /** Cancels the running statement and a COPY, and rolls back. */
   async rollback(): Promise<void> {
     if (!this.alive) return;
     await this.#connection.cancel();
@@ -145,7 +145,7 @@ export class Session implements Copying, AsyncDisposable {
     if (this.alive) await this.#connection.rollback();
   }
 
-  /** Once the statement under way has ended. */
+  /** Closes the session after the running statement has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tail;
     await this.#connection[Symbol.asyncDispose]();

@@ -4,8 +4,8 @@ import type { Kind, Type } from "../../protocol/types.ts";
 type PlainKind = Exclude<Kind, "DECIMAL">;
 
 /**
- * Our type → PostgreSQL's, as `format_type` writes it. JSON is kept as `json`, which keeps the text to the letter; jsonb
- * would drop keys that are there twice, the order of keys and the spelling of numbers, and has no U+0000. XML is kept as
+ * Our types in PostgreSQL, as `format_type` writes them. JSON is stored as `json`, which keeps the text exactly; jsonb
+ * would drop repeated keys, the order of keys and the spelling of numbers, and can't store U+0000. XML is stored as
  * text: the type xml drops the declaration, and not every server has it.
  */
 const names: Readonly<Record<PlainKind, string>> = {
@@ -29,7 +29,7 @@ export function postgresType(type: Type): string {
   return type.kind === "DECIMAL" ? `numeric(${type.precision},${type.scale})` : names[type.kind];
 }
 
-/** The type of a column as `format_type` tells it; `null`: none of ours. XML comes back as STRING. */
+/** Our type for a type that `format_type` wrote; `null`: there is none. XML comes back as STRING. */
 export function typeOf(formatted: string): Type | null {
   const decimal = /^numeric\((\d+),(\d+)\)$/.exec(formatted);
   if (decimal !== null) {
@@ -41,7 +41,7 @@ export function typeOf(formatted: string): Type | null {
   return found === undefined ? null : { kind: found[0] as PlainKind };
 }
 
-/** How a binary COPY gives back a value of this type. */
+/** The format of a type's values in a binary COPY. */
 export const codecOf: Readonly<Record<Kind, Codec>> = {
   BOOLEAN: "boolean",
   SHORT: "int2",
@@ -60,7 +60,7 @@ export const codecOf: Readonly<Record<Kind, Codec>> = {
   JSON: "text",
 };
 
-/** A value of the type that stands in for NULL where one is needed; never compared as such. */
+/** A value of the type that replaces NULL in a probe. It never decides whether keys are equal. */
 export function anyValue(type: Type): string {
   return `${anyText[type.kind]}::${postgresType(type)}`;
 }
@@ -83,7 +83,7 @@ const anyText: Readonly<Record<Kind, string>> = {
   JSON: "'null'",
 };
 
-/** As it can be compared and grouped by: the type json has no equality. */
+/** An expression that can be compared and grouped by. The type json has no equality, so json is compared as text. */
 export function comparable(expression: string, type: Type): string {
   return type.kind === "JSON" ? `${expression}::text` : expression;
 }

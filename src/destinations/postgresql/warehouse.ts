@@ -7,7 +7,7 @@ import { Lease } from "./lease.ts";
 import { describeServer } from "./server.ts";
 import { Session } from "./session.ts";
 
-/** What a copy in PostgreSQL offers: readers see whole commits only. */
+/** The capabilities of PostgreSQL. Readers see only whole commits. */
 const capabilities: DestinationCapabilities = {
   atomic: "connection",
   writers: "one",
@@ -15,7 +15,7 @@ const capabilities: DestinationCapabilities = {
   reads: "while written",
 };
 
-/** Two sessions: one has the lease and works outside of transactions, the other one writes. */
+/** Opens two sessions: one holds the lease, outside of transactions, and the other one writes. */
 export async function openWarehouse(
   configuration: Configuration,
   context: DestinationContext,
@@ -35,7 +35,7 @@ export async function openWarehouse(
         capabilities,
         async session() {
           if (writer.alive) return writer;
-          // It broke in the transaction before, which is undone.
+          // The session broke in the last transaction, which was rolled back.
           writer = await Session.open(configuration, signal);
           await lease.moveTo(writer);
           return writer;
