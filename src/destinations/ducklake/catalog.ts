@@ -3,12 +3,12 @@ import { realFile } from "../duckdb/database.ts";
 import type { PostgresSettings } from "../../wire/postgres/connection.ts";
 import { type SslMode, sslModes } from "../../wire/postgres/ssl.ts";
 
-/** Where the catalog of a lake is. */
+/** The place of a lake's catalog. */
 export type Catalog =
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "postgresql"; readonly settings: PostgresSettings; readonly schema: string | null };
 
-/** To connect, in milliseconds. */
+/** The time limit for connecting, in milliseconds. */
 const connectTimeout = 15_000;
 
 const sslSettings = ["sslmode", "sslrootcert", "sslcert", "sslkey"] as const;
@@ -17,7 +17,7 @@ export function isPostgresql(address: string): boolean {
   return /^postgres(ql)?:\/\//i.test(address);
 }
 
-/** What is wrong with an address of PostgreSQL; `null`: nothing. Does not repeat the address: it may hold a password. */
+/** The fault of a PostgreSQL address; `null`: none. The text does not quote the address, which may hold a password. */
 export function problemOf(address: string): string | null {
   const url = URL.canParse(address) ? new URL(address) : null;
   if (url === null || url.hostname === "" || url.username === "" || url.pathname.length < 2)
@@ -31,7 +31,7 @@ export function problemOf(address: string): string | null {
   return null;
 }
 
-/** The configuration that `ducklake:ADDRESS` stands for; a password in it becomes a setting of its own. */
+/** The configuration for `ducklake:ADDRESS`. A password in the address becomes the setting `password`. */
 export function configurationOf(address: string): Readonly<Record<string, string>> {
   if (address === "") return {};
   if (!isPostgresql(address) || !URL.canParse(address)) return { catalog: address };
@@ -41,7 +41,7 @@ export function configurationOf(address: string): Readonly<Record<string, string
   return { catalog: url.href, ...(password === "" ? {} : { password: decodeURIComponent(password) }) };
 }
 
-/** The settings that say where the catalog is. */
+/** The settings for the place of the catalog. */
 interface CatalogSettings {
   readonly catalog: string;
   readonly catalog_schema?: string | undefined;
@@ -73,16 +73,16 @@ export async function catalogOf({ catalog, catalog_schema, password }: CatalogSe
   };
 }
 
-/** What users know a catalog by. */
+/** A catalog's name in messages. */
 export function placeOf(catalog: Catalog): string {
   if (catalog.kind === "file") return catalog.path;
   const { host, port, database } = catalog.settings;
   return `${host}:${port}/${database}`;
 }
 
-/** How DuckDB attaches a catalog. */
+/** The parts of the statements by which DuckDB attaches a catalog. */
 export interface Attachment {
-  /** A statement to run before; it holds the password. */
+  /** A statement to run before attaching. It holds the password. */
   readonly secret: string | null;
   readonly address: string;
   readonly options: readonly string[];
@@ -91,7 +91,7 @@ export interface Attachment {
 export function attachmentOf(catalog: Catalog): Attachment {
   if (catalog.kind === "file") return { secret: null, address: `ducklake:${catalog.path}`, options: [] };
   const { host, port, database, user, password, ssl } = catalog.settings;
-  // In a secret, since an address is repeated in errors.
+  // The login is in a secret, because errors quote the address.
   const login = { HOST: host, PORT: String(port), DATABASE: database, USER: user, PASSWORD: password };
   const given = Object.entries(login).filter(([, value]) => value !== "");
   const words = Object.entries({ ...ssl, connect_timeout: String(connectTimeout / 1_000) });

@@ -8,10 +8,10 @@ import type { Lake } from "./lake.ts";
 import type { CatalogLock } from "./lock.ts";
 import { isS3 } from "./s3.ts";
 
-/** Room that a disk should have, in bytes, before a user is warned. */
+/** With less free disk space than this, in bytes, the user is warned. */
 const littleRoom = 1 << 30;
 
-/** Looks at what opening has not shown: whether files can be written, and whether there is room for them. */
+/** Checks that files can be written and that there is disk space for them. Opening the lake has checked the rest. */
 export async function* checkLake(
   { place, catalog }: Lake,
   lock: CatalogLock | null,

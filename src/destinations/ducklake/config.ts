@@ -4,7 +4,7 @@ import { isPostgresql, problemOf } from "./catalog.ts";
 
 const text = z.string().min(1, "must not be empty");
 
-/** Where the lake is: its catalog, its files, and what is needed to get at them. */
+/** The settings of a lake: its catalog, its files, and the access to both. */
 export const configuration = z.strictObject({
   catalog: text
     .superRefine((address, context) => {

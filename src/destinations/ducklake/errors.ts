@@ -2,7 +2,7 @@ import type { HeadwatersError } from "../../protocol/errors.ts";
 import { duckdbError, type KnownError } from "../duckdb/errors.ts";
 import { fileErrors } from "../duckdb/file-errors.ts";
 
-/** What DuckDB says of lakes, their catalogs and their storage → what a user is told. */
+/** DuckDB's messages about lakes, their catalogs and their storage, and the errors for the user. */
 const ofLakes: readonly KnownError[] = [
   {
     pattern: /Transaction conflict|Exceeded the maximum retry count/i,
@@ -80,7 +80,7 @@ const ofLakes: readonly KnownError[] = [
   ...fileErrors("catalog"),
 ];
 
-/** Whatever DuckDB threw, as what the user sees. `place` is that of the catalog. */
+/** Converts an error of DuckDB into one for the user. `place`: the catalog's name in messages. */
 export function lakeError(thrown: unknown, place: string): HeadwatersError {
   return duckdbError(thrown, place, ofLakes);
 }

@@ -4,12 +4,12 @@ import duckdb from "@duckdb/node-bindings";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { literal } from "../sql/names.ts";
 
-/** Extensions of DuckDB that a lake may need. */
+/** The DuckDB extensions that a lake may need. */
 export type Extension = "ducklake" | "postgres_scanner" | "httpfs";
 
 /**
- * Loads an extension: from a folder of the user's, or as DuckDB has installed it, or downloads it once. DuckDB itself
- * checks its signature, and that it was built for this very version.
+ * Loads an extension from the user's folder or, without a folder, the one that DuckDB has installed; if there is none,
+ * downloads it once. DuckDB checks the extension's signature, and that it was built for exactly this version.
  */
 export async function loadExtension(
   connection: duckdb.Connection,
@@ -20,7 +20,7 @@ export async function loadExtension(
   try {
     await duckdb.query(connection, `LOAD ${extension}`);
   } catch {
-    // Not installed, or for another version. The next way must work, and reports what is wrong.
+    // The extension is not installed, or is for another version. If installing it fails too, that error is reported.
     await load(connection, extension, null);
   }
 }
@@ -39,7 +39,7 @@ async function load(connection: duckdb.Connection, extension: Extension, file: s
   }
 }
 
-/** The file of an extension in a folder, or below it: Python packages keep it some levels deep. */
+/** The file of an extension in a folder or below it. Python packages have it some levels deep. */
 async function findFile(extension: Extension, folder: string): Promise<string> {
   const wanted = `${extension}.duckdb_extension`;
   let found: readonly string[];
@@ -52,7 +52,7 @@ async function findFile(extension: Extension, folder: string): Promise<string> {
       cause: thrown,
     });
   }
-  // Where there are several, one for each version, the folder that holds it is named after the version.
+  // If there are several, each is in a folder named after its version.
   const fitting = found.find((file) => file.includes(duckdb.library_version())) ?? found[0];
   if (fitting !== undefined) return fitting;
   throw new HeadwatersError("DESTINATION_UNUSABLE", `extensions: there is no ${wanted} in ${folder}`, {

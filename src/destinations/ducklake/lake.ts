@@ -16,14 +16,14 @@ import { lakeCatalog, lakeStorage } from "./storage.ts";
 /** A lake that is attached to a DuckDB in memory. */
 export interface Lake {
   readonly catalog: Catalog;
-  /** What users know it by. */
+  /** The lake's name in messages. */
   readonly place: string;
   readonly instance: Instance;
 }
 
 let lakes = 0;
 
-/** Attaches a lake; one whose catalog is a file is joined where this process has it open already. */
+/** Attaches a lake. If the catalog is a file that this process has open already, its instance is shared. */
 export async function openLake(configuration: Configuration, catalog: Catalog, create: boolean): Promise<Lake> {
   const place = placeOf(catalog);
   if (catalog.kind === "file" && !create && !existsSync(catalog.path)) {
@@ -32,7 +32,7 @@ export async function openLake(configuration: Configuration, catalog: Catalog, c
     });
   }
   const number = ++lakes;
-  // No two may share a folder: their files there have the same names.
+  // Each lake needs its own folder, because temporary files have the same names.
   const temporary = join(configuration.temp_directory ?? tmpdir(), `headwaters-lake-${process.pid}-${number}`);
   const instance = await openInstance({
     key: catalog.kind === "file" ? `lake ${place}` : `lake ${number}`,
@@ -47,7 +47,7 @@ export async function openLake(configuration: Configuration, catalog: Catalog, c
         throw thrown;
       }
     },
-    // Folds the log of a catalog's file into it. (CHECKPOINT of a lake is something else: it rewrites files.)
+    // Detaching merges the log of a catalog's file into the file. (CHECKPOINT of a lake would rewrite data files.)
     finish: async (control) => void (await control.run(`USE memory; DETACH ${lakeCatalog}`)),
   });
   return { catalog, place, instance };
@@ -71,7 +71,7 @@ async function attach(
     ...options,
     `CREATE_IF_NOT_EXISTS ${create}`,
     ...(data === undefined ? [] : [`DATA_PATH ${literal(data)}`]),
-    // Rows in the catalog itself go there as SQL text, in which a text may be taken for a placeholder (seen).
+    // Rows are inlined into the catalog as SQL text, in which a value may be taken for a placeholder (seen).
     "DATA_INLINING_ROW_LIMIT 0",
   ];
   const connection = await duckdb.connect(database);

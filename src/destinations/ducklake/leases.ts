@@ -13,7 +13,7 @@ export interface Leases {
   release(lease: number): Promise<void>;
 }
 
-/** Of a catalog in a file: no other process can have it open. */
+/** The lease for a catalog in a file, which no other process can have open. */
 export function leasesInProcess({ instance }: Lake, connection: string): Leases {
   return {
     acquire: (holder) => retried(null, () => acquireInProcess(instance, connection, holder)),
@@ -21,7 +21,10 @@ export function leasesInProcess({ instance }: Lake, connection: string): Leases 
   };
 }
 
-/** Of a catalog that many processes write: who has the lock writes the lease, which fences off whoever had it before. */
+/**
+ * The lease for a catalog that several processes write. The holder of the lock writes the lease, and with it fences off
+ * the previous holder.
+ */
 export function leasesUnder(lock: CatalogLock, control: Session, connection: string): Leases {
   let held: number | null = null;
   return {
@@ -55,16 +58,16 @@ async function running(control: Session, connection: string): Promise<Headwaters
     const [host, since] = [row["host"] as string, row["since"] as string];
     return syncRunning(connection, { host, pid: Number(row["pid"]), since });
   }
-  // It has the lock, and has not said yet who it is.
+  // The holder of the lock has not written its row yet.
   return new HeadwatersError("SYNC_RUNNING", `connection "${connection}" is in use by another process`, {
     hint: "Wait until it has ended, or stop it.",
   });
 }
 
-/** How often what conflicts with others is tried. */
+/** How often work that conflicts with other writers is tried. */
 const attempts = 6;
 
-/** Does something small that may conflict with what others do to the lake at the same moment. */
+/** Runs `work`, and repeats it if it conflicts with another writer of the lake. */
 export async function retried<Result>(session: Session | null, work: () => Promise<Result>): Promise<Result> {
   for (let attempt = 1; ; attempt++) {
     try {

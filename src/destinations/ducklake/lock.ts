@@ -4,12 +4,12 @@ import { connectPostgres, type PostgresConnection, type PostgresSettings } from 
 const never = new AbortController().signal;
 
 /**
- * Keeps other processes from writing a connection: a session of the catalog's PostgreSQL that holds an advisory lock.
- * It ends with the process, whatever happens to that.
+ * Keeps other processes from writing a connection: an advisory lock in a session of the catalog's PostgreSQL. The
+ * session ends when the process ends for any reason.
  */
 export class CatalogLock implements AsyncDisposable {
   readonly #settings: PostgresSettings;
-  /** Of the connection, and of the lake. */
+  /** The numbers of two locks: for the connection, and for the lake. */
   readonly #ids: readonly [string, string];
   #session: PostgresConnection;
 
@@ -19,24 +19,24 @@ export class CatalogLock implements AsyncDisposable {
     this.#session = session;
   }
 
-  /** Connects: an error of connecting is told better than by DuckDB. `lake` is what tells lakes of a database apart. */
+  /** Connects. Errors of connecting are clearer here than DuckDB's. `lake` distinguishes the lakes of a database. */
   static async connect(settings: PostgresSettings, lake: string, connection: string): Promise<CatalogLock> {
     return new CatalogLock(settings, [lockId(lake, connection), lockId(lake)], await connectPostgres(settings, never));
   }
 
-  /** How far the connection is encrypted: TLS of the catalog is made by the same settings. */
+  /** How this connection is encrypted. DuckDB's connection to the catalog has the same TLS settings. */
   get tls(): PostgresConnection["tls"] {
     return this.#session.tls;
   }
 
-  /** `false`: another session has it. To be taken once until it is let go. */
+  /** Takes the connection's lock; `false`: another session has it. Call it only once until `letGo`. */
   async take(): Promise<boolean> {
     if (!this.#session.alive) this.#session = await connectPostgres(this.#settings, never);
     const [row] = await this.#session.query("SELECT pg_try_advisory_lock($1::bigint) AS taken", [this.#ids[0]], never);
     return row!["taken"] === "t";
   }
 
-  /** Does something that no other process may do to this lake meanwhile; waits for those that do. */
+  /** Runs `work` under the lake's lock. Waits for other processes that hold it. */
   async alone<Result>(work: () => Promise<Result>): Promise<Result> {
     const [, lake] = this.#ids;
     await this.#session.query("SELECT pg_advisory_lock($1::bigint)", [lake], never);
@@ -47,7 +47,7 @@ export class CatalogLock implements AsyncDisposable {
     }
   }
 
-  /** A session that broke has let go of it already. */
+  /** Releases the connection's lock. A broken session has released it already. */
   async letGo(): Promise<void> {
     if (this.#session.alive) await this.#session.query("SELECT pg_advisory_unlock($1::bigint)", [this.#ids[0]], never);
   }

@@ -4,9 +4,9 @@ import type { Rows, Vector } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 
 /**
- * What DuckLake 1.0 replaces in the statements that it makes for its catalog, also where it is part of a name, or of a
- * text that is the least or greatest of a file (`DuckLakeMetadataManager::Execute`). Such a text would be taken for
- * another one or, worse, for a piece of SQL.
+ * The placeholders that DuckLake 1.0 replaces in the statements for its catalog (`DuckLakeMetadataManager::Execute`).
+ * It also replaces them within names, and within texts that are the minimum or maximum of a file. Such a text would be
+ * taken for another one or, worse, for SQL.
  */
 const placeholders = [
   "AUTHOR",
@@ -33,12 +33,12 @@ const [brace, firstLetter, lastLetter] = ["{", "A", "Z"].map((letter) => letter.
   number,
 ];
 
-/** The placeholder that a text has in it; `null`: none. */
+/** The placeholder that a text contains; `null`: none. */
 function placeholderIn(text: string): string | null {
   return placeholders.find((placeholder) => text.includes(placeholder)) ?? null;
 }
 
-/** Throws `CONFIGURATION_INVALID` where a name that the user gave has such a placeholder in it. */
+/** Throws `CONFIGURATION_INVALID` if a name in the configuration contains a placeholder. */
 export function refuseNames({ connection, schema, systemColumnPrefix, rename }: DestinationContext): void {
   const given: readonly (readonly [setting: string, name: string])[] = [
     ["connections", connection],
@@ -57,7 +57,7 @@ export function refuseNames({ connection, schema, systemColumnPrefix, rename }: 
   }
 }
 
-/** Throws `VALUE_OUT_OF_RANGE` where a name or a text has such a placeholder in it. */
+/** Throws `VALUE_OUT_OF_RANGE` if a name or a text of the table contains a placeholder. */
 export function refusePlaceholders(table: Table, rows: Rows | null): void {
   for (const name of [table.id, ...table.columns.map((column) => column.name)]) {
     const found = placeholderIn(name);
@@ -76,7 +76,7 @@ function refusal(what: string, { id }: Table): HeadwatersError {
   });
 }
 
-/** A brace before a capital letter is rare, in JSON too: the rest of a batch is only scanned for braces. */
+/** Scans for braces first, which is fast: a brace before a capital letter is rare, in JSON too. */
 function placeholderOf({ values, offsets, type }: Vector): string | null {
   if (offsets === null || type.kind === "BINARY") return null;
   const bytes = Buffer.from(values.buffer, values.byteOffset, offsets.at(-1));

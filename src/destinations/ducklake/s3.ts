@@ -5,7 +5,7 @@ export function isS3(place: string): boolean {
   return /^s3:\/\//i.test(place);
 }
 
-/** The statement that tells DuckDB how to get at the files; `null`: the environment tells it. */
+/** The statement that gives DuckDB the access to the files; `null`: DuckDB takes it from the environment. */
 export function s3Secret(configuration: Configuration): string | null {
   const { s3_access_key_id, s3_secret_access_key, s3_session_token, s3_region, s3_endpoint, s3_url_style } =
     configuration;
@@ -25,7 +25,7 @@ export function s3Secret(configuration: Configuration): string | null {
   return settings.length === 0 ? null : `CREATE SECRET storage (TYPE s3, ${settings.join(", ")})`;
 }
 
-/** DuckDB wants host and port alone, and apart from them whether there is TLS. */
+/** DuckDB's setting for the address has only host and port. TLS is a separate setting. */
 function addressOf(endpoint: string): { readonly host: string; readonly tls: boolean } {
   const [, scheme, rest] = /^(?:(https?):\/\/)?(.*?)\/*$/i.exec(endpoint)!;
   return { host: rest!, tls: scheme?.toLowerCase() !== "http" };

@@ -6,25 +6,25 @@ import type { Kind } from "../../protocol/types.ts";
 import { lakeError } from "./errors.ts";
 import { refusePlaceholders } from "./placeholders.ts";
 
-/** Name under which a lake is attached. */
+/** The name under which a lake is attached. */
 export const lakeCatalog = "lake";
 
-/** Kept as text or bytes. */
+/** The types that are stored as text or bytes. */
 const texts: ReadonlySet<Kind> = new Set(["STRING", "XML", "JSON", "BINARY"]);
 
-/** How tables are stored in a lake. `place` is what users know it by. */
+/** How tables are stored in a lake. `place`: the lake's name in messages. */
 export function lakeStorage(place: string): Storage {
   return {
     catalog: lakeCatalog,
-    // Two transactions that write one table conflict, whichever rows they write: connections share none.
+    // Two transactions that write the same table conflict, even on different rows. So connections do not share tables.
     ownSuffix: (connection) => `_${digestName(connection).slice(0, 12)}`,
-    // What the catalog knows of texts and bytes in a file is not always so (seen: bytes, NUL): a join that believed it
-    // would not find its rows.
+    // The catalog's statistics of texts and bytes in a file can be wrong (seen: bytes, NUL). A join that uses them
+    // would miss rows.
     skips: ({ kind }) => !texts.has(kind),
     retype(relation, column, type) {
       const wide = duckdbType(type);
       if (!texts.has(type.kind)) return [`ALTER TABLE ${relation} ALTER ${column} TYPE ${wide}`];
-      // A lake turns nothing into text by itself, since files keep what they have.
+      // A lake can't change a column's type to text, because existing files are not rewritten.
       const other = quote(`headwaters_${digestName(relation, column)}`);
       return [
         `ALTER TABLE ${relation} ADD COLUMN ${other} ${wide}`,

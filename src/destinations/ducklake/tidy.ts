@@ -4,16 +4,16 @@ import { literal } from "../sql/names.ts";
 import type { Session } from "../duckdb/session.ts";
 import { lakeCatalog } from "./storage.ts";
 
-/** A file below this is small, in bytes; merged files grow past it soon, and are then left alone. */
+/** A file with fewer bytes than this is small. Merged files soon exceed it, and are then not merged again. */
 const smallBytes = 16 << 20;
 /**
- * So many small files of a table are merged: readers open each of them. A row group of a first pass makes one, a later
- * sync one for each table that changed. (Measured, 1 M rows in 10 files: merging them takes 0.75 s of processor time,
- * where the sync takes 4.3; with every sync that would be too much.)
+ * A table's small files are merged when it has this many, because readers open each file. A first pass writes one file
+ * for each row group, and a later sync one for each changed table. (Measured, 1 M rows in 10 files: merging them takes
+ * 0.75 s of processor time, and the sync takes 4.3; merging after every sync would be too much.)
  */
 const manyFiles = 64;
 
-/** Merges the small files of the connection's tables, where there are many. Readers and time travel notice nothing. */
+/** Merges the small files of the connection's tables that have many. Readers and time travel are not affected. */
 export async function mergeSmallFiles(session: Session, { connection, log }: DestinationContext): Promise<void> {
   const tables = await session.rows(
     `SELECT schema_name, table_name FROM ${kept(session, "copies", connection)} copies

@@ -43,7 +43,7 @@ export async function openWarehouse(
       );
       return opened;
     };
-    // Two that make the same lake at once would stumble over each other.
+    // Processes that create the same lake at the same time would fail.
     const opened = await (lock === null ? open() : lock.alone(open));
     const control = await opened.instance.control();
     const session = await opened.instance.connect();
@@ -54,7 +54,7 @@ export async function openWarehouse(
         capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "while written" },
         acquire: leases.acquire,
         async release(lease) {
-          // Under the lease, since two who write a table at once conflict.
+          // Merged under the lease, because two concurrent writers of a table conflict.
           if (configuration.merge_small_files === "auto") await tidy(control, context);
           await leases.release(lease);
         },
@@ -73,7 +73,7 @@ export async function openWarehouse(
   }
 }
 
-/** Nothing that a sync needs: it can be done after the next one as well. */
+/** Merges small files. A failure is only a warning, because the next sync can merge them too. */
 async function tidy(control: Session, context: DestinationContext): Promise<void> {
   try {
     await mergeSmallFiles(control, context);
@@ -83,8 +83,8 @@ async function tidy(control: Session, context: DestinationContext): Promise<void
 }
 
 /**
- * Rows of the bookkeeping that one statement writes to the catalog itself, not to a file: as many splits as a pass may
- * have. A commit then makes no file but those of its data.
+ * Up to this number of bookkeeping rows in one statement are written to the catalog instead of a file. It is the
+ * maximum number of splits of a pass. A commit then creates only files of its data.
  */
 const inlinedRows = 1_000;
 
