@@ -4,7 +4,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Vector } from "../../protocol/rows.ts";
 import { byteWidth } from "../../toolkit/types.ts";
 
-/** The most rows that a data chunk holds. It is a multiple of 8, so that slices of validity bits begin at whole bytes. */
+/** The most rows in a data chunk. It is a multiple of 8, so that slices of validity bits begin at whole bytes. */
 export const chunkRows = duckdb.vector_size();
 
 /** A reused buffer with a `duckdb_string_t` of 16 bytes for each row, or one byte for each row. */
