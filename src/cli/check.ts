@@ -48,7 +48,7 @@ const marks: Readonly<Record<CheckResult["status"], readonly [Style, string]>> =
   failed: ["red", "failed "],
 };
 
-/** Checks both sides, the destination also where the source fails: all that is wrong shows at once. */
+/** Checks both sides. The destination is checked even if the source fails, so that all faults are shown at once. */
 export async function checkConnection(session: Session, connection: ConfiguredConnection): Promise<Outcome> {
   const { output, json, quiet, tell } = session;
   const { name, source, destination } = connection;
@@ -83,7 +83,7 @@ function shown({ output }: Session, { label, status, message }: CheckResult): st
   return `  ${output.paint(style, mark)}  ${label}${message === "" ? "" : `: ${message}`}`;
 }
 
-/** Whether what is selected is there, and the settings of single tables fit them. */
+/** Checks that the selected tables exist, and that the settings for individual tables fit. */
 async function* checkSelection(
   { log, signal }: Session,
   { selection, tableSettings: tables, source: { definition } }: ConfiguredConnection,
@@ -102,7 +102,7 @@ async function* checkSelection(
   }
 }
 
-/** A destination that is not there yet is no fault: the first sync makes it. */
+/** Checks the destination. A missing destination is not a fault: the first sync creates it. */
 async function* checkWarehouse(session: Session, connection: ConfiguredConnection): AsyncGenerator<CheckResult> {
   const { definition, configuration } = connection.destination;
   if (definition.check !== undefined) {

@@ -2,7 +2,7 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import { Questions } from "./questions.ts";
 import type { Session } from "./session.ts";
 
-/** Whether the user agrees to what `command` is about to do. Throws where there is no one to ask. */
+/** Asks the user whether `command` may go on. Throws if there is no terminal to ask on. */
 export async function confirmed(session: Session, command: string, question: string): Promise<boolean> {
   if (session.environment.stdin.isTTY !== true || !session.output.errorIsTerminal) {
     throw new HeadwatersError(

@@ -10,7 +10,7 @@ export interface ConnectOptions {
   readonly signal: AbortSignal;
 }
 
-/** Opens the source of a connection; it does not connect yet. */
+/** Opens the source of a connection, without connecting to its server yet. */
 export async function openSource(
   { source, tables, types }: ConfiguredConnection,
   { log, signal }: ConnectOptions,
@@ -18,7 +18,7 @@ export async function openSource(
   return source.definition.open(source.configuration, { log, tables, types, signal });
 }
 
-/** What the destination of a connection is opened with. */
+/** The context that the destination of a connection is opened with. */
 export function destinationContext(
   { name, schema, systemColumnPrefix, deletion, deletions, rename }: ConfiguredConnection,
   { log }: Pick<ConnectOptions, "log">,
@@ -26,7 +26,7 @@ export function destinationContext(
   return { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename };
 }
 
-/** Opens the destination of a connection. Where nothing is there yet: makes it, or throws `DESTINATION_EMPTY`. */
+/** Opens the destination of a connection. If it is empty: `create` sets it up, else throws `DESTINATION_EMPTY`. */
 export async function openWarehouse(
   connection: ConfiguredConnection,
   options: ConnectOptions,
@@ -37,7 +37,7 @@ export async function openWarehouse(
   return definition.open(configuration, destinationContext({ ...connection, name }, options), { create });
 }
 
-/** The first of a connection's names that the destination has something of; else its own. */
+/** The first of a connection's names that the destination has data of. If there is none: the connection's own name. */
 async function nameOfCopy(connection: ConfiguredConnection, options: ConnectOptions): Promise<string> {
   const { name: own, otherNames, destination } = connection;
   if (otherNames.length === 0) return own;
@@ -53,7 +53,7 @@ async function nameOfCopy(connection: ConfiguredConnection, options: ConnectOpti
   return own;
 }
 
-/** Opens both sides, for the engine. Disposing closes both. */
+/** Opens both sides for the engine. Disposing the result closes both. */
 export async function connect(
   configured: ConfiguredConnection,
   options: ConnectOptions,

@@ -125,7 +125,7 @@ function show(
   }
 }
 
-/** Names the tables in the file, with what a reader wants to know of each. */
+/** Writes the tables to the file, each with a comment: its key, its rows and how its changes are found. */
 async function writeFound(
   { environment, output, json, quiet, tell }: Session,
   { name, selection }: ConfiguredConnection,

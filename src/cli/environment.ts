@@ -1,6 +1,6 @@
 import type { OutputStream } from "./output.ts";
 
-/** What a command sees of the process it runs in; tests give it another. */
+/** The process that a command runs in. Tests replace it. */
 export interface Environment {
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
@@ -8,7 +8,7 @@ export interface Environment {
   readonly variables: NodeJS.ProcessEnv;
   /** The current folder. */
   readonly folder: string;
-  /** Calls back at each Ctrl-C or SIGTERM, until the result is called. */
+  /** Calls `callback` at each Ctrl-C or SIGTERM. The returned function ends this. */
   onStop(callback: () => void): () => void;
   /** Ends the process at once. */
   exit(code: number): void;

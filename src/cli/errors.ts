@@ -3,7 +3,7 @@ import type { TableRun } from "../protocol/state-store.ts";
 import type { Outcome } from "./exit-codes.ts";
 import type { Output } from "./output.ts";
 
-/** Tells an error to people: what is wrong, what to do, and the code by which it can be looked up. */
+/** Shows an error to people: the message, the hint, and the code for looking it up. */
 export function showError(output: Output, error: HeadwatersError, of: string | null = null): void {
   const paint = output.paintError;
   const where = of === null ? "" : `${of}: `;
@@ -14,7 +14,7 @@ export function showError(output: Output, error: HeadwatersError, of: string | n
 
 const reporting = "Please report it, with the output of the same command with --log-level debug.";
 
-/** How a sync ended for one table. */
+/** The outcome of a sync for one table. */
 export function outcomeOf({ outcome, error }: TableRun): Outcome {
   if (outcome === "stopped") return "stopped";
   if (outcome !== "failed") return "ok";

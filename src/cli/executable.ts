@@ -10,8 +10,8 @@ import { Redactor } from "./redact.ts";
 import { defaultPort, serveSource } from "./serve-source.ts";
 
 /**
- * The main program of the single executable that Fivetran starts as `headwaters-… --port N`: `headwaters serve` for the
- * one source that it was built for. It listens at every address, as Fivetran asks.
+ * The main program of the single executable, which Fivetran starts as `headwaters-… --port N`. It is `headwaters serve`
+ * for the source that the executable was built for. It listens on all addresses, as Fivetran requires.
  */
 async function main(): Promise<void> {
   const output = new Output(process.stdout, process.stderr, process.env, new Redactor(Object.keys(sources)));

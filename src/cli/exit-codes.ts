@@ -1,9 +1,9 @@
 import type { Remedy } from "../protocol/errors.ts";
 
-/** How a command ended. */
+/** The outcome of a command. */
 export type Outcome = "ok" | Remedy | "diverged" | "not proven" | "stopped";
 
-/** What a script learns from the exit code: what is to be done. In the order of the codes, as `--help` shows them. */
+/** The exit codes, which tell scripts what to do. In the order in which `--help` shows them. */
 export const exitCodes: Readonly<Record<Outcome, readonly [code: number, meaning: string]>> = {
   ok: [0, "done: every selected table is whole"],
   report: [1, "a defect of Headwaters or of a server: report it"],
@@ -15,7 +15,7 @@ export const exitCodes: Readonly<Record<Outcome, readonly [code: number, meaning
   stopped: [130, "stopped by Ctrl-C or SIGTERM; what was complete is kept"],
 };
 
-/** What needs a person first comes first; a retry helps only where nothing else is wrong. */
+/** Outcomes that a person must act on come first. A retry helps only if nothing else is wrong. */
 const gravest: readonly Outcome[] = [
   "stopped",
   "report",
@@ -27,7 +27,7 @@ const gravest: readonly Outcome[] = [
   "ok",
 ];
 
-/** The one outcome of a command of which parts ended differently. */
+/** The outcome of a command whose parts had different outcomes. */
 export function worst(outcomes: Iterable<Outcome>): Outcome {
   const all = new Set(outcomes);
   return gravest.find((outcome) => all.has(outcome)) ?? "ok";

@@ -69,7 +69,7 @@ async function exportConnection(
   }
   await using warehouse = await openWarehouse(connection, session, false);
   await mkdir(to, { recursive: true });
-  // Beside the folder, since only there it can take its name at once.
+  // In the same parent folder, so that a rename is atomic.
   const partial = await mkdtemp(join(to, ".export-"));
   try {
     const written = await write(warehouse, connection, partial, session, flags);
@@ -119,7 +119,7 @@ async function write(
   return written;
 }
 
-/** `partial` takes the name `folder`; what had it before is removed. */
+/** Renames `partial` to `folder`, and removes the old `folder`. */
 async function exchange(partial: string, folder: string): Promise<void> {
   const old = `${partial}-old`;
   const replaces = existsSync(folder);
@@ -128,7 +128,7 @@ async function exchange(partial: string, folder: string): Promise<void> {
   if (replaces) await rm(old, { recursive: true, force: true });
 }
 
-/** A name as that of a file on any system: what some of them can't have is written as `%2F`. */
+/** A file name that is valid on every system. Other characters are escaped, for example as `%2F`. */
 function fileName(name: string): string {
   const code = (character: string): string => character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
   return name.replaceAll(/[%/\\:*?"<>|\p{Cc}]|^\.|[. ]$/gu, (character) => `%${code(character)}`);

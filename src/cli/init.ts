@@ -72,7 +72,7 @@ async function init(session: Session, name: string | undefined, flags: InitFlags
   const path = resolve(environment.folder, file);
   const text = sampleFile(name ?? source, definition, settings, answers, schemaFrom(dirname(path)));
   try {
-    // Readable by its owner alone: sooner or later someone writes a password into it.
+    // Only the owner may read the file, because users may write a password into it.
     await writeFile(path, text, { flag: "wx", mode: 0o600 });
   } catch (error) {
     throw notWritten(file, error);
@@ -89,7 +89,7 @@ async function init(session: Session, name: string | undefined, flags: InitFlags
   return "ok";
 }
 
-/** Answers by setting; what is left empty is left out. */
+/** The answers by setting. Empty answers are left out. */
 async function ask(session: Session, names: readonly string[]): Promise<Readonly<Record<string, string>>> {
   using questions = new Questions(session);
   const answers: Record<string, string> = {};
@@ -100,7 +100,7 @@ async function ask(session: Session, names: readonly string[]): Promise<Readonly
   return answers;
 }
 
-/** Where a file in this folder finds the schema that the package has: beside it, if that is where it is installed. */
+/** The path of the package's schema for a file in this folder: relative if the package is below it, else a URL. */
 function schemaFrom(folder: string): string {
   const schema = fileURLToPath(new URL("../../headwaters.schema.json", import.meta.url));
   const path = relative(folder, schema);

@@ -6,14 +6,14 @@ import type { SourceDefinition } from "../protocol/source.ts";
 import { sourceName, sources } from "../sources/index.ts";
 import { nearest } from "../toolkit/nearest.ts";
 
-/** Whether a source is named by its file: `./weather.ts`, not `yugabytedb`. */
+/** Whether a source is given as a file: `./weather.ts`, not `yugabytedb`. */
 export function isSourceFile(name: string): boolean {
   return /[\\/]|\.[cm]?[jt]s$/.test(name);
 }
 
 /**
- * The source of a name in the registry, or that a file exports as its default; relative paths are meant from `folder`.
- * Throws `CONFIGURATION_INVALID` where there is none.
+ * Loads a source by its name in the registry, or from a file that exports it as its default. Relative paths start at
+ * `folder`. Throws `CONFIGURATION_INVALID` if there is no such source.
  */
 export async function loadSource(nameOrPath: string, folder = process.cwd()): Promise<SourceDefinition> {
   if (isSourceFile(nameOrPath)) return loadFile(nameOrPath, resolve(folder, nameOrPath));
@@ -42,14 +42,15 @@ async function loadFile(given: string, path: string): Promise<SourceDefinition> 
 }
 
 /**
- * Node 20 runs no TypeScript, and later ones not all of it: jiti does. `import … from "headwaters"` gives the very
- * modules of this process, so that a source works without an installation beside it, and errors are of one class.
+ * Loads TypeScript by jiti, because Node 20 can't run it, and later versions can't run all of it. `import … from
+ * "headwaters"` gives the modules of this process, so that a source works without its own installation of Headwaters,
+ * and errors have the same class.
  */
 async function evaluate(given: string, path: string): Promise<unknown> {
   const [{ createJiti }, sdk] = await Promise.all([import("jiti"), import("../sdk/index.ts")]);
   const jiti = createJiti(pathToFileURL(path).href, {
     virtualModules: { headwaters: sdk },
-    // Stacks then name the lines of the source.
+    // With this, stack traces have the line numbers of the source.
     transformOptions: { retainLines: true },
   });
   try {

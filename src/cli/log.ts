@@ -3,14 +3,14 @@ import type { Log } from "../protocol/log.ts";
 import type { Style } from "./display/text.ts";
 import type { Output } from "./output.ts";
 
-/** From the one that says most. `error`: nothing but errors, which are shown anyway. */
+/** The log levels, the most detailed first. `error`: no log lines; errors are always shown. */
 export const logLevels = ["debug", "info", "warn", "error"] as const;
 
 export type LogLevel = (typeof logLevels)[number];
 
 const styles: Readonly<Record<string, Style>> = { debug: "dim", info: "cyan", warn: "yellow", error: "red" };
 
-/** Logs to standard error: JSON lines, or plain lines for people. Secrets are taken out of every message first. */
+/** Logs to standard error, as JSON lines or as plain lines for people. Secrets are removed from every message. */
 export function createLog(output: Output, options: { readonly level: LogLevel; readonly json: boolean }): Log {
   const logger = pino(
     {

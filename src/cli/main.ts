@@ -3,11 +3,11 @@ import module from "node:module";
 import process from "node:process";
 import type { Environment } from "./environment.ts";
 
-// From Node.js 22.1 on: what is compiled is kept from one start to the next. It holds for modules that are loaded after
-// this, so the program is one of them.
+// Node.js 22.1 and later keep compiled code between starts. This works only for modules that are loaded after this
+// call, so the program is imported below.
 (module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
 
-/** Who reads the output may go before it ends (`| head`): the sync goes on, what it would say is dropped. */
+/** If the reader of the output ends early (`| head`), the sync goes on, and its further output is dropped. */
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

@@ -3,7 +3,7 @@ import { defaultDestination, defaultFile, type Request } from "./configuration/l
 import { exitCodes } from "./exit-codes.ts";
 import { logLevels } from "./log.ts";
 
-/** The flags that say which connections a command works on. */
+/** The flags that choose the connections of a command. */
 export interface ConnectionOptions {
   readonly file?: string;
   readonly source?: string;
@@ -20,12 +20,12 @@ function names(value: string, before: readonly string[] | undefined): readonly s
   return [...(before ?? []), ...given.filter((name) => name !== "")];
 }
 
-/** A command that works on connections: those of a file, or the one that the flags describe. */
+/** A command for connections: those of a file, or the one that the flags describe. */
 export function connectionCommand(name: string): Command {
   return withConnectionOptions(new Command(name));
 }
 
-/** Likewise, of a command that has arguments before. */
+/** Adds the arguments and flags for connections to a command. Its other arguments come before. */
 export function withConnectionOptions(command: Command): Command {
   return command
     .argument("[connection...]", `connections of the file; all if none is named. With --source: the connection's name`)
@@ -58,18 +58,18 @@ export function requestOf(connections: readonly string[], options: ConnectionOpt
   return { names: connections, ...(Object.fromEntries(set) as Omit<Request, "names">) };
 }
 
-/** Tables that narrow one run; the fixed form selects by them instead. */
+/** The tables of `--tables`, to which a run is limited. With `--source`, they are the selection instead. */
 export function narrowed(options: ConnectionOptions): readonly string[] {
   return options.source === undefined ? (options.tables ?? []) : [];
 }
 
-/** The exit codes, as help shows them. */
+/** The help text of the exit codes. */
 export function exitCodesHelp(): string {
   const lines = Object.values(exitCodes).map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`);
   return ["", "Exit codes:", ...lines].join("\n");
 }
 
-/** Examples, as help shows them: each a command with what it does. */
+/** The help text of examples: commands, each with what it does. */
 export function examples(...shown: readonly (readonly [command: string, what: string])[]): string {
   return ["", "Examples:", ...shown.flatMap(([command, what]) => [`  # ${what}`, `  $ headwaters ${command}`])].join(
     "\n",

@@ -1,7 +1,7 @@
 import { colored, type Paint, plain, printable } from "./display/text.ts";
 import type { Redactor } from "./redact.ts";
 
-/** What is needed of `process.stdout` and `process.stderr`. */
+/** The part of `process.stdout` and `process.stderr` that is used. */
 export interface OutputStream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
@@ -9,18 +9,18 @@ export interface OutputStream {
   readonly rows?: number;
 }
 
-/** Lines at the bottom of the terminal that are drawn again and again, and make room for other output. */
+/** Lines at the bottom of the terminal that are redrawn in place. Other output goes above them. */
 export interface Region extends Disposable {
   clear(): void;
   redraw(): void;
 }
 
 /**
- * The one way out of the process: what is written is free of secrets, and of control characters other than our own.
+ * All output of the process. Secrets are removed from it, and so are control characters other than our own.
  */
 export class Output {
   readonly redactor: Redactor;
-  /** A terminal on which lines can be drawn over. */
+  /** Whether standard output is a terminal on which lines can be redrawn. */
   readonly live: boolean;
   readonly paint: Paint;
   readonly paintError: Paint;
@@ -33,14 +33,14 @@ export class Output {
     this.#out = out;
     this.#error = error;
     const movable = environment["TERM"] !== "dumb";
-    // https://no-color.org: present and not empty.
+    // https://no-color.org: NO_COLOR counts if it is present and not empty.
     const colors = movable && (environment["NO_COLOR"] ?? "") === "";
     this.live = out.isTTY === true && movable;
     this.paint = out.isTTY === true && colors ? colored : plain;
     this.paintError = error.isTTY === true && colors ? colored : plain;
   }
 
-  /** What a terminal shows at once; a terminal that does not tell has 80 columns and 24 lines. */
+  /** The width of the terminal; 80 if the terminal does not report it. The default of `rows` is 24. */
   get columns(): number {
     return this.#out.columns || 80;
   }
@@ -70,22 +70,22 @@ export class Output {
     return this.#error.isTTY === true;
   }
 
-  /** Text as it may be shown. */
+  /** Text without secrets and control characters. */
   clean(text: string): string {
     return printable(this.redactor.text(text), this.paint === colored);
   }
 
-  /** Terminal codes as they are; the caller has cleaned what it puts between them. */
+  /** Writes terminal codes unchanged. The caller must clean the text between them. */
   control(codes: string): void {
     this.#out.write(codes);
   }
 
-  /** Other output goes above this region, from now on; `null`: there is none any more. */
+  /** From now on, other output goes above this region; `null`: there is no region any more. */
   keepBelow(region: Region | null): void {
     this.#region = region;
   }
 
-  /** Leaves the terminal as it was, for a process that ends at once. */
+  /** Restores the terminal, for a process that ends at once. */
   release(): void {
     this.#region?.[Symbol.dispose]();
   }

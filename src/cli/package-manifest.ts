@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** What our own `package.json` says that the command line tells others. */
+/** The parts of our own `package.json` that the command line uses. */
 export interface PackageManifest {
   readonly version: string;
   readonly devDependencies: Readonly<Record<string, string>>;

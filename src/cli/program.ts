@@ -11,7 +11,7 @@ interface CommandEntry {
   load(): Promise<(environment: Environment) => Command>;
 }
 
-/** Every command, loaded with all it needs only when it is named: `headwaters --help` answers at once. */
+/** All commands. A command is loaded only when it is named, so that `headwaters --help` is fast. */
 const commands: readonly CommandEntry[] = [
   {
     name: "init",
@@ -90,7 +90,7 @@ First steps:
 
 "headwaters <command> --help" shows the flags of a command, with examples.`;
 
-/** Runs one command line; `environment.exitCode` is how it ended. */
+/** Runs a command line and sets `environment.exitCode`. */
 export async function run(argv: readonly string[], environment: Environment): Promise<void> {
   const program = new Command("headwaters")
     .description(introduction)

@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from "node:readline";
 import type { Session } from "./session.ts";
 
-/** Asks a person on the terminal, line by line. Lines that were typed or pasted ahead answer the questions to come. */
+/** Asks a person on the terminal, line by line. Lines that were typed or pasted ahead answer later questions. */
 export class Questions implements Disposable {
   readonly #session: Session;
   readonly #interface: Interface;
@@ -14,7 +14,7 @@ export class Questions implements Disposable {
     this.#lines = this.#interface[Symbol.asyncIterator]();
   }
 
-  /** The answer without blanks around it; empty where the input has ended or the user stopped the command. */
+  /** The trimmed answer; empty if the input has ended or the user stopped the command. */
   async ask(question: string): Promise<string> {
     this.#session.output.error(question);
     const { done, value } = await this.#lines.next();

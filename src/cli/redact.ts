@@ -1,12 +1,12 @@
-/** What stands where a secret was. */
+/** The text that replaces a secret. */
 const redacted = "***";
 
-/** Shorter secrets are only taken out where they stand alone: a password `a` would else riddle every word. */
+/** Shorter secrets are only removed as whole words: a password `a` would otherwise be replaced in every word. */
 const shortSecret = 4;
 
 /**
- * Takes secrets out of everything that leaves the process, in the spellings in which drivers, servers and shells
- * repeat them: as they are, URL-encoded, escaped in JSON, with quotes doubled for SQL.
+ * Removes secrets from all output of the process. It knows the spellings in which drivers, servers and shells repeat
+ * them: unchanged, URL-encoded, escaped in JSON, with quotes doubled for SQL.
  */
 export class Redactor {
   readonly #spellings = new Set<string>();
@@ -14,14 +14,14 @@ export class Redactor {
   #pattern: RegExp | null = null;
 
   /**
-   * Words of ours that stay whole even where a secret is part of them: with YugabyteDB's default password `yugabyte`,
-   * `yugabytedb` would else turn into `***db`.
+   * `vocabulary`: our own words, which stay whole even if a secret is part of them. Otherwise YugabyteDB's default
+   * password `yugabyte` would turn `yugabytedb` into `***db`.
    */
   constructor(vocabulary: readonly string[] = []) {
     this.#vocabulary = vocabulary;
   }
 
-  /** A URL's own password is a secret too: drivers show it apart. */
+  /** Adds a secret. The password in a URL is added too, because drivers show it separately. */
   add(secret: string): void {
     for (const value of [secret, ...passwordsOf(secret)]) {
       if (value.trim() === "") continue;
@@ -39,7 +39,7 @@ export class Redactor {
     return text.replace(this.#pattern, (_, kept: string | undefined) => kept ?? redacted);
   }
 
-  /** A value that `JSON.stringify` takes, with the secrets taken out of every string in it, however deep. */
+  /** A JSON value with the secrets removed from every string in it, at any depth. */
   json(value: unknown): unknown {
     if (typeof value === "string") return this.text(value);
     if (Array.isArray(value)) return value.map((item) => this.json(item));
@@ -58,7 +58,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch (error) {
-    // A `%` that begins no escape: the password is meant as it stands.
+    // A `%` that does not begin an escape: the password is taken literally.
     if (error instanceof URIError) return text;
     throw error;
   }

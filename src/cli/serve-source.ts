@@ -5,18 +5,18 @@ import type { SourceDefinition } from "../protocol/source.ts";
 import type { Output } from "./output.ts";
 import { servedSource } from "./served-source.ts";
 
-/** Where Fivetran's own test runs look for a connector. */
+/** The port on which Fivetran's own tester expects a connector. */
 export const defaultPort = "50051";
 
-/** How a source is to be served, as the flags say it. */
+/** The flags for serving a source. */
 export interface ServeOptions {
   readonly host: string;
   readonly port: string;
-  /** Log more. */
+  /** Whether to log more. */
   readonly debug: boolean;
 }
 
-/** Serves a source to Fivetran until `signal` is aborted. Throws `CONFIGURATION_INVALID` where it can't listen. */
+/** Serves a source to Fivetran until `signal` is aborted. Throws `CONFIGURATION_INVALID` if it can't listen. */
 export async function serveSource(
   definition: SourceDefinition,
   { host, port, debug }: ServeOptions,

@@ -31,7 +31,7 @@ export function serveCommand(environment: Environment): Command {
       ),
     )
     .action((source: string, { port, host, logLevel }: ServeFlags) =>
-      // Its own log says all; what `runCommand` would say of stopping is about syncs.
+      // Quiet, because the server has its own log, and `runCommand`'s message about stopping is for syncs.
       runCommand(environment, { quiet: true }, async ({ output, signal }) => {
         await serveSource(
           await loadSource(source, environment.folder),

@@ -4,7 +4,7 @@ import { invalid, validate } from "./configuration/problems.ts";
 import { settingNames, settingsOf } from "./configuration/settings.ts";
 import type { Redactor } from "./redact.ts";
 
-/** A source as Fivetran is served it: its settings are checked as those of a file are. */
+/** A source as it is served to Fivetran. Its settings are checked like those of a file. */
 export function servedSource(definition: SourceDefinition, redactor: Redactor): ServedSource {
   const settings = settingsOf(definition.configuration);
   const secrets = new Set(settings.filter(({ secret }) => secret).map(({ name }) => name));

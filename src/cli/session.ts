@@ -19,7 +19,7 @@ export interface OutputOptions {
   readonly logLevel?: LogLevel;
 }
 
-/** What a command works with while it runs. */
+/** The context of a running command. */
 export interface Session {
   readonly environment: Environment;
   readonly output: Output;
@@ -28,11 +28,11 @@ export interface Session {
   readonly signal: AbortSignal;
   readonly json: boolean;
   readonly quiet: boolean;
-  /** Writes one line of JSON for programs. */
+  /** Writes a line of JSON for programs. */
   tell(connection: string | null, value: Readonly<Record<string, unknown>>): void;
 }
 
-/** Runs a command: hears signals, tells errors, sets the exit code. */
+/** Runs a command: handles signals, shows errors, sets the exit code. */
 export async function runCommand(
   environment: Environment,
   options: OutputOptions,
@@ -64,7 +64,7 @@ export async function runCommand(
   }
 }
 
-/** Does something, of one connection or of none; where it throws, tells the error and resolves to its outcome. */
+/** Runs `work` for a connection, or for none. If it throws, shows the error and resolves to the error's outcome. */
 export async function attempt(
   session: Session,
   connection: string | null,
@@ -75,7 +75,7 @@ export async function attempt(
     return await work();
   } catch (thrown) {
     const error = asHeadwatersError(thrown);
-    // What was under way when the user stopped it fails as it must.
+    // If the user stopped the command, running work is expected to fail.
     if (signal.aborted) {
       session.log.debug(`stopped while: ${error.message}`);
       return "stopped";
@@ -88,8 +88,8 @@ export async function attempt(
 }
 
 /**
- * Does something with each connection, one after the other; one that fails does not stop the others. `most`: where there
- * are more connections than that, nothing is done.
+ * Runs `work` for each connection, one after the other. A connection that fails does not stop the others. `most`: the
+ * maximum number of connections; with more, it throws before any work.
  */
 export async function forEachConnection(
   session: Session,
@@ -117,7 +117,7 @@ export async function forEachConnection(
   return worst(outcomes);
 }
 
-/** Where an error was thrown, and its causes: for whoever looks for the defect. */
+/** The stack traces of an error and its causes, for finding a defect. */
 function stacks(thrown: unknown): string {
   const parts: string[] = [];
   for (

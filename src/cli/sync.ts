@@ -18,9 +18,9 @@ import { forEachConnection, type OutputOptions, runCommand, type Session } from 
 import { verifyOpen } from "./verify.ts";
 import type { Environment } from "./environment.ts";
 
-/** What a user asks of one sync beyond the connection's settings. */
+/** The options of one sync, in addition to the connection's settings. */
 export interface SyncRequest extends Omit<SyncOptions, "signal"> {
-  /** Compare source and copy afterwards. */
+  /** Whether to compare source and copy after the sync. */
   readonly verify?: boolean;
 }
 
@@ -78,7 +78,7 @@ export function syncCommand(environment: Environment): Command {
     );
 }
 
-/** Syncs one connection and shows how it goes. */
+/** Syncs one connection and shows its progress. */
 export async function syncConnection(
   session: Session,
   configured: ConfiguredConnection,
@@ -104,7 +104,7 @@ export async function syncConnection(
   return await verifyOpen(session, connection, syncRequest.tables ?? []);
 }
 
-/** Without the flags that were not given. */
+/** The request without `undefined` values. */
 function given(syncRequest: { readonly [Key in keyof SyncRequest]: SyncRequest[Key] | undefined }): SyncRequest {
   return Object.fromEntries(Object.entries(syncRequest).filter(([, value]) => value !== undefined)) as SyncRequest;
 }

@@ -1,7 +1,7 @@
 import { HeadwatersError } from "../protocol/errors.ts";
 import { nearest } from "../toolkit/nearest.ts";
 
-/** Those of the things that have one of these names; all where no name is given. Throws for a name that none has. */
+/** The things that have one of these names; without names, all things. Throws for an unknown name. */
 export function onlyTables<Thing>(
   things: readonly Thing[],
   names: readonly string[],

@@ -41,7 +41,7 @@ export function verifyCommand(environment: Environment): Command {
     );
 }
 
-/** Verifies one connection and shows what is found. `tables` empty: all that are selected. */
+/** Verifies one connection and shows the result. `tables` empty: all selected tables. */
 export async function verifyConnection(
   session: Session,
   configured: ConfiguredConnection,
@@ -51,7 +51,7 @@ export async function verifyConnection(
   return await verifyOpen(session, connection, tables);
 }
 
-/** Likewise, of a connection that is open already. */
+/** Like {@link verifyConnection}, for an open connection. */
 export async function verifyOpen(
   session: Session,
   connection: Connection,

@@ -3,7 +3,7 @@ import { defaultSettings } from "../../engine/connection.ts";
 import { parseType } from "../../toolkit/types.ts";
 import { bytesText, durationText, parseBytes, parseDuration } from "./quantities.ts";
 
-/** Numbers may come as text: from `${ENV}`, which knows nothing else. */
+/** Converts text to a number, because values from `${ENV}` are always text. */
 function numeric(value: unknown): unknown {
   return typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value;
 }
@@ -37,7 +37,7 @@ const typeName = z.string().transform((text, context) => {
 
 const names = z.array(z.string().min(1));
 
-/** `[a, b]` stands for `{ include: [a, b] }`. */
+/** Converts the short form `[a, b]` to `{ include: [a, b] }`. */
 function listed(value: unknown): unknown {
   return Array.isArray(value) ? { include: value } : value;
 }
@@ -125,7 +125,7 @@ const kind = z.looseObject({ type: z.string().min(1) });
 
 const parallelSetting = whole(1, 64);
 
-/** One entry below `connections:`. What `source` and `destination` hold is checked by their own schemas. */
+/** An entry below `connections:`. The settings of `source` and `destination` are checked by their own schemas. */
 export const connectionSchema = z.strictObject({
   source: kind.meta({ description: "The database to read from: its type and settings." }),
   destination: kind.meta({

@@ -1,22 +1,22 @@
 import { isScalar, LineCounter, parseDocument } from "yaml";
 import { HeadwatersError } from "../../protocol/errors.ts";
 
-/** A path into a document: names of settings, positions in lists. */
+/** A path into a document: names of settings and positions in lists. */
 export type Path = readonly (string | number)[];
 
-/** A parsed file whose values can be found again in its text. */
+/** A parsed file that knows the places of its values in the text. */
 export interface Document {
-  /** As the user named it. */
+  /** The file's name as the user gave it. */
   readonly file: string;
   readonly value: unknown;
-  /** Counted from 1; of the nearest part of the path that exists; `null`: the whole file. */
+  /** The line, from 1, of the longest part of the path that exists; `null`: the whole file. */
   line(path: Path): number | null;
-  /** What stands in the file for a number or the like: `0123`, where its value is 123. `null`: not one word there. */
+  /** The text of a scalar in the file: `0123` for the value 123. `null`: not a scalar. */
   text(path: Path): string | null;
 }
 
 /**
- * What is wrong with the text, by the parser's codes. Its own messages repeat parts of the file, and so perhaps a
+ * Our messages for the parser's error codes. The parser's own messages quote parts of the file, which may hold a
  * password.
  */
 const mistakes: Readonly<Record<string, string>> = {
@@ -34,11 +34,11 @@ const mistakes: Readonly<Record<string, string>> = {
   UNEXPECTED_TOKEN: "has something that does not belong there: a quote, a bracket or a comma",
 };
 
-/** In `{ password: ${NAME} }` YAML takes the braces of the reference for its own: marks stand in for them meanwhile. */
+/** In `{ password: ${NAME} }` YAML would parse the braces of the reference. Marks replace them while it parses. */
 const references = /\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\}/g;
 const marks = /\$\uE000([^\uE001]*)\uE001/g;
 
-/** Text for the parser, whose values are as they were once they are {@link unmarked}. */
+/** The text for the parser, with marks in place of references. {@link unmarked} restores them. */
 export function marked(text: string): string {
   return text.replace(references, "$\uE000$1\uE001");
 }
@@ -47,10 +47,10 @@ export function unmarked(text: string): string {
   return text.replace(marks, "${$1}");
 }
 
-/** Reads YAML, and so JSON too. Throws `CONFIGURATION_INVALID` with line and column. */
+/** Parses YAML, which includes JSON. Throws `CONFIGURATION_INVALID` with line and column. */
 export function parseYaml(text: string, file: string): Document {
   const lines = new LineCounter();
-  // Aliases are limited by the parser's own default (100), against files that grow without end.
+  // The parser's default limit of 100 aliases protects against files that expand without end.
   const document = parseDocument(marked(text), { prettyErrors: false, lineCounter: lines, merge: true });
   const [error] = document.errors;
   if (error !== undefined) {
@@ -78,7 +78,7 @@ export function parseYaml(text: string, file: string): Document {
   };
 }
 
-/** Reads `configuration.json`: JSON, also with the `//` comments that the published examples show in theirs. */
+/** Parses `configuration.json`: JSON that may have `//` comments, as in the published examples. */
 export function parseJson(text: string, file: string): Document {
   return parseYaml(withoutComments(text), file);
 }
@@ -87,7 +87,7 @@ function valueOf(document: ReturnType<typeof parseDocument>, file: string): unkn
   try {
     return document.toJS({ reviver: (_, value: unknown) => (typeof value === "string" ? unmarked(value) : value) });
   } catch (error) {
-    // An alias without its anchor is only noticed here.
+    // The parser reports an alias without its anchor only here.
     if (!(error instanceof ReferenceError)) throw error;
     throw new HeadwatersError("CONFIGURATION_INVALID", `${file}: an alias (*name) has no anchor (&name) before it.`, {
       hint: "A text that begins with * needs quotes around it.",
@@ -96,7 +96,7 @@ function valueOf(document: ReturnType<typeof parseDocument>, file: string): unkn
   }
 }
 
-/** Puts blanks in the place of `//` comments outside of quotes, so that lines and columns stay. */
+/** Replaces `//` comments outside of quotes with spaces, so that lines and columns stay the same. */
 function withoutComments(text: string): string {
   return text
     .replace(/^\uFEFF/, " ")

@@ -8,15 +8,15 @@ import { type Document, parseJson, parseYaml, type Path } from "./document.ts";
 import { type Place } from "./problems.ts";
 import { type ConfiguredConnection, type RawConnection, resolveConnection } from "./resolve.ts";
 
-/** Where `headwaters.yaml` is looked for. */
+/** The default file of connections. */
 export const defaultFile = "headwaters.yaml";
 
-/** Where the fixed form copies to, unless it says so. */
+/** The default destination of a connection that is described by flags. */
 export const defaultDestination = "duckdb:warehouse.duckdb";
 
-/** Which connections a command works on: those of a file, or the one that the command line describes. */
+/** The connections of a command: those of a file, or the one that the command line describes. */
 export interface Request {
-  /** In the file; none: all. With `source`: the connection's name. */
+  /** Names of connections in the file; empty: all. With `source`: the connection's name. */
   readonly names: readonly string[];
   readonly file?: string;
   readonly source?: string;
@@ -33,11 +33,11 @@ export interface LoadContext {
   /** The current folder. */
   readonly folder: string;
   readonly environment: NodeJS.ProcessEnv;
-  /** Learns the secrets as they are read. */
+  /** Gets the secrets as they are read. */
   readonly redactor: Redactor;
 }
 
-/** Reads and checks connections, in the order of their names in the request, or else in the file. */
+/** Loads and checks connections, in the order of the request's names, or else of the file. */
 export async function loadConnections(
   request: Request,
   context: LoadContext,
@@ -67,12 +67,12 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
   if (configuration === undefined && !isFile)
     throw wrong("--configuration is missing: the file with the source's settings.");
   if (names.length > 1) throw wrong(`With --source there is one connection, not ${names.length}: ${names.join(", ")}.`);
-  // A source of one's own may have no settings.
+  // A source from a file may have no settings.
   const text = configuration === undefined ? "{}" : await read(resolve(folder, configuration), configuration, wrong);
   const document = parseJson(text, configuration ?? "");
   if (!isMapping(document.value)) throw wrong(`${configuration} must hold the source's settings as a JSON object.`);
   if ("type" in document.value) throw wrong(`${configuration}: type is not a setting; --source says it.`);
-  // The published examples tell to leave a setting empty for "none".
+  // In the published examples, an empty setting means "none".
   const settings = Object.entries(document.value).filter(([, value]) => value !== "");
   const entry = {
     source: { ...Object.fromEntries(settings), type: source },
@@ -158,7 +158,7 @@ function connectionsOf({ value, file, line }: Document): Readonly<Record<string,
   return connections;
 }
 
-/** Puts what the command line says over what the file says; problems with it then name the flag. */
+/** Replaces settings of the file by flags of the command line. Problems with such a setting name the flag. */
 function withFlags({ deletes, parallel, exclude }: Request, raw: RawConnection): RawConnection {
   const flags: Readonly<Record<string, unknown>> = Object.fromEntries(
     Object.entries({ deletes, parallel }).filter(([, value]) => value !== undefined),
@@ -180,7 +180,7 @@ function withFlags({ deletes, parallel, exclude }: Request, raw: RawConnection):
   };
 }
 
-/** `--deletes` goes for all tables: what the file says of single ones gives way. */
+/** Removes `deletes` from the settings for individual tables, because `--deletes` is for all tables. */
 function undeleted({ overrides }: RawConnection["entry"]): unknown {
   if (!isMapping(overrides)) return overrides;
   const without = Object.entries(overrides).map(([table, override]) => {
@@ -191,7 +191,7 @@ function undeleted({ overrides }: RawConnection["entry"]): unknown {
   return Object.fromEntries(without);
 }
 
-/** A selection that leaves out more; one of a wrong shape stays as it is, to be told by its schema. */
+/** A selection that also excludes `names`. A selection of a wrong shape stays unchanged: its schema reports it. */
 function excluding(tables: unknown, names: readonly string[]): unknown {
   if (tables === undefined) return { exclude: names };
   if (Array.isArray(tables)) return { include: tables, exclude: names };

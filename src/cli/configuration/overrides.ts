@@ -43,7 +43,7 @@ const languages: Readonly<Record<FilterLanguage, readonly [type: "string" | "obj
   fields: ["object", "a mapping of fields: { status: active, temperature: { gt: 0 } }"],
 };
 
-/** Settings of single tables that contradict one another, or that this source can't fulfil. */
+/** Problems with settings for individual tables: they contradict each other, or the source does not support them. */
 export function overrideProblems(
   { overrides }: ConnectionEntry,
   { title, capabilities }: Pick<SourceDefinition, "title" | "capabilities">,

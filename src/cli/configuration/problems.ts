@@ -3,17 +3,17 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import type { Path } from "./document.ts";
 
-/** Something that is wrong with one setting. */
+/** A problem with one setting. */
 export interface Problem {
-  /** Of the setting, from the root of what was checked. */
+  /** The path of the setting, from the root of the checked value. */
   readonly path: Path;
-  /** Follows the setting's name in a sentence: `must be a whole number, not "abc"`. */
+  /** The text after the setting's name in a sentence: `must be a whole number, not "abc"`. */
   readonly message: string;
-  /** What to do, in whole sentences; empty: the message says it. */
+  /** What to do, in whole sentences; empty: the message is enough. */
   readonly remedy: string;
 }
 
-/** Where a setting was given, as users know it. */
+/** The place where the user gave a setting. */
 export interface Place {
   /** `connections.iot.source.port`, `--deletes`. */
   readonly label: string;
@@ -21,20 +21,20 @@ export interface Place {
   readonly line: number | null;
 }
 
-/** What the checker of one schema knows beside it. */
+/** The context for checking a value by a schema. */
 export interface Checked {
-  /** Goes before the paths of the problems. */
+  /** The prefix of the problems' paths. */
   readonly at: Path;
-  /** Settings whose values are never shown, at the root of the schema. */
+  /** Settings at the root of the schema whose values are never shown. */
   readonly secrets: ReadonlySet<string>;
-  /** Names of the settings at a path, for a mistyped one. */
+  /** The names of the settings at a path, for suggestions. */
   known(path: Path): readonly string[];
 }
 
-/** Zod's own messages give way to ours; what a schema itself says stands. */
+/** Marks zod's own messages, which are replaced by ours. Messages of a schema are kept. */
 const unsaid = "\u0000";
 
-/** Checks a value by its schema: the output, or everything that is wrong. */
+/** Checks a value by a schema. Returns the output, or all problems. */
 export function validate<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
@@ -56,7 +56,7 @@ function explain(issue: Issue, root: unknown, checked: Checked): readonly Proble
     const known = checked.known(inner);
     return issue.keys.map((key) => unknownName([...path, key], key, known));
   }
-  // As the user wrote it; a value that was put in order before the check (a list of tables) lies elsewhere there.
+  // The value as the user wrote it. If it was converted before the check (a list of tables), its path is different.
   const input = valueAt(root, inner) ?? issue.input;
   if (input === undefined) return [{ path, message: "is missing", remedy: "" }];
   const secret = checked.secrets.has(String(inner[0] ?? ""));
@@ -68,7 +68,7 @@ function explain(issue: Issue, root: unknown, checked: Checked): readonly Proble
   ];
 }
 
-/** A name that is not known; `known` has all that are. */
+/** The problem of an unknown name. `known`: all known names. */
 function unknownName(path: Path, name: string, known: readonly string[]): Problem {
   const meant = nearest(name, known);
   const remedy =
@@ -76,7 +76,7 @@ function unknownName(path: Path, name: string, known: readonly string[]): Proble
   return { path, message: "is not a setting", remedy };
 }
 
-/** What a value must be, by zod's kinds of issues. */
+/** The requirement for a value, by zod's kind of issue. */
 function requirement(issue: Issue): string {
   switch (issue.code) {
     case "invalid_type":
@@ -130,7 +130,7 @@ function shown(value: unknown): string {
   return text.length <= 80 ? text : `${text.slice(0, 77)}…`;
 }
 
-/** All problems in one error: each with its place and what to do. */
+/** One error for all problems, each with its place and its remedy. */
 export function invalid(problems: readonly Problem[], placeOf: (path: Path) => Place): HeadwatersError {
   const [first] = problems;
   if (first !== undefined && problems.length === 1) {

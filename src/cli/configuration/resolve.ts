@@ -15,32 +15,32 @@ import { invalid, type Place, type Problem, validate } from "./problems.ts";
 import { type Setting, settingNames, settingsOf } from "./settings.ts";
 import { type Fetched, resolveValues } from "./values.ts";
 
-/** A connection as it stands in a file or on the command line. */
+/** A connection as it is written in a file or on the command line. */
 export interface RawConnection {
-  /** `null`: as its source. */
+  /** `null`: the name of its source. */
   readonly name: string | null;
   readonly entry: Readonly<Record<string, unknown>>;
   /**
-   * Folders from which relative paths in the settings of each side are meant. A source that is a file itself is looked
-   * for in the second: the settings of a source may come from a file elsewhere.
+   * The folders at which relative paths in the settings of each side start. The path of a source's own file starts at
+   * `destination`, because the settings of a source may come from a file in another folder.
    */
   readonly folders: { readonly source: string; readonly destination: string };
   placeOf(path: Path): Place;
-  /** What stands there in the file, where its value is a number or the like. */
+  /** The text of a scalar in the file. */
   textOf(path: Path): string | null;
 }
 
-/** A connection whose every setting was checked; nothing is open yet. */
+/** A connection with all settings checked. It is not open yet. */
 export interface ConfiguredConnection {
   readonly name: string;
-  /** Of one that is called like its source: the names that it has under the source's kin, which its copy may be kept by. */
+  /** For a connection named after its source: the names of the source's kin. The copies may be under one of them. */
   readonly otherNames: readonly string[];
   readonly source: { readonly definition: SourceDefinition; readonly configuration: unknown };
   readonly destination: { readonly definition: DestinationDefinition; readonly configuration: unknown };
-  /** In the destination. */
+  /** The schema in the destination. */
   readonly schema: string;
   readonly selection: Selection;
-  /** What is otherwise for single tables, by their ids: for the source, the engine and the destination. */
+  /** The settings for individual tables, by table id. Here for the source; below for the engine and the destination. */
   readonly tables: Readonly<Record<string, TableOptions>>;
   readonly tableSettings: Readonly<Record<string, TableSettings>>;
   readonly rename: DestinationContext["rename"];
@@ -51,10 +51,10 @@ export interface ConfiguredConnection {
   readonly settings: Settings;
 }
 
-/** Names of variables whose values are secrets, whatever setting they go into. */
+/** Names of variables whose values are secrets in any setting. */
 const secretVariable = /PASS|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE/i;
 
-/** Puts outside values in place, finds source and destination, and checks all settings. Throws all problems at once. */
+/** Inserts outside values, finds source and destination, and checks all settings. Throws all problems at once. */
 export async function resolveConnection(
   raw: RawConnection,
   environment: NodeJS.ProcessEnv,
@@ -132,7 +132,7 @@ function configured(
   };
 }
 
-/** What is made of each value, by its name; `undefined`: nothing. */
+/** Applies `make` to each value. Names for which it returns `undefined` are left out. */
 function each<Value, Made>(
   values: Readonly<Record<string, Value>>,
   make: (value: Value) => Made | undefined,
@@ -141,7 +141,7 @@ function each<Value, Made>(
   return Object.fromEntries(made.filter((entry): entry is [string, Made] => entry[1] !== undefined));
 }
 
-/** `destination: duckdb:warehouse.duckdb` as the mapping that it stands for, so far as can be told. */
+/** Converts `destination: duckdb:warehouse.duckdb` to a mapping. Its definition parses the address later. */
 function withDestinationMapping(entry: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { destination } = entry;
   if (typeof destination !== "string") return entry;
@@ -150,7 +150,7 @@ function withDestinationMapping(entry: Readonly<Record<string, unknown>>): Reado
   return { ...entry, destination: { type, [address]: colon < 0 ? null : destination.slice(colon + 1) } };
 }
 
-/** Where the part behind `duckdb:` waits for its definition, out of the way of all settings. */
+/** The key for the part after `duckdb:`. As a symbol, it can't collide with a setting. */
 const address = Symbol("address");
 
 interface Connector<Definition> {
@@ -161,7 +161,7 @@ interface Connector<Definition> {
 
 type Definition = SourceDefinition | DestinationDefinition;
 
-/** Loads the definition that `type` names, makes its secrets known, and checks its settings. */
+/** Loads the definition that `type` names, adds its secrets to the redactor, and checks its settings. */
 async function connector<D extends Definition>(
   part: "source" | "destination",
   {
@@ -178,7 +178,7 @@ async function connector<D extends Definition>(
   find: (type: string) => Promise<D | Problem>,
 ): Promise<Connector<D>> {
   const given = entry[part];
-  // What is no mapping, or has no type, the schema of the whole entry tells.
+  // The schema of the whole entry reports a value that is not a mapping or has no type.
   if (typeof given !== "object" || given === null || !("type" in given)) return nothing([]);
   const { type, ...rest } = given;
   if (typeof type !== "string" || type === "") return nothing([]);
@@ -223,7 +223,7 @@ function unknownKind(part: "source" | "destination", type: string, known: readon
   };
 }
 
-/** Settings as given, those that are text as they stand in the file: `0123` stays `0123`. */
+/** The settings of a connector. Text settings have their text from the file, so that `0123` stays `0123`. */
 function withAddress(
   definition: Definition,
   given: Readonly<Record<string | symbol, unknown>>,
@@ -246,13 +246,13 @@ function withAddress(
   );
 }
 
-/** Relative paths are meant from the folder of the configuration, wherever the command runs. */
+/** Resolves relative paths from the folder of the configuration, independent of the current folder. */
 function withPaths(output: unknown, settings: readonly Setting[], folder: string): unknown {
   if (typeof output !== "object" || output === null) return output;
   return Object.fromEntries(
     Object.entries(output).map(([name, value]) => {
       const path = settings.find((setting) => setting.name === name)?.path ?? "no";
-      // An address in the place of a path stays as it is: s3://bucket, postgresql://host.
+      // An address instead of a path stays unchanged: s3://bucket, postgresql://host.
       if (typeof value !== "string" || path === "no" || value.includes("://")) return [name, value];
       const resolved = resolve(folder, value);
       return [name, path === "always" || existsSync(resolved) ? resolved : value];

@@ -3,18 +3,18 @@ import type { SourceDefinition } from "../../protocol/source.ts";
 import { connectionSchema } from "./connection-schema.ts";
 import { type Setting, settingsOf } from "./settings.ts";
 
-/** The environment variable that a sample file takes a setting from: `YUGABYTEDB_PASSWORD`. */
+/** The environment variable for a setting in a sample file: `YUGABYTEDB_PASSWORD`. */
 export function variableOf(source: string, setting: string): string {
   return `${source}_${setting}`.toUpperCase().replace(/[^A-Z0-9]+/g, "_");
 }
 
-/** Longer comments are broken. */
+/** Longer comments are wrapped. */
 const lineWidth = 110;
 
 /**
- * A file with one connection and every setting there is: what must be set in place, the rest as comments with what
- * holds without them. `answers` are values of the source's settings; what has none comes from the environment.
- * `schema`: where editors find the schema of such files.
+ * A file with one connection and all settings. Required settings are set; the others are comments with their defaults.
+ * `answers`: values of the source's settings. Required settings without an answer come from the environment. `schema`:
+ * the address of the file's JSON Schema, for editors.
  */
 export function sampleFile(
   name: string,
@@ -59,7 +59,7 @@ export function sampleFile(
   ].join("\n");
 }
 
-/** Values for settings of the connection that have no telling default: a reader sees what one looks like. */
+/** Example values for settings of the connection whose defaults do not show their form. */
 const samples: Readonly<Record<string, string>> = {
   schema: "iot",
   tables: "{ include: [sensor_*, devices], exclude: [sensor_archive] }",
@@ -90,7 +90,7 @@ function comment(text: string, indent: number): readonly string[] {
   return lines.map((part) => `${" ".repeat(indent)}# ${part}`);
 }
 
-/** A value in one line of YAML. `$` is doubled before a brace: it is meant as it stands. */
+/** A value in one line of YAML. `$` before a brace is doubled, so that it is taken literally. */
 function scalar(value: unknown): string {
   const plain = typeof value === "string" ? value.replaceAll("${", () => "$${") : value;
   return stringify(plain, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();

@@ -1,22 +1,22 @@
 import { z } from "zod";
 
-/** One setting of a source or destination, as its schema tells it. */
+/** A setting of a source or destination, from its schema. */
 export interface Setting {
   readonly name: string;
-  /** As people write it; its name, where the schema says nothing else. */
+  /** The title for people; the setting's name if the schema has no title. */
   readonly title: string;
   readonly description: string;
   readonly required: boolean;
-  /** Its value must never be shown. */
+  /** Whether the value must never be shown. */
   readonly secret: boolean;
   /**
-   * `always` a file or folder; `existing`: one, where it is there (a certificate may also stand in place of its file).
-   * Relative ones are meant from the folder of the configuration.
+   * `always`: a file or folder. `existing`: a path if the file exists, else a value (a certificate may be given instead
+   * of its file). Relative paths start at the folder of the configuration.
    */
   readonly path: "always" | "existing" | "no";
-  /** JSON Schema's word; `null`: several. */
+  /** The type in JSON Schema; `null`: several. */
   readonly type: string | null;
-  /** The values that it can have; `null`: any of its type. */
+  /** The allowed values; `null`: any of its type. */
   readonly choices: readonly string[] | null;
   readonly default: unknown;
 }
@@ -27,10 +27,10 @@ interface JsonSchema {
   readonly required?: readonly string[];
 }
 
-/** The settings that a connector's schema has, in their order. */
+/** The settings of a connector's schema, in order. */
 export function settingsOf(schema: z.ZodType): readonly Setting[] {
   const { properties = {}, required = [] } = jsonSchema(schema, "input");
-  // The input side leaves defaults out where the input is put in order first (text into numbers).
+  // The input schema lacks the defaults of values that are converted first (text into numbers).
   const { properties: outputs = {} } = jsonSchema(schema, "output");
   return Object.entries(properties).map(([name, property]) => ({
     name,
@@ -53,7 +53,7 @@ function jsonSchema(schema: z.ZodType, io: "input" | "output"): JsonSchema {
   return z.toJSONSchema(schema, { io, unrepresentable: "any" }) as JsonSchema;
 }
 
-/** Names of the settings that a schema has at a path: of the mapping there, however nested. */
+/** The names of the settings at a path of a schema, at any depth. */
 export function settingNames(schema: z.ZodType, path: readonly (string | number)[]): readonly string[] {
   let at: JsonSchema | undefined = jsonSchema(schema, "input");
   for (const part of path) at = at?.properties?.[part] ?? at?.additionalProperties ?? undefined;

@@ -4,34 +4,35 @@ import { resolve } from "node:path";
 import type { Path } from "./document.ts";
 import type { Problem } from "./problems.ts";
 
-/** A value that came from outside of the file. */
+/** A value from outside of the file. */
 export interface Fetched {
-  /** The setting it went into, or into a part of which. */
+  /** The setting that contains the value. */
   readonly path: Path;
   /** The environment variable; `null`: a file or a command. */
   readonly variable: string | null;
   readonly value: string;
 }
 
-/** A configuration whose values are all in place. */
+/** A configuration with its outside values inserted. */
 export interface Resolved {
   readonly value: unknown;
   readonly fetched: readonly Fetched[];
   readonly problems: readonly Problem[];
 }
 
-/** Commands that give a secret may ask a vault over the network, not a person. */
+/** In milliseconds. A command for a secret may ask a vault over the network, but not a person. */
 const commandTimeout = 30_000;
 
-/** `$${` is a plain `${`; `${NAME:-value}` falls back to the value where NAME is unset or empty. */
+/** `$${` is a literal `${`. `${NAME:-value}` uses the value if NAME is unset or empty. */
 const reference = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
-/** What the published examples put in the place of values: `<YOUR_YUGABYTEDB_HOST>`, `<TRUE_OR_FALSE>`. */
+/** Placeholders for values in the published examples: `<YOUR_YUGABYTEDB_HOST>`, `<TRUE_OR_FALSE>`. */
 const placeholder = /^<[A-Z][A-Z0-9_]*>$/;
 
 /**
- * Puts the values of environment variables, files and commands in the place of `${NAME}`, `{ file: path }` and
- * `{ command: [program, argument, …] }`. Files and commands are meant from `folder`, and only where `mayFetch` says so.
+ * Replaces `${NAME}`, `{ file: path }` and `{ command: [program, argument, …] }` by the values of environment
+ * variables, files and commands. Paths of files start at `folder`, and commands run there. `mayFetch` decides which
+ * settings may use files and commands.
  */
 export async function resolveValues(
   value: unknown,
@@ -87,7 +88,7 @@ export async function resolveValues(
   return { value: await at(value, []), fetched, problems };
 }
 
-/** Resolves to the value, or to what is wrong. */
+/** Resolves to the value, or to the problem. */
 type Outside = (folder: string) => Promise<string | Pick<Problem, "message" | "remedy">>;
 
 function fetcherOf(value: object): Outside | null {
@@ -130,7 +131,7 @@ function isCommand(command: unknown): command is [string, ...string[]] {
   return Array.isArray(command) && command.length > 0 && command.every((part) => typeof part === "string");
 }
 
-/** How a command failed; what it wrote may hold the secret and is not repeated. */
+/** The reason why a command failed. Its output is not quoted, because it may hold the secret. */
 function ending(error: Error & { code?: number | string | null; killed?: boolean; signal?: string | null }): string {
   if (error.killed === true) return `it took more than ${commandTimeout / 1000} s`;
   if (typeof error.code === "number") return `it ended with exit code ${error.code}`;

@@ -4,18 +4,18 @@ import { isMap, isScalar, isSeq, type Document, type Pair, parseDocument, type S
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { marked, parseYaml, unmarked } from "./document.ts";
 
-/** A table of the source, for a reader of the file. */
+/** A table of the source, with a comment for the reader of the file. */
 export interface FoundTable {
   readonly id: string;
-  /** What is behind its name: `key id; ~500 rows; changes by updated_at`. */
+  /** The comment after its name: `key id; ~500 rows; changes by updated_at`. */
   readonly told: string;
-  /** It is synced as the file stands. */
+  /** Whether the current file selects the table. */
   readonly selected: boolean;
 }
 
 /**
- * Names the tables of a connection in its file, `path`, which the user calls `file`. Resolves to whether that changed
- * anything.
+ * Writes the tables of a connection to its file. `path` is the file's path, and `file` is its name in messages.
+ * Resolves to whether the file changed.
  */
 export async function writeTables(
   path: string,
@@ -30,7 +30,7 @@ export async function writeTables(
   return written !== text;
 }
 
-/** All of the file or nothing; who may read it stays as it was. */
+/** Replaces the file as a whole. Its permissions stay the same. */
 async function replaceFile(path: string, text: string): Promise<void> {
   const { mode } = await stat(path);
   const fresh = `${path}.${process.pid}.tmp`;
@@ -48,9 +48,9 @@ async function replaceFile(path: string, text: string): Promise<void> {
 }
 
 /**
- * A file of connections with the tables of one named under `tables.include`. What is synced stays the same: a list that
- * is there is not added to, but other tables of the source stand below it as comments. Everything else in the file,
- * comments too, stays where it is.
+ * The text of a file of connections, with the tables of one connection under `tables.include`. The selection does not
+ * change: tables are not added to an existing list, but the source's other tables are listed below it as comments. The
+ * rest of the file, including comments, stays the same.
  */
 export function withTables(text: string, file: string, connection: string, found: readonly FoundTable[]): string {
   const document = parseDocument(marked(text), { merge: true });
@@ -71,12 +71,12 @@ export function withTables(text: string, file: string, connection: string, found
   const lines = others.map(({ id, told }) => ` - ${id} # ${told}`);
   if (lines.length > 0) include.comment = [...(commented === "" ? [] : [commented]), ...lines].join("\n");
   const written = unmarked(onlyChanged(marked(text), before, document.toString(style)));
-  // What can't be read again must not be written.
+  // Throws if the result can't be parsed: such a file must not be written.
   parseYaml(written, file);
   return written;
 }
 
-/** The list of tables that are included, in a place where its items can have comments. */
+/** The list of included tables, in a form in which items can have comments. */
 function includeOf(document: Document, entry: YAMLMap, file: string, connection: string): YAMLSeq {
   const tables = entry.get("tables", true);
   entry.flow = false;
@@ -99,13 +99,13 @@ function includeOf(document: Document, entry: YAMLMap, file: string, connection:
   const map = new YAMLMap(document.schema);
   map.items.push(document.createPair("include", made) as Pair);
   const names = entry.items.map(({ key }) => (isScalar(key) ? key.value : key));
-  // Behind what it belongs to, before the other settings.
+  // Inserted after source, destination and schema, before the other settings.
   const before = Math.max(names.indexOf("source"), names.indexOf("destination"), names.indexOf("schema"));
   entry.items.splice(before + 1, 0, document.createPair("tables", map) as Pair);
   return made;
 }
 
-/** One item a line. What was said behind its end goes before its start. */
+/** Writes a collection with one item a line. A comment after its end moves before its start. */
 function inBlock<Collection extends YAMLSeq | YAMLMap>(collection: Collection): Collection {
   if (collection.flow !== true) return collection;
   collection.flow = false;
@@ -114,12 +114,12 @@ function inBlock<Collection extends YAMLSeq | YAMLMap>(collection: Collection): 
   return collection;
 }
 
-/** Lines are not broken. */
+/** Lines are not wrapped. */
 const style = { lineWidth: 0 } as const;
 
 /**
- * The text with what changed, from one way of writing it to another: lines before and behind stay as their author has
- * written them, so far as the parser's own way of writing has the same lines.
+ * Applies the change from `before` to `after`, which are both in the parser's style, to the author's text. Lines before
+ * and after the change keep the author's style. If the parser's style has another number of lines, `after` is used.
  */
 function onlyChanged(text: string, before: string, after: string): string {
   const [own, old, fresh] = [text, before, after].map((version) => version.split("\n")) as [

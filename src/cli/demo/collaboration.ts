@@ -1,7 +1,7 @@
 import type { Json } from "../../protocol/json.ts";
 import type { Change } from "./scenario.ts";
 
-/** The tables of the published example, and how many documents the demo begins with. */
+/** The tables of the published example, with the number of documents at the start of the demo. */
 export const counts = {
   USERS: 500,
   PROJECTS: 120,
@@ -21,10 +21,10 @@ function time(milliseconds: number): Json {
   return { $reql_type$: "TIME", epoch_time: milliseconds / 1_000, timezone: "+00:00" };
 }
 
-/** The document of a table with a number. Each table has its timestamp in another form: all of them are seen in the wild. */
+/** The document with a number in a table. Each table has another form of timestamp; all of these occur in practice. */
 export function document(table: TableName, number: number, began: number): Json {
   const id = `${table.toLowerCase()}-${String(number).padStart(6, "0")}`;
-  // Old enough that a sync which looks for recent changes has none of them to read again.
+  // Old enough that a sync for recent changes does not read these documents again.
   const then = began - 90 * 24 * 60 * minute + number * minute;
   switch (table) {
     case "USERS":
@@ -81,10 +81,10 @@ interface Clock {
   readonly now: number;
 }
 
-/** What happens between the two syncs: which documents are stored, or removed. */
+/** A change between the two syncs: documents that are stored or removed. */
 export interface Event extends Change {
   readonly table: TableName;
-  /** The documents with these numbers; `null`: they are removed. */
+  /** Makes the document with a number; `null`: the documents are removed. */
   readonly stored: ((number: number, clock: Clock) => Json) | null;
   readonly numbers: readonly number[];
 }

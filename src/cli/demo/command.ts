@@ -17,7 +17,7 @@ import { lookInside } from "./look.ts";
 import { sourceName } from "../../sources/index.ts";
 import { type Scenario, scenarios } from "./scenario.ts";
 
-/** Below the current folder. */
+/** The demo's folder, below the current folder. */
 const folder = "demo";
 
 interface DemoOptions {
@@ -97,7 +97,7 @@ async function demo(
   return "ok";
 }
 
-/** Titles of the steps, each with the time since the demo began. */
+/** Shows the titles of the steps, each with the time since the start of the demo. */
 function steps({ output }: Session): (title: string) => void {
   const began = performance.now();
   let number = 0;
@@ -125,7 +125,7 @@ async function connectionTo({ source }: Scenario, { environment, output }: Sessi
   );
 }
 
-/** Holds what the last sync moved against what was changed in the source: not a row more, and none less. */
+/** Checks that the last sync moved exactly the rows that changed in the source. */
 async function movedOnly(
   session: Session,
   connection: ConfiguredConnection,

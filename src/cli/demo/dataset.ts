@@ -1,9 +1,9 @@
 import type { Change } from "./scenario.ts";
 
-/** The tables of an industrial IoT system, as the published YugabyteDB example has them. */
+/** The tables of an industrial IoT system, as in the published YugabyteDB example. */
 export const tables = ["devices", "sensor_readings", "alerts", "maintenance_log"] as const;
 
-/** How many rows the demo begins with. */
+/** The number of rows at the start of the demo. */
 export const rowCounts: Readonly<Record<(typeof tables)[number], number>> = {
   devices: 500,
   sensor_readings: 250_000,
@@ -12,8 +12,9 @@ export const rowCounts: Readonly<Record<(typeof tables)[number], number>> = {
 };
 
 /**
- * One statement a table. The readings lie half a minute apart, and were last touched when they were taken: a sync that
- * looks for recent changes has none of them to read again. `random()` is seeded: each demo shows the same.
+ * The statements that create and fill the tables. Readings are half a minute apart, and their `updated_at` is the time
+ * of the reading, so that a sync for recent changes does not read them again. `random()` is seeded, so that each demo
+ * shows the same rows.
  */
 export const createStatements: readonly string[] = [
   "SELECT setseed(0.15)",
@@ -93,7 +94,7 @@ export const createStatements: readonly string[] = [
   "ANALYZE",
 ];
 
-/** What happens in the source between the two syncs. */
+/** The changes in the source between the two syncs. */
 export const changes: readonly (Change & {
   readonly table: (typeof tables)[number];
   readonly statement: string;

@@ -2,7 +2,7 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { count } from "../display/format.ts";
 import { type ColumnLayout, type Paint, tableLines } from "../display/text.ts";
 
-/** Asks the warehouse itself, as any DuckDB client would: the query and what it gives, as lines. */
+/** Queries the warehouse as any DuckDB client would. Returns the lines of the query and of its result. */
 export async function lookInside(path: string, query: string, paint: Paint): Promise<readonly string[]> {
   const instance = await DuckDBInstance.create(path, { access_mode: "READ_ONLY" });
   try {
@@ -22,7 +22,7 @@ export async function lookInside(path: string, query: string, paint: Paint): Pro
   }
 }
 
-/** Counts come as text, since they may be wider than a number. */
+/** DuckDB returns counts as text, because they may be too large for a number. */
 function shown(value: unknown): string {
   return typeof value === "string" && /^\d{4,}$/.test(value) ? count(Number(value)) : String(value);
 }

@@ -6,7 +6,7 @@ import { changes, createStatements, rowCounts } from "./dataset.ts";
 import { launchPostgresql, type LocalPostgresql } from "../../servers/postgresql.ts";
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 
-/** An industrial IoT system in a PostgreSQL of our own. */
+/** Starts an industrial IoT system in its own PostgreSQL server. */
 export async function startIndustry(
   { signal }: Session,
   { server: named }: ScenarioOptions,
@@ -44,7 +44,7 @@ GROUP BY ALL ORDER BY d.site`,
   };
 }
 
-/** Runs statements in one transaction each; resolves to how many rows each one changed. */
+/** Runs statements, each in its own transaction. Resolves to the number of rows that each one changed. */
 async function execute(server: LocalPostgresql, statements: readonly string[], signal: AbortSignal): Promise<number[]> {
   const client = new Client({ connectionString: server.connectionString() });
   const stop = (): void => void client.end();

@@ -8,10 +8,10 @@ import type { Scenario, ScenarioOptions } from "./scenario.ts";
 import { changes, counts, keys, life, made, type RedisCommand } from "./shop.ts";
 import { launchValkey } from "../../servers/valkey.ts";
 
-/** Databases that are tried for an empty one, on a server that is not ours alone. */
+/** The databases in which an empty one is searched for, on a server that the user named. */
 const databases = Array.from({ length: 15 }, (_, index) => 15 - index);
 
-/** A web shop's sessions, caches and queues: on the server that the user named, else on one of our own. */
+/** Starts a web shop with sessions, caches and queues, on the server that the user named or on our own. */
 export async function startShop(
   { signal }: Session,
   { server: named }: ScenarioOptions,
@@ -56,14 +56,14 @@ GROUP BY ALL ORDER BY keys DESC`,
           .join(", ");
       },
       async change(signal) {
-        // Each command must have changed something: SET and LPOP answer with other than a number, the rest with 1 or more.
+        // Each command must change something. SET and LPOP do not reply with a number; the others reply with 1 or more.
         for (const reply of await run(Object.values(life).flat(), signal)) {
           if (reply === 0) throw new HeadwatersError("DEFECT", "a command of the demo changed nothing");
         }
         return changes.map(({ rows }) => rows);
       },
       async [Symbol.asyncDispose]() {
-        // On a server that is not ours only what we made goes: whoever stopped the demo waits for that too.
+        // On the user's server only the demo's keys are removed. A user who stops the demo waits for this too.
         if (own === null) await run(removal(), AbortSignal.timeout(60_000));
         else await own[Symbol.asyncDispose]();
       },
@@ -74,7 +74,7 @@ GROUP BY ALL ORDER BY keys DESC`,
   }
 }
 
-/** `redis://user:password@host:port/database`; without a database the first empty one. Throws where there is none. */
+/** Parses `redis://user:password@host:port/database`. Default: the first empty database. Throws if none is empty. */
 async function emptyDatabase(address: string, signal: AbortSignal): Promise<RespSettings> {
   const url = parse(address);
   const given = url.pathname.replace(/^\//, "");
@@ -124,7 +124,7 @@ function* removal(): Generator<RedisCommand> {
   for (const key of keys()) yield ["DEL", key];
 }
 
-/** Runs commands, some thousand at a time on their way; resolves to the replies that are numbers. Throws at an error. */
+/** Runs commands in pipelines of some thousand. Resolves to the replies that are numbers. Throws an error reply. */
 async function runAll(connection: RespConnection, all: Iterable<RedisCommand>): Promise<number[]> {
   const numbers: number[] = [];
   const commands = new Commands();

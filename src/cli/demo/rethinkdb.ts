@@ -11,10 +11,10 @@ import { counts, document, documents, type Event, events, type TableName } from 
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 
 const tables = Object.keys(counts) as readonly TableName[];
-/** Documents of one insert. */
+/** The number of documents in one insert. */
 const insertRows = 2_000;
 
-/** The collaboration app of the published example, in a database of its own on the server that the user named. */
+/** Starts the collaboration app of the published example, in its own database on the server that the user named. */
 export async function startCollaboration({ signal }: Session, { server }: ScenarioOptions): Promise<Scenario> {
   const address = addressOf(server);
   const { host, port, user, password } = address;
@@ -53,7 +53,7 @@ GROUP BY status ORDER BY projects DESC`,
       return answers.map((answer, index) => moved(answer, events[index]!));
     },
     async [Symbol.asyncDispose]() {
-      // Whoever stopped the demo waits for that too.
+      // A user who stops the demo waits for this too.
       await run([term("DB_DROP", [database])], AbortSignal.timeout(60_000));
     },
   };
@@ -89,7 +89,7 @@ function moved(answer: Json, { what }: Event): number {
   return { inserted: inserted!, updated: replaced!, deleted: deleted! }[what];
 }
 
-/** `rethinkdb://user:password@host:port`. No registry has a server of RethinkDB that could be started here. */
+/** Parses `rethinkdb://user:password@host:port`. It is required: no registry has a RethinkDB server to start. */
 function addressOf(server: string | null): ReqlAddress {
   if (server === null) {
     throw new HeadwatersError(

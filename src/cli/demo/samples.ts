@@ -7,7 +7,7 @@ import { launchCassandra } from "../../servers/cassandra.ts";
 import { type CqlAddress, cqlClient, parseCqlAddress } from "../../servers/cql-client.ts";
 import type { Change, Scenario, ScenarioOptions } from "./scenario.ts";
 
-/** The keyspace that the demo makes, and drops at its end; it touches no other. */
+/** The keyspace that the demo creates, and drops at its end. It does not touch other keyspaces. */
 const keyspace = "headwaters_demo";
 const table = "sample_table";
 const rows = 20_000;
@@ -18,10 +18,10 @@ const changes: readonly Change[] = [
   { table, what: "deleted", rows: 100, told: "100 rows deleted" },
 ];
 
-/** How the two sources differ: by the column of their published examples, and how the source is set. */
+/** The differences between the two sources: the timestamp column of their published examples, and their settings. */
 interface Flavour {
   readonly cursor: "created_at" | "updated_at";
-  /** Whether the column is set anew when a row changes. */
+  /** Whether changing a row also sets the column. */
   readonly touched: boolean;
   source(host: string): Readonly<Record<string, unknown>>;
 }
@@ -31,7 +31,7 @@ const flavours = {
   scylladb: { cursor: "updated_at", touched: true, source: (host) => ({ type: "scylladb", host_1: host }) },
 } as const satisfies Record<string, Flavour>;
 
-/** The table of the published examples with random rows: on the server that the user named, else on one of our own. */
+/** Starts with the published examples' table and random rows, on the server that the user named or on our own. */
 export async function startSamples(
   { signal }: Session,
   { server: named }: ScenarioOptions,
@@ -88,7 +88,7 @@ GROUP BY ALL ORDER BY people DESC LIMIT 8`,
         return [added.length, renamed.length, gone.length];
       },
       async [Symbol.asyncDispose]() {
-        // On a server that is not ours the keyspace that we made goes: whoever stopped the demo waits for that too.
+        // On the user's server the demo's keyspace is dropped. A user who stops the demo waits for this too.
         try {
           if (own === null) await run(`DROP KEYSPACE ${keyspace}`, AbortSignal.timeout(60_000));
         } finally {
@@ -144,7 +144,7 @@ function running(client: Client): { readonly run: Run; readonly runAll: RunAll }
   };
 }
 
-/** Refuses a keyspace that is there: it may be somebody's. */
+/** Creates the keyspace. Throws if it exists, because it may be the user's. */
 async function makeKeyspace(run: Run, signal: AbortSignal): Promise<void> {
   try {
     const replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}";
@@ -158,7 +158,7 @@ async function makeKeyspace(run: Run, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** As in the published example. An index that is attached to storage serves ranges; older servers have the other kind. */
+/** Creates the table of the published example. A storage-attached index serves ranges; older servers lack it. */
 async function makeTable(run: Run, { cursor }: Flavour, signal: AbortSignal): Promise<void> {
   await run(`CREATE TABLE ${keyspace}.${table} (id uuid PRIMARY KEY, name text, ${cursor} timestamp)`, signal);
   if (cursor !== "created_at") return;
@@ -177,7 +177,7 @@ function any<Item>(items: readonly Item[]): Item {
   return items[Math.floor(Math.random() * items.length)]!;
 }
 
-/** Rows of random people, made from `from` on until a little before now; resolves to their ids. */
+/** Inserts rows of random people, with times from `from` until a little before now. Resolves to their ids. */
 async function insert(
   runAll: RunAll,
   { cursor }: Flavour,
@@ -188,7 +188,7 @@ async function insert(
   const until = Date.now();
   const made = Array.from({ length: count }, () => crypto.randomUUID() as string);
   const values = made.map((id) => {
-    // Not in the last hours, unless all of them are: a window of changes has none of them to read again.
+    // Not in the last hours, unless `from` is, so that a sync for recent changes does not read these rows again.
     const at = from + Math.random() * Math.max(0, until - from - 6 * 3_600_000);
     return [id, `${any(firstNames)} ${any(lastNames)}`, new Date(at)];
   });

@@ -1,20 +1,20 @@
 import type { Session } from "../session.ts";
 
-/** A database with life in it, for one demo: it is filled, copied, changed, and copied again. */
+/** The database of a demo. It is filled, copied, changed, and copied again. */
 export interface Scenario extends AsyncDisposable {
-  /** Where the database is, as a sentence. */
+  /** A sentence that says where the database is. */
   readonly where: string;
-  /** The source of the connection, as a configuration has it. */
+  /** The source of the connection, as in a configuration. */
   readonly source: Readonly<Record<string, unknown>>;
-  /** Rows that the first sync copies. */
+  /** The number of rows that the first sync copies. */
   readonly rows: number;
-  /** What {@link change} does to the rows of the copy. */
+  /** The effect of {@link change} on the rows of the copy. */
   readonly changes: readonly Change[];
   /** A query over the copy. */
   readonly query: string;
-  /** Fills the database, which is empty; what with, for people. */
+  /** Fills the empty database. Resolves to a description for people. */
   fill(signal: AbortSignal): Promise<string>;
-  /** Does what `changes` tell; resolves to how many rows each one changed. */
+  /** Makes the changes of `changes`. Resolves to the number of rows that each one changed. */
   change(signal: AbortSignal): Promise<readonly number[]>;
 }
 
@@ -26,9 +26,9 @@ export interface Change {
   readonly told: string;
 }
 
-/** What a demo is started with. */
+/** The options of a demo. */
 export interface ScenarioOptions {
-  /** A server that runs; `null`: one is started. */
+  /** The address of a running server; `null`: one is started. */
   readonly server: string | null;
 }
 
@@ -38,7 +38,7 @@ export interface ScenarioEntry {
   start(session: Session, options: ScenarioOptions): Promise<Scenario>;
 }
 
-/** Every demo there is, by the name of its source; drivers are loaded only for the one that runs. */
+/** All demos, by the name of their source. Drivers are loaded only for the demo that runs. */
 export const scenarios: Readonly<Record<string, ScenarioEntry>> = {
   yugabytedb: {
     title: "Starting a real PostgreSQL 15, a stand-in for YugabyteDB: they speak the same protocol",

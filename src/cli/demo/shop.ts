@@ -2,7 +2,7 @@ import type { Change } from "./scenario.ts";
 
 export type RedisCommand = readonly (string | number)[];
 
-/** What a web shop keeps in memory: how many keys of each kind, and entries of its one stream. */
+/** The data of a web shop: the number of keys of each kind, and of entries in its one stream. */
 export const counts = {
   sessions: 40_000,
   pages: 20_000,
@@ -23,7 +23,7 @@ function session(number: number, cart: number): RedisCommand {
   return ["SET", `session:${number}`, JSON.stringify(value), "EX", day];
 }
 
-/** Everything, as commands. */
+/** The commands that create all data. */
 export function* made(): Generator<RedisCommand> {
   for (let number = 0; number < counts.sessions; number++) yield session(number, number % 5);
   for (let number = 0; number < counts.pages; number++) {
@@ -56,7 +56,7 @@ export function* made(): Generator<RedisCommand> {
     yield ["XADD", "events", "*", "what", "viewed", "page", event % counts.pages];
 }
 
-/** The names of all keys that the demo ever makes. */
+/** The names of all keys that the demo creates. */
 export function* keys(): Generator<string> {
   for (let number = 0; number < counts.sessions + 200; number++) yield `session:${number}`;
   for (let number = 0; number < counts.pages; number++) yield `cache:page:${number}`;
@@ -66,7 +66,7 @@ export function* keys(): Generator<string> {
   yield* ["queue:mail", "events"];
 }
 
-/** What happens between the two syncs. */
+/** The changes between the two syncs. */
 export const life = {
   visitors: Array.from({ length: 200 }, (_, number) => session(counts.sessions + number, 0)),
   carts: Array.from({ length: 300 }, (_, number) => session(1_000 + number * 7, 99)),
@@ -90,7 +90,7 @@ export const life = {
   ]),
 } as const satisfies Record<string, readonly RedisCommand[]>;
 
-/** The same as rows of the copy: each command changes one key, or adds an entry. */
+/** The same changes as rows of the copy. Each command changes one key, or adds an entry. */
 export const changes: readonly Change[] = [
   { table: "dragonfly_data", what: "inserted", rows: life.visitors.length, told: "200 visitors came" },
   {

@@ -2,7 +2,7 @@ import type { SyncEvent } from "../../engine/events.ts";
 import type { VerifyEvent } from "../../engine/commands/verify.ts";
 import { errorCodes, type HeadwatersError } from "../../protocol/errors.ts";
 
-/** An event as JSON holds it: errors and maps become plain objects. */
+/** An event as JSON. Errors and maps become plain objects. */
 export function eventJson(event: SyncEvent | VerifyEvent): Readonly<Record<string, unknown>> {
   switch (event.kind) {
     case "retry":
@@ -16,7 +16,7 @@ export function eventJson(event: SyncEvent | VerifyEvent): Readonly<Record<strin
   }
 }
 
-/** What a script needs to know of an error. */
+/** An error as JSON, for scripts. */
 export function errorJson(error: HeadwatersError): Readonly<Record<string, unknown>> {
   const { code, message, hint, side } = error;
   return { code, remedy: errorCodes[code][0], message, hint, side };

@@ -1,4 +1,4 @@
-/** Made when the first number is shown: that takes as long as connecting to a server. */
+/** Created with the first number, because creating it takes as long as connecting to a server. */
 let grouped: Intl.NumberFormat | null = null;
 
 /** `1204331` as `1,204,331`. */
@@ -12,7 +12,7 @@ export function counted(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
-/** A rate to three digits or so: `950/s`, `41.2k/s`, `1.25M/s`. */
+/** A rate with about three digits: `950/s`, `41.2k/s`, `1.25M/s`. */
 export function rate(perSecond: number): string {
   if (perSecond < 1_000) return `${Math.round(perSecond)}/s`;
   const [value, unit] = perSecond < 999_500 ? [perSecond / 1_000, "k"] : [perSecond / 1_000_000, "M"];
@@ -44,7 +44,7 @@ export function size(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** An ISO 8601 moment in UTC, to the second: `2026-01-31 09:05:00Z`; what is none stays as it is. */
+/** An ISO 8601 time in UTC, to the second: `2026-01-31 09:05:00Z`. Other text stays unchanged. */
 export function moment(iso: string): string {
   const parsed = new Date(iso);
   return Number.isNaN(parsed.getTime())

@@ -3,20 +3,23 @@ import { cutStyled } from "./text.ts";
 
 const hideCursor = "\x1b[?25l";
 const showCursor = "\x1b[?25h";
-/** Terminals that know it show what lies between at once (https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036). */
+/**
+ * Terminals that support this mode show all output between its begin and end at once
+ * (https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036).
+ */
 const beginFrame = "\x1b[?2026h";
 const endFrame = "\x1b[?2026l";
 const toLineEnd = "\x1b[K";
 const toScreenEnd = "\x1b[J";
 
 /**
- * Draws lines in place. Each frame goes out in one write, over the one before, and clears only what is behind each
- * line: the terminal never shows an empty region, so nothing flickers.
+ * Draws lines in place. Each frame is one write over the last frame, and clears only the rest of each line. The
+ * terminal never shows an empty region, so the lines do not flicker.
  */
 export class LiveRegion implements Region {
   readonly #output: Output;
   #lines: readonly string[] = [];
-  /** Lines that stand on the screen. */
+  /** The number of lines on the screen. */
   #drawn = 0;
   #last = "";
 
@@ -27,7 +30,7 @@ export class LiveRegion implements Region {
   }
 
   draw(lines: readonly string[]): void {
-    // A full last line would scroll; one that wraps could not be counted.
+    // A frame of full height would scroll, and a line that wraps would take more than one row.
     const height = Math.max(1, this.#output.rows - 1);
     const shown = lines.slice(0, height).map((line) => cutStyled(this.#output.clean(line), this.#output.columns - 1));
     this.#lines = lines;
@@ -48,7 +51,7 @@ export class LiveRegion implements Region {
     this.draw(this.#lines);
   }
 
-  /** What is drawn stays; the cursor is shown again. */
+  /** Shows the cursor again. The last frame stays on the screen. */
   [Symbol.dispose](): void {
     this.#output.keepBelow(null);
     this.#output.control(showCursor);

@@ -11,7 +11,7 @@ import { SyncProgress, type TableProgress } from "./sync-progress.ts";
 import { exitCode, type Outcome } from "../exit-codes.ts";
 import { syncSummary } from "./sync-summary.ts";
 
-/** Shows one sync, from its first event to its record. Disposed, it leaves the terminal as it was. */
+/** Shows one sync, from its first event to its record. Disposing it restores the terminal. */
 export interface SyncDisplay extends Disposable {
   event(event: SyncEvent): void;
   end(run: RunRecord, outcome: Outcome): void;
@@ -27,20 +27,20 @@ export interface DisplayOptions {
   readonly now: () => number;
 }
 
-/** The display that fits: JSON if asked for, a live table on a terminal, lines elsewhere. */
+/** The display for these options: JSON, quiet, a live table on a terminal, or lines. */
 export function syncDisplay(options: DisplayOptions): SyncDisplay {
   if (options.json) return new JsonDisplay(options);
   if (options.quiet) return new QuietDisplay(options);
   return options.output.live ? new LiveDisplay(options) : new LinesDisplay(options);
 }
 
-/** Ten frames a second look steady and cost nothing. */
+/** Milliseconds between frames: ten frames a second look steady and cost almost nothing. */
 const frameInterval = 100;
 
-/** Few enough lines for a log, often enough to see that it goes on. */
+/** Milliseconds between lines: few enough for a log, often enough to see progress. */
 const lineInterval = 5_000;
 
-/** Reads come by the hundred a second; in JSON they are added up. */
+/** Milliseconds over which `read` events are added up in JSON. There are hundreds of them a second. */
 const jsonInterval = 1_000;
 
 class LiveDisplay implements SyncDisplay {
@@ -132,7 +132,7 @@ class LinesDisplay implements SyncDisplay {
   }
 }
 
-/** Nothing but what failed. */
+/** Shows only failures. */
 class QuietDisplay implements SyncDisplay {
   readonly #options: DisplayOptions;
   readonly #progress: SyncProgress;
@@ -165,7 +165,7 @@ class JsonDisplay implements SyncDisplay {
 
   event(event: SyncEvent): void {
     const now = this.#options.now();
-    // A commit of state alone tells nothing.
+    // Commits of state without changes are not shown.
     if (event.kind === "committed" && event.changes.size === 0) return;
     if (event.kind !== "read") {
       this.#flush(now);
@@ -219,7 +219,7 @@ function retried(output: Output, { table, error, milliseconds }: Extract<SyncEve
   output.error(`${table}: ${error.message} (${error.code}); tried again in ${duration(milliseconds)}`);
 }
 
-/** After the summary, where they are seen: why tables failed, and what to do. */
+/** Shows why tables failed and what to do. It comes after the summary, where users see it. */
 function failures(output: Output, progress: SyncProgress): void {
   for (const { table, error } of progress.tables.values()) {
     if (error !== null) showError(output, error, table);

@@ -24,13 +24,13 @@ const styles: Readonly<Record<ShownState, Style>> = {
   stopped: "yellow",
 };
 
-/** Where there is no room for all, those that say least give way first. */
+/** The order in which tables are hidden if there is no room for all: the least informative first. */
 const leastTelling: readonly (readonly ShownState[])[] = [["waiting"], ["whole"], ["stopped"], ["failed"]];
 
 const barWidth = 10;
 const longestName = 32;
 
-/** What a terminal of so many lines shows of a sync that goes on. */
+/** The lines that a terminal of this height shows of a running sync. */
 export function syncFrame(progress: SyncProgress, now: number, lines: number, paint: Paint): readonly string[] {
   const tables = [...progress.tables.values()];
   const { kept, left } = fit(tables, Math.max(1, lines - 3));
@@ -65,11 +65,11 @@ function bar(fraction: number): string {
   return "█".repeat(full) + "░".repeat(barWidth - full);
 }
 
-/** The tables that fit, in their order, and what the others are at: `12 waiting, 3 whole`. */
+/** The tables that fit, in their order, and a summary of the others: `12 waiting, 3 whole`. */
 function fit(tables: readonly TableProgress[], lines: number): { kept: readonly TableProgress[]; left: string } {
   const hidden = new Set<TableProgress>();
   for (const states of leastTelling) {
-    // From the end: the tables that come next, and those that have just ended, stay in sight.
+    // Tables that come next, and tables that have just ended, stay visible.
     const candidates = tables.filter((table) => states.includes(table.state));
     for (const table of states.includes("waiting") ? candidates.reverse() : candidates) {
       if (tables.length - hidden.size > lines) hidden.add(table);

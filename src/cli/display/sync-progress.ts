@@ -6,14 +6,14 @@ import type { Changes } from "../../protocol/transaction.ts";
 
 export type ShownState = "waiting" | "reading" | "settling" | "retrying" | TableRun["outcome"];
 
-/** Rates are those of the last seconds: long enough to be calm, short enough to be true. */
+/** The time over which a rate is measured, in milliseconds: long enough to be steady, short enough to be current. */
 const rateWindow = 5_000;
 const sampleInterval = 250;
 
-/** Before this a prediction of the end is a guess. */
+/** Before this many milliseconds, the remaining time can't be predicted. */
 const predictAfter = 2_000;
 
-/** How far the sync of one table has come. Moments are milliseconds of any steady clock. */
+/** The progress of one table's sync. Times are milliseconds of any steady clock. */
 export class TableProgress {
   readonly table: string;
   state: ShownState = "waiting";
@@ -21,7 +21,7 @@ export class TableProgress {
   resumed = false;
   splits = 0;
   splitsDone = 0;
-  /** Rows of this pass read in this run. */
+  /** The rows of this pass that were read in this run. */
   rows = 0;
   estimatedRows: number | null = null;
   changes: Changes = { inserted: 0, updated: 0, deleted: 0 };
@@ -56,13 +56,13 @@ export class TableProgress {
     while (this.#samples.length > 1 && now - this.#samples[1]!.at >= rateWindow) this.#samples.shift();
   }
 
-  /** Every row of the pass is read. */
+  /** Called when every row of the pass is read. */
   settle(): void {
     this.state = "settling";
     this.splitsDone = this.splits;
   }
 
-  /** Rows a second, lately; `null`: nothing to tell yet. */
+  /** The current rows per second; `null`: not known yet. */
   rate(now: number): number | null {
     const oldest = this.#samples[0];
     if (oldest === undefined || this.rows === 0 || now <= oldest.at) return null;
@@ -70,8 +70,8 @@ export class TableProgress {
   }
 
   /**
-   * The part of the pass that is read, 0–1; `null`: unknown. Estimates can be far too low, so rows alone never say that
-   * all is read. Of a resumed pass only the splits count: how many rows were read before is not known.
+   * The fraction of the pass that is read, 0–1; `null`: unknown. Estimates can be far too low, so rows alone never give
+   * 1. For a resumed pass only the splits count, because the number of rows that were read before is not known.
    */
   get fraction(): number | null {
     const bySplits = this.splits === 0 ? null : Math.min(1, this.splitsDone / this.splits);
@@ -79,7 +79,7 @@ export class TableProgress {
     return Math.min(0.99, this.rows / this.estimatedRows);
   }
 
-  /** Milliseconds until the pass is read, by its pace so far; `null`: too early to say. */
+  /** The predicted milliseconds until the pass is read; `null`: too early to predict. */
   left(now: number): number | null {
     const { fraction } = this;
     const elapsed = now - this.#passBegan;
@@ -89,7 +89,7 @@ export class TableProgress {
   }
 }
 
-/** How far a sync has come: what its events add up to. */
+/** The progress of a sync, added up from its events. */
 export class SyncProgress {
   readonly began: number;
   readonly tables = new Map<string, TableProgress>();

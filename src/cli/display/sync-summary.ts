@@ -21,7 +21,7 @@ const styles: Readonly<Record<TableRun["outcome"], Style>> = {
   stopped: "yellow",
 };
 
-/** What a sync did: table by table, and in all. */
+/** The summary of a sync, by table and in total. */
 export function syncSummary(connection: string, run: RunRecord, paint: Paint): readonly string[] {
   const rows = run.tables.map((table) => [
     table.table,

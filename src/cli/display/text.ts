@@ -1,4 +1,4 @@
-/** What can be put on text; where colors are off nothing is. */
+/** The styles of text. Without colors they have no effect. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
 /** The codes that begin and end a style. */
@@ -27,8 +27,8 @@ const beforeAndAfterStyling = /(\x1b\[\d{1,2}m)/;
 const control = /\x1b\[\d{1,2}m|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]/g;
 
 /**
- * Text without control characters, so that no name of a table can move the cursor; line feeds stay, and colors where
- * they are on.
+ * Text without control characters, so that a table's name can't move the cursor. Line feeds stay, and so do colors if
+ * `colors` is set.
  */
 export function printable(text: string, colors: boolean): string {
   return text.replace(control, (found) => {
@@ -41,7 +41,7 @@ export function printable(text: string, colors: boolean): string {
 const wide =
   /[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1FAFF}\u{20000}-\u{3FFFD}]/u;
 
-/** Columns that a text takes on a terminal. */
+/** The columns that a text takes on a terminal. */
 export function width(text: string): number {
   let columns = 0;
   for (const character of text.replace(styling, "")) {
@@ -51,7 +51,7 @@ export function width(text: string): number {
   return columns;
 }
 
-/** Unstyled text, cut to so many columns; what is cut ends in `…`. */
+/** Unstyled text, cut to this number of columns. Cut text ends in `…`. */
 export function cut(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let kept = "";
@@ -64,7 +64,7 @@ export function cut(text: string, columns: number): string {
   return columns < 1 ? "" : `${kept}…`;
 }
 
-/** A styled line, cut to so many columns; styles that are open at the cut are ended. */
+/** A styled line, cut to this number of columns. Styles that are open at the cut are ended. */
 export function cutStyled(line: string, columns: number): string {
   if (width(line) <= columns) return line;
   let kept = "";
@@ -83,15 +83,15 @@ export function cutStyled(line: string, columns: number): string {
   return kept;
 }
 
-/** How a column of a table stands. */
+/** The layout of a table's column. */
 export interface ColumnLayout {
   readonly title: string;
   readonly align: "left" | "right";
-  /** Columns that it takes at least, so that a table that is drawn again stands still. */
+  /** The minimum width, so that a redrawn table does not move. */
   readonly least?: number;
 }
 
-/** Lines of a table, columns two blanks apart; the titles come first. Cells may be styled. */
+/** The lines of a table, with the titles first. There are two spaces between columns. Cells may be styled. */
 export function tableLines(
   layout: readonly ColumnLayout[],
   rows: readonly (readonly string[])[],

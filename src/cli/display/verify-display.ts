@@ -25,10 +25,10 @@ export const verdictOutcomes: Readonly<Record<Verdict, Outcome>> = {
   DIVERGED: "diverged",
 };
 
-/** Longer values of a differing column are cut: they are there to be recognised. */
+/** Longer values of a differing column are cut. Users only need to recognise them. */
 const longestValue = 40;
 
-/** What `verify` found: table by table, why, and a few of the keys that differ. */
+/** The result of `verify` by table, with the reasons and some of the differing keys. */
 export function verifySummary(connection: string, report: VerifyReport, paint: Paint): readonly string[] {
   const rows = report.tables.map((table) => [
     table.table,
@@ -62,7 +62,7 @@ function shownValue(value: string | null): string {
 
 const frameInterval = 100;
 
-/** While `verify` reads, one line on a terminal says how far it is; elsewhere a line a table. */
+/** Shows the progress of `verify`: one live line on a terminal, or else one line for each table. */
 export class VerifyProgress implements Disposable {
   readonly #output: Output;
   readonly #region: LiveRegion | null;

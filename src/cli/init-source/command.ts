@@ -56,7 +56,7 @@ async function initSource({ environment, output, json, quiet, tell }: Session, n
   return "ok";
 }
 
-/** Makes the folder; one that has files is left as it is. */
+/** Creates the folder. Throws if the folder has files. */
 async function mustBeEmpty(folder: string, name: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });

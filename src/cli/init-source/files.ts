@@ -1,12 +1,12 @@
-/** What the files of a new source need to know. */
+/** The values for the files of a new source. */
 export interface Scaffold {
-  /** Of the source, of its package, and of its folder. */
+  /** The name of the source, of its package and of its folder. */
   readonly name: string;
-  /** Ranges of the packages that it needs, as this version of Headwaters was tested with them. */
+  /** The version ranges of its packages, as this version of Headwaters was tested with them. */
   readonly versions: Readonly<Record<"headwaters" | "typescript" | "vitest" | "@types/node", string>>;
 }
 
-/** The files of a new source, by name: it works, is typed and tested as it is. */
+/** The files of a new source, by name. The source works, has types and passes its tests. */
 export function scaffoldFiles({ name, versions }: Scaffold): Readonly<Record<string, string>> {
   const { headwaters, ...development } = versions;
   const manifest = {
