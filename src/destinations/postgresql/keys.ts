@@ -3,8 +3,8 @@ import { anyValue, comparable } from "./types.ts";
 
 /**
  * The probe of a key column: an expression for an index that finds rows whose keys may be equal. It is never NULL and
- * never long. PostgreSQL can neither look up nor join by `IS NOT DISTINCT FROM`, and a B-tree can't store values of more
- * than a third of a page.
+ * never long. PostgreSQL can neither look up nor join by `IS NOT DISTINCT FROM`, and a B-tree can't store values of
+ * more than a third of a page.
  */
 export function keyProbe(expression: string, { type, nullable }: KeyColumn): string {
   const value = nullable ? `coalesce(${expression}, ${anyValue(type)})` : expression;
