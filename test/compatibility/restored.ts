@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,6 +7,7 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import type { Column, Type } from "headwaters";
 import pg from "pg";
 import { Workplace } from "../end-to-end/program.ts";
+import { duckdbExtensions } from "../servers/duckdb-extensions.ts";
 import { type PostgresqlServer, runSql } from "../servers/postgresql.ts";
 import { normalText, sorted, type Texts } from "./values.ts";
 
@@ -23,6 +25,8 @@ export interface Restored extends AsyncDisposable {
   readonly place: Workplace;
   /** As a connection names it. */
   readonly destination: unknown;
+  /** Settings of its connections that are other than when the fixture was made. */
+  readonly settings?: object;
   /** Rows of a query whose columns are text. */
   query(sql: string): Promise<readonly Row[]>;
   /** Statements that change it. */
@@ -43,6 +47,34 @@ export async function restoreDuckdb(): Promise<Restored> {
     destination: "duckdb:warehouse.duckdb",
     query: (sql) => ofDuckdb([`ATTACH '${path}' AS w (READ_ONLY)`, "USE w"], sql),
     change: async (sql) => void (await ofDuckdb([`ATTACH '${path}' AS w`, "USE w"], sql)),
+    text: duckdbText,
+    [Symbol.asyncDispose]: () => place[Symbol.asyncDispose](),
+  };
+}
+
+/** Catalog and files. The catalog is told where its files are now. */
+export async function restoreDucklake(): Promise<Restored> {
+  const place = await emptyPlace();
+  execFileSync("tar", ["-xzf", fileURLToPath(new URL("ducklake/lake.tar.gz", fixtures)), "-C", place.folder]);
+  const path = join(place.folder, "lake.ducklake");
+  await ofDuckdb(
+    [`ATTACH '${path}' AS c`],
+    `UPDATE c.ducklake_metadata SET value = '${path}.files/' WHERE key = 'data_path'`,
+  );
+  const { folder: extensions } = await duckdbExtensions();
+  const files = await readdir(extensions, { recursive: true });
+  const extension = join(
+    extensions,
+    files.find((file) => file.endsWith("ducklake.duckdb_extension"))!,
+  );
+  const attach = [`LOAD '${extension}'`, `ATTACH 'ducklake:${path}' AS w`, "USE w"];
+  return {
+    place,
+    destination: { type: "ducklake", catalog: "lake.ducklake", extensions },
+    // A commit of a lake takes long.
+    settings: { commitInterval: "5s", commitRows: 1_000 },
+    query: (sql) => ofDuckdb(attach, sql),
+    change: async (sql) => void (await ofDuckdb(attach, sql)),
     text: duckdbText,
     [Symbol.asyncDispose]: () => place[Symbol.asyncDispose](),
   };

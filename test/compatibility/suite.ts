@@ -22,8 +22,9 @@ export async function run({ place }: Restored, ...arguments_: readonly string[])
 }
 
 /** Writes the one connection that the next commands are for. */
-export async function configure({ place }: Restored, name: string, settings: object): Promise<void> {
-  await place.write("headwaters.yaml", { connections: { [name]: settings } });
+export async function configure(restored: Restored, name: string, settings: object): Promise<void> {
+  const connections = { [name]: { ...settings, ...restored.settings } };
+  await restored.place.write("headwaters.yaml", { connections });
 }
 
 /** What `status` or another command says as JSON of a kind. */

@@ -154,9 +154,10 @@ export async function openBookkeeping(
   { create, place }: { readonly create: boolean; readonly place: string },
 ): Promise<readonly string[]> {
   const suffix = session.dialect.ownSuffix(connection);
-  return inTransaction(session, async () => {
-    await session.dialect.lockBookkeeping(session);
+  let outdated = false;
+  const made = await inTransaction(session, async () => {
     const version = await keptVersion(session);
+    outdated = version !== null && version < format;
     const known = version !== null && (await keptColumns(session, keptName("leases", suffix))).length > 0;
     if (!create && !(known && (await hasLease(session, connection)))) {
       throw new HeadwatersError("DESTINATION_EMPTY", `${place} holds nothing of connection "${connection}" yet`, {
@@ -165,17 +166,21 @@ export async function openBookkeeping(
     }
     if (create) for (const name of [bookkeepingSchema, schema]) await session.dialect.createSchema(session, name);
     const made: string[] = [];
-    if (version !== null && version < format) made.push(...(await migrate(session, version)));
+    if (outdated) for (const other of await suffixes(session)) made.push(...(await shape(session, other)));
     if (!known) made.push(...(await shape(session, suffix)));
     if (version === null)
       await session.run(`INSERT INTO ${kept(session, "format", connection)} (version) VALUES (${format})`);
     return made;
   });
+  // On its own: DuckLake can't commit rows of a table whose columns were changed in the same transaction.
+  if (outdated) await inTransaction(session, () => migrate(session));
+  return made;
 }
 
 async function inTransaction<Result>(session: Session, work: () => Promise<Result>): Promise<Result> {
   await session.run(session.dialect.begin);
   try {
+    await session.dialect.lockBookkeeping(session);
     const result = await work();
     await session.run("COMMIT");
     return result;
@@ -190,25 +195,27 @@ async function hasLease(session: Session, connection: string): Promise<boolean> 
   return (await session.number(`SELECT count(*) FROM ${leases} WHERE connection = $1`, [connection])) > 0;
 }
 
-/** Migrates the bookkeeping of all connections. Resolves to the names of the tables that were created. */
-async function migrate(session: Session, from: number): Promise<readonly string[]> {
-  const { relation } = session.dialect;
+/** What the names of the tables of each connection end with. */
+async function suffixes(session: Session): Promise<readonly string[]> {
   const found = await session.rows(
     `SELECT table_name FROM information_schema.tables
       WHERE table_catalog = current_database() AND table_schema = $1 AND table_name LIKE 'leases%'`,
     [bookkeepingSchema],
   );
-  const made: string[] = [];
-  for (const { table_name } of found) {
-    const suffix = (table_name as string).slice("leases".length);
-    made.push(...(await shape(session, suffix)));
+  return found.map(({ table_name }) => (table_name as string).slice("leases".length));
+}
+
+/** Converts the rows of all connections, unless another process did so meanwhile. */
+async function migrate(session: Session): Promise<void> {
+  const { relation } = session.dialect;
+  const from = (await keptVersion(session))!;
+  for (const suffix of await suffixes(session)) {
     for (const migration of migrations) {
       if (migration.version <= from) continue;
       await migration.run(session, (table) => relation(bookkeepingSchema, keptName(table, suffix)));
     }
   }
   await session.run(`UPDATE ${relation(bookkeepingSchema, "format")} SET version = ${format}`);
-  return made;
 }
 
 /** Creates missing tables and adds missing columns. Resolves to the names of the tables that were created. */
