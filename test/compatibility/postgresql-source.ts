@@ -10,7 +10,7 @@ import { sorted, type Texts } from "./values.ts";
 const slow = { timeout: 240_000 };
 
 /** The database that was read when the fixture was made. */
-interface OldOrigin {
+export interface OldOrigin {
   readonly server: string;
   readonly database: string;
   readonly schema: string;
@@ -52,28 +52,37 @@ const places: Readonly<Record<string, Place>> = {
 };
 
 /** As the program makes it of a source's scope and a table: what it stands for must not change. */
-function fingerprint(scope: object, table: string): string {
-  const parts = [scope, table, ...(table === "devices" ? [{ filter: "active", rename: "active devices" }] : [])];
+function fingerprint(scope: object, table: string, options: readonly object[]): string {
+  const parts = [scope, table, ...options];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
 }
 
 /**
- * Lets the state tell of another database with the same rows: of its server, and of its tables' oids. Both are of the
- * machine, and other ones in each run.
+ * What must be replaced in a table's state so that it tells of another database with the same rows: its server, and the
+ * table's oid. Both are of the machine, and other ones in each run.
  */
+export async function replacements(
+  origin: PostgresqlServer,
+  { server, database, schema, oids }: OldOrigin,
+  table: string,
+  options: readonly object[],
+): Promise<readonly (readonly [from: string, to: string])[]> {
+  const [found] = await runSql<{ oid: number }>(
+    origin.connectionString,
+    `SELECT oid::int FROM pg_class WHERE oid = '${table}'::regclass`,
+  );
+  const now = { server: `${origin.host}:${origin.port}`, database: origin.database, schema };
+  return [
+    [fingerprint({ server, database, schema }, table, options), fingerprint(now, table, options)],
+    [`"identity":"${oids[table]}"`, `"identity":"${found!.oid}"`],
+  ];
+}
+
+/** Lets the state in a warehouse tell of another database with the same rows. */
 async function moveTo(restored: Restored, origin: PostgresqlServer, old: OldOrigin): Promise<void> {
-  const { database, schema } = old;
-  for (const [table, oid] of Object.entries(old.oids)) {
-    const [found] = await runSql<{ oid: number }>(
-      origin.connectionString,
-      `SELECT oid::int FROM pg_class WHERE oid = '${table}'::regclass`,
-    );
-    const now = { server: `${origin.host}:${origin.port}`, database: origin.database, schema };
-    const changes = [
-      [fingerprint({ server: old.server, database, schema }, table), fingerprint(now, table)],
-      [`"identity":"${oid}"`, `"identity":"${found!.oid}"`],
-    ];
-    for (const [from, to] of changes) {
+  for (const table of Object.keys(old.oids)) {
+    const options = table === "devices" ? [{ filter: "active", rename: "active devices" }] : [];
+    for (const [from, to] of await replacements(origin, old, table, options)) {
       const [kept] = await restored.query(
         `SELECT count(*)::VARCHAR AS n FROM (SELECT state AS s FROM _headwaters.tables UNION ALL SELECT pass FROM _headwaters.passes) x
           WHERE s LIKE '%${from}%'`,
