@@ -60,6 +60,7 @@ const tableState: z.ZodType<TableState> = z.object({
   scope: z.string(),
   sweptAt: moment,
   sweepMilliseconds: z.number().nullable(),
+  held: z.object({ gone: z.int().min(1), of: z.int().min(0) }).exactOptional(),
   reread: z.literal(true).exactOptional(),
 });
 
@@ -76,6 +77,7 @@ const pass: z.ZodType<Pass> = z.object({
   snapshot: json,
   opened: moment,
   scope: z.string(),
+  copyRows: z.int().min(0).exactOptional(),
   replace: z.boolean(),
 });
 

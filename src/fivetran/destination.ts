@@ -117,6 +117,7 @@ export class FivetranDestination implements Destination {
       tables: new Map(),
       writer: (pass, table) => this.#writer(pass, table),
       announce: (table) => this.#announce(table),
+      rowsOf: (table) => this.#digests.rowsOf(table),
       forget: (table) => {
         this.#tables.delete(table);
         this.#digests.forget(table);
@@ -206,6 +207,7 @@ interface Staging {
   readonly tables: Map<string, TableState>;
   writer(pass: Pass, table: string): TableWriter;
   announce(table: Table): Promise<void>;
+  rowsOf(table: string): number;
   forget(table: string): void;
   commit(staging: Staging, progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>>;
 }
@@ -247,6 +249,10 @@ class FivetranTransaction implements Transaction {
   /** They can't be taken back. */
   async discard(): Promise<void> {}
 
+  async count({ id }: Table): Promise<number> {
+    return this.#staging.rowsOf(id);
+  }
+
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
     return this.#staging.writer(pass, id).settlement();
   }
@@ -257,10 +263,14 @@ class FivetranTransaction implements Transaction {
     yield* this.#staging.writer(pass, id).gone();
   }
 
-  async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {
+  async close(
+    pass: Pass,
+    states: ReadonlyMap<string, TableState>,
+    { holdDeletes } = { holdDeletes: false },
+  ): Promise<void> {
     for (const [id, state] of states) {
       const writer = this.#staging.writer(pass, id);
-      const found = await writer.close(pass.kind === "full");
+      const found = pass.kind !== "full" || (await writer.close(holdDeletes));
       this.#staging.tables.set(id, found ? state : { ...state, sweptAt: longAgo });
     }
     this.#staging.passes.delete(pass.id);

@@ -41,9 +41,9 @@ export class DigestStore {
     return null;
   }
 
-  /** Number of rows in the table's last whole pass; 0: none yet. */
+  /** Rows of the copy, or of its last whole pass if there are no digests; 0: none yet. */
   rowsOf(table: string): number {
-    return this.#notes.get(table)?.rows ?? 0;
+    return this.#digests.get(table)?.size ?? this.#notes.get(table)?.rows ?? 0;
   }
 
   /** Whether there are digests of the table, or will be after the next full pass. */
@@ -53,10 +53,11 @@ export class DigestStore {
 
   /** Begins new digests in place of the old ones; `null`: the table is too large, or has no key. */
   begin(table: Table): RowDigests | null {
+    const rows = this.rowsOf(table.id);
     this.#digests.delete(table.id);
     this.#begun.delete(table.id);
     const tooMany = table.key.length === 0 || (table.estimatedRows ?? 0) > mostRows;
-    this.#notes.set(table.id, { rows: this.rowsOf(table.id), tooMany });
+    this.#notes.set(table.id, { rows, tooMany });
     if (tooMany) return null;
     const digests = new RowDigests(signatureOf(table));
     this.#begun.set(table.id, digests);
@@ -74,9 +75,10 @@ export class DigestStore {
 
   /** From here on nothing is certain about a table's copy. */
   drop(table: string, tooMany: boolean): void {
+    const rows = this.rowsOf(table);
     this.#digests.delete(table);
     this.#begun.delete(table);
-    if (tooMany) this.#notes.set(table, { rows: this.rowsOf(table), tooMany });
+    if (tooMany) this.#notes.set(table, { rows, tooMany });
   }
 
   /** A pass over every row has ended: the digests that it began are certain from now on. */

@@ -33,7 +33,6 @@ export class RowDigests {
   readonly #digests = new Map<string, string>();
   /** The keys from before the current pass that it has not met yet. */
   #unmet = new Set<string>();
-  #before = 0;
 
   constructor(signature: string) {
     this.signature = signature;
@@ -67,12 +66,11 @@ export class RowDigests {
   /** A pass over every row begins. */
   begin(): void {
     this.#unmet = new Set(this.#digests.keys());
-    this.#before = this.#unmet.size;
   }
 
-  /** How many keys there were before the current pass, and how many of them it has not met. */
-  get standing(): { readonly before: number; readonly unmet: number } {
-    return { before: this.#before, unmet: this.#unmet.size };
+  /** How many keys from before the current pass it has not met yet. */
+  get unmetCount(): number {
+    return this.#unmet.size;
   }
 
   /** Whether the row is new or has changed; stores its digest. */

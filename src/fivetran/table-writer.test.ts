@@ -44,21 +44,52 @@ test("a table that was replaced is settled next: what differs is sent, what is g
   const { open, sent } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2, 3));
-  expect(await first.close(true)).toBe(true);
+  expect(await first.close(false)).toBe(true);
   expect(sent()).toBe(3);
   const second = open("settle");
   await second.write(upsert(1, 3, 4));
-  expect(second.settlement()).toEqual({ live: 3, missing: 0, gone: 1 });
-  expect(await second.close(true)).toBe(true);
+  expect(second.settlement()).toEqual({ empty: false, missing: 0, gone: 1 });
+  expect(await second.close(false)).toBe(true);
   expect(second.takeChanges()).toEqual({ inserted: 0, updated: 1, deleted: 1 });
   expect(sent()).toBe(2);
+});
+
+test("(case 26) deletes that are held back are found again, and new rows are sent", async () => {
+  const { open, sent } = writers();
+  const first = open("replace");
+  await first.write(upsert(1, 2, 3));
+  await first.close(false);
+  sent();
+  const second = open("settle");
+  await second.write(upsert(4));
+  expect(second.settlement()).toEqual({ empty: false, missing: 0, gone: 3 });
+  await second.close(true);
+  expect(second.takeChanges()).toEqual({ inserted: 0, updated: 1, deleted: 0 });
+  const third = open("settle");
+  await third.write(upsert(4));
+  expect(third.settlement().gone).toBe(3);
+  await third.close(false);
+  expect(third.takeChanges()).toEqual({ inserted: 0, updated: 0, deleted: 3 });
+});
+
+test("a table that is not truncated because its deletes are held back stays as it is", async () => {
+  const { open, sent } = writers();
+  const first = open("replace");
+  await first.write(upsert(1, 2));
+  await first.close(false);
+  sent();
+  const second = open("replace");
+  expect(second.settlement()).toEqual({ empty: true, missing: 0, gone: 2 });
+  await second.close(true);
+  expect(sent()).toBe(0);
+  expect(open("replace").settlement().gone).toBe(2);
 });
 
 test("a pass that began by settling is never gone on with elsewhere, though it can't settle any more", async () => {
   const { open } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2));
-  await first.close(true);
+  await first.close(false);
   const second = open("settle");
   await second.write(upsert(1));
   second.table = { ...table, columns: [{ name: "id", type: { kind: "STRING" }, nullable: false }] };
@@ -66,7 +97,7 @@ test("a pass that began by settling is never gone on with elsewhere, though it c
   expect(second.isStored).toBe(false);
   // Nothing is deleted, and it says that deletes were not looked for.
   expect(second.settlement().gone).toBe(0);
-  expect(await second.close(true)).toBe(false);
+  expect(await second.close(false)).toBe(false);
   expect(second.takeChanges().deleted).toBe(0);
 });
 
@@ -74,7 +105,7 @@ test("a pass that another process began leaves no memory: it has not met all key
   const { open } = writers();
   const resumed = open("replace", true);
   await resumed.write(upsert(8, 9));
-  await resumed.close(true);
+  await resumed.close(false);
   const added = open("add");
   await added.write(upsert(8));
   expect(added.takeChanges().updated).toBe(1);
@@ -84,9 +115,9 @@ test("before a table is truncated, the delete limit sees whether any row came", 
   const { open } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2));
-  await first.close(true);
+  await first.close(false);
   const second = open("replace");
-  expect(second.settlement()).toEqual({ live: 2, missing: 0, gone: 2 });
+  expect(second.settlement()).toEqual({ empty: true, missing: 0, gone: 2 });
   await second.write(upsert(1));
   expect(second.settlement().gone).toBe(0);
 });

@@ -82,13 +82,12 @@ export class TableWriter {
   settlement(): Settlement {
     const digests = this.#rowDigests();
     if (this.#mode === "settle" && digests !== null) {
-      const { before, unmet } = digests.standing;
-      return { live: before, missing: 0, gone: unmet };
+      return { empty: this.#rows === 0, missing: 0, gone: digests.unmetCount };
     }
     // The delete limit must catch a source without any row before the copy is truncated.
-    const before = this.#context.digests.rowsOf(this.table.id);
-    const gone = this.#mode === "replace" && !this.#truncated ? before : 0;
-    return { live: before, missing: 0, gone };
+    const untouched = this.#mode === "replace" && !this.#truncated;
+    const gone = untouched ? this.#context.digests.rowsOf(this.table.id) : 0;
+    return { empty: untouched, missing: 0, gone };
   }
 
   *gone(): Generator<Rows> {
@@ -96,12 +95,13 @@ export class TableWriter {
     if (this.#mode === "settle" && digests !== null) yield* digests.unmet(this.table);
   }
 
-  /** Call once every row of the pass was written. Resolves to whether deletes could be found. */
-  async close(isFull: boolean): Promise<boolean> {
-    if (!isFull) return true;
+  /** Call once every row of a full pass was written. Resolves to whether deletes could be found. */
+  async close(holdDeletes: boolean): Promise<boolean> {
+    // No row came, so that nothing was sent: what Fivetran has stays.
+    if (holdDeletes && this.#mode === "replace" && !this.#truncated) return true;
     if (this.#mode === "replace" && !this.#truncated) await this.#truncate();
     const digests = this.#rowDigests();
-    if (this.#mode === "settle" && digests !== null) {
+    if (this.#mode === "settle" && digests !== null && !holdDeletes) {
       for (const rows of digests.unmet(this.table)) {
         this.#changes.deleted += await this.#context.encoder.write(this.table, "delete", rows, null);
         this.#context.sent(rows.length);

@@ -53,6 +53,11 @@ export interface Pass extends Plan {
   readonly opened: string;
   /** A fingerprint of everything that decides which rows and columns are read. */
   readonly scope: string;
+  /**
+   * Rows of the copy, not deleted, before the sync that opened the pass wrote any: the delete limit is a part of them.
+   * Absent if the pass deletes nothing, or was opened by a version that did not store it.
+   */
+  readonly copyRows?: number;
   /** The rows replace the copy without being compared with it, since its key is another or has another type. */
   readonly replace: boolean;
 }

@@ -37,6 +37,14 @@ export function cursorShowsAll({ cursor, version }: Table): boolean {
   return cursor !== null && version === cursor;
 }
 
+/** Deletes that were held back, because they are more than the delete limit allows. */
+export interface HeldDeletes {
+  /** The rows of the copy that the source no longer has. */
+  readonly gone: number;
+  /** The rows of the copy before the pass that found them. The limit stays a part of these though new rows arrive. */
+  readonly of: number;
+}
+
 /** What the destination stores of a table between syncs: its state after the last closed pass. */
 export interface TableState {
   /** As it was then: schema changes are found by comparing with it. */
@@ -51,8 +59,9 @@ export interface TableState {
   readonly scope: string;
   /** The read point of the last pass over every key (full or keys): ISO 8601, UTC. */
   readonly sweptAt: string;
-  /** How long that pass took, in milliseconds: the estimate for the next sweep. */
+  /** How long that pass took, in milliseconds: the estimate for the next sweep. `null`: unknown. */
   readonly sweepMilliseconds: number | null;
+  readonly held?: HeldDeletes;
   /** The copy has values that differ from the source's until every row is read again. */
   readonly reread?: true;
 }

@@ -16,8 +16,8 @@ export interface Changes {
 
 /** The copy of a table compared with a complete pass that is about to be settled. */
 export interface Settlement {
-  /** Rows of the copy that are not deleted. */
-  readonly live: number;
+  /** Whether the pass read no row, or no key, at all. */
+  readonly empty: boolean;
   /** Keys of the pass that the copy lacks or has in another version. Only for a `keys` pass; otherwise 0. */
   readonly missing: number;
   /**
@@ -29,6 +29,8 @@ export interface Settlement {
 
 /** What the engine asks before it closes a pass over every key. Answers include what the transaction wrote so far. */
 interface Settling {
+  /** Rows of the copy that are not deleted; 0 if there is no copy. */
+  count(table: Table): Promise<number>;
   settlement(pass: Pass, table: Table): Promise<Settlement>;
   /**
    * The keys (key columns) that {@link Settlement.missing} counts, to be looked up in the source. They are fixed when
@@ -65,9 +67,10 @@ export interface Transaction extends Settling, AsyncDisposable {
   discard(pass: Pass, split: Split | null): Promise<void>;
   /**
    * Call once all splits are done: settles what was set aside (writes what differs, deletes what the pass did not meet),
-   * forgets the pass and stores `states`. Deletes only keys that the copy had before the pass was opened.
+   * forgets the pass and stores `states`. Deletes only keys that the copy had before the pass was opened; with
+   * `holdDeletes` none. A pass that replaces the copy can't be closed so.
    */
-  close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void>;
+  close(pass: Pass, states: ReadonlyMap<string, TableState>, how?: { readonly holdDeletes: boolean }): Promise<void>;
   /** Forgets all state of these tables; `drop` also drops their copies. */
   reset(tables: readonly string[], drop: boolean): Promise<void>;
   /** Stores the record of a run; one with the same id is replaced. */

@@ -30,6 +30,7 @@ function withTransactions(
         hold: (...given) => transaction.hold(...given),
         keep: (...given) => transaction.keep(...given),
         discard: (...given) => transaction.discard(...given),
+        count: (table) => transaction.count(table),
         settlement: (...given) => transaction.settlement(...given),
         missing: (...given) => transaction.missing(...given),
         gone: (...given) => transaction.gone(...given),
@@ -118,7 +119,7 @@ const broken: readonly Broken[] = [
     caughtBy: ["settling neither undoes nor deletes what a later sync wrote"],
     wrap: (warehouse) =>
       withTransactions(warehouse, (transaction) => ({
-        close: (pass, states) => transaction.close({ ...pass, opened: "2100-01-01T00:00:00.000Z" }, states),
+        close: (pass, states, how) => transaction.close({ ...pass, opened: "2100-01-01T00:00:00.000Z" }, states, how),
       })),
   },
   {

@@ -2,15 +2,9 @@ import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
 import { Copy, expected } from "./harness.ts";
-import { MemorySource } from "./memory-source.ts";
+import { filled } from "./memory-source.ts";
 
 const slow = { timeout: 180_000 };
-
-function filled(rows: number): MemorySource {
-  const source = new MemorySource();
-  for (let id = 1; id <= rows; id++) source.put("t", id, `row ${id}`);
-  return source;
-}
 
 test("nothing is lost while the clock goes back by a day between syncs and within them", slow, async () => {
   const day = 24 * 60 * 60 * 1_000;

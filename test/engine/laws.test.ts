@@ -3,15 +3,9 @@ import { describe, expect, test, vi } from "vitest";
 import type { SyncEvent } from "../../src/engine/events.ts";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
 import { Copy, expected } from "./harness.ts";
-import { MemorySource } from "./memory-source.ts";
+import { filled, MemorySource } from "./memory-source.ts";
 
 const slow = { timeout: 120_000 };
-
-function filled(rows: number): MemorySource {
-  const source = new MemorySource();
-  for (let id = 1; id <= rows; id++) source.put("t", id, `row ${id}`);
-  return source;
-}
 
 /** Fails, as nothing that could be tried again, before operation `at` of the source. */
 function cutAt(source: MemorySource, at: number): void {
@@ -139,61 +133,6 @@ describe("the laws of the engine", () => {
       await copy.sync(source);
       expect(await copy.rows()).toEqual(expected(source));
     }
-  });
-
-  test("a wipe of the source stops the table, until the user agrees", slow, async () => {
-    const source = filled(20);
-    await using copy = await Copy.make();
-    await copy.sync(source);
-    source.tables.set("t", new Map());
-    const stopped = await copy.sync(source);
-    expect(stopped.outcome).toBe("failed");
-    expect(stopped.tables[0]!.error?.code).toBe("DELETES_STOPPED");
-    expect(Object.keys(await copy.rows())).toHaveLength(20);
-    const agreed = await copy.sync(source, { acceptDeletes: true });
-    expect(agreed).toMatchObject({ outcome: "succeeded", tables: [{ deleted: 20 }] });
-    expect(await copy.rows()).toEqual({});
-  });
-
-  test(
-    "more deletes than maxDeleteFraction stop the table, and nothing is lost when the rows come back",
-    slow,
-    async () => {
-      const source = filled(20);
-      await using copy = await Copy.make();
-      await copy.sync(source);
-      for (let id = 1; id <= 11; id++) source.remove("t", id);
-      const settings = { maxDeleteFraction: 0.5 };
-      expect((await copy.sync(source, { settings })).tables[0]!.error?.message).toContain("11 of 20 rows");
-      for (let id = 1; id <= 10; id++) source.put("t", id, `row ${id}`);
-      expect((await copy.sync(source, { settings })).tables[0]).toMatchObject({ outcome: "whole", deleted: 1 });
-      expect(await copy.rows()).toEqual(expected(source));
-    },
-  );
-
-  test("a wipe stops the table also where its key is another now", slow, async () => {
-    const source = filled(10);
-    await using copy = await Copy.make();
-    await copy.sync(source);
-    source.shapes.set("t", { identity: "2", key: ["name"] });
-    source.tables.get("t")!.clear();
-    expect((await copy.sync(source)).tables[0]!.error?.message).toContain("none of the 10 rows");
-    expect(Object.keys(await copy.rows())).toHaveLength(10);
-    expect((await copy.sync(source, { acceptDeletes: true })).outcome).toBe("succeeded");
-    expect(await copy.rows()).toEqual({});
-  });
-
-  test("rows of a table without a key may all be others, but not far fewer", slow, async () => {
-    const source = filled(10);
-    source.shapes.set("t", { key: [], cursor: null, version: null });
-    await using copy = await Copy.make();
-    const settings = { maxDeleteFraction: 0.5 };
-    await copy.sync(source, { settings });
-    for (let id = 1; id <= 10; id++) source.put("t", id, `changed ${id}`);
-    expect((await copy.sync(source, { settings })).outcome).toBe("succeeded");
-    expect(await copy.rows()).toEqual(expected(source));
-    for (let id = 1; id <= 6; id++) source.remove("t", id);
-    expect((await copy.sync(source, { settings })).tables[0]!.error?.message).toContain("6 of 10 rows");
   });
 
   test("another scope deletes nothing until the user agrees", slow, async () => {

@@ -130,6 +130,13 @@ export class MemorySource implements Source {
   }
 }
 
+/** A source with rows 1, 2, … in table `t`. */
+export function filled(rows: number): MemorySource {
+  const source = new MemorySource();
+  for (let id = 1; id <= rows; id++) source.put("t", id, `row ${id}`);
+  return source;
+}
+
 function batchOf(rows: readonly MemoryRow[], of: readonly Column[]): Rows {
   return rowsOf(
     of,

@@ -157,7 +157,10 @@ export const connectionSchema = z.strictObject({
   }),
   maxDeleteFraction: maxDeleteFraction
     .default(defaultSettings.maxDeleteFraction)
-    .meta({ description: "The part of a table's rows, 0 to 1, that one pass may delete before it stops and asks." }),
+    .meta({
+      description:
+        "The part of a copy's rows, 0 to 1, that one sync may delete. More are held back until you agree; other changes arrive. 1 allows everything.",
+    }),
   schemaChanges: schemaChanges.default(defaultSettings.schemaChanges).meta({
     description: "What may change by itself: tables and columns, columns only, nothing.",
   }),

@@ -1,6 +1,7 @@
 import type { Pass } from "../../protocol/pass.ts";
 import type { Changes, Settlement } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
+import { noChanges } from "../../toolkit/changes.ts";
 import { countLive, quotedSystem, storedType } from "./copies.ts";
 import type { Dialect, Narrowed, Session, Writing } from "./dialect.ts";
 import { analyze, deleteRows } from "./merge.ts";
@@ -27,8 +28,11 @@ export function missingKeys(dialect: Dialect, table: Table, copy: Copy, stage: S
 function gone(dialect: Dialect, pass: Pass, table: Table, copy: Copy, { source, target }: Narrowed): string {
   const { synced, deleted } = quotedSystem(dialect, copy);
   const names = keyColumns(dialect, table, copy).map((key) => `t.${key.copy} AS ${key.stage}`);
-  return `SELECT ${names.join(", ")} FROM ${target} t WHERE NOT t.${deleted} AND t.${synced} <= ${timestamp(pass.opened)}
-    AND NOT EXISTS (SELECT 1 FROM ${source} s WHERE ${dialect.merging.sameKey(dialect, table, copy, "s", "t")})`;
+  // An outer join: DuckDB compares every row with every other one for NOT EXISTS over buckets.
+  return `SELECT ${names.join(", ")}
+    FROM ${target} t LEFT JOIN (SELECT *, true AS met FROM ${source} r) s
+      ON ${dialect.merging.sameKey(dialect, table, copy, "s", "t")}
+    WHERE s.met IS NULL AND NOT t.${deleted} AND t.${synced} <= ${timestamp(pass.opened)}`;
 }
 
 function missing(dialect: Dialect, table: Table, copy: Copy, { source, target }: Narrowed): string {
@@ -57,11 +61,10 @@ export async function settlementOf(
   copy: Copy,
 ): Promise<Settlement> {
   const { dialect } = session;
-  const live = await countLive(session, copy);
-  if (stage === null) return { live, missing: 0, gone: 0 };
+  if (stage === null) return { empty: false, missing: 0, gone: 0 };
   if (mode === "replace" || table.key.length === 0) {
     const brought = await session.number(`SELECT count(*) FROM ${stage.relation}`);
-    return { live, missing: 0, gone: Math.max(0, live - brought) };
+    return { empty: brought === 0, missing: 0, gone: Math.max(0, (await countLive(session, copy)) - brought) };
   }
   await analyze(session, stage.relation);
   // Both counts use one narrowing, because a narrowing reads both sides whole.
@@ -76,26 +79,28 @@ export async function settlementOf(
   );
   const counted = (query: string): string => `(SELECT count(*) FROM (${query}) counted)`;
   const [counts] = await session.rows(
-    `${narrowed.prefix} SELECT ${mode === "keys" ? counted(missing(dialect, table, copy, narrowed)) : "0"} AS missing,
+    `${narrowed.prefix} SELECT (SELECT count(*) FROM (SELECT 1 FROM ${stage.relation} LIMIT 1) read) AS some,
+      ${mode === "keys" ? counted(missing(dialect, table, copy, narrowed)) : "0"} AS missing,
       ${counted(gone(dialect, pass, table, copy, narrowed))} AS gone`,
   );
-  return { live, missing: Number(counts!["missing"]), gone: Number(counts!["gone"]) };
+  return { empty: Number(counts!["some"]) === 0, missing: Number(counts!["missing"]), gone: Number(counts!["gone"]) };
 }
 
-/** Completes a later full pass: writes rows that differ, and deletes rows that the pass did not read. */
+/** Completes a later full pass: writes rows that differ, and deletes rows that the pass did not read unless they are held. */
 export async function settleRows(
   writing: Writing,
   pass: Pass,
   table: Table,
   old: Copy,
   stage: Stage,
+  holdDeletes: boolean,
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
   const { session } = writing;
   const { merging } = session.dialect;
   if (table.key.length > 0) await merging.keepLast(session, table, stage);
   const copy = await merging.makeRoom(session, table, old, stage);
   const written = await merging.merge(writing, table, copy, { stage, flagged: false, before: pass.opened });
-  const { deleted } = await settleKeys(writing, pass, table, copy, stage);
+  const { deleted } = holdDeletes ? noChanges : await settleKeys(writing, pass, table, copy, stage);
   return { changes: { ...written, deleted }, copy };
 }
 

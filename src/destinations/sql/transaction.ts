@@ -11,7 +11,7 @@ import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
 import { asLeaseLost, checkLease, forgetPass, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
 import { kept } from "./kept.ts";
-import { copyTargets, describeCopy, prepareCopy, quotedSystem, storedType } from "./copies.ts";
+import { copyTargets, countLive, describeCopy, prepareCopy, quotedSystem, storedType } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf } from "./held.ts";
 import { truncateCopy } from "./merge.ts";
@@ -124,6 +124,12 @@ export class SqlTransaction implements Transaction {
     for (const run of await this.#held.of(pass.id, split?.id ?? null)) await this.#held.drop(run);
   }
 
+  async count({ id }: Table): Promise<number> {
+    await this.flush(id);
+    const copy = this.#copies.get(id) ?? (await describeCopy(this.#session, this.#context, id));
+    return copy === null ? 0 : countLive(this.#session, copy);
+  }
+
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
     const { entry, copy } = await this.#inSight(pass, id);
     return settlementOf(this.#session, pass, entry, copy);
@@ -141,11 +147,15 @@ export class SqlTransaction implements Transaction {
     if (stage !== null) yield* this.#keys(table, copy, goneKeys(this.#session.dialect, pass, table, copy, stage));
   }
 
-  async close(pass: Pass, states: ReadonlyMap<string, TableState>): Promise<void> {
+  async close(
+    pass: Pass,
+    states: ReadonlyMap<string, TableState>,
+    { holdDeletes } = { holdDeletes: false },
+  ): Promise<void> {
     for (const { id } of pass.tables) {
       await this.flush(id);
       const entry = await this.#passTable(pass, id);
-      this.#count(id, await this.#settle(pass, entry));
+      this.#count(id, await this.#settle(pass, entry, holdDeletes));
     }
     await this.#end(pass.id);
     await saveStates(this.#session, this.#context.connection, states);
@@ -292,8 +302,8 @@ export class SqlTransaction implements Transaction {
     await this.#held.reshape(pass.id, table.id, typesOf(this.#session, reshaped, copy));
   }
 
-  async #settle(pass: Pass, { mode, table, stage }: PassTable): Promise<Changes> {
-    if (mode === "merge") return noChanges;
+  async #settle(pass: Pass, { mode, table, stage }: PassTable, holdDeletes: boolean): Promise<Changes> {
+    if (mode === "merge" || (mode === "keys" && holdDeletes)) return noChanges;
     const old = await this.#copy(table.id);
     const writing = this.#writing(table.id);
     if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
@@ -302,11 +312,13 @@ export class SqlTransaction implements Transaction {
       this.#copies.set(table.id, copy);
       return { ...noChanges, inserted: -removed };
     }
+    if (mode === "replace" && holdDeletes)
+      throw new HeadwatersError("DEFECT", `pass ${pass.id} replaces the copy: its deletes can't be held back`);
     if (mode === "replace") this.#forgetCopy(table.id);
     const { changes, copy } =
       mode === "replace"
         ? await replaceCopy(writing, this.#context, table, old, stage!)
-        : await settleRows(writing, pass, table, old, stage!);
+        : await settleRows(writing, pass, table, old, stage!, holdDeletes);
     this.#copies.set(table.id, copy);
     return changes;
   }

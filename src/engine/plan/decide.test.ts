@@ -27,7 +27,7 @@ const state: TableState = {
   sweptAt: noon,
   sweepMilliseconds: 60_000,
 };
-const flags: Flags = { full: false, sweep: false, acceptScope: false };
+const flags: Flags = { full: false, sweep: false, acceptScope: false, acceptDeletes: false };
 const capabilities = {
   passes: ["full", "window", "keys"] as const,
   independentPath: true,
@@ -89,6 +89,16 @@ describe("what a sync reads of a table", () => {
     ["asked for everything", { flags: { full: true } }, { passes: ["full"] }],
     ["asked for a sweep", { flags: { sweep: true } }, { passes: ["window", "keys"] }],
     ["a sweep that is cheap", { state: { ...state, sweepMilliseconds: 900 } }, { passes: ["window", "keys"] }],
+    [
+      "(case 57) a sweep of few rows that was never measured",
+      { table: { ...table, estimatedRows: 2_000 }, state: { ...state, sweepMilliseconds: null } },
+      { passes: ["window", "keys"] },
+    ],
+    [
+      "a sweep of many rows that was never measured",
+      { table: { ...table, estimatedRows: 2_000_000 }, state: { ...state, sweepMilliseconds: null } },
+      { passes: ["window"] },
+    ],
     ["the last sweep a day ago", { now: "2026-01-03T12:00:00.000Z" }, { passes: ["window", "keys"] }],
     ["deletes never", { settings: { deletes: "never" }, now: "2026-02-03T12:00:00.000Z" }, { passes: ["window"] }],
     [

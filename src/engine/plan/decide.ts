@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, PassKind } from "../../protocol/pass.ts";
 import type { Destination } from "../../protocol/destination.ts";
 import type { SourceCapabilities } from "../../protocol/source.ts";
-import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
+import { cursorShowsAll, type HeldDeletes, type Table, type TableState } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { hasColumnsOf, sameType, widen } from "../../toolkit/types.ts";
 import type { Settings } from "../connection.ts";
@@ -10,6 +10,8 @@ import { checkScope } from "../selection/scope.ts";
 
 /** A sweep that is estimated to take less is made with each sync (`deletes: auto`), in milliseconds. */
 const cheapSweep = 10_000;
+/** Keys that a sweep reads in a millisecond, by a cautious estimate. */
+const sweptRows = 20;
 const day = 24 * 60 * 60 * 1_000;
 /** How old a copy gets before a full pass replaces it to find deletes (`deletes: auto`): all rows are then written again. */
 const mostUnswept = 7 * day;
@@ -22,6 +24,8 @@ export interface Flags {
   readonly sweep: boolean;
   /** The user agrees that the copy takes on another scope. */
   readonly acceptScope: boolean;
+  /** The user agrees to more deletes than `maxDeleteFraction`. */
+  readonly acceptDeletes: boolean;
 }
 
 /** What source and destination together can do for one table. */
@@ -82,7 +86,9 @@ export function decide(
   if (swept) return { resume, abandon, passes: ["keys"], replace: false };
   // A sweep that continues counts as made now, so that a long one is not made twice.
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
-  const due = flags.sweep || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
+  const agreed = state.held !== undefined && (flags.acceptDeletes || !exceeds(state.held, settings.maxDeleteFraction));
+  const due =
+    flags.sweep || agreed || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
   // Where no sweep can be made, only a full pass shows what is gone.
   if (due && abilities.fullPass !== null)
     return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
@@ -126,7 +132,17 @@ function sweepDue(
   const age = now.getTime() - swept.getTime();
   if (typeof deletes === "number") return age >= deletes;
   if (fullPass === "replaces") return age >= mostUnswept;
-  return age >= day || (milliseconds !== null && milliseconds < cheapSweep);
+  return age >= day || (milliseconds ?? estimatedSweep(table)) < cheapSweep;
+}
+
+/** Whether so many deletes are more than the delete limit allows. */
+export function exceeds({ gone, of }: HeldDeletes, maxDeleteFraction: number): boolean {
+  return gone > of * maxDeleteFraction;
+}
+
+/** In milliseconds, for a table whose sweeps were never measured. */
+function estimatedSweep({ estimatedRows }: Table): number {
+  return estimatedRows === null ? Infinity : estimatedRows / sweptRows;
 }
 
 function rereadDue(state: TableState, setting: Settings["reread"], { reread }: Abilities, now: Date): boolean {

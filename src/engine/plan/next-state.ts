@@ -1,28 +1,32 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass } from "../../protocol/pass.ts";
-import type { Table, TableState } from "../../protocol/table.ts";
+import type { HeldDeletes, Table, TableState } from "../../protocol/table.ts";
 
 /**
- * The state of a table after `pass`: the next sync decides by it. `milliseconds`: how long the pass took; `null`:
- * unknown.
+ * The state of a table after `pass`: the next sync decides by it. `milliseconds`: how long the pass took. `held`: its
+ * deletes, if they are held back; they are looked for again as if this pass had not looked.
  */
 export function nextState(
   pass: Pass,
   table: Table,
   before: TableState | null,
-  milliseconds: number | null,
+  milliseconds: number,
+  held: HeldDeletes | null,
 ): TableState {
   const next = pass.next[table.id] ?? null;
   const { asOf } = pass;
   const written = pass.kind === "full" ? pass.tables[0]! : (before?.table ?? table);
   const reread = fractionsBecameText(written, table) ? { reread: true as const } : {};
-  const swept = { sweptAt: asOf, sweepMilliseconds: milliseconds };
+  const swept =
+    held === null
+      ? { sweptAt: asOf, sweepMilliseconds: milliseconds }
+      : { sweptAt: before?.sweptAt ?? never, sweepMilliseconds: milliseconds, held };
   switch (pass.kind) {
     case "full":
       return { table, next, asOf, readAt: asOf, scope: pass.scope, ...swept, ...reread };
     case "keys": {
       // Without a version a sweep does not show which rows changed. It never moves the cursor.
-      const known = wholeState(before, pass);
+      const { held: _, ...known } = wholeState(before, pass);
       return { ...known, table, asOf: table.version === null ? known.asOf : asOf, ...swept, ...reread };
     }
     case "window":
@@ -30,6 +34,9 @@ export function nextState(
       return { ...wholeState(before, pass), table, next, asOf, ...reread };
   }
 }
+
+/** Before any sweep. */
+const never = new Date(0).toISOString();
 
 /** The state that a pass other than a full one builds on. */
 export function wholeState(state: TableState | null, pass: Pass): TableState {

@@ -11,7 +11,7 @@ import type { Writer } from "./writer.ts";
 /** What the tables of one sync share. */
 export interface SyncContext {
   readonly connection: SyncConnection;
-  readonly flags: Flags & { readonly acceptDeletes: boolean };
+  readonly flags: Flags;
   readonly writer: Writer;
   /** By table id. */
   readonly statistics: ReadonlyMap<string, Statistics>;

@@ -29,10 +29,11 @@ export async function closePass(
   pass: Pass,
   states: ReadonlyMap<string, TableState>,
   { writer, statistics }: SyncContext,
+  how = { holdDeletes: false },
 ): Promise<void> {
   await writer.run(pass.tables[0]!.id, async (transaction) => {
     writer.forget(pass);
-    await transaction.close(pass, states);
+    await transaction.close(pass, states, how);
   });
   await writer.commit();
   for (const [table, { asOf }] of states) statistics.get(table)!.asOf = asOf;

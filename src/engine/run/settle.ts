@@ -3,35 +3,50 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Settlement, Transaction } from "../../protocol/transaction.ts";
 import type { Reading } from "../../protocol/source.ts";
-import type { Table } from "../../protocol/table.ts";
+import type { HeldDeletes, Table, TableState } from "../../protocol/table.ts";
 import { rowsBytes } from "../../toolkit/vectors.ts";
 import { settingsOf } from "../connection.ts";
+import { exceeds } from "../plan/decide.ts";
 import type { SyncContext } from "./context.ts";
-import { abandonPass } from "./passes.ts";
 import type { Writer } from "./writer.ts";
 
 /** If a sweep finds more rows missing or changed than this, in number and as a part of the copy, a full pass is faster. */
 const mostLookups = { rows: 10_000, part: 0.25 };
 
 /**
+ * How a pass over every key goes on. `close`: it can be closed. `reread`: nothing was done, because a sweep found so much
+ * that a full pass is faster. Otherwise it can be closed with these deletes held back.
+ */
+export type Settled = "close" | "reread" | HeldDeletes;
+
+/**
  * Prepares the closing of a pass over every key. Rows that a sweep found missing or changed are looked up by key, and so
  * is every candidate for deletion. Rows that exist are written; the destination's `close` deletes the rest.
- *
- * Resolves to `false`, without having done anything, if a sweep found so much that a full pass is faster. Throws
- * `DELETES_STOPPED` if more would be deleted than the delete limit allows.
  */
-export async function settle(pass: Pass, table: Table, how: Reading, context: SyncContext): Promise<boolean> {
-  if (pass.kind !== "full" && pass.kind !== "keys") return true;
+export async function settle(
+  pass: Pass,
+  table: Table,
+  state: TableState | null,
+  how: Reading,
+  context: SyncContext,
+): Promise<Settled> {
+  if (pass.kind !== "full" && pass.kind !== "keys") return "close";
   const settlement = (): Promise<Settlement> =>
     context.writer.run(table.id, (transaction) => transaction.settlement(pass, table));
-  const { missing, gone, live } = await settlement();
-  if (pass.kind === "keys" && missing > mostLookups.rows && missing > live * mostLookups.part) return false;
+  const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
+  const { missing, gone, empty } = await settlement();
+  if (pass.kind === "keys" && missing > mostLookups.rows && missing > copyRows * mostLookups.part) return "reread";
   if (missing > 0) await lookUp((transaction) => transaction.missing(pass, table), pass, table, how, context);
-  if (gone === 0) return true;
-  if (table.key.length > 0 && !pass.replace)
-    await lookUp((transaction) => transaction.gone(pass, table), pass, table, how, context);
-  if (!context.flags.acceptDeletes) await checkDeleteLimit(await settlement(), pass, table, context);
-  return true;
+  if (gone === 0) return "close";
+  const looksUp = table.key.length > 0 && !pass.replace;
+  if (looksUp) await lookUp((transaction) => transaction.gone(pass, table), pass, table, how, context);
+  if (context.flags.acceptDeletes) return "close";
+  const left = looksUp ? (await settlement()).gone : gone;
+  const of = Math.min(copyRows, state?.held?.of ?? copyRows);
+  const most = settingsOf(context.connection, table.id).maxDeleteFraction;
+  const held = { gone: left, of };
+  if (left === 0 || most === 1 || (!empty && !exceeds(held, most))) return "close";
+  return held;
 }
 
 /** Looks keys up in the source and writes the rows that exist. */
@@ -77,21 +92,12 @@ async function* oneByOne(
   }
 }
 
-async function checkDeleteLimit(
-  { live, gone }: Settlement,
-  pass: Pass,
-  table: Table,
-  { connection, writer }: SyncContext,
-): Promise<void> {
-  const most = settingsOf(connection, table.id).maxDeleteFraction;
-  if (gone === 0 || (gone < live && gone <= live * most)) return;
-  // The pass starts over: what it set aside must not be settled once the source has its rows again.
-  await abandonPass(pass, table.id, writer);
-  throw new HeadwatersError(
-    "DELETES_STOPPED",
-    gone === live
-      ? `table "${table.id}": the source has none of the ${live} rows that the copy has; nothing was deleted`
-      : `table "${table.id}": ${gone} of ${live} rows of the copy are no longer in the source, more than maxDeleteFraction (${most}) allows; nothing was deleted`,
-    { hint: "If that is right, run sync with --accept-deletes; otherwise check the source and sync again." },
-  );
+export function deletesStopped(id: string, { gone, of }: HeldDeletes, most: number): HeadwatersError {
+  const found =
+    gone >= of
+      ? `the source has none of the ${of} rows that the copy had`
+      : `${gone} of ${of} rows of the copy are no longer in the source, more than maxDeleteFraction (${most}) allows`;
+  return new HeadwatersError("DELETES_STOPPED", `table "${id}": ${found}; nothing was deleted`, {
+    hint: "If that is right, run sync with --accept-deletes; otherwise check the source and sync again.",
+  });
 }

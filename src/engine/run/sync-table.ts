@@ -14,7 +14,8 @@ import { projectTable } from "../selection/selection.ts";
 import { type StoredTable, storedTable, type SyncContext } from "./context.ts";
 import { abandonPass, closePass, openPass } from "./passes.ts";
 import { readPass } from "./read-pass.ts";
-import { settle } from "./settle.ts";
+import { deletesStopped, settle } from "./settle.ts";
+import type { Writer } from "./writer.ts";
 
 /** How often a table that is altered while it is read is planned again, if it got no new or wider columns by that. */
 const replans = 3;
@@ -60,6 +61,7 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
   let { state } = stored;
   let decision = decideWith(stored.open);
   checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, own, flags.acceptScope);
+  const before = await rowsBefore(decision, table, writer);
   if (decision.abandon !== null) await abandonPass(decision.abandon, table.id, writer);
   if (decision.resume !== null) {
     const pass = await connection.source.resume(decision.resume, signal);
@@ -78,9 +80,11 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
     const how = { scope, replace: decision.replace && index === 0 };
     const states = new Map(state === null ? [] : [[table.id, state]]);
     const planned = await planPass(connection.source, [table], kind, states, how, signal);
-    state = await runPass(await openPass(planned, [], writer), table, state, [], context);
+    state = await runPass(await openPass({ ...planned, ...before }, [], writer), table, state, [], context);
     table = state.table;
   }
+  // Everything else has arrived, but the copy is not whole without the deletes.
+  if (state?.held !== undefined) throw deletesStopped(table.id, state.held, settings.maxDeleteFraction);
 }
 
 /** Reads what is left of a pass, settles and closes it. Resolves to the state that follows from it. */
@@ -97,12 +101,31 @@ async function runPass(
   const current = tables.get(table.id)!;
   report({ kind: "settling", table: table.id });
   const how: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };
-  if (!(await settle(pass, current, how, context))) {
+  const settled = await settle(pass, current, state, how, context);
+  if (settled === "reread") {
     await abandonPass(pass, table.id, writer);
     return { ...wholeState(state, pass), reread: true };
   }
-  const milliseconds = progress.length > 0 ? null : Math.round(performance.now() - began);
-  const next = nextState(pass, current, state, milliseconds);
-  await closePass(pass, new Map([[table.id, next]]), context);
+  const held = settled === "close" ? null : settled;
+  if (held !== null && pass.replace) {
+    // The copy can only be replaced as a whole.
+    await abandonPass(pass, table.id, writer);
+    throw deletesStopped(table.id, held, settingsOf(connection, table.id).maxDeleteFraction);
+  }
+  const milliseconds = Math.round((performance.now() - began) / partRead(pass, progress));
+  const next = nextState(pass, current, state, milliseconds, held);
+  await closePass(pass, new Map([[table.id, next]]), context, { holdDeletes: held !== null });
   return next;
+}
+
+/** The rows of the copy before this sync writes any, if it may delete some. */
+async function rowsBefore({ resume, passes }: Decision, table: Table, writer: Writer): Promise<Pick<Pass, "copyRows">> {
+  const deletes = resume !== null || passes.some((kind) => kind === "full" || kind === "keys");
+  return deletes ? { copyRows: await writer.run(table.id, (transaction) => transaction.count(table)) } : {};
+}
+
+/** The part of a pass's splits that this sync read, as far as it is known: a split that continued counts as a whole one. */
+function partRead({ splits }: Pass, progress: readonly Progress[]): number {
+  const before = progress.filter(({ done }) => done).length;
+  return Math.max(1, splits.length - before) / Math.max(1, splits.length);
 }

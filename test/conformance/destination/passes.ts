@@ -243,14 +243,38 @@ export const passChecks: readonly DestinationCheck[] = [
         await using transaction = await warehouse.begin(lease, syncAt(2));
         await transaction.open(pass);
         await transaction.write(pass, left(pass), upsert(things, [1n, "one", 1]));
-        assert.deepEqual(await transaction.settlement(pass, things), { live: 4, missing: 0, gone: 3 });
+        assert.equal(await transaction.count(things), 4);
+        assert.deepEqual(await transaction.settlement(pass, things), { empty: false, missing: 0, gone: 3 });
         assert.deepEqual(inOrder(await gather(transaction.gone(pass, things), idsOf)), [[2n], [3n], [4n]]);
         await transaction.write(pass, null, upsert(things, [2n, "two", 1], [3n, "drei", 1]));
-        assert.deepEqual(await transaction.settlement(pass, things), { live: 4, missing: 0, gone: 1 });
+        assert.deepEqual(await transaction.settlement(pass, things), { empty: false, missing: 0, gone: 1 });
         await transaction.close(pass, statesOf(pass));
         assert.deepEqual(await transaction.commit([]), changes(0, 1, 1));
       });
       assert.deepEqual(await stamps(harness, "things"), { "1": "1", "2": "1", "3": "2", "4": "2 deleted" });
+    },
+  },
+  {
+    name: "a pass that is closed with its deletes held back writes what differs and deletes nothing",
+    async run(harness) {
+      await fill(harness, things, three);
+      await holding(harness, async (warehouse, lease) => {
+        for (const [kind, operation, found] of [
+          ["full", upsert(things, [1n, "eins", 2], [4n, "four", 2]), { empty: false, missing: 0, gone: 2 }],
+          ["keys", some("keys", things, ["id", "at"], [1n, 2], [4n, 2]), { empty: false, missing: 0, gone: 2 }],
+          ["keys", null, { empty: true, missing: 0, gone: 4 }],
+        ] as const) {
+          const pass = passOf(`held ${found.gone} ${kind}`, kind, [things], syncAt(2));
+          await using transaction = await warehouse.begin(lease, syncAt(2));
+          await transaction.open(pass);
+          if (operation !== null) await transaction.write(pass, left(pass), operation);
+          assert.deepEqual(await transaction.settlement(pass, things), found);
+          await transaction.close(pass, statesOf(pass), { holdDeletes: true });
+          assert.equal(await transaction.count(things), 4);
+          await transaction.commit([]);
+        }
+      });
+      assert.deepEqual(await stamps(harness, "things"), { "1": "2", "2": "1", "3": "1", "4": "2" });
     },
   },
   {
@@ -266,12 +290,13 @@ export const passChecks: readonly DestinationCheck[] = [
         );
         await using transaction = await warehouse.begin(lease, syncAt(3));
         await transaction.write(pass, left(pass), some("keys", things, ["id", "at"], [6n, null]));
-        assert.deepEqual(await transaction.settlement(pass, things), { live: 4, missing: 3, gone: 2 });
+        assert.deepEqual(await transaction.settlement(pass, things), { empty: false, missing: 3, gone: 2 });
         assert.deepEqual(inOrder(await gather(transaction.missing(pass, things), idsOf)), [[2n], [5n], [6n]]);
         await transaction.write(pass, null, upsert(things, [2n, "zwei", 2], [5n, "five", 1]));
         assert.deepEqual(inOrder(await gather(transaction.gone(pass, things), idsOf)), [[3n], [4n]]);
         await transaction.write(pass, null, upsert(things, [4n, "four", 1]));
-        assert.deepEqual(await transaction.settlement(pass, things), { live: 5, missing: 1, gone: 1 });
+        assert.deepEqual(await transaction.settlement(pass, things), { empty: false, missing: 1, gone: 1 });
+        assert.equal(await transaction.count(things), 5);
         await transaction.close(pass, statesOf(pass));
         assert.deepEqual(await transaction.commit([]), changes(1, 1, 1));
       });
@@ -308,7 +333,7 @@ export const passChecks: readonly DestinationCheck[] = [
           ] as const;
           const keys = some("keys", table, names, ...cells.map((row) => row.slice(0, names.length)));
           await transaction.write(pass, left(pass), keys);
-          assert.deepEqual(await transaction.settlement(pass, table), { live: 2, missing, gone: 0 });
+          assert.deepEqual(await transaction.settlement(pass, table), { empty: false, missing, gone: 0 });
         });
       }
     },
