@@ -41,7 +41,7 @@ export const errorCodes = {
   SOURCE_FAILED: ["report", "The source reported an error that is unknown to Headwaters."],
   SCOPE_CHANGED: ["resync", "The copy was made from another server or database, or with another selection."],
   STATE_INVALID: ["resync", "The given state is damaged, too new, too large, or from another source."],
-  KEY_DUPLICATE: ["report", "Two rows of the source have the same key."],
+  KEY_DUPLICATE: ["reconfigure", "Two rows of the source have, or may have, the same key in the copy."],
   DELETES_STOPPED: ["resync", "More rows would be deleted than the delete limit (`maxDeleteFraction`) allows."],
   SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],
   SYNC_RUNNING: ["reconfigure", "Another sync of this connection is running."],

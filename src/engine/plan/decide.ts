@@ -72,7 +72,9 @@ export function decide(
   const abandon = fits ? null : open;
 
   if (resume?.kind === "full") return { resume, abandon, passes: catchUp(table, abilities), replace: false };
-  const replace = state !== null && !keepsKeys(state.table, table);
+  // A first pass that is given up has filled the copy in part.
+  const filled = state?.table ?? abandon?.tables[0];
+  const replace = filled !== undefined && !keepsKeys(filled, table);
   // Without a cursor a sweep still shows every change, if rows have a version.
   const swept = table.cursor === null && table.version !== null && canSweep(table, abilities);
   const incremental =

@@ -1,5 +1,6 @@
 import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { type ControlRow, textList, textValue } from "../../wire/cql/control-rows.ts";
+import type { KeyPlace } from "../../wire/cql/text.ts";
 import { type CqlType, isMultiCell, parseCqlType, type UserTypes } from "../../wire/cql/types.ts";
 
 /** A column of `system_schema`. */
@@ -37,6 +38,15 @@ export interface CqlTable {
 
 export function columnNames(table: CqlTable, kind: CqlColumn["kind"]): string[] {
   return table.columns.filter((column) => column.kind === kind).map((column) => column.name);
+}
+
+/** The columns of the key, and where in it each stands. */
+export function keyPlaces(table: CqlTable): ReadonlyMap<string, KeyPlace> {
+  return new Map(
+    table.columns.flatMap(({ name, kind }) =>
+      kind === "partition_key" || kind === "clustering" ? [[name, kind]] : [],
+    ),
+  );
 }
 
 export async function keyspaceNames(cluster: Cluster, routing: Routing): Promise<readonly string[]> {

@@ -1,17 +1,18 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
+import type { Type } from "../../protocol/types.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { typeName } from "../../toolkit/types.ts";
 import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { decoderFor, exactType, exampleType } from "../../wire/cql/decode.ts";
 import { versionColumn } from "../../wire/cql/decode-page.ts";
 import { quoted } from "../../wire/cql/errors.ts";
-import { canBeKey } from "../../wire/cql/keys.ts";
+import { keyLoss } from "../../wire/cql/keys.ts";
 import { columnNames, type CqlColumn, type CqlTable, hasRangeIndex, keyspaceNames, readTables } from "./catalog.ts";
 import { tableSizes } from "./cluster-state.ts";
 import type { CqlSettings } from "./settings.ts";
-import { type Dialect, dialectOf, versionRecipe } from "./statements.ts";
+import { type Dialect, dialectOf, userTypesRecipe, versionRecipe } from "./statements.ts";
 import { cqlTypeName } from "../../wire/cql/types.ts";
 
 /**
@@ -77,8 +78,13 @@ export function tableOf(
     notes.push("A partition that holds nothing but static columns is one row, whose clustering columns are empty.");
   }
   if (version === versionColumn) columns.push({ name: versionColumn, type: { kind: "LONG" }, nullable: false });
-  // With another recipe, every row has another version. The table is then read whole instead of key by key.
-  const identity = version === versionColumn ? `${native.id} ${versionRecipe(native, dialect)}` : native.id;
+  const identity = [
+    native.id,
+    // With another recipe, every row has another version. The table is then read whole instead of key by key.
+    ...(version === versionColumn ? [versionRecipe(native, dialect)] : []),
+    // With other fields, values that nobody wrote since look different. No write time shows that.
+    ...userTypesRecipe(native),
+  ].join(" ");
   return { id: native.name, columns, key, identity, cursor, version, estimatedRows, notes };
 }
 
@@ -88,23 +94,37 @@ export function nativeId({ identity }: Table): string {
 }
 
 function columnOf(table: CqlTable, column: CqlColumn, options: TableOptions, types: SourceContext["types"]): Column {
-  const isKey = column.kind === "partition_key" || column.kind === "clustering";
-  const wanted = options.types?.[column.name];
-  if (wanted !== undefined && (decoderFor(column.type, wanted) === null || (isKey && !canBeKey(column.type, wanted)))) {
+  const { name, kind } = column;
+  const nullable = kind !== "partition_key" && kind !== "clustering";
+  const wanted = options.types?.[name];
+  if (wanted === undefined) return { name, type: defaultType(column, types), nullable };
+  const setting = `overrides: ${table.name}: types: column "${name}" is a ${cqlTypeName(column.type)}`;
+  if (decoderFor(column.type, wanted) === null) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}, which can't be read as ${typeName(wanted)}`, {
+      hint: "Leave it out for the type that holds every value.",
+    });
+  }
+  const loss = lossOf(column, wanted);
+  if (loss !== null) {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      `overrides: ${table.name}: types: column "${column.name}" is a ${cqlTypeName(column.type)}${isKey ? " of the key" : ""}, which can't be read as ${typeName(wanted)}`,
-      { hint: "Leave it out for the type that holds every value." },
+      `${setting} of the key, and can't be ${typeName(wanted)}: ${loss}`,
+      {
+        hint: "Set STRING, which tells all keys apart, or leave it out.",
+      },
     );
   }
-  return { name: column.name, type: wanted ?? defaultType(column, isKey, types), nullable: !isKey };
+  return { name, type: wanted, nullable };
 }
 
-function defaultType(column: CqlColumn, isKey: boolean, types: SourceContext["types"]): Column["type"] {
-  // 1.0 and 1.00 are two partitions, and only text keeps them apart.
-  if (column.kind === "partition_key" && column.type.kind === "decimal") return { kind: "STRING" };
-  const type = types === "example" ? exampleType(column.type) : exactType(column.type);
-  return isKey && !canBeKey(column.type, type) ? exactType(column.type) : type;
+/** Why keys could become one if this column had a type; `null`: they could not, or it is no key column. */
+function lossOf({ kind, type }: CqlColumn, wanted: Type): string | null {
+  return kind === "partition_key" || kind === "clustering" ? keyLoss(type, kind, wanted) : null;
+}
+
+function defaultType(column: CqlColumn, types: SourceContext["types"]): Type {
+  const wanted = [...(types === "example" ? [exampleType(column.type)] : []), exactType(column.type)];
+  return wanted.find((type) => lossOf(column, type) === null) ?? { kind: "STRING" };
 }
 
 interface ChangesOf {

@@ -1,15 +1,17 @@
 import type { Log } from "../../protocol/log.ts";
-import type { Rows } from "../../protocol/rows.ts";
+import type { Rows, Vector } from "../../protocol/rows.ts";
 import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type Cell, cell, project } from "../../toolkit/vectors.ts";
 import type { Cluster } from "../../wire/cql/cluster.ts";
 import { emptyKey, versionColumn } from "../../wire/cql/decode-page.ts";
 import { decoderOf } from "./fetch/fast.ts";
-import { isBoundAsJson, keyBytes } from "../../wire/cql/keys.ts";
+import { keyBytes } from "../../wire/cql/keys.ts";
 import { type Consistency, type Page, readPageCell } from "../../wire/cql/messages.ts";
 import { murmur3Token, partitionKeyBytes } from "../../wire/cql/murmur3.ts";
-import { columnNames, type CqlTable } from "./catalog.ts";
+import type { KeyPlace } from "../../wire/cql/text.ts";
+import type { CqlType } from "../../wire/cql/types.ts";
+import { columnNames, type CqlTable, keyPlaces } from "./catalog.ts";
 import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
 import { type Dialect, lookupStatement, selection } from "./statements.ts";
 
@@ -43,7 +45,7 @@ export class Lookups {
     const row = lookupStatement(cells, native, "row", filter);
     const partition = lookupStatement(cells, native, "partition", filter);
     const prepared = await this.#cluster.prepare(row, { signal: how.signal, table: table.id });
-    const decoder = decoderOf(this.#cluster, row, table.columns, table.key, prepared);
+    const decoder = decoderOf(this.#cluster, row, table.columns, native, prepared);
     const finder = new Finder(this.#cluster, table, native, { row, partition }, how.signal, (level, reason) =>
       this.#tell(level, reason),
     );
@@ -51,9 +53,7 @@ export class Lookups {
     let atOnce = mostAtOnce;
     for (let from = 0; from < keys.length;) {
       const size = Math.min(atOnce, keys.length - from);
-      const asked = Array.from({ length: size }, (_, index) =>
-        finder.find(vectors.map((vector) => cell(vector, from + index))),
-      );
+      const asked = Array.from({ length: size }, (_, index) => finder.find(vectors, from + index));
       const pages = (await Promise.all(asked)).filter((page) => page !== null);
       for (const page of pages) decoder.append(page);
       if (decoder.bytes >= how.batchBytes) yield decoder.finish();
@@ -83,8 +83,8 @@ class Finder {
   readonly #signal: AbortSignal;
   readonly #fall: (level: Consistency, reason: string) => void;
   readonly #partitionSize: number;
+  readonly #key: readonly { readonly type: CqlType; readonly place: KeyPlace }[];
   readonly #hasStatics: boolean;
-  readonly #routed: boolean;
   #level = 0;
 
   constructor(
@@ -104,21 +104,25 @@ class Finder {
     this.#fall = fall;
     const partition = columnNames(native, "partition_key");
     this.#partitionSize = partition.length;
+    const places = keyPlaces(native);
+    this.#key = table.key.map((name) => ({
+      type: native.columns.find((column) => column.name === name)!.type,
+      place: places.get(name)!,
+    }));
     this.#hasStatics = columnNames(native, "static").length > 0 && table.key.length > partition.length;
-    this.#routed = !native.columns.some(({ kind, type }) => kind === "partition_key" && isBoundAsJson(type));
   }
 
   /** A page with one row; `null`: no row has this key. */
-  async find(key: readonly Cell[]): Promise<Page | null> {
-    const values = key.map((value, index) => {
-      const name = this.#table.key[index]!;
-      const native = this.#native.columns.find((column) => column.name === name)!;
-      const column = this.#table.columns.find((candidate) => candidate.name === name)!;
-      return { bytes: keyBytes(native.type, column.type, value), isEmpty: isEmptyKey(value, column.type) };
+  async find(vectors: readonly Vector[], row: number): Promise<Page | null> {
+    const values = vectors.map((vector, index) => {
+      const { type, place } = this.#key[index]!;
+      const value = cell(vector, row);
+      // The copy may have a column as text that once had another type.
+      return { bytes: keyBytes(type, place, vector.type, value), isEmpty: isEmptyKey(value, vector.type) };
     });
     const partition = values.slice(0, this.#partitionSize).map(({ bytes }) => bytes);
     if (partition.includes(null)) return null;
-    const token = this.#routed ? murmur3Token(partitionKeyBytes(partition as Buffer[])) : null;
+    const token = murmur3Token(partitionKeyBytes(partition as Buffer[]));
     if (values.every(({ bytes }) => bytes !== null)) {
       const page = await this.#ask(
         this.#row,
@@ -136,7 +140,7 @@ class Finder {
     return page.rows > 0 && readPageCell(page, at) === null ? page : null;
   }
 
-  async #ask(statement: string, values: readonly Buffer[], token: bigint | null): Promise<Page> {
+  async #ask(statement: string, values: readonly Buffer[], token: bigint): Promise<Page> {
     const routing = { signal: this.#signal, token, table: this.#table.id };
     for (;;) {
       const level = this.#level;

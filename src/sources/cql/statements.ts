@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Table } from "../../protocol/table.ts";
 import { unreadCell, versionColumn } from "../../wire/cql/decode-page.ts";
 import { quoted } from "../../wire/cql/errors.ts";
-import { isBoundAsJson } from "../../wire/cql/keys.ts";
+import type { CqlType } from "../../wire/cql/types.ts";
 import { columnNames, type CqlColumn, type CqlTable } from "./catalog.ts";
 
 /** The abilities of the server that decide how a statement is written. */
@@ -51,8 +51,34 @@ function writeTime({ name, kind, type, multiCell }: CqlColumn, dialect: Dialect)
 
 /** A digest of the expressions that make a version. Another recipe gives each row another version. */
 export function versionRecipe(native: CqlTable, dialect: Dialect): string {
-  const cells = native.columns.flatMap((column) => writeTime(column, dialect));
-  return createHash("sha256").update(cells.join(", ")).digest("hex").slice(0, 16);
+  return shortDigest(native.columns.flatMap((column) => writeTime(column, dialect)).join(", "));
+}
+
+/** A digest of the fields of all user-defined types in the table's columns, if there are any. */
+export function userTypesRecipe({ columns }: CqlTable): string[] {
+  const types = columns.filter(({ type }) => hasUserType(type)).map(({ name, type }) => [name, type]);
+  return types.length === 0 ? [] : [shortDigest(JSON.stringify(types))];
+}
+
+function hasUserType(type: CqlType): boolean {
+  switch (type.kind) {
+    case "udt":
+      return true;
+    case "list":
+    case "set":
+    case "vector":
+      return hasUserType(type.of);
+    case "map":
+      return hasUserType(type.key) || hasUserType(type.value);
+    case "tuple":
+      return type.of.some(hasUserType);
+    default:
+      return false;
+  }
+}
+
+function shortDigest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 /** How rows are selected, besides by their token range. */
@@ -98,10 +124,7 @@ export function lookupStatement(
 ): string {
   const names = columnNames(native, "partition_key");
   if (scope === "row") names.push(...columnNames(native, "clustering"));
-  const conditions = names.map((name) => {
-    const column = native.columns.find((candidate) => candidate.name === name)!;
-    return `${quoted(name)} = ${isBoundAsJson(column.type) ? "fromJson(?)" : "?"}`;
-  });
+  const conditions = names.map((name) => `${quoted(name)} = ?`);
   return [
     `SELECT ${cells.join(", ")} FROM ${quoted(native.keyspace)}.${quoted(native.name)}`,
     `WHERE ${[...conditions, ...filter].join(" AND ")}`,

@@ -4,9 +4,10 @@ import type { Column } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { appendCell, type Cell, RowsBuilder } from "../../toolkit/vectors.ts";
 import { type Decoder, decoderFor, Unfit } from "./decode.ts";
+import { keyDecoderFor } from "./keys.ts";
 import type { Page, ResultColumn } from "./messages.ts";
 import { Digest } from "./digest.ts";
-import { isAbsent, jsonText } from "./text.ts";
+import { isAbsent, jsonText, type KeyPlace } from "./text.ts";
 import { cqlTypeName, isScalar } from "./types.ts";
 
 /** The column that holds a digest of write times. */
@@ -35,13 +36,13 @@ export function emptyKey(type: Type): Cell {
   }
 }
 
-/** A value of one column does not fit: says which column. */
+/** A value of one column does not fit: says which column. `cause`: an {@link Unfit}, if its type is why. */
 export class UnfitColumn extends Error {
   readonly column: string;
   readonly native: string;
 
-  constructor(column: string, native: string, reason: string) {
-    super(reason);
+  constructor(column: string, native: string, reason: string, cause?: Unfit) {
+    super(reason, { cause });
     this.column = column;
     this.native = native;
   }
@@ -72,7 +73,7 @@ export class PageDecoder {
   lastRow = 0;
 
   /** `result` describes the cells, as the server prepared them. Throws {@link TypeChanged}. */
-  constructor(columns: readonly Column[], key: readonly string[], result: readonly ResultColumn[]) {
+  constructor(columns: readonly Column[], key: ReadonlyMap<string, KeyPlace>, result: readonly ResultColumn[]) {
     const data = columns.filter((column) => column.name !== versionColumn);
     this.#columns = columns;
     this.#builder = new RowsBuilder(columns);
@@ -80,11 +81,13 @@ export class PageDecoder {
     this.#targets = data.map((column) => columns.indexOf(column));
     this.#cells = result;
     this.#hashed = result.filter(({ name }) => name !== unreadCell).length;
-    this.#isKey = data.map((column) => key.includes(column.name));
+    this.#isKey = data.map((column) => key.has(column.name));
     this.#natives = data.map((_, index) => cqlTypeName(result[index]!.type));
-    this.#mayBeEmpty = data.map((_, index) => !isAbsent(result[index]!.type, 0, 0));
+    this.#mayBeEmpty = data.map((_, index) => this.#isKey[index]! || !isAbsent(result[index]!.type, 0, 0));
     this.#decoders = data.map((column, index) => {
-      const decoder = decoderFor(result[index]!.type, column.type);
+      const { type } = result[index]!;
+      const place = key.get(column.name);
+      const decoder = place === undefined ? decoderFor(type, column.type) : keyDecoderFor(type, place, column.type);
       if (decoder === null) throw new TypeChanged(`column "${column.name}" is of type ${this.#natives[index]} now`);
       return decoder;
     });
@@ -138,7 +141,12 @@ export class PageDecoder {
         this.#decoders[index]!(builder, body, view, at, at + length);
       } catch (thrown) {
         if (!(thrown instanceof Unfit)) throw thrown;
-        throw new UnfitColumn(this.#columns[this.#targets[index]!]!.name, this.#natives[index]!, thrown.message);
+        throw new UnfitColumn(
+          this.#columns[this.#targets[index]!]!.name,
+          this.#natives[index]!,
+          thrown.message,
+          thrown,
+        );
       }
       at += length;
     }

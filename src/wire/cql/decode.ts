@@ -1,4 +1,5 @@
 import type { Kind, Type } from "../../protocol/types.ts";
+import { typeName } from "../../toolkit/types.ts";
 import type { VectorBuilder } from "../../toolkit/vectors.ts";
 import { powerOfTen, readVarint, rescale } from "./numbers.ts";
 import { valueText } from "./text.ts";
@@ -10,6 +11,16 @@ export type Decoder = (builder: VectorBuilder, buffer: Buffer, view: DataView, s
 
 /** A value that its column's type can't hold: the message says which and why. */
 export class Unfit extends Error {}
+
+/** A key that its column's type can't tell from another key. */
+export class UnfitKey extends Unfit {
+  readonly type: Type;
+
+  constructor(value: string, type: Type) {
+    super(`it has ${value}, which ${typeName(type)} can't tell from another value`);
+    this.type = type;
+  }
+}
 
 const short: Decoder = (builder, buffer, _, start) => builder.int16(buffer.readInt16BE(start));
 const byteAsShort: Decoder = (builder, buffer, _, start) => builder.int16(buffer.readInt8(start));

@@ -1,6 +1,7 @@
 import { messageOf, type Names, nativeCode, networkError, type Place } from "../../net/errors.ts";
 import { ConnectionLost } from "../../net/socket.ts";
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
+import { UnfitKey } from "./decode.ts";
 import { TypeChanged, UnfitColumn } from "./decode-page.ts";
 import { NotCql } from "./frames.ts";
 import { protocolVersion } from "./frames.ts";
@@ -145,6 +146,15 @@ function explained(thrown: unknown, context: ErrorContext): ReturnType<Explain> 
       "LOGIN_FAILED",
       `username: the server asks for a login (${thrown.authenticator}), and none that fits is set`,
       "Set username and password.",
+    ];
+  }
+  if (thrown instanceof UnfitColumn && thrown.cause instanceof UnfitKey) {
+    return [
+      "KEY_DUPLICATE",
+      `${inTable(context)}two keys may become one, by column "${thrown.column}" (${thrown.native}): ${thrown.message}`,
+      thrown.cause.type.kind === "STRING"
+        ? "Exclude the table (tables.exclude): no type tells them apart."
+        : `Set the column's type to one that tells them apart: types: { ${thrown.column}: STRING }.`,
     ];
   }
   if (thrown instanceof UnfitColumn) {

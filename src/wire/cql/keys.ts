@@ -1,98 +1,91 @@
-import { isIPv4, isIPv6 } from "node:net";
 import type { Type } from "../../protocol/types.ts";
 import type { Cell } from "../../toolkit/vectors.ts";
-import { parseDecimal, writeVarint } from "./numbers.ts";
-import type { CqlType, Scalar } from "./types.ts";
+import { type Decoder, decoderFor, UnfitKey } from "./decode.ts";
+import { bytesOfText, dateBytes, decimalBytes, doubleBytes, floatBytes, wholeBytes } from "./encode.ts";
+import { powerOfTen } from "./numbers.ts";
+import { isAbsent, type KeyPlace, keyText } from "./text.ts";
+import { type CqlType, isScalar } from "./types.ts";
 
-function fixed(bytes: number, write: (buffer: Buffer) => void): Buffer {
-  const buffer = Buffer.alloc(bytes);
-  write(buffer);
-  return buffer;
+/** A whole number in any of our types that hold one. */
+function whole(cell: Cell, type: Type): bigint {
+  const value = BigInt(cell as bigint | number);
+  return type.kind === "DECIMAL" ? value / powerOfTen(type.scale) : value;
 }
 
-const long = (value: bigint): Buffer => fixed(8, (buffer) => buffer.writeBigInt64BE(value));
-const number = (cell: Cell): bigint => BigInt(cell as bigint | number | string);
-
-/** The wire form of a cell that {@link decoderFor} read; `null`: no value has this form. */
+/** Of a cell that is not text. */
 type Encode = (cell: Cell, type: Type) => Buffer | null;
 
-const encoders: Partial<Record<Scalar, Encode>> = {
-  ascii: (cell) => Buffer.from(cell as string, "latin1"),
-  text: (cell) => Buffer.from(cell as string, "utf8"),
-  bigint: (cell) => long(number(cell)),
-  blob: (cell) => (typeof cell === "string" ? fromHex(cell) : Buffer.from(cell as Uint8Array)),
-  boolean: (cell) => Buffer.from([cell === true || cell === "true" ? 1 : 0]),
-  date: (cell) => fixed(4, (buffer) => buffer.writeUInt32BE(Number(cell) + 2 ** 31)),
-  decimal: (cell, type) => {
-    if (typeof cell === "string") {
-      const parsed = parseDecimal(cell);
-      return parsed === null ? null : decimal(parsed.unscaled, parsed.scale);
-    }
-    return decimal(number(cell), (type as Type & { kind: "DECIMAL" }).scale);
-  },
-  double: (cell) => fixed(8, (buffer) => buffer.writeDoubleBE(Number(cell))),
-  float: (cell) => fixed(4, (buffer) => buffer.writeFloatBE(Number(cell))),
-  inet: (cell) => inet(cell as string),
-  int: (cell) => fixed(4, (buffer) => buffer.writeInt32BE(Number(cell))),
-  smallint: (cell) => fixed(2, (buffer) => buffer.writeInt16BE(Number(cell))),
-  tinyint: (cell) => fixed(1, (buffer) => buffer.writeInt8(Number(cell))),
-  time: (cell, type) => long(type.kind === "NAIVE_TIME" ? number(cell) * 1000n : number(cell)),
-  timestamp: (cell, type) => long(type.kind === "LONG" ? number(cell) : number(cell) / 1000n),
-  timeuuid: (cell) => uuid(cell as string),
-  uuid: (cell) => uuid(cell as string),
-  varint: (cell) => writeVarint(number(cell)),
+const encoders: Partial<Record<CqlType["kind"], Encode>> = {
+  bigint: (cell, type) => wholeBytes.bigint(whole(cell, type)),
+  blob: (cell) => Buffer.from(cell as Uint8Array),
+  boolean: (cell) => Buffer.from([cell === true ? 1 : 0]),
+  custom: (cell) => Buffer.from(cell as Uint8Array),
+  date: (cell) => dateBytes(Number(cell)),
+  decimal: (cell, type) => (type.kind === "DECIMAL" ? decimalBytes(cell as bigint, type.scale) : null),
+  double: (cell) => doubleBytes(Number(cell)),
+  float: (cell) => floatBytes(Number(cell)),
+  int: (cell, type) => wholeBytes.int(whole(cell, type)),
+  smallint: (cell, type) => wholeBytes.smallint(whole(cell, type)),
+  tinyint: (cell, type) => wholeBytes.tinyint(whole(cell, type)),
+  time: (cell, type) => wholeBytes.time(type.kind === "NAIVE_TIME" ? whole(cell, type) * 1000n : whole(cell, type)),
+  timestamp: (cell, type) => wholeBytes.timestamp(type.kind === "LONG" ? whole(cell, type) : whole(cell, type) / 1000n),
+  varint: (cell, type) => wholeBytes.varint(whole(cell, type)),
 };
 
-/** Key types that come back out of their text: the rest keep types of their own in keys. */
-const fromText: ReadonlySet<string> = new Set([
-  ...["ascii", "text", "bigint", "blob", "boolean", "decimal", "inet"],
-  ...["int", "smallint", "tinyint", "timeuuid", "uuid", "varint"],
-]);
-
-/** Structures are bound as JSON: the server reads them itself. */
-export function isBoundAsJson(native: CqlType): boolean {
-  return encoders[native.kind as Scalar] === undefined && native.kind !== "custom";
-}
-
-/** Whether a key column of a native type can be kept as `type` and its rows be found again by it. */
-export function canBeKey(native: CqlType, type: Type): boolean {
-  if (native.kind === "custom") return type.kind === "BINARY";
-  if (isBoundAsJson(native)) return type.kind === "JSON" || type.kind === "STRING";
-  if (type.kind === "STRING") return fromText.has(native.kind);
-  // Doubles lose digits that tell two keys apart.
-  return !(type.kind === "DOUBLE" && ["decimal", "varint", "bigint", "counter"].includes(native.kind));
-}
-
-/** A key cell as it goes over the wire; `null`: no row has such a key. */
-export function keyBytes(native: CqlType, type: Type, cell: Cell): Buffer | null {
+/** A key cell of a column of type `type` in the server's own binary form; `null`: no row has such a key. */
+export function keyBytes(native: CqlType, place: KeyPlace, type: Type, cell: Cell): Buffer | null {
   if (cell === null) return null;
-  if (native.kind === "custom") return Buffer.from(cell as Uint8Array);
-  // What stands for no value is none of the server's: it refuses NULL in a condition.
-  if (isBoundAsJson(native)) return cell === "null" || cell === "" ? null : Buffer.from(cell as string);
-  return encoders[native.kind as Scalar]!(cell, type);
+  return typeof cell === "string" ? bytesOfText(native, place, cell) : (encoders[native.kind]?.(cell, type) ?? null);
 }
 
-function decimal(unscaled: bigint, scale: number): Buffer {
-  const scaled = Buffer.alloc(4);
-  scaled.writeInt32BE(scale);
-  return Buffer.concat([scaled, writeVarint(unscaled)]);
+/** Why two keys of a native type could become one if a key column had this type of ours; `null`: they could not. */
+export function keyLoss(native: CqlType, place: KeyPlace, type: Type): string | null {
+  if (type.kind === "DOUBLE" && ["decimal", "varint", "bigint"].includes(native.kind))
+    return "a DOUBLE has 53 bits, so that two long numbers may become one";
+  if (native.kind === "decimal" && type.kind === "DECIMAL" && place === "partition_key")
+    return "1.0 and 1.00 are two partitions, which only text keeps apart";
+  return null;
 }
 
-function uuid(text: string): Buffer | null {
-  const hex = text.replaceAll("-", "");
-  return /^[0-9a-f]{32}$/i.test(hex) ? Buffer.from(hex, "hex") : null;
+/**
+ * Reads key cells, so that keys which the server tells apart stay apart. Throws {@link UnfitKey} if the type can't do
+ * that: the sign of zero, values without bytes (CQL calls them empty), and numbers in other bytes than the usual ones,
+ * which make another partition. `null`: values of the native type can't be read as this type.
+ */
+export function keyDecoderFor(native: CqlType, place: KeyPlace, type: Type): Decoder | null {
+  const decoder = decoderFor(native, type);
+  if (decoder === null) return null;
+  const isText = type.kind === "STRING";
+  if ((!isScalar(native) && native.kind !== "custom") || (isText && native.kind === "decimal"))
+    return (builder, buffer, _, start, end) => {
+      const isEmpty = isAbsent(native, start, end) && isText;
+      builder.text(isEmpty ? "" : keyText(native, place, buffer, start, end));
+    };
+  const unusual = place === "partition_key" ? (unusualBytes[native.kind] ?? null) : null;
+  const isSigned = !isText && (native.kind === "float" || native.kind === "double");
+  return (builder, buffer, view, start, end) => {
+    if (isAbsent(native, start, end)) {
+      if (!isText) throw new UnfitKey("a value without bytes (empty)", type);
+      return builder.text("");
+    }
+    if (isSigned && view.getInt32(start) === negativeZero && (end - start === 4 || view.getInt32(start + 4) === 0))
+      throw new UnfitKey("-0.0", type);
+    if (unusual?.(view, start, end) === true) throw new UnfitKey("other bytes than are usual for its value", type);
+    return decoder(builder, buffer, view, start, end);
+  };
 }
 
-function fromHex(text: string): Buffer | null {
-  return /^0x(?:[0-9a-f]{2})*$/i.test(text) ? Buffer.from(text.slice(2), "hex") : null;
-}
+/** The first four bytes of -0.0, of 32 bits or 64. */
+const negativeZero = -0x80000000;
 
-function inet(text: string): Buffer | null {
-  if (isIPv4(text)) return Buffer.from(text.split(".").map(Number));
-  if (!isIPv6(text)) return null;
-  const [head = "", tail] = text.split("::");
-  const groups = (part: string): number[] => (part === "" ? [] : part.split(":").map((group) => parseInt(group, 16)));
-  const [left, right] = [groups(head), groups(tail ?? "")];
-  const all = tail === undefined ? left : [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
-  return Buffer.from(all.flatMap((group) => [group >> 8, group & 0xff]));
-}
+type Unusual = (view: DataView, start: number, end: number) => boolean;
+
+/** Values that have several forms in bytes: NaN, and varints with bytes that add nothing. Drivers write the usual form. */
+const unusualBytes: Partial<Record<CqlType["kind"], Unusual>> = {
+  float: (view, start) => Number.isNaN(view.getFloat32(start)) && view.getUint32(start) !== 0x7fc00000,
+  double: (view, start) => Number.isNaN(view.getFloat64(start)) && view.getBigUint64(start) !== 0x7ff8000000000000n,
+  varint: (view, start, end) => {
+    const [first, second] = [view.getInt8(start), end - start > 1 ? view.getInt8(start + 1) : null];
+    return second !== null && ((first === 0 && second >= 0) || (first === -1 && second < 0));
+  },
+};

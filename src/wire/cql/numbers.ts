@@ -31,6 +31,14 @@ export function decimalText(unscaled: bigint, scale: number): string {
   return `${sign}${padded.slice(0, -scale)}.${padded.slice(-scale)}`;
 }
 
+/** The one form of all decimals that are equal to this one: 1.50 is 1.5, and 1E+3 is 1000. */
+export function canonicalDecimal(unscaled: bigint, scale: number): readonly [unscaled: bigint, scale: number] {
+  if (unscaled === 0n) return [0n, 0];
+  let [digits, places] = [unscaled, scale];
+  for (; digits % 10n === 0n; places -= 1) digits /= 10n;
+  return places < 0 && places >= -mostZeros ? [digits * powerOfTen(-places), 0] : [digits, places];
+}
+
 /** The inverse of {@link decimalText}. */
 export function parseDecimal(text: string): { readonly unscaled: bigint; readonly scale: number } | null {
   const match = /^([+-]?)(\d+)(?:\.(\d+))?(?:E([+-]?\d+))?$/i.exec(text);

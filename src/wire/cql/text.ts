@@ -1,4 +1,4 @@
-import { decimalText, doubleText, floatText, readVarint } from "./numbers.ts";
+import { canonicalDecimal, decimalText, doubleText, floatText, readVarint } from "./numbers.ts";
 import { dateText, durationText, inetText, timestampText, timeText } from "./time-text.ts";
 import { type CqlType, fixedLength, type Scalar } from "./types.ts";
 
@@ -52,7 +52,7 @@ const textOf: Readonly<Record<Scalar, (buffer: Buffer, start: number, end: numbe
 };
 
 /** Types whose values may have no bytes; of any other, a value without bytes is what CQL calls empty, to us NULL. */
-const mayBeEmpty: ReadonlySet<CqlType["kind"]> = new Set(["ascii", "text", "blob", "custom"]);
+export const mayBeEmpty: ReadonlySet<CqlType["kind"]> = new Set(["ascii", "text", "blob", "custom"]);
 
 export function isAbsent(type: CqlType, start: number, end: number): boolean {
   return start === end && !mayBeEmpty.has(type.kind);
@@ -70,7 +70,6 @@ const numeric: ReadonlySet<CqlType["kind"]> = new Set([
   "bigint",
   "boolean",
   "counter",
-  "decimal",
   "int",
   "smallint",
   "tinyint",
@@ -79,28 +78,48 @@ const numeric: ReadonlySet<CqlType["kind"]> = new Set([
 
 /** A value as JSON, in the forms of CQL's own `SELECT JSON`; NaN and the infinities as strings. */
 export function jsonText(type: CqlType, buffer: Buffer, start: number, end: number): string {
-  if (isAbsent(type, start, end)) return "null";
+  return json(type, buffer, start, end, null);
+}
+
+/**
+ * Where in a key a value stands. Two partition keys are equal if their bytes are; two clustering keys are if they compare
+ * as equal, as 1.5 and 1.50 do.
+ */
+export type KeyPlace = "partition_key" | "clustering";
+
+/**
+ * The JSON of a value in a key. Values that the server tells apart have different texts: `""` is a value without bytes.
+ * In a partition key, fields that are not there are left out. In a clustering key, equal values have one text, which does
+ * not change if a field is added to a user-defined type: the last fields are left out if they are NULL.
+ */
+export function keyText(type: CqlType, place: KeyPlace, buffer: Buffer, start: number, end: number): string {
+  return json(type, buffer, start, end, place);
+}
+
+function json(type: CqlType, buffer: Buffer, start: number, end: number, place: KeyPlace | null): string {
+  if (isAbsent(type, start, end)) return place === null ? "null" : '""';
   switch (type.kind) {
     case "list":
     case "set":
       return `[${elements(buffer, start)
-        .map((part) => partJson(type.of, buffer, part))
+        .map((part) => partJson(type.of, buffer, part, place))
         .join(",")}]`;
     case "map":
-      return mapJson(type, buffer, start);
+      return mapJson(type, buffer, start, place);
     case "tuple":
-      return `[${tupleParts(type.of, buffer, start, end).join(",")}]`;
+      return `[${tupleParts(type.of, buffer, start, end, place).join(",")}]`;
     case "udt": {
-      const values = tupleParts(
-        type.fields.map(([, field]) => field),
-        buffer,
-        start,
-        end,
-      );
-      return `{${type.fields.map(([name], index) => `${JSON.stringify(name)}:${values[index]}`).join(",")}}`;
+      const fields = type.fields.map(([, field]) => field);
+      const values = tupleParts(fields, buffer, start, end, place);
+      if (place === "clustering") values.length = values.findLastIndex((value) => value !== "null") + 1;
+      return `{${values.map((value, index) => `${JSON.stringify(type.fields[index]![0])}:${value}`).join(",")}}`;
     }
     case "vector":
-      return `[${vectorParts(type, buffer, start).join(",")}]`;
+      return `[${vectorParts(type, buffer, start, place).join(",")}]`;
+    case "decimal": {
+      const [unscaled, scale] = [readVarint(buffer, start + 4, end), buffer.readInt32BE(start)];
+      return place === "clustering" ? decimalText(...canonicalDecimal(unscaled, scale)) : decimalText(unscaled, scale);
+    }
     case "float":
     case "double": {
       const text = valueText(type, buffer, start, end);
@@ -116,8 +135,8 @@ export function jsonText(type: CqlType, buffer: Buffer, start: number, end: numb
 /** Where an element lies; `null`: it is null. */
 type Part = readonly [start: number, end: number] | null;
 
-function partJson(type: CqlType, buffer: Buffer, part: Part): string {
-  return part === null ? "null" : jsonText(type, buffer, part[0], part[1]);
+function partJson(type: CqlType, buffer: Buffer, part: Part, place: KeyPlace | null): string {
+  return part === null ? "null" : json(type, buffer, part[0], part[1], place);
 }
 
 /** The elements of a list or set. */
@@ -136,13 +155,13 @@ function partAt(buffer: Buffer, at: number): Part {
 }
 
 /** Keys of JSON are strings: one that is not is written as JSON into a string, as CQL does. */
-function mapJson(type: CqlType & { kind: "map" }, buffer: Buffer, start: number): string {
+function mapJson(type: CqlType & { kind: "map" }, buffer: Buffer, start: number, place: KeyPlace | null): string {
   const entries: string[] = [];
   let at = start + 4;
   const next = (of: CqlType): string => {
     const part = partAt(buffer, at);
     at = part === null ? at + 4 : part[1];
-    return partJson(of, buffer, part);
+    return partJson(of, buffer, part, place);
   };
   for (let left = buffer.readInt32BE(start); left > 0; left--) {
     const key = next(type.key);
@@ -151,18 +170,29 @@ function mapJson(type: CqlType & { kind: "map" }, buffer: Buffer, start: number)
   return `{${entries.join(",")}}`;
 }
 
-/** Fields that were added to a type after the value was written are not there: null. */
-function tupleParts(types: readonly CqlType[], buffer: Buffer, start: number, end: number): string[] {
+/** Fields that were added to a type after the value was written are not there: null, but left out in a partition key. */
+function tupleParts(
+  types: readonly CqlType[],
+  buffer: Buffer,
+  start: number,
+  end: number,
+  place: KeyPlace | null,
+): string[] {
   let at = start;
-  return types.map((type) => {
-    if (at >= end) return "null";
+  return types.flatMap((type) => {
+    if (at >= end) return place === "partition_key" ? [] : ["null"];
     const part = partAt(buffer, at);
     at = part === null ? at + 4 : part[1];
-    return partJson(type, buffer, part);
+    return [partJson(type, buffer, part, place)];
   });
 }
 
-function vectorParts(type: CqlType & { kind: "vector" }, buffer: Buffer, start: number): string[] {
+function vectorParts(
+  type: CqlType & { kind: "vector" },
+  buffer: Buffer,
+  start: number,
+  place: KeyPlace | null,
+): string[] {
   const length = fixedLength(type.of);
   let at = start;
   return Array.from({ length: type.size }, () => {
@@ -173,6 +203,6 @@ function vectorParts(type: CqlType & { kind: "vector" }, buffer: Buffer, start: 
       at = after;
     }
     at += bytes;
-    return jsonText(type.of, buffer, at - bytes, at);
+    return json(type.of, buffer, at - bytes, at, place);
   });
 }

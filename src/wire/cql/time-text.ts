@@ -25,6 +25,19 @@ export function dateText(days: number): string {
   return `${yearText(year)}-${pad(month, 2)}-${pad(day, 2)}`;
 }
 
+/** The inverse of {@link dateText}: days after 1970-01-01; `null`: it is no date. */
+export function parseDate(text: string): number | null {
+  const match = /^([+-]?\d{4,})-(\d\d)-(\d\d)$/.exec(text);
+  if (match === null) return null;
+  const [year, month, day] = match.slice(1).map(Number) as [number, number, number];
+  const shifted = month <= 2 ? year - 1 : year;
+  const era = Math.floor(shifted / 400);
+  const yearOfEra = shifted - era * 400;
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * 146_097 + dayOfEra - 719_468;
+}
+
 /** `2024-05-17T08:00:00.000Z`, for milliseconds that no JavaScript date holds too. */
 export function timestampText(milliseconds: bigint): string {
   const day = 86_400_000n;
@@ -35,11 +48,26 @@ export function timestampText(milliseconds: bigint): string {
   return `${dateText(Number(days))}T${pad(hour!, 2)}:${pad(minute!, 2)}:${pad(second!, 2)}.${pad(inDay % 1_000, 3)}Z`;
 }
 
+/** The inverse of {@link timestampText}: milliseconds; `null`: it is no timestamp. */
+export function parseTimestamp(text: string): bigint | null {
+  const match = /^(.+)T(.+)Z$/.exec(text);
+  const [days, nanoseconds] = match === null ? [null, null] : [parseDate(match[1]!), parseTime(match[2]!)];
+  return days === null || nanoseconds === null ? null : BigInt(days) * 86_400_000n + nanoseconds / 1_000_000n;
+}
+
 /** `08:30:00.000000001` of nanoseconds since midnight. */
 export function timeText(nanoseconds: bigint): string {
   const seconds = Number(nanoseconds / 1_000_000_000n);
   const rest = String(nanoseconds % 1_000_000_000n).padStart(9, "0");
   return `${pad(Math.floor(seconds / 3600), 2)}:${pad(Math.floor(seconds / 60) % 60, 2)}:${pad(seconds % 60, 2)}.${rest}`;
+}
+
+/** The inverse of {@link timeText}, with as many digits of a second as there are; `null`: it is no time. */
+export function parseTime(text: string): bigint | null {
+  const match = /^(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?$/.exec(text);
+  if (match === null) return null;
+  const [hours, minutes, seconds] = match.slice(1, 4).map(Number) as [number, number, number];
+  return BigInt((hours * 60 + minutes) * 60 + seconds) * 1_000_000_000n + BigInt((match[4] ?? "").padEnd(9, "0"));
 }
 
 const units = [

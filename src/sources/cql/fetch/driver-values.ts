@@ -1,8 +1,15 @@
 import type { types } from "cassandra-driver";
 import type { Type } from "../../../protocol/types.ts";
 import type { Cell } from "../../../toolkit/vectors.ts";
-import { Unfit } from "../../../wire/cql/decode.ts";
-import { decimalText, doubleText, floatText, powerOfTen, rescale } from "../../../wire/cql/numbers.ts";
+import { Unfit, UnfitKey } from "../../../wire/cql/decode.ts";
+import {
+  canonicalDecimal,
+  decimalText,
+  doubleText,
+  floatText,
+  powerOfTen,
+  rescale,
+} from "../../../wire/cql/numbers.ts";
 import {
   mostMilliseconds,
   dateText,
@@ -11,6 +18,7 @@ import {
   timestampText,
   timeText,
 } from "../../../wire/cql/time-text.ts";
+import type { KeyPlace } from "../../../wire/cql/text.ts";
 import type { CqlType, Scalar } from "../../../wire/cql/types.ts";
 
 /** A value as the vendor's driver decodes it, with 64-bit numbers and varints as bigint. */
@@ -76,14 +84,16 @@ function nanoseconds(value: DriverValue): bigint {
 }
 
 const numeric: ReadonlySet<string> = new Set([
-  ...["bigint", "boolean", "counter", "decimal", "int", "smallint", "tinyint", "varint"],
+  ...["bigint", "boolean", "counter", "int", "smallint", "tinyint", "varint"],
 ]);
 
-/** JSON as the fast path writes it, from the driver's objects. */
-export function driverJson(type: CqlType, value: DriverValue): string {
+/** JSON as the fast path writes it, from the driver's objects, to which fields that are not there are `undefined`. */
+export function driverJson(type: CqlType, value: DriverValue, place: KeyPlace | null): string {
   if (value === null || value === undefined) return "null";
+  const nested = (of: CqlType, item: DriverValue): string => driverJson(of, item, place);
   const list = (of: CqlType, values: Iterable<DriverValue>): string =>
-    `[${Array.from(values, (item) => driverJson(of, item)).join(",")}]`;
+    `[${Array.from(values, (item) => nested(of, item)).join(",")}]`;
+  const isThere = (item: DriverValue): boolean => place !== "partition_key" || item !== undefined;
   switch (type.kind) {
     case "list":
     case "set":
@@ -92,21 +102,30 @@ export function driverJson(type: CqlType, value: DriverValue): string {
       return list(type.of, (value as types.Vector).elements as Iterable<DriverValue>);
     case "map": {
       const entries = Array.from(value as Map<DriverValue, DriverValue>, ([key, of]) => {
-        const name = driverJson(type.key, key);
-        return `${name.startsWith('"') ? name : JSON.stringify(name)}:${driverJson(type.value, of)}`;
+        const name = nested(type.key, key);
+        return `${name.startsWith('"') ? name : JSON.stringify(name)}:${nested(type.value, of)}`;
       });
       return `{${entries.join(",")}}`;
     }
     case "tuple": {
       const { elements } = value as types.Tuple;
-      return `[${type.of.map((of, index) => driverJson(of, elements[index])).join(",")}]`;
+      const parts = type.of.flatMap((of, index) => (isThere(elements[index]) ? [nested(of, elements[index])] : []));
+      return `[${parts.join(",")}]`;
     }
     case "udt": {
       const fields = value as Readonly<Record<string, DriverValue>>;
-      return `{${type.fields.map(([name, of]) => `${JSON.stringify(name)}:${driverJson(of, fields[name])}`).join(",")}}`;
+      const last = type.fields.findLastIndex(([name]) => fields[name] !== null && fields[name] !== undefined);
+      const there = type.fields.filter(
+        ([name], index) => isThere(fields[name]) && (place !== "clustering" || index <= last),
+      );
+      return `{${there.map(([name, of]) => `${JSON.stringify(name)}:${nested(of, fields[name])}`).join(",")}}`;
     }
     case "custom":
       return JSON.stringify(texts.blob(value));
+    case "decimal": {
+      const { unscaled, scale } = decimal(value);
+      return place === "clustering" ? decimalText(...canonicalDecimal(unscaled, scale)) : decimalText(unscaled, scale);
+    }
     default: {
       const text = texts[type.kind](value);
       if (type.kind === "float" || type.kind === "double") return /\d/.test(text) ? text : JSON.stringify(text);
@@ -116,12 +135,13 @@ export function driverJson(type: CqlType, value: DriverValue): string {
 }
 
 /** The value as a vector of the type `ours` holds it. Throws {@link Unfit}. */
-export function driverCell(native: CqlType, ours: Type, value: DriverValue): Cell {
+export function driverCell(native: CqlType, ours: Type, value: DriverValue, place: KeyPlace | null): Cell {
   if (value === null || value === undefined) return null;
   const text = texts[native.kind as Scalar] as ((value: DriverValue) => string) | undefined;
   if (native.kind === "custom") return ours.kind === "BINARY" ? (value as Buffer) : texts.blob(value);
-  if (text === undefined) return driverJson(native, value);
-  if (ours.kind === "STRING") return text(value);
+  if (text === undefined) return driverJson(native, value, place);
+  if (ours.kind === "STRING") return native.kind === "decimal" ? driverJson(native, value, place) : text(value);
+  if (place !== null && Object.is(value, -0)) throw new UnfitKey("-0.0", ours);
   switch (native.kind) {
     case "timestamp":
       return ours.kind === "LONG" ? milliseconds(value) : milliseconds(value) * 1_000n;

@@ -6,7 +6,7 @@ import type { Consistency, Page, Prepared } from "../../../wire/cql/messages.ts"
 import { murmur3Token, partitionKeyBytes } from "../../../wire/cql/murmur3.ts";
 import type { FetchPage } from "../read.ts";
 import type { Work } from "../work.ts";
-import { columnNames, type CqlTable } from "../catalog.ts";
+import { columnNames, type CqlTable, keyPlaces } from "../catalog.ts";
 
 /** One way of reading a table: the statement, and the columns of its rows. */
 export interface Fetching {
@@ -41,11 +41,11 @@ export function decoderOf(
   cluster: Cluster,
   statement: string,
   columns: Table["columns"],
-  key: readonly string[],
+  native: CqlTable,
   prepared: Prepared,
 ): PageDecoder {
   try {
-    return new PageDecoder(columns, key, prepared.columns);
+    return new PageDecoder(columns, keyPlaces(native), prepared.columns);
   } catch (thrown) {
     if (thrown instanceof TypeChanged) cluster.forget(statement);
     throw thrown;
@@ -56,7 +56,7 @@ export function decoderOf(
 export async function fetchFast(fetching: Fetching, signal: AbortSignal): Promise<FetchPage> {
   const { cluster, table, columns, native, statement, consistency } = fetching;
   const prepared = await cluster.prepare(statement, { signal, table: table.id });
-  const decoder = decoderOf(cluster, statement, columns, table.key, prepared);
+  const decoder = decoderOf(cluster, statement, columns, native, prepared);
   const partition = columnNames(native, "partition_key").map((name) =>
     prepared.columns.findIndex((column) => column.name === name),
   );

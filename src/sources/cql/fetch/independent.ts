@@ -11,6 +11,7 @@ import { emptyKey, UnfitColumn, versionColumn } from "../../../wire/cql/decode-p
 import { Digest } from "../../../wire/cql/digest.ts";
 import { driverCell, driverJson, type DriverValue } from "./driver-values.ts";
 import type { Fetching } from "./fast.ts";
+import { keyPlaces } from "../catalog.ts";
 import { consistencies } from "../../../wire/cql/messages.ts";
 import type { FetchPage } from "../read.ts";
 import { CqlServerError, CqlTimeout } from "../../../wire/cql/server-error.ts";
@@ -110,7 +111,7 @@ function rowDecoder({ table, columns, native }: Fetching): (row: types.Row, buil
   const typeOf = new Map(native.columns.map((column) => [column.name, column.type]));
   const data = columns.filter(({ name }) => name !== versionColumn);
   const version = columns.findIndex(({ name }) => name === versionColumn);
-  const key = new Set(table.key);
+  const places = keyPlaces(native);
   const digest = new Digest();
   return (row, builder) => {
     let target = 0;
@@ -118,11 +119,12 @@ function rowDecoder({ table, columns, native }: Fetching): (row: types.Row, buil
       if (target === version) target += 1;
       const type = typeOf.get(column.name)!;
       try {
-        const cell = driverCell(type, column.type, row.get(index));
-        appendCell(builder.builders[target++]!, cell === null && key.has(column.name) ? emptyKey(column.type) : cell);
+        const place = places.get(column.name) ?? null;
+        const cell = driverCell(type, column.type, row.get(index), place);
+        appendCell(builder.builders[target++]!, cell === null && place !== null ? emptyKey(column.type) : cell);
       } catch (thrown) {
         if (!(thrown instanceof Unfit)) throw thrown;
-        throw new UnfitColumn(column.name, cqlTypeName(type), thrown.message);
+        throw new UnfitColumn(column.name, cqlTypeName(type), thrown.message, thrown);
       }
     }
     if (version < 0) return;
@@ -143,8 +145,8 @@ function digestCell(digest: Digest, type: CqlType, value: DriverValue): void {
   if (value === null || value === undefined) digest.bytes(null);
   else if (typeof value === "bigint") digest.bytes(longBytes(value));
   else if (Array.isArray(value) && value.every((item) => item === null || typeof item === "bigint"))
-    digest.bytes(Buffer.from(driverJson({ kind: "list", of: long }, value)));
-  else digest.bytes(Buffer.from(driverJson(type, value)));
+    digest.bytes(Buffer.from(driverJson({ kind: "list", of: long }, value, null)));
+  else digest.bytes(Buffer.from(driverJson(type, value, null)));
 }
 
 function longBytes(value: bigint): Buffer {
