@@ -8,14 +8,18 @@ import { rowsBytes } from "../../toolkit/vectors.ts";
 import { settingsOf } from "../connection.ts";
 import { exceeds } from "../plan/decide.ts";
 import type { SyncContext } from "./context.ts";
+import { keyTexts, sweepAgain } from "./second-sweep.ts";
 import type { Writer } from "./writer.ts";
 
 /** If a sweep finds more rows missing or changed than this, in number and as a part of the copy, a full pass is faster. */
 const mostLookups = { rows: 10_000, part: 0.25 };
 
+/** The most keys that a look-up may leave unmet: they are held in memory. */
+const mostUnmet = 100_000;
+
 /**
- * How a pass over every key goes on. `close`: it can be closed. `reread`: nothing was done, because a sweep found so much
- * that a full pass is faster. Otherwise it can be closed with these deletes held back.
+ * How a pass over every key goes on. `close`: it can be closed. `reread`: the table must be read whole instead, because a
+ * sweep found so much that a full pass is faster, or sees rows that are not met by their keys. Otherwise it can be closed with these deletes held back.
  */
 export type Settled = "close" | "reread" | HeldDeletes;
 
@@ -36,10 +40,13 @@ export async function settle(
   const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
   const { missing, gone, empty } = await settlement();
   if (pass.kind === "keys" && missing > mostLookups.rows && missing > copyRows * mostLookups.part) return "reread";
-  if (missing > 0) await lookUp((transaction) => transaction.missing(pass, table), pass, table, how, context);
+  if (missing > 0 && !(await lookUpMissing(pass, table, how, context))) return "reread";
   if (gone === 0) return "close";
   const looksUp = table.key.length > 0 && !pass.replace;
-  if (looksUp) await lookUp((transaction) => transaction.gone(pass, table), pass, table, how, context);
+  if (looksUp) {
+    const candidates = oneByOne((transaction) => transaction.gone(pass, table), table, context.writer);
+    for await (const batch of candidates) await lookUp(batch, pass, table, how, context);
+  }
   if (context.flags.acceptDeletes) return "close";
   const left = looksUp ? (await settlement()).gone : gone;
   const of = Math.min(copyRows, state?.held?.of ?? copyRows);
@@ -49,26 +56,49 @@ export async function settle(
   return held;
 }
 
-/** Looks keys up in the source and writes the rows that exist. */
+/**
+ * Looks up what a sweep found. A key that is not met was deleted since, or the look-up can't see its row; only another
+ * sweep tells. If it sees the key, the key is looked up once more, for it may have been made again meanwhile. Resolves to
+ * `false` if there is a key that sweeps see and look-ups don't.
+ */
+async function lookUpMissing(pass: Pass, table: Table, how: Reading, context: SyncContext): Promise<boolean> {
+  const unmet = new Set<string>();
+  for await (const batch of oneByOne((transaction) => transaction.missing(pass, table), table, context.writer)) {
+    for (const key of await lookUp(batch, pass, table, how, context)) unmet.add(key);
+    if (unmet.size > mostUnmet) return false;
+  }
+  if (unmet.size === 0) return true;
+  const seen = await sweepAgain(unmet, pass, table, how, context);
+  const unseen = seen.length === 0 ? [] : await lookUp(seen, pass, table, how, context);
+  if (unseen.length === 0) return true;
+  context.connection.log.warn(
+    `table "${table.id}": a sweep sees ${unseen.length} rows that are not found by their keys, such as ${unseen[0]!.slice(0, 200)}; all rows are read instead`,
+  );
+  return false;
+}
+
+/** Looks keys up in the source and writes the rows that exist. Resolves to the keys that were not met. */
 async function lookUp(
-  keys: (transaction: Transaction) => AsyncIterable<Rows>,
+  keys: Rows,
   pass: Pass,
   table: Table,
   how: Reading,
-  context: SyncContext,
-): Promise<void> {
-  const { connection, writer, statistics, report } = context;
-  for await (const batch of oneByOne(keys, table, writer)) {
-    for await (const rows of connection.source.lookup(table, batch, how)) {
-      const bytes = rowsBytes(rows);
-      statistics.get(table.id)!.addRead(rows.length, bytes);
-      report({ kind: "read", table: table.id, rows: rows.length, bytes, splitsDone: pass.splits.length });
-      await writer.run(table.id, async (transaction) =>
-        transaction.write(pass, null, { kind: "upsert", table: table.id, rows }),
-      );
-    }
-    how.signal.throwIfAborted();
+  { connection, writer, statistics, report }: SyncContext,
+): Promise<readonly string[]> {
+  const met: string[] = [];
+  for await (const rows of connection.source.lookup(table, keys, how)) {
+    const bytes = rowsBytes(rows);
+    met.push(...keyTexts(rows, table));
+    statistics.get(table.id)!.addRead(rows.length, bytes);
+    report({ kind: "read", table: table.id, rows: rows.length, bytes, splitsDone: pass.splits.length });
+    await writer.run(table.id, async (transaction) =>
+      transaction.write(pass, null, { kind: "upsert", table: table.id, rows }),
+    );
   }
+  how.signal.throwIfAborted();
+  const left = new Set(keyTexts(keys, table));
+  for (const key of met) left.delete(key);
+  return [...left];
 }
 
 /** Takes each batch when it is the writer's turn: the destination does one thing at a time. */
