@@ -174,7 +174,8 @@ export function explain(thrown: unknown, context: ErrorContext): HeadwatersError
   if (thrown instanceof HeadwatersError) return thrown;
   const known = networkError(thrown, { names, ...context });
   if (known !== null) return known;
-  const message = messageOf(thrown);
+  // The server's sentences stand inside of ours.
+  const message = messageOf(thrown).replace(/\.$/, "");
   const found = explanation(thrown, message);
   if (found === null) {
     const what = thrown instanceof ReqlQueryError ? ` (code ${thrown.code})` : "";

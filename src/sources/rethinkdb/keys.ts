@@ -1,10 +1,12 @@
 import type { Json } from "../../protocol/json.ts";
 import type { Table } from "../../protocol/table.ts";
+import { latestTime } from "../../wire/reql/document.ts";
 import type { Kind } from "./types.ts";
 
 /**
  * The type of a table's primary keys. Keys are ordered array < bool < number < binary < time < text, so the first and
- * the last key show whether all are of one type. If not, the key column is JSON, in which `1` and `"1"` differ.
+ * the last key show whether all are of one type, and no time is too far away. If not, the key column is JSON, in which
+ * `1` and `"1"` differ.
  */
 export type KeyClass = "text" | "number" | "bool" | "time" | "binary" | "mixed";
 
@@ -17,8 +19,10 @@ function classOf(key: Json): KeyClass {
     case "boolean":
       return "bool";
     default: {
-      const type = (key as { readonly $reql_type$?: Json } | null)?.$reql_type$;
-      return type === "TIME" ? "time" : type === "BINARY" ? "binary" : "mixed";
+      const { $reql_type$: type, epoch_time: seconds } = (key ?? {}) as Readonly<Record<string, Json>>;
+      if (type === "BINARY") return "binary";
+      // Documents with later times are read as JSON, so that the key is JSON for all of them.
+      return type === "TIME" && Math.abs(Number(seconds)) < latestTime ? "time" : "mixed";
     }
   }
 }

@@ -282,8 +282,6 @@ export class RethinkdbSource implements Source {
   #widen(table: Table): void {
     const known = this.#wider.get(table.id);
     this.#wider.set(table.id, known?.identity === table.identity ? unite(known, table) : table);
-    const shown = this.#shown.get(table.id);
-    if (shown !== undefined) this.#shown.set(table.id, new Set([...shown, ...table.columns.map(({ name }) => name)]));
   }
 }
 

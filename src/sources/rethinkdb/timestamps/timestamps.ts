@@ -1,5 +1,5 @@
 import type { Json } from "../../../protocol/json.ts";
-import { type Document, kinds, numberText } from "../../../wire/reql/document.ts";
+import { type Document, kinds, latestTime, numberText } from "../../../wire/reql/document.ts";
 import { lambda, type Term, term } from "../../../wire/reql/terms.ts";
 
 /** Fields that say when a document changed, as in the published example. The first one that exists counts. */
@@ -161,8 +161,19 @@ function earliestDate(since: number): string {
 export function tellsMoment(field: string): (document: Term) => Term {
   return (document) => {
     const value = term("DEFAULT", [term("BRACKET", [document, field]), null]);
-    return term("BRANCH", [isTime(value), true, isNumber(value), true, isText(value), matches(value, isoText), false]);
+    return term("BRANCH", [
+      ...[isTime(value), isNear(value)],
+      ...[isNumber(value), true],
+      ...[isText(value), matches(value, isoText)],
+      false,
+    ]);
   };
+}
+
+/** Whether a time is read as a moment, and not as JSON: {@link momentOf} knows none further away. */
+function isNear(time: Term): Term {
+  const seconds = term("TO_EPOCH_TIME", [time]);
+  return term("BRANCH", [term("LT", [seconds, latestTime]), term("LT", [-latestTime, seconds]), false]);
 }
 
 function isTime(value: Term): Term {
@@ -190,5 +201,6 @@ export function filtered(rows: Term, condition: (document: Term) => Term): Term 
 export function isMoment(value: Json): boolean {
   if (typeof value === "number") return true;
   if (typeof value === "string") return microsecondsOfText(value) !== null;
-  return typeof value === "object" && value !== null && (value as { $reql_type$?: Json }).$reql_type$ === "TIME";
+  const { $reql_type$: type, epoch_time: seconds } = (value ?? {}) as Readonly<Record<string, Json>>;
+  return type === "TIME" && Math.abs(Number(seconds)) < latestTime;
 }
