@@ -36,6 +36,11 @@ export interface Plan {
    * tables are emptied before its first row.
    */
   readonly startsOver?: true;
+  /**
+   * For a `full` pass: it gives each key once, since it reads one snapshot. Two rows with the same key are then two rows of
+   * the source whose keys became one, and not one row that was read twice.
+   */
+  readonly distinct?: true;
   /** Identifies the snapshot of the source that all splits read; `null`: they share none. */
   readonly snapshot: Json;
 }

@@ -4,6 +4,7 @@ import { comparisonChecks } from "./destination/comparisons.ts";
 import { heldChecks } from "./destination/held.ts";
 import { nameChecks } from "./destination/names.ts";
 import { operationChecks } from "./destination/operations.ts";
+import { keyChecks } from "./destination/keys.ts";
 import { passChecks } from "./destination/passes.ts";
 import { randomCheck } from "./destination/random.ts";
 import { schemaChecks } from "./destination/schemas.ts";
@@ -16,6 +17,7 @@ export type { DestinationCheck, DestinationHarness } from "./destination/steps.t
 /** What every destination must do, each in a place of its own. */
 export const destinationChecks: readonly DestinationCheck[] = [
   ...commitChecks,
+  ...keyChecks,
   ...passChecks,
   ...operationChecks,
   ...schemaChecks,

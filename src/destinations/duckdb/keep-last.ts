@@ -1,5 +1,6 @@
 import type { Table } from "../../protocol/table.ts";
 import type { Session } from "../sql/dialect.ts";
+import { refuseRepeated } from "../sql/key-duplicate.ts";
 import { temporary } from "../sql/names.ts";
 
 /** From this number of rows on, checking their order first is faster. */
@@ -9,12 +10,16 @@ const fewRuns = 10_000;
 /** A step between neighbours of more than this many average steps ends a run: the rows of another split begin. */
 const wideStep = 64;
 
-/** Removes all but the last of the rows with the same key from a table. Resolves to the number of removed rows. */
+/**
+ * Removes all but the last of the rows with the same key from a table. Resolves to the number of removed rows.
+ * `distinct`: throws `KEY_DUPLICATE` instead.
+ */
 export async function keepLast(
   session: Session,
   relation: string,
   table: Table,
   sql: (column: string) => string,
+  distinct: boolean,
 ): Promise<number> {
   // Key columns get our own names, so that users' names can't collide with them.
   const keyed = `(SELECT ${table.key.map((name, place) => `t.${sql(name)} AS k${place}`).join(", ")}, t.rowid AS place FROM ${relation} t)`;
@@ -23,6 +28,7 @@ export async function keepLast(
   const list = keys.join(", ");
   const several = `SELECT ${list}, max(place) AS last FROM ${keyed} r GROUP BY ${list} HAVING count(*) > 1`;
   if ((await session.number(`SELECT count(*) FROM (${several})`)) === 0) return 0;
+  if (distinct) await refuseRepeated(session, table, several);
   const same = keys.map((key) => `a.${key} IS NOT DISTINCT FROM b.${key}`).join(" AND ");
   return session.run(
     `DELETE FROM ${relation} WHERE rowid IN

@@ -36,11 +36,11 @@ export function merging(storage: Storage): Merging {
       .join(" AND ");
   return {
     prepare: async (_session, _mode, _table, copy) => copy,
-    async finish(session, table, copy) {
-      return { copy, removed: await keepLast(session, copy.relation, table, session.dialect.quote) };
+    async finish(session, table, copy, distinct) {
+      return { copy, removed: await keepLast(session, copy.relation, table, session.dialect.quote, distinct) };
     },
-    keepLast: (session, table, { relation }) =>
-      keepLast(session, relation, table, (name) => staged(session.dialect, name)),
+    keepLast: (session, table, { relation }, distinct) =>
+      keepLast(session, relation, table, (name) => staged(session.dialect, name), distinct),
     makeRoom: async (_session, _table, copy) => copy,
     sameKey: (dialect, table, copy, s, t) => same(keyColumns(dialect, table, copy), s, t),
     narrow(dialect, table, copy, stage, columns, told) {

@@ -36,13 +36,14 @@ export function isProbed(table: Table, copy: Copy): boolean {
 
 /**
  * Gives a copy the index that finds its rows: a unique one on the key's columns or, if a key may be NULL or is too
- * long, one on probes. Of rows with the same key only the last stays. Resolves to the new copy and to the number of
- * removed rows.
+ * long, one on probes. Of rows with the same key only the last stays; `distinct`: they throw `KEY_DUPLICATE`. Resolves to
+ * the new copy and to the number of removed rows.
  */
 export async function ensureKeyIndex(
   session: Session,
   table: Table,
   copy: Copy,
+  distinct: boolean,
 ): Promise<{ readonly copy: Copy; readonly removed: number }> {
   const names = indexNames(table, copy);
   const wanted = new Set([names.columns, names.probes]);
@@ -59,12 +60,12 @@ export async function ensureKeyIndex(
     let failure = await attempted(session, create);
     // Building the index is the fastest way to find out whether a key occurs twice.
     if (failure === uniqueViolation) {
-      removed = await keepLastOfCopy(session, table, copy);
+      removed = await keepLastOfCopy(session, table, copy, distinct);
       failure = await attempted(session, create);
     }
     if (failure === null) return { copy: { ...copy, indexes: [names.columns] }, removed };
   }
-  removed += await keepLastOfCopy(session, table, copy);
+  removed += await keepLastOfCopy(session, table, copy, distinct);
   const made = await createProbes(session, names.probes, keys, copy);
   return { copy: { ...copy, indexes: made }, removed };
 }

@@ -26,10 +26,10 @@ import type { Copy } from "../sql/model.ts";
 export const merging: Merging = {
   async prepare(session, mode, table, copy) {
     if (mode === "replace") return copy;
-    return mode === "direct" ? dropKeyIndex(session, copy) : (await ensureKeyIndex(session, table, copy)).copy;
+    return mode === "direct" ? dropKeyIndex(session, copy) : (await ensureKeyIndex(session, table, copy, false)).copy;
   },
-  async finish(session, table, copy) {
-    const indexed = await ensureKeyIndex(session, table, copy);
+  async finish(session, table, copy, distinct) {
+    const indexed = await ensureKeyIndex(session, table, copy, distinct);
     await analyze(session, copy.relation);
     return indexed;
   },

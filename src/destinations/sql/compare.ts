@@ -111,7 +111,9 @@ class CopyComparison implements Comparison {
     await this.#flush();
     const collected = await this.#collection();
     const keyed = this.#table.key.length > 0;
-    const repeated = keyed ? await this.#session.dialect.merging.keepLast(this.#session, this.#table, collected) : 0;
+    const repeated = keyed
+      ? await this.#session.dialect.merging.keepLast(this.#session, this.#table, collected, false)
+      : 0;
     const found = temporary(this.#session, "found");
     const copied = `(SELECT * FROM ${this.#copied} c WHERE ${this.#bucket()} IN (SELECT bucket FROM ${differing}))`;
     const query = keyed

@@ -191,11 +191,19 @@ export interface Merging {
   prepare(session: Session, mode: Mode, table: Table, copy: Copy): Promise<Copy>;
   /**
    * Completes a copy after a first full pass: of rows with the same key only the last stays. Resolves to the number of
-   * removed rows.
+   * removed rows. `distinct`: throws `KEY_DUPLICATE` instead.
    */
-  finish(session: Session, table: Table, copy: Copy): Promise<{ readonly copy: Copy; readonly removed: number }>;
-  /** Removes all but the last of the rows with the same key from a stage. Resolves to the number of removed rows. */
-  keepLast(session: Session, table: Table, stage: Stage): Promise<number>;
+  finish(
+    session: Session,
+    table: Table,
+    copy: Copy,
+    distinct: boolean,
+  ): Promise<{ readonly copy: Copy; readonly removed: number }>;
+  /**
+   * Removes all but the last of the rows with the same key from a stage. Resolves to the number of removed rows.
+   * `distinct`: throws `KEY_DUPLICATE` instead.
+   */
+  keepLast(session: Session, table: Table, stage: Stage, distinct: boolean): Promise<number>;
   /** Prepares the copy to store the keys of the stage. */
   makeRoom(session: Session, table: Table, copy: Copy, stage: Stage): Promise<Copy>;
   /** The condition that row `s` of a stage and row `t` of the copy have the same key. */

@@ -128,7 +128,7 @@ export async function mergeOperations(
   const { session } = writing;
   const { merging } = session.dialect;
   await analyze(session, stage.relation);
-  await merging.keepLast(session, table, stage);
+  await merging.keepLast(session, table, stage, false);
   const copy = await merging.makeRoom(session, table, old, stage);
   const changes =
     family === "rows"

@@ -1,5 +1,6 @@
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Changes } from "../../protocol/transaction.ts";
+import type { Pass } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
 import { countLive, prepareCopy } from "./copies.ts";
 import { analyze, insertedColumns, insertedValues, mergedColumns } from "./merge.ts";
@@ -11,12 +12,13 @@ import type { Writing } from "./dialect.ts";
 export async function replaceCopy(
   { session, stamp }: Writing,
   context: DestinationContext,
+  pass: Pass,
   table: Table,
   old: Copy,
   stage: Stage,
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
   const { dialect } = session;
-  if (table.key.length > 0) await dialect.merging.keepLast(session, table, stage);
+  if (table.key.length > 0) await dialect.merging.keepLast(session, table, stage, pass.distinct === true);
   const deleted = await countLive(session, old);
   await session.run(`DROP TABLE ${old.relation}`);
   const made = await prepareCopy(session, context, table);

@@ -1,3 +1,4 @@
+import type { Pass } from "../../protocol/pass.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 import { noChanges } from "../../toolkit/changes.ts";
 import type { HeldRun } from "./held.ts";
@@ -11,6 +12,7 @@ import type { Writing } from "./dialect.ts";
 /** Applies a held run. It takes the same ways as operations that are written directly, but from stage to stage. */
 export async function replay(
   writing: Writing,
+  pass: Pass,
   entry: PassTable,
   old: Copy,
   { kind, stage, counter }: HeldRun,
@@ -29,7 +31,7 @@ export async function replay(
     return mergeOperations(writing, table, old, stage, kind === "update" ? "update" : "rows");
   }
   // INSERT … SELECT does not keep the order of rows, so only the last row of each key is inserted.
-  if (table.key.length > 0) await merging.keepLast(session, table, stage);
+  if (table.key.length > 0) await merging.keepLast(session, table, stage, pass.distinct === true);
   if (mode === "direct") return { changes: await append(writing, entry, old, held), copy: old };
   await setAside(writing, entry, held);
   return { changes: noChanges, copy: old };

@@ -97,7 +97,7 @@ export async function settleRows(
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
   const { session } = writing;
   const { merging } = session.dialect;
-  if (table.key.length > 0) await merging.keepLast(session, table, stage);
+  if (table.key.length > 0) await merging.keepLast(session, table, stage, pass.distinct === true);
   const copy = await merging.makeRoom(session, table, old, stage);
   const written = await merging.merge(writing, table, copy, { stage, flagged: false, before: pass.opened });
   const { deleted } = holdDeletes ? noChanges : await settleKeys(writing, pass, table, copy, stage);

@@ -111,7 +111,7 @@ export class SqlTransaction implements Transaction {
   async keep(pass: Pass, split: Split): Promise<void> {
     for (const run of await this.#held.of(pass.id, split.id)) {
       const { entry, copy } = await this.#inSight(pass, run.table);
-      const kept = await replay(this.#writing(run.table), entry, copy, run);
+      const kept = await replay(this.#writing(run.table), pass, entry, copy, run);
       this.#count(run.table, kept.changes);
       // Later operations must start from the new copy.
       this.#forgetCopy(run.table);
@@ -308,7 +308,12 @@ export class SqlTransaction implements Transaction {
     const writing = this.#writing(table.id);
     if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
     if (mode === "direct") {
-      const { copy, removed } = await this.#session.dialect.merging.finish(this.#session, table, old);
+      const { copy, removed } = await this.#session.dialect.merging.finish(
+        this.#session,
+        table,
+        old,
+        pass.distinct === true,
+      );
       this.#copies.set(table.id, copy);
       return { ...noChanges, inserted: -removed };
     }
@@ -317,7 +322,7 @@ export class SqlTransaction implements Transaction {
     if (mode === "replace") this.#forgetCopy(table.id);
     const { changes, copy } =
       mode === "replace"
-        ? await replaceCopy(writing, this.#context, table, old, stage!)
+        ? await replaceCopy(writing, this.#context, pass, table, old, stage!)
         : await settleRows(writing, pass, table, old, stage!, holdDeletes);
     this.#copies.set(table.id, copy);
     return changes;
@@ -328,7 +333,7 @@ export class SqlTransaction implements Transaction {
     for (const table of await this.#passes.direct(pass)) {
       const copy = await describeCopy(this.#session, this.#context, table.id);
       if (copy === null) continue;
-      const { copy: finished } = await this.#session.dialect.merging.finish(this.#session, table, copy);
+      const { copy: finished } = await this.#session.dialect.merging.finish(this.#session, table, copy, false);
       this.#copies.set(table.id, finished);
     }
     await this.#end(pass);
