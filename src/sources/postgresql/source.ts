@@ -116,13 +116,15 @@ export class PostgresqlSource implements Source {
         work: workJson(work),
       })),
     );
+    const snapshot = await this.#takeSnapshot(server, looked, splits, signal);
     return {
       splits,
       next: Object.fromEntries(
         tables.map((table) => [table.id, nextOf(table, looked.get(table.id)!.shape, point)] as const),
       ),
       asOf: point.asOf,
-      snapshot: await this.#takeSnapshot(server, looked, splits, signal),
+      snapshot,
+      ...(kind === "full" && isOneSnapshot(snapshot, splits, server) ? { distinct: true } : {}),
     };
   }
 
@@ -146,7 +148,9 @@ export class PostgresqlSource implements Source {
       }
       assertReadable(shape, passColumns(table, pass.kind), this.#settings.user);
     }
-    return { ...pass, snapshot: await this.#takeSnapshot(server, looked, pass.splits, signal) };
+    // Rows may have moved since: from a key that is not read yet to one that is, or the other way.
+    const { distinct: _, ...rest } = pass;
+    return { ...rest, snapshot: await this.#takeSnapshot(server, looked, pass.splits, signal) };
   }
 
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
@@ -278,6 +282,11 @@ function assertFits(table: Table, shape: Shape): void {
     if (!sameType(type, now)) throw changed(`column "${name}" was ${typeName(type)} and is ${typeName(now)}`);
   }
   if (table.key.join("\0") !== shape.key.join("\0")) throw changed("its key is another");
+}
+
+/** Whether all splits read the rows of one moment: what a split reads alone, it reads in the order of keys. */
+function isOneSnapshot(snapshot: Json, splits: readonly Split[], { yugabyte }: Server): boolean {
+  return snapshotOf(snapshot).mode === "none" ? splits.length === 1 && !yugabyte : true;
 }
 
 function storageOf(snapshot: Json, table: string): string {

@@ -121,7 +121,7 @@ export function mappingOf(
   isKey: boolean,
 ): Mapping {
   const detected = detect(native, types, isKey);
-  return wanted === undefined || sameType(wanted, detected.type) ? detected : convert(native, wanted);
+  return wanted === undefined || sameType(wanted, detected.type) ? detected : convert(native, wanted, isKey);
 }
 
 function detect(native: NativeType, types: "exact" | "example", isKey: boolean): Mapping {
@@ -139,6 +139,8 @@ function detect(native: NativeType, types: "exact" | "example", isKey: boolean):
     }
   }
   if (native.category === "A" || native.kind === "c" || native.name === "hstore") {
+    // JSON has no bounds of arrays, and no difference between NULL and a missing key: the server's text has them.
+    if (isKey) return mapping({ kind: "STRING" }, "text", (column) => `${column}::text`, true);
     return mapping({ kind: "JSON" }, "text", (column) => `to_json(${column})::text`, false);
   }
   const known = native.kind === "e" || native.kind === "r" || native.kind === "m" || asText.has(native.name);
@@ -149,6 +151,33 @@ function detect(native: NativeType, types: "exact" | "example", isKey: boolean):
     native.kind === "e" || native.schema === "pg_catalog",
     known ? null : `is of type ${native.sql}, which Headwaters does not know: it is copied as text`,
   );
+}
+
+/**
+ * Types that a user may choose for a key column, besides the detected one and STRING: those in which each two values of the
+ * native type differ. Values that don't fit at all are an error when they are read.
+ */
+const keepKeys: Readonly<Record<string, readonly Type["kind"][]>> = {
+  bool: ["INT"],
+  int2: ["INT", "LONG", "DECIMAL", "FLOAT", "DOUBLE"],
+  int4: ["SHORT", "LONG", "DECIMAL", "DOUBLE"],
+  int8: ["SHORT", "INT", "DECIMAL"],
+  numeric: ["DECIMAL"],
+  float4: ["DOUBLE"],
+  date: ["NAIVE_DATE", "NAIVE_DATETIME", "UTC_DATETIME"],
+  time: ["NAIVE_TIME"],
+  timestamp: ["NAIVE_DATETIME", "UTC_DATETIME"],
+  timestamptz: ["NAIVE_DATETIME", "UTC_DATETIME"],
+  bytea: ["BINARY"],
+  text: ["BINARY", "JSON", "XML"],
+  varchar: ["BINARY", "JSON", "XML"],
+  bpchar: ["BINARY", "JSON", "XML"],
+};
+
+/** Whether two keys could become one if a key column of this native type were read as `wanted`. */
+export function losesKeys(native: NativeType, types: "exact" | "example", wanted: Type): boolean {
+  if (wanted.kind === "STRING" || sameType(wanted, detect(native, types, true).type)) return false;
+  return native.schema !== "pg_catalog" || keepKeys[native.name]?.includes(wanted.kind) !== true;
 }
 
 /** Exact if the type declares its digits and has at most 38 of them; otherwise text. */
@@ -177,7 +206,7 @@ export function decimalOf(modifier: number): DecimalType | null {
 }
 
 /** The server does the cast, and fails on values that it can't cast. Digits that would be lost are an error too. */
-function convert(native: NativeType, wanted: Type): Mapping {
+function convert(native: NativeType, wanted: Type, isKey: boolean): Mapping {
   if (wanted.kind === "DECIMAL") {
     const isNumeric = native.schema === "pg_catalog" && native.name === "numeric";
     return mapping(wanted, "numeric", (column) => (isNumeric ? column : `${column}::numeric`), isNumeric);
@@ -185,7 +214,7 @@ function convert(native: NativeType, wanted: Type): Mapping {
   const [codec, cast] = chosen[wanted.kind];
   switch (wanted.kind) {
     case "STRING":
-      return mapping(wanted, codec, (column) => `${column}::text`, detect(native, "exact", false).reversible);
+      return mapping(wanted, codec, (column) => `${column}::text`, detect(native, "exact", isKey).reversible);
     case "JSON":
       return mapping(
         wanted,

@@ -3,7 +3,8 @@ import type { SourceContext } from "../../../protocol/source.ts";
 import { nearest } from "../../../toolkit/nearest.ts";
 import type { CatalogColumn, CatalogTable } from "./catalog.ts";
 import { conditionOf } from "../filter.ts";
-import { type Mapping, mappingOf } from "../types.ts";
+import { typeName } from "../../../toolkit/types.ts";
+import { losesKeys, type Mapping, mappingOf } from "../types.ts";
 
 /** A column and how it is read. */
 export interface ShapeColumn {
@@ -46,7 +47,16 @@ export function shapeOf(catalog: CatalogTable, { tables, types }: Pick<SourceCon
     if (!names.includes(name)) throw unknownColumn(catalog.name, name, names);
   }
   const columns = catalog.columns.map((column): ShapeColumn => {
-    const mapping = mappingOf(column.type, types, options.types?.[column.name], key.includes(column.name));
+    const wanted = options.types?.[column.name];
+    const isKey = key.includes(column.name);
+    if (isKey && wanted !== undefined && losesKeys(column.type, types, wanted)) {
+      throw new HeadwatersError(
+        "CONFIGURATION_INVALID",
+        `types: table "${catalog.name}": column "${column.name}" is a ${column.type.sql} of the key, and two keys could become one as ${typeName(wanted)}`,
+        { hint: "Set STRING, which tells all keys apart, or leave it out." },
+      );
+    }
+    const mapping = mappingOf(column.type, types, wanted, isKey);
     const builtin = column.type.schema === "pg_catalog";
     return {
       name: column.name,
