@@ -92,6 +92,34 @@ const chosen: Readonly<Record<PlainKind, readonly [Codec, cast: string]>> = {
 };
 
 /**
+ * A value as the output function of its type writes it; NULL stays NULL. A cast to text is not always that: it may call a
+ * function of its own (of `inet`, which adds a mask to hosts), also one that a user made. `concat` always calls the output
+ * function. A condition `IS NULL` would hold for a composite value whose fields are all NULL.
+ */
+function output(column: string): string {
+  return `CASE WHEN pg_catalog.num_nulls(${column}) = 0 THEN pg_catalog.concat(${column}) END`;
+}
+
+/**
+ * A value as text. Types that have a type of ours are cast: `true`, not `t`; xml as it is
+ * stored, with its declaration.
+ */
+function asTextOf(native: NativeType): (column: string) => string {
+  const cast = native.schema === "pg_catalog" && (native.name === "numeric" || native.name in exact);
+  return cast ? (column) => `${column}::text` : output;
+}
+
+/** A value as JSON text. */
+function asJsonOf(native: NativeType): (column: string) => string {
+  const plain = (column: string): string => `pg_catalog.to_json(${column})::text`;
+  // The type has no dimensions to write, though its lower bound is 0.
+  if (native.category !== "A" || native.name === "int2vector" || native.name === "oidvector") return plain;
+  // JSON has no place for a lower bound other than 1, so such an array becomes a string: "[3:4]={5,6}".
+  return (column) =>
+    `CASE WHEN pg_catalog.array_dims(${column}) OPERATOR(pg_catalog.~) '\\[(?!1:)' THEN pg_catalog.to_json(pg_catalog.concat(${column})) ELSE pg_catalog.to_json(${column}) END::text`;
+}
+
+/**
  * Writes what Python's `isoformat()` writes: six fraction digits or none. Years unknown to Python become plain text.
  */
 function isoTimestamp(column: string, zone: string, type: string): string {
@@ -140,14 +168,14 @@ function detect(native: NativeType, types: "exact" | "example", isKey: boolean):
   }
   if (native.category === "A" || native.kind === "c" || native.name === "hstore") {
     // JSON has no bounds of arrays, and no difference between NULL and a missing key: the server's text has them.
-    if (isKey) return mapping({ kind: "STRING" }, "text", (column) => `${column}::text`, true);
-    return mapping({ kind: "JSON" }, "text", (column) => `to_json(${column})::text`, false);
+    if (isKey) return mapping({ kind: "STRING" }, "text", asTextOf(native), true);
+    return mapping({ kind: "JSON" }, "text", asJsonOf(native), false);
   }
   const known = native.kind === "e" || native.kind === "r" || native.kind === "m" || asText.has(native.name);
   return mapping(
     { kind: "STRING" },
     "text",
-    (column) => `${column}::text`,
+    asTextOf(native),
     native.kind === "e" || native.schema === "pg_catalog",
     known ? null : `is of type ${native.sql}, which Headwaters does not know: it is copied as text`,
   );
@@ -212,20 +240,21 @@ function convert(native: NativeType, wanted: Type, isKey: boolean): Mapping {
     return mapping(wanted, "numeric", (column) => (isNumeric ? column : `${column}::numeric`), isNumeric);
   }
   const [codec, cast] = chosen[wanted.kind];
+  const text = asTextOf(native);
   switch (wanted.kind) {
     case "STRING":
-      return mapping(wanted, codec, (column) => `${column}::text`, detect(native, "exact", isKey).reversible);
+      return mapping(wanted, codec, text, detect(native, "exact", isKey).reversible);
     case "JSON":
       return mapping(
         wanted,
         codec,
-        native.category === "S" ? (column) => `${column}::text::json::text` : (column) => `to_json(${column})::text`,
+        native.category === "S" ? (column) => `(${text(column)})::json::text` : asJsonOf(native),
         false,
       );
     case "BINARY":
-      return mapping(wanted, codec, (column) => `convert_to(${column}::text, getdatabaseencoding())`, false);
+      return mapping(wanted, codec, (column) => `convert_to(${text(column)}, getdatabaseencoding())`, false);
     case "XML":
-      return mapping(wanted, codec, (column) => `${column}::text::xml::text`, false);
+      return mapping(wanted, codec, (column) => `(${text(column)})::xml::text`, false);
     default:
       return mapping(wanted, codec, (column) => `${column}::${cast}`, false);
   }

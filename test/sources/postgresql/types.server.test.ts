@@ -19,7 +19,7 @@ import {
   sql,
   tableOf,
 } from "./harness.ts";
-import { bytes, micros, typeCases, typeCreation } from "./type-cases.ts";
+import { bytes, micros, samples, typeCases, typeCreation } from "./type-cases.ts";
 
 async function rejection(promise: Promise<unknown>): Promise<HeadwatersError> {
   const thrown = await promise.then(
@@ -92,6 +92,49 @@ await describeWith(startPostgresql, "types of YugabyteDB", (server) => {
         }
       }
     });
+  });
+
+  test("every type of pg_type without a counterpart has the server's own text, by both paths (case 27)", async () => {
+    await created;
+    const found = await sql(
+      server,
+      `SELECT t.oid::regtype::text AS name FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+        WHERE n.nspname IN ('pg_catalog', 'public') AND t.typtype IN ('b', 'd', 'e', 'r', 'm', 'c') AND t.typcategory <> 'A'
+          AND (t.typtype <> 'c' OR t.typname = 'place') AND t.typname NOT LIKE 'pg\\_%' AND t.typname <> 'gtsvector'
+        ORDER BY 1`,
+    );
+    expect(found.map(({ name }) => name!).filter((name) => !(name in samples))).toEqual([]);
+    for (const [native, literals] of Object.entries(samples)) {
+      const name = await tableWith(native, [...literals, ...(native === "words" ? [] : [null])]);
+      await using source = await openSource(server);
+      const { kind } = (await tableOf(source, name)).columns[1]!.type;
+      const rows = await read(source, name);
+      expect(await read(source, name, independent), native).toEqual(rows);
+      if (kind !== "STRING") continue;
+      // The text protocol calls the output functions itself.
+      const client = await session(server);
+      await client.query("SET IntervalStyle = iso_8601; SET TimeZone = 'UTC'; SET extra_float_digits = 3");
+      const own = await client.query({
+        text: `SELECT value FROM ${name} ORDER BY id`,
+        types: { getTypeParser: () => (text: string) => text },
+      });
+      await client.end();
+      expect(rows, native).toEqual(own.rows.map((row: { value: string | null }) => row.value));
+    }
+  });
+
+  test("no function of a user's stands in for an output function (case 27)", async () => {
+    await sql(
+      server,
+      `CREATE TYPE shade AS ENUM ('dark');
+        CREATE FUNCTION shout(shade) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT ''planted''::text';
+        CREATE CAST (shade AS text) WITH FUNCTION shout(shade) AS IMPLICIT;
+        CREATE FUNCTION concat(shade) RETURNS text LANGUAGE sql AS 'SELECT ''planted''::text'`,
+    );
+    const name = await tableWith("shade", ["dark"]);
+    await using source = await openSource(server);
+    expect(await read(source, name)).toEqual(["dark"]);
+    expect(await read(source, name, independent)).toEqual(["dark"]);
   });
 
   test("xml stays as it was written", async () => {
