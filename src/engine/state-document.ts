@@ -46,6 +46,7 @@ const table: z.ZodType<Table> = z.object({
   columns: z.array(column),
   key: z.array(z.string()),
   identity: z.string(),
+  storage: z.string().exactOptional(),
   cursor: z.string().nullable(),
   version: z.string().nullable(),
   estimatedRows: z.number().nullable(),

@@ -19,6 +19,11 @@ export interface Table {
   readonly key: readonly string[];
   /** An oid, a CQL or RethinkDB id. Another value means another table of the same name: dropped and created again. */
   readonly identity: string;
+  /**
+   * Another value means that all rows may be others, which neither cursor nor version need show (TRUNCATE, VACUUM FULL):
+   * every row is read again. Absent: the source can't tell.
+   */
+  readonly storage?: string;
   /** The cursor column, by which window passes read; `null`: none. */
   readonly cursor: string | null;
   /**

@@ -160,6 +160,7 @@ function needsFull(state: TableState, scope: string, table: Table, inferred: boo
     state.table.cursor !== table.cursor ||
     state.table.version !== table.version ||
     (table.cursor !== null && state.next === null) ||
+    !sameStorage(state.table, table) ||
     !coveredBy(state.table, table, inferred)
   );
 }
@@ -178,9 +179,15 @@ export function coveredBy(before: Table, now: Table, inferred: boolean): boolean
   return before.identity === now.identity && keepsKeys(before, now) && (inferred || hasColumnsOf(before, now));
 }
 
+/** States of older releases have no storage. */
+function sameStorage(before: Table, now: Table): boolean {
+  return before.storage === undefined || now.storage === undefined || before.storage === now.storage;
+}
+
 function sameShape(before: Table, now: Table, inferred: boolean): boolean {
   return (
     coveredBy(before, now, inferred) &&
+    sameStorage(before, now) &&
     (inferred || before.columns.length === now.columns.length) &&
     before.cursor === now.cursor &&
     before.version === now.version

@@ -1,10 +1,11 @@
+import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
-import { loadCatalog } from "./catalog/catalog.ts";
+import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
 import { estimateRows } from "./catalog/estimate.ts";
 import type { Server } from "./server.ts";
 import { hasIndexOn, type Shape, shapeOf } from "./catalog/shape.ts";
@@ -73,6 +74,15 @@ export function grantSelect(schema: string, name: string, user: string): string 
   return `GRANT SELECT ON ${qualifiedName(schema, name)} TO ${escapeIdentifier(user)};`;
 }
 
+/** Another value means another table, or other parts of a column's type. */
+export function identityOf({ oid, parts }: CatalogTable): string {
+  return parts === null ? oid : `${oid} ${digestOf(parts)}`;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
 function tableOf(shape: Shape, server: Server, user: string): Table {
   const { catalog, columns, key } = shape;
   const cursor = key.length === 0 ? null : shape.cursor;
@@ -80,7 +90,8 @@ function tableOf(shape: Shape, server: Server, user: string): Table {
     id: catalog.name,
     columns: columns.map(({ name, mapping, nullable }) => ({ name, type: mapping.type, nullable })),
     key,
-    identity: catalog.oid,
+    identity: identityOf(catalog),
+    storage: catalog.rewritten === "" ? "" : digestOf(catalog.rewritten),
     cursor,
     version: cursor,
     estimatedRows: estimateRows(catalog, server),

@@ -14,7 +14,7 @@ import { warnOnce } from "../../toolkit/warn-once.ts";
 import { loadCatalog } from "./catalog/catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
-import { assertReadable, assertSchema, discoverTables } from "./discover.ts";
+import { assertReadable, assertSchema, discoverTables, identityOf } from "./discover.ts";
 import { checkFilter } from "./statement/check-filter.ts";
 import { lookupRows } from "./lookup.ts";
 import { readSplit, type SplitReader, storageDigest } from "./read.ts";
@@ -276,7 +276,8 @@ export class PostgresqlSource implements Source {
 function assertFits(table: Table, shape: Shape): void {
   const changed = (what: string): HeadwatersError =>
     new HeadwatersError("TABLE_CHANGED", `table "${table.id}": ${what}`, { hint: "It is planned anew." });
-  if (table.identity !== shape.catalog.oid) throw changed("it was dropped and made again");
+  if (table.identity !== identityOf(shape.catalog))
+    throw changed("it was dropped and made again, or a type was altered");
   for (const { name, type } of table.columns) {
     const now = columnOf(shape, name).mapping.type;
     if (!sameType(type, now)) throw changed(`column "${name}" was ${typeName(type)} and is ${typeName(now)}`);

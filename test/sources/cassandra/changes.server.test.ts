@@ -253,4 +253,36 @@ await describeWith(startCassandra, "changes in Cassandra", (server: CassandraSer
       await settled(copy, settings, options);
     },
   );
+
+  test("other fields of a user-defined type bring a full read, in that sync (case 28)", long, async () => {
+    await server.run("CREATE TYPE inner_part (n int)");
+    await server.run("CREATE TYPE outer_part (a int, b frozen<inner_part>)");
+    await server.run(
+      "CREATE TABLE parted (id timeuuid PRIMARY KEY, p list<frozen<outer_part>>, q outer_part, updated_at timestamp)",
+    );
+    await server.run(
+      "INSERT INTO parted (id, p, q, updated_at) VALUES (50554d6e-29bb-11e5-b345-feff819cdc9f, [{a: 1, b: {n: 1}}], {a: 2}, '2024-01-01')",
+    );
+    await using copy = await Copy.make(server);
+    const common = { include: ["parted"], engine: { deletes: "never" }, acceptScope: true } as const;
+    const byCursor = { ...common, overrides: { parted: { cursor: "updated_at" } } };
+    for (const [settings, options] of [
+      [{ changes: "writetime" }, common],
+      [{}, byCursor],
+    ] as const) {
+      await copy.sync(settings, options);
+      await server.run(`ALTER TYPE inner_part ADD more_${Object.keys(settings).length} text`);
+      expect((await copy.sync(settings, options))["parted"]).toMatchObject({ passes: ["full"], updated: 1 });
+      expect((await copy.sync(settings, options))["parted"]!.passes).not.toContain("full");
+    }
+    await server.run("ALTER TYPE outer_part RENAME a TO z");
+    expect((await copy.sync({}, byCursor))["parted"]).toMatchObject({ passes: ["full"], updated: 1 });
+    expect(await copy.rows("parted")).toMatchObject([
+      {
+        p: '[{"z":1,"b":{"n":1,"more_1":null,"more_0":null}}]',
+        q: '{"z":2,"b":null}',
+      },
+    ]);
+    expect((await copy.verify({}, byCursor)).verdict).toBe("CONVERGED");
+  });
 });

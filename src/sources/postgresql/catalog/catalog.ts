@@ -56,6 +56,13 @@ export interface CatalogTable {
   readonly heaps: readonly CatalogHeap[];
   /** Changes when the rows are rewritten, which hides them from older snapshots: TRUNCATE, ALTER TABLE. */
   readonly storage: string;
+  /**
+   * The heaps that were rewritten since they were made, and into which file. A heap that is new is not among them, so
+   * another partition changes nothing here.
+   */
+  readonly rewritten: string;
+  /** What the columns' types are made of: fields of composite types, labels of enums. `null`: none has parts. */
+  readonly parts: string | null;
 }
 
 const tablesSql = `
@@ -102,6 +109,36 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid 
 WHERE i.indrelid = ANY ($1::oid[]) AND i.indisvalid
 ORDER BY i.indrelid, i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, i.indexrelid`;
 
+/**
+ * The parts of the types that the columns have, at any depth. Rows that were read before such a part changed (ALTER TYPE)
+ * have the old names in them. `inet` and types of users with a cast of their own to text are listed too: releases up to
+ * 0.1.0 copied what the cast gave, so these tables have to be read again once.
+ */
+const partsSql = `
+WITH RECURSIVE used AS (
+  SELECT a.attrelid AS root, a.atttypid AS type
+  FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+  UNION
+  SELECT used.root, inner_type.oid FROM used JOIN pg_type t ON t.oid = used.type CROSS JOIN LATERAL (
+    SELECT t.typbasetype AS oid WHERE t.typtype = 'd'
+    UNION ALL SELECT t.typelem WHERE t.typcategory = 'A'
+    UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid
+    UNION ALL SELECT a.atttypid FROM pg_attribute a
+      WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+  ) inner_type
+), described AS (
+  SELECT used.root, t.oid, CASE
+    WHEN t.typtype = 'e' THEN (SELECT json_agg(e.enumlabel ORDER BY e.oid) FROM pg_enum e WHERE e.enumtypid = t.oid)
+    WHEN t.typtype = 'c' THEN (SELECT json_agg(json_build_array(a.attname, a.atttypid) ORDER BY a.attnum) FROM pg_attribute a
+      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+    WHEN (t.oid = 'inet'::regtype OR t.oid >= 16384) AND EXISTS (
+      SELECT FROM pg_cast c WHERE c.castsource = t.oid AND c.casttarget = 'text'::regtype AND c.castfunc <> 0
+    ) THEN '"output"' END AS parts
+  FROM used JOIN pg_type t ON t.oid = used.type
+)
+SELECT root::text AS oid, json_agg(json_build_array(oid, parts) ORDER BY oid)::text AS parts
+FROM described WHERE parts IS NOT NULL GROUP BY root`;
+
 const heapsSql = `
 WITH RECURSIVE tree AS (
   SELECT o AS root, o AS oid FROM unnest($1::oid[]) AS o
@@ -132,6 +169,7 @@ export async function loadCatalog(
   const columns = groupBy(await connection.query(columnsSql, oids, signal), "oid");
   const indexes = groupBy(await connection.query(indexesSql, oids, signal), "oid");
   const heaps = groupBy(await connection.query(heapsSql, oids, signal), "root");
+  const typeParts = groupBy(await connection.query(partsSql, oids, signal), "oid");
   return tables.map((table) => {
     const oid = table["oid"]!;
     const parts = heaps.get(oid) ?? [];
@@ -146,7 +184,9 @@ export async function loadCatalog(
       columns: (columns.get(oid) ?? []).map(columnOf),
       indexes: (indexes.get(oid) ?? []).map(indexOf),
       heaps: parts.map(heapOf),
-      storage: parts.map((heap) => `${heap["oid"]}:${heap["storage"]}`).join(" "),
+      storage: storageOf(parts),
+      rewritten: storageOf(parts.filter((heap) => heap["storage"] !== null && heap["storage"] !== heap["oid"])),
+      parts: typeParts.get(oid)?.[0]?.["parts"] ?? null,
     };
   });
 }
@@ -157,6 +197,10 @@ export async function loadCatalog(
 export function relationOf({ catalog }: { readonly catalog: CatalogTable }, heap: Work["heap"]): string {
   if (heap !== null) return `ONLY ${qualifiedName(heap[0], heap[1])} AS ${escapeIdentifier(catalog.name)}`;
   return `${catalog.partitioned ? "" : "ONLY "}${qualifiedName(catalog.schema, catalog.name)}`;
+}
+
+function storageOf(heaps: readonly TextRow[]): string {
+  return heaps.map((heap) => `${heap["oid"]}:${heap["storage"]}`).join(" ");
 }
 
 function columnOf(row: TextRow): CatalogColumn {
