@@ -24,6 +24,7 @@ const fields: Readonly<Record<Exclude<Kind, "NAIVE_TIME">, number>> = {
   DECIMAL: 11,
   BINARY: 12,
   STRING: 13,
+  UUID: 13,
   JSON: 14,
   XML: 15,
 };
@@ -45,9 +46,10 @@ const overhead = 40;
  * before a `schema` operation, or in another split.
  */
 export function valueEncoder(vector: Vector, column: Column, table: string): ValueEncoder {
-  const encode = sameType(vector.type, column.type)
-    ? sameTypeEncoder(vector, column, table)
-    : widerEncoder(vector, column, table);
+  const encode =
+    sameType(vector.type, column.type) || vector.type.kind === "UUID"
+      ? sameTypeEncoder(vector, column, table)
+      : widerEncoder(vector, column, table);
   if (vector.validity === null) return encode;
   return (frame, row) => {
     if (isValid(vector, row)) return encode(frame, row);
@@ -90,6 +92,7 @@ function sameTypeEncoder(vector: Vector, column: Column, table: string): ValueEn
       return momentEncoder(vector, column, table);
     case "BINARY":
     case "STRING":
+    case "UUID":
     case "JSON":
     case "XML": {
       const { offsets } = vector;
@@ -131,7 +134,8 @@ function widerEncoder(vector: Vector, column: Column, table: string): ValueEncod
       encode(frame, 0);
     };
   }
-  if (kind === "NAIVE_DATETIME" && from === "NAIVE_DATE") {
+  if (kind === "NAIVE_DATETIME" || kind === "UTC_DATETIME") {
+    if (from !== "NAIVE_DATE") return sameTypeEncoder({ ...vector, type: column.type }, column, table);
     const days = new Int32Array(vector.values.buffer, vector.values.byteOffset, vector.values.byteLength >> 2);
     return (frame, row) => writeMoment(frame, column.type, days[row]! * 86_400, 0, column, table);
   }

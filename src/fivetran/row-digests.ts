@@ -115,10 +115,10 @@ export class RowDigests {
   }
 }
 
-/** The signature for a table's digests. */
+/** The signature for a table's digests. A UUID has the same key as its text, as which releases up to 0.1.0 had it. */
 export function signatureOf(table: Table): string {
   return keyColumns(table)
-    .map(({ name, type }) => `${JSON.stringify(name)} ${typeName(type)}`)
+    .map(({ name, type }) => `${JSON.stringify(name)} ${type.kind === "UUID" ? "STRING" : typeName(type)}`)
     .join(", ");
 }
 
@@ -160,6 +160,7 @@ function cellOf(text: string, { kind }: Type): Cell {
     case "BINARY":
       return Buffer.from(text, "base64");
     case "STRING":
+    case "UUID":
     case "JSON":
     case "XML":
       return text;

@@ -1,13 +1,14 @@
 import type { Column, Table } from "../protocol/table.ts";
 import type { Kind, Type } from "../protocol/types.ts";
 
-/** Our types are the protocol's, except that sources must not use its NAIVE_TIME. */
+/** Our types are the protocol's, except that it has no UUID, and that sources must not use its NAIVE_TIME. */
 function sentType(type: Type): Type {
-  return type.kind === "NAIVE_TIME" ? { kind: "STRING" } : type;
+  return type.kind === "NAIVE_TIME" || type.kind === "UUID" ? { kind: "STRING" } : type;
 }
 
 /** The numbers of the protocol's `DataType`. */
 const dataTypes: Readonly<Record<Kind, number>> = {
+  UUID: 13,
   BOOLEAN: 1,
   SHORT: 2,
   INT: 3,

@@ -1,6 +1,7 @@
 /**
- * The types of columns: those of Fivetran's connector protocol, so that every destination can store each of them. Sources
- * use no others; a value that fits none is STRING (text) or JSON (structure).
+ * The types of columns: those of Fivetran's connector protocol, so that every destination can store each of them, and
+ * UUID, which a destination without such a type stores as STRING. Sources use no others; a value that fits none is
+ * STRING (text) or JSON (structure).
  */
 export type Type = { readonly kind: Exclude<Kind, "DECIMAL"> } | DecimalType;
 
@@ -24,6 +25,7 @@ export type Kind =
   | "NAIVE_DATETIME"
   | "UTC_DATETIME"
   | "BINARY"
+  | "UUID"
   | "XML"
   | "STRING"
   | "JSON";

@@ -30,6 +30,7 @@ interface ValueOfKind {
   readonly NAIVE_DATETIME: string;
   readonly UTC_DATETIME: Date | string;
   readonly BINARY: Uint8Array;
+  readonly UUID: string;
   readonly XML: string;
   readonly STRING: string;
   /** Anything that `JSON.stringify` takes. */

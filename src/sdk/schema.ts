@@ -69,7 +69,7 @@ function typeOf(table: string, column: string, name: unknown): Type {
   if (type !== null) return type;
   throw mistake(
     `schema: column "${column}" of table "${table}" has an unknown type: ${shown(name)}`,
-    "Types are BOOLEAN, SHORT, INT, LONG, DECIMAL(12,2), FLOAT, DOUBLE, NAIVE_DATE, NAIVE_TIME, NAIVE_DATETIME, UTC_DATETIME, BINARY, XML, STRING and JSON.",
+    "Types are BOOLEAN, SHORT, INT, LONG, DECIMAL(12,2), FLOAT, DOUBLE, NAIVE_DATE, NAIVE_TIME, NAIVE_DATETIME, UTC_DATETIME, BINARY, UUID, XML, STRING and JSON.",
   );
 }
 

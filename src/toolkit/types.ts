@@ -21,6 +21,7 @@ export function byteWidth(type: Type): number | null {
     case "DECIMAL":
       return type.precision <= 18 ? 8 : 16;
     case "BINARY":
+    case "UUID":
     case "STRING":
     case "XML":
     case "JSON":
@@ -46,6 +47,7 @@ const kinds: readonly Kind[] = [
   "NAIVE_DATETIME",
   "UTC_DATETIME",
   "BINARY",
+  "UUID",
   "XML",
   "STRING",
   "JSON",
@@ -72,7 +74,8 @@ const wholeDigits: Partial<Record<Kind, number>> = { SHORT: 5, INT: 10, LONG: 19
 /**
  * The narrowest type that holds every value of both types exactly: SHORT < INT < LONG < DECIMAL, FLOAT < DOUBLE, and
  * STRING holds anything. Whole numbers and floats widen to DOUBLE only if DOUBLE holds all of the whole numbers exactly
- * (SHORT and INT).
+ * (SHORT and INT). A date is midnight of a datetime. Of the two kinds of datetimes the later one counts, `b`: at UTC, each
+ * holds all values of the other.
  */
 export function widen(a: Type, b: Type): Type {
   if (sameType(a, b)) return a;
@@ -89,8 +92,15 @@ export function widen(a: Type, b: Type): Type {
     const before = Math.max(narrow.precision - narrow.scale, wide.precision - wide.scale);
     return decimal(before, Math.max(narrow.scale, wide.scale));
   }
-  if (narrow.kind === "NAIVE_DATE" && wide.kind === "NAIVE_DATETIME") return wide;
+  if (isDatetime(wide)) {
+    if (narrow.kind === "NAIVE_DATE") return wide;
+    if (isDatetime(narrow)) return b;
+  }
   return { kind: "STRING" };
+}
+
+function isDatetime({ kind }: Type): boolean {
+  return kind === "NAIVE_DATETIME" || kind === "UTC_DATETIME";
 }
 
 function rank(type: Type): number {
@@ -104,8 +114,16 @@ function decimal(before: number, scale: number): Type {
 /** Whether `known` has every column of `table`, with the same type. */
 export function hasColumnsOf(known: Table, table: Table): boolean {
   return table.columns.every(({ name, type }) =>
-    known.columns.some((column) => column.name === name && sameType(column.type, type)),
+    known.columns.some((column) => column.name === name && holdsAsIs(column.type, type)),
   );
+}
+
+/**
+ * Whether a column that was made as `known` has the values of `type` as they are now: it is the same type, or UUID, which
+ * releases up to 0.1.0 copied as text.
+ */
+export function holdsAsIs(known: Type, type: Type): boolean {
+  return sameType(known, type) || (known.kind === "STRING" && type.kind === "UUID");
 }
 
 /** A table with the columns of both, each in the wider type. Everything else is taken from `b`. */

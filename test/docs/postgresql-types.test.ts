@@ -13,5 +13,5 @@ test("the page of the PostgreSQL destination has what each type becomes", async 
     const type = parseType(digits === undefined ? kind! : `${kind}(9,4)`)!;
     expect(native!.replace("(p,s)", "(9,4)")).toBe(postgresType(type));
   }
-  expect(new Set(kinds).size).toBe(15);
+  expect(new Set(kinds).size).toBe(16);
 });

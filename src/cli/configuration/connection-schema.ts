@@ -155,12 +155,10 @@ export const connectionSchema = z.strictObject({
   deletion: deletion.default("soft").meta({
     description: "soft: deleted rows stay and are marked; hard: they are removed.",
   }),
-  maxDeleteFraction: maxDeleteFraction
-    .default(defaultSettings.maxDeleteFraction)
-    .meta({
-      description:
-        "The part of a copy's rows, 0 to 1, that one sync may delete. More are held back until you agree; other changes arrive. 1 allows everything.",
-    }),
+  maxDeleteFraction: maxDeleteFraction.default(defaultSettings.maxDeleteFraction).meta({
+    description:
+      "The part of a copy's rows, 0 to 1, that one sync may delete. More are held back until you agree; other changes arrive. 1 allows everything.",
+  }),
   schemaChanges: schemaChanges.default(defaultSettings.schemaChanges).meta({
     description: "What may change by itself: tables and columns, columns only, nothing.",
   }),

@@ -17,7 +17,10 @@ const pageRows = 10_000;
  */
 export async function* fetchPages(session: Feeding, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {
   const waiting = temporary(session, "waiting");
-  const narrowed = columns.filter(({ stored, type }) => duckdbType(stored) !== duckdbType(type));
+  // A UUID is read as text, which is what copies of releases up to 0.1.0 have.
+  const narrowed = columns.filter(
+    ({ stored, type }) => type.kind !== "UUID" && duckdbType(stored) !== duckdbType(type),
+  );
   const fit = narrowed.map(
     ({ sql, type }) => `(${sql} IS NULL OR TRY_CAST(${sql} AS ${duckdbType(type)}) IS NOT NULL)`,
   );
@@ -78,6 +81,7 @@ function readValue(data: Uint8Array, view: DataView, at: number, builder: Vector
         return builder.decimal((view.getBigInt64(at + 8, true) << 64n) | view.getBigUint64(at, true));
       return builder.int64(view.getInt32(at, true), view.getInt32(at + 4, true));
     case "BINARY":
+    case "UUID":
     case "STRING":
     case "XML":
     case "JSON": {

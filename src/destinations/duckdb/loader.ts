@@ -153,7 +153,7 @@ function castColumns(
     if (target === undefined)
       throw new HeadwatersError("DEFECT", `table "${table.id}": a batch has a column "${name}" that the table has not`);
     const native = duckdbType(target.type);
-    if (duckdbType(widen(target.type, type)) !== native) {
+    if (duckdbType(widen(type, target.type)) !== native) {
       throw new HeadwatersError(
         "VALUE_OUT_OF_RANGE",
         `table "${table.id}", column "${name}": the copy's ${typeName(target.type)} can't hold every ${typeName(type)}`,

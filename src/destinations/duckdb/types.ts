@@ -15,6 +15,7 @@ const names: Readonly<Record<Exclude<Kind, "DECIMAL">, string>> = {
   NAIVE_DATETIME: "TIMESTAMP",
   UTC_DATETIME: "TIMESTAMP WITH TIME ZONE",
   BINARY: "BLOB",
+  UUID: "UUID",
   XML: "VARCHAR",
   STRING: "VARCHAR",
   JSON: "JSON",
@@ -29,7 +30,8 @@ export function duckdbType(type: Type): string {
  * 0 and -1 have the same hash (seen in DuckDB 1.5.5: `hash(0::HUGEINT) = hash((-1)::HUGEINT)`).
  */
 export function hashable(value: string, type: Type): string {
-  return type.kind === "DECIMAL" && type.precision > 18 ? `CAST(${value} AS VARCHAR)` : value;
+  const wide = type.kind === "UUID" || (type.kind === "DECIMAL" && type.precision > 18);
+  return wide ? `CAST(${value} AS VARCHAR)` : value;
 }
 
 /** Our type for a DuckDB type; `null`: there is none. XML comes back as STRING. */
@@ -41,8 +43,9 @@ export function typeOf(duckdbName: string): Type | null {
   return found === undefined ? null : { kind: found[0] as Exclude<Kind, "DECIMAL"> };
 }
 
-/** The DuckDB type with the same memory layout as a vector of `type`. A cast then narrows and checks decimals. */
+/** The DuckDB type with the same memory layout as a vector of `type`. A cast then narrows and checks decimals and UUIDs. */
 export function layoutType(type: Type): string {
+  if (type.kind === "UUID") return "VARCHAR";
   if (type.kind !== "DECIMAL") return duckdbType(type);
   return `DECIMAL(${type.precision <= 18 ? 18 : 38},${type.scale})`;
 }
@@ -59,6 +62,7 @@ const ids: Readonly<Record<Exclude<Kind, "DECIMAL">, number>> = {
   NAIVE_DATETIME: duckdb.Type.TIMESTAMP,
   UTC_DATETIME: duckdb.Type.TIMESTAMP_TZ,
   BINARY: duckdb.Type.BLOB,
+  UUID: duckdb.Type.VARCHAR,
   XML: duckdb.Type.VARCHAR,
   STRING: duckdb.Type.VARCHAR,
   JSON: duckdb.Type.VARCHAR,

@@ -9,8 +9,11 @@ import { refusePlaceholders } from "./placeholders.ts";
 /** The name under which a lake is attached. */
 export const lakeCatalog = "lake";
 
-/** The types that are stored as text or bytes. */
-const texts: ReadonlySet<Kind> = new Set(["STRING", "XML", "JSON", "BINARY"]);
+/** The types that are stored as text or bytes. A UUID is fixed bytes in Parquet. */
+const texts: ReadonlySet<Kind> = new Set(["STRING", "XML", "JSON", "BINARY", "UUID"]);
+
+/** The types of which a lake can't make a column of another type. */
+const rewritten: ReadonlySet<Kind> = new Set([...texts, "NAIVE_DATETIME", "UTC_DATETIME"]);
 
 /** How tables are stored in a lake. `place`: the lake's name in messages. */
 export function lakeStorage(place: string): Storage {
@@ -23,8 +26,8 @@ export function lakeStorage(place: string): Storage {
     skips: ({ kind }) => !texts.has(kind),
     retype(relation, column, type) {
       const wide = duckdbType(type);
-      if (!texts.has(type.kind)) return [`ALTER TABLE ${relation} ALTER ${column} TYPE ${wide}`];
-      // A lake can't change a column's type to text, because existing files are not rewritten.
+      if (!rewritten.has(type.kind)) return [`ALTER TABLE ${relation} ALTER ${column} TYPE ${wide}`];
+      // A lake can't change a column to such a type, because existing files are not rewritten.
       const other = quote(`headwaters_${digestName(relation, column)}`);
       return [
         `ALTER TABLE ${relation} ADD COLUMN ${other} ${wide}`,

@@ -1,6 +1,7 @@
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import { BinaryRows } from "../../wire/postgres/copy-binary.ts";
+import type { Type } from "../../protocol/types.ts";
 import { RowsBuilder } from "../../toolkit/vectors.ts";
 import type { Fetched } from "../sql/dialect.ts";
 import { temporary } from "../sql/names.ts";
@@ -30,11 +31,11 @@ export async function* fetchPages(
       const builder = new RowsBuilder(columns);
       const results = columns.map(({ name, type }, index) => ({
         name,
-        codec: codecOf[type.kind],
+        codec: codecOf[readAs(type).kind],
         builder: builder.builders[index]!,
       }));
       const decoder = new BinaryRows(table.id, results);
-      const cast = columns.map(({ sql, type }) => `${sql}::${postgresType(type)}`).join(", ");
+      const cast = columns.map(({ sql, type }) => `${sql}::${postgresType(readAs(type))}`).join(", ");
       const where = `place > ${from} AND place <= ${from + pageRows} ORDER BY place`;
       await session.receive(
         `COPY (SELECT ${cast} FROM ${pages} WHERE ${where}) TO STDOUT (FORMAT binary)`,
@@ -49,4 +50,9 @@ export async function* fetchPages(
     // A failed transaction accepts no more statements. Its rollback drops the table.
     if (!failed) await session.run(`DROP TABLE IF EXISTS ${pages}`);
   }
+}
+
+/** A UUID is text in memory, and may be in the copy too: releases up to 0.1.0 stored it so. */
+function readAs(type: Type): Type {
+  return type.kind === "UUID" ? { kind: "STRING" } : type;
 }

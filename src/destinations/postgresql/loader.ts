@@ -46,10 +46,11 @@ export async function tableLoader(session: Copying, table: Table, into: Into, sh
   const { relation, hashed, counter } = into;
   const columns = checkedColumns(table.id, into.targets, shape);
   const constants = constantsOf(into);
+  const types = columns.map(({ type }) => type);
   const direct = !hashed && columns.every(({ type, target }) => postgresType(type) === postgresType(target.type));
   if (direct) {
     const names = columns.map(({ target }) => target.sql);
-    return { push: pushInto(session, relation, names, constants, counter, table.id), flush: async () => {} };
+    return { push: pushInto(session, relation, names, types, constants, counter, table.id), flush: async () => {} };
   }
   const incoming = temporary(session, "incoming");
   const names = columns.map((_, index) => `i${index}`);
@@ -60,7 +61,7 @@ export async function tableLoader(session: Copying, table: Table, into: Into, sh
   ];
   await session.run(`CREATE TEMPORARY TABLE ${incoming} (${definitions.join(", ")})`);
   const own = constants.map((constant, index) => ({ ...constant, sql: `k${index}` }));
-  const push = pushInto(session, incoming, names, own, counter, table.id);
+  const push = pushInto(session, incoming, names, types, own, counter, table.id);
   const cast = columns.map(({ target }, index) => `i${index}::${postgresType(target.type)}`);
   const hash = rowHash(session.dialect, table, new Map(columns.map(({ name }, index) => [name, cast[index]!])));
   const written = [
@@ -138,11 +139,12 @@ export function throughLoader(
   };
 }
 
-/** Encodes batches into a COPY. */
+/** Encodes batches into a COPY. `types`: as which their columns are encoded. */
 function pushInto(
   session: Copying,
   relation: string,
   names: readonly string[],
+  types: readonly Type[],
   constants: readonly Constant[],
   counter: Counter | null,
   table: string,
@@ -151,7 +153,10 @@ function pushInto(
   const statement = `COPY ${relation} (${all.join(", ")}) FROM STDIN (FORMAT binary)`;
   const bytes = Buffer.concat(constants.map(({ field }) => field));
   return async (rows) => {
-    const columns = rows.columns.map((name, index): EncodedColumn => ({ name, vector: rows.values[index]! }));
+    const columns = rows.columns.map((name, index): EncodedColumn => ({
+      name,
+      vector: { ...rows.values[index]!, type: types[index]! },
+    }));
     const tail: RowTail = { bytes, fields: constants.length, ordinal: counter?.rows ?? null };
     if (counter !== null) counter.rows += rows.length;
     await session.send(statement, encodeRows(table, columns, rows.length, tail, session.nul));
@@ -169,13 +174,15 @@ function checkedColumns(
     const { type } = rows.values[index]!;
     if (target === undefined)
       throw new HeadwatersError("DEFECT", `table "${table}": a batch has a column "${name}" that the table has not`);
-    if (postgresType(widen(target.type, type)) !== postgresType(target.type)) {
+    if (postgresType(widen(type, target.type)) !== postgresType(target.type)) {
       throw new HeadwatersError(
         "VALUE_OUT_OF_RANGE",
         `table "${table}", column "${name}": the copy's ${typeName(target.type)} can't hold every ${typeName(type)}`,
         { hint: "Sync again: the column is widened then." },
       );
     }
-    return { name, type, target };
+    // A UUID is text in memory, so the text of an older copy takes it as it is.
+    const isText = type.kind === "UUID" && target.type.kind === "STRING";
+    return { name, type: isText ? target.type : type, target };
   });
 }

@@ -4,7 +4,7 @@ import type { Destination } from "../../protocol/destination.ts";
 import type { SourceCapabilities } from "../../protocol/source.ts";
 import { cursorShowsAll, type HeldDeletes, type Table, type TableState } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { hasColumnsOf, sameType, widen } from "../../toolkit/types.ts";
+import { hasColumnsOf, holdsAsIs, widen } from "../../toolkit/types.ts";
 import type { Settings } from "../connection.ts";
 import { checkScope } from "../selection/scope.ts";
 
@@ -208,7 +208,8 @@ function keepsKeys(before: Table, now: Table): boolean {
     sameKey(before, now) &&
     now.key.every((name) => {
       const [old, type] = [typeOf(before, name), typeOf(now, name)];
-      return old === undefined || type === undefined || sameType(old, type) || widen(old, type).kind !== "STRING";
+      if (old === undefined || type === undefined || holdsAsIs(old, type) || holdsAsIs(type, old)) return true;
+      return widen(old, type).kind !== "STRING";
     })
   );
 }
@@ -222,7 +223,7 @@ export function checkSchemaChange(before: Table, now: Table, policy: Settings["s
   if (policy !== "block_all") return;
   const changed = now.columns.find((column) => {
     const old = before.columns.find((candidate) => candidate.name === column.name);
-    return old === undefined || !sameType(old.type, column.type);
+    return old === undefined || !holdsAsIs(old.type, column.type);
   });
   if (changed === undefined && sameKey(before, now)) return;
   const what = changed === undefined ? "its key" : `column "${changed.name}"`;

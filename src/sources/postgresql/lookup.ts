@@ -25,6 +25,7 @@ const comparedAs: Readonly<Record<Kind, string>> = {
   NAIVE_DATETIME: "timestamp",
   UTC_DATETIME: "timestamptz",
   BINARY: "bytea",
+  UUID: "uuid",
   XML: "text",
   STRING: "text",
   JSON: "text",

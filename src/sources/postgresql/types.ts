@@ -49,7 +49,7 @@ const exact: Readonly<Record<string, readonly [PlainKind, Codec, cast: string]>>
   time: ["NAIVE_TIME", "time", "time"],
   timestamp: ["NAIVE_DATETIME", "timestamp", "timestamp"],
   timestamptz: ["UTC_DATETIME", "timestamp", "timestamptz"],
-  uuid: ["STRING", "uuid", "uuid"],
+  uuid: ["UUID", "uuid", "uuid"],
   text: ["STRING", "text", "text"],
   varchar: ["STRING", "text", "text"],
   bpchar: ["STRING", "text", "bpchar"],
@@ -86,6 +86,7 @@ const chosen: Readonly<Record<PlainKind, readonly [Codec, cast: string]>> = {
   NAIVE_DATETIME: ["timestamp", "timestamp"],
   UTC_DATETIME: ["timestamp", "timestamptz"],
   BINARY: ["bytea", "bytea"],
+  UUID: ["uuid", "uuid"],
   STRING: ["text", "text"],
   XML: ["text", "text"],
   JSON: ["text", "text"],
@@ -136,6 +137,7 @@ const example: Readonly<Record<string, readonly [PlainKind, Codec, select: (colu
   timestamptz: ["STRING", "text", (column) => isoTimestamp(column, "+00", "timestamptz")],
   numeric: ["DOUBLE", "float8", (column) => `${column}::float8`],
   bytea: ["STRING", "text", (column) => `${column}::text`],
+  uuid: ["STRING", "uuid", (column) => `${column}::uuid`],
 };
 
 /**

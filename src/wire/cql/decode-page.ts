@@ -31,6 +31,8 @@ export function emptyKey(type: Type): Cell {
       return "";
     case "BINARY":
       return new Uint8Array(0);
+    case "UUID":
+      return "00000000-0000-0000-0000-000000000000";
     default:
       return 0;
   }

@@ -117,8 +117,8 @@ const decoders: Readonly<Record<Scalar, Partial<Record<Kind, Decoder>>>> = {
   tinyint: { ...integer((buffer, start) => BigInt(buffer.readInt8(start))), SHORT: byteAsShort },
   time: { LONG: long, NAIVE_TIME: timeMicroseconds },
   timestamp: { UTC_DATETIME: timestamp, NAIVE_DATETIME: timestamp, LONG: long },
-  timeuuid: { STRING: uuid },
-  uuid: { STRING: uuid },
+  timeuuid: { UUID: uuid, STRING: uuid },
+  uuid: { UUID: uuid, STRING: uuid },
   varint: integer(readVarint),
   empty: {},
 };
@@ -169,8 +169,8 @@ const exactKinds: Readonly<Record<Exclude<CqlType["kind"], "varint" | "decimal">
   // Nanoseconds since midnight: no time type of ours has them.
   time: "LONG",
   timestamp: "UTC_DATETIME",
-  timeuuid: "STRING",
-  uuid: "STRING",
+  timeuuid: "UUID",
+  uuid: "UUID",
   list: "JSON",
   set: "JSON",
   map: "JSON",
@@ -186,6 +186,8 @@ const exampleKinds: Partial<Record<CqlType["kind"], Exclude<Kind, "DECIMAL">>> =
   varint: "LONG",
   decimal: "DOUBLE",
   blob: "STRING",
+  timeuuid: "STRING",
+  uuid: "STRING",
 };
 
 export function exampleType(native: CqlType): Type {

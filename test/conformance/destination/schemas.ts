@@ -21,6 +21,8 @@ import {
   upsert,
 } from "./steps.ts";
 
+const infinity = 9_223_372_036_854_775_807n;
+
 /** From → to, with values of the first that must be the same in the second. */
 const widenings = [
   ["SHORT", "INT", [-32_768, 32_767], [-32_768, 32_767]],
@@ -32,6 +34,13 @@ const widenings = [
   ["FLOAT", "DOUBLE", [0.5, Infinity, NaN], [0.5, Infinity, NaN]],
   ["INT", "DOUBLE", [2_147_483_647], [2_147_483_647]],
   ["NAIVE_DATE", "NAIVE_DATETIME", [19_860], [19_860n * 86_400_000_000n]],
+  ["NAIVE_DATE", "UTC_DATETIME", [19_860, null], [19_860n * 86_400_000_000n, null]],
+  ["NAIVE_DATETIME", "UTC_DATETIME", [-1n, 1_715_904_000_123_456n], [-1n, 1_715_904_000_123_456n]],
+  ["UTC_DATETIME", "NAIVE_DATETIME", [-1n, 1_715_904_000_123_456n], [-1n, 1_715_904_000_123_456n]],
+  ["NAIVE_DATE", "UTC_DATETIME", [2_147_483_647, -2_147_483_647], [infinity, -infinity]],
+  ["NAIVE_DATE", "NAIVE_DATETIME", [2_147_483_647, -2_147_483_647], [infinity, -infinity]],
+  ["NAIVE_DATETIME", "UTC_DATETIME", [infinity, -infinity], [infinity, -infinity]],
+  ["UTC_DATETIME", "NAIVE_DATETIME", [infinity, -infinity], [infinity, -infinity]],
   ["LONG", "STRING", [9_007_199_254_740_993n], ["9007199254740993"]],
   [
     "DECIMAL(38,10)",

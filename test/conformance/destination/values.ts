@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Rows } from "../../../src/protocol/rows.ts";
 import { type Cell, cell } from "../../../src/toolkit/vectors.ts";
 import {
   type DestinationCheck,
@@ -61,6 +62,15 @@ const values: Readonly<Record<string, readonly Cell[]>> = {
     "x".repeat(12),
     "x".repeat(13),
     "é".repeat(5_000),
+  ],
+  UUID: [
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "00000000-0000-0001-0000-000000000000",
+    "00000000-0000-0000-0000-000000000001",
+    "80000000-0000-0000-8000-000000000000",
+    "7fffffff-ffff-ffff-7fff-ffffffffffff",
+    "0190c5a2-7d4e-7b1a-9f3c-2a6b8c0d1e2f",
   ],
   XML: ["<a/>", '<a b="c">é</a>'],
   JSON: ["null", "{}", '{"a": [1, 2.50, "é"]}', '{"a":[1,2.5]}', '"text"', "12345678901234567890.123"],
@@ -151,6 +161,49 @@ export const valueChecks: readonly DestinationCheck[] = [
         });
       },
     })),
+  {
+    name: "UUIDs go on in a copy that has them as text, also in its key (case 27)",
+    async run(harness) {
+      const columns = (type: string) => tableOf("made", { k: type, v: type }, ["k"], { version: "v" });
+      const uuid = (digit: number): string => `0190c5a2-7d4e-7b1a-9f3c-00000000000${digit}`;
+      await fill(
+        harness,
+        columns("STRING"),
+        [1, 2, 3].map((digit) => [uuid(digit), uuid(digit)]),
+      );
+      const table = columns("UUID");
+      const equal = [1, 2, 3].map((digit) => [uuid(digit), uuid(digit)] as const);
+      const none = new Map([["made", { inserted: 0, updated: 0, deleted: 0 }]]);
+      const again = { tables: [table], sync: 2 } as const;
+      for (const kind of ["full", "window"] as const)
+        assert.deepEqual(await sync(harness, { ...again, kind }, [upsert(table, ...equal)]), none, kind);
+      const changed = [
+        [uuid(1), uuid(9)],
+        [uuid(4), uuid(4)],
+      ] as const;
+      await sync(harness, { ...again, kind: "window" }, [upsert(table, ...changed)]);
+      await holding(harness, async (warehouse, lease) => {
+        const pass = passOf("sweep", "keys", [table], syncAt(3));
+        await transact(warehouse, lease, syncAt(3), (transaction) => transaction.open(pass));
+        await using transaction = await warehouse.begin(lease, syncAt(3));
+        const met = [
+          [uuid(1), uuid(9)],
+          [uuid(2), uuid(8)],
+        ] as const;
+        await transaction.write(pass, left(pass), { kind: "keys", table: "made", rows: rows(table, met) });
+        const keysOf = (pages: AsyncIterable<Rows>): Promise<Cell[][]> =>
+          gather(pages, (page) => Array.from({ length: page.length }, (_, row) => [cell(page.values[0]!, row)]));
+        assert.deepEqual(inOrder(await keysOf(transaction.gone(pass, table))), [[uuid(3)], [uuid(4)]]);
+        assert.deepEqual(await keysOf(transaction.missing(pass, table)), [[uuid(2)]]);
+      });
+      await holding(harness, async (warehouse) => {
+        await using comparison = await warehouse.compare(table);
+        const source = rows(table, [...changed, ...equal.slice(1)]);
+        await comparison.digest(source);
+        assert.equal((await comparison.digested()).differing, 0);
+      });
+    },
+  },
   {
     name: "a NULL, an empty text and the text NULL are three things",
     async run(harness) {

@@ -9,6 +9,7 @@ import {
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
   DuckDBTimeValue,
+  DuckDBUUIDValue,
   type DuckDBValue,
 } from "@duckdb/node-api";
 import { definition } from "../../../src/destinations/duckdb/index.ts";
@@ -74,6 +75,7 @@ export function cellOf(value: DuckDBValue): Cell {
   if (value instanceof DuckDBDecimalValue) return value.value;
   if (value instanceof DuckDBDateValue) return value.days;
   if (value instanceof DuckDBBlobValue) return value.bytes;
+  if (value instanceof DuckDBUUIDValue) return value.toString();
   if (value instanceof DuckDBTimeValue) return value.micros;
   if (value instanceof DuckDBTimestampValue || value instanceof DuckDBTimestampTZValue) return value.micros;
   return value as Cell;

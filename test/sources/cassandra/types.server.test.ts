@@ -114,8 +114,8 @@ const cases: readonly (readonly [cql: string, type: string, values: readonly (re
       ["0x", hex("")],
     ],
   ],
-  ["uuid", "STRING", [[id, id]]],
-  ["timeuuid", "STRING", [[time, time]]],
+  ["uuid", "UUID", [[id, id]]],
+  ["timeuuid", "UUID", [[time, time]]],
   [
     "timestamp",
     "UTC_DATETIME",

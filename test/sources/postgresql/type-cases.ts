@@ -241,7 +241,7 @@ export const typeCases: readonly TypeCase[] = [
   },
   {
     native: "uuid",
-    type: "STRING",
+    type: "UUID",
     values: [["00112233-4455-6677-8899-aabbccddeeff", "00112233-4455-6677-8899-aabbccddeeff"]],
   },
   {

@@ -140,6 +140,7 @@ export function driverCell(native: CqlType, ours: Type, value: DriverValue, plac
   const text = texts[native.kind as Scalar] as ((value: DriverValue) => string) | undefined;
   if (native.kind === "custom") return ours.kind === "BINARY" ? (value as Buffer) : texts.blob(value);
   if (text === undefined) return driverJson(native, value, place);
+  if (ours.kind === "UUID") return text(value);
   if (ours.kind === "STRING") return native.kind === "decimal" ? driverJson(native, value, place) : text(value);
   if (place !== null && Object.is(value, -0)) throw new UnfitKey("-0.0", ours);
   switch (native.kind) {
