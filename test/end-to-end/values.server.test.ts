@@ -234,5 +234,34 @@ await describeWith(startPostgresql, "values, from PostgreSQL to each destination
       });
       expect(await link.verdict()).toBe("CONVERGED");
     });
+
+    test("a number that DECIMAL can't hold makes its column text in the same sync (case 11, 27)", long, async () => {
+      await using place = await made(
+        make,
+        `CREATE TABLE t (id int PRIMARY KEY, n numeric(10,2), m numeric(5,-2), s numeric(3,5), updated_at timestamptz DEFAULT now());
+          INSERT INTO t SELECT i, i * 1.5, 1200, 0.00123 FROM generate_series(1, 4) i`,
+      );
+      const { link, change, fresh } = place;
+      await link.synced();
+      await change("DELETE FROM t WHERE id = 4");
+      await link.synced({ settings: { deletes: "each_sync" } });
+      await change(
+        "UPDATE t SET n = 'NaN', updated_at = now() WHERE id = 1; UPDATE t SET m = 'NaN', s = 'NaN' WHERE id = 2",
+      );
+      expect(await link.synced()).toMatchObject({ outcome: "whole", updated: 2, inserted: 0, deleted: 0 });
+      expect(link.warnings.filter((warning) => warning.includes('column "n"'))).toHaveLength(1);
+      const equal = await fresh();
+      expect(await link.rows()).toEqual(equal);
+      expect(equal.map(({ n, m, s }) => [n, m, s])).toEqual([
+        ["NaN", "1200", "0.00123"],
+        ["3.00", "NaN", "NaN"],
+        ["4.50", "1200", "0.00123"],
+      ]);
+      // It stays so, and nothing is read again for it.
+      await change("UPDATE t SET n = 7, updated_at = now() WHERE id = 1");
+      expect(await link.synced({ settings: { deletes: "never" } })).toMatchObject({ passes: ["window"], updated: 1 });
+      expect((await link.rows())[0]).toMatchObject({ n: "7.00" });
+      expect(await link.verdict()).toBe("CONVERGED");
+    });
   });
 });

@@ -59,9 +59,10 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
   };
 }
 
-function altered(storage: Storage, relation: string, { kind, sql, type }: ColumnChange): readonly string[] {
-  if (kind === "add") return [`ALTER TABLE ${relation} ADD COLUMN ${sql} ${duckdbType(type)}`];
-  return storage.retype(relation, sql, type);
+function altered(storage: Storage, relation: string, change: ColumnChange): readonly string[] {
+  const { sql, type } = change;
+  if (change.kind === "add") return [`ALTER TABLE ${relation} ADD COLUMN ${sql} ${duckdbType(type)}`];
+  return storage.retype(relation, sql, change.from, type);
 }
 
 async function describe(session: Session, schema: string, table: string): Promise<Described> {

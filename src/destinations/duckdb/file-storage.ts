@@ -1,5 +1,5 @@
 import type { Storage } from "./storage.ts";
-import { duckdbType } from "./types.ts";
+import { converted, duckdbType } from "./types.ts";
 import { fileError } from "./file-error.ts";
 
 /** How tables are stored in the DuckDB file at `path`. */
@@ -8,7 +8,9 @@ export function fileStorage(path: string): Storage {
     catalog: null,
     ownSuffix: () => "",
     skips: () => true,
-    retype: (relation, column, type) => [`ALTER TABLE ${relation} ALTER ${column} TYPE ${duckdbType(type)}`],
+    retype: (relation, column, from, type) => [
+      `ALTER TABLE ${relation} ALTER ${column} TYPE ${duckdbType(type)} USING ${converted(column, from, type)}`,
+    ],
     vet() {},
     explain: (thrown) => fileError(thrown, path),
   };

@@ -9,7 +9,7 @@ import type { Into, Loader, Target } from "../sql/dialect.ts";
 import { timestamp } from "../sql/names.ts";
 import { rowHash, staged, stagedId, stageTargets } from "../sql/stage.ts";
 import type { Feeding } from "./feeding.ts";
-import { duckdbType, layoutType } from "./types.ts";
+import { converted, duckdbType, layoutType } from "./types.ts";
 
 /** The rows of a DuckDB row group. A statement that inserts a whole group compresses it at once. */
 const groupRows = 122_880;
@@ -160,7 +160,7 @@ function castColumns(
         { hint: "Sync again: the column is widened then." },
       );
     }
-    const expression = layoutType(type) === native ? feedName(index) : `CAST(${feedName(index)} AS ${native})`;
+    const expression = layoutType(type) === native ? feedName(index) : converted(feedName(index), type, target.type);
     return [{ name, target, expression }];
   });
 }

@@ -12,7 +12,7 @@ export interface Storage {
   /** Whether `=` on values of this type finds all rows although files are skipped by their statistics. */
   skips(type: Type): boolean;
   /** Statements that give a column a wider type. Every value stays exactly the same. */
-  retype(relation: string, column: string, type: Type): readonly string[];
+  retype(relation: string, column: string, from: Type, type: Type): readonly string[];
   /** Throws if the database can't store the table's names, or the values of these rows. */
   vet(table: Table, rows: Rows | null): void;
   /** Converts an error of DuckDB into one for the user. */

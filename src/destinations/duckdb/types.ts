@@ -34,6 +34,16 @@ export function hashable(value: string, type: Type): string {
   return wide ? `CAST(${value} AS VARCHAR)` : value;
 }
 
+/**
+ * A cast of a value of type `from` to `to`. DuckDB writes a DECIMAL without digits before the point as `.5` (seen in
+ * 1.5.5); the text is `0.5`, as other databases write it.
+ */
+export function converted(value: string, from: Type, to: Type): string {
+  const cast = `CAST(${value} AS ${duckdbType(to)})`;
+  const bare = from.kind === "DECIMAL" && from.precision === from.scale && duckdbType(to) === names.STRING;
+  return bare ? `regexp_replace(${cast}, '^(-?)\\.', '\\10.')` : cast;
+}
+
 /** Our type for a DuckDB type; `null`: there is none. XML comes back as STRING. */
 export function typeOf(duckdbName: string): Type | null {
   const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(duckdbName);

@@ -1,7 +1,7 @@
 import { digestName } from "../sql/names.ts";
 import { quote } from "../duckdb/dialect.ts";
 import type { Storage } from "../duckdb/storage.ts";
-import { duckdbType } from "../duckdb/types.ts";
+import { converted, duckdbType } from "../duckdb/types.ts";
 import type { Kind } from "../../protocol/types.ts";
 import { lakeError } from "./errors.ts";
 import { refusePlaceholders } from "./placeholders.ts";
@@ -24,14 +24,14 @@ export function lakeStorage(place: string): Storage {
     // The catalog's statistics of texts and bytes in a file can be wrong (seen: bytes, NUL). A join that uses them
     // would miss rows.
     skips: ({ kind }) => !texts.has(kind),
-    retype(relation, column, type) {
+    retype(relation, column, from, type) {
       const wide = duckdbType(type);
       if (!rewritten.has(type.kind)) return [`ALTER TABLE ${relation} ALTER ${column} TYPE ${wide}`];
       // A lake can't change a column to such a type, because existing files are not rewritten.
       const other = quote(`headwaters_${digestName(relation, column)}`);
       return [
         `ALTER TABLE ${relation} ADD COLUMN ${other} ${wide}`,
-        `UPDATE ${relation} SET ${other} = CAST(${column} AS ${wide}) WHERE ${column} IS NOT NULL`,
+        `UPDATE ${relation} SET ${other} = ${converted(column, from, type)} WHERE ${column} IS NOT NULL`,
         `ALTER TABLE ${relation} DROP COLUMN ${column}`,
         `ALTER TABLE ${relation} RENAME COLUMN ${other} TO ${column}`,
       ];

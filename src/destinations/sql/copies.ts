@@ -171,7 +171,7 @@ async function alterCopy(session: Session, context: DestinationContext, table: T
       continue;
     }
     const wide = widen(known, type);
-    if (typeName(wide) !== typeName(known)) changes.push({ kind: "widen", sql: quote(name), type: wide });
+    if (typeName(wide) !== typeName(known)) changes.push({ kind: "widen", sql: quote(name), type: wide, from: known });
   }
   if (table.key.length === 0 && !native.has(system.id))
     changes.push({ kind: "add", sql: quote(system.id), type: { kind: "STRING" } });

@@ -83,10 +83,12 @@ export interface Fetched {
 }
 
 /** A change to a column of an existing table. Names are quoted. */
-export interface ColumnChange extends Target {
-  /** `widen`: every value stays exactly the same. */
-  readonly kind: "add" | "widen";
-}
+export type ColumnChange = Target &
+  (
+    | { readonly kind: "add" }
+    /** Every value stays exactly the same. */
+    | { readonly kind: "widen"; readonly from: Type }
+  );
 
 /** The database's description of a table. */
 export interface Described {

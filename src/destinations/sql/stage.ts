@@ -57,7 +57,8 @@ export async function reshapeStage(session: Session, stage: Stage, columns: Read
     reshaped.set(name, wide);
     const change = { sql: staged(dialect, name), type: wide };
     if (known === undefined) changes.push({ kind: "add", ...change });
-    else if (dialect.typeName(wide) !== dialect.typeName(known)) changes.push({ kind: "widen", ...change });
+    else if (dialect.typeName(wide) !== dialect.typeName(known))
+      changes.push({ kind: "widen", from: known, ...change });
   }
   for (const sql of dialect.alter(stage.relation, changes)) await session.run(sql);
   return { relation: stage.relation, columns: reshaped };

@@ -3,6 +3,7 @@ import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { nearest } from "../../toolkit/nearest.ts";
+import type { TextColumns } from "../../toolkit/text-columns.ts";
 import { typeName } from "../../toolkit/types.ts";
 import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { decoderFor, exactType, exampleType } from "../../wire/cql/decode.ts";
@@ -28,11 +29,17 @@ const insertOnly =
 /** Tables of ScyllaDB that hold the changes of another table. */
 const changeLog = /_scylla_cdc_log$/;
 
+/** What decides the types of columns. */
+export interface TypeContext extends Pick<SourceContext, "tables" | "types"> {
+  /** Columns that are read as text although they would be DECIMAL; absent: none. */
+  readonly asText?: Pick<TextColumns, "has">;
+}
+
 /** All tables of the keyspace, and its materialized views if the user wants them. */
 export async function discoverTables(
   cluster: Cluster,
   settings: CqlSettings,
-  context: Pick<SourceContext, "tables" | "types">,
+  context: TypeContext,
   signal: AbortSignal,
 ): Promise<readonly Table[]> {
   const routing = { signal };
@@ -66,13 +73,13 @@ async function assertKeyspace(cluster: Cluster, keyspace: string, routing: Routi
 export function tableOf(
   native: CqlTable,
   settings: CqlSettings,
-  context: Pick<SourceContext, "tables" | "types">,
+  context: TypeContext,
   dialect: Dialect,
   estimatedRows: number | null,
 ): Table {
   const options = context.tables[native.name] ?? {};
   const key = [...columnNames(native, "partition_key"), ...columnNames(native, "clustering")];
-  const columns = native.columns.map((column) => columnOf(native, column, options, context.types));
+  const columns = native.columns.map((column) => columnOf(native, column, options, context));
   const { cursor, version, notes } = changesOf(native, key, settings, options);
   if (columnNames(native, "static").length > 0 && columnNames(native, "clustering").length > 0) {
     notes.push("A partition that holds nothing but static columns is one row, whose clustering columns are empty.");
@@ -93,11 +100,20 @@ export function nativeId({ identity }: Table): string {
   return identity.split(" ", 1)[0]!;
 }
 
-function columnOf(table: CqlTable, column: CqlColumn, options: TableOptions, types: SourceContext["types"]): Column {
+function columnOf(
+  table: CqlTable,
+  column: CqlColumn,
+  options: TableOptions,
+  { types, asText }: Pick<TypeContext, "types" | "asText">,
+): Column {
   const { name, kind } = column;
   const nullable = kind !== "partition_key" && kind !== "clustering";
   const wanted = options.types?.[name];
-  if (wanted === undefined) return { name, type: defaultType(column, types), nullable };
+  if (wanted === undefined) {
+    const type = defaultType(column, types);
+    const isText = nullable && type.kind === "DECIMAL" && asText?.has(table.name, name) === true;
+    return { name, type: isText ? { kind: "STRING" } : type, nullable };
+  }
   const setting = `overrides: ${table.name}: types: column "${name}" is a ${cqlTypeName(column.type)}`;
   if (decoderFor(column.type, wanted) === null) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}, which can't be read as ${typeName(wanted)}`, {

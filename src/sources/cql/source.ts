@@ -6,6 +6,8 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { passColumns } from "../../toolkit/passes.ts";
+import { TextColumns } from "../../toolkit/text-columns.ts";
+import { UnfitColumn } from "../../wire/cql/decode-page.ts";
 import { abortable } from "../../wire/cql/abortable.ts";
 import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
@@ -34,6 +36,7 @@ export class CqlSource implements Source {
   readonly #context: SourceContext;
   readonly #cluster: Cluster;
   readonly #lookups: Lookups;
+  readonly #asText: TextColumns;
   readonly #rowSizes = new Map<string, RowSize>();
   readonly #disposed = new AbortController();
   /** The driver of the independent path; it connects at the first use. */
@@ -44,15 +47,17 @@ export class CqlSource implements Source {
     this.#context = context;
     this.#cluster = new Cluster(settings.cluster, context.log);
     this.#lookups = new Lookups(this.#cluster, context.log);
+    this.#asText = new TextColumns(context);
   }
 
   check(signal: AbortSignal): AsyncIterable<CheckResult> {
     return checkSource(this.#cluster, this.#settings, () => this.discover(signal), signal);
   }
 
-  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+  async discover(signal: AbortSignal, known: readonly Table[] = []): Promise<readonly Table[]> {
+    this.#asText.learn(known);
     try {
-      return await discoverTables(this.#cluster, this.#settings, this.#context, signal);
+      return await discoverTables(this.#cluster, this.#settings, { ...this.#context, asText: this.#asText }, signal);
     } catch (thrown) {
       signal.throwIfAborted();
       throw this.#cluster.explain(thrown);
@@ -131,7 +136,7 @@ export class CqlSource implements Source {
       this.#demandIdentity(table, await tableId(this.#cluster, this.#settings.keyspace, table.id, routing));
     } catch (thrown) {
       how.signal.throwIfAborted();
-      throw this.#cluster.explain(thrown, table.id);
+      throw this.#explain(table, thrown);
     }
   }
 
@@ -143,8 +148,14 @@ export class CqlSource implements Source {
       yield* this.#lookups.find(table, native, dialect, this.#filterOf(table, native), keys, how);
     } catch (thrown) {
       how.signal.throwIfAborted();
-      throw this.#cluster.explain(thrown, table.id);
+      throw this.#explain(table, thrown);
     }
+  }
+
+  /** A number that does not fit its column has the table planned again. */
+  #explain(table: Table, thrown: unknown): unknown {
+    const widened = thrown instanceof UnfitColumn ? this.#asText.widened(table, thrown.column) : null;
+    return widened ?? this.#cluster.explain(thrown, table.id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { SourceContext } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
@@ -8,7 +7,7 @@ import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts
 import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
 import { estimateRows } from "./catalog/estimate.ts";
 import type { Server } from "./server.ts";
-import { hasIndexOn, type Shape, shapeOf } from "./catalog/shape.ts";
+import { hasIndexOn, type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
 
 /** From this many rows on, a window without an index on the cursor column is slow enough for a note. */
 export const largeRows = 1_000_000;
@@ -21,7 +20,7 @@ export async function discoverTables(
   connection: PostgresConnection,
   server: Server,
   schema: string,
-  context: Pick<SourceContext, "tables" | "types">,
+  context: ShapeContext,
   signal: AbortSignal,
 ): Promise<readonly Table[]> {
   await assertSchema(connection, schema, signal);

@@ -10,6 +10,8 @@ import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/c
 import { connectPostgres } from "../../wire/postgres/connection.ts";
 import { passColumns, tableOfSplit } from "../../toolkit/passes.ts";
 import { sameType, typeName } from "../../toolkit/types.ts";
+import { TextColumns } from "../../toolkit/text-columns.ts";
+import { ValueOutOfRange } from "../../wire/postgres/codecs.ts";
 import { warnOnce } from "../../toolkit/warn-once.ts";
 import { loadCatalog } from "./catalog/catalog.ts";
 import { checkSource } from "./check.ts";
@@ -21,7 +23,7 @@ import { readSplit, type SplitReader, storageDigest } from "./read.ts";
 import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";
 import type { HashColumns } from "./statement/select.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
-import { columnOf, type Shape, shapeOf } from "./catalog/shape.ts";
+import { columnOf, type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
 import { postgresSettings } from "./settings.ts";
 import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
 import { cutTable, hashColumnsOf } from "./splits.ts";
@@ -52,11 +54,13 @@ export class PostgresqlSource implements Source {
   #server: Promise<Server> | null = null;
   readonly #looked = new Map<string, Promise<Looked>>();
   readonly #warnOnce: (message: string) => void;
+  readonly #asText: TextColumns;
 
   constructor(configuration: Configuration, context: SourceContext, cluster: ClusterOptions = { staleness: null }) {
     this.#configuration = configuration;
     this.#context = context;
     this.#warnOnce = warnOnce(context.log);
+    this.#asText = new TextColumns(context);
     this.#settings = postgresSettings(configuration);
     this.#pool = new Pool(cluster.connect ?? ((signal) => connectPostgres(this.#settings, signal)), (connection) =>
       connection.inTransaction ? connection.rollback() : undefined,
@@ -69,10 +73,11 @@ export class PostgresqlSource implements Source {
     return checkSource(this.#settings, this.#configuration, this.#context, signal);
   }
 
-  async discover(signal: AbortSignal): Promise<readonly Table[]> {
+  async discover(signal: AbortSignal, known: readonly Table[] = []): Promise<readonly Table[]> {
+    this.#asText.learn(known);
     return this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
-      return discoverTables(connection, server, this.#configuration.schema, this.#context, signal);
+      return discoverTables(connection, server, this.#configuration.schema, this.#shapeContext, signal);
     });
   }
 
@@ -157,22 +162,35 @@ export class PostgresqlSource implements Source {
     const table = tableOfSplit(pass, split);
     const { reader, storage } = await this.#readerOf(table, pass, how.signal);
     const snapshot = snapshotOf(pass.snapshot);
-    yield* readSplit(
-      reader,
-      { id: split.id, kind: pass.kind, table, work: workOf(split), snapshot, storage },
-      state,
-      how,
-    );
+    const one = { id: split.id, kind: pass.kind, table, work: workOf(split), snapshot, storage };
+    try {
+      yield* readSplit(reader, one, state, how);
+    } catch (thrown) {
+      throw this.#widened(table, thrown);
+    }
   }
 
   async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows, void> {
     const { reader } = await this.#readerOf(table, null, how.signal);
-    yield* lookupRows(reader, table, keys, how);
+    try {
+      yield* lookupRows(reader, table, keys, how);
+    } catch (thrown) {
+      throw this.#widened(table, thrown);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#snapshots[Symbol.asyncDispose]();
     await this.#pool[Symbol.asyncDispose]();
+  }
+
+  get #shapeContext(): ShapeContext {
+    return { ...this.#context, asText: this.#asText };
+  }
+
+  /** A number that does not fit its column has the table planned again. */
+  #widened(table: Table, thrown: unknown): unknown {
+    return (thrown instanceof ValueOutOfRange ? this.#asText.widened(table, thrown.column) : null) ?? thrown;
   }
 
   /** Staleness of reads; only YugabyteDB has followers to read. */
@@ -210,7 +228,7 @@ export class PostgresqlSource implements Source {
           hint: "If it was dropped or renamed, take it out of the selection.",
         });
       }
-      const shape = shapeOf(found, this.#context);
+      const shape = shapeOf(found, this.#shapeContext);
       await checkFilter(connection, shape, signal);
       const one: Looked = { shape, hashColumns: await hashColumnsOf(connection, shape, server, signal) };
       looked.set(id, one);

@@ -39,12 +39,22 @@ export interface ResultColumn {
   readonly builder: VectorBuilder;
 }
 
-/** Throws `VALUE_OUT_OF_RANGE` of one column. */
+/** A value that its column's type can't hold. */
+export class ValueOutOfRange extends HeadwatersError {
+  readonly column: string;
+
+  constructor(table: string, column: string, what: string, hint: string) {
+    super("VALUE_OUT_OF_RANGE", `table "${table}", column "${column}": ${what}`, { hint });
+    this.column = column;
+  }
+}
+
+/** Throws {@link ValueOutOfRange} of one column. */
 export type OutOfRange = (what: string, hint: string) => never;
 
 export function outOfRange(table: string, column: string): OutOfRange {
   return (what, hint) => {
-    throw new HeadwatersError("VALUE_OUT_OF_RANGE", `table "${table}", column "${column}": ${what}`, { hint });
+    throw new ValueOutOfRange(table, column, what, hint);
   };
 }
 

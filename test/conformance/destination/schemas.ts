@@ -48,6 +48,7 @@ const widenings = [
     [-12_345_678_901_234_567_890_123_456_789_012_345_678n],
     ["-1234567890123456789012345678.9012345678"],
   ],
+  ["DECIMAL(4,4)", "STRING", [1n, -9_999n, 0n, null], ["0.0001", "-0.9999", "0.0000", null]],
   ["BOOLEAN", "STRING", [true, false, null], ["true", "false", null]],
   ["JSON", "STRING", ['{"a": [1]}', "null", null], ['{"a": [1]}', "null", null]],
 ] as const;

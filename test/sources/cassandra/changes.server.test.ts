@@ -285,4 +285,22 @@ await describeWith(startCassandra, "changes in Cassandra", (server: CassandraSer
     ]);
     expect((await copy.verify({}, byCursor)).verdict).toBe("CONVERGED");
   });
+
+  test("numbers past 38 digits make their column text in the same sync (case 11)", long, async () => {
+    await server.run("CREATE TABLE long_numbers (id int PRIMARY KEY, v varint, d decimal)");
+    await server.run("INSERT INTO long_numbers (id, v, d) VALUES (1, 7, 1.50)");
+    await using copy = await Copy.make(server);
+    const [settings, options] = [{ changes: "writetime" }, { include: ["long_numbers"] }];
+    await copy.sync(settings, options);
+    await server.run(`INSERT INTO long_numbers (id, v, d) VALUES (2, ${"9".repeat(40)}, 0.${"1".repeat(30)})`);
+    expect((await copy.sync(settings, options))["long_numbers"]).toMatchObject({ outcome: "whole", inserted: 1 });
+    expect(copy.warnings.filter((warning) => warning.includes("copied as STRING"))).toHaveLength(2);
+    expect(await copy.rows("long_numbers")).toEqual([
+      { id: 1, v: "7", d: "1.50" },
+      { id: 2, v: "9".repeat(40), d: `0.${"1".repeat(30)}` },
+    ]);
+    await server.run("INSERT INTO long_numbers (id, v, d) VALUES (3, 1, 2)");
+    expect((await copy.sync(settings, options))["long_numbers"]).toMatchObject({ passes: ["keys"], inserted: 1 });
+    await settled(copy, settings, options);
+  });
 });

@@ -1,5 +1,6 @@
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import type { SourceContext } from "../../../protocol/source.ts";
+import type { TextColumns } from "../../../toolkit/text-columns.ts";
 import { nearest } from "../../../toolkit/nearest.ts";
 import type { CatalogColumn, CatalogTable } from "./catalog.ts";
 import { conditionOf } from "../filter.ts";
@@ -37,8 +38,14 @@ export interface Shape {
 const detectedCursor = "updated_at";
 const cursorTypes: ReadonlySet<string> = new Set(["timestamptz", "timestamp", "date"]);
 
+/** What decides how the columns of tables are read. */
+export interface ShapeContext extends Pick<SourceContext, "tables" | "types"> {
+  /** Columns that are read as text although they would be DECIMAL; absent: none. */
+  readonly asText?: Pick<TextColumns, "has">;
+}
+
 /** Throws `CURSOR_INVALID` or `CONFIGURATION_INVALID` if the user's options don't fit the table. */
-export function shapeOf(catalog: CatalogTable, { tables, types }: Pick<SourceContext, "tables" | "types">): Shape {
+export function shapeOf(catalog: CatalogTable, { tables, types, asText }: ShapeContext): Shape {
   const options = tables[catalog.name] ?? {};
   const index = catalog.indexes.find((candidate) => candidate.primary || candidate.identifies);
   const key = index?.columns ?? [];
@@ -56,7 +63,12 @@ export function shapeOf(catalog: CatalogTable, { tables, types }: Pick<SourceCon
         { hint: "Set STRING, which tells all keys apart, or leave it out." },
       );
     }
-    const mapping = mappingOf(column.type, types, wanted, isKey);
+    const detected = mappingOf(column.type, types, wanted, isKey);
+    const isText = detected.type.kind === "DECIMAL" && wanted === undefined && !isKey;
+    const mapping =
+      isText && asText?.has(catalog.name, column.name) === true
+        ? mappingOf(column.type, types, { kind: "STRING" }, isKey)
+        : detected;
     const builtin = column.type.schema === "pg_catalog";
     return {
       name: column.name,
