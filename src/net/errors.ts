@@ -88,7 +88,7 @@ const noAnswer = (protocol: (names: Names) => string): Fault => ({
 const lost: Fault = {
   code: "CONNECTION_LOST",
   message: (place, said) => `the connection to ${at(place)} broke: ${said}`,
-  hint: () => "It is tried again. If it happens often, look for a firewall, a proxy or a server that restarts.",
+  hint: () => "It may pass by itself. If it happens often, look for a firewall, a proxy or a server that restarts.",
 };
 
 /** Headwaters refuses the server's certificate. */

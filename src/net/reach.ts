@@ -26,7 +26,7 @@ export async function reach<Connection>(server: object, connect: () => Promise<C
     if (!reached.has(server) || !(thrown instanceof HeadwatersError)) throw thrown;
     if (!away.has(thrown.code) || thrown.remedy === "retry") throw thrown;
     throw new HeadwatersError("SERVER_UNAVAILABLE", `the server answered before, and does not now: ${thrown.message}`, {
-      hint: "It is tried again. If it stays so, look whether the server runs, and at the network between.",
+      hint: "It may pass by itself. If it stays so, look whether the server runs, and at the network between.",
       cause: thrown.cause,
     });
   }

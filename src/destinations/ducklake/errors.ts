@@ -51,7 +51,7 @@ const ofLakes: readonly KnownError[] = [
       /server closed the connection|terminating connection|no connection to the server|could not (receive|send) data|connection to server .* failed|SSL SYSCALL/is,
     code: "CONNECTION_LOST",
     message: (place) => `catalog: the connection to ${place} broke`,
-    hint: "It is tried again. If it happens often, look for a firewall, a proxy or a server that restarts.",
+    hint: "It may pass by itself. If it happens often, look for a firewall, a proxy or a server that restarts.",
   },
   {
     pattern: /\b(403|Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|InvalidSecurity)\b/,
@@ -69,7 +69,7 @@ const ofLakes: readonly KnownError[] = [
     pattern: /\b(50[0234])\b.*(Error|Unavailable|Slow ?Down|Gateway)|SlowDown/i,
     code: "SERVER_UNAVAILABLE",
     message: () => "data: the storage is overloaded or not available",
-    hint: "It is tried again. If it stays so, look at the storage.",
+    hint: "It may pass by itself. If it stays so, look at the storage.",
   },
   {
     pattern: /Could not (establish|resolve|connect)|Couldn't (connect|resolve)|Failed to connect|Connection refused/i,

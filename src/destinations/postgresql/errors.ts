@@ -45,7 +45,7 @@ const tryAgain: Explain = (said) => [
 const conflict: Explain = (said) => [
   "WRITE_CONFLICT",
   `somebody else changed the same rows or tables at the same moment; nothing of this commit was kept: ${said}`,
-  "It is tried again.",
+  "It may pass by itself.",
 ];
 
 /** Errors by SQLSTATE that mean something else for a destination than for a source. */

@@ -157,7 +157,7 @@ async function beginSplit(
     if (snapshot.mode !== "exported" || (native !== "22023" && native !== "42704")) throw thrown;
     await snapshots.lose(snapshot);
     throw new HeadwatersError("READ_CONFLICT", `table "${table.id}": the snapshot that it is read in is gone`, {
-      hint: "It is tried again in another.",
+      hint: "The table is read in another one.",
       cause: thrown,
     });
   }

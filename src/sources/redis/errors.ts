@@ -87,7 +87,7 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "SERVER_UNAVAILABLE",
       message: (context) => `the server at ${where(context)} is still loading its data`,
-      hint: "It is tried again; if it lasts, look at the server's log.",
+      hint: "It may pass by itself; if it lasts, look at the server's log.",
     },
   ],
   [
@@ -103,7 +103,7 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "SERVER_UNAVAILABLE",
       message: (context, native) => `the server at ${where(context)} can't answer now: ${native}`,
-      hint: "It is tried again; if it lasts, look at the server.",
+      hint: "It may pass by itself; if it lasts, look at the server.",
     },
   ],
   [
@@ -221,6 +221,6 @@ export function hasNoTls(context: ErrorContext, cause: unknown): HeadwatersError
 function timedOut({ milliseconds }: RespTimeout, context: ErrorContext): HeadwatersError {
   const message = `the server at ${where(context)} did not answer for ${milliseconds / 1000} s`;
   return new HeadwatersError("READ_TIMEOUT", message, {
-    hint: "It is tried again; if it lasts, look for slow commands on the server (SLOWLOG GET).",
+    hint: "It may pass by itself; if it lasts, look for slow commands on the server (SLOWLOG GET).",
   });
 }

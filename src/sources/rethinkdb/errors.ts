@@ -15,7 +15,7 @@ export interface ErrorContext {
 
 type Explain = (context: ErrorContext, message: string) => readonly [ErrorCode, message: string, hint: string];
 
-const again = "It is tried again.";
+const again = "It may pass by itself.";
 
 const names: Names = {
   server: "RethinkDB",

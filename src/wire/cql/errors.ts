@@ -48,13 +48,13 @@ function placeOf({ names, host, port }: ErrorContext): Place {
 const unavailable: Explain = (context, message) => [
   "SERVER_UNAVAILABLE",
   `${inTable(context)}the cluster can't answer now: ${message}`,
-  "It is tried again. If it stays so, look which nodes are down (nodetool status).",
+  "It may pass by itself. If it stays so, look which nodes are down (nodetool status).",
 ];
 
 const tooLong: Explain = (context, message) => [
   "READ_TIMEOUT",
   `${inTable(context)}a read failed or took too long, in small parts too: ${message}`,
-  "It is tried again. If it stays so, look at the server's load, at tombstones (a compaction removes them; tombstone_failure_threshold limits them), or raise read_request_timeout and range_request_timeout there.",
+  "It may pass by itself. If it stays so, look at the server's load, at tombstones (a compaction removes them; tombstone_failure_threshold limits them), or raise read_request_timeout and range_request_timeout there.",
 ];
 
 /** By a code of the protocol, as `0x2200`. */

@@ -44,7 +44,7 @@ const lost: Explain = (context, { message }) => connectionLost(placeOf(context),
 const serverUnavailable: Explain = ({ host, port }, { message }) => [
   "SERVER_UNAVAILABLE",
   `the server at ${host}:${port} is not available: ${message}`,
-  "It is tried again. If it stays so, look at the server's log.",
+  "It may pass by itself. If it stays so, look at the server's log.",
 ];
 
 const valueOutOfRange: Explain = (context, { message }) => [
@@ -62,7 +62,7 @@ const notUtf8: Explain = (context, { message }) => [
 const conflict: Explain = (context, { message }) => [
   "READ_CONFLICT",
   `${inTable(context)}the server asks to read again: ${message}`,
-  "It is tried again.",
+  "It may pass by itself.",
 ];
 
 /** By SQLSTATE: https://www.postgresql.org/docs/15/errcodes-appendix.html */
@@ -129,7 +129,7 @@ const table: Readonly<Record<string, Explain>> = {
   "53300": ({ host, port }, { message }) => [
     "SERVER_UNAVAILABLE",
     `the server at ${host}:${port} has no free connection: ${message}`,
-    "It is tried again. Read fewer splits at the same time, or let the server take more connections.",
+    "It may pass by itself. Read fewer splits at the same time, or let the server take more connections.",
   ],
   "53200": serverUnavailable,
   "53400": serverUnavailable,

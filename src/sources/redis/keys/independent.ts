@@ -21,6 +21,7 @@ import { keyRows } from "./key-rows.ts";
 import type { ReadContext } from "../read-context.ts";
 import { Scanner } from "../scan/scan.ts";
 import { cursorJson, type ScanWork } from "../work.ts";
+import { shortestNumber } from "../values/shortest-number.ts";
 import { textOf } from "../values/text.ts";
 import { type NativeType, nativeType } from "../types.ts";
 import { versionColumn } from "../values/version-column.ts";
@@ -186,7 +187,9 @@ function valueOf({ type, pieces }: Found, binary: "base64" | "column"): { value:
       return { value: `{${members.join(",")}}`, size: names.length };
     }
     case "zset": {
-      const scores = everyOther(1).map((score) => (/\d$/.test(score) ? score : JSON.stringify(score)));
+      const scores = everyOther(1).map((score) =>
+        Number.isFinite(Number(score)) ? shortestNumber(Number(score)) : JSON.stringify(score),
+      );
       const pairs = everyOther(0).map((member, index) => `[${JSON.stringify(member)},${scores[index]}]`);
       return { value: `[${pairs.join(",")}]`, size: pairs.length };
     }

@@ -57,6 +57,40 @@ describe("values", () => {
     );
   });
 
+  test("scores are in their shortest form, whatever the server writes (case 42)", () => {
+    const pairs = [
+      ["0.10000000000000001", "0.1"],
+      ["0.1", "0.1"],
+      ["-3", "-3"],
+      ["-0", "-0"],
+      ["9007199254740993", "9007199254740992"],
+      ["2251799813685249.5", "2251799813685249.5"],
+      ["1e+20", "1e+20"],
+      ["100000000000000000000", "1e+20"],
+      ["1e20", "1e+20"],
+      ["1.7976931348623157e+308", "1.7976931348623157e+308"],
+      ["4.9406564584124654e-324", "5e-324"],
+      ["1.0000000000000001e-05", "1e-05"],
+      ["1.2300000000000000", "1.23"],
+      ["-inf", '"-inf"'],
+      ["nan", '"nan"'],
+    ] as const;
+    for (const [server, shortest] of pairs) {
+      const pieces = ["a", server, "ee", "1"].map((text) => Buffer.from(text));
+      expect(
+        written((writer) => writer.scored(members(pieces, 2))),
+        server,
+      ).toBe(`[["a",${shortest}],["ee",1]]`);
+    }
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
+        const pieces = ["a", value.toPrecision(17)].map((text) => Buffer.from(text));
+        const [[, score]] = JSON.parse(written((writer) => writer.scored(members(pieces, 2)))) as [[string, number]];
+        expect(score).toBe(Number(value.toPrecision(17)));
+      }),
+    );
+  });
+
   test("the version is an MD5 over type and value", () => {
     const writer = new ValueWriter();
     writer.begin(Buffer.from("string"));

@@ -1,9 +1,13 @@
 import { hash } from "node:crypto";
+import { shortestNumber } from "./shortest-number.ts";
 import { isText, marked } from "./text.ts";
 import type { Members } from "./members.ts";
 
 const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
 const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d];
+const nine = 0x39;
+/** Doubles tell all numbers of up to 15 digits apart. */
+const shortScore = 15;
 const hexDigits = Buffer.from("0123456789abcdef");
 
 /** The character after the backslash for control characters with a short form, as in `JSON.stringify`. */
@@ -97,17 +101,21 @@ export class ValueWriter {
       this.#byte(openBracket);
       this.#string(members.bytes, members.starts[piece]!, members.ends[piece]!);
       this.#byte(comma);
-      this.number(members.bytes, members.starts[piece + 1]!, members.ends[piece + 1]!);
+      this.#score(members.bytes, members.starts[piece + 1]!, members.ends[piece + 1]!);
       this.#byte(closeBracket);
     }
     this.#byte(closeBracket);
   }
 
-  /** A number in the server's notation: digits, or `inf`, `-inf`, `nan`. */
-  number(source: Buffer, start: number, end: number): void {
-    const last = source[end - 1]!;
-    if (last >= 0x30 && last <= 0x39) this.raw(source, start, end);
-    else this.#string(source, start, end);
+  /** A double in its shortest form; the server also has `inf`, `-inf` and `nan`. Short texts of digits are that already. */
+  #score(source: Buffer, start: number, end: number): void {
+    let short = end - start <= shortScore;
+    for (let at = start; at < end; at++) if (source[at]! > nine) short = false;
+    if (short) return this.raw(source, start, end);
+    const value = Number(source.toString("latin1", start, end));
+    if (!Number.isFinite(value)) return this.#string(source, start, end);
+    const text = Buffer.from(shortestNumber(value));
+    this.raw(text, 0, text.length);
   }
 
   /** MD5 of prefix and value as a string of 16 characters, one per byte: cheaper to make than a buffer (measured). */
