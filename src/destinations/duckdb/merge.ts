@@ -35,6 +35,7 @@ export function merging(storage: Storage): Merging {
       })
       .join(" AND ");
   return {
+    async release() {},
     prepare: async (_session, _mode, _table, copy) => copy,
     async finish(session, table, copy, distinct) {
       return { copy, removed: await keepLast(session, copy.relation, table, session.dialect.quote, distinct) };

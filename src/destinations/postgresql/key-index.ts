@@ -19,6 +19,15 @@ const longestKey = 2_000;
 
 const uniqueViolation = "23505";
 const limitExceeded = "54000";
+const notNullViolation = "23502";
+/** Such as a second primary key, where the user gave the copy one. */
+const invalidTableDefinition = "42P16";
+const caught: ReadonlySet<string | null> = new Set([
+  uniqueViolation,
+  limitExceeded,
+  notNullViolation,
+  invalidTableDefinition,
+]);
 
 /** The names of the two possible indexes on a copy's key: a unique one on the columns, or one on their probes. */
 function indexNames(table: Table, { relation }: Copy): { readonly columns: string; readonly probes: string } {
@@ -35,9 +44,10 @@ export function isProbed(table: Table, copy: Copy): boolean {
 }
 
 /**
- * Gives a copy the index that finds its rows: a unique one on the key's columns or, if a key may be NULL or is too
- * long, one on probes. Of rows with the same key only the last stays; `distinct`: they throw `KEY_DUPLICATE`. Resolves to
- * the new copy and to the number of removed rows.
+ * Gives a copy the index that finds its rows: a unique one on the key's columns, which becomes the copy's primary key,
+ * or, if a key may be NULL or is too long, one on probes. A copy that has such an index keeps it as it is. Of rows with
+ * the same key only the last stays; `distinct`: they throw `KEY_DUPLICATE`. Resolves to the new copy and to the number of
+ * removed rows.
  */
 export async function ensureKeyIndex(
   session: Session,
@@ -49,7 +59,7 @@ export async function ensureKeyIndex(
   const wanted = new Set([names.columns, names.probes]);
   const others = copy.indexes.filter((name) => !wanted.has(name));
   // These indexes are on an earlier key of the table.
-  for (const name of others) await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, name)}`);
+  for (const name of others) await dropIndex(session, copy, name);
   const left = copy.indexes.filter((name) => wanted.has(name));
   if (left.length > 0) return { copy: { ...copy, indexes: left }, removed: 0 };
   const keys = keyColumns(session.dialect, table, copy);
@@ -63,7 +73,13 @@ export async function ensureKeyIndex(
       removed = await keepLastOfCopy(session, table, copy, distinct);
       failure = await attempted(session, create);
     }
-    if (failure === null) return { copy: { ...copy, indexes: [names.columns] }, removed };
+    if (failure === null) {
+      const name = session.dialect.quote(names.columns);
+      const add = `ALTER TABLE ${copy.relation} ADD CONSTRAINT ${name} PRIMARY KEY USING INDEX ${name}`;
+      // If the user gave the copy another primary key, the unique index does as well.
+      if (table.key.length > 0) await attempted(session, add);
+      return { copy: { ...copy, indexes: [names.columns] }, removed };
+    }
   }
   removed += await keepLastOfCopy(session, table, copy, distinct);
   const made = await createProbes(session, names.probes, keys, copy);
@@ -72,8 +88,36 @@ export async function ensureKeyIndex(
 
 /** Drops the index of a copy that is about to be filled. Until it is full, several rows may have the same key. */
 export async function dropKeyIndex(session: Session, copy: Copy): Promise<Copy> {
-  for (const name of copy.indexes) await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, name)}`);
+  for (const name of copy.indexes) await dropIndex(session, copy, name);
   return { ...copy, indexes: [] };
+}
+
+/** Drops the primary key that a column is part of. The index of the present key is made when the pass is prepared. */
+export async function releaseColumn(session: Session, copy: Copy, column: string): Promise<void> {
+  for (const name of copy.indexes) {
+    const columns = await primaryKey(session, copy, name);
+    if (columns.includes(session.dialect.physical(column))) await dropIndex(session, copy, name);
+  }
+}
+
+/** The columns of the primary key that an index makes; empty: it makes none. */
+async function primaryKey(session: Session, copy: Copy, index: string): Promise<readonly string[]> {
+  const columns = await session.rows(
+    `SELECT a.attname AS name FROM pg_constraint c
+      JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+      WHERE c.conindid = $1::regclass AND c.contype = 'p'`,
+    [session.dialect.relation(copy.schema, index)],
+  );
+  return columns.map(({ name }) => name as string);
+}
+
+/** Drops an index of ours. If it makes the primary key, the columns of that key may be NULL afterwards. */
+async function dropIndex(session: Session, copy: Copy, name: string): Promise<void> {
+  const columns = await primaryKey(session, copy, name);
+  if (columns.length === 0)
+    return void (await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, name)}`));
+  const free = columns.map((column) => `ALTER ${session.dialect.quote(column)} DROP NOT NULL`);
+  await session.run(`ALTER TABLE ${copy.relation} DROP CONSTRAINT ${session.dialect.quote(name)}, ${free.join(", ")}`);
 }
 
 /** Replaces the index on columns by one on probes if a key in the stage is too long for it. */
@@ -88,7 +132,7 @@ export async function makeRoomForKeys(session: Session, table: Table, copy: Copy
   );
   if (tooLong === 0) return copy;
   const made = await createProbes(session, names.probes, keys, copy);
-  await session.run(`DROP INDEX ${session.dialect.relation(copy.schema, names.columns)}`);
+  await dropIndex(session, copy, names.columns);
   return { ...copy, indexes: made };
 }
 
@@ -105,7 +149,7 @@ async function createProbes(
   return [name];
 }
 
-/** Runs a statement that may fail because of the rows. Resolves to the SQLSTATE of that error; `null`: success. */
+/** Runs a statement that may fail because of the rows, or of what a user made of the copy. Resolves to the SQLSTATE of that error; `null`: success. */
 async function attempted(session: Session, sql: string): Promise<string | null> {
   await session.run("SAVEPOINT attempt");
   try {
@@ -114,7 +158,7 @@ async function attempted(session: Session, sql: string): Promise<string | null> 
     return null;
   } catch (thrown) {
     const code = thrown instanceof HeadwatersError ? nativeCode(thrown.cause) : null;
-    if (code !== uniqueViolation && code !== limitExceeded) throw thrown;
+    if (!caught.has(code)) throw thrown;
     await session.run("ROLLBACK TO SAVEPOINT attempt");
     return code;
   }

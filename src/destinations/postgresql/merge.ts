@@ -18,12 +18,13 @@ import {
 import { temporary, timestamp } from "../sql/names.ts";
 import { keyColumns, keyedSource, stagedPlace } from "../sql/stage.ts";
 import { keepLast } from "./keep-last.ts";
-import { dropKeyIndex, ensureKeyIndex, isProbed, makeRoomForKeys } from "./key-index.ts";
+import { dropKeyIndex, ensureKeyIndex, isProbed, makeRoomForKeys, releaseColumn } from "./key-index.ts";
 import { sameKey } from "./keys.ts";
 import type { Copy } from "../sql/model.ts";
 
 /** How rows are found and written in PostgreSQL: by an index on the key, and by their places in the tables. */
 export const merging: Merging = {
+  release: releaseColumn,
   async prepare(session, mode, table, copy) {
     if (mode === "replace") return copy;
     return mode === "direct" ? dropKeyIndex(session, copy) : (await ensureKeyIndex(session, table, copy, false)).copy;

@@ -156,7 +156,7 @@ async function createCopy(
     context.log.warn(`"${full}" is longer than ${title}'s names: it is "${physical(full)}" there`);
 }
 
-/** Alters the copy for the columns of `table`. Resolves to whether any column was added or widened. */
+/** Alters the copy for the columns of `table`. Resolves to whether it altered anything. */
 async function alterCopy(session: Session, context: DestinationContext, table: Table, copy: Copy): Promise<boolean> {
   const { dialect } = session;
   const { quote, typeName, physical, identity } = dialect;
@@ -177,11 +177,14 @@ async function alterCopy(session: Session, context: DestinationContext, table: T
     changes.push({ kind: "add", sql: quote(system.id), type: { kind: "STRING" } });
   for (const sql of dialect.alter(relation, changes)) await session.run(sql);
   const left = new Set(table.columns.map(({ name }) => physical(name)));
-  for (const name of await droppedColumns(session, context, table)) {
-    if (storedType(dialect, copy, name) !== undefined && !left.has(physical(name)))
-      await session.run(`UPDATE ${relation} SET ${quote(name)} = NULL WHERE ${quote(name)} IS NOT NULL`);
+  const cleared = (await droppedColumns(session, context, table)).filter(
+    (name) => storedType(dialect, copy, name) !== undefined && !left.has(physical(name)),
+  );
+  for (const name of cleared) {
+    await dialect.merging.release(session, copy, name);
+    await session.run(`UPDATE ${relation} SET ${quote(name)} = NULL WHERE ${quote(name)} IS NOT NULL`);
   }
-  return changes.length > 0;
+  return changes.length + cleared.length > 0;
 }
 
 function columnTaken(

@@ -189,6 +189,8 @@ export interface Narrowed {
 
 /** How rows are found and written. Each database has its own fast way. */
 export interface Merging {
+  /** Lets a column of the copy be NULL, by its name in the source: it may be one of an earlier key. */
+  release(session: Session, copy: Copy, column: string): Promise<void>;
   /** Creates or drops the copy's index on its key, as an open pass in this mode needs it. */
   prepare(session: Session, mode: Mode, table: Table, copy: Copy): Promise<Copy>;
   /**

@@ -106,6 +106,60 @@ await describeWith(startPostgresql, "a database of PostgreSQL", (server) => {
     });
   });
 
+  test("a copy has a primary key, where its key can be one (case 27)", async () => {
+    await using harness = make();
+    const primary = async (table: string): Promise<readonly (string | null)[]> =>
+      (
+        await harness.query(
+          `SELECT a.attname || CASE WHEN a.attnotnull THEN '' ELSE ' may be NULL' END AS name FROM pg_constraint c
+            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+            WHERE c.contype = 'p' AND c.conrelid = $1::regclass ORDER BY a.attnum`,
+          [`s.${table}`],
+        )
+      ).map(({ name }) => name!);
+    const keyed = tableOf("keyed", { a: "LONG", b: "STRING", v: "INT" }, ["a", "b"]);
+    await fill(harness, keyed, [
+      [1n, "x", 1],
+      [1n, "x", 2],
+      [2n, "y", 1],
+    ]);
+    expect(await primary("keyed")).toEqual(["a", "b"]);
+    const one = { tables: [keyed], kind: "window" } as const;
+    await sync(harness, { ...one, sync: 2 }, [
+      some("delete", keyed, ["a", "b"], [1n, "x"]),
+      upsert(keyed, [3n, "z", 1]),
+    ]);
+    await sync(harness, { ...one, sync: 3 }, [upsert(keyed, [1n, "x", 5])]);
+    expect(await live(harness, keyed)).toEqual([
+      [1n, "x", 5],
+      [2n, "y", 1],
+      [3n, "z", 1],
+    ]);
+    // A key column that the source dropped is emptied, though it was NOT NULL.
+    const narrower = tableOf("keyed", { a: "LONG", v: "INT" }, ["a"]);
+    await sync(harness, { tables: [narrower], kind: "full", sync: 4 }, [upsert(narrower, [1n, 5], [2n, 1], [3n, 1])]);
+    expect(await primary("keyed")).toEqual(["a"]);
+    expect(await live(harness, keyed)).toEqual([
+      [1n, null, 5],
+      [2n, null, 1],
+      [3n, null, 1],
+    ]);
+    // A pass that replaces the copy, by another key.
+    const replaced = tableOf("keyed", { a: "STRING", v: "INT" }, ["a"]);
+    await sync(harness, { tables: [replaced], kind: "full", sync: 5, replace: true }, [upsert(replaced, ["k", 1])]);
+    expect(await primary("keyed")).toEqual(["a"]);
+    // Without a key, and where it may be NULL, there is none; a user's own stays.
+    await fill(harness, tableOf("keyless", { v: "INT" }, []), [[1]]);
+    expect(await primary("keyless")).toEqual([]);
+    const loose = tableOf("loose", { a: "LONG", v: "INT" }, ["a"]);
+    const nullable = { ...loose, columns: loose.columns.map((column) => ({ ...column, nullable: true })) };
+    await fill(harness, nullable, [
+      [null, 1],
+      [1n, 1],
+    ]);
+    expect(await primary("loose")).toEqual([]);
+  });
+
   describe("keys too long for a tree", () => {
     const pages = tableOf("pages", { site: "STRING", path: "BINARY", n: "INT" }, ["site", "path"]);
     // Nothing that could be compressed.
