@@ -1,5 +1,6 @@
 import type { DecimalType, Kind, Type } from "../protocol/types.ts";
 import { typeName } from "../toolkit/types.ts";
+import { canonicalUuid } from "../toolkit/uuid.ts";
 import type { Cell } from "../toolkit/vectors.ts";
 import { clockOf, daysOf, momentOf, naiveOf } from "./moments.ts";
 
@@ -66,7 +67,7 @@ const converters: Readonly<Record<Kind, Convert>> = {
     return Number.isSafeInteger(microseconds) ? microseconds : BigInt(milliseconds) * 1_000n;
   },
   BINARY: (value, type) => (value instanceof Uint8Array ? value : wrong(type, "Give a Uint8Array or a Buffer.")),
-  UUID: (value, type) => text(value, type, uuidOf, 'Give text such as "0190c5a2-7d4e-7b1a-9f3c-2a6b8c0d1e2f".'),
+  UUID: (value, type) => text(value, type, canonicalUuid, 'Give text such as "0190c5a2-7d4e-7b1a-9f3c-2a6b8c0d1e2f".'),
   XML: (value, type) => string(value, type),
   STRING: (value, type) => string(value, type),
   JSON: (value) => json(value),
@@ -136,14 +137,6 @@ function decimalOf(value: unknown, type: DecimalType): bigint | Misfit {
   if (unscaled >= 10n ** BigInt(type.precision))
     return new Misfit(`does not fit ${typeName(type)}`, "Declare a larger precision, up to 38, or STRING.");
   return sign === "-" ? -unscaled : unscaled;
-}
-
-const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-/** Lower case is the one form that equal UUIDs have. */
-function uuidOf(text: string): string | null {
-  const lower = text.toLowerCase();
-  return uuidPattern.test(lower) ? lower : null;
 }
 
 /** The outermost values of 64 bits mean infinity. */

@@ -38,6 +38,8 @@ const cases: readonly (readonly [Type, string, Cell | undefined])[] = [
   [{ kind: "UTC_DATETIME" }, "2023-02-29 10:00:00+02", undefined],
   [{ kind: "UTC_DATETIME" }, "2023-02-29T10:00:00Z", undefined],
   [{ kind: "UTC_DATETIME" }, "2024-05-17T10:00:00.1234567Z", undefined],
+  [{ kind: "UUID" }, "0190C5A2-7d4e-7b1a-9f3c-2a6b8c0d1e2f", "0190c5a2-7d4e-7b1a-9f3c-2a6b8c0d1e2f"],
+  [{ kind: "UUID" }, "0190c5a27d4e7b1a9f3c2a6b8c0d1e2f", undefined],
   [{ kind: "JSON" }, '{"a": 1}', '{"a": 1}'],
   [{ kind: "JSON" }, "{a}", undefined],
 ];

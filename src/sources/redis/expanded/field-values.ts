@@ -1,5 +1,6 @@
 import type { Type } from "../../../protocol/types.ts";
 import type { VectorBuilder } from "../../../toolkit/vectors.ts";
+import { canonicalUuid } from "../../../toolkit/uuid.ts";
 import { isText, marked } from "../values/text.ts";
 
 /** Puts the bytes of a hash field or document member into a column; false: they are not a value of its type. */
@@ -62,6 +63,11 @@ export const fieldTypes: Partial<Record<Type["kind"], Append>> = {
       type.kind === "DECIMAL" ? decimal(bytes.toString("latin1", start, end), type.precision, type.scale) : null;
     if (value !== null) builder.decimal(value);
     return value !== null;
+  },
+  UUID: (builder, bytes, start, end) => {
+    const uuid = canonicalUuid(bytes.toString("latin1", start, end));
+    if (uuid !== null) builder.text(uuid);
+    return uuid !== null;
   },
   UTC_DATETIME: (builder, bytes, start, end) => {
     const value = microseconds(bytes.toString("latin1", start, end));
