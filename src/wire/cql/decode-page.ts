@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Column } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
+import { nilUuid } from "../../toolkit/uuid.ts";
 import { appendCell, type Cell, RowsBuilder } from "../../toolkit/vectors.ts";
 import { type Decoder, decoderFor, Unfit } from "./decode.ts";
 import { keyDecoderFor } from "./keys.ts";
@@ -32,7 +33,7 @@ export function emptyKey(type: Type): Cell {
     case "BINARY":
       return new Uint8Array(0);
     case "UUID":
-      return "00000000-0000-0000-0000-000000000000";
+      return nilUuid;
     default:
       return 0;
   }

@@ -75,12 +75,6 @@ const uuid: FromText = (text) => {
   return /^[0-9a-f]{32}$/i.test(hex) ? Buffer.from(hex, "hex") : null;
 };
 
-/** The server refuses UUIDs of other versions than 1. */
-const timeuuid: FromText = (text) => {
-  const bytes = uuid(text);
-  return bytes !== null && bytes[6]! >> 4 === 1 ? bytes : null;
-};
-
 const blob: FromText = (text) => (/^0x(?:[0-9a-f]{2})*$/i.test(text) ? Buffer.from(text.slice(2), "hex") : null);
 
 /** The inverses of the texts in `text.ts`. No key has a duration. */
@@ -100,7 +94,7 @@ const scalars: Readonly<Partial<Record<Scalar, FromText>>> = {
   tinyint: integer(wholeBytes.tinyint),
   time: parsed(parseTime, wholeBytes.time),
   timestamp: parsed(parseTimestamp, wholeBytes.timestamp),
-  timeuuid,
+  timeuuid: uuid,
   uuid,
   varint: integer(writeVarint),
 };

@@ -1,4 +1,5 @@
 import type { Type } from "../../protocol/types.ts";
+import { nilUuid } from "../../toolkit/uuid.ts";
 import type { Cell } from "../../toolkit/vectors.ts";
 import { type Decoder, decoderFor, UnfitKey } from "./decode.ts";
 import { bytesOfText, dateBytes, decimalBytes, doubleBytes, floatBytes, wholeBytes } from "./encode.ts";
@@ -34,7 +35,8 @@ const encoders: Partial<Record<CqlType["kind"], Encode>> = {
 
 /** A key cell of a column of type `type` in the server's own binary form; `null`: no row has such a key. */
 export function keyBytes(native: CqlType, place: KeyPlace, type: Type, cell: Cell): Buffer | null {
-  if (cell === null) return null;
+  // The server refuses a timeuuid of another version than 1. This one only stands for a partition without rows.
+  if (cell === null || (native.kind === "timeuuid" && cell === nilUuid)) return null;
   return typeof cell === "string" ? bytesOfText(native, place, cell) : (encoders[native.kind]?.(cell, type) ?? null);
 }
 

@@ -303,4 +303,26 @@ await describeWith(startCassandra, "changes in Cassandra", (server: CassandraSer
     expect((await copy.sync(settings, options))["long_numbers"]).toMatchObject({ passes: ["keys"], inserted: 1 });
     await settled(copy, settings, options);
   });
+
+  test(
+    "partitions of nothing but static columns, where the clustering column is a timeuuid (case 27)",
+    long,
+    async () => {
+      await server.run("CREATE TABLE timed (p int, c timeuuid, s text static, v int, PRIMARY KEY (p, c))");
+      await server.run("INSERT INTO timed (p, s) VALUES (1, 'alone')");
+      await server.run(
+        "INSERT INTO timed (p, c, s, v) VALUES (2, 50554d6e-29bb-11e5-b345-feff819cdc9f, 'with a row', 1)",
+      );
+      await using copy = await Copy.make(server);
+      const [settings, options] = [{ changes: "writetime" }, { include: ["timed"] }];
+      expect((await copy.sync(settings, options))["timed"]).toMatchObject({ inserted: 2 });
+      await server.run("UPDATE timed SET s = 'still alone' WHERE p = 1");
+      expect((await copy.sync(settings, options))["timed"]).toMatchObject({ updated: 1, inserted: 0, deleted: 0 });
+      expect(await copy.query("SELECT p, c::VARCHAR AS c, s FROM s.timed ORDER BY p")).toEqual([
+        { p: 1, c: "00000000-0000-0000-0000-000000000000", s: "still alone" },
+        { p: 2, c: "50554d6e-29bb-11e5-b345-feff819cdc9f", s: "with a row" },
+      ]);
+      await settled(copy, settings, options);
+    },
+  );
 });

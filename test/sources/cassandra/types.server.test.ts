@@ -257,10 +257,24 @@ await describeWith(startCassandra, "types of Cassandra", (server: CassandraServe
     await server.run(`INSERT INTO ${name} (k, v) VALUES (1, ${literal})`);
     await using source = await openCassandra(server);
     const pass = await passOver(source, await tableNamed(source, name));
-    await expect(rowsOfPass(source, pass)).rejects.toMatchObject({
-      code: "VALUE_OUT_OF_RANGE",
-      message: expect.stringMatching(message),
-    });
+    const column = pass.tables[0]!.columns.find((candidate) => candidate.name === "v")!;
+    if (column.type.kind === "DECIMAL") {
+      // Without a setting the column becomes text; the type that the user sets holds.
+      await expect(rowsOfPass(source, pass)).rejects.toMatchObject({ code: "TABLE_CHANGED" });
+      const [row] = await rowsOfPass(source, await passOver(source, await tableNamed(source, name)));
+      expect(row!["v"]).toBe(literal);
+      const types = { [name]: { types: { v: column.type } } };
+      await using set = await openCassandra(server, {}, { tables: types });
+      await expect(rowsOfPass(set, await passOver(set, await tableNamed(set, name)))).rejects.toMatchObject({
+        code: "VALUE_OUT_OF_RANGE",
+        message: expect.stringMatching(message),
+      });
+    } else {
+      await expect(rowsOfPass(source, pass)).rejects.toMatchObject({
+        code: "VALUE_OUT_OF_RANGE",
+        message: expect.stringMatching(message),
+      });
+    }
     const text: Type = { kind: "STRING" };
     await using told = await openCassandra(server, {}, { tables: { [name]: { types: { v: text } } } });
     const [row] = await rowsOfPass(told, await passOver(told, await tableNamed(told, name)));
