@@ -39,7 +39,11 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
     typeName: duckdbType,
     typeOf,
     comparable: (expression) => expression,
-    hash: (columns) => `hash(${columns.map(({ sql, type }) => hashable(sql, type)).join(", ")})`,
+    exact: (expression) => expression,
+    differ: (a, b) => `${a} IS DISTINCT FROM ${b}`,
+    // `hash` of several columns ends with the XOR of the last column's hash, so that rows could swap its values and keep
+    // their sum (seen in DuckDB 1.5.5). The second `hash` mixes all bits once more.
+    hash: (columns) => `hash(hash(${columns.map(({ sql, type }) => hashable(sql, type)).join(", ")}))`,
     bucket: (hash, buckets) => `${hash} % ${buckets}`,
     digest: (texts) => `md5(concat(${texts.join(", ")}))`,
     sameValues: (columns, s, t) =>

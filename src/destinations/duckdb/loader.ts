@@ -9,7 +9,7 @@ import type { Into, Loader, Target } from "../sql/dialect.ts";
 import { timestamp } from "../sql/names.ts";
 import { rowHash, staged, stagedId, stageTargets } from "../sql/stage.ts";
 import type { Feeding } from "./feeding.ts";
-import { converted, duckdbType, layoutType } from "./types.ts";
+import { canonical, converted, duckdbType, layoutType } from "./types.ts";
 
 /** The rows of a DuckDB row group. A statement that inserts a whole group compresses it at once. */
 const groupRows = 122_880;
@@ -160,7 +160,8 @@ function castColumns(
         { hint: "Sync again: the column is widened then." },
       );
     }
-    const expression = layoutType(type) === native ? feedName(index) : converted(feedName(index), type, target.type);
+    const value = canonical(feedName(index), type);
+    const expression = layoutType(type) === native ? value : converted(value, type, target.type);
     return [{ name, target, expression }];
   });
 }

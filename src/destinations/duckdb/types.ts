@@ -44,6 +44,15 @@ export function converted(value: string, from: Type, to: Type): string {
   return bare ? `regexp_replace(${cast}, '^(-?)\\.', '\\10.')` : cast;
 }
 
+/**
+ * The expression for a value as it is stored. DuckDB takes the two zeros of a float for one value: compression and
+ * Parquet's dictionaries give every zero of a segment the sign of the first one (seen in DuckDB 1.5.5). So -0 is stored
+ * as 0. Adding 0 changes no other value.
+ */
+export function canonical(value: string, { kind }: Type): string {
+  return kind === "FLOAT" || kind === "DOUBLE" ? `(${value} + 0)` : value;
+}
+
 /** Our type for a DuckDB type; `null`: there is none. XML comes back as STRING. */
 export function typeOf(duckdbName: string): Type | null {
   const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(duckdbName);

@@ -3,7 +3,7 @@ import type { Described, Dialect, Session } from "../sql/dialect.ts";
 import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
 import { indexPrefix } from "./key-index.ts";
 import { merging } from "./merge.ts";
-import { comparable, postgresType, typeOf } from "./types.ts";
+import { comparable, differ, exact, postgresType, typeOf } from "./types.ts";
 
 /** The maximum length of a name in PostgreSQL, in bytes of UTF-8. PostgreSQL would silently cut a longer name. */
 const longestName = 63;
@@ -50,13 +50,13 @@ export const postgresqlDialect: Dialect = {
   typeName: postgresType,
   typeOf,
   comparable,
-  hash: (columns) => `hashtextextended(${rowText(columns.map(({ sql, type }) => ({ value: sql, type })))}, 0)`,
+  exact,
+  differ,
+  hash: (columns) => `hashtextextended(${rowText(columns.map(({ sql }) => sql))}, 0)`,
   bucket: (hash, buckets) => `(${hash} & ${buckets - 1})::int`,
   digest: (texts) => `left(encode(sha256(convert_to(${texts.join(" || ") || "''"}, 'UTF8')), 'hex'), 32)`,
   sameValues: (columns, s, t) => {
-    const [one, other] = [s, t].map((side) =>
-      rowText(columns.map(({ sql, type }) => ({ value: `${side}.${sql}`, type }))),
-    );
+    const [one, other] = [s, t].map((side) => rowText(columns.map(({ sql }) => `${side}.${sql}`)));
     return `${one} = ${other}`;
   },
   records: (parameter, columns) =>
@@ -84,13 +84,9 @@ export const postgresqlDialect: Dialect = {
   merging,
 };
 
-/** Values as one text. Different rows have different texts. */
-function rowText(values: readonly { readonly value: string; readonly type: { readonly kind: string } }[]): string {
-  const parts = values.map(({ value, type }) =>
-    // Adding 0 turns -0 into 0: the two zeros of a float are equal.
-    type.kind === "FLOAT" || type.kind === "DOUBLE" ? `${value} + 0` : value,
-  );
-  return `ROW(${parts.join(", ")})::text`;
+/** Values as one text. Different rows have different texts, also if they differ only in the sign of a zero. */
+function rowText(values: readonly string[]): string {
+  return `ROW(${values.join(", ")})::text`;
 }
 
 async function describe(session: Session, schema: string, table: string): Promise<Described> {

@@ -90,3 +90,18 @@ const anyText: Readonly<Record<Kind, string>> = {
 export function comparable(expression: string, type: Type): string {
   return type.kind === "JSON" ? `${expression}::text` : expression;
 }
+
+/** As in `Dialect.exact`: floats are compared as text, because -0 = 0. */
+export function exact(expression: string, type: Type): string {
+  return isFloat(type) ? `${expression}::text` : comparable(expression, type);
+}
+
+/** As in `Dialect.differ`. Floats become text only if they are zero, which is faster. */
+export function differ(a: string, b: string, type: Type): string {
+  const differs = `${comparable(a, type)} IS DISTINCT FROM ${comparable(b, type)}`;
+  return isFloat(type) ? `(${differs} OR (${a} = 0 AND ${exact(a, type)} <> ${exact(b, type)}))` : differs;
+}
+
+function isFloat({ kind }: Type): boolean {
+  return kind === "FLOAT" || kind === "DOUBLE";
+}

@@ -145,12 +145,12 @@ class CopyComparison implements Comparison {
 
   /** The differences of a table with a key. A second row of the copy with the same key is `extra`. */
   #keyedDifferences(source: string, copied: string): string {
-    const { comparable, sameValues } = this.#session.dialect;
+    const { comparable, differ, sameValues } = this.#session.dialect;
     const list = this.#key.map(({ sql, type }) => comparable(sql, type)).join(", ");
     const differs =
       this.#columns
         .filter((column) => !this.#key.includes(column))
-        .map(({ sql, type }) => `${comparable(`s.${sql}`, type)} IS DISTINCT FROM ${comparable(`t.${sql}`, type)}`)
+        .map(({ sql, type }) => differ(`s.${sql}`, `t.${sql}`, type))
         .join(" OR ") || "false";
     return `SELECT CASE WHEN s.present IS NULL OR t.twin > 1 THEN 'extra' WHEN t.twin IS NULL THEN 'missing' ELSE 'different' END AS kind,
         1 AS n, ${this.#texts()}
@@ -161,9 +161,9 @@ class CopyComparison implements Comparison {
 
   /** The differences of a table without a key, by how often each row occurs on either side. */
   #countedDifferences(source: string, copied: string): string {
-    const { comparable, sameValues, typeName } = this.#session.dialect;
-    const list = this.#columns.map(({ sql, type }) => comparable(sql, type)).join(", ");
-    const again = this.#columns.map(({ sql, type }) => `CAST(${comparable(sql, type)} AS ${typeName(type)}) AS ${sql}`);
+    const { exact, sameValues, typeName } = this.#session.dialect;
+    const list = this.#columns.map(({ sql, type }) => exact(sql, type)).join(", ");
+    const again = this.#columns.map(({ sql, type }) => `CAST(${exact(sql, type)} AS ${typeName(type)}) AS ${sql}`);
     const counted = (rows: string): string =>
       `(SELECT ${again.join(", ")}, count(*) AS n FROM ${rows} r GROUP BY ${list})`;
     return `SELECT CASE WHEN coalesce(s.n, 0) > coalesce(t.n, 0) THEN 'missing' ELSE 'extra' END AS kind,

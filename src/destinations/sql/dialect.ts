@@ -137,13 +137,17 @@ export interface Dialect {
   typeOf(native: string): Type | null;
   /** An expression for a value that can be compared and grouped by. */
   comparable(expression: string, type: Type): string;
-  /** A hash of 64 bits of the values of columns. */
+  /** Like {@link comparable}, but values that are only equal to the database (such as -0 and 0) stay apart, if it keeps them. */
+  exact(expression: string, type: Type): string;
+  /** The condition that two values differ in any way that the database keeps. */
+  differ(a: string, b: string, type: Type): string;
+  /** A hash of 64 bits of the values of columns. Sums of it show swapped values: each bit depends on every column. */
   hash(columns: readonly Target[]): string;
   /** The bucket of a hash. `buckets` is a power of two. */
   bucket(hash: string, buckets: number): string;
   /** A digest of 32 characters of several concatenated texts. */
   digest(texts: readonly string[]): string;
-  /** The condition that rows of `s` and `t` have the same values in these columns. A FULL JOIN can use it. */
+  /** The condition that rows of `s` and `t` have the same {@link exact} values in these columns. A FULL JOIN can use it. */
   sameValues(columns: readonly Target[], s: string, t: string): string;
   /** The rows of a JSON text, which is a parameter, as a relation `given`. */
   records(parameter: string, columns: Readonly<Record<string, "text" | "bigint" | "boolean">>): string;

@@ -127,7 +127,7 @@ function difference(dialect: Dialect, table: Table, copy: Copy, columns: readonl
       .map((name) => {
         const type = storedType(dialect, copy, name)!;
         const [s, t] = [`s.${staged(dialect, name)}`, `t.${dialect.quote(name)}`];
-        return `${dialect.comparable(s, type)} IS DISTINCT FROM ${dialect.comparable(t, type)}`;
+        return dialect.differ(s, t, type);
       })
       .join(" OR ") || "false"
   );

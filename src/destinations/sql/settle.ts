@@ -43,7 +43,7 @@ function missing(dialect: Dialect, table: Table, copy: Copy, { source, target }:
   const differs =
     version === null || type === undefined
       ? "false"
-      : `s.${staged(dialect, version)} IS NULL OR ${comparable(`s.${staged(dialect, version)}`, type)} IS DISTINCT FROM ${comparable(`t.${quote(version)}`, type)}`;
+      : `s.${staged(dialect, version)} IS NULL OR ${dialect.differ(`s.${staged(dialect, version)}`, `t.${quote(version)}`, type)}`;
   const keys = keyColumns(dialect, table, copy);
   return `SELECT DISTINCT ${keys.map((key) => `${comparable(`s.${key.stage}`, key.type)} AS ${key.stage}`).join(", ")}
     FROM ${source} s LEFT JOIN ${target} t ON ${merging.sameKey(dialect, table, copy, "s", "t")}

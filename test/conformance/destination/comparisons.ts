@@ -3,7 +3,7 @@ import type { Warehouse } from "../../../src/protocol/destination.ts";
 import type { Comparison } from "../../../src/protocol/readable.ts";
 import type { Table } from "../../../src/protocol/table.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
-import { type DestinationCheck, fill, holding, rows, schema, sync, tableOf, upsert } from "./steps.ts";
+import { type DestinationCheck, fill, holding, live, rows, schema, sync, tableOf, upsert } from "./steps.ts";
 
 const readings = tableOf(
   "readings",
@@ -91,6 +91,52 @@ export const comparisonChecks: readonly DestinationCheck[] = [
       });
     },
   })),
+  {
+    name: "values that rows swapped are found by verify, and written by a full pass (case 1)",
+    async run(harness) {
+      for (const [type, values, swapped] of [
+        ["BOOLEAN", [false, true], "NOT v"],
+        ["SHORT", [0, 1], "1 - v"],
+      ] as const) {
+        const table = tableOf(`swapped_${type}`, { id: "INT", v: type }, ["id"]);
+        // Many rows, so that rows that swap their values share a bucket too.
+        const cells = Array.from({ length: 20_000 }, (_, id): Cell[] => [id, values[id % 2]!]);
+        await fill(harness, table, cells);
+        await harness.tamper(`UPDATE ${schema}."${table.id}" SET v = ${swapped}`);
+        await holding(harness, async (warehouse) => {
+          const { found } = await compared(warehouse, table, cells);
+          assert.deepEqual([found.missing, found.extra, found.different], [0, 0, 20_000]);
+        });
+        const changed = await sync(harness, { tables: [table], kind: "full", sync: 2 }, [upsert(table, ...cells)]);
+        assert.deepEqual(changed.get(table.id), { inserted: 0, updated: 20_000, deleted: 0 });
+      }
+    },
+  },
+  {
+    name: "the sign of a zero is kept and compared, or stored as 0 (case 3)",
+    async run(harness) {
+      const table = tableOf("zeros", { id: "INT", d: "DOUBLE", f: "FLOAT" }, ["id"]);
+      const cells = [
+        [1, -0, -0],
+        [2, 0, 0],
+        [3, NaN, NaN],
+      ] as const;
+      await fill(harness, table, cells);
+      const kept = harness.signsZeros === true ? -0 : 0;
+      assert.deepEqual(await live(harness, table), [[1, kept, kept], ...cells.slice(1)]);
+      await holding(harness, async (warehouse) => {
+        assert.equal((await compared(warehouse, table, cells)).digested.differing, 0);
+      });
+      await harness.tamper(`UPDATE ${schema}.zeros SET d = CAST('-0.0' AS double precision) WHERE id = 2`);
+      const tampered = harness.signsZeros === true ? 1 : 0;
+      await holding(harness, async (warehouse) => {
+        const { digested, found } = await compared(warehouse, table, cells);
+        assert.deepEqual([digested.differing, found.different], [tampered, tampered]);
+      });
+      const changed = await sync(harness, { tables: [table], kind: "full", sync: 2 }, [upsert(table, ...cells)]);
+      assert.deepEqual(changed.get("zeros"), { inserted: 0, updated: tampered, deleted: 0 });
+    },
+  },
   {
     name: "verify names keys, columns and versions, as text",
     async run(harness) {

@@ -14,6 +14,8 @@ import { type Cell, rowsOf } from "../../../src/toolkit/vectors.ts";
 export interface DestinationHarness extends AsyncDisposable {
   /** Names that differ only by case are two to the destination. */
   readonly tellsCase?: true;
+  /** The destination keeps the sign of a zero. Others store -0 as 0. */
+  readonly signsZeros?: true;
   /** The destination, opened as another process would; what is given replaces the defaults of {@link context}. */
   open(context?: Partial<DestinationContext>, how?: { readonly create: boolean }): Promise<Warehouse>;
   /**

@@ -8,6 +8,7 @@ import { type PostgresqlServer, runSql } from "../../servers/postgresql.ts";
 /** A database of its own, emptied when it is disposed. */
 export class PostgresqlHarness implements DestinationHarness {
   readonly tellsCase = true;
+  readonly signsZeros = true;
   readonly server: PostgresqlServer;
   readonly #settings: object;
 
