@@ -22,8 +22,11 @@ export interface Readable {
 
 /** One key at which source and copy differ. */
 export interface Difference {
-  /** `missing`: only in the source; `extra`: only in the copy; `different`: in both. */
-  readonly kind: "missing" | "extra" | "different";
+  /**
+   * `missing`: only in the source; `extra`: only in the copy; `different`: in both. `repeated`: several rows of the source
+   * have this key, with different values.
+   */
+  readonly kind: "missing" | "extra" | "different" | "repeated";
   /** The key: value as text by column name. */
   readonly key: Readonly<Record<string, string | null>>;
   /** The version column as text, which shows what changed meanwhile; `null`: no such row, or no such column. */
@@ -48,13 +51,27 @@ export interface Comparison extends AsyncDisposable {
   }>;
   /** Second reading. Call `digested` first. */
   collect(rows: Rows): Promise<void>;
-  /** Ends the second reading: how many keys differ, and up to `limit` of each kind. */
-  differences(limit: number): Promise<{
-    readonly missing: number;
-    readonly extra: number;
-    readonly different: number;
-    /** Rows of keys that the source gave more than once, without the last row of each. They were digested too. */
-    readonly repeated: number;
-    readonly shown: readonly Difference[];
-  }>;
+  /**
+   * Ends the second reading. `explain` is called for every difference, and says why it is none of the copy's faults;
+   * `null`: it has no explanation. Up to `limit` differences of each kind are shown, those without an explanation first.
+   */
+  differences(
+    limit: number,
+    explain: (one: Pick<Difference, "kind" | "version">) => string | null,
+  ): Promise<Differences>;
+}
+
+/** How many keys of each kind differ. */
+export interface Differences {
+  readonly missing: number;
+  readonly extra: number;
+  readonly different: number;
+  /** Keys that the source gave more than once with different values. They count as unexplained too. */
+  readonly repeated: number;
+  /** Rows that the source gave more than once, without the last row of each key. They were digested too. */
+  readonly again: number;
+  readonly unexplained: number;
+  /** The explanations of the others. */
+  readonly explanations: readonly string[];
+  readonly shown: readonly Difference[];
 }

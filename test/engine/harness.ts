@@ -92,8 +92,17 @@ export class Copy implements AsyncDisposable {
   }
 
   /** Rows of a query, by a client that is not ours. */
-  async query(sql: string): Promise<Record<string, unknown>[]> {
-    const instance = await DuckDBInstance.create(this.path, { access_mode: "READ_ONLY" });
+  query(sql: string): Promise<Record<string, unknown>[]> {
+    return this.#client(sql, { access_mode: "READ_ONLY" });
+  }
+
+  /** Somebody else changes the copy. */
+  async write(sql: string): Promise<void> {
+    await this.#client(sql, {});
+  }
+
+  async #client(sql: string, how: Record<string, string>): Promise<Record<string, unknown>[]> {
+    const instance = await DuckDBInstance.create(this.path, how);
     const connection = await instance.connect();
     try {
       return (await connection.runAndReadAll(sql)).getRowObjects();

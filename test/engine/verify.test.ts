@@ -1,9 +1,13 @@
+import { HeadwatersError } from "../../src/protocol/errors.ts";
+import type { Operation } from "../../src/protocol/operation.ts";
+import type { Source } from "../../src/protocol/source.ts";
 import { expect, test } from "vitest";
 import { verify, type VerifyReport } from "../../src/engine/commands/verify.ts";
 import { columns, MemorySource, noteColumn } from "./memory-source.ts";
+import { rowsOf } from "../../src/toolkit/vectors.ts";
 import { Copy } from "./harness.ts";
 
-async function verified(copy: Copy, source: MemorySource): Promise<VerifyReport> {
+async function verified(copy: Copy, source: Source): Promise<VerifyReport> {
   await using warehouse = await copy.open();
   return await verify(copy.connection(source, warehouse), { signal: new AbortController().signal }, () => {});
 }
@@ -77,4 +81,89 @@ test("a source whose rows have new columns each time is not read for ever", asyn
   const connection = copy.connection(source, warehouse, { capabilities });
   const report = await verify(connection, { signal: new AbortController().signal }, () => {});
   expect(report.tables[0]).toMatchObject({ verdict: "NOT PROVEN", reasons: [expect.stringContaining("new columns")] });
+});
+
+test("a key that the source gives twice with different values diverges; twice the same does not (case 2)", async () => {
+  const source = filled();
+  await using copy = await Copy.make();
+  await copy.sync(source);
+  const read = source.read.bind(source);
+  let name = "row 3";
+  source.read = async function* withRowTwice(pass, split, state, how) {
+    yield* read(pass, split, state, how);
+    const [table] = pass.tables;
+    const rows = rowsOf(table!.columns, [[3, name, 3n]]);
+    if (table!.id === "t" && split.id === "0") yield { kind: "upsert", table: "t", rows };
+  };
+  expect((await verified(copy, source)).tables[0]).toMatchObject({
+    verdict: "CONVERGED",
+    reasons: ["All rows are equal; the source gave 1 of them more than once."],
+  });
+  name = "another row";
+  expect((await verified(copy, source)).tables[0]).toMatchObject({
+    verdict: "DIVERGED",
+    reasons: [expect.stringContaining("KEY_DUPLICATE"), expect.stringContaining("differ in 1 rows"), expect.anything()],
+    shown: expect.arrayContaining([expect.objectContaining({ kind: "repeated", key: { id: "3" } })]),
+  });
+});
+
+test("a tampered row behind many rows that moved is found and named (case 4)", async () => {
+  const source = filled();
+  for (let id = 1; id <= 300; id++) source.put("t", id, `row ${id}`);
+  await using copy = await Copy.make();
+  await copy.sync(source);
+  const rows = source.tables.get("t")!;
+  for (let id = 1; id <= 200; id++) rows.set(id, { id, name: "moved", changed: (Date.now() + 60_000) * 1_000 });
+  await copy.write("UPDATE s.t SET name = 'tampered' WHERE id = 300");
+  const { tables } = await verified(copy, source);
+  expect(tables[0]).toMatchObject({ verdict: "DIVERGED", different: 201 });
+  expect(tables[0]!.shown[0]).toMatchObject({ kind: "different", key: { id: "300" } });
+});
+
+test.each([["plan"], ["read"]] as const)(
+  "a table whose %s fails does not take the verdict from the others (case 6)",
+  async (step) => {
+    const source = filled();
+    await using copy = await Copy.make();
+    await copy.sync(source);
+    const failing = new HeadwatersError("VALUE_OUT_OF_RANGE", 'table "t" is bad', { hint: "Mend it." });
+    const broken: Source = Object.assign(Object.create(source) as Source, {
+      plan: (...given: Parameters<Source["plan"]>) =>
+        step === "plan" && given[0][0]!.id === "t"
+          ? Promise.reject(failing)
+          : source.plan(given[0], given[1], given[2]),
+      async *read(...given: Parameters<Source["read"]>): AsyncGenerator<Operation> {
+        yield* source.read(...given);
+        if (step === "read" && given[0].tables[0]!.id === "t") throw failing;
+      },
+    });
+    expect(await verified(copy, broken)).toMatchObject({
+      verdict: "NOT PROVEN",
+      tables: [
+        { table: "t", verdict: "NOT PROVEN", reasons: ['VALUE_OUT_OF_RANGE: table "t" is bad. Mend it.'] },
+        { table: "u", verdict: "CONVERGED" },
+      ],
+    });
+  },
+);
+
+test("a table without splits is compared as an empty table (case 6)", async () => {
+  const source = filled();
+  await using copy = await Copy.make();
+  await copy.sync(source);
+  const plan = source.plan.bind(source);
+  source.plan = async (...given) => ({ ...(await plan(...given)), splits: [] });
+  const { tables } = await verified(copy, source);
+  expect(tables).toMatchObject([
+    { sourceRows: 0, copyRows: 10, extra: 10 },
+    { sourceRows: 0, extra: 10 },
+  ]);
+});
+
+test("a server that can't be reached ends the command", async () => {
+  const source = filled();
+  await using copy = await Copy.make();
+  await copy.sync(source);
+  source.plan = () => Promise.reject(new HeadwatersError("LOGIN_FAILED", "the password is wrong"));
+  await expect(verified(copy, source)).rejects.toMatchObject({ code: "LOGIN_FAILED" });
 });

@@ -2,7 +2,7 @@ import type { ColumnChange, Described, Dialect, Session } from "../sql/dialect.t
 import { literal } from "../sql/names.ts";
 import { merging } from "./merge.ts";
 import type { Storage } from "./storage.ts";
-import { duckdbType, hashable, typeOf } from "./types.ts";
+import { cellText, duckdbType, hashable, typeOf } from "./types.ts";
 
 export function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
@@ -23,6 +23,7 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
     analyzes: false,
     leaseColumns: "",
     sumType: "HUGEINT",
+    fence: "",
 
     physical: (name) => name,
     identity: fold,
@@ -44,6 +45,13 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
     // `hash` of several columns ends with the XOR of the last column's hash, so that rows could swap its values and keep
     // their sum (seen in DuckDB 1.5.5). The second `hash` mixes all bits once more.
     hash: (columns) => `hash(hash(${columns.map(({ sql, type }) => hashable(sql, type)).join(", ")}))`,
+    strong: (columns) =>
+      `md5_number(concat_ws('|', ${columns.map(({ sql, type }) => cellText(sql, type)).join(", ")}))`,
+    // Modulo would be calculated by dividing 128-bit numbers, which takes five times as long.
+    halves: (digest) => [
+      `CAST(${digest} & 18446744073709551615::UHUGEINT AS UBIGINT)`,
+      `CAST(${digest} >> 64 AS UBIGINT)`,
+    ],
     bucket: (hash, buckets) => `${hash} % ${buckets}`,
     digest: (texts) => `md5(concat(${texts.join(", ")}))`,
     sameValues: (columns, s, t) =>

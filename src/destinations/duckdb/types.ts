@@ -45,6 +45,32 @@ export function converted(value: string, from: Type, to: Type): string {
 }
 
 /**
+ * A value as text, within the text of a row. Texts and bytes have their length before them, so that no value runs into
+ * its neighbour; no other value has a `~` or a `|`.
+ */
+export function cellText(value: string, type: Type): string {
+  const text = `CAST(${value} AS VARCHAR)`;
+  switch (type.kind) {
+    case "STRING":
+    case "XML":
+    case "JSON":
+      return `coalesce(strlen(${text}) || ':' || ${text}, '~')`;
+    case "BINARY":
+      return `coalesce(octet_length(${value}) || ':' || ${text}, '~')`;
+    // Much faster than as text. An infinite time has no microseconds.
+    case "NAIVE_DATETIME":
+    case "UTC_DATETIME":
+      return `coalesce(CAST(epoch_us(${value}) AS VARCHAR), ${text}, '~')`;
+    // The text of a NaN shows its sign, which means nothing.
+    case "FLOAT":
+    case "DOUBLE":
+      return `coalesce(CASE WHEN isnan(${value}) THEN 'nan' ELSE CAST(${canonical(value, type)} AS VARCHAR) END, '~')`;
+    default:
+      return `coalesce(${text}, '~')`;
+  }
+}
+
+/**
  * The expression for a value as it is stored. DuckDB takes the two zeros of a float for one value: compression and
  * Parquet's dictionaries give every zero of a segment the sign of the first one (seen in DuckDB 1.5.5). So -0 is stored
  * as 0. Adding 0 changes no other value.

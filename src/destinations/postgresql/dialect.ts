@@ -35,6 +35,7 @@ export const postgresqlDialect: Dialect = {
   // The server process of the holder's writing session.
   leaseColumns: "session bigint, started timestamp with time zone",
   sumType: "numeric",
+  fence: "OFFSET 0",
 
   physical: physicalName,
   identity: physicalName,
@@ -53,6 +54,8 @@ export const postgresqlDialect: Dialect = {
   exact,
   differ,
   hash: (columns) => `hashtextextended(${rowText(columns.map(({ sql }) => sql))}, 0)`,
+  strong: (columns) => `sha256(convert_to(${rowText(columns.map(({ sql }) => sql))}, 'UTF8'))`,
+  halves: (digest) => [half(digest, 1), half(digest, 9)],
   bucket: (hash, buckets) => `(${hash} & ${buckets - 1})::int`,
   digest: (texts) => `left(encode(sha256(convert_to(${texts.join(" || ") || "''"}, 'UTF8')), 'hex'), 32)`,
   sameValues: (columns, s, t) => {
@@ -83,6 +86,11 @@ export const postgresqlDialect: Dialect = {
   vet() {},
   merging,
 };
+
+/** Eight bytes of a digest as a bigint. */
+function half(digest: string, from: number): string {
+  return `('x' || encode(substr(${digest}, ${from}, 8), 'hex'))::bit(64)::bigint`;
+}
 
 /** Values as one text. Different rows have different texts, also if they differ only in the sign of a zero. */
 function rowText(values: readonly string[]): string {

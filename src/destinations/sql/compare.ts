@@ -1,11 +1,12 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Comparison, Difference } from "../../protocol/readable.ts";
+import type { Comparison, Difference, Differences } from "../../protocol/readable.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
 import { quotedSystem, storedType } from "./copies.ts";
 import type { Loader, Session, Target } from "./dialect.ts";
+import { type Explain, judge } from "./judge.ts";
 import { temporary } from "./names.ts";
 import { createStage, staged, stagedPlace } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
@@ -29,7 +30,9 @@ export async function compareCopy(session: Session, table: Table, copy: Copy): P
       };
     });
   const digests = temporary(session, "digests");
-  await session.run(`CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, digest ${dialect.sumType})`);
+  await session.run(
+    `CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, low ${dialect.sumType}, high ${dialect.sumType})`,
+  );
   return new CopyComparison(session, table, copy, columns, digests);
 }
 
@@ -76,8 +79,8 @@ class CopyComparison implements Comparison {
     await this.#session.run(
       `CREATE TEMPORARY TABLE ${differing} AS
         SELECT coalesce(s.bucket, t.bucket) AS bucket, coalesce(s.n, 0) AS source, coalesce(t.n, 0) AS copy,
-          s.n IS DISTINCT FROM t.n OR s.digest IS DISTINCT FROM t.digest AS differs
-        FROM (SELECT bucket, sum(n) AS n, sum(digest) AS digest FROM ${this.#digests} GROUP BY bucket) s
+          s.n IS DISTINCT FROM t.n OR s.low IS DISTINCT FROM t.low OR s.high IS DISTINCT FROM t.high AS differs
+        FROM (SELECT bucket, sum(n) AS n, sum(low) AS low, sum(high) AS high FROM ${this.#digests} GROUP BY bucket) s
         FULL JOIN (${this.#digestsOf(this.#copied)}) t ON s.bucket = t.bucket`,
     );
     this.#differing = differing;
@@ -106,33 +109,39 @@ class CopyComparison implements Comparison {
     await this.#loader.push(rows);
   }
 
-  async differences(limit: number): ReturnType<Comparison["differences"]> {
+  async differences(limit: number, explain: Explain): Promise<Differences> {
     const differing = this.#mustBeDigested();
     await this.#flush();
     const collected = await this.#collection();
     const keyed = this.#table.key.length > 0;
-    const repeated = keyed
-      ? await this.#session.dialect.merging.keepLast(this.#session, this.#table, collected, false)
-      : 0;
+    const conflicts = keyed ? await this.#conflicts(collected.relation, limit) : { count: 0, shown: [] };
+    const { merging } = this.#session.dialect;
+    const again = keyed ? await merging.keepLast(this.#session, this.#table, collected, false) : 0;
     const found = temporary(this.#session, "found");
     const copied = `(SELECT * FROM ${this.#copied} c WHERE ${this.#bucket()} IN (SELECT bucket FROM ${differing}))`;
     const query = keyed
       ? this.#keyedDifferences(collected.relation, copied)
       : this.#countedDifferences(collected.relation, copied);
-    await this.#session.run(`CREATE TEMPORARY TABLE ${found} AS ${query}`);
-    const counts = await this.#session.rows(`SELECT kind, sum(n) AS n FROM ${found} GROUP BY kind`);
-    const count = (kind: Difference["kind"]): number => Number(counts.find((row) => row["kind"] === kind)?.["n"] ?? 0);
-    const shown = await this.#session.rows(
-      `SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY coalesce(s0, t0)) AS place FROM ${found}) f
-        WHERE place <= ${Math.trunc(limit)} ORDER BY kind, place`,
+    await this.#session.run(
+      `CREATE TEMPORARY TABLE ${found} AS
+        SELECT *, row_number() OVER (ORDER BY kind, coalesce(s0, t0)) AS spot FROM (${query}) f`,
     );
+    const version = this.#columns.findIndex(({ name }) => name === this.#table.version);
+    const sides = version < 0 ? null : ([`s${version}`, `t${version}`] as const);
+    const judged = await judge(this.#session, this.#table, found, sides, limit, explain);
+    const { places, unexplained, ...counts } = judged;
+    const rows = new Map<number, Readonly<Record<string, string | null>>>();
+    if (places.length > 0) {
+      for (const row of await this.#session.rows(`SELECT * FROM ${found} WHERE spot IN (${places.join(", ")})`))
+        rows.set(Number(row["spot"]), row as Readonly<Record<string, string | null>>);
+    }
     await this.#session.run(`DROP TABLE ${found}`);
     return {
-      missing: count("missing"),
-      extra: count("extra"),
-      different: count("different"),
-      repeated,
-      shown: shown.map((row) => this.#difference(row as Readonly<Record<string, string | null>>)),
+      ...counts,
+      repeated: conflicts.count,
+      again,
+      unexplained: unexplained + conflicts.count,
+      shown: [...conflicts.shown, ...places.map((place) => this.#difference(rows.get(place)!))],
     };
   }
 
@@ -141,6 +150,32 @@ class CopyComparison implements Comparison {
     await this.#flush().catch(() => {});
     for (const relation of [this.#digests, this.#differing, this.#collected?.relation ?? null])
       if (relation !== null) await this.#session.run(`DROP TABLE IF EXISTS ${relation}`).catch(() => {});
+  }
+
+  /** Keys that the source gave more than once with different values. Call it before the last row of each key is chosen. */
+  async #conflicts(
+    collected: string,
+    limit: number,
+  ): Promise<{ readonly count: number; readonly shown: readonly Difference[] }> {
+    const { comparable, strong } = this.#session.dialect;
+    const keys = this.#key.map(({ sql, type }) => ({ value: comparable(sql, type), type }));
+    const texts = keys.map(({ value, type }, place) => `${asText(value, type)} AS k${place}`);
+    const conflicts = temporary(this.#session, "conflicts");
+    await this.#session.run(
+      `CREATE TEMPORARY TABLE ${conflicts} AS SELECT ${texts.join(", ")} FROM ${collected} c
+        GROUP BY ${keys.map(({ value }) => value).join(", ")}
+        HAVING count(*) > 1 AND count(DISTINCT ${strong(this.#columns)}) > 1`,
+    );
+    const count = await this.#session.number(`SELECT count(*) FROM ${conflicts}`);
+    const rows = await this.#session.rows(`SELECT * FROM ${conflicts} ORDER BY k0 LIMIT ${Math.trunc(limit)}`);
+    await this.#session.run(`DROP TABLE ${conflicts}`);
+    const shown = rows.map((row): Difference => ({
+      kind: "repeated",
+      key: Object.fromEntries(this.#key.map(({ name }, place) => [name, row[`k${place}`] as string | null])),
+      version: { source: null, copy: null },
+      columns: [],
+    }));
+    return { count, shown };
   }
 
   /** The differences of a table with a key. A second row of the copy with the same key is `extra`. */
@@ -225,10 +260,15 @@ class CopyComparison implements Comparison {
     return new Map(this.#columns.map(({ name, type }) => [name, type]));
   }
 
-  /** The number of rows in each bucket, and the sum of their hashes, which does not depend on the order of rows. */
+  /**
+   * The number of rows in each bucket, and the sums of both halves of their digests, which do not depend on the order of
+   * rows. The digest is not the hash by which a full pass is settled: a fault of one is seen by the other.
+   */
   #digestsOf(rows: string): string {
-    return `SELECT bucket, count(*) AS n, sum(digest) AS digest
-      FROM (SELECT ${this.#bucket()} AS bucket, ${this.#session.dialect.hash(this.#columns)} AS digest FROM ${rows} d) hashed
+    const { strong, halves, fence } = this.#session.dialect;
+    const [low, high] = halves("digest");
+    return `SELECT bucket, count(*) AS n, sum(${low}) AS low, sum(${high}) AS high
+      FROM (SELECT ${this.#bucket()} AS bucket, ${strong(this.#columns)} AS digest FROM ${rows} d ${fence}) digested
       GROUP BY bucket`;
   }
 

@@ -111,8 +111,10 @@ export interface Dialect {
   readonly analyzes: boolean;
   /** SQL definitions of additional columns of `leases`. */
   readonly leaseColumns: string;
-  /** The type of a sum of hashes. */
+  /** The type of a sum of parts of {@link strong}. */
   readonly sumType: string;
+  /** The end of a subquery that keeps its expressions from being evaluated for each use. */
+  readonly fence: string;
 
   /** A name as the database stores it. */
   physical(name: string): string;
@@ -143,6 +145,10 @@ export interface Dialect {
   differ(a: string, b: string, type: Type): string;
   /** A hash of 64 bits of the values of columns. Sums of it show swapped values: each bit depends on every column. */
   hash(columns: readonly Target[]): string;
+  /** A cryptographic digest of the values of columns, over a text that no other row has. It does not depend on `hash`. */
+  strong(columns: readonly Target[]): string;
+  /** Two numbers of 64 bits from a {@link strong} digest. */
+  halves(digest: string): readonly [string, string];
   /** The bucket of a hash. `buckets` is a power of two. */
   bucket(hash: string, buckets: number): string;
   /** A digest of 32 characters of several concatenated texts. */

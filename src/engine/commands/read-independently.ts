@@ -1,5 +1,4 @@
 import { setMaxListeners } from "node:events";
-import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Pass, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
@@ -14,7 +13,7 @@ import { retryPolicy } from "../run/retrying-source.ts";
 import { scopeOf } from "../selection/scope.ts";
 
 /**
- * Reads every row once by the independent path, splits in parallel; `take` is called for one batch after the other. If
+ * Reads every row once by the independent path, splits in parallel (a table without splits has no rows); `take` is called for one batch after the other. If
  * rows need new or wider columns, `take` is called no more, the rest is read to find all such columns, and the promise
  * resolves to the table with them. Otherwise it resolves to `null`.
  */
@@ -28,8 +27,6 @@ export async function readIndependently(
   const how = { scope: scopeOf(null, table.id), replace: false };
   const planned = await planPass(source, [table], "full", new Map(), how, signal);
   const pass: Pass = { ...planned, opened: new Date().toISOString() };
-  if (pass.splits.length === 0)
-    throw new HeadwatersError("DEFECT", `the plan of a full pass over "${table.id}" has no splits`);
   const stop = new AbortController();
   const reading: Reading = {
     signal: AbortSignal.any([signal, stop.signal]),

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { asHeadwatersError, type ErrorCode } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference } from "../../protocol/readable.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
@@ -82,10 +83,12 @@ export async function verify(
     const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
     const verdicts: TableVerdict[] = [];
     for (const name of narrowTo(selected, options.tables ?? [])) {
-      if (refused.has(name)) throw refused.get(name)!;
       const discovered = tables.find(({ id }) => id === name) ?? null;
       const state = stored.tables.get(name) ?? null;
-      const result = await verifyTable(name, discovered, state, connection, options, tell);
+      const result = await endedBy(name, options.signal, async () => {
+        if (refused.has(name)) throw refused.get(name)!;
+        return await verifyTable(name, discovered, state, connection, options, tell);
+      });
       verdicts.push(result);
       tell({ kind: "verified", result });
     }
@@ -96,6 +99,42 @@ export async function verify(
 function worst(verdicts: readonly Verdict[]): Verdict {
   if (verdicts.includes("DIVERGED")) return "DIVERGED";
   return verdicts.includes("NOT PROVEN") ? "NOT PROVEN" : "CONVERGED";
+}
+
+/**
+ * Errors that are about the connection, not about one table: no table can be verified. Every other error is the verdict of
+ * the table that it came up at, and the others go on.
+ */
+const endsAll: ReadonlySet<ErrorCode> = new Set([
+  "HOST_UNKNOWN",
+  "CONNECTION_REFUSED",
+  "CONNECTION_TIMEOUT",
+  "CONNECTION_LOST",
+  "SERVER_UNAVAILABLE",
+  "PROTOCOL_MISMATCH",
+  "TLS_MISMATCH",
+  "TLS_UNVERIFIED",
+  "LOGIN_FAILED",
+  "DATABASE_UNKNOWN",
+]);
+
+/** What verifies a table, and the verdict where it fails. */
+async function endedBy(table: string, signal: AbortSignal, work: () => Promise<TableVerdict>): Promise<TableVerdict> {
+  const began = performance.now();
+  try {
+    return await work();
+  } catch (thrown) {
+    const error = asHeadwatersError(thrown);
+    if (signal.aborted || endsAll.has(error.code)) throw thrown;
+    const hint = error.hint === null ? "" : ` ${error.hint}`;
+    return {
+      ...nothing,
+      table,
+      verdict: "NOT PROVEN",
+      reasons: [`${error.code}: ${error.message}.${hint}`],
+      milliseconds: Math.round(performance.now() - began),
+    };
+  }
 }
 
 /** `discovered`: the table as it is now; `null`: only the copy has it. */
@@ -181,52 +220,58 @@ async function judge(
   comparison: Comparison,
   limit: number,
 ): Promise<Pick<TableVerdict, "verdict" | "reasons" | "missing" | "extra" | "different" | "shown">> {
-  const found = await atDestination(comparison.differences(limit));
-  const { missing, extra, different, repeated, shown } = found;
+  const found = await atDestination(comparison.differences(limit, (one) => explanationOf(one, table, state)));
+  const { missing, extra, different, repeated, again, unexplained, explanations, shown } = found;
   const counts = { missing, extra, different, shown };
-  // Patterns that overlap give a key twice. Then digests differ though the rows themselves, just compared, are equal.
-  if (missing + extra + different === 0 && repeated > 0) {
-    const reason = `All rows are equal; the source gave ${repeated} of them more than once.`;
-    return { ...counts, verdict: "CONVERGED", reasons: [reason] };
+  const differ = missing + extra + different;
+  if (differ + repeated === 0) {
+    // Patterns that overlap give a key twice. Then digests differ though the rows themselves, just compared, are equal.
+    return again > 0
+      ? {
+          ...counts,
+          verdict: "CONVERGED",
+          reasons: [`All rows are equal; the source gave ${again} of them more than once.`],
+        }
+      : {
+          ...counts,
+          verdict: "NOT PROVEN",
+          reasons: ["The source changed between the two readings; verify again."],
+        };
   }
-  if (missing + extra + different === 0) {
-    return {
-      ...counts,
-      verdict: "NOT PROVEN",
-      reasons: ["The source changed between the two readings; verify again."],
-    };
-  }
-  const moved = shown.filter((difference) => movedSince(difference, state));
-  const reasons: string[] = [];
-  if (moved.length > 0) {
-    reasons.push(
-      `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`,
-    );
-  }
-  // Differences that only a sweep finds, if none was made since.
-  const unswept = (kind: Difference["kind"]): boolean =>
-    state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)));
-  if (shown.some(({ kind }) => unswept(kind))) {
-    const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
-    reasons.push(`${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`);
-  }
-  // All differences that are shown must be explained.
-  const unexplained = shown.filter((difference) => !moved.includes(difference) && !unswept(difference.kind));
-  if (unexplained.length === 0 && reasons.length > 0) return { ...counts, verdict: "NOT PROVEN", reasons };
+  if (unexplained === 0) return { ...counts, verdict: "NOT PROVEN", reasons: explanations };
   const columns = table.version === null ? " The table has no column that tells when a row changed." : "";
-  return {
-    ...counts,
-    verdict: "DIVERGED",
-    reasons: [
-      `Source and copy differ in ${missing + extra + different} rows.${columns}`,
-      ...reasons,
-      "Run sync with --full to write what differs.",
-    ],
-  };
+  const reasons = [
+    ...(repeated > 0
+      ? [
+          `KEY_DUPLICATE: the source has ${repeated} keys more than once, with different values, and the copy can hold one row of each.`,
+        ]
+      : []),
+    ...(differ > 0 ? [`Source and copy differ in ${differ} rows.${columns}`] : []),
+    ...explanations,
+    ...(unexplained > repeated ? ["Run sync with --full to write what differs."] : []),
+  ];
+  return { ...counts, verdict: "DIVERGED", reasons };
+}
+
+/** Why a row may differ though the copy is right; `null`: there is no reason. */
+function explanationOf(
+  difference: Pick<Difference, "kind" | "version">,
+  table: Table,
+  state: TableState,
+): string | null {
+  if (movedSince(difference, state))
+    return `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`;
+  // Differences that only a sweep finds, if none was made since.
+  const { kind } = difference;
+  if (state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)))) {
+    const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
+    return `${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`;
+  }
+  return null;
 }
 
 /** Whether the row changed after the read point: its version differs from the copy's and is later than that. */
-function movedSince({ kind, version }: Difference, state: TableState): boolean {
+function movedSince({ kind, version }: Pick<Difference, "kind" | "version">, state: TableState): boolean {
   if (kind === "extra" || version.source === null || version.source === version.copy) return false;
   const [moment] = version.source.replace(" ", "T").split("|") as [string];
   // Other versions are digests, which a lenient parser takes for years.

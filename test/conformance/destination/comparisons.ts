@@ -26,6 +26,7 @@ async function compared(
   table: Table,
   source: readonly (readonly Cell[])[],
   limit = 5,
+  explain: Parameters<Comparison["differences"]>[1] = () => null,
 ): Promise<{
   readonly digested: Awaited<ReturnType<Comparison["digested"]>>;
   readonly found: Awaited<ReturnType<Comparison["differences"]>>;
@@ -36,7 +37,7 @@ async function compared(
   const digested = await comparison.digested();
   for (let from = 0; from < source.length; from += 900)
     await comparison.collect(rows(table, source.slice(from, from + 900)));
-  return { digested, found: await comparison.differences(limit) };
+  return { digested, found: await comparison.differences(limit, explain) };
 }
 
 const tamperings = [
@@ -69,7 +70,8 @@ export const comparisonChecks: readonly DestinationCheck[] = [
         const volatile = cells.slice(0, 2_900).map((row) => [...row.slice(0, 5), 7]);
         const { digested, found } = await compared(warehouse, readings, volatile);
         assert.deepEqual([digested.source, digested.copy, digested.differing], [2_900, 2_900, 0]);
-        assert.deepEqual(found, { missing: 0, extra: 0, different: 0, repeated: 0, shown: [] });
+        const none = { missing: 0, extra: 0, different: 0, repeated: 0, again: 0, unexplained: 0 };
+        assert.deepEqual(found, { ...none, explanations: [], shown: [] });
       });
     },
   },
@@ -84,8 +86,8 @@ export const comparisonChecks: readonly DestinationCheck[] = [
       await holding(harness, async (warehouse) => {
         const { digested, found } = await compared(warehouse, readings, cells);
         assert.ok(digested.differing >= 1 && digested.differing <= 2 && digested.buckets > 100);
-        const { shown, ...counts } = found;
-        assert.deepEqual(counts, { missing: 0, extra: 0, different: 0, repeated: 0, ...expected });
+        const { shown, missing, extra, different } = found;
+        assert.deepEqual({ missing, extra, different }, { missing: 0, extra: 0, different: 0, ...expected });
         assert.equal(shown.length, Object.values(expected)[0]);
         assert.equal(shown[0]!.kind, Object.keys(expected)[0]);
       });
@@ -146,8 +148,8 @@ export const comparisonChecks: readonly DestinationCheck[] = [
       await harness.tamper(`UPDATE ${schema}.readings SET id = -id WHERE id = 1`);
       await holding(harness, async (warehouse) => {
         const { found } = await compared(warehouse, readings, cells, 3);
-        const { shown, ...counts } = found;
-        assert.deepEqual(counts, { missing: 11, extra: 1, different: 1, repeated: 0 });
+        const { shown, missing: absent, extra, different, unexplained } = found;
+        assert.deepEqual([absent, extra, different, unexplained], [11, 1, 1, 13]);
         assert.deepEqual(
           shown.filter(({ kind }) => kind === "different"),
           [
@@ -184,6 +186,38 @@ export const comparisonChecks: readonly DestinationCheck[] = [
         const { digested, found } = await compared(warehouse, readings, moved.slice(1));
         assert.deepEqual([digested.source, digested.copy], [3_000, 3_000]);
         assert.deepEqual([found.missing, found.extra, found.different], [1, 1, 1]);
+      });
+    },
+  },
+  {
+    name: "verify names keys that the source gives twice with different values (case 2)",
+    async run(harness) {
+      await fill(harness, readings, cells);
+      await holding(harness, async (warehouse) => {
+        const changed = cells[7]!.with(1, "another");
+        const { found } = await compared(warehouse, readings, [changed, cells[8]!, ...cells]);
+        assert.deepEqual([found.missing, found.extra, found.different], [0, 0, 0]);
+        assert.deepEqual([found.again, found.repeated, found.unexplained], [2, 1, 1]);
+        const none = { version: { source: null, copy: null }, columns: [] };
+        assert.deepEqual(found.shown, [{ kind: "repeated", key: { id: "7" }, ...none }]);
+      });
+    },
+  },
+  {
+    name: "verify judges every difference, and shows those without an explanation first (case 4)",
+    async run(harness) {
+      await fill(harness, readings, cells);
+      const moved = cells.map((row, id) => (id % 2 === 0 ? row.with(1, "moved").with(2, 9_000_000_000n) : row));
+      await harness.tamper(`UPDATE ${schema}.readings SET price = 0.00 WHERE id IN (1501, 2999)`);
+      await holding(harness, async (warehouse) => {
+        const { found } = await compared(warehouse, readings, moved, 3, ({ version: { source, copy } }) =>
+          source === copy ? null : "moved",
+        );
+        assert.deepEqual([found.different, found.unexplained, found.explanations], [1_502, 2, ["moved"]]);
+        assert.deepEqual(
+          found.shown.map(({ key }) => key["id"]),
+          ["1501", "2999", "0"],
+        );
       });
     },
   },
