@@ -2,13 +2,16 @@ import type { Rows } from "./rows.ts";
 import type { RunRecord } from "./state-store.ts";
 import type { Table } from "./table.ts";
 
-/** A destination whose copies and records can be read. Reads see the transaction under way. */
+/** A destination whose copies and records can be read. */
 export interface Readable {
-  /** Begins to compare a source table, which is read again for it, with its copy. */
+  /**
+   * Begins to compare a source table, which is read again for it, with its copy. It needs no lease, and sees only what is
+   * committed: a sync may go on meanwhile.
+   */
   compare(table: Table): Promise<Comparison>;
   /** The last runs, newest first. */
   runs(limit: number): Promise<readonly RunRecord[]>;
-  /** Rows of the copy that are not deleted; `null`: there is no copy. */
+  /** Rows of the copy that are not deleted, with the transaction under way; `null`: there is no copy. */
   count(table: string): Promise<number | null>;
   /**
    * Writes the rows of copies that are not deleted to Parquet files, all from the same moment. `files`: path by table id.
@@ -40,6 +43,10 @@ export interface Difference {
  * the digest does not depend on the order of rows. The second keeps only rows of buckets that differ, and names the keys.
  */
 export interface Comparison extends AsyncDisposable {
+  /** The stamp of the last commit that wrote to the copy, which shows whether a sync writes meanwhile; `null`: unknown. */
+  written(): Promise<string | null>;
+  /** May read the copy whole. */
+  seal(): Promise<Seal>;
   /** First reading. */
   digest(rows: Rows): Promise<void>;
   /** Ends the first reading: rows on both sides, and how many buckets there are and differ. */
@@ -60,6 +67,11 @@ export interface Comparison extends AsyncDisposable {
     explain: (one: Pick<Difference, "kind" | "version">) => string | null,
   ): Promise<Differences>;
 }
+
+/**
+ * Whether a copy is as the last sync left it: `intact`, or changed by something else (`broken`); `none`: unknown.
+ */
+export type Seal = "intact" | "broken" | "none";
 
 /** How many keys of each kind differ. */
 export interface Differences {

@@ -288,6 +288,8 @@ const broken: readonly Broken[] = [
       async compare(table) {
         const comparison = await warehouse.compare(table);
         const blind: Comparison = {
+          written: () => comparison.written(),
+          seal: () => comparison.seal(),
           digest: (rows) => comparison.digest(rows),
           digested: async () => ({ ...(await comparison.digested()), differing: 0 }),
           collect: (rows) => comparison.collect(rows),

@@ -63,8 +63,7 @@ test("what the destination refuses is the destination's", async () => {
     side: "destination",
   });
   const lease = await warehouse.acquire({ host: "h", pid: 1, since: new Date().toISOString() });
-  const verifying = verify(copy.connection(filled(), warehouse), { signal }, () => {});
-  await expect(verifying).rejects.toMatchObject({ code: "SYNC_RUNNING", side: "destination" });
+  await expect(copy.sync(filled())).rejects.toMatchObject({ code: "SYNC_RUNNING", side: "destination" });
   await warehouse.release(lease);
 });
 

@@ -167,3 +167,90 @@ test("a server that can't be reached ends the command", async () => {
   source.plan = () => Promise.reject(new HeadwatersError("LOGIN_FAILED", "the password is wrong"));
   await expect(verified(copy, source)).rejects.toMatchObject({ code: "LOGIN_FAILED" });
 });
+
+test("what the source alone changed is NOT PROVEN, with or without a version (case 5)", async () => {
+  for (const version of ["changed", null]) {
+    const source = filled();
+    for (const table of ["t", "u"]) source.shapes.set(table, { version, cursor: version });
+    await using copy = await Copy.make();
+    await copy.sync(source);
+    source.remove("t", 3);
+    if (version === null) source.put("t", 4, "changed");
+    expect((await verified(copy, source)).tables).toMatchObject([
+      {
+        table: "t",
+        verdict: "NOT PROVEN",
+        extra: 1,
+        reasons: [expect.stringContaining("exactly as the last sync left it")],
+      },
+      { table: "u", verdict: "CONVERGED" },
+    ]);
+    // A window seals the copy anew, after a look at the seal before it.
+    source.put("t", 5, "changed");
+    await copy.sync(source);
+    source.remove("t", 6);
+    expect((await verified(copy, source)).tables[0]).toMatchObject({ verdict: "NOT PROVEN", extra: 1 });
+  }
+});
+
+test.each([
+  ["INSERT INTO s.t SELECT 99, name, changed, _headwaters_synced, false FROM s.t WHERE id = 1", "extra", "99"],
+  ["DELETE FROM s.t WHERE id = 4", "missing", "4"],
+  ["UPDATE s.t SET name = 'tampered' WHERE id = 5", "different", "5"],
+])(
+  "a copy that was changed besides the source diverges, also after later syncs: %s (case 5)",
+  async (sql, kind, id) => {
+    const source = filled();
+    await using copy = await Copy.make();
+    await copy.sync(source, { settings: { deletes: "never" } });
+    await copy.write(sql);
+    source.remove("t", 3);
+    const expected = {
+      verdict: "DIVERGED",
+      reasons: expect.arrayContaining(["Something other than a sync changed the copy."]),
+      shown: expect.arrayContaining([expect.objectContaining({ kind, key: { id } })]),
+    };
+    expect((await verified(copy, source)).tables[0]).toMatchObject(expected);
+    source.put("t", 7, "changed");
+    await copy.sync(source, { settings: { deletes: "never" } });
+    expect((await verified(copy, source)).tables[0]).toMatchObject(expected);
+    await copy.sync(source, { full: true });
+    expect((await verified(copy, source)).tables[0]).toMatchObject({ verdict: "CONVERGED" });
+  },
+);
+
+test("a copy without a seal: an extra row is NOT PROVEN, other differences diverge (case 5)", async () => {
+  const source = filled();
+  await using copy = await Copy.make();
+  await copy.sync(source);
+  await copy.write("DELETE FROM _headwaters.seals");
+  source.remove("t", 3);
+  expect((await verified(copy, source)).tables[0]).toMatchObject({ verdict: "NOT PROVEN", extra: 1 });
+  source.put("t", 4, "changed long ago");
+  expect((await verified(copy, source)).tables[0]).toMatchObject({ verdict: "DIVERGED", extra: 1, different: 1 });
+});
+
+test("verify works while a sync goes on, and tells it from a difference", async () => {
+  const source = filled();
+  await using copy = await Copy.make();
+  await copy.sync(source);
+  source.put("t", 3, "changed");
+  source.remove("u", 3);
+  await using held = await copy.open();
+  await held.acquire({ host: "elsewhere", pid: 1, since: "2024-01-01T00:00:00Z" });
+  expect((await verified(copy, source)).tables).toMatchObject([{ different: 1 }, { extra: 1, verdict: "NOT PROVEN" }]);
+  await held[Symbol.asyncDispose]();
+  // A whole sync, between the two readings.
+  await using open = await copy.open();
+  const read = source.read.bind(source);
+  let readings = 0;
+  source.read = async function* withSync(pass, split, state, how) {
+    if (how.path === "independent" && pass.tables[0]!.id === "t" && ++readings === 3) await copy.sync(source);
+    yield* read(pass, split, state, how);
+  };
+  const report = await verify(copy.connection(source, open), { signal: new AbortController().signal }, () => {});
+  expect(report.tables[0]).toMatchObject({
+    verdict: "NOT PROVEN",
+    reasons: [expect.stringContaining("A sync wrote to the copy while it was compared")],
+  });
+});

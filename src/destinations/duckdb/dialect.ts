@@ -24,6 +24,7 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
     leaseColumns: "",
     sumType: "HUGEINT",
     fence: "",
+    sealedRows: storage.sealedRows,
 
     physical: (name) => name,
     identity: fold,

@@ -7,6 +7,8 @@ export function fileStorage(path: string): Storage {
   return {
     catalog: null,
     ownSuffix: () => "",
+    // (Measured, 1 M rows of 9 columns: 0.1 s.)
+    sealedRows: 1_000_000,
     skips: () => true,
     retype: (relation, column, from, type) => [
       `ALTER TABLE ${relation} ALTER ${column} TYPE ${duckdbType(type)} USING ${converted(column, from, type)}`,

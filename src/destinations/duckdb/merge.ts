@@ -100,6 +100,7 @@ async function mergeRows(
       ) GROUP BY ${list}`,
   );
   const counts = await countChanges(session, changes);
+  if (counts.inserted + counts.updated + counts.deleted > 0) await writing.changing();
   const found = same(keys, "m", "t");
   if (counts.rewritten > 0 || (deletion === "hard" && counts.deleted > 0)) {
     const which = deletion === "hard" ? `m.what >= ${revive}` : `m.what IN (${revive}, ${rewrite})`;

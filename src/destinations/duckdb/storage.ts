@@ -9,6 +9,8 @@ export interface Storage {
   readonly catalog: string | null;
   /** A suffix for the names of one connection's bookkeeping tables: empty, or different for each connection. */
   ownSuffix(connection: string): string;
+  /** As in `Dialect`. */
+  readonly sealedRows: number;
   /** Whether `=` on values of this type finds all rows although files are skipped by their statistics. */
   skips(type: Type): boolean;
   /** Statements that give a column a wider type. Every value stays exactly the same. */

@@ -23,9 +23,11 @@ export async function openWarehouse(
   try {
     await instance.prepare((session) => openBookkeeping(session, context, { ...how, place: path }));
     const session = await instance.connect();
+    let reading: Session | null = null;
     return warehouseOn(
       {
         session: async () => session,
+        reader: async () => (reading ??= await instance.connect()),
         capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "between syncs" },
         acquire: (holder) => acquireInProcess(instance, connection, holder),
         release: (lease) => releaseInProcess(instance, connection, lease),
@@ -33,6 +35,7 @@ export async function openWarehouse(
         exportParquet: (files, how) => exportParquet(session, context, files, how),
         async close() {
           await session.close();
+          await reading?.close();
           await leave(file, context);
         },
       },

@@ -21,6 +21,8 @@ export function lakeStorage(place: string): Storage {
     catalog: lakeCatalog,
     // Two transactions that write the same table conflict, even on different rows. So connections do not share tables.
     ownSuffix: (connection) => `_${digestName(connection).slice(0, 12)}`,
+    // Files may be far away.
+    sealedRows: 100_000,
     // The catalog's statistics of texts and bytes in a file can be wrong (seen: bytes, NUL). A join that uses them
     // would miss rows.
     skips: ({ kind }) => !texts.has(kind),

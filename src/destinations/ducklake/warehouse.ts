@@ -47,10 +47,12 @@ export async function openWarehouse(
     const opened = await (lock === null ? open() : lock.alone(open));
     const control = await opened.instance.control();
     const session = await opened.instance.connect();
+    let reading: Session | null = null;
     const leases = lock === null ? leasesInProcess(opened, connection) : leasesUnder(lock, control, connection);
     return warehouseOn(
       {
         session: async () => session,
+        reader: async () => (reading ??= await opened.instance.connect()),
         capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "while written" },
         acquire: leases.acquire,
         async release(lease) {
@@ -62,6 +64,7 @@ export async function openWarehouse(
         exportParquet: (files, how) => exportParquet(session, context, files, how),
         async close() {
           await session.close();
+          await reading?.close();
           await leave();
         },
       },

@@ -36,6 +36,8 @@ export const postgresqlDialect: Dialect = {
   leaseColumns: "session bigint, started timestamp with time zone",
   sumType: "numeric",
   fence: "OFFSET 0",
+  // (Measured, 100,000 rows of 9 columns: 0.15 s.)
+  sealedRows: 100_000,
 
   physical: physicalName,
   identity: physicalName,

@@ -61,6 +61,7 @@ export const merging: Merging = {
     );
     await analyze(session, changes);
     const counts = await countChanges(session, changes);
+    if (counts.inserted + counts.updated + counts.deleted > 0) await writing.changing();
     const matched = `${source} s JOIN ${changes} m ON s.${stagedPlace} = m.place`;
     // The key is compared too, because users may write to the copy. The next pass handles a row that a user moved.
     const here = `t.ctid = m.row AND ${sameKey(keyColumns(dialect, table, copy), "s", "t", false)}`;

@@ -30,6 +30,7 @@ export async function openWarehouse(
     await openBookkeeping(control, context, { ...how, place: `database "${configuration.database}"` });
     const lease = new Lease(control, connection);
     let writer = await Session.open(configuration, signal);
+    let reader: Session | null = null;
     return warehouseOn(
       {
         capabilities,
@@ -40,10 +41,15 @@ export async function openWarehouse(
           await lease.moveTo(writer);
           return writer;
         },
+        async reader() {
+          if (reader?.alive !== true) reader = await Session.open(configuration, signal);
+          return reader;
+        },
         acquire: (holder) => lease.acquire(holder, writer),
         release: (given) => lease.release(given),
         check: (asked) => checkDestination(configuration, context, asked),
         async close() {
+          await reader?.[Symbol.asyncDispose]();
           await writer[Symbol.asyncDispose]();
           await control[Symbol.asyncDispose]();
         },

@@ -8,13 +8,14 @@ import { quotedSystem, storedType } from "./copies.ts";
 import type { Loader, Session, Target } from "./dialect.ts";
 import { type Explain, judge } from "./judge.ts";
 import { temporary } from "./names.ts";
+import { lastWritten, sealOf } from "./seals.ts";
 import { createStage, staged, stagedPlace } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 
 /** The number of buckets for hashes of keys: few enough to sum up at once, many enough that each holds few rows. */
 const buckets = 4_096;
 
-export async function compareCopy(session: Session, table: Table, copy: Copy): Promise<Comparison> {
+export async function compareCopy(session: Session, connection: string, table: Table, copy: Copy): Promise<Comparison> {
   const { dialect } = session;
   const columns = table.columns
     .filter(({ volatile }) => volatile !== true)
@@ -33,7 +34,16 @@ export async function compareCopy(session: Session, table: Table, copy: Copy): P
   await session.run(
     `CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, low ${dialect.sumType}, high ${dialect.sumType})`,
   );
-  return new CopyComparison(session, table, copy, columns, digests);
+  const comparison = new CopyComparison(session, table, copy, columns, digests);
+  return {
+    digest: (rows) => comparison.digest(rows),
+    digested: () => comparison.digested(),
+    collect: (rows) => comparison.collect(rows),
+    differences: (limit, explain) => comparison.differences(limit, explain),
+    written: () => lastWritten(session, connection, table.id),
+    seal: () => sealOf(session, connection, table, copy),
+    [Symbol.asyncDispose]: () => comparison[Symbol.asyncDispose](),
+  };
 }
 
 /** A compared column. Both sides have a type that holds the values of both, and the column's name in a stage. */
@@ -43,7 +53,7 @@ interface Compared extends Target {
   readonly copy: string;
 }
 
-class CopyComparison implements Comparison {
+class CopyComparison {
   readonly #session: Session;
   readonly #table: Table;
   /** The columns that identify a row: the key, or all columns of a table without a key. */

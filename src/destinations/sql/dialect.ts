@@ -113,6 +113,8 @@ export interface Dialect {
   readonly leaseColumns: string;
   /** The type of a sum of parts of {@link strong}. */
   readonly sumType: string;
+  /** Copies with more rows get no seal: it would take too long to sum them up before and after a change. */
+  readonly sealedRows: number;
   /** The end of a subquery that keeps its expressions from being evaluated for each use. */
   readonly fence: string;
 
@@ -175,6 +177,8 @@ export interface Writing {
   /** The value of the synced column: ISO 8601, UTC. */
   readonly stamp: string;
   readonly deletion: Deletion;
+  /** Must be called before the copy is changed. */
+  changing(): Promise<void>;
 }
 
 /** Rows that are merged into a copy. */

@@ -91,6 +91,19 @@ const tables = {
     columns: { connection: "text", id: "text", state: "text" },
     constraints: "PRIMARY KEY (connection, id)",
   },
+  // Whether the copy of a table is as our last write left it, see `seals.ts`. `n` and `digest` are of its live rows.
+  seals: {
+    columns: {
+      connection: "text",
+      id: "text",
+      state: "text",
+      written: "text",
+      n: "bigint",
+      digest: "text",
+      how: "text",
+    },
+    constraints: "PRIMARY KEY (connection, id)",
+  },
   runs: {
     columns: { connection: "text", id: "text", started: "text", run: "text" },
     constraints: "PRIMARY KEY (connection, id)",

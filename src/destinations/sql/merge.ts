@@ -49,7 +49,7 @@ export async function countChanges(
 
 /** Updates existing rows of the copy that differ from their rows in a stage. */
 export async function updateRows(
-  { session, stamp }: Writing,
+  { session, stamp, changing }: Writing,
   table: Table,
   copy: Copy,
   { relation, columns }: Stage,
@@ -58,6 +58,7 @@ export async function updateRows(
   const { synced, deleted } = quotedSystem(dialect, copy);
   const set = assignments(dialect, table, [...columns.keys()]);
   if (set.length === 0) return noChanges;
+  await changing();
   const updated = await session.run(
     `UPDATE ${copy.relation} t SET ${set.join(", ")}, ${synced} = ${timestamp(stamp)} FROM ${relation} s
       WHERE ${dialect.merging.sameKey(dialect, table, copy, "s", "t")} AND NOT t.${deleted}
@@ -82,6 +83,7 @@ export function markedDeleted({ session: { dialect }, stamp }: Writing, copy: Co
 /** Deletes every row of the copy. */
 export async function truncateCopy(writing: Writing, copy: Copy): Promise<Changes> {
   const { session, deletion } = writing;
+  await writing.changing();
   if (deletion === "soft") {
     const { deleted } = quotedSystem(session.dialect, copy);
     const marked = await session.run(
@@ -104,6 +106,7 @@ export async function deleteRows(writing: Writing, table: Table, copy: Copy, gon
   const count = await session.number(`SELECT count(*) FROM ${keysToDelete}`);
   const which = `NOT t.${quotedSystem(dialect, copy).deleted} AND ${dialect.merging.sameKey(dialect, table, copy, "m", "t")}`;
   if (count > 0) {
+    await writing.changing();
     await analyze(session, keysToDelete);
     await session.run(
       deletion === "hard"

@@ -19,6 +19,7 @@ import { PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
+import { Seals } from "./seals.ts";
 import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
 import { staged, stageTargets } from "./stage.ts";
 import type { Copy, Mode } from "./model.ts";
@@ -32,6 +33,7 @@ export class SqlTransaction implements Transaction {
   readonly #stamp: string;
   readonly #passes: PassTables;
   readonly #held: Held;
+  readonly #seals: Seals;
   readonly #onEnd: () => void;
   readonly #changes = new Map<string, Changes>();
   /** By table id. */
@@ -50,6 +52,7 @@ export class SqlTransaction implements Transaction {
     this.#stamp = stamp;
     this.#passes = new PassTables(session, context);
     this.#held = new Held(session, context);
+    this.#seals = new Seals(session, context, stamp);
     this.#onEnd = onEnd;
   }
 
@@ -90,7 +93,7 @@ export class SqlTransaction implements Transaction {
         await this.flush(operation.table);
         return this.#count(
           operation.table,
-          await truncateCopy(this.#writing(operation.table), await this.#copy(operation.table)),
+          await truncateCopy(this.#writing(entry.table), await this.#copy(operation.table)),
         );
       case "keys":
         return this.#setAside(entry, operation.rows);
@@ -111,7 +114,7 @@ export class SqlTransaction implements Transaction {
   async keep(pass: Pass, split: Split): Promise<void> {
     for (const run of await this.#held.of(pass.id, split.id)) {
       const { entry, copy } = await this.#inSight(pass, run.table);
-      const kept = await replay(this.#writing(run.table), pass, entry, copy, run);
+      const kept = await replay(this.#writing(entry.table), pass, entry, copy, run);
       this.#count(run.table, kept.changes);
       // Later operations must start from the new copy.
       this.#forgetCopy(run.table);
@@ -156,6 +159,8 @@ export class SqlTransaction implements Transaction {
       await this.flush(id);
       const entry = await this.#passTable(pass, id);
       this.#count(id, await this.#settle(pass, entry, holdDeletes));
+      // Where deletes are held back, rows that something else put into the copy may be among them.
+      await this.#seals.renew(entry.table, await this.#copy(id), pass.kind === "full" && !holdDeletes);
     }
     await this.#end(pass.id);
     await saveStates(this.#session, this.#context.connection, states);
@@ -177,6 +182,7 @@ export class SqlTransaction implements Transaction {
       if (copy !== null) await this.#session.run(`DROP TABLE ${copy.relation}`);
       this.#forgetCopy(id);
       await forget("copies", id);
+      await this.#seals.forget(id);
     }
   }
 
@@ -191,6 +197,7 @@ export class SqlTransaction implements Transaction {
     const open = progress.filter(({ pass }) => !this.#ended.has(pass));
     try {
       await checkLease(this.#session, connection, this.#lease, this.#stamp);
+      await this.#seals.save();
       await this.#passes.saveCounters();
       await saveProgress(this.#session, connection, open);
       await this.#session.run("COMMIT");
@@ -256,6 +263,7 @@ export class SqlTransaction implements Transaction {
   /** Appends rows to the copy, which has no older rows to compare with. */
   async #append(table: Table, rows: Rows): Promise<void> {
     const copy = await this.#copy(table.id);
+    await this.#seals.changing(table, copy);
     const { synced, deleted } = quotedSystem(this.#session.dialect, copy);
     const constants = [
       { sql: synced, value: this.#stamp },
@@ -285,7 +293,7 @@ export class SqlTransaction implements Transaction {
   async #pendingOf(table: Table): Promise<Pending> {
     const known = this.#pending.get(table.id);
     if (known !== undefined) return known;
-    const pending = new Pending(this.#writing(table.id), await this.#copy(table.id), table);
+    const pending = new Pending(this.#writing(table), await this.#copy(table.id), table);
     this.#pending.set(table.id, pending);
     return pending;
   }
@@ -305,7 +313,7 @@ export class SqlTransaction implements Transaction {
   async #settle(pass: Pass, { mode, table, stage }: PassTable, holdDeletes: boolean): Promise<Changes> {
     if (mode === "merge" || (mode === "keys" && holdDeletes)) return noChanges;
     const old = await this.#copy(table.id);
-    const writing = this.#writing(table.id);
+    const writing = this.#writing(table);
     if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
     if (mode === "direct") {
       const { copy, removed } = await this.#session.dialect.merging.finish(
@@ -333,6 +341,7 @@ export class SqlTransaction implements Transaction {
     for (const table of await this.#passes.direct(pass)) {
       const copy = await describeCopy(this.#session, this.#context, table.id);
       if (copy === null) continue;
+      await this.#seals.changing(table, copy);
       const { copy: finished } = await this.#session.dialect.merging.finish(this.#session, table, copy, false);
       this.#copies.set(table.id, finished);
     }
@@ -350,8 +359,13 @@ export class SqlTransaction implements Transaction {
     this.#copies.set(table.id, await this.#session.dialect.merging.prepare(this.#session, mode, table, copy));
   }
 
-  #writing(table: string): Writing {
-    return { session: this.#session, stamp: this.#stamp, deletion: deletionOf(this.#context, table) };
+  #writing(table: Table): Writing {
+    return {
+      session: this.#session,
+      stamp: this.#stamp,
+      deletion: deletionOf(this.#context, table.id),
+      changing: async () => this.#seals.changing(table, await this.#copy(table.id)),
+    };
   }
 
   async #passTable(pass: Pass, id: string): Promise<PassTable> {

@@ -14,6 +14,8 @@ export interface Ground {
   readonly capabilities: DestinationCapabilities;
   /** The session that writes. The bookkeeping exists. A session that broke in the last transaction is replaced. */
   session(): Promise<Session>;
+  /** Another session, outside of the writer's transactions, which ends with the destination. */
+  reader(): Promise<Session>;
   /** As in `StateStore`. */
   acquire(holder: Holder): Promise<number>;
   release(lease: number): Promise<void>;
@@ -57,14 +59,14 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
       return transaction;
     },
     async compare(table) {
-      const session = await ground.session();
-      const copy = await copyOf(session, table.id);
+      const session = await ground.reader();
+      const copy = await describeCopy(session, context, table.id);
       if (copy === null) {
         throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${table.id}"`, {
           hint: "Run sync first.",
         });
       }
-      return compareCopy(session, table, copy);
+      return compareCopy(session, context.connection, table, copy);
     },
     runs: async (limit) => loadRuns(await ground.session(), context.connection, limit),
     async count(table) {

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { asHeadwatersError, type ErrorCode } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Comparison, Difference } from "../../protocol/readable.ts";
+import type { Comparison, Difference, Seal } from "../../protocol/readable.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Connection, tableSettings } from "../connection.ts";
 import { type EventOrigin, reporter } from "../events.ts";
-import { atDestination, withLease } from "../lease.ts";
+import { atDestination } from "../lease.ts";
 import { coveredBy } from "../plan/decide.ts";
 import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
 import { discover } from "../selection/discover.ts";
@@ -77,23 +77,25 @@ export async function verify(
   const connection = { ...projected, source: retryingSource(projected.source, retryPolicy(given)) };
   const { warehouse } = connection;
   const tell = reporter<VerifyHappening>(connection.name, randomUUID(), report);
-  return await withLease(warehouse, async () => {
-    const stored = await atDestination(warehouse.load());
-    const { tables, refused, vanished } = await discover(connection, options.signal, stored);
-    const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
-    const verdicts: TableVerdict[] = [];
-    for (const name of narrowTo(selected, options.tables ?? [])) {
-      const discovered = tables.find(({ id }) => id === name) ?? null;
-      const state = stored.tables.get(name) ?? null;
-      const result = await endedBy(name, options.signal, async () => {
-        if (refused.has(name)) throw refused.get(name)!;
-        return await verifyTable(name, discovered, state, connection, options, tell);
-      });
-      verdicts.push(result);
-      tell({ kind: "verified", result });
-    }
-    return { verdict: worst(verdicts.map((table) => table.verdict)), tables: verdicts };
-  });
+  let stored = await atDestination(warehouse.load());
+  /** The state of a table. It is read again if a sync has written the copy since. */
+  const stateOf = async (name: string, written: string | null): Promise<TableState | null> => {
+    if (written !== null && written > (stored.lastStamp ?? "")) stored = await atDestination(warehouse.load());
+    return stored.tables.get(name) ?? null;
+  };
+  const { tables, refused, vanished } = await discover(connection, options.signal, stored);
+  const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
+  const verdicts: TableVerdict[] = [];
+  for (const name of narrowTo(selected, options.tables ?? [])) {
+    const discovered = tables.find(({ id }) => id === name) ?? null;
+    const result = await endedBy(name, options.signal, async () => {
+      if (refused.has(name)) throw refused.get(name)!;
+      return await verifyTable(name, discovered, stateOf, connection, options, tell);
+    });
+    verdicts.push(result);
+    tell({ kind: "verified", result });
+  }
+  return { verdict: worst(verdicts.map((table) => table.verdict)), tables: verdicts };
 }
 
 function worst(verdicts: readonly Verdict[]): Verdict {
@@ -137,11 +139,14 @@ async function endedBy(table: string, signal: AbortSignal, work: () => Promise<T
   }
 }
 
+/** The state of a table, as its last write (a stamp) left it; `null` as the stamp: as it is known. */
+type StateOf = (name: string, written: string | null) => Promise<TableState | null>;
+
 /** `discovered`: the table as it is now; `null`: only the copy has it. */
 async function verifyTable(
   name: string,
   discovered: Table | null,
-  state: TableState | null,
+  stateOf: StateOf,
   connection: Connection,
   options: VerifyOptions,
   report: (happening: VerifyHappening) => void,
@@ -152,6 +157,7 @@ async function verifyTable(
     table: name,
     milliseconds: Math.round(performance.now() - began),
   });
+  const state = await stateOf(name, null);
   const unproven = (reason: string): TableVerdict => ended({ ...nothing, verdict: "NOT PROVEN", reasons: [reason] });
   if (discovered === null)
     return unproven("The source no longer shows the table: there is nothing to compare the copy with.");
@@ -168,7 +174,7 @@ async function verifyTable(
     return unproven("The table was altered in the source since the last sync: sync, then verify again.");
   let table = inferred ? unite(state.table, discovered) : discovered;
   for (let attempt = 1; attempt <= mostReadings; attempt++) {
-    const { wider, result } = await compareOnce(table, state, connection, options, report);
+    const { wider, result } = await compareOnce(table, stateOf, connection, options, report);
     if (wider === null) return ended(result);
     table = wider;
   }
@@ -184,12 +190,14 @@ const mostReadings = 3;
 /** Compares once. `wider`: the table with all columns of its rows, if some were new or wider and so were not compared. */
 async function compareOnce(
   table: Table,
-  state: TableState,
+  stateOf: StateOf,
   connection: Connection,
   options: VerifyOptions,
   report: (happening: VerifyHappening) => void,
 ): Promise<{ readonly wider: Table | null; readonly result: Findings }> {
   await using comparison = await atDestination(connection.warehouse.compare(table));
+  const written = await atDestination(comparison.written());
+  const state = (await stateOf(table.id, written))!;
   const read = async (reading: 1 | 2, take: (rows: Rows) => Promise<void>): Promise<Table | null> => {
     report({ kind: "verifying", table: table.id, reading, estimatedRows: table.estimatedRows });
     return await readIndependently(table, connection, options.signal, async (rows) => {
@@ -206,7 +214,10 @@ async function compareOnce(
     return { wider, result: { ...counts, verdict: "CONVERGED", reasons } };
   }
   await read(2, (rows) => comparison.collect(rows));
-  return { wider, result: { ...counts, ...(await judge(table, state, comparison, options.limit ?? 5)) } };
+  const judged = await judge(table, state, comparison, options.limit ?? 5);
+  const rewritten = judged.verdict !== "CONVERGED" && (await atDestination(comparison.written())) !== written;
+  const reasons = ["A sync wrote to the copy while it was compared: verify again once the sync has ended."];
+  return { wider, result: { ...counts, ...judged, ...(rewritten ? { verdict: "NOT PROVEN", reasons } : {}) } };
 }
 
 /** What was found of a table. */
@@ -220,7 +231,8 @@ async function judge(
   comparison: Comparison,
   limit: number,
 ): Promise<Pick<TableVerdict, "verdict" | "reasons" | "missing" | "extra" | "different" | "shown">> {
-  const found = await atDestination(comparison.differences(limit, (one) => explanationOf(one, table, state)));
+  const seal = await atDestination(comparison.seal());
+  const found = await atDestination(comparison.differences(limit, (one) => explanationOf(one, table, state, seal)));
   const { missing, extra, different, repeated, again, unexplained, explanations, shown } = found;
   const counts = { missing, extra, different, shown };
   const differ = missing + extra + different;
@@ -238,7 +250,7 @@ async function judge(
           reasons: ["The source changed between the two readings; verify again."],
         };
   }
-  if (unexplained === 0) return { ...counts, verdict: "NOT PROVEN", reasons: explanations };
+  if (unexplained === 0 && seal !== "broken") return { ...counts, verdict: "NOT PROVEN", reasons: explanations };
   const columns = table.version === null ? " The table has no column that tells when a row changed." : "";
   const reasons = [
     ...(repeated > 0
@@ -247,8 +259,9 @@ async function judge(
         ]
       : []),
     ...(differ > 0 ? [`Source and copy differ in ${differ} rows.${columns}`] : []),
+    ...(seal === "broken" ? ["Something other than a sync changed the copy."] : []),
     ...explanations,
-    ...(unexplained > repeated ? ["Run sync with --full to write what differs."] : []),
+    ...(unexplained > repeated || seal === "broken" ? ["Run sync with --full to write what differs."] : []),
   ];
   return { ...counts, verdict: "DIVERGED", reasons };
 }
@@ -258,6 +271,7 @@ function explanationOf(
   difference: Pick<Difference, "kind" | "version">,
   table: Table,
   state: TableState,
+  seal: Seal,
 ): string | null {
   if (movedSince(difference, state))
     return `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`;
@@ -267,18 +281,31 @@ function explanationOf(
     const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
     return `${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`;
   }
-  return null;
+  // Versions that are no moments (or are missing) don't tell when a row changed. Then the copy must show that it is not
+  // the one that changed.
+  if (momentOf(difference.version.source) !== null) return null;
+  if (seal === "intact")
+    return `The copy is exactly as the last sync left it, so the source has changed since (${state.asOf}): sync, then verify again.`;
+  return seal === "none" && kind === "extra"
+    ? `Rows that only the copy has may have been deleted in the source since ${state.sweptAt}: run sync with --sweep, then verify again.`
+    : null;
 }
 
 /** Whether the row changed after the read point: its version differs from the copy's and is later than that. */
 function movedSince({ kind, version }: Pick<Difference, "kind" | "version">, state: TableState): boolean {
-  if (kind === "extra" || version.source === null || version.source === version.copy) return false;
-  const [moment] = version.source.replace(" ", "T").split("|") as [string];
+  if (kind === "extra" || version.source === version.copy) return false;
+  const moment = momentOf(version.source);
+  return moment !== null && moment >= Date.parse(state.asOf) - clockTolerance;
+}
+
+/** The moment that a version begins with, in milliseconds; `null`: it does not begin with one. */
+function momentOf(version: string | null): number | null {
+  const [moment] = (version ?? "").replace(" ", "T").split("|") as [string];
   // Other versions are digests, which a lenient parser takes for years.
-  if (!/^\d{4}-\d\d-\d\dT/.test(moment)) return false;
+  if (!/^\d{4}-\d\d-\d\dT/.test(moment)) return null;
   // A moment without a zone is UTC, never in the zone of this process.
-  const written = Date.parse(/(?:Z|[+-]\d\d(?::?\d\d)?)$/.test(moment) ? moment : `${moment}Z`);
-  return Number.isFinite(written) && written >= Date.parse(state.asOf) - clockTolerance;
+  const parsed = Date.parse(/(?:Z|[+-]\d\d(?::?\d\d)?)$/.test(moment) ? moment : `${moment}Z`);
+  return Number.isFinite(parsed) ? parsed : null;
 }
 
 /** Writers stamp rows by their own clocks, before they commit. In milliseconds. */
