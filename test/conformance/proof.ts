@@ -8,7 +8,7 @@ import { sync } from "../../src/engine/run/sync.ts";
 import type { Warehouse } from "../../src/protocol/destination.ts";
 import { type Cell } from "../../src/toolkit/vectors.ts";
 import { context, type DestinationHarness, schema, tableOf } from "./destination/steps.ts";
-import { changed, kinds, literal, valueOf } from "./proof-values.ts";
+import { changed, literal, valueOf } from "./proof-values.ts";
 import { RowsSource } from "./rows-source.ts";
 
 /** Tables that are verified for each of the three laws. An hour takes some 10,000: HEADWATERS_PROOF_TABLES=10000. */
@@ -231,16 +231,15 @@ export function proofLaws(title: string, make: () => Promise<DestinationHarness>
       ["what was tampered with behind a source that moved on diverges, and its key is named", true, true],
     ] as const) {
       test(what, { timeout: 4_000_000 }, async () => {
-        let tried_ = 0;
+        let count = 0;
         await fc.assert(
           fc.asyncProperty(fc.nat(), async (seed) => {
-            tried_ += await tried(make, dialect, seed, tampers, movesOn);
+            count += await tried(make, dialect, seed, tampers, movesOn);
           }),
           { numRuns: Math.ceil(tables / atOnce), endOnFailure: true },
         );
-        assert.ok(tried_ >= tables / 2, "tables were tried");
+        assert.ok(count >= tables / 2, "tables were tried");
       });
     }
-    test("every type is tried", () => assert.equal(kinds.length, 16));
   });
 }

@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { Comparison, Difference, Differences } from "../../protocol/readable.ts";
+import type { Comparison, Difference, Differences, Seal } from "../../protocol/readable.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
@@ -34,16 +34,7 @@ export async function compareCopy(session: Session, connection: string, table: T
   await session.run(
     `CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, low ${dialect.sumType}, high ${dialect.sumType})`,
   );
-  const comparison = new CopyComparison(session, table, copy, columns, digests);
-  return {
-    digest: (rows) => comparison.digest(rows),
-    digested: () => comparison.digested(),
-    collect: (rows) => comparison.collect(rows),
-    differences: (limit, explain) => comparison.differences(limit, explain),
-    written: () => lastWritten(session, connection, table.id),
-    seal: () => sealOf(session, connection, table, copy),
-    [Symbol.asyncDispose]: () => comparison[Symbol.asyncDispose](),
-  };
+  return new CopyComparison(session, connection, table, copy, columns, digests);
 }
 
 /** A compared column. Both sides have a type that holds the values of both, and the column's name in a stage. */
@@ -53,9 +44,11 @@ interface Compared extends Target {
   readonly copy: string;
 }
 
-class CopyComparison {
+class CopyComparison implements Comparison {
   readonly #session: Session;
+  readonly #connection: string;
   readonly #table: Table;
+  readonly #copy: Copy;
   /** The columns that identify a row: the key, or all columns of a table without a key. */
   readonly #key: readonly Compared[];
   readonly #columns: readonly Compared[];
@@ -68,14 +61,31 @@ class CopyComparison {
   /** The source's rows in differing buckets. */
   #collected: Stage | null = null;
 
-  constructor(session: Session, table: Table, copy: Copy, columns: readonly Compared[], digests: string) {
+  constructor(
+    session: Session,
+    connection: string,
+    table: Table,
+    copy: Copy,
+    columns: readonly Compared[],
+    digests: string,
+  ) {
     this.#session = session;
+    this.#connection = connection;
     this.#table = table;
+    this.#copy = copy;
     this.#columns = columns;
     this.#key = table.key.length > 0 ? columns.filter(({ name }) => table.key.includes(name)) : columns;
     this.#copied = `(SELECT ${columns.map((column) => column.copy).join(", ")} FROM ${copy.relation} t
       WHERE NOT t.${quotedSystem(session.dialect, copy).deleted})`;
     this.#digests = digests;
+  }
+
+  written(): Promise<string | null> {
+    return lastWritten(this.#session, this.#connection, this.#table.id);
+  }
+
+  seal(): Promise<Seal> {
+    return sealOf(this.#session, this.#connection, this.#table, this.#copy);
   }
 
   async digest(rows: Rows): Promise<void> {
