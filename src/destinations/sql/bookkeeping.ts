@@ -169,6 +169,18 @@ export async function forgetPass(session: Session, connection: string, pass: str
   }
 }
 
+export async function forgetTable(
+  session: Session,
+  connection: string,
+  from: "tables" | "copies",
+  id: string,
+): Promise<void> {
+  await session.run(`DELETE FROM ${kept(session, from, connection)} WHERE connection = $1 AND id = $2`, [
+    connection,
+    id,
+  ]);
+}
+
 export async function saveStates(
   session: Session,
   connection: string,

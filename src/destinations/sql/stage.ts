@@ -1,3 +1,4 @@
+import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
@@ -81,6 +82,16 @@ export function keyColumns(dialect: Dialect, table: Table, copy: Copy): readonly
     type: storedType(dialect, copy, name)!,
     nullable: table.columns.find((column) => column.name === name)?.nullable !== false,
   }));
+}
+
+/** The rows of a query of keys, with the names of a stage. */
+export function keyPages(session: Session, table: Table, copy: Copy, query: string): AsyncGenerator<Rows> {
+  const { dialect } = session;
+  const columns = table.key.map((name) => {
+    const { type } = table.columns.find((column) => column.name === name)!;
+    return { name, sql: staged(dialect, name), type, stored: storedType(dialect, copy, name)! };
+  });
+  return session.pages(table, query, columns);
 }
 
 /**

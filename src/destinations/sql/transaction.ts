@@ -9,9 +9,17 @@ import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
-import { asLeaseLost, checkLease, forgetPass, savePass, saveProgress, saveRun, saveStates } from "./bookkeeping.ts";
-import { kept } from "./kept.ts";
-import { copyTargets, countLive, describeCopy, prepareCopy, quotedSystem, storedType } from "./copies.ts";
+import {
+  asLeaseLost,
+  checkLease,
+  forgetPass,
+  forgetTable,
+  savePass,
+  saveProgress,
+  saveRun,
+  saveStates,
+} from "./bookkeeping.ts";
+import { copyTargets, countLive, describeCopy, prepareCopy, quotedSystem } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf } from "./held.ts";
 import { truncateCopy } from "./merge.ts";
@@ -21,7 +29,7 @@ import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
 import { Seals } from "./seals.ts";
 import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
-import { staged, stageTargets } from "./stage.ts";
+import { keyPages, stageTargets } from "./stage.ts";
 import type { Copy, Mode } from "./model.ts";
 
 /** The open transaction of a warehouse; there is one at a time. */
@@ -141,13 +149,15 @@ export class SqlTransaction implements Transaction {
   async *missing(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
     const { entry, copy } = await this.#inSight(pass, id);
     const { mode, table, stage } = entry;
-    if (mode === "keys") yield* this.#keys(table, copy, missingKeys(this.#session.dialect, table, copy, stage!));
+    if (mode === "keys")
+      yield* keyPages(this.#session, table, copy, missingKeys(this.#session.dialect, table, copy, stage!));
   }
 
   async *gone(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
     const { entry, copy } = await this.#inSight(pass, id);
     const { table, stage } = entry;
-    if (stage !== null) yield* this.#keys(table, copy, goneKeys(this.#session.dialect, pass, table, copy, stage));
+    if (stage !== null)
+      yield* keyPages(this.#session, table, copy, goneKeys(this.#session.dialect, pass, table, copy, stage));
   }
 
   async close(
@@ -168,20 +178,15 @@ export class SqlTransaction implements Transaction {
 
   async reset(tables: readonly string[], drop: boolean): Promise<void> {
     const { connection } = this.#context;
-    const forget = (table: "tables" | "copies", id: string): Promise<number> =>
-      this.#session.run(`DELETE FROM ${kept(this.#session, table, connection)} WHERE connection = $1 AND id = $2`, [
-        connection,
-        id,
-      ]);
     for (const id of tables) await this.flush(id);
     for (const pass of await this.#passes.of(tables)) await this.#giveUp(pass);
     for (const id of tables) {
-      await forget("tables", id);
+      await forgetTable(this.#session, connection, "tables", id);
       if (!drop) continue;
       const copy = await describeCopy(this.#session, this.#context, id);
       if (copy !== null) await this.#session.run(`DROP TABLE ${copy.relation}`);
       this.#forgetCopy(id);
-      await forget("copies", id);
+      await forgetTable(this.#session, connection, "copies", id);
       await this.#seals.forget(id);
     }
   }
@@ -238,16 +243,6 @@ export class SqlTransaction implements Transaction {
   async #inSight(pass: Pass, id: string): Promise<{ readonly entry: PassTable; readonly copy: Copy }> {
     await this.flush(id);
     return { entry: await this.#passTable(pass, id), copy: await this.#copy(id) };
-  }
-
-  /** The rows of a query of keys, with the names of the stage. */
-  #keys(table: Table, copy: Copy, query: string): AsyncGenerator<Rows> {
-    const { dialect } = this.#session;
-    const columns = table.key.map((name) => {
-      const { type } = table.columns.find((column) => column.name === name)!;
-      return { name, sql: staged(dialect, name), type, stored: storedType(dialect, copy, name)! };
-    });
-    return this.#session.pages(table, query, columns);
   }
 
   async #upsert(entry: PassTable, rows: Rows): Promise<void> {
