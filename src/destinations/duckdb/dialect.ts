@@ -78,20 +78,22 @@ function altered(storage: Storage, relation: string, change: ColumnChange): read
   return storage.retype(relation, sql, change.from, type);
 }
 
-async function describe(session: Session, schema: string, table: string): Promise<Described> {
+async function describe(session: Session, schema: string, table: string | null): Promise<readonly Described[]> {
   const found = await session.rows(
     `SELECT table_name, column_name, data_type FROM duckdb_columns()
-      WHERE database_name = current_database() AND lower(schema_name) = lower($1) AND lower(table_name) = lower($2)
-      ORDER BY column_index`,
+      WHERE database_name = current_database() AND lower(schema_name) = lower($1)
+        AND ($2 IS NULL OR lower(table_name) = lower($2))
+      ORDER BY table_name, column_index`,
     [schema, table],
   );
-  const columns = found
-    .map((row) => ({
-      table: row["table_name"] as string,
-      name: row["column_name"] as string,
-      type: row["data_type"] as string,
-    }))
+  const described = new Map<string, { name: string; type: string }[]>();
+  for (const row of found) {
+    const name = row["table_name"] as string;
     // DuckDB's lower() folds all letters, not only ASCII.
-    .filter((column) => fold(column.table) === fold(table));
-  return { columns, indexes: [] };
+    if (table !== null && fold(name) !== fold(table)) continue;
+    const columns = described.get(name) ?? [];
+    described.set(name, columns);
+    columns.push({ name: row["column_name"] as string, type: row["data_type"] as string });
+  }
+  return [...described].map(([name, columns]) => ({ table: name, columns, indexes: [] }));
 }

@@ -1,6 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { describeCopy, quotedSystem } from "../sql/copies.ts";
+import { Copies, quotedSystem } from "../sql/copies.ts";
+import { KeptRows } from "../sql/ledger.ts";
 import { literal } from "../sql/names.ts";
 import { quote } from "./dialect.ts";
 import type { Session } from "./session.ts";
@@ -17,9 +18,10 @@ export async function* exportParquet(
   signal.addEventListener("abort", interrupt);
   try {
     await session.run("BEGIN");
+    const copies = await Copies.of(session, context, await KeptRows.load(session, "copies", context.connection));
     for (const [id, file] of files) {
       signal.throwIfAborted();
-      const copy = await describeCopy(session, context, id);
+      const copy = await copies.find(id);
       if (copy === null) {
         throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${id}"`, {
           hint: "Run sync first.",

@@ -99,23 +99,25 @@ function rowText(values: readonly string[]): string {
   return `ROW(${values.join(", ")})::text`;
 }
 
-async function describe(session: Session, schema: string, table: string): Promise<Described> {
+async function describe(session: Session, schema: string, table: string | null): Promise<readonly Described[]> {
   const rows = await session.rows(
     `SELECT c.relname AS relation, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
         (SELECT string_agg(i.relname, ' ') FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
           WHERE x.indrelid = c.oid AND starts_with(i.relname, $3)) AS indexes
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-      WHERE n.nspname = $1 AND c.relname = $2 ORDER BY a.attnum`,
-    [physicalName(schema), physicalName(table), indexPrefix],
+      WHERE n.nspname = $1 AND (c.relname = $2 OR $2 IS NULL AND c.relkind <> 'i') ORDER BY c.oid, a.attnum`,
+    [physicalName(schema), table === null ? null : physicalName(table), indexPrefix],
   );
-  return {
+  const described = new Map<string, { name: string; type: string }[]>();
+  const indexes = new Map<string, readonly string[]>();
+  for (const row of rows) {
+    const relation = row["relation"] as string;
+    const columns = described.get(relation) ?? [];
+    described.set(relation, columns);
     // A table without columns also exists.
-    columns: rows.map((row) => ({
-      table: row["relation"] as string,
-      name: (row["name"] ?? "") as string,
-      type: (row["type"] ?? "") as string,
-    })),
-    indexes: ((rows[0]?.["indexes"] ?? null) as string | null)?.split(" ") ?? [],
-  };
+    columns.push({ name: (row["name"] ?? "") as string, type: (row["type"] ?? "") as string });
+    indexes.set(relation, ((row["indexes"] ?? null) as string | null)?.split(" ") ?? []);
+  }
+  return [...described].map(([name, columns]) => ({ table: name, columns, indexes: indexes.get(name)! }));
 }

@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
 import type { RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
-import type { Parameter, Session } from "./dialect.ts";
+import type { Session } from "./dialect.ts";
 import { type Kept, kept } from "./kept.ts";
 import { stored } from "./stored-json.ts";
 
@@ -91,106 +91,44 @@ export async function load(session: Session, connection: string): Promise<Stored
 }
 
 /**
- * Replaces the progress of splits. Throws `LEASE_LOST` if an entry does not follow the stored one, or if its pass is
- * not open: another writer went on with the pass. The lease must be checked before, so that no other writer changes
- * these rows.
+ * Throws `LEASE_LOST` if the progress of a split does not follow the stored one, or if its pass is not open: another
+ * writer went on with the pass. The lease must be checked before, so that no other writer changes these rows.
  */
-export async function saveProgress(session: Session, connection: string, progress: readonly Progress[]): Promise<void> {
+export async function checkProgress(
+  session: Session,
+  connection: string,
+  progress: readonly Progress[],
+): Promise<void> {
   if (progress.length === 0) return;
-  const given = JSON.stringify(
-    progress.map(({ asOf, ...entry }) => ({ ...entry, as_of: asOf ?? null, state: stored(entry.state) })),
-  );
-  const rows = session.dialect.records("$1", {
-    pass: "text",
-    split: "text",
-    attempt: "bigint",
-    version: "bigint",
-    state: "text",
-    done: "boolean",
-    as_of: "text",
-  });
-  const known = kept(session, "progress", connection);
-  const same = "known.connection = $2 AND known.pass = given.pass AND known.split = given.split";
+  const given = progress.map(({ pass, split, attempt, version }) => ({ pass, split, attempt, version }));
   const [stale] = await session.rows(
-    `SELECT given.split FROM ${rows}
+    `SELECT given.split
+      FROM ${session.dialect.records("$1", { pass: "text", split: "text", attempt: "bigint", version: "bigint" })}
       LEFT JOIN ${kept(session, "passes", connection)} opened ON opened.connection = $2 AND opened.id = given.pass
-      LEFT JOIN ${known} known ON ${same}
+      LEFT JOIN ${kept(session, "progress", connection)} known
+        ON known.connection = $2 AND known.pass = given.pass AND known.split = given.split
       WHERE opened.id IS NULL OR given.version <> coalesce(known.version, 0) + 1
         OR given.attempt < coalesce(known.attempt, 1)`,
-    [given, connection],
+    [JSON.stringify(given), connection],
   );
-  if (stale !== undefined) {
-    throw new HeadwatersError(
-      "LEASE_LOST",
-      `the progress of split "${String(stale["split"])}" does not follow what is stored: another writer went on with it; nothing was committed`,
-      { hint: "Sync again." },
-    );
-  }
-  await session.run(`DELETE FROM ${known} known USING ${rows} WHERE ${same}`, [given, connection]);
-  await session.run(
-    `INSERT INTO ${known} (connection, pass, split, attempt, version, state, done, as_of)
-      SELECT $2, pass, split, attempt, version, state, done, as_of FROM ${rows}`,
-    [given, connection],
+  if (stale === undefined) return;
+  throw new HeadwatersError(
+    "LEASE_LOST",
+    `the progress of split "${String(stale["split"])}" does not follow what is stored: another writer went on with it; nothing was committed`,
+    { hint: "Sync again." },
   );
 }
 
-/** Replaces one row of a connection, by its `id`. */
-async function save(
-  session: Session,
-  table: "passes" | "tables" | "runs",
-  connection: string,
-  row: Readonly<Record<"id" | "pass" | "state" | "started" | "run", string>> | Readonly<Record<string, string>>,
-): Promise<void> {
-  const relation = kept(session, table, connection);
-  const names = ["connection", ...Object.keys(row)];
-  const values: Parameter[] = [connection, ...Object.values(row)];
-  await session.run(`DELETE FROM ${relation} WHERE connection = $1 AND id = $2`, [connection, row["id"]!]);
-  await session.run(
-    `INSERT INTO ${relation} (${names.join(", ")}) VALUES (${names.map((_, index) => `$${index + 1}`).join(", ")})`,
-    values,
-  );
-}
-
-export async function savePass(session: Session, connection: string, pass: Pass): Promise<void> {
-  await save(session, "passes", connection, { id: pass.id, pass: stored(pass) });
-}
-
-/** Deletes a pass and its progress. The caller drops the rows that the pass set aside. */
-export async function forgetPass(session: Session, connection: string, pass: string): Promise<void> {
-  for (const [table, column] of [
-    ["progress", "pass"],
-    ["pass_tables", "pass"],
-    ["passes", "id"],
-  ] as const) {
-    await session.run(`DELETE FROM ${kept(session, table, connection)} WHERE connection = $1 AND ${column} = $2`, [
-      connection,
-      pass,
-    ]);
-  }
-}
-
-export async function forgetTable(
-  session: Session,
-  connection: string,
-  from: "tables" | "copies",
-  id: string,
-): Promise<void> {
-  await session.run(`DELETE FROM ${kept(session, from, connection)} WHERE connection = $1 AND id = $2`, [
-    connection,
-    id,
-  ]);
-}
-
-export async function saveStates(
-  session: Session,
-  connection: string,
-  states: ReadonlyMap<string, TableState>,
-): Promise<void> {
-  for (const [id, state] of states) await save(session, "tables", connection, { id, state: stored(state) });
-}
-
+/** Replaces the record of a run. */
 export async function saveRun(session: Session, connection: string, run: RunRecord): Promise<void> {
-  await save(session, "runs", connection, { id: run.id, started: run.started, run: stored(run) });
+  const runs = kept(session, "runs", connection);
+  await session.run(`DELETE FROM ${runs} WHERE connection = $1 AND id = $2`, [connection, run.id]);
+  await session.run(`INSERT INTO ${runs} (connection, id, started, run) VALUES ($1, $2, $3, $4)`, [
+    connection,
+    run.id,
+    run.started,
+    stored(run),
+  ]);
 }
 
 export async function loadRuns(session: Session, connection: string, limit: number): Promise<RunRecord[]> {

@@ -4,7 +4,8 @@ import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
 import { kept } from "./kept.ts";
-import type { ColumnChange, Dialect, Session, Target } from "./dialect.ts";
+import type { ColumnChange, Described, Dialect, Row, Session, Target } from "./dialect.ts";
+import type { KeptRows } from "./ledger.ts";
 import { checkColumnNames, copyName, systemColumns } from "./names.ts";
 import type { SystemColumns, Copy } from "./model.ts";
 
@@ -35,47 +36,232 @@ export function countLive(session: Session, copy: Copy): Promise<number> {
   );
 }
 
-/** The copy of a table; `null`: there is none. Throws if the copy's name is taken. */
-export async function describeCopy(session: Session, context: DestinationContext, id: string): Promise<Copy | null> {
-  const { dialect } = session;
-  const name = copyName(context, id);
-  const [schema, table] = [dialect.physical(context.schema), dialect.physical(name)];
-  const found = await session.rows(
-    `SELECT connection, id, schema_name, table_name FROM ${kept(session, "copies", context.connection)}
-      WHERE lower(schema_name) = lower($1) AND lower(table_name) = lower($2)`,
-    [schema, table],
-  );
-  const isHere = (value: unknown, wanted: string): boolean =>
-    dialect.identity(value as string) === dialect.identity(wanted);
-  const owner = found.find((row) => isHere(row["schema_name"], schema) && isHere(row["table_name"], table));
-  if (owner !== undefined && (owner["connection"] !== context.connection || owner["id"] !== id))
-    throw takenBy(dialect, owner as Owner, id, name, context);
-  const { columns, indexes } = await dialect.describe(session, schema, table);
-  if (columns.length === 0) return null;
-  if (owner === undefined) {
+/**
+ * The copies of a connection. A writer's are kept from one transaction to the next, until one is undone: the lease keeps
+ * other writers away from them.
+ */
+export class Copies {
+  readonly #session: Session;
+  readonly #context: DestinationContext;
+  /** The connection's rows of `copies`: the names of the copies that Headwaters created, and their columns. */
+  readonly #kept: KeptRows;
+  /** The tables of the schema by their identity, as they were when all were described; `null`: they were not. */
+  readonly #described: Map<string, Described> | null;
+  readonly #known = new Map<string, Copy>();
+
+  constructor(
+    session: Session,
+    context: DestinationContext,
+    rows: KeptRows,
+    described: Map<string, Described> | null = null,
+  ) {
+    this.#session = session;
+    this.#context = context;
+    this.#kept = rows;
+    this.#described = described;
+  }
+
+  /** The copies that a writer works on. All tables are described at once. */
+  static async of(session: Session, context: DestinationContext, rows: KeptRows): Promise<Copies> {
+    const { dialect } = session;
+    const described = await dialect.describe(session, dialect.physical(context.schema), null);
+    return new Copies(
+      session,
+      context,
+      rows,
+      new Map(described.map((entry) => [dialect.identity(entry.table), entry])),
+    );
+  }
+
+  /** The copy of a table; `null`: there is none. Throws if the copy's name is taken. */
+  async find(id: string): Promise<Copy | null> {
+    const known = this.#known.get(id) ?? (await this.#find(id));
+    if (known !== null) this.#known.set(id, known);
+    return known;
+  }
+
+  /** Another description of the copy: its columns or indexes have changed. */
+  set(copy: Copy): void {
+    this.#known.set(copy.id, copy);
+  }
+
+  /** The copy was dropped. */
+  dropped(id: string): void {
+    this.#known.delete(id);
+    this.#described?.delete(this.#identity(copyName(this.#context, id)));
+  }
+
+  /** Forgets whose copy it was. */
+  disown(id: string): void {
+    this.#kept.delete((row) => row["id"] === id);
+  }
+
+  /**
+   * Prepares a copy for the rows of `table`: creates it, adds new columns, widens types, and sets columns that the source
+   * dropped to NULL, once. Columns that a user added to the copy are not changed.
+   */
+  async prepare(table: Table): Promise<Copy> {
+    const { dialect } = this.#session;
+    const system = systemColumns(dialect, this.#context.systemColumnPrefix);
+    checkColumnNames(dialect, table, system);
+    dialect.vet(table, null);
+    const found = await this.find(table.id);
+    const changed = found === null || (await this.#alter(table, found));
+    if (found === null) await this.#create(table, system);
+    this.#keep(table);
+    if (!changed) return found;
+    this.#known.delete(table.id);
+    return (await this.find(table.id))!;
+  }
+
+  async #find(id: string): Promise<Copy | null> {
+    const { dialect } = this.#session;
+    const { schema, systemColumnPrefix } = this.#context;
+    const name = copyName(this.#context, id);
+    const described = await this.#describe(name);
+    if (!(await this.#owns(id, name, described !== null))) return null;
+    const { columns, indexes } = described!;
+    const system = systemColumns(dialect, systemColumnPrefix);
+    const native = new Map(columns.map((column) => [column.name, column.type]));
+    for (const column of [system.synced, system.deleted]) {
+      if (native.has(column)) continue;
+      throw new HeadwatersError(
+        "DESTINATION_UNUSABLE",
+        `the copy of table "${id}" has no column "${column}": was systemColumnPrefix changed?`,
+        { hint: "Set it as it was, or run reset --drop for this table and sync again." },
+      );
+    }
+    const own: readonly string[] = Object.values(system);
+    const types = [...native].flatMap(([column, nativeType]): [string, Type][] => {
+      const type = own.includes(column) ? null : dialect.typeOf(nativeType);
+      return type === null ? [] : [[column, type]];
+    });
+    return { id, relation: dialect.relation(schema, name), schema, columns: new Map(types), native, system, indexes };
+  }
+
+  /** Whether the table of this name exists and is the copy of `id`. Throws if it is something else. */
+  async #owns(id: string, name: string, exists: boolean): Promise<boolean> {
+    const { dialect } = this.#session;
+    const { schema, connection } = this.#context;
+    const wanted = [this.#identity(schema), this.#identity(name)];
+    const isHere = (row: Row): boolean =>
+      dialect.identity(row["schema_name"] as string) === wanted[0] &&
+      dialect.identity(row["table_name"] as string) === wanted[1];
+    const owner = this.#kept.all().find((row) => isHere(row as Row));
+    if (owner !== undefined && owner["id"] !== id)
+      throw takenBy(dialect, { connection, ...owner } as Owner, id, name, this.#context);
+    if (owner !== undefined) return exists;
+    const found = await this.#session.rows(
+      `SELECT connection, id, schema_name, table_name FROM ${kept(this.#session, "copies", connection)}
+        WHERE lower(schema_name) = lower($1) AND lower(table_name) = lower($2) AND connection <> $3`,
+      [dialect.physical(schema), dialect.physical(name), connection],
+    );
+    const other = found.find(isHere);
+    if (other !== undefined) throw takenBy(dialect, other as Owner, id, name, this.#context);
+    if (!exists) return false;
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
-      `schema: ${context.schema}.${name} is already there, and Headwaters has not made it`,
+      `schema: ${schema}.${name} is already there, and Headwaters has not made it`,
       { hint: `Choose another schema, another name (overrides.${id}.rename), or drop that one.` },
     );
   }
-  const system = systemColumns(dialect, context.systemColumnPrefix);
-  const native = new Map(columns.map((column) => [column.name, column.type]));
-  for (const column of [system.synced, system.deleted]) {
-    if (native.has(column)) continue;
-    throw new HeadwatersError(
-      "DESTINATION_UNUSABLE",
-      `the copy of table "${id}" has no column "${column}": was systemColumnPrefix changed?`,
-      { hint: "Set it as it was, or run reset --drop for this table and sync again." },
+
+  async #describe(name: string): Promise<Described | null> {
+    const { dialect } = this.#session;
+    if (this.#described !== null) return this.#described.get(this.#identity(name)) ?? null;
+    const [found] = await dialect.describe(
+      this.#session,
+      dialect.physical(this.#context.schema),
+      dialect.physical(name),
+    );
+    return found ?? null;
+  }
+
+  #identity(name: string): string {
+    const { dialect } = this.#session;
+    return dialect.identity(dialect.physical(name));
+  }
+
+  /** Stores the name of a table's copy and its columns. Only changes are written: all connections share `copies`. */
+  #keep(table: Table): void {
+    const { physical } = this.#session.dialect;
+    const row = {
+      id: table.id,
+      schema_name: physical(this.#context.schema),
+      table_name: physical(copyName(this.#context, table.id)),
+      columns: JSON.stringify(table.columns.map(({ name }) => name)),
+    };
+    if (JSON.stringify(this.#kept.get(table.id)) !== JSON.stringify(row)) this.#kept.set(row);
+  }
+
+  async #create(table: Table, system: SystemColumns): Promise<void> {
+    const { quote, physical, relation, typeName, constraints, title, identity } = this.#session.dialect;
+    const name = copyName(this.#context, table.id);
+    const mandatory = constraints ? " NOT NULL" : "";
+    const columns = [
+      ...table.columns.map((column) => ({ name: column.name, type: typeName(column.type), more: "" })),
+      ...(table.key.length === 0 ? [{ name: system.id, type: "text", more: "" }] : []),
+      { name: system.synced, type: "timestamp with time zone", more: mandatory },
+      { name: system.deleted, type: "boolean", more: mandatory },
+    ];
+    const definitions = columns.map((column) => `${quote(column.name)} ${column.type}${column.more}`);
+    await this.#session.run(`CREATE TABLE ${relation(this.#context.schema, name)} (${definitions.join(", ")})`);
+    this.#described?.set(identity(physical(name)), {
+      table: physical(name),
+      columns: columns.map((column) => ({ name: physical(column.name), type: column.type })),
+      indexes: [],
+    });
+    const cut = [name, ...table.columns.map((column) => column.name)].filter((full) => physical(full) !== full);
+    for (const full of cut)
+      this.#context.log.warn(`"${full}" is longer than ${title}'s names: it is "${physical(full)}" there`);
+  }
+
+  /** Alters the copy for the columns of `table`. Resolves to whether it altered anything. */
+  async #alter(table: Table, copy: Copy): Promise<boolean> {
+    const { dialect } = this.#session;
+    const { quote, typeName, physical, identity } = dialect;
+    const { relation, native, system } = copy;
+    const changes: ColumnChange[] = [];
+    for (const { name, type } of table.columns) {
+      const known = storedType(dialect, copy, name);
+      if (known === undefined) {
+        const other = [...native].find(([column]) => identity(column) === identity(name));
+        if (other !== undefined) throw columnTaken(dialect, table, name, other);
+        changes.push({ kind: "add", sql: quote(name), type });
+        continue;
+      }
+      const wide = widen(known, type);
+      if (typeName(wide) !== typeName(known))
+        changes.push({ kind: "widen", sql: quote(name), type: wide, from: known });
+    }
+    if (table.key.length === 0 && !native.has(system.id))
+      changes.push({ kind: "add", sql: quote(system.id), type: { kind: "STRING" } });
+    for (const sql of dialect.alter(relation, changes)) await this.#session.run(sql);
+    const left = new Set(table.columns.map(({ name }) => physical(name)));
+    const cleared = this.#dropped(table).filter(
+      (name) => storedType(dialect, copy, name) !== undefined && !left.has(physical(name)),
+    );
+    for (const name of cleared) {
+      await dialect.merging.release(this.#session, copy, name);
+      await this.#session.run(`UPDATE ${relation} SET ${quote(name)} = NULL WHERE ${quote(name)} IS NOT NULL`);
+    }
+    const altered = changes.length + cleared.length > 0;
+    if (altered && this.#described !== null) {
+      const name = copyName(this.#context, table.id);
+      const [now] = await dialect.describe(this.#session, physical(this.#context.schema), physical(name));
+      this.#described.set(this.#identity(name), now!);
+    }
+    return altered;
+  }
+
+  /** Columns that the source had when the copy was last prepared, and no longer has. */
+  #dropped(table: Table): readonly string[] {
+    const row = this.#kept.get(table.id);
+    if (row === null) return [];
+    return (JSON.parse(row["columns"] as string) as string[]).filter(
+      (name) => !table.columns.some((column) => column.name === name),
     );
   }
-  const own: readonly string[] = Object.values(system);
-  const types = [...native].flatMap(([column, nativeType]): [string, Type][] => {
-    const type = own.includes(column) ? null : dialect.typeOf(nativeType);
-    return type === null ? [] : [[column, type]];
-  });
-  const relation = dialect.relation(context.schema, name);
-  return { id, relation, schema: context.schema, columns: new Map(types), native, system, indexes };
 }
 
 type Owner = Readonly<Record<"connection" | "id" | "table_name", string>>;
@@ -101,92 +287,6 @@ function takenBy(
   );
 }
 
-/**
- * Prepares a copy for the rows of `table`: creates it, adds new columns, widens types, and sets columns that the source
- * dropped to NULL, once. Columns that a user added to the copy are not changed.
- */
-export async function prepareCopy(session: Session, context: DestinationContext, table: Table): Promise<Copy> {
-  const system = systemColumns(session.dialect, context.systemColumnPrefix);
-  checkColumnNames(session.dialect, table, system);
-  session.dialect.vet(table, null);
-  const found = await describeCopy(session, context, table.id);
-  const changed = found === null || (await alterCopy(session, context, table, found));
-  if (found === null) await createCopy(session, context, table, system);
-  await keepCopy(session, context, table);
-  return changed ? (await describeCopy(session, context, table.id))! : found!;
-}
-
-/** Stores the name of a table's copy and its columns. Only changes are written: all connections share `copies`. */
-async function keepCopy(session: Session, context: DestinationContext, table: Table): Promise<void> {
-  const { physical } = session.dialect;
-  const copies = kept(session, "copies", context.connection);
-  const owned = [context.connection, table.id];
-  const columns = JSON.stringify(table.columns.map(({ name }) => name));
-  const told = [physical(context.schema), physical(copyName(context, table.id)), columns];
-  const same = await session.number(
-    `SELECT count(*) FROM ${copies} WHERE connection = $1 AND id = $2 AND schema_name = $3 AND table_name = $4 AND columns = $5`,
-    [...owned, ...told],
-  );
-  if (same === 1) return;
-  await session.run(`DELETE FROM ${copies} WHERE connection = $1 AND id = $2`, owned);
-  await session.run(
-    `INSERT INTO ${copies} (connection, id, schema_name, table_name, columns) VALUES ($1, $2, $3, $4, $5)`,
-    [...owned, ...told],
-  );
-}
-
-async function createCopy(
-  session: Session,
-  context: DestinationContext,
-  table: Table,
-  system: SystemColumns,
-): Promise<void> {
-  const { quote, physical, relation, typeName, constraints, title } = session.dialect;
-  const name = copyName(context, table.id);
-  const mandatory = constraints ? " NOT NULL" : "";
-  const columns = [
-    ...table.columns.map((column) => `${quote(column.name)} ${typeName(column.type)}`),
-    ...(table.key.length === 0 ? [`${quote(system.id)} text`] : []),
-    `${quote(system.synced)} timestamp with time zone${mandatory}`,
-    `${quote(system.deleted)} boolean${mandatory}`,
-  ];
-  await session.run(`CREATE TABLE ${relation(context.schema, name)} (${columns.join(", ")})`);
-  const cut = [name, ...table.columns.map((column) => column.name)].filter((full) => physical(full) !== full);
-  for (const full of cut)
-    context.log.warn(`"${full}" is longer than ${title}'s names: it is "${physical(full)}" there`);
-}
-
-/** Alters the copy for the columns of `table`. Resolves to whether it altered anything. */
-async function alterCopy(session: Session, context: DestinationContext, table: Table, copy: Copy): Promise<boolean> {
-  const { dialect } = session;
-  const { quote, typeName, physical, identity } = dialect;
-  const { relation, native, system } = copy;
-  const changes: ColumnChange[] = [];
-  for (const { name, type } of table.columns) {
-    const known = storedType(dialect, copy, name);
-    if (known === undefined) {
-      const other = [...native].find(([column]) => identity(column) === identity(name));
-      if (other !== undefined) throw columnTaken(dialect, table, name, other);
-      changes.push({ kind: "add", sql: quote(name), type });
-      continue;
-    }
-    const wide = widen(known, type);
-    if (typeName(wide) !== typeName(known)) changes.push({ kind: "widen", sql: quote(name), type: wide, from: known });
-  }
-  if (table.key.length === 0 && !native.has(system.id))
-    changes.push({ kind: "add", sql: quote(system.id), type: { kind: "STRING" } });
-  for (const sql of dialect.alter(relation, changes)) await session.run(sql);
-  const left = new Set(table.columns.map(({ name }) => physical(name)));
-  const cleared = (await droppedColumns(session, context, table)).filter(
-    (name) => storedType(dialect, copy, name) !== undefined && !left.has(physical(name)),
-  );
-  for (const name of cleared) {
-    await dialect.merging.release(session, copy, name);
-    await session.run(`UPDATE ${relation} SET ${quote(name)} = NULL WHERE ${quote(name)} IS NOT NULL`);
-  }
-  return changes.length + cleared.length > 0;
-}
-
 function columnTaken(
   { collision, physical }: Dialect,
   table: Table,
@@ -202,17 +302,5 @@ function columnTaken(
     "DESTINATION_UNUSABLE",
     `table "${table.id}": column "${name}" of the copy is ${type}, which Headwaters has not made`,
     { hint: "Run reset --drop for this table and sync again." },
-  );
-}
-
-/** Columns that the source had when the copy was last prepared, and no longer has. */
-async function droppedColumns(session: Session, context: DestinationContext, table: Table): Promise<string[]> {
-  const [row] = await session.rows(
-    `SELECT columns FROM ${kept(session, "copies", context.connection)} WHERE connection = $1 AND id = $2`,
-    [context.connection, table.id],
-  );
-  if (row === undefined) return [];
-  return (JSON.parse(row["columns"] as string) as string[]).filter(
-    (name) => !table.columns.some((column) => column.name === name),
   );
 }

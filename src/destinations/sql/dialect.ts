@@ -93,7 +93,8 @@ export type ColumnChange = Target &
 /** The database's description of a table. */
 export interface Described {
   /** The table's name, the columns' names and the native types, as the database stores them. */
-  readonly columns: readonly { readonly table: string; readonly name: string; readonly type: string }[];
+  readonly table: string;
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
   /** Names of the indexes that Headwaters created. */
   readonly indexes: readonly string[];
 }
@@ -158,14 +159,15 @@ export interface Dialect {
   /** The condition that rows of `s` and `t` have the same {@link exact} values in these columns. A FULL JOIN can use it. */
   sameValues(columns: readonly Target[], s: string, t: string): string;
   /** The rows of a JSON text, which is a parameter, as a relation `given`. */
-  records(parameter: string, columns: Readonly<Record<string, "text" | "bigint" | "boolean">>): string;
+  records(parameter: string, columns: Readonly<Record<string, "text" | "bigint" | "boolean" | "integer">>): string;
   /** Statements that change columns; one statement for all if that is cheaper. */
   alter(relation: string, changes: readonly ColumnChange[]): readonly string[];
 
   createSchema(session: Session, schema: string): Promise<void>;
   /** Locks the bookkeeping until the transaction ends, so that concurrent sessions do not create it twice. */
   lockBookkeeping(session: Session): Promise<void>;
-  describe(session: Session, schema: string, table: string): Promise<Described>;
+  /** Describes a table, if it exists; `null`: all tables of the schema. */
+  describe(session: Session, schema: string, table: string | null): Promise<readonly Described[]>;
   /** Throws if the database can't store the table's names, or the values of these rows. */
   vet(table: Table, rows: Rows | null): void;
   readonly merging: Merging;

@@ -1,13 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { Pass, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Change } from "../../protocol/transaction.ts";
 import type { Type } from "../../protocol/types.ts";
 import { sameShape } from "../../toolkit/vectors.ts";
-import { kept } from "./kept.ts";
 import { storedType } from "./copies.ts";
-import type { Counter, Loader, Row, Session } from "./dialect.ts";
+import type { Counter, Loader, Session } from "./dialect.ts";
+import type { KeptRow, KeptRows, Ledger } from "./ledger.ts";
 import { bookkeepingSchema } from "./names.ts";
 import type { PassTable } from "./pass-tables.ts";
 import { waitingColumns, waitingInto } from "./pending.ts";
@@ -46,25 +45,25 @@ interface Loading {
  */
 export class Held {
   readonly #session: Session;
-  readonly #connection: string;
+  readonly #rows: KeptRows;
   /** The last run that this transaction has written to, by pass, split and table. */
   readonly #last = new Map<string, { readonly run: HeldRun; loading: Loading | null }>();
 
-  constructor(session: Session, { connection }: DestinationContext) {
+  constructor(session: Session, { held }: Ledger) {
     this.#session = session;
-    this.#connection = connection;
+    this.#rows = held;
   }
 
   /** `copy` gives the types of the columns. Operations of the split on other tables may come in between. */
   async write(pass: Pass, split: Split, entry: PassTable, copy: Copy, operation: Operation): Promise<void> {
     const key = keyOf(pass.id, split.id, operation.table);
-    const last = this.#last.get(key) ?? (await this.#lastStored(pass.id, split.id, operation.table));
+    const last = this.#last.get(key) ?? this.#lastStored(pass.id, split.id, operation.table);
     const kind = operation.kind === "upsert" || operation.kind === "delete" ? "rows" : operation.kind;
     const columns = "rows" in operation ? this.#columns(entry, copy, operation) : new Map<string, Type>();
     let current = last;
     if (current === null || current.run.kind !== kind || !hasColumns(current.run.stage, columns)) {
       await current?.loading?.loader.flush();
-      if (current !== null) await this.#saveCounter(current.run);
+      if (current !== null) this.#saveCounter(current.run);
       current = { run: await this.#begin(pass.id, split.id, operation.table, kind, columns), loading: null };
     }
     this.#last.set(key, current);
@@ -83,20 +82,12 @@ export class Held {
   /** The runs of a split (`null`: of all splits of the pass) in their order, after all rows were flushed. */
   async of(pass: string, split: string | null): Promise<readonly HeldRun[]> {
     await this.flush();
-    const own = split === null ? "" : " AND split = $3";
-    const rows = await this.#session.rows(
-      `SELECT * FROM ${this.#kept} WHERE connection = $1 AND pass = $2${own} ORDER BY split, place`,
-      [this.#connection, pass, ...(split === null ? [] : [split])],
-    );
-    return rows.map((row) => this.#runOf(row));
+    return this.#of(pass).filter((run) => split === null || run.split === split);
   }
 
   async drop({ pass, split, place, table, stage }: HeldRun): Promise<void> {
     if (stage !== null) await this.#session.run(`DROP TABLE ${stage.relation}`);
-    await this.#session.run(
-      `DELETE FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3 AND place = CAST($4 AS bigint)`,
-      [this.#connection, pass, split, place],
-    );
+    this.#rows.delete((row) => row["pass"] === pass && row["split"] === split && row["place"] === place);
     this.#last.delete(keyOf(pass, split, table));
   }
 
@@ -106,7 +97,7 @@ export class Held {
       if (run.table !== table || run.stage === null) continue;
       const wanted = [...run.stage.columns].map(([name, type]): [string, Type] => [name, types.get(name) ?? type]);
       const { columns } = await reshapeStage(this.#session, run.stage, new Map(wanted));
-      await this.#update(run, "columns = $5", stored([...columns]));
+      this.#update(run, { columns: stored([...columns]) });
       this.#last.delete(keyOf(run.pass, run.split, run.table));
     }
   }
@@ -115,7 +106,7 @@ export class Held {
   async flush(): Promise<void> {
     for (const { run, loading } of this.#last.values()) {
       await loading?.loader.flush();
-      await this.#saveCounter(run);
+      this.#saveCounter(run);
     }
     this.#last.clear();
   }
@@ -127,32 +118,29 @@ export class Held {
     kind: HeldRun["kind"],
     columns: ReadonlyMap<string, Type>,
   ): Promise<HeldRun> {
-    const before = await this.#session.number(
-      `SELECT max(place) FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3`,
-      [this.#connection, pass, split],
-    );
-    const place = before + 1;
+    const place = 1 + Math.max(0, ...this.#of(pass).map((run) => (run.split === split ? run.place : 0)));
     const name = kind === "truncate" ? null : `held_${randomUUID().replaceAll("-", "")}`;
     const relation = name === null ? "" : this.#relation(name);
     if (name !== null) await createStage(this.#session, "TABLE", relation, columns, { deleted: kind === "rows" });
-    await this.#session.run(
-      `INSERT INTO ${this.#kept} (connection, pass, split, place, id, kind, stage, columns, ordinal)
-        VALUES ($1, $2, $3, CAST($4 AS bigint), $5, $6, $7, $8, 0)`,
-      [this.#connection, pass, split, place, table, kind, name, stored([...columns])],
-    );
+    this.#rows.set({ pass, split, place, id: table, kind, stage: name, columns: stored([...columns]), ordinal: 0 });
     const stage = name === null ? null : { name, relation, columns };
     return { pass, split, place, table, kind, stage, counter: { rows: 0 } };
   }
 
-  async #lastStored(pass: string, split: string, table: string): Promise<{ run: HeldRun; loading: null } | null> {
-    const [row] = await this.#session.rows(
-      `SELECT * FROM ${this.#kept} WHERE connection = $1 AND pass = $2 AND split = $3 AND id = $4 ORDER BY place DESC LIMIT 1`,
-      [this.#connection, pass, split, table],
-    );
-    return row === undefined ? null : { run: this.#runOf(row), loading: null };
+  #lastStored(pass: string, split: string, table: string): { run: HeldRun; loading: null } | null {
+    const run = this.#of(pass).findLast((candidate) => candidate.split === split && candidate.table === table);
+    return run === undefined ? null : { run, loading: null };
   }
 
-  #runOf(row: Row): HeldRun {
+  /** The runs of a pass, by split and place. */
+  #of(pass: string): readonly HeldRun[] {
+    const runs = this.#rows.all().filter((row) => row["pass"] === pass);
+    return runs
+      .map((row) => this.#runOf(row))
+      .sort((a, b) => (a.split === b.split ? a.place - b.place : a.split < b.split ? -1 : 1));
+  }
+
+  #runOf(row: KeptRow): HeldRun {
     const name = row["stage"] as string | null;
     const columns = new Map(JSON.parse(row["columns"] as string) as [string, Type][]);
     return {
@@ -177,20 +165,13 @@ export class Held {
     return waitingColumns(this.#session.dialect, table, copy, operation.kind, operation.rows);
   }
 
-  async #saveCounter(run: HeldRun): Promise<void> {
-    if (this.#session.dialect.numbered && run.stage !== null)
-      await this.#update(run, "ordinal = CAST($5 AS bigint)", run.counter.rows);
+  #saveCounter(run: HeldRun): void {
+    if (this.#session.dialect.numbered && run.stage !== null) this.#update(run, { ordinal: run.counter.rows });
   }
 
-  async #update({ pass, split, place }: HeldRun, set: string, value: string | number): Promise<void> {
-    await this.#session.run(
-      `UPDATE ${this.#kept} SET ${set} WHERE connection = $1 AND pass = $2 AND split = $3 AND place = CAST($4 AS bigint)`,
-      [this.#connection, pass, split, place, value],
-    );
-  }
-
-  get #kept(): string {
-    return kept(this.#session, "held", this.#connection);
+  #update({ pass, split, place }: HeldRun, values: KeptRow): void {
+    const row = this.#rows.get(pass, split, String(place));
+    if (row !== null) this.#rows.set({ ...row, ...values });
   }
 
   #relation(name: string): string {

@@ -10,10 +10,14 @@ import { bookkeepingSchema } from "./names.ts";
  */
 const format = migrations.at(-1)!.version;
 
+type ColumnType = "text" | "bigint" | "boolean" | "integer";
+
 interface Definition {
   /** Columns of later versions are added at the end. */
-  readonly columns: Readonly<Record<string, "text" | "bigint" | "boolean" | "integer">>;
-  /** For databases with constraints. */
+  readonly columns: Readonly<Record<string, ColumnType>>;
+  /** The columns that are unique in a connection. They are the primary key, in databases with constraints. */
+  readonly key?: readonly string[];
+  /** Further constraints, in databases that have them. */
   readonly constraints?: string;
 }
 
@@ -34,16 +38,17 @@ const tables = {
       held: "boolean",
       stamp: "text",
     },
-    constraints: "PRIMARY KEY (connection)",
+    key: [],
   },
   // The names of the copies that Headwaters created, and the columns that the source last had.
   copies: {
     columns: { connection: "text", id: "text", schema_name: "text", table_name: "text", columns: "text" },
-    constraints: "PRIMARY KEY (connection, id), UNIQUE (schema_name, table_name)",
+    key: ["id"],
+    constraints: "UNIQUE (schema_name, table_name)",
   },
   passes: {
     columns: { connection: "text", id: "text", pass: "text" },
-    constraints: "PRIMARY KEY (connection, id)",
+    key: ["id"],
   },
   // How the rows of a pass reach the copy of a table. `stage` is the table that they are set aside in, `columns` are
   // the stage's columns, and `ordinal` is the number of rows loaded into it.
@@ -57,7 +62,7 @@ const tables = {
       columns: "text",
       ordinal: "bigint",
     },
-    constraints: "PRIMARY KEY (connection, pass, id)",
+    key: ["pass", "id"],
   },
   progress: {
     columns: {
@@ -70,7 +75,7 @@ const tables = {
       done: "boolean",
       as_of: "text",
     },
-    constraints: "PRIMARY KEY (connection, pass, split)",
+    key: ["pass", "split"],
   },
   // Operations that no checkpoint covers yet. Consecutive operations of one kind on table `id` share one stage.
   held: {
@@ -85,11 +90,11 @@ const tables = {
       columns: "text",
       ordinal: "bigint",
     },
-    constraints: "PRIMARY KEY (connection, pass, split, place)",
+    key: ["pass", "split", "place"],
   },
   tables: {
     columns: { connection: "text", id: "text", state: "text" },
-    constraints: "PRIMARY KEY (connection, id)",
+    key: ["id"],
   },
   // Whether the copy of a table is as our last write left it, see `seals.ts`. `n` and `digest` are of its live rows.
   seals: {
@@ -102,11 +107,11 @@ const tables = {
       digest: "text",
       how: "text",
     },
-    constraints: "PRIMARY KEY (connection, id)",
+    key: ["id"],
   },
   runs: {
     columns: { connection: "text", id: "text", started: "text", run: "text" },
-    constraints: "PRIMARY KEY (connection, id)",
+    key: ["id"],
   },
 } as const satisfies Readonly<Record<string, Definition>>;
 
@@ -114,6 +119,17 @@ const tables = {
 export type Kept = keyof typeof tables;
 
 export const keptTables = Object.keys(tables) as readonly Kept[];
+
+/** The types of a table's columns, without the connection. */
+export function keptTypes(table: Kept): Readonly<Record<string, ColumnType>> {
+  const { connection: _, ...types } = tables[table].columns as Definition["columns"];
+  return types;
+}
+
+/** The columns that are unique in a connection. */
+export function keptKey(table: Kept): readonly string[] {
+  return (tables[table] as Definition).key ?? [];
+}
 
 /** The tables that all connections of a destination share. The others belong to one connection. */
 const shared: ReadonlySet<Kept> = new Set(["format", "copies"]);
@@ -129,7 +145,8 @@ export function kept({ dialect }: Session, table: Kept, connection: string): str
 
 /** The columns of a table in our schema; empty: the table does not exist. */
 async function keptColumns(session: Session, name: string): Promise<readonly string[]> {
-  return (await session.dialect.describe(session, bookkeepingSchema, name)).columns.map((column) => column.name);
+  const [described] = await session.dialect.describe(session, bookkeepingSchema, name);
+  return described?.columns.map((column) => column.name) ?? [];
 }
 
 /** The version of the stored bookkeeping; `null`: there is none. Throws if a newer Headwaters wrote it. */
@@ -247,6 +264,8 @@ async function shape(session: Session, suffix: string): Promise<readonly string[
     }
     const parts = columns.map(({ sql }) => sql);
     if (table === "leases" && leaseColumns !== "") parts.push(leaseColumns);
+    if (constraints && definition.key !== undefined)
+      parts.push(`PRIMARY KEY (${["connection", ...definition.key].join(", ")})`);
     if (constraints && definition.constraints !== undefined) parts.push(definition.constraints);
     await session.run(`CREATE TABLE ${relation(bookkeepingSchema, name)} (${parts.join(", ")})`);
     made.push(name);

@@ -52,9 +52,9 @@ function errorOf(error: TableRun["error"] | string): TableRun["error"] {
 async function tellStageColumns(session: Session, passTables: string): Promise<void> {
   const rows = await session.rows(`SELECT connection, pass, id, stage FROM ${passTables} WHERE columns IS NULL`);
   for (const { connection, pass, id, stage } of rows) {
-    const { columns } =
-      stage === null ? { columns: [] } : await session.dialect.describe(session, bookkeepingSchema, stage as string);
-    const types = columns
+    const [described] =
+      stage === null ? [] : await session.dialect.describe(session, bookkeepingSchema, stage as string);
+    const types = (described?.columns ?? [])
       .filter(({ name }) => name.startsWith("c_"))
       .map(({ name, type }): [string, Type] => [name.slice("c_".length), session.dialect.typeOf(type)!]);
     await session.run(

@@ -2,10 +2,9 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { savePass } from "./bookkeeping.ts";
-import { kept } from "./kept.ts";
 import { storedType } from "./copies.ts";
 import type { Counter, Dialect, Session } from "./dialect.ts";
+import type { KeptRow, Ledger } from "./ledger.ts";
 import { bookkeepingSchema, digestName } from "./names.ts";
 import { createStage, reshapeStage } from "./stage.ts";
 import { stored } from "./stored-json.ts";
@@ -27,26 +26,24 @@ export interface PassTable {
 /** The tables of open passes: how their rows reach the copy, and the stages that hold the rows until then. */
 export class PassTables {
   readonly #session: Session;
-  readonly #context: DestinationContext;
+  readonly #connection: string;
+  readonly #ledger: Ledger;
   readonly #known = new Map<string, PassTable>();
 
-  constructor(session: Session, context: DestinationContext) {
+  constructor(session: Session, { connection }: DestinationContext, ledger: Ledger) {
     this.#session = session;
-    this.#context = context;
+    this.#connection = connection;
+    this.#ledger = ledger;
   }
 
   /** `null`: the pass is not open, or it lacks the table. */
-  async find(pass: string, id: string): Promise<PassTable | null> {
+  find(pass: string, id: string): PassTable | null {
     const known = this.#known.get(digestName(pass, id));
     if (known !== undefined) return known;
-    const [row] = await this.#session.rows(
-      `SELECT mode, stage, columns, ordinal, passes.pass FROM ${this.#kept("pass_tables")} entries
-        JOIN ${this.#kept("passes")} passes ON passes.connection = entries.connection AND passes.id = entries.pass
-        WHERE entries.connection = $1 AND entries.pass = $2 AND entries.id = $3`,
-      [this.#context.connection, pass, id],
-    );
-    if (row === undefined) return null;
-    const table = (JSON.parse(row["pass"] as string) as Pass).tables.find((candidate) => candidate.id === id)!;
+    const row = this.#ledger.pass_tables.get(pass, id);
+    const open = this.#ledger.passes.get(pass);
+    if (row === null || open === null) return null;
+    const table = (JSON.parse(open["pass"] as string) as Pass).tables.find((candidate) => candidate.id === id)!;
     const columns = (): Stage["columns"] => new Map(JSON.parse(row["columns"] as string) as [string, Type][]);
     const stage =
       row["stage"] === null ? null : { relation: this.#relation(row["stage"] as string), columns: columns() };
@@ -58,79 +55,66 @@ export class PassTables {
    * copy.
    */
   async add(pass: Pass, table: Table, copy: Copy, replaces: boolean): Promise<Mode> {
-    const { connection } = this.#context;
     const mode = replaces ? "replace" : await this.#mode(pass, table, copy);
-    const name = mode === "direct" || mode === "merge" ? null : `stage_${digestName(connection, pass.id, table.id)}`;
+    const name =
+      mode === "direct" || mode === "merge" ? null : `stage_${digestName(this.#connection, pass.id, table.id)}`;
     const stage = name === null ? null : await this.#createStage(name, mode, table, copy);
-    await this.#session.run(
-      `INSERT INTO ${this.#kept("pass_tables")} (connection, pass, id, mode, stage, columns, ordinal)
-        VALUES ($1, $2, $3, $4, $5, $6, 0)`,
-      [connection, pass.id, table.id, mode, name, stored([...(stage?.columns ?? [])])],
-    );
+    const columns = stored([...(stage?.columns ?? [])]);
+    this.#ledger.pass_tables.set({ pass: pass.id, id: table.id, mode, stage: name, columns, ordinal: 0 });
     this.#keep({ pass: pass.id, mode, table, stage, counter: { rows: 0 } });
     return mode;
   }
 
   /** Stores a table with new or wider columns. `copy` gives the types; `null`: the table gives them. */
   async reshape(pass: string, table: Table, copy: Copy | null): Promise<void> {
-    const { connection } = this.#context;
-    const { mode, stage, counter } = (await this.find(pass, table.id))!;
-    const columns = stageColumns(this.#session.dialect, mode, table, copy);
-    const reshaped = stage === null ? null : await reshapeStage(this.#session, stage, columns);
-    await this.#session.run(
-      `UPDATE ${this.#kept("pass_tables")} SET columns = $4 WHERE connection = $1 AND pass = $2 AND id = $3`,
-      [connection, pass, table.id, stored([...(reshaped?.columns ?? [])])],
-    );
-    const [row] = await this.#session.rows(
-      `SELECT pass FROM ${this.#kept("passes")} WHERE connection = $1 AND id = $2`,
-      [connection, pass],
-    );
-    const known = JSON.parse(row!["pass"] as string) as Pass;
+    const { mode, stage, counter } = this.find(pass, table.id)!;
+    const { pass_tables, passes } = this.#ledger;
+    const reshaped =
+      stage === null
+        ? null
+        : await reshapeStage(this.#session, stage, stageColumns(this.#session.dialect, mode, table, copy));
+    pass_tables.set({ ...pass_tables.get(pass, table.id)!, columns: stored([...(reshaped?.columns ?? [])]) });
+    const known = JSON.parse(passes.get(pass)!["pass"] as string) as Pass;
     const tables = known.tables.map((candidate) => (candidate.id === table.id ? table : candidate));
-    await savePass(this.#session, connection, { ...known, tables });
+    passes.set({ id: pass, pass: stored({ ...known, tables }) });
     this.#keep({ pass, mode, table, stage: reshaped, counter });
   }
 
   /** The ids of open passes that have one of these tables. */
-  async of(tables: readonly string[]): Promise<string[]> {
-    const rows = await this.#session.rows(`SELECT pass, id FROM ${this.#kept("pass_tables")} WHERE connection = $1`, [
-      this.#context.connection,
-    ]);
-    return [...new Set(rows.filter(({ id }) => tables.includes(id as string)).map(({ pass }) => pass as string))];
+  of(tables: readonly string[]): readonly string[] {
+    const rows = this.#ledger.pass_tables.all().filter(({ id }) => tables.includes(id as string));
+    return [...new Set(rows.map(({ pass }) => pass as string))];
   }
 
   /** The tables of a pass in the mode `direct`. */
-  async direct(pass: string): Promise<Table[]> {
-    const rows = await this.#session.rows(
-      `SELECT id FROM ${this.#kept("pass_tables")} WHERE connection = $1 AND pass = $2 AND mode = 'direct'`,
-      [this.#context.connection, pass],
-    );
-    const found = await Promise.all(rows.map(({ id }) => this.find(pass, id as string)));
-    return found.flatMap((entry) => (entry === null ? [] : [entry.table]));
+  direct(pass: string): readonly Table[] {
+    return this.#rowsOf(pass)
+      .filter(({ mode }) => mode === "direct")
+      .flatMap(({ id }) => this.find(pass, id as string)?.table ?? []);
   }
 
   /** Stores the stages' counters, so that the next transaction continues from them. */
-  async saveCounters(): Promise<void> {
+  saveCounters(): void {
     if (!this.#session.dialect.numbered) return;
+    const { pass_tables } = this.#ledger;
     for (const { pass, table, stage, counter } of this.#known.values()) {
-      if (stage === null) continue;
-      await this.#session.run(
-        `UPDATE ${this.#kept("pass_tables")} SET ordinal = $4 WHERE connection = $1 AND pass = $2 AND id = $3 AND ordinal <> $4`,
-        [this.#context.connection, pass, table.id, counter.rows],
-      );
+      const row = pass_tables.get(pass, table.id);
+      if (row === null || stage === null || row["ordinal"] === counter.rows) continue;
+      pass_tables.set({ ...row, ordinal: counter.rows });
     }
   }
 
-  /** Drops the stages of a pass. */
+  /** Drops the stages of a pass, and forgets its tables. */
   async drop(pass: string): Promise<void> {
-    const rows = await this.#session.rows(
-      `SELECT id, stage FROM ${this.#kept("pass_tables")} WHERE connection = $1 AND pass = $2`,
-      [this.#context.connection, pass],
-    );
-    for (const { id, stage } of rows) {
+    for (const { id, stage } of this.#rowsOf(pass)) {
       if (stage !== null) await this.#session.run(`DROP TABLE IF EXISTS ${this.#relation(stage as string)}`);
       this.#known.delete(digestName(pass, id as string));
     }
+    this.#ledger.pass_tables.delete((row) => row["pass"] === pass);
+  }
+
+  #rowsOf(pass: string): readonly KeptRow[] {
+    return this.#ledger.pass_tables.all().filter((row) => row["pass"] === pass);
   }
 
   async #mode(pass: Pass, table: Table, copy: Copy): Promise<Mode> {
@@ -145,10 +129,6 @@ export class PassTables {
   #createStage(name: string, mode: Mode, table: Table, copy: Copy): Promise<Stage> {
     const columns = stageColumns(this.#session.dialect, mode, table, mode === "replace" ? null : copy);
     return createStage(this.#session, "TABLE", this.#relation(name), columns, { id: table.key.length === 0 });
-  }
-
-  #kept(table: "passes" | "pass_tables"): string {
-    return kept(this.#session, table, this.#context.connection);
   }
 
   #relation(stage: string): string {

@@ -1,8 +1,7 @@
-import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 import type { Pass } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
-import { countLive, prepareCopy } from "./copies.ts";
+import { type Copies, countLive } from "./copies.ts";
 import { analyze, insertedColumns, insertedValues, mergedColumns } from "./merge.ts";
 import { keyedSource } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
@@ -11,7 +10,7 @@ import type { Writing } from "./dialect.ts";
 /** Completes a pass that replaces the copy: its rows become the copy, and are not compared with the old copy. */
 export async function replaceCopy(
   { session, stamp, changing }: Writing,
-  context: DestinationContext,
+  copies: Copies,
   pass: Pass,
   table: Table,
   old: Copy,
@@ -22,7 +21,8 @@ export async function replaceCopy(
   await changing();
   const deleted = await countLive(session, old);
   await session.run(`DROP TABLE ${old.relation}`);
-  const made = await prepareCopy(session, context, table);
+  copies.dropped(table.id);
+  const made = await copies.prepare(table);
   const columns = mergedColumns(dialect, stage, made);
   const inserted = await session.run(
     `INSERT INTO ${made.relation} (${insertedColumns(dialect, table, made, columns)})

@@ -1,9 +1,9 @@
-import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Seal } from "../../protocol/readable.ts";
 import type { Table } from "../../protocol/table.ts";
 import { quotedSystem, storedType } from "./copies.ts";
-import type { Session } from "./dialect.ts";
+import type { Row, Session } from "./dialect.ts";
 import { kept } from "./kept.ts";
+import type { KeptRows, Ledger } from "./ledger.ts";
 import type { Copy } from "./model.ts";
 import { digestName } from "./names.ts";
 
@@ -38,84 +38,60 @@ interface Stored {
  */
 export class Seals {
   readonly #session: Session;
-  readonly #connection: string;
+  readonly #rows: KeptRows;
   readonly #stamp: string;
-  #stored: Promise<Map<string, Stored>> | null = null;
   /** By table id: what this transaction stores. */
   readonly #changed = new Map<string, Stored>();
 
-  constructor(session: Session, { connection }: DestinationContext, stamp: string) {
+  constructor(session: Session, { seals }: Ledger, stamp: string) {
     this.#session = session;
-    this.#connection = connection;
+    this.#rows = seals;
     this.#stamp = stamp;
   }
 
   /** Call before the copy is changed. */
   async changing(table: Table, copy: Copy): Promise<void> {
     if (this.#changed.has(table.id)) return;
-    const known = await this.#known(table.id);
-    this.#changed.set(table.id, { state: await this.#opened(known, table, copy), written: this.#stamp, sum: null });
+    const state = await this.#opened(this.#known(table.id), table, copy);
+    this.#changed.set(table.id, { state, written: this.#stamp, sum: null });
   }
 
   /** Call at the end of a pass. `read`: the pass read every row, so that the copy is right whatever was before. */
   async renew(table: Table, copy: Copy, read: boolean): Promise<void> {
-    const known = this.#changed.get(table.id) ?? (await this.#known(table.id));
+    const known = this.#changed.get(table.id) ?? this.#known(table.id);
     if (known?.state === "sealed" || (known?.state !== "open" && !read)) return;
     const sum = await sumOf(this.#session, table, copy);
     this.#changed.set(table.id, { state: sum === null ? "unknown" : "sealed", written: this.#stamp, sum });
   }
 
-  async forget(id: string): Promise<void> {
+  forget(id: string): void {
     this.#changed.delete(id);
-    await this.#session.run(`DELETE FROM ${this.#seals} WHERE connection = $1 AND id = $2`, [this.#connection, id]);
+    this.#rows.delete((row) => row["id"] === id);
   }
 
-  /** Stores all seals at once. */
-  async save(): Promise<void> {
-    if (this.#changed.size === 0) return;
-    const given = JSON.stringify(
-      [...this.#changed].map(([id, { state, written, sum }]) => ({ id, state, written, ...sum })),
-    );
-    const rows = this.#session.dialect.records("$1", {
-      id: "text",
-      state: "text",
-      written: "text",
-      n: "bigint",
-      digest: "text",
-      how: "text",
-    });
-    await this.#session.run(
-      `DELETE FROM ${this.#seals} known USING ${rows} WHERE known.connection = $2 AND known.id = given.id`,
-      [given, this.#connection],
-    );
-    await this.#session.run(
-      `INSERT INTO ${this.#seals} (connection, id, state, written, n, digest, how)
-        SELECT $2, id, state, written, n, digest, how FROM ${rows}`,
-      [given, this.#connection],
-    );
+  /** Hands the seals over to the bookkeeping. */
+  save(): void {
+    for (const [id, { state, written, sum }] of this.#changed)
+      this.#rows.set({ id, state, written, n: sum?.n ?? null, digest: sum?.digest ?? null, how: sum?.how ?? null });
   }
 
-  async #opened(known: Stored | undefined, table: Table, copy: Copy): Promise<State> {
-    if (known?.sum == null) return known?.state ?? "unknown";
+  async #opened(known: Stored | null, table: Table, copy: Copy): Promise<State> {
+    if (known === null || known.sum === null) return known?.state ?? "unknown";
     const now = await sumOf(this.#session, table, copy);
     if (now === null || now.how !== known.sum.how) return "unknown";
     return isSame(now, known.sum) ? "open" : "broken";
   }
 
-  async #known(id: string): Promise<Stored | undefined> {
-    this.#stored ??= storedSeals(this.#session, this.#connection, null);
-    return (await this.#stored).get(id);
-  }
-
-  get #seals(): string {
-    return kept(this.#session, "seals", this.#connection);
+  #known(id: string): Stored | null {
+    const row = this.#rows.get(id);
+    return row === null ? null : storedOf(row);
   }
 }
 
 /** Compares a copy with its seal. */
 export async function sealOf(session: Session, connection: string, table: Table, copy: Copy): Promise<Seal> {
-  const known = (await storedSeals(session, connection, table.id)).get(table.id);
-  if (known === undefined) return "none";
+  const known = await storedSeal(session, connection, table.id);
+  if (known === null) return "none";
   if (known.state === "broken") return "broken";
   if (known.sum === null) return "none";
   const now = await sumOf(session, table, copy);
@@ -125,29 +101,23 @@ export async function sealOf(session: Session, connection: string, table: Table,
 
 /** The stamp of our last write to a copy; `null`: unknown. */
 export async function lastWritten(session: Session, connection: string, id: string): Promise<string | null> {
-  return (await storedSeals(session, connection, id)).get(id)?.written ?? null;
+  return (await storedSeal(session, connection, id))?.written ?? null;
 }
 
-/** `id`: of one table; `null`: all of the connection. */
-async function storedSeals(session: Session, connection: string, id: string | null): Promise<Map<string, Stored>> {
-  const rows = await session.rows(
-    `SELECT id, state, written, n, digest, how FROM ${kept(session, "seals", connection)}
-      WHERE connection = $1 ${id === null ? "" : "AND id = $2"}`,
-    id === null ? [connection] : [connection, id],
+async function storedSeal(session: Session, connection: string, id: string): Promise<Stored | null> {
+  const [row] = await session.rows(
+    `SELECT state, written, n, digest, how FROM ${kept(session, "seals", connection)} WHERE connection = $1 AND id = $2`,
+    [connection, id],
   );
-  return new Map(
-    rows.map((row): [string, Stored] => [
-      row["id"] as string,
-      {
-        state: row["state"] as State,
-        written: row["written"] as string,
-        sum:
-          row["digest"] === null
-            ? null
-            : { n: Number(row["n"]), digest: row["digest"] as string, how: row["how"] as string },
-      },
-    ]),
-  );
+  return row === undefined ? null : storedOf(row);
+}
+
+function storedOf({ state, written, n, digest, how }: Row): Stored {
+  return {
+    state: state as State,
+    written: written as string,
+    sum: digest === null ? null : { n: Number(n), digest: digest as string, how: how as string },
+  };
 }
 
 /** Sums up the live rows of a copy; `null`: it has more rows than are cheap to sum up. */

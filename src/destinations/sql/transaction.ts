@@ -9,19 +9,11 @@ import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
-import {
-  asLeaseLost,
-  checkLease,
-  forgetPass,
-  forgetTable,
-  savePass,
-  saveProgress,
-  saveRun,
-  saveStates,
-} from "./bookkeeping.ts";
-import { copyTargets, countLive, describeCopy, prepareCopy, quotedSystem } from "./copies.ts";
+import { asLeaseLost, checkLease, checkProgress, saveRun } from "./bookkeeping.ts";
+import { Copies, copyTargets, countLive, quotedSystem } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf } from "./held.ts";
+import { type KeptRows, type Ledger, loadLedger } from "./ledger.ts";
 import { truncateCopy } from "./merge.ts";
 import { PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
@@ -30,7 +22,14 @@ import { replay } from "./replay.ts";
 import { Seals } from "./seals.ts";
 import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
 import { keyPages, stageTargets } from "./stage.ts";
+import { stored } from "./stored-json.ts";
 import type { Copy, Mode } from "./model.ts";
+
+/** What the transactions of one lease share, until one of them is undone. */
+export interface Shared {
+  readonly ledger: Ledger;
+  readonly copies: Copies;
+}
 
 /** The open transaction of a warehouse; there is one at a time. */
 export class SqlTransaction implements Transaction {
@@ -42,10 +41,9 @@ export class SqlTransaction implements Transaction {
   readonly #passes: PassTables;
   readonly #held: Held;
   readonly #seals: Seals;
-  readonly #onEnd: () => void;
+  readonly #shared: Shared;
+  readonly #onEnd: (shared: Shared | null) => void;
   readonly #changes = new Map<string, Changes>();
-  /** By table id. */
-  readonly #copies = new Map<string, Copy>();
   readonly #pending = new Map<string, Pending>();
   /** Loaders into a copy or a stage, by relation. */
   readonly #loaders = new Map<string, { readonly shape: Rows; readonly loader: Loader; readonly table: string }>();
@@ -53,39 +51,46 @@ export class SqlTransaction implements Transaction {
   readonly #ended = new Set<string>();
   #over = false;
 
-  private constructor(session: Session, context: DestinationContext, lease: number, stamp: string, onEnd: () => void) {
+  private constructor(
+    session: Session,
+    context: DestinationContext,
+    shared: Shared,
+    { lease, stamp }: { readonly lease: number; readonly stamp: string },
+    onEnd: (shared: Shared | null) => void,
+  ) {
     this.#session = session;
     this.#context = context;
+    this.#shared = shared;
     this.#lease = lease;
     this.#stamp = stamp;
-    this.#passes = new PassTables(session, context);
-    this.#held = new Held(session, context);
-    this.#seals = new Seals(session, context, stamp);
+    this.#passes = new PassTables(session, context, shared.ledger);
+    this.#held = new Held(session, shared.ledger);
+    this.#seals = new Seals(session, shared.ledger, stamp);
     this.#onEnd = onEnd;
   }
 
+  /** `shared`: from the last transaction, if it was committed. `onEnd` is given what the next one may share. */
   static async begin(
     session: Session,
     context: DestinationContext,
-    lease: number,
-    stamp: string,
-    onEnd: () => void,
+    shared: Shared | null,
+    by: { readonly lease: number; readonly stamp: string },
+    onEnd: (shared: Shared | null) => void,
   ): Promise<SqlTransaction> {
     await session.run(session.dialect.begin);
-    return new SqlTransaction(session, context, lease, stamp, onEnd);
+    return new SqlTransaction(session, context, shared ?? (await load(session, context)), by, onEnd);
   }
 
   async open(pass: Pass): Promise<void> {
     for (const table of pass.tables) {
       this.#session.dialect.vet(table, null);
       await this.flush(table.id);
-      const known = await this.#passes.find(pass.id, table.id);
-      if (known !== null) continue;
-      const replaces = pass.replace && (await describeCopy(this.#session, this.#context, table.id)) !== null;
+      if (this.#passes.find(pass.id, table.id) !== null) continue;
+      const replaces = pass.replace && (await this.#copies.find(table.id)) !== null;
       const copy = replaces ? await this.#copy(table.id) : await this.#prepare(table);
       await this.#ready(await this.#passes.add(pass, table, copy, replaces), table, copy);
     }
-    await savePass(this.#session, this.#context.connection, pass);
+    this.#shared.ledger.passes.set({ id: pass.id, pass: stored(pass) });
   }
 
   async abandon(pass: Pass): Promise<void> {
@@ -95,7 +100,7 @@ export class SqlTransaction implements Transaction {
 
   async write(pass: Pass, _split: Split | null, operation: Change): Promise<void> {
     if (operation.kind === "schema") return this.#reshape(pass, operation.table);
-    const entry = await this.#checked(pass, operation);
+    const entry = this.#checked(pass, operation);
     switch (operation.kind) {
       case "truncate":
         await this.flush(operation.table);
@@ -115,7 +120,7 @@ export class SqlTransaction implements Transaction {
 
   async hold(pass: Pass, split: Split, operation: Change): Promise<void> {
     if (operation.kind === "schema") return this.#reshape(pass, operation.table);
-    const entry = await this.#checked(pass, operation);
+    const entry = this.#checked(pass, operation);
     await this.#held.write(pass, split, entry, await this.#copy(operation.table), operation);
   }
 
@@ -125,8 +130,8 @@ export class SqlTransaction implements Transaction {
       const kept = await replay(this.#writing(entry.table), pass, entry, copy, run);
       this.#count(run.table, kept.changes);
       // Later operations must start from the new copy.
-      this.#forgetCopy(run.table);
-      this.#copies.set(run.table, kept.copy);
+      this.#pending.delete(run.table);
+      this.#copies.set(kept.copy);
       await this.#held.drop(run);
     }
   }
@@ -136,8 +141,7 @@ export class SqlTransaction implements Transaction {
   }
 
   async count({ id }: Table): Promise<number> {
-    await this.flush(id);
-    const copy = this.#copies.get(id) ?? (await describeCopy(this.#session, this.#context, id));
+    const copy = await this.copy(id);
     return copy === null ? 0 : countLive(this.#session, copy);
   }
 
@@ -167,27 +171,27 @@ export class SqlTransaction implements Transaction {
   ): Promise<void> {
     for (const { id } of pass.tables) {
       await this.flush(id);
-      const entry = await this.#passTable(pass, id);
+      const entry = this.#passTable(pass, id);
       this.#count(id, await this.#settle(pass, entry, holdDeletes));
       // Where deletes are held back, rows that something else put into the copy may be among them.
       await this.#seals.renew(entry.table, await this.#copy(id), pass.kind === "full" && !holdDeletes);
     }
     await this.#end(pass.id);
-    await saveStates(this.#session, this.#context.connection, states);
+    for (const [id, state] of states) this.#shared.ledger.tables.set({ id, state: stored(state) });
   }
 
   async reset(tables: readonly string[], drop: boolean): Promise<void> {
-    const { connection } = this.#context;
     for (const id of tables) await this.flush(id);
-    for (const pass of await this.#passes.of(tables)) await this.#giveUp(pass);
+    for (const pass of this.#passes.of(tables)) await this.#giveUp(pass);
+    this.#shared.ledger.tables.delete(({ id }) => tables.includes(id as string));
+    if (!drop) return;
     for (const id of tables) {
-      await forgetTable(this.#session, connection, "tables", id);
-      if (!drop) continue;
-      const copy = await describeCopy(this.#session, this.#context, id);
+      const copy = await this.#copies.find(id);
       if (copy !== null) await this.#session.run(`DROP TABLE ${copy.relation}`);
-      this.#forgetCopy(id);
-      await forgetTable(this.#session, connection, "copies", id);
-      await this.#seals.forget(id);
+      this.#pending.delete(id);
+      this.#copies.dropped(id);
+      this.#copies.disown(id);
+      this.#seals.forget(id);
     }
   }
 
@@ -202,15 +206,14 @@ export class SqlTransaction implements Transaction {
     const open = progress.filter(({ pass }) => !this.#ended.has(pass));
     try {
       await checkLease(this.#session, connection, this.#lease, this.#stamp);
-      await this.#seals.save();
-      await this.#passes.saveCounters();
-      await saveProgress(this.#session, connection, open);
+      this.#seals.save();
+      await this.#saveBookkeeping(open);
       await this.#session.run("COMMIT");
     } catch (thrown) {
       throw await asLeaseLost(thrown, this.#session, connection, this.#lease);
     }
     this.#over = true;
-    this.#onEnd();
+    this.#onEnd(this.#shared);
     return this.#changes;
   }
 
@@ -220,7 +223,7 @@ export class SqlTransaction implements Transaction {
     try {
       await this.#session.rollback();
     } finally {
-      this.#onEnd();
+      this.#onEnd(null);
     }
   }
 
@@ -235,14 +238,34 @@ export class SqlTransaction implements Transaction {
       if (table !== null && table !== id) continue;
       const { changes, copy } = await pending.merge();
       this.#count(id, changes);
-      this.#copies.set(id, copy);
+      this.#copies.set(copy);
     }
+  }
+
+  /** The copy of a table, with all writes so far; `null`: there is none. */
+  async copy(id: string): Promise<Copy | null> {
+    await this.flush(id);
+    return this.#copies.find(id);
+  }
+
+  get #copies(): Copies {
+    return this.#shared.copies;
+  }
+
+  async #saveBookkeeping(progress: readonly Progress[]): Promise<void> {
+    const { ledger } = this.#shared;
+    this.#passes.saveCounters();
+    await ledger.passes.flush(this.#session);
+    await checkProgress(this.#session, this.#context.connection, progress);
+    for (const { asOf, state, ...entry } of progress)
+      ledger.progress.set({ ...entry, state: stored(state), as_of: asOf ?? null });
+    for (const rows of Object.values(ledger) as KeptRows[]) await rows.flush(this.#session);
   }
 
   /** A table of a pass and its copy, after all writes so far were flushed. */
   async #inSight(pass: Pass, id: string): Promise<{ readonly entry: PassTable; readonly copy: Copy }> {
     await this.flush(id);
-    return { entry: await this.#passTable(pass, id), copy: await this.#copy(id) };
+    return { entry: this.#passTable(pass, id), copy: await this.#copy(id) };
   }
 
   async #upsert(entry: PassTable, rows: Rows): Promise<void> {
@@ -295,13 +318,13 @@ export class SqlTransaction implements Transaction {
 
   /** Gives the table of the pass the columns of both its old and its new schema. */
   async #reshape(pass: Pass, table: Table): Promise<void> {
-    const entry = await this.#passTable(pass, table.id);
+    const entry = this.#passTable(pass, table.id);
     this.#session.dialect.vet(table, null);
     await this.flush(table.id);
     const united = unite(entry.table, table);
     const copy = entry.mode === "replace" ? null : await this.#prepare(united);
     await this.#passes.reshape(pass.id, united, copy);
-    const reshaped = await this.#passTable(pass, table.id);
+    const reshaped = this.#passTable(pass, table.id);
     await this.#held.reshape(pass.id, table.id, typesOf(this.#session, reshaped, copy));
   }
 
@@ -311,34 +334,30 @@ export class SqlTransaction implements Transaction {
     const writing = this.#writing(table);
     if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
     if (mode === "direct") {
-      const { copy, removed } = await this.#session.dialect.merging.finish(
-        this.#session,
-        table,
-        old,
-        pass.distinct === true,
-      );
-      this.#copies.set(table.id, copy);
+      const { merging } = this.#session.dialect;
+      const { copy, removed } = await merging.finish(this.#session, table, old, pass.distinct === true);
+      this.#copies.set(copy);
       return { ...noChanges, inserted: -removed };
     }
     if (mode === "replace" && holdDeletes)
       throw new HeadwatersError("DEFECT", `pass ${pass.id} replaces the copy: its deletes can't be held back`);
-    if (mode === "replace") this.#forgetCopy(table.id);
+    if (mode === "replace") this.#pending.delete(table.id);
     const { changes, copy } =
       mode === "replace"
-        ? await replaceCopy(writing, this.#context, pass, table, old, stage!)
+        ? await replaceCopy(writing, this.#copies, pass, table, old, stage!)
         : await settleRows(writing, pass, table, old, stage!, holdDeletes);
-    this.#copies.set(table.id, copy);
+    this.#copies.set(copy);
     return changes;
   }
 
   /** Ends a pass that was not settled. The rows that it appended to a copy stay, once per key, as later passes need. */
   async #giveUp(pass: string): Promise<void> {
-    for (const table of await this.#passes.direct(pass)) {
-      const copy = await describeCopy(this.#session, this.#context, table.id);
+    for (const table of this.#passes.direct(pass)) {
+      const copy = await this.#copies.find(table.id);
       if (copy === null) continue;
       await this.#seals.changing(table, copy);
       const { copy: finished } = await this.#session.dialect.merging.finish(this.#session, table, copy, false);
-      this.#copies.set(table.id, finished);
+      this.#copies.set(finished);
     }
     await this.#end(pass);
   }
@@ -346,12 +365,13 @@ export class SqlTransaction implements Transaction {
   async #end(pass: string): Promise<void> {
     for (const run of await this.#held.of(pass, null)) await this.#held.drop(run);
     await this.#passes.drop(pass);
-    await forgetPass(this.#session, this.#context.connection, pass);
+    this.#shared.ledger.progress.delete((row) => row["pass"] === pass);
+    this.#shared.ledger.passes.delete((row) => row["id"] === pass);
     this.#ended.add(pass);
   }
 
   async #ready(mode: Mode, table: Table, copy: Copy): Promise<void> {
-    this.#copies.set(table.id, await this.#session.dialect.merging.prepare(this.#session, mode, table, copy));
+    this.#copies.set(await this.#session.dialect.merging.prepare(this.#session, mode, table, copy));
   }
 
   #writing(table: Table): Writing {
@@ -363,34 +383,24 @@ export class SqlTransaction implements Transaction {
     };
   }
 
-  async #passTable(pass: Pass, id: string): Promise<PassTable> {
-    const entry = await this.#passes.find(pass.id, id);
+  #passTable(pass: Pass, id: string): PassTable {
+    const entry = this.#passes.find(pass.id, id);
     if (entry === null)
       throw new HeadwatersError("DEFECT", `pass ${pass.id} is not open, or does not have a table "${id}"`);
     return entry;
   }
 
-  async #prepare(table: Table): Promise<Copy> {
-    this.#forgetCopy(table.id);
-    const copy = await prepareCopy(this.#session, this.#context, table);
-    this.#copies.set(table.id, copy);
-    return copy;
+  #prepare(table: Table): Promise<Copy> {
+    this.#pending.delete(table.id);
+    return this.#copies.prepare(table);
   }
 
   async #copy(id: string): Promise<Copy> {
-    const copy = this.#copies.get(id) ?? (await describeCopy(this.#session, this.#context, id));
-    if (copy === null) {
-      throw new HeadwatersError("DESTINATION_UNUSABLE", `the copy of table "${id}" was dropped while a pass was open`, {
-        hint: "Run reset for this table and sync again.",
-      });
-    }
-    this.#copies.set(id, copy);
-    return copy;
-  }
-
-  #forgetCopy(id: string): void {
-    this.#copies.delete(id);
-    this.#pending.delete(id);
+    const copy = await this.#copies.find(id);
+    if (copy !== null) return copy;
+    throw new HeadwatersError("DESTINATION_UNUSABLE", `the copy of table "${id}" was dropped while a pass was open`, {
+      hint: "Run reset for this table and sync again.",
+    });
   }
 
   #count(table: string, changes: Changes): void {
@@ -398,8 +408,8 @@ export class SqlTransaction implements Transaction {
   }
 
   /** The table of an operation. Throws if the pass can't have this operation. */
-  async #checked(pass: Pass, operation: Exclude<Change, { kind: "schema" }>): Promise<PassTable> {
-    const entry = await this.#passTable(pass, operation.table);
+  #checked(pass: Pass, operation: Exclude<Change, { kind: "schema" }>): PassTable {
+    const entry = this.#passTable(pass, operation.table);
     const { mode, table } = entry;
     if ("rows" in operation) this.#session.dialect.vet(table, operation.rows);
     const { kind } = operation;
@@ -408,4 +418,9 @@ export class SqlTransaction implements Transaction {
       throw new HeadwatersError("DEFECT", `table "${table.id}": a ${pass.kind} pass can't have the operation ${kind}`);
     return entry;
   }
+}
+
+async function load(session: Session, context: DestinationContext): Promise<Shared> {
+  const ledger = await loadLedger(session, context.connection);
+  return { ledger, copies: await Copies.of(session, context, ledger.copies) };
 }

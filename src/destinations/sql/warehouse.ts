@@ -4,9 +4,10 @@ import type { Holder } from "../../protocol/state-store.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import { load, loadRuns } from "./bookkeeping.ts";
 import { compareCopy } from "./compare.ts";
-import { countLive, describeCopy } from "./copies.ts";
+import { Copies, countLive } from "./copies.ts";
 import type { Session } from "./dialect.ts";
-import { SqlTransaction } from "./transaction.ts";
+import { KeptRows } from "./ledger.ts";
+import { type Shared, SqlTransaction } from "./transaction.ts";
 import type { Copy } from "./model.ts";
 
 /** What differs between warehouses in a DuckDB file, in DuckLake and in PostgreSQL. */
@@ -29,6 +30,8 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
   const { capabilities, check, exportParquet } = ground;
   let transaction: SqlTransaction | null = null;
   let lease: number | null = null;
+  /** What the next transaction takes over from the last one. */
+  let shared: Shared | null = null;
   let closed = false;
 
   const release = async (given: number): Promise<void> => {
@@ -36,17 +39,16 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     if (lease === given) lease = null;
   };
 
-  /** The copy of a table, including the open transaction's writes. */
-  const copyOf = async (session: Session, table: string): Promise<Copy | null> => {
-    await transaction?.flush(table);
-    return describeCopy(session, context, table);
-  };
+  /** The copy of a table that a session sees. */
+  const copyIn = async (session: Session, table: string): Promise<Copy | null> =>
+    new Copies(session, context, await KeptRows.load(session, "copies", context.connection)).find(table);
 
   return {
     capabilities,
     check,
     ...(exportParquet === undefined ? {} : { exportParquet }),
     async acquire(holder) {
+      shared = null;
       lease = await ground.acquire(holder);
       return lease;
     },
@@ -55,12 +57,15 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     async begin(given, stamp) {
       if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");
       const session = await ground.session();
-      transaction = await SqlTransaction.begin(session, context, given, stamp, () => (transaction = null));
+      transaction = await SqlTransaction.begin(session, context, shared, { lease: given, stamp }, (kept) => {
+        transaction = null;
+        shared = kept;
+      });
       return transaction;
     },
     async compare(table) {
       const session = await ground.reader();
-      const copy = await describeCopy(session, context, table.id);
+      const copy = await copyIn(session, table.id);
       if (copy === null) {
         throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${table.id}"`, {
           hint: "Run sync first.",
@@ -71,7 +76,7 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     runs: async (limit) => loadRuns(await ground.session(), context.connection, limit),
     async count(table) {
       const session = await ground.session();
-      const copy = await copyOf(session, table);
+      const copy = transaction === null ? await copyIn(session, table) : await transaction.copy(table);
       return copy === null ? null : countLive(session, copy);
     },
     async [Symbol.asyncDispose]() {
