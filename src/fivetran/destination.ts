@@ -4,7 +4,7 @@ import type { Pass, Progress, Split } from "../protocol/pass.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Destination, DestinationCapabilities } from "../protocol/destination.ts";
 import type { Stored } from "../protocol/state-store.ts";
-import type { Change, Changes, Settlement, Transaction } from "../protocol/transaction.ts";
+import type { Change, Changes, Deletes, Settlement, Transaction } from "../protocol/transaction.ts";
 import type { Table, TableState } from "../protocol/table.ts";
 import { unite } from "../toolkit/types.ts";
 import { Checkpoints, type Progressed } from "./checkpoints.ts";
@@ -263,14 +263,10 @@ class FivetranTransaction implements Transaction {
     yield* this.#staging.writer(pass, id).gone();
   }
 
-  async close(
-    pass: Pass,
-    states: ReadonlyMap<string, TableState>,
-    { holdDeletes } = { holdDeletes: false },
-  ): Promise<void> {
+  async close(pass: Pass, states: ReadonlyMap<string, TableState>, deletes: Deletes = "find"): Promise<void> {
     for (const [id, state] of states) {
       const writer = this.#staging.writer(pass, id);
-      const found = pass.kind !== "full" || (await writer.close(holdDeletes));
+      const found = pass.kind !== "full" || (await writer.close(deletes));
       this.#staging.tables.set(id, found ? state : { ...state, sweptAt: longAgo });
     }
     this.#staging.passes.delete(pass.id);

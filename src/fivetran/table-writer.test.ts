@@ -44,12 +44,12 @@ test("a table that was replaced is settled next: what differs is sent, what is g
   const { open, sent } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2, 3));
-  expect(await first.close(false)).toBe(true);
+  expect(await first.close("find")).toBe(true);
   expect(sent()).toBe(3);
   const second = open("settle");
   await second.write(upsert(1, 3, 4));
   expect(second.settlement()).toEqual({ empty: false, missing: 0, gone: 1 });
-  expect(await second.close(false)).toBe(true);
+  expect(await second.close("find")).toBe(true);
   expect(second.takeChanges()).toEqual({ inserted: 0, updated: 1, deleted: 1 });
   expect(sent()).toBe(2);
 });
@@ -58,17 +58,17 @@ test("(case 26) deletes that are held back are found again, and new rows are sen
   const { open, sent } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2, 3));
-  await first.close(false);
+  await first.close("find");
   sent();
   const second = open("settle");
   await second.write(upsert(4));
   expect(second.settlement()).toEqual({ empty: false, missing: 0, gone: 3 });
-  await second.close(true);
+  await second.close("hold");
   expect(second.takeChanges()).toEqual({ inserted: 0, updated: 1, deleted: 0 });
   const third = open("settle");
   await third.write(upsert(4));
   expect(third.settlement().gone).toBe(3);
-  await third.close(false);
+  await third.close("find");
   expect(third.takeChanges()).toEqual({ inserted: 0, updated: 0, deleted: 3 });
 });
 
@@ -76,11 +76,11 @@ test("a table that is not truncated because its deletes are held back stays as i
   const { open, sent } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2));
-  await first.close(false);
+  await first.close("find");
   sent();
   const second = open("replace");
   expect(second.settlement()).toEqual({ empty: true, missing: 0, gone: 2 });
-  await second.close(true);
+  await second.close("hold");
   expect(sent()).toBe(0);
   expect(open("replace").settlement().gone).toBe(2);
 });
@@ -89,7 +89,7 @@ test("a pass that began by settling is never gone on with elsewhere, though it c
   const { open } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2));
-  await first.close(false);
+  await first.close("find");
   const second = open("settle");
   await second.write(upsert(1));
   second.table = { ...table, columns: [{ name: "id", type: { kind: "STRING" }, nullable: false }] };
@@ -97,7 +97,7 @@ test("a pass that began by settling is never gone on with elsewhere, though it c
   expect(second.isStored).toBe(false);
   // Nothing is deleted, and it says that deletes were not looked for.
   expect(second.settlement().gone).toBe(0);
-  expect(await second.close(false)).toBe(false);
+  expect(await second.close("find")).toBe(false);
   expect(second.takeChanges().deleted).toBe(0);
 });
 
@@ -105,7 +105,7 @@ test("a pass that another process began leaves no memory: it has not met all key
   const { open } = writers();
   const resumed = open("replace", true);
   await resumed.write(upsert(8, 9));
-  await resumed.close(false);
+  await resumed.close("find");
   const added = open("add");
   await added.write(upsert(8));
   expect(added.takeChanges().updated).toBe(1);
@@ -115,7 +115,7 @@ test("before a table is truncated, the delete limit sees whether any row came", 
   const { open } = writers();
   const first = open("replace");
   await first.write(upsert(1, 2));
-  await first.close(false);
+  await first.close("find");
   const second = open("replace");
   expect(second.settlement()).toEqual({ empty: true, missing: 0, gone: 2 });
   await second.write(upsert(1));

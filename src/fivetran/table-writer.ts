@@ -1,6 +1,6 @@
 import type { Operation } from "../protocol/operation.ts";
 import type { Rows } from "../protocol/rows.ts";
-import type { Changes, Settlement } from "../protocol/transaction.ts";
+import type { Changes, Deletes, Settlement } from "../protocol/transaction.ts";
 import type { Table } from "../protocol/table.ts";
 import { project } from "../toolkit/vectors.ts";
 import type { Admit, RecordEncoder } from "./encode-records.ts";
@@ -96,12 +96,12 @@ export class TableWriter {
   }
 
   /** Call once every row of a full pass was written. Resolves to whether deletes could be found. */
-  async close(holdDeletes: boolean): Promise<boolean> {
+  async close(deletes: Deletes): Promise<boolean> {
     // No row came, so that nothing was sent: what Fivetran has stays.
-    if (holdDeletes && this.#mode === "replace" && !this.#truncated) return true;
+    if (deletes === "hold" && this.#mode === "replace" && !this.#truncated) return true;
     if (this.#mode === "replace" && !this.#truncated) await this.#truncate();
     const digests = this.#rowDigests();
-    if (this.#mode === "settle" && digests !== null && !holdDeletes) {
+    if (this.#mode === "settle" && digests !== null && deletes === "find") {
       for (const rows of digests.unmet(this.table)) {
         this.#changes.deleted += await this.#context.encoder.write(this.table, "delete", rows, null);
         this.#context.sent(rows.length);

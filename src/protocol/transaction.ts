@@ -27,6 +27,9 @@ export interface Settlement {
   readonly gone: number;
 }
 
+/** What closing a pass does with the rows that it did not read. */
+export type Deletes = "find" | "none" | "hold";
+
 /** What the engine asks before it closes a pass over every key. Answers include what the transaction wrote so far. */
 interface Settling {
   /** Rows of the copy that are not deleted; 0 if there is no copy. */
@@ -67,10 +70,10 @@ export interface Transaction extends Settling, AsyncDisposable {
   discard(pass: Pass, split: Split | null): Promise<void>;
   /**
    * Call once all splits are done: settles what was set aside (writes what differs, deletes what the pass did not meet),
-   * forgets the pass and stores `states`. Deletes only keys that the copy had before the pass was opened; with
-   * `holdDeletes` none. A pass that replaces the copy can't be closed so.
+   * forgets the pass and stores `states`. Deletes only keys that the copy had before the pass was opened. `deletes`:
+   * `find` by default; `none` if the settlement found none; `hold` them back, which a pass that replaces the copy can't.
    */
-  close(pass: Pass, states: ReadonlyMap<string, TableState>, how?: { readonly holdDeletes: boolean }): Promise<void>;
+  close(pass: Pass, states: ReadonlyMap<string, TableState>, deletes?: Deletes): Promise<void>;
   /** Forgets all state of these tables; `drop` also drops their copies. */
   reset(tables: readonly string[], drop: boolean): Promise<void>;
   /** Stores the record of a run; one with the same id is replaced. */

@@ -119,7 +119,8 @@ const broken: readonly Broken[] = [
     caughtBy: ["settling neither undoes nor deletes what a later sync wrote"],
     wrap: (warehouse) =>
       withTransactions(warehouse, (transaction) => ({
-        close: (pass, states, how) => transaction.close({ ...pass, opened: "2100-01-01T00:00:00.000Z" }, states, how),
+        close: (pass, states, deletes) =>
+          transaction.close({ ...pass, opened: "2100-01-01T00:00:00.000Z" }, states, deletes),
       })),
   },
   {

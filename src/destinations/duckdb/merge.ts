@@ -21,6 +21,9 @@ import { keepLast } from "./keep-last.ts";
 import type { Storage } from "./storage.ts";
 import type { Copy } from "../sql/model.ts";
 
+/** A copy with fewer rows is joined as a whole: planning to leave rows out takes longer. */
+const fewRows = 10_000;
+
 /** The name of the relation of differing buckets in a narrowing. */
 const chosen = "differing";
 
@@ -44,8 +47,8 @@ export function merging(storage: Storage): Merging {
       keepLast(session, relation, table, (name) => staged(session.dialect, name), distinct),
     makeRoom: async (_session, _table, copy) => copy,
     sameKey: (dialect, table, copy, s, t) => same(keyColumns(dialect, table, copy), s, t),
-    narrow(dialect, table, copy, stage, columns, told) {
-      if (table.key.length === 0)
+    narrow(dialect, table, copy, stage, columns, told, copyRows) {
+      if (table.key.length === 0 || copyRows < fewRows)
         return { prefix: "", source: keyedSource(dialect, table, stage), target: copy.relation };
       const { buckets, ...rows } = differingBuckets(dialect, table, copy, stage, columns, told);
       return {

@@ -230,7 +230,7 @@ export interface Merging {
   sameKey(dialect: Dialect, table: Table, copy: Copy, s: string, t: string): string;
   /**
    * Leaves out rows that are certainly equal in the key and in `columns`. If `told` names one of these columns, rows
-   * with NULL in it are kept.
+   * with NULL in it are kept. `copyRows`: about how many rows the copy has.
    */
   narrow(
     dialect: Dialect,
@@ -239,6 +239,7 @@ export interface Merging {
     stage: Stage,
     columns: readonly string[],
     told: string | null,
+    copyRows: number,
   ): Narrowed;
   /**
    * Writes the rows that differ: the copy lacks the key, has the row marked as deleted, or has other values. Equal rows

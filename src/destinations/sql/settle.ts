@@ -1,5 +1,5 @@
 import type { Pass } from "../../protocol/pass.ts";
-import type { Changes, Settlement } from "../../protocol/transaction.ts";
+import type { Changes, Deletes, Settlement } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import { noChanges } from "../../toolkit/changes.ts";
 import { countLive, quotedSystem, storedType } from "./copies.ts";
@@ -12,7 +12,7 @@ import type { Copy, Stage } from "./model.ts";
 
 /** Keys of live rows that the copy had before the pass, and that the pass did not read; with the names of the stage. */
 export function goneKeys(dialect: Dialect, pass: Pass, table: Table, copy: Copy, stage: Stage): string {
-  const narrowed = dialect.merging.narrow(dialect, table, copy, stage, [], null);
+  const narrowed = dialect.merging.narrow(dialect, table, copy, stage, [], null, rowsOf(pass));
   return `${narrowed.prefix} ${gone(dialect, pass, table, copy, narrowed)}`;
 }
 
@@ -20,8 +20,9 @@ export function goneKeys(dialect: Dialect, pass: Pass, table: Table, copy: Copy,
  * Keys of a sweep that the copy lacks, has marked as deleted, or has in another version; with the names of the stage.
  * If a version is NULL, the row may have changed.
  */
-export function missingKeys(dialect: Dialect, table: Table, copy: Copy, stage: Stage): string {
-  const narrowed = dialect.merging.narrow(dialect, table, copy, stage, versionOf(table), table.version);
+export function missingKeys(dialect: Dialect, pass: Pass, table: Table, copy: Copy, stage: Stage): string {
+  const rows = rowsOf(pass);
+  const narrowed = dialect.merging.narrow(dialect, table, copy, stage, versionOf(table), table.version, rows);
   return `${narrowed.prefix} ${missing(dialect, table, copy, narrowed)}`;
 }
 
@@ -50,6 +51,10 @@ function missing(dialect: Dialect, table: Table, copy: Copy, { source, target }:
     WHERE t.${synced} IS NULL OR t.${deleted} OR ${differs}`;
 }
 
+function rowsOf({ copyRows }: Pass): number {
+  return copyRows ?? Infinity;
+}
+
 function versionOf({ version }: Table): readonly string[] {
   return version === null ? [] : [version];
 }
@@ -76,6 +81,7 @@ export async function settlementOf(
     stage,
     compared,
     mode === "keys" ? table.version : null,
+    rowsOf(pass),
   );
   const counted = (query: string): string => `(SELECT count(*) FROM (${query}) counted)`;
   const [counts] = await session.rows(
@@ -86,21 +92,21 @@ export async function settlementOf(
   return { empty: Number(counts!["some"]) === 0, missing: Number(counts!["missing"]), gone: Number(counts!["gone"]) };
 }
 
-/** Completes a later full pass: writes rows that differ, and deletes rows that the pass did not read unless they are held. */
+/** Completes a later full pass: writes rows that differ, and deletes rows that the pass did not read. */
 export async function settleRows(
   writing: Writing,
   pass: Pass,
   table: Table,
   old: Copy,
   stage: Stage,
-  holdDeletes: boolean,
+  deletes: Deletes,
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
   const { session } = writing;
   const { merging } = session.dialect;
   if (table.key.length > 0) await merging.keepLast(session, table, stage, pass.distinct === true);
   const copy = await merging.makeRoom(session, table, old, stage);
   const written = await merging.merge(writing, table, copy, { stage, flagged: false, before: pass.opened });
-  const { deleted } = holdDeletes ? noChanges : await settleKeys(writing, pass, table, copy, stage);
+  const { deleted } = deletes === "find" ? await settleKeys(writing, pass, table, copy, stage) : noChanges;
   return { changes: { ...written, deleted }, copy };
 }
 

@@ -3,7 +3,7 @@ import type { Pass, Progress, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { RunRecord } from "../../protocol/state-store.ts";
-import type { Change, Changes, Settlement, Transaction } from "../../protocol/transaction.ts";
+import type { Change, Changes, Deletes, Settlement, Transaction } from "../../protocol/transaction.ts";
 import type { Table, TableState } from "../../protocol/table.ts";
 import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
@@ -154,7 +154,7 @@ export class SqlTransaction implements Transaction {
     const { entry, copy } = await this.#inSight(pass, id);
     const { mode, table, stage } = entry;
     if (mode === "keys")
-      yield* keyPages(this.#session, table, copy, missingKeys(this.#session.dialect, table, copy, stage!));
+      yield* keyPages(this.#session, table, copy, missingKeys(this.#session.dialect, pass, table, copy, stage!));
   }
 
   async *gone(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
@@ -164,17 +164,13 @@ export class SqlTransaction implements Transaction {
       yield* keyPages(this.#session, table, copy, goneKeys(this.#session.dialect, pass, table, copy, stage));
   }
 
-  async close(
-    pass: Pass,
-    states: ReadonlyMap<string, TableState>,
-    { holdDeletes } = { holdDeletes: false },
-  ): Promise<void> {
+  async close(pass: Pass, states: ReadonlyMap<string, TableState>, deletes: Deletes = "find"): Promise<void> {
     for (const { id } of pass.tables) {
       await this.flush(id);
       const entry = this.#passTable(pass, id);
-      this.#count(id, await this.#settle(pass, entry, holdDeletes));
+      this.#count(id, await this.#settle(pass, entry, deletes));
       // Where deletes are held back, rows that something else put into the copy may be among them.
-      await this.#seals.renew(entry.table, await this.#copy(id), pass.kind === "full" && !holdDeletes);
+      await this.#seals.renew(entry.table, await this.#copy(id), pass.kind === "full" && deletes !== "hold");
     }
     await this.#end(pass.id);
     for (const [id, state] of states) this.#shared.ledger.tables.set({ id, state: stored(state) });
@@ -328,8 +324,8 @@ export class SqlTransaction implements Transaction {
     await this.#held.reshape(pass.id, table.id, typesOf(this.#session, reshaped, copy));
   }
 
-  async #settle(pass: Pass, { mode, table, stage }: PassTable, holdDeletes: boolean): Promise<Changes> {
-    if (mode === "merge" || (mode === "keys" && holdDeletes)) return noChanges;
+  async #settle(pass: Pass, { mode, table, stage }: PassTable, deletes: Deletes): Promise<Changes> {
+    if (mode === "merge" || (mode === "keys" && deletes !== "find")) return noChanges;
     const old = await this.#copy(table.id);
     const writing = this.#writing(table);
     if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
@@ -339,13 +335,13 @@ export class SqlTransaction implements Transaction {
       this.#copies.set(copy);
       return { ...noChanges, inserted: -removed };
     }
-    if (mode === "replace" && holdDeletes)
+    if (mode === "replace" && deletes === "hold")
       throw new HeadwatersError("DEFECT", `pass ${pass.id} replaces the copy: its deletes can't be held back`);
     if (mode === "replace") this.#pending.delete(table.id);
     const { changes, copy } =
       mode === "replace"
         ? await replaceCopy(writing, this.#copies, pass, table, old, stage!)
-        : await settleRows(writing, pass, table, old, stage!, holdDeletes);
+        : await settleRows(writing, pass, table, old, stage!, deletes);
     this.#copies.set(copy);
     return changes;
   }

@@ -1,10 +1,11 @@
 import type { Pass } from "../../protocol/pass.ts";
+import type { Deletes } from "../../protocol/transaction.ts";
 import type { TableState } from "../../protocol/table.ts";
 import type { PlannedPass } from "../plan/plan-pass.ts";
 import type { SyncContext } from "./context.ts";
 import type { Writer } from "./writer.ts";
 
-/** Stores a planned pass before its first row is read. `emptied`: tables whose copies are emptied in the same commit. */
+/** Stores a planned pass before its first row is written. `emptied`: tables whose copies are emptied in the same commit. */
 export async function openPass(planned: PlannedPass, emptied: readonly string[], writer: Writer): Promise<Pass> {
   const pass = await writer.run(planned.tables[0]!.id, async (transaction, stamp): Promise<Pass> => {
     const opened = { ...planned, opened: stamp };
@@ -12,7 +13,6 @@ export async function openPass(planned: PlannedPass, emptied: readonly string[],
     for (const table of emptied) await transaction.write(opened, null, { kind: "truncate", table });
     return opened;
   });
-  await writer.commit();
   return pass;
 }
 
@@ -24,17 +24,16 @@ export async function abandonPass(pass: Pass, table: string, writer: Writer): Pr
   });
 }
 
-/** Ends a pass whose rows are all written: the destination settles it and stores the states that follow from it. */
+/**
+ * Ends a pass whose rows are all written: the destination settles it and stores the states that follow from it. A later
+ * commit makes it durable.
+ */
 export async function closePass(
   pass: Pass,
   states: ReadonlyMap<string, TableState>,
   { writer, statistics }: SyncContext,
-  how = { holdDeletes: false },
+  deletes: Deletes = "find",
 ): Promise<void> {
-  await writer.run(pass.tables[0]!.id, async (transaction) => {
-    writer.forget(pass);
-    await transaction.close(pass, states, how);
-  });
-  await writer.commit();
+  await writer.close(pass, (transaction) => transaction.close(pass, states, deletes));
   for (const [table, { asOf }] of states) statistics.get(table)!.asOf = asOf;
 }

@@ -18,10 +18,11 @@ const mostLookups = { rows: 10_000, part: 0.25 };
 const mostUnmet = 100_000;
 
 /**
- * How a pass over every key goes on. `close`: it can be closed. `reread`: the table must be read whole instead, because a
- * sweep found so much that a full pass is faster, or sees rows that are not met by their keys. Otherwise it can be closed with these deletes held back.
+ * How a pass over every key goes on. `reread`: the table must be read whole instead, because a sweep found so much that a
+ * full pass is faster, or sees rows that are not met by their keys. Otherwise the pass can be closed: with the deletes that
+ * the destination finds, with none, or with these held back.
  */
-export type Settled = "close" | "reread" | HeldDeletes;
+export type Settled = "reread" | "find" | "none" | HeldDeletes;
 
 /**
  * Prepares the closing of a pass over every key. Rows that a sweep found missing or changed are looked up by key, and so
@@ -34,25 +35,26 @@ export async function settle(
   how: Reading,
   context: SyncContext,
 ): Promise<Settled> {
-  if (pass.kind !== "full" && pass.kind !== "keys") return "close";
+  if (pass.kind !== "full" && pass.kind !== "keys") return "none";
   const settlement = (): Promise<Settlement> =>
     context.writer.run(table.id, (transaction) => transaction.settlement(pass, table));
   const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
   const { missing, gone, empty } = await settlement();
   if (pass.kind === "keys" && missing > mostLookups.rows && missing > copyRows * mostLookups.part) return "reread";
   if (missing > 0 && !(await lookUpMissing(pass, table, how, context))) return "reread";
-  if (gone === 0) return "close";
   const looksUp = table.key.length > 0 && !pass.replace;
+  // Without keys the number of rows says nothing of which ones are others.
+  if (gone === 0) return looksUp ? "none" : "find";
   if (looksUp) {
     const candidates = oneByOne((transaction) => transaction.gone(pass, table), table, context.writer);
     for await (const batch of candidates) await lookUp(batch, pass, table, how, context);
   }
-  if (context.flags.acceptDeletes) return "close";
+  if (context.flags.acceptDeletes) return "find";
   const left = looksUp ? (await settlement()).gone : gone;
   const of = Math.min(copyRows, state?.held?.of ?? copyRows);
   const most = settingsOf(context.connection, table.id).maxDeleteFraction;
   const held = { gone: left, of };
-  if (left === 0 || most === 1 || (!empty && !exceeds(held, most))) return "close";
+  if (left === 0 || most === 1 || (!empty && !exceeds(held, most))) return "find";
   return held;
 }
 

@@ -106,7 +106,7 @@ async function runPass(
     await abandonPass(pass, table.id, writer);
     return { ...wholeState(state, pass), reread: true };
   }
-  const held = settled === "close" ? null : settled;
+  const held = typeof settled === "string" ? null : settled;
   if (held !== null && pass.replace) {
     // The copy can only be replaced as a whole.
     await abandonPass(pass, table.id, writer);
@@ -114,7 +114,7 @@ async function runPass(
   }
   const milliseconds = Math.round((performance.now() - began) / partRead(pass, progress));
   const next = nextState(pass, current, state, milliseconds, held);
-  await closePass(pass, new Map([[table.id, next]]), context, { holdDeletes: held !== null });
+  await closePass(pass, new Map([[table.id, next]]), context, typeof settled === "string" ? settled : "hold");
   return next;
 }
 

@@ -68,6 +68,8 @@ class Run {
   readonly #lease: number;
   readonly #id = randomUUID();
   readonly #statistics = new Map<string, Statistics>();
+  /** Tables whose work is done, and whose last rows the next commit makes durable. */
+  readonly #complete = new Set<string>();
   /** How many transactions were undone by an error that may pass by itself. */
   #undone = 0;
 
@@ -153,6 +155,7 @@ class Run {
       (changes, segments) => {
         for (const [table, change] of changes) this.#statistics.get(table)?.addChanges(change);
         this.#report({ kind: "committed", changes });
+        this.#endComplete();
         for (const { split, state } of segments) void this.#acknowledge(split, state);
       },
     );
@@ -176,35 +179,42 @@ class Run {
     await writer.run(null, async (transaction) => transaction.record(this.#record(false)));
     // As many tables as splits at a time: planning a table takes a connection of its own.
     const turns = new Semaphore(settings.parallel);
-    const rolledBack = await Promise.all(
-      this.#together
-        ? [this.#attempt(tables, turns, () => syncTogether(tables, stored, context))]
-        : tables.map((table) =>
-            this.#attempt([table], turns, () => syncTable(table, storedTable(stored, table.id), context)),
-          ),
-    );
-    const first = rolledBack.find((error) => error !== null);
-    if (first !== undefined) return this.#afterRollback(tables, first);
+    const work = this.#together
+      ? [this.#attempt(tables, turns, () => syncTogether(tables, stored, context))]
+      : tables.map((table) =>
+          this.#attempt([table], turns, () => syncTable(table, storedTable(stored, table.id), context)),
+        );
+    try {
+      const ended = await Promise.allSettled(work);
+      for (const result of ended) if (result.status === "rejected") throw result.reason;
+      await writer.commit();
+    } catch (thrown) {
+      if (thrown instanceof RolledBack) return this.#afterRollback(tables, thrown);
+      throw thrown;
+    }
+    this.#endComplete();
     await writer.run(null, async (transaction) => transaction.record(this.#record(true)));
     await writer.commit();
     return [];
   }
 
-  /** Works on tables when it is their turn, and reports how they ended. Resolves to the error that undid the transaction. */
-  async #attempt(tables: readonly Table[], turns: Semaphore, work: () => Promise<void>): Promise<RolledBack | null> {
-    const end = (thrown: unknown): void => {
-      for (const { id } of tables) this.#end(id, thrown);
-    };
+  /** Works on tables when it is their turn. Throws only if the transaction was undone. */
+  async #attempt(tables: readonly Table[], turns: Semaphore, work: () => Promise<void>): Promise<void> {
     try {
       const release = await turns.acquire(1, this.#options.signal);
       for (const { id } of tables) this.#statistics.get(id)!.start();
       await work().finally(release);
-      end(null);
+      for (const { id } of tables) this.#complete.add(id);
     } catch (thrown) {
-      if (thrown instanceof RolledBack) return thrown;
-      end(thrown);
+      if (thrown instanceof RolledBack) throw thrown;
+      for (const { id } of tables) this.#end(id, thrown);
     }
-    return null;
+  }
+
+  /** A commit has made everything durable that was done before it. */
+  #endComplete(): void {
+    for (const id of this.#complete) this.#end(id, null);
+    this.#complete.clear();
   }
 
   /** Failing here is harmless: the source only keeps more of its stream than it must. */
@@ -220,6 +230,7 @@ class Run {
 
   /** The tables that go on after the transaction was undone. */
   async #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): Promise<readonly Table[]> {
+    this.#complete.clear();
     const running = (): readonly Table[] =>
       tables.filter((candidate) => this.#statistics.get(candidate.id)!.outcome === "running");
     // Nothing is wrong with any table: all go on from the last commit.

@@ -269,7 +269,7 @@ export const passChecks: readonly DestinationCheck[] = [
           await transaction.open(pass);
           if (operation !== null) await transaction.write(pass, left(pass), operation);
           assert.deepEqual(await transaction.settlement(pass, things), found);
-          await transaction.close(pass, statesOf(pass), { holdDeletes: true });
+          await transaction.close(pass, statesOf(pass), "hold");
           assert.equal(await transaction.count(things), 4);
           await transaction.commit([]);
         }
