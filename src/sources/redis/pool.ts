@@ -1,4 +1,4 @@
-import { Pool as Connections } from "../../net/pool.ts";
+import { Pool as IdlePool } from "../../net/pool.ts";
 import { answers, speaksTls } from "../../net/probe.ts";
 import { type RetryPolicy, withRetries } from "../../net/retry.ts";
 import { ConnectionLost, ConnectTimeout } from "../../net/socket.ts";
@@ -19,18 +19,21 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "SERVER_UNAVAILABLE",
 ]);
 
+/** Where readers take their connections from. */
+export type Connections = Pick<Pool, "take" | "give" | "with" | "error">;
+
 /** Connections; each is lent to one reader at a time. */
 export class Pool implements AsyncDisposable {
   readonly context: ErrorContext;
   readonly #settings: RespSettings;
-  readonly #connections: Connections<RespConnection>;
+  readonly #connections: IdlePool<RespConnection>;
   readonly #retryPolicy: RetryPolicy;
 
   constructor(settings: RespSettings, log: Log) {
     const { host, port, username, database, tls } = settings;
     this.context = { host, port, username, database, tls: tls !== null };
     this.#settings = settings;
-    this.#connections = new Connections(
+    this.#connections = new IdlePool(
       (signal) => this.#connect(signal),
       (connection) => {
         connection.rest();
@@ -72,6 +75,29 @@ export class Pool implements AsyncDisposable {
         this.give(connection);
       }
     });
+  }
+
+  /** The same connections, but only those that `vet` does not throw at. */
+  vetted(vet: (connection: RespConnection) => Promise<void>): Connections {
+    return {
+      take: async (signal, attempts) => {
+        const connection = await this.take(signal, attempts);
+        try {
+          await vet(connection);
+          return connection;
+        } catch (thrown) {
+          this.give(connection);
+          throw thrown;
+        }
+      },
+      give: (connection) => this.give(connection),
+      error: (thrown, signal) => this.error(thrown, signal),
+      with: (signal, work) =>
+        this.with(signal, async (connection) => {
+          await vet(connection);
+          return work(connection);
+        }),
+    };
   }
 
   error(thrown: unknown, signal: AbortSignal): unknown {

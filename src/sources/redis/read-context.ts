@@ -1,10 +1,10 @@
 import type { Log } from "../../protocol/log.ts";
 import type { Configuration } from "./config.ts";
-import type { Pool } from "./pool.ts";
+import type { Connections } from "./pool.ts";
 
 /** What every reading needs. */
 export interface ReadContext {
-  readonly pool: Pool;
+  readonly pool: Connections;
   readonly log: Log;
   readonly configuration: Configuration;
   readonly signal: AbortSignal;

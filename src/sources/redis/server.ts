@@ -18,8 +18,13 @@ export interface ServerInfo {
   readonly cluster: boolean;
 }
 
-/** If the process has no id, the time of its start identifies it. */
-export type Identity = { readonly run: string } | { readonly replication: string; readonly started: number };
+/**
+ * What identifies the process. Dragonfly has no `run_id`: a master and its replicas have the same `master_replid`, and may
+ * have started at the same time, so that everything else that can differ counts too.
+ */
+export type Identity =
+  | { readonly run: string }
+  | { readonly replication: string; readonly started: number; readonly process: string };
 
 /** In milliseconds. The server reports its age in whole seconds, and clocks are corrected. */
 const startTolerance = 5_000;
@@ -48,7 +53,10 @@ export async function serverInfo(connection: RespConnection, database: number): 
   return {
     kind,
     version: (fields.get(field) ?? "of unknown version").replace(/^df-/, "").replace(/^v(?=\d)/, ""),
-    identity: run !== "" ? { run } : { replication: fields.get("master_replid") ?? "", started: now - uptime },
+    identity:
+      run !== ""
+        ? { run }
+        : { replication: fields.get("master_replid") ?? "", started: now - uptime, process: processOf(fields) },
     now,
     keys: Number(/keys=(\d+)/.exec(fields.get(`db${database}`) ?? "")?.[1] ?? 0),
     role: fields.get("role") ?? "master",
@@ -61,8 +69,16 @@ export function sameServer(kept: Json, now: Identity): boolean {
   const before = kept as Record<string, Json>;
   if ("run" in now) return before["run"] === now.run;
   return (
-    before["replication"] === now.replication && Math.abs(Number(before["started"]) - now.started) <= startTolerance
+    before["replication"] === now.replication &&
+    before["process"] === now.process &&
+    Math.abs(Number(before["started"]) - now.started) <= startTolerance
   );
+}
+
+function processOf(fields: ReadonlyMap<string, string>): string {
+  return ["process_id", "tcp_port", "role", "thread_count", "master_host", "master_port"]
+    .map((name) => fields.get(name) ?? "")
+    .join(" ");
 }
 
 function parseInfo(text: string): ReadonlyMap<string, string> {

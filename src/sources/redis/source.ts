@@ -7,7 +7,7 @@ import type { CheckResult, Reading, Source, SourceContext } from "../../protocol
 import type { Table } from "../../protocol/table.ts";
 import { tableOfSplit } from "../../toolkit/passes.ts";
 import { warnOnce } from "../../toolkit/warn-once.ts";
-import type { RespSettings } from "../../wire/resp/connection.ts";
+import type { RespConnection, RespSettings } from "../../wire/resp/connection.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTables } from "./discover.ts";
@@ -16,7 +16,7 @@ import { lookupRows } from "./lookup.ts";
 import { Pool } from "./pool.ts";
 import { readSplit } from "./read.ts";
 import type { ReadContext } from "./read-context.ts";
-import { sameServer, type ServerInfo, serverInfo } from "./server.ts";
+import { type Identity, sameServer, type ServerInfo, serverInfo } from "./server.ts";
 import { splitsOf, windowStart } from "./splits.ts";
 
 /** A server of the Redis protocol: Dragonfly, Valkey, Redis. */
@@ -25,6 +25,7 @@ export class RedisSource implements Source {
   readonly #configuration: Configuration;
   readonly #context: SourceContext;
   readonly #warnOnce: (message: string) => void;
+  readonly #behind = new WeakMap<RespConnection, Identity>();
 
   constructor(settings: RespSettings, configuration: Configuration, context: SourceContext) {
     this.#pool = new Pool(settings, context.log);
@@ -61,21 +62,28 @@ export class RedisSource implements Source {
   }
 
   async resume(pass: Pass, signal: AbortSignal): Promise<Pass | null> {
-    return this.#isPlannedOn(pass, await this.#server(signal)) ? pass : null;
+    return this.#isPlannedOn(pass, (await this.#server(signal)).identity) ? pass : null;
   }
 
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation> {
     const table = tableOfSplit(pass, split);
     const server = await this.#server(how.signal);
-    if (!this.#isPlannedOn(pass, server)) {
-      throw new HeadwatersError(
-        "TABLE_CHANGED",
-        "the server was restarted, or another one answers at its address: the SCAN starts over",
-      );
+    if (!this.#isPlannedOn(pass, server.identity)) {
+      throw startsOver();
     }
     const of = kindOf(table.id, this.#configuration, this.#context);
     try {
-      yield* readSplit(this.#reading(how.signal), { kind: pass.kind, table, of, split }, state, server.now, how);
+      // Behind one address there may be several servers: each connection says which one it leads to.
+      const pool = this.#pool.vetted(async (connection) => {
+        if (!this.#isPlannedOn(pass, await this.#serverBehind(connection))) throw startsOver();
+      });
+      yield* readSplit(
+        { ...this.#reading(how.signal), pool },
+        { kind: pass.kind, table, of, split },
+        state,
+        server.now,
+        how,
+      );
     } catch (thrown) {
       throw this.#pool.error(thrown, how.signal);
     }
@@ -100,10 +108,17 @@ export class RedisSource implements Source {
     return this.#pool.with(signal, (connection) => serverInfo(connection, this.#configuration.database));
   }
 
+  /** A connection leads to the same server as long as it lasts. */
+  async #serverBehind(connection: RespConnection): Promise<Identity> {
+    const known = this.#behind.get(connection) ?? (await serverInfo(connection, this.#configuration.database)).identity;
+    this.#behind.set(connection, known);
+    return known;
+  }
+
   /** A SCAN's cursor is valid only in the process that gave it. */
-  #isPlannedOn(pass: Pass, server: ServerInfo): boolean {
+  #isPlannedOn(pass: Pass, identity: Identity): boolean {
     const planned = (pass.snapshot as { readonly server?: Json } | null)?.server ?? null;
-    return sameServer(planned, server.identity);
+    return sameServer(planned, identity);
   }
 
   #reading(signal: AbortSignal): ReadContext {
@@ -115,4 +130,11 @@ export class RedisSource implements Source {
       warnOnce: this.#warnOnce,
     };
   }
+}
+
+function startsOver(): HeadwatersError {
+  return new HeadwatersError(
+    "TABLE_CHANGED",
+    "the server was restarted, or another one answers at its address: the SCAN starts over",
+  );
 }

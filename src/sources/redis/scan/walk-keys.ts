@@ -4,7 +4,7 @@ import { RespError } from "../../../wire/resp/errors.ts";
 import { replyKind } from "../../../wire/resp/replies.ts";
 import { isElsewhere } from "../errors.ts";
 import { askFirst } from "../values/collect.ts";
-import type { Pool } from "../pool.ts";
+import type { Connections } from "../pool.ts";
 import { takeError } from "./take.ts";
 import { type KeyBatch, Scanner } from "./scan.ts";
 import type { ScanWork } from "../work.ts";
@@ -41,7 +41,7 @@ const expiresHead = commandHead(2, "PEXPIRETIME");
  * batch is already requested, and so is the SCAN for the batch after it.
  */
 export async function* walkKeys(
-  pool: Pool,
+  pool: Connections,
   work: ScanWork,
   cursor: string,
   questions: KeyQuestions,
