@@ -13,7 +13,7 @@ import { sameType, typeName } from "../../toolkit/types.ts";
 import { TextColumns } from "../../toolkit/text-columns.ts";
 import { ValueOutOfRange } from "../../wire/postgres/codecs.ts";
 import { warnOnce } from "../../toolkit/warn-once.ts";
-import { loadCatalog } from "./catalog/catalog.ts";
+import { SharedCatalog } from "./catalog/shared-catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { assertReadable, assertSchema, discoverTables, identityOf } from "./discover.ts";
@@ -52,6 +52,7 @@ export class PostgresqlSource implements Source {
   readonly #followers: number | null;
   readonly #snapshots: Snapshots;
   #server: Promise<Server> | null = null;
+  readonly #catalog: SharedCatalog;
   readonly #looked = new Map<string, Promise<Looked>>();
   readonly #warnOnce: (message: string) => void;
   readonly #asText: TextColumns;
@@ -59,6 +60,7 @@ export class PostgresqlSource implements Source {
   constructor(configuration: Configuration, context: SourceContext, cluster: ClusterOptions = { staleness: null }) {
     this.#configuration = configuration;
     this.#context = context;
+    this.#catalog = new SharedCatalog(configuration.schema);
     this.#warnOnce = warnOnce(context.log);
     this.#asText = new TextColumns(context);
     this.#settings = postgresSettings(configuration);
@@ -77,7 +79,10 @@ export class PostgresqlSource implements Source {
     this.#asText.learn(known);
     return this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
-      return discoverTables(connection, server, this.#configuration.schema, this.#shapeContext, signal);
+      const { schema } = this.#configuration;
+      const tables = await discoverTables(connection, server, schema, this.#shapeContext, signal);
+      this.#catalog.discovered(tables.map(({ id }) => id));
+      return tables;
     });
   }
 
@@ -218,7 +223,7 @@ export class PostgresqlSource implements Source {
   ): Promise<ReadonlyMap<string, Looked>> {
     const { schema } = this.#configuration;
     const ids = tables.map((table) => table.id);
-    const catalog = await loadCatalog(connection, schema, ids, signal);
+    const catalog = await this.#catalog.of(connection, ids, signal);
     const looked = new Map<string, Looked>();
     for (const id of ids) {
       const found = catalog.find((table) => table.name === id);

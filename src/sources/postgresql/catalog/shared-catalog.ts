@@ -1,0 +1,46 @@
+import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
+import { type CatalogTable, loadCatalog } from "./catalog.ts";
+
+/** How long what the catalogs said may be used, in milliseconds. A read checks it against the locked table anyway. */
+const freshFor = 1_000;
+/** Up to this number of tables, each is asked for by itself: others may not be read at all. */
+const fewTables = 4;
+
+/**
+ * The catalogs of a schema for plans of many tables: they ask one after the other, and all are answered by one look. (Measured,
+ * 500 tables: asking for each by itself takes 8 ms a plan.)
+ */
+export class SharedCatalog {
+  readonly #schema: string;
+  #names: ReadonlySet<string> = new Set();
+  readonly #asked = new Set<string>();
+  #last: { readonly at: number; readonly tables: Promise<readonly CatalogTable[]> } | null = null;
+
+  constructor(schema: string) {
+    this.#schema = schema;
+  }
+
+  /** The names of all tables that plans may ask for. */
+  discovered(names: readonly string[]): void {
+    this.#names = new Set(names);
+    this.#last = null;
+  }
+
+  /** Those of the tables that exist. */
+  async of(
+    connection: PostgresConnection,
+    names: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly CatalogTable[]> {
+    for (const name of names) this.#asked.add(name);
+    if (this.#asked.size <= fewTables || !names.every((name) => this.#names.has(name)))
+      return loadCatalog(connection, this.#schema, names, signal);
+    if (this.#last === null || performance.now() - this.#last.at > freshFor) {
+      const tables = loadCatalog(connection, this.#schema, [...this.#names], signal);
+      this.#last = { at: performance.now(), tables };
+      tables.catch(() => (this.#last = null));
+    }
+    const tables = await this.#last.tables;
+    return tables.filter(({ name }) => names.includes(name));
+  }
+}
