@@ -51,8 +51,14 @@ export class Seals {
 
   /** Call before the copy is changed. */
   async changing(table: Table, copy: Copy): Promise<void> {
-    if (this.#changed.has(table.id)) return;
-    const state = await this.#opened(this.#known(table.id), table, copy);
+    const own = this.#changed.get(table.id);
+    // Nothing else can have changed the copy since this transaction sealed it.
+    const state =
+      own === undefined
+        ? await this.#opened(this.#known(table.id), table, copy)
+        : own.state === "sealed"
+          ? "open"
+          : own.state;
     this.#changed.set(table.id, { state, written: this.#stamp, sum: null });
   }
 
