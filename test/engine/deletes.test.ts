@@ -119,6 +119,27 @@ describe("the delete limit", () => {
     expect(Object.keys(await copy.rows())).toHaveLength(60);
   });
 
+  test("the sweep after a first pass that spanned runs has the limit of the whole copy (case 26)", slow, async () => {
+    const source = filled(60);
+    await using copy = await Copy.make();
+    const settings = { maxDeleteFraction: 0.5, commitRows: 1 };
+    const stop = new AbortController();
+    source.onOperation = (count) => {
+      if (count === 12) stop.abort();
+    };
+    expect((await copy.sync(source, { settings, signal: stop.signal })).outcome).toBe("stopped");
+    const held = Object.keys(await copy.rows()).length;
+    expect(held).toBeGreaterThan(0);
+    expect(held).toBeLessThan(25);
+    source.onOperation = () => {};
+    // The full pass has read them: only the sweep finds that they are gone.
+    const run = await copy.sync(source, { settings }, (event) => {
+      if (event.kind === "pass" && event.pass === "window") for (let id = 1; id <= held; id++) source.remove("t", id);
+    });
+    expect(run.tables[0]).toMatchObject({ passes: ["full", "window", "keys"], outcome: "whole", deleted: held });
+    expect(await copy.rows()).toEqual(expected(source));
+  });
+
   test("rows of a table without a key may all be others, but not far fewer", slow, async () => {
     const source = filled(10);
     source.shapes.set("t", { key: [], cursor: null, version: null });

@@ -61,7 +61,7 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
   let { state } = stored;
   let decision = decideWith(stored.open);
   checkColumnsKept(state?.table ?? stored.open?.tables[0] ?? null, own, flags.acceptScope);
-  const before = await rowsBefore(decision, table, writer);
+  let before = await rowsBefore(decision, table, writer);
   if (decision.abandon !== null) await abandonPass(decision.abandon, table.id, writer);
   if (decision.resume !== null) {
     const pass = await connection.source.resume(decision.resume, signal);
@@ -72,6 +72,8 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
       await writer.discard(pass, null);
       state = await runPass(pass, table, state, stored.progress, context);
       table = state.table;
+      // The copy was not whole, or was settled just now: the sweep that follows deletes from what it is now.
+      if (pass.kind === "full") before = await rowsBefore(decision, table, writer);
     }
   }
   const passes = [...decision.passes];

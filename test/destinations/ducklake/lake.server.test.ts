@@ -194,6 +194,8 @@ await describeWith(lakeServer, "a lake whose catalog is in PostgreSQL", ({ exten
       const write = async (meanwhile: () => Promise<void>): Promise<void> => {
         await using transaction = await warehouse.begin(lease, syncAt(2));
         await transaction.write(pass, left(pass), upsert(things, [1n, "uno", 2]));
+        // It has written the row by now, and not only at its end.
+        expect(await transaction.count(things)).toBe(2);
         await meanwhile();
         await transaction.commit([{ pass: "window", split: "left", attempt: 1, version: 1, state: null, done: true }]);
       };
