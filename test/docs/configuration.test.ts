@@ -88,7 +88,7 @@ ${tableOf({ properties: own })}
 
 ## Single tables
 
-Below \`overrides\`, by the name of the table in the source. [Choosing what to sync](selection.md) has examples.
+Below \`overrides\`, by the name of the table in the source. [Selecting what to sync](selection.md) has examples.
 
 ${tableOf(override)}
 
