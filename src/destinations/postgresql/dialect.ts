@@ -36,7 +36,7 @@ export const postgresqlDialect: Dialect = {
   leaseColumns: "session bigint, started timestamp with time zone",
   sumType: "numeric",
   fence: "OFFSET 0",
-  // (Measured, 100,000 rows of 9 columns: 0.15 s.)
+  // Each row is written as text and hashed, which takes longer than in DuckDB.
   sealedRows: 100_000,
 
   physical: physicalName,

@@ -7,8 +7,8 @@ const freshFor = 1_000;
 const fewTables = 4;
 
 /**
- * The catalogs of a schema for plans of many tables: they ask one after the other, and all are answered by one look. (Measured,
- * 500 tables: asking for each by itself takes 8 ms a plan.)
+ * The catalogs of a schema for plans of many tables: they ask one after the other, and all are answered by one look.
+ * (Measured, two passes over each of 500 small tables: 8 s of processor time, 11 s if each plan asks for itself.)
  */
 export class SharedCatalog {
   readonly #schema: string;
