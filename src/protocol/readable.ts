@@ -59,8 +59,8 @@ export interface Comparison extends AsyncDisposable {
   /** Second reading. Call `digested` first. */
   collect(rows: Rows): Promise<void>;
   /**
-   * Ends the second reading. `explain` is called for every difference, and says why it is none of the copy's faults;
-   * `null`: it has no explanation. Up to `limit` differences of each kind are shown, those without an explanation first.
+   * Ends the second reading. `explain` is called for every difference. It returns why the copy may be right although
+   * they differ; `null`: it has no explanation. Up to `limit` differences of each kind are shown, those without an explanation first.
    */
   differences(
     limit: number,

@@ -11,7 +11,7 @@ import { isS3 } from "./s3.ts";
 /** With less free disk space than this, in bytes, the user is warned. */
 const littleRoom = 1 << 30;
 
-/** Checks that files can be written and that there is disk space for them. Opening the lake has checked the rest. */
+/** Checks that files can be written, and that the disk has space for them. Opening the lake has checked the rest. */
 export async function* checkLake(
   { place, catalog }: Lake,
   lock: CatalogLock | null,

@@ -9,7 +9,7 @@ import type { KeptRows } from "./ledger.ts";
 import { checkColumnNames, copyName, systemColumns } from "./names.ts";
 import type { SystemColumns, Copy } from "./model.ts";
 
-/** The type of a table's column in the copy; `undefined`: the copy lacks the column, or its type is none of ours. */
+/** The type of a table's column in the copy; `undefined`: the copy lacks the column, or has it with an unknown type. */
 export function storedType({ physical }: Dialect, copy: Copy, column: string): Type | undefined {
   return copy.columns.get(physical(column));
 }

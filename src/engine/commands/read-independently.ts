@@ -13,9 +13,9 @@ import { retryPolicy } from "../run/retrying-source.ts";
 import { scopeOf } from "../selection/scope.ts";
 
 /**
- * Reads every row once by the independent path, splits in parallel (a table without splits has no rows); `take` is called for one batch after the other. If
- * rows need new or wider columns, `take` is called no more, the rest is read to find all such columns, and the promise
- * resolves to the table with them. Otherwise it resolves to `null`.
+ * Reads every row once by the independent path, splits in parallel. A table without splits has no rows. `take` is called
+ * for one batch after the other. If rows need new or wider columns, `take` is called no more, the rest is read to find all
+ * such columns, and the promise resolves to the table with them. Otherwise it resolves to `null`.
  */
 export async function readIndependently(
   table: Table,

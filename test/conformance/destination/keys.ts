@@ -12,15 +12,10 @@ import {
   statesOf,
   syncAt,
   things,
+  three,
   transact,
   upsert,
 } from "./steps.ts";
-
-const three = [
-  [1n, "one", 1],
-  [2n, "two", 1],
-  [3n, "three", 1],
-] as const;
 
 export const keyChecks: readonly DestinationCheck[] = [
   {

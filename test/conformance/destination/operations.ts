@@ -18,15 +18,10 @@ import {
   syncAt,
   tableOf,
   things,
+  three,
   transact,
   upsert,
 } from "./steps.ts";
-
-const three = [
-  [1n, "one", 1],
-  [2n, "two", 1],
-  [3n, "three", 1],
-] as const;
 
 const second = { tables: [things], kind: "stream", sync: 2 } as const;
 

@@ -20,15 +20,10 @@ import {
   syncAt,
   tableOf,
   things,
+  three,
   transact,
   upsert,
 } from "./steps.ts";
-
-const three = [
-  [1n, "one", 1],
-  [2n, "two", 1],
-  [3n, "three", 1],
-] as const;
 
 function changes(inserted: number, updated: number, deleted: number): ReadonlyMap<string, Changes> {
   return new Map([["things", { inserted, updated, deleted }]]);

@@ -88,6 +88,13 @@ export function tableOf(
 /** `id` is the key, `name` a text, `at` the version. */
 export const things = tableOf("things", { id: "LONG", name: "STRING", at: "INT" }, ["id"], { version: "at" });
 
+/** Rows of {@link things}. */
+export const three = [
+  [1n, "one", 1],
+  [2n, "two", 1],
+  [3n, "three", 1],
+] as const;
+
 /** Rows of a table, or of those of its columns that are named. */
 export function rows(table: Table, cells: readonly (readonly Cell[])[], names?: readonly string[]): Rows {
   const columns = (names ?? table.columns.map(({ name }) => name)).map((name) =>
