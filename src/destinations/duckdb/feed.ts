@@ -46,18 +46,18 @@ export class Feed {
   }
 
   /** Runs `statement`, which reads the slices from its parameter `source`. Only one call may run at a time. */
-  async serve(
+  async serve<Result>(
     columns: readonly FeedColumn[],
     slices: readonly Slice[],
-    statement: (source: string) => Promise<void>,
-  ): Promise<void> {
+    statement: (source: string) => Promise<Result>,
+  ): Promise<Result> {
     this.#columns = columns;
     this.#slices = slices;
     this.#slice = 0;
     this.#row = slices[0]?.from ?? 0;
     this.#failure = null;
     try {
-      await statement(`${this.#name}()`);
+      return await statement(`${this.#name}()`);
     } catch (thrown) {
       throw this.#failure ?? thrown;
     } finally {

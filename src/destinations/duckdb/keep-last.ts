@@ -23,11 +23,21 @@ export async function keepLast(
 ): Promise<number> {
   // Key columns get our own names, so that users' names can't collide with them.
   const keyed = `(SELECT ${table.key.map((name, place) => `t.${sql(name)} AS k${place}`).join(", ")}, t.rowid AS place FROM ${relation} t)`;
-  if (await allApart(session, keyed, table)) return 0;
   const keys = table.key.map((_, place) => `k${place}`);
   const list = keys.join(", ");
-  const several = `SELECT ${list}, max(place) AS last FROM ${keyed} r GROUP BY ${list} HAVING count(*) > 1`;
-  if ((await session.number(`SELECT count(*) FROM (${several})`)) === 0) return 0;
+  const repeated = (rows: string): string =>
+    `SELECT ${list}, max(place) AS last FROM ${rows} r GROUP BY ${list} HAVING count(*) > 1`;
+  const several = repeated(keyed);
+  // One statement is enough for a small table.
+  const first = `(SELECT * FROM ${keyed} LIMIT ${manyRows})`;
+  const [few] = await session.rows(
+    `SELECT (SELECT count(*) FROM ${first}) AS rows, (SELECT count(*) FROM (${repeated(first)})) AS repeated`,
+  );
+  if (Number(few!["repeated"]) === 0) {
+    if (Number(few!["rows"]) < manyRows) return 0;
+    if (await allApart(session, keyed, table)) return 0;
+    if ((await session.number(`SELECT count(*) FROM (${several})`)) === 0) return 0;
+  }
   if (distinct) await refuseRepeated(session, table, several);
   const same = keys.map((key) => `a.${key} IS NOT DISTINCT FROM b.${key}`).join(" AND ");
   return session.run(
@@ -42,8 +52,6 @@ export async function keepLast(
  * key takes 150 ms, and a hash table of all keys.)
  */
 async function allApart(session: Session, keyed: string, table: Table): Promise<boolean> {
-  const rows = await session.number(`SELECT count(*) FROM ${keyed}`);
-  if (rows < manyRows) return false;
   const bounds = temporary(session, "bounds");
   const { key, jumps } = ordering(table, keyed);
   await session.run(

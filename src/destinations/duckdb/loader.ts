@@ -5,7 +5,7 @@ import type { Type } from "../../protocol/types.ts";
 import { typeName, widen } from "../../toolkit/types.ts";
 import { rowsBytes, sameShape } from "../../toolkit/vectors.ts";
 import { type FeedColumn, feedName, type Slice } from "./feed.ts";
-import type { Into, Loader, Target } from "../sql/dialect.ts";
+import type { Into, Loader, Row, Target } from "../sql/dialect.ts";
 import { timestamp } from "../sql/names.ts";
 import { rowHash, staged, stagedId, stageTargets } from "../sql/stage.ts";
 import type { Feeding } from "./feeding.ts";
@@ -24,7 +24,7 @@ class GroupLoader implements Loader {
   #queue: Slice[] = [];
   #rows = 0;
   #bytes = 0;
-  #underWay: Promise<void> = Promise.resolve();
+  #underWay: Promise<unknown> = Promise.resolve();
 
   constructor(session: Feeding, columns: readonly FeedColumn[], sql: (source: string) => string) {
     this.#session = session;
@@ -105,17 +105,10 @@ export function throughLoader(
   columns: ReadonlyMap<string, Type>,
   statement: (source: string) => string,
 ): Loader {
-  const { dialect } = session;
-  const targets = stageTargets(dialect, { relation: "", columns });
   let under: { readonly shape: Rows; readonly loader: Loader } | null = null;
   const loaderOf = (shape: Rows): Loader => {
-    const cast = new Map(
-      castColumns(table, targets, shape, (name) => columns.has(name)).map(({ name, expression }) => [name, expression]),
-    );
-    const list = [...columns].map(
-      ([name, type]) => `${cast.get(name) ?? `CAST(NULL AS ${duckdbType(type)})`} AS ${staged(dialect, name)}`,
-    );
-    return new GroupLoader(session, feedOf(shape), (source) => statement(`(SELECT ${list.join(", ")} FROM ${source})`));
+    const list = stageList(session, table, columns, shape);
+    return new GroupLoader(session, feedOf(shape), (source) => statement(`(SELECT ${list} FROM ${source})`));
   };
   const flush = async (): Promise<void> => {
     const { loader } = under ?? {};
@@ -132,6 +125,36 @@ export function throughLoader(
     },
     flush,
   };
+}
+
+/** As in `Session.over`. */
+export function overMemory(
+  session: Feeding,
+  table: Table,
+  columns: ReadonlyMap<string, Type>,
+  batches: readonly Rows[],
+  query: (source: string) => string,
+): Promise<readonly Row[]> {
+  const [shape] = batches;
+  const sql = (source: string): string => query(`(SELECT ${stageList(session, table, columns, shape)} FROM ${source})`);
+  if (shape === undefined) return session.rows(sql("(SELECT 1 WHERE FALSE)"));
+  const slices = batches.map((rows) => ({ rows, from: 0, to: rows.length }));
+  return session.feed(feedOf(shape), slices, sql);
+}
+
+/** The SELECT list that gives batches of this shape (`undefined`: no batches) the columns and the names of a stage. */
+function stageList(
+  { dialect }: Feeding,
+  table: Table,
+  columns: ReadonlyMap<string, Type>,
+  shape: Rows | undefined,
+): string {
+  const targets = stageTargets(dialect, { relation: "", columns });
+  const found = shape === undefined ? [] : castColumns(table, targets, shape, (name) => columns.has(name));
+  const cast = new Map(found.map(({ name, expression }) => [name, expression]));
+  return [...columns]
+    .map(([name, type]) => `${cast.get(name) ?? `CAST(NULL AS ${duckdbType(type)})`} AS ${staged(dialect, name)}`)
+    .join(", ");
 }
 
 /** All columns of batches with this shape. */

@@ -9,7 +9,7 @@ import { duckdbDialect, quote } from "./dialect.ts";
 import { Feed, type FeedColumn, type Slice } from "./feed.ts";
 import type { Feeding } from "./feeding.ts";
 import { fetchPages } from "./fetch.ts";
-import { tableLoader, throughLoader } from "./loader.ts";
+import { overMemory, tableLoader, throughLoader } from "./loader.ts";
 import type { Storage } from "./storage.ts";
 
 interface Settings {
@@ -63,8 +63,7 @@ export class Session implements Feeding {
 
   run(sql: string, parameters: readonly Parameter[] = []): Promise<number> {
     return this.#alone(async () => {
-      const result =
-        parameters.length === 0 ? await this.#connection.run(sql) : await this.#connection.run(sql, [...parameters]);
+      const result = await this.#connection.run(sql, given(parameters));
       return result.rowsChanged;
     });
   }
@@ -72,7 +71,7 @@ export class Session implements Feeding {
   /** Values are text for VARCHAR, bigints for BIGINT and HUGEINT, and numbers for smaller integers. */
   rows(sql: string, parameters: readonly Parameter[] = []): Promise<Row[]> {
     return this.#alone(async () => {
-      const reader = await this.#connection.runAndReadAll(sql, [...parameters]);
+      const reader = await this.#connection.runAndReadAll(sql, given(parameters));
       return reader.getRowObjects() as unknown as Row[];
     });
   }
@@ -105,7 +104,20 @@ export class Session implements Feeding {
     });
   }
 
-  feed(columns: readonly FeedColumn[], slices: readonly Slice[], sql: (source: string) => string): Promise<void> {
+  over(
+    table: Table,
+    columns: ReadonlyMap<string, Type>,
+    batches: readonly Rows[],
+    query: (source: string) => string,
+  ): Promise<readonly Row[]> {
+    return overMemory(this, table, columns, batches, query);
+  }
+
+  feed(
+    columns: readonly FeedColumn[],
+    slices: readonly Slice[],
+    sql: (source: string) => string,
+  ): Promise<readonly Row[]> {
     let rows = 0;
     for (const { from, to } of slices) rows += to - from;
     return this.#alone(async () => {
@@ -113,8 +125,12 @@ export class Session implements Feeding {
         await this.#connection.run("SET threads = 1");
         this.#threadsLowered = true;
       }
-      await this.#feed.serve(columns, slices, async (source) => void (await this.#connection.run(sql(source))));
+      const result = await this.#feed.serve(columns, slices, async (source) => {
+        const reader = await this.#connection.runAndReadAll(sql(source));
+        return reader.getRowObjects() as unknown as Row[];
+      });
       await this.#restoreThreads();
+      return result;
     });
   }
 
@@ -160,4 +176,9 @@ export class Session implements Feeding {
     this.#tail = result.catch(() => {});
     return result;
   }
+}
+
+/** A statement without parameters is not prepared: that takes two more turns, and plans in this thread. */
+function given(parameters: readonly Parameter[]): Parameter[] | undefined {
+  return parameters.length === 0 ? undefined : [...parameters];
 }

@@ -5,13 +5,14 @@ import { connectPostgres, type PostgresConnection, type PostgresSettings } from 
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import type { Fetched, Into, Loader, Parameter } from "../sql/dialect.ts";
+import type { Fetched, Into, Loader, Parameter, Row } from "../sql/dialect.ts";
 import { type Configuration, settingsOf } from "./config.ts";
 import { postgresqlDialect } from "./dialect.ts";
 import { destinationError } from "./errors.ts";
 import type { Copying } from "./copying.ts";
 import { fetchPages } from "./fetch.ts";
 import { tableLoader, throughLoader } from "./loader.ts";
+import { overMemory } from "./over.ts";
 
 /** A row in the server's text format. */
 export type TextRow = Readonly<Record<string, string | null>>;
@@ -91,12 +92,12 @@ export class Session implements Copying, AsyncDisposable {
     return this.#connection.tls;
   }
 
-  run(sql: string, parameters: readonly (Parameter | readonly string[])[] = []): Promise<number> {
+  run(sql: string, parameters: readonly (Parameter | readonly (string | null)[])[] = []): Promise<number> {
     return this.#alone(() => this.#connection.execute(sql, parameters, this.#signal));
   }
 
   /** Values are text in the server's format. */
-  rows(sql: string, parameters: readonly (Parameter | readonly string[])[] = []): Promise<TextRow[]> {
+  rows(sql: string, parameters: readonly (Parameter | readonly (string | null)[])[] = []): Promise<TextRow[]> {
     return this.#alone(() => this.#connection.query(sql, parameters, this.#signal));
   }
 
@@ -111,6 +112,15 @@ export class Session implements Copying, AsyncDisposable {
 
   through(table: Table, columns: ReadonlyMap<string, Type>, statement: (source: string) => string): Loader {
     return throughLoader(this, table, columns, statement);
+  }
+
+  over(
+    table: Table,
+    columns: ReadonlyMap<string, Type>,
+    batches: readonly Rows[],
+    query: (source: string) => string,
+  ): Promise<readonly Row[]> {
+    return overMemory(this, table, columns, batches, query);
   }
 
   pages(table: Table, query: string, columns: readonly Fetched[]): AsyncGenerator<Rows> {

@@ -4,7 +4,7 @@ import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
 import { kept } from "./kept.ts";
-import type { ColumnChange, Described, Dialect, Row, Session, Target } from "./dialect.ts";
+import type { ColumnChange, Described, Dialect, Session, Target } from "./dialect.ts";
 import type { KeptRows } from "./ledger.ts";
 import { checkColumnNames, copyName, systemColumns } from "./names.ts";
 import type { SystemColumns, Copy } from "./model.ts";
@@ -48,6 +48,8 @@ export class Copies {
   /** The tables of the schema by their identity, as they were when all were described; `null`: they were not. */
   readonly #described: Map<string, Described> | null;
   readonly #known = new Map<string, Copy>();
+  /** Whose the copies in this destination are, of all connections. */
+  #owners: Map<string, Owner> | null = null;
 
   constructor(
     session: Session,
@@ -94,6 +96,7 @@ export class Copies {
   /** Forgets whose copy it was. */
   disown(id: string): void {
     this.#kept.delete((row) => row["id"] === id);
+    this.#owners = null;
   }
 
   /**
@@ -143,27 +146,37 @@ export class Copies {
   async #owns(id: string, name: string, exists: boolean): Promise<boolean> {
     const { dialect } = this.#session;
     const { schema, connection } = this.#context;
-    const wanted = [this.#identity(schema), this.#identity(name)];
-    const isHere = (row: Row): boolean =>
-      dialect.identity(row["schema_name"] as string) === wanted[0] &&
-      dialect.identity(row["table_name"] as string) === wanted[1];
-    const owner = this.#kept.all().find((row) => isHere(row as Row));
-    if (owner !== undefined && owner["id"] !== id)
-      throw takenBy(dialect, { connection, ...owner } as Owner, id, name, this.#context);
-    if (owner !== undefined) return exists;
-    const found = await this.#session.rows(
-      `SELECT connection, id, schema_name, table_name FROM ${kept(this.#session, "copies", connection)}
-        WHERE lower(schema_name) = lower($1) AND lower(table_name) = lower($2) AND connection <> $3`,
-      [dialect.physical(schema), dialect.physical(name), connection],
-    );
-    const other = found.find(isHere);
-    if (other !== undefined) throw takenBy(dialect, other as Owner, id, name, this.#context);
-    if (!exists) return false;
+    this.#owners ??= await this.#loadOwners();
+    const owner = this.#owners.get(this.#place(dialect.physical(schema), dialect.physical(name)));
+    if (owner !== undefined && (owner.connection !== connection || owner.id !== id))
+      throw takenBy(dialect, owner, id, name, this.#context);
+    if (owner !== undefined || !exists) return exists;
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
       `schema: ${schema}.${name} is already there, and Headwaters has not made it`,
       { hint: `Choose another schema, another name (overrides.${id}.rename), or drop that one.` },
     );
+  }
+
+  /** By the identity of the copy's name. */
+  async #loadOwners(): Promise<Map<string, Owner>> {
+    const { connection } = this.#context;
+    const others = await this.#session.rows(
+      `SELECT connection, id, schema_name, table_name FROM ${kept(this.#session, "copies", connection)} WHERE connection <> $1`,
+      [connection],
+    );
+    const own = this.#kept.all().map((row) => ({ ...row, connection }));
+    return new Map(
+      ([...others, ...own] as readonly Owner[]).map((owner) => [
+        this.#place(owner.schema_name, owner.table_name),
+        owner,
+      ]),
+    );
+  }
+
+  #place(schema: string, table: string): string {
+    const { identity } = this.#session.dialect;
+    return `${identity(schema)}\n${identity(table)}`;
   }
 
   async #describe(name: string): Promise<Described | null> {
@@ -191,7 +204,10 @@ export class Copies {
       table_name: physical(copyName(this.#context, table.id)),
       columns: JSON.stringify(table.columns.map(({ name }) => name)),
     };
-    if (JSON.stringify(this.#kept.get(table.id)) !== JSON.stringify(row)) this.#kept.set(row);
+    if (JSON.stringify(this.#kept.get(table.id)) === JSON.stringify(row)) return;
+    this.#kept.set(row);
+    const owner = { ...row, connection: this.#context.connection };
+    this.#owners?.set(this.#place(row.schema_name, row.table_name), owner);
   }
 
   async #create(table: Table, system: SystemColumns): Promise<void> {
@@ -264,7 +280,7 @@ export class Copies {
   }
 }
 
-type Owner = Readonly<Record<"connection" | "id" | "table_name", string>>;
+type Owner = Readonly<Record<"connection" | "id" | "schema_name" | "table_name", string>>;
 
 function takenBy(
   dialect: Dialect,

@@ -34,6 +34,16 @@ export interface Session {
    */
   through(table: Table, columns: ReadonlyMap<string, Type>, statement: (source: string) => string): Loader;
   /**
+   * The rows of a small result of a query that reads batches of one shape in memory, once. The query gets them as in
+   * `through`.
+   */
+  over(
+    table: Table,
+    columns: ReadonlyMap<string, Type>,
+    batches: readonly Rows[],
+    query: (source: string) => string,
+  ): Promise<readonly Row[]>;
+  /**
    * The rows of a query, as they are when the first page is requested. Later writes and commits do not change the
    * result.
    */

@@ -1,7 +1,9 @@
 import type { Pass } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
+import { rowsBytes, sameShape } from "../../toolkit/vectors.ts";
 import { storedType } from "./copies.ts";
 import type { Counter, Dialect, Session } from "./dialect.ts";
 import type { KeptRow, Ledger } from "./ledger.ts";
@@ -9,6 +11,31 @@ import { bookkeepingSchema, digestName } from "./names.ts";
 import { createStage, reshapeStage } from "./stage.ts";
 import { stored } from "./stored-json.ts";
 import type { Copy, Stage, Mode } from "./model.ts";
+
+/** The most rows and bytes of a stage that stay in memory. */
+const mostInMemory = { rows: 10_000, bytes: 1 << 20 };
+
+/**
+ * The rows of a stage that does not exist yet. A sweep of a small table is compared with the copy from memory: creating
+ * and dropping its stage would take most of the time. (Measured, DuckDB, 100 rows: five statements a table become two.)
+ */
+class Unstaged {
+  readonly batches: Rows[] = [];
+  #rows = 0;
+  #bytes = 0;
+
+  /** Takes rows, unless the stage has to be created for them. */
+  take(rows: Rows): boolean {
+    const count = this.#rows + rows.length;
+    const bytes = this.#bytes + rowsBytes(rows);
+    if (count > mostInMemory.rows || bytes > mostInMemory.bytes) return false;
+    if (this.batches.length > 0 && !sameShape(this.batches[0]!, rows)) return false;
+    this.#rows = count;
+    this.#bytes = bytes;
+    this.batches.push(rows);
+    return true;
+  }
+}
 
 /** One table of an open pass. */
 export interface PassTable {
@@ -19,6 +46,8 @@ export interface PassTable {
   readonly table: Table;
   /** `null` in the modes `direct` and `merge`. */
   readonly stage: Stage | null;
+  /** `null`: the stage exists, or there is none. */
+  readonly unstaged: Unstaged | null;
   /** The number of rows that all transactions have loaded into the stage. */
   readonly counter: Counter;
 }
@@ -47,22 +76,39 @@ export class PassTables {
     const columns = (): Stage["columns"] => new Map(JSON.parse(row["columns"] as string) as [string, Type][]);
     const stage =
       row["stage"] === null ? null : { relation: this.#relation(row["stage"] as string), columns: columns() };
-    return this.#keep({ pass, mode: row["mode"] as Mode, table, stage, counter: { rows: Number(row["ordinal"]) } });
+    const counter = { rows: Number(row["ordinal"]) };
+    return this.#keep({ pass, mode: row["mode"] as Mode, table, stage, unstaged: null, counter });
   }
 
-  /**
-   * Chooses the mode of a table and creates its stage, if the mode needs one. `replaces`: the pass replaces an existing
-   * copy.
-   */
-  async add(pass: Pass, table: Table, copy: Copy, replaces: boolean): Promise<Mode> {
-    const mode = replaces ? "replace" : await this.#mode(pass, table, copy);
+  /** Adds a table to a pass. Its stage is created, if the mode needs one; that of a sweep only by {@link createStage}. */
+  async add(pass: Pass, table: Table, copy: Copy, mode: Mode): Promise<void> {
     const name =
       mode === "direct" || mode === "merge" ? null : `stage_${digestName(this.#connection, pass.id, table.id)}`;
-    const stage = name === null ? null : await this.#createStage(name, mode, table, copy);
-    const columns = stored([...(stage?.columns ?? [])]);
-    this.#ledger.pass_tables.set({ pass: pass.id, id: table.id, mode, stage: name, columns, ordinal: 0 });
-    this.#keep({ pass: pass.id, mode, table, stage, counter: { rows: 0 } });
-    return mode;
+    const columns =
+      name === null ? null : stageColumns(this.#session.dialect, mode, table, mode === "replace" ? null : copy);
+    const stage = columns === null ? null : { relation: this.#relation(name!), columns };
+    const unstaged = mode === "keys" ? new Unstaged() : null;
+    const entry = this.#keep({ pass: pass.id, mode, table, stage, unstaged, counter: { rows: 0 } });
+    this.#ledger.pass_tables.set({
+      pass: pass.id,
+      id: table.id,
+      mode,
+      stage: name,
+      columns: stored([...(columns ?? [])]),
+      ordinal: 0,
+    });
+    if (stage !== null && unstaged === null) await this.createStage(entry);
+  }
+
+  async createStage(entry: PassTable): Promise<PassTable> {
+    const { stage, table } = entry;
+    await createStage(this.#session, "TABLE", stage!.relation, stage!.columns, { id: table.key.length === 0 });
+    return this.#keep({ ...entry, unstaged: null });
+  }
+
+  /** The tables whose stages do not exist yet. */
+  get unstaged(): readonly PassTable[] {
+    return [...this.#known.values()].filter(({ unstaged }) => unstaged !== null);
   }
 
   /** Stores a table with new or wider columns. `copy` gives the types; `null`: the table gives them. */
@@ -77,7 +123,7 @@ export class PassTables {
     const known = JSON.parse(passes.get(pass)!["pass"] as string) as Pass;
     const tables = known.tables.map((candidate) => (candidate.id === table.id ? table : candidate));
     passes.set({ id: pass, pass: stored({ ...known, tables }) });
-    this.#keep({ pass, mode, table, stage: reshaped, counter });
+    this.#keep({ pass, mode, table, stage: reshaped, unstaged: null, counter });
   }
 
   /** The ids of open passes that have one of these tables. */
@@ -107,28 +153,16 @@ export class PassTables {
   /** Drops the stages of a pass, and forgets its tables. */
   async drop(pass: string): Promise<void> {
     for (const { id, stage } of this.#rowsOf(pass)) {
-      if (stage !== null) await this.#session.run(`DROP TABLE IF EXISTS ${this.#relation(stage as string)}`);
-      this.#known.delete(digestName(pass, id as string));
+      const key = digestName(pass, id as string);
+      const exists = stage !== null && (this.#known.get(key)?.unstaged ?? null) === null;
+      if (exists) await this.#session.run(`DROP TABLE IF EXISTS ${this.#relation(stage as string)}`);
+      this.#known.delete(key);
     }
     this.#ledger.pass_tables.delete((row) => row["pass"] === pass);
   }
 
   #rowsOf(pass: string): readonly KeptRow[] {
     return this.#ledger.pass_tables.all().filter((row) => row["pass"] === pass);
-  }
-
-  async #mode(pass: Pass, table: Table, copy: Copy): Promise<Mode> {
-    if (pass.kind === "keys") return "keys";
-    if (pass.kind !== "full") return "merge";
-    const rows = await this.#session.number(`SELECT count(*) FROM (SELECT 1 FROM ${copy.relation} LIMIT 1) found`);
-    const { identity, hidesOrder } = this.#session.dialect;
-    const ordered = !table.columns.some(({ name }) => hidesOrder.has(identity(name)));
-    return rows === 0 && ordered && table.key.length > 0 ? "direct" : "set aside";
-  }
-
-  #createStage(name: string, mode: Mode, table: Table, copy: Copy): Promise<Stage> {
-    const columns = stageColumns(this.#session.dialect, mode, table, mode === "replace" ? null : copy);
-    return createStage(this.#session, "TABLE", this.#relation(name), columns, { id: table.key.length === 0 });
   }
 
   #relation(stage: string): string {

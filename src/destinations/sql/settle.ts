@@ -92,6 +92,33 @@ export async function settlementOf(
   return { empty: Number(counts!["some"]) === 0, missing: Number(counts!["missing"]), gone: Number(counts!["gone"]) };
 }
 
+/**
+ * Whether the copy certainly has the keys and the versions of a sweep in memory, and no others. It is asked first,
+ * because it takes one join, and most sweeps find nothing.
+ */
+export async function isUnchanged(
+  session: Session,
+  { table, stage, unstaged }: PassTable,
+  copy: Copy,
+): Promise<boolean> {
+  const { dialect } = session;
+  const { deleted } = quotedSystem(dialect, copy);
+  const columns = [...stage!.columns].map(([name, type]) => ({ name, sql: staged(dialect, name), type }));
+  const copied = columns.map(({ name, sql }) => `${dialect.quote(name)} AS ${sql}`);
+  // If a version is NULL, the row may have changed.
+  const untold = table.version === null ? "" : ` OR s.${staged(dialect, table.version)} IS NULL`;
+  const [counts] = await session.over(
+    table,
+    stage!.columns,
+    unstaged!.batches,
+    (source) => `SELECT count(*) FILTER (WHERE s.met IS NULL OR t.met IS NULL${untold}) AS differing
+      FROM (SELECT *, true AS met FROM ${source} r) s
+      FULL JOIN (SELECT ${copied.join(", ")}, true AS met FROM ${copy.relation} WHERE NOT ${deleted}) t
+        ON ${dialect.sameValues(columns, "s", "t")}`,
+  );
+  return Number(counts!["differing"]) === 0;
+}
+
 /** Completes a later full pass: writes rows that differ, and deletes rows that the pass did not read. */
 export async function settleRows(
   writing: Writing,

@@ -20,7 +20,7 @@ import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
 import { Seals } from "./seals.ts";
-import { goneKeys, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
+import { goneKeys, isUnchanged, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
 import { keyPages, stageTargets } from "./stage.ts";
 import { stored } from "./stored-json.ts";
 import type { Copy, Mode } from "./model.ts";
@@ -86,15 +86,18 @@ export class SqlTransaction implements Transaction {
       this.#session.dialect.vet(table, null);
       await this.flush(table.id);
       if (this.#passes.find(pass.id, table.id) !== null) continue;
-      const replaces = pass.replace && (await this.#copies.find(table.id)) !== null;
-      const copy = replaces ? await this.#copy(table.id) : await this.#prepare(table);
-      await this.#ready(await this.#passes.add(pass, table, copy, replaces), table, copy);
+      const known = await this.#copies.find(table.id);
+      const replaces = pass.replace && known !== null;
+      const copy = replaces ? known : await this.#prepare(table);
+      const mode = replaces ? "replace" : await this.#modeOf(pass, table, known);
+      await this.#passes.add(pass, table, copy, mode);
+      await this.#ready(mode, table, copy);
     }
     this.#shared.ledger.passes.set({ id: pass.id, pass: stored(pass) });
   }
 
   async abandon(pass: Pass): Promise<void> {
-    for (const table of pass.tables) await this.flush(table.id);
+    for (const table of pass.tables) await this.#flushRows(table.id);
     await this.#giveUp(pass.id);
   }
 
@@ -146,8 +149,13 @@ export class SqlTransaction implements Transaction {
   }
 
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
-    const { entry, copy } = await this.#inSight(pass, id);
-    return settlementOf(this.#session, pass, entry, copy);
+    await this.#flushRows(id);
+    const entry = this.#passTable(pass, id);
+    const inMemory = entry.unstaged !== null;
+    if (inMemory && (await isUnchanged(this.#session, entry, await this.#copy(id))))
+      return { empty: entry.unstaged.batches.length === 0, missing: 0, gone: 0 };
+    const { entry: staged, copy } = await this.#inSight(pass, id);
+    return settlementOf(this.#session, pass, staged, copy);
   }
 
   async *missing(pass: Pass, { id }: Table): AsyncGenerator<Rows> {
@@ -166,7 +174,8 @@ export class SqlTransaction implements Transaction {
 
   async close(pass: Pass, states: ReadonlyMap<string, TableState>, deletes: Deletes = "find"): Promise<void> {
     for (const { id } of pass.tables) {
-      await this.flush(id);
+      if (deletes === "none") await this.#flushRows(id);
+      else await this.flush(id);
       const entry = this.#passTable(pass, id);
       this.#count(id, await this.#settle(pass, entry, deletes));
       // Where deletes are held back, rows that something else put into the copy may be among them.
@@ -225,6 +234,12 @@ export class SqlTransaction implements Transaction {
 
   /** Flushes all writes to a table (`null`: to all tables), so that queries see them. */
   async flush(table: string | null): Promise<void> {
+    for (const entry of this.#passes.unstaged) if (table === null || table === entry.table.id) await this.#stage(entry);
+    await this.#flushRows(table);
+  }
+
+  /** Flushes writes to copies and to stages that exist. */
+  async #flushRows(table: string | null): Promise<void> {
     for (const [relation, { loader, table: owner }] of this.#loaders) {
       if (table !== null && table !== owner) continue;
       await loader.flush();
@@ -240,7 +255,7 @@ export class SqlTransaction implements Transaction {
 
   /** The copy of a table, with all writes so far; `null`: there is none. */
   async copy(id: string): Promise<Copy | null> {
-    await this.flush(id);
+    await this.#flushRows(id);
     return this.#copies.find(id);
   }
 
@@ -288,10 +303,19 @@ export class SqlTransaction implements Transaction {
     this.#count(table.id, { ...noChanges, inserted: rows.length });
   }
 
-  async #setAside({ table, stage, counter }: PassTable, rows: Rows): Promise<void> {
+  async #setAside(entry: PassTable, rows: Rows): Promise<void> {
+    if (entry.unstaged?.take(rows) === true) return;
+    const { table, stage, counter } = entry.unstaged === null ? entry : await this.#stage(entry);
     const targets = stageTargets(this.#session.dialect, stage!);
     const hashed = table.key.length === 0;
     await this.#push(table, { relation: stage!.relation, targets, constants: [], hashed, counter }, rows);
+  }
+
+  /** Creates a stage, and loads the rows that waited for it. */
+  async #stage(entry: PassTable): Promise<PassTable> {
+    const staged = await this.#passes.createStage(entry);
+    for (const rows of entry.unstaged!.batches) await this.#setAside(staged, rows);
+    return staged;
   }
 
   async #push(table: Table, into: Into, rows: Rows): Promise<void> {
@@ -364,6 +388,18 @@ export class SqlTransaction implements Transaction {
     this.#shared.ledger.progress.delete((row) => row["pass"] === pass);
     this.#shared.ledger.passes.delete((row) => row["id"] === pass);
     this.#ended.add(pass);
+  }
+
+  /** `copy`: as it was before the pass; `null`: there was none. */
+  async #modeOf(pass: Pass, table: Table, copy: Copy | null): Promise<Mode> {
+    if (pass.kind === "keys") return "keys";
+    if (pass.kind !== "full") return "merge";
+    const { identity, hidesOrder } = this.#session.dialect;
+    const ordered = !table.columns.some(({ name }) => hidesOrder.has(identity(name)));
+    if (!ordered || table.key.length === 0) return "set aside";
+    if (copy === null) return "direct";
+    const rows = await this.#session.number(`SELECT count(*) FROM (SELECT 1 FROM ${copy.relation} LIMIT 1) found`);
+    return rows === 0 ? "direct" : "set aside";
   }
 
   async #ready(mode: Mode, table: Table, copy: Copy): Promise<void> {

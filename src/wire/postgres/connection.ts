@@ -227,7 +227,7 @@ export class PostgresConnection implements AsyncDisposable {
   /** Rows as objects by column name, values as text. */
   async query(
     text: string,
-    values: readonly (string | number | null | readonly string[])[],
+    values: readonly (string | number | null | readonly (string | null)[])[],
     signal: AbortSignal,
     table?: ErrorContext["table"],
   ): Promise<TextRow[]> {
@@ -248,19 +248,24 @@ export class PostgresConnection implements AsyncDisposable {
 
   /**
    * Runs a `COPY … TO STDOUT` and yields whole CopyData messages, heads included, as they came from the socket. Left
-   * before its end, it cancels the statement and closes the session.
+   * before its end, it cancels the statement and closes the session. `text` may have other statements before the COPY,
+   * whose rows are given to `before`, and after it.
    */
-  async *copy(text: string, signal: AbortSignal, table?: ErrorContext["table"]): AsyncGenerator<Buffer, void> {
+  async *copy(
+    text: string,
+    signal: AbortSignal,
+    table?: ErrorContext["table"],
+    before: ((rows: readonly (readonly (string | null)[])[]) => void) | null = null,
+  ): AsyncGenerator<Buffer, void> {
     let done = false;
     signal.throwIfAborted();
     const forget = onAbort(signal, () => this.destroy());
     this.#busy = true;
     try {
-      yield* copyOut(this.#client, text);
+      yield* copyOut(this.#client, text, before);
       done = true;
     } catch (thrown) {
       done = true;
-      signal.throwIfAborted();
       throw postgresError(this.#lost ?? thrown, { ...errorContext(this.settings), table });
     } finally {
       forget();
@@ -272,7 +277,7 @@ export class PostgresConnection implements AsyncDisposable {
   /** Runs a statement; resolves to how many rows it changed. */
   async execute(
     text: string,
-    values: readonly (string | number | null | readonly string[])[],
+    values: readonly (string | number | null | readonly (string | null)[])[],
     signal: AbortSignal,
   ): Promise<number> {
     return this.#run(signal, undefined, async () => (await this.#client.query(text, [...values])).rowCount ?? 0);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Rows } from "../../../src/protocol/rows.ts";
+import type { Settlement } from "../../../src/protocol/transaction.ts";
 import { type Cell, cell } from "../../../src/toolkit/vectors.ts";
 import {
   type DestinationCheck,
@@ -11,6 +12,7 @@ import {
   live,
   passOf,
   rows,
+  some,
   sync,
   syncAt,
   tableOf,
@@ -159,6 +161,29 @@ export const valueChecks: readonly DestinationCheck[] = [
           await transaction.write(pass, left(pass), upsert(table, ...met));
           assert.deepEqual(await transaction.settlement(pass, table), { empty: false, missing: 0, gone: 0 });
         });
+      },
+    })),
+  ...Object.entries(values)
+    .filter(([name]) => name !== "JSON")
+    .map(([name, of]): DestinationCheck => ({
+      name: `${name} as key and version: a sweep finds nothing where nothing changed, and what changed`,
+      async run(harness) {
+        const table = tableOf("swept", { k: name, v: name }, ["k"], { version: "v" });
+        const pairs = of.map((value) => [value, value] as const);
+        await fill(harness, table, pairs);
+        const sweep = async (met: readonly (readonly Cell[])[]): Promise<Settlement> => {
+          const pass = passOf(`sweep ${met.length}`, "keys", [table], syncAt(2));
+          return holding(harness, async (warehouse, lease) => {
+            await using transaction = await warehouse.begin(lease, syncAt(2));
+            await transaction.open(pass);
+            for (const row of met) await transaction.write(pass, left(pass), some("keys", table, ["k", "v"], row));
+            return transaction.settlement(pass, table);
+          });
+        };
+        assert.deepEqual(await sweep(pairs), { empty: false, missing: 0, gone: 0 });
+        assert.deepEqual(await sweep([]), { empty: true, missing: 0, gone: of.length });
+        const changed = [[of[0]!, of[1]!], ...pairs.slice(2)];
+        assert.deepEqual(await sweep(changed), { empty: false, missing: 1, gone: 1 });
       },
     })),
   {
