@@ -101,12 +101,19 @@ async function* readPart(
   const result = new Result(shape, passColumns(table, split.kind), terms);
   const sql = selectSql(shape, work, terms, position, partOf(work, position), result.expressions);
   const connection = await pool.acquire(signal);
-  const frame = frameOf(snapshotFor(reader, split), reader.staleness);
+  const seen = snapshotFor(reader, split);
+  const frame = frameOf(seen, reader.staleness);
+  const begin = `${frame.begin}; ${plannerSql(server, work)}${lookSql(reader, split, result)}`;
+  const copies = reader.way === "copy" && how.path === "fast";
+  // A snapshot of another session may be gone, which only a statement of its own tells from other errors.
+  const atOnce = copies && seen.mode !== "exported";
+  const check = (rows: readonly (readonly (string | null)[])[]): void => checkStorage(rows, split);
   let clean = false;
   try {
-    await beginSplit(connection, reader, split, `${frame.begin}; ${plannerSql(server, work)}`, result, signal);
+    if (!atOnce) check(await beginSplit(connection, reader, split, begin, signal));
     try {
-      if (reader.way === "copy" && how.path === "fast") yield* copyRows(connection, sql, shape, result, how);
+      if (atOnce) yield* copyRows(connection, sql, shape, result, how, { begin, end: frame.end, check });
+      else if (copies) yield* copyRows(connection, sql, shape, result, how);
       else yield* cursorRows(connection, sql, shape, result, how, reader.fetchRows);
     } catch (thrown) {
       await loseIfTooOld(reader, split, thrown);
@@ -115,7 +122,8 @@ async function* readPart(
       if (whole && result.length > 0) yield result.finish();
       throw thrown;
     }
-    await connection.simple(frame.end, signal, shape.catalog);
+    signal.throwIfAborted();
+    if (!atOnce) await connection.simple(frame.end, signal, shape.catalog);
     clean = true;
   } finally {
     if (!clean && frame.sticky) connection.destroy();
@@ -136,22 +144,16 @@ function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: Spli
   });
 }
 
-/**
- * Opens the transaction, and selects no rows from the table to lock it against ALTER TABLE. Then checks that the rows
- * are still those of the plan: TRUNCATE, and an ALTER TABLE that rewrites the table, leave no rows for older snapshots.
- */
+/** Opens the transaction. Resolves to the rows of {@link lookSql}. */
 async function beginSplit(
   connection: PostgresConnection,
   { shape, snapshots }: SplitReader,
-  { work, storage, snapshot, table }: SplitOf,
+  { snapshot, table }: SplitOf,
   begin: string,
-  result: Result,
   signal: AbortSignal,
-): Promise<void> {
-  const look = `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, work.heap)} LIMIT 0`;
-  let rows: (string | null)[][];
+): Promise<(string | null)[][]> {
   try {
-    rows = await connection.simple(`${begin}${look}; ${storageSql(shape.catalog.oid)}`, signal, shape.catalog);
+    return await connection.simple(begin, signal, shape.catalog);
   } catch (thrown) {
     const native = thrown instanceof HeadwatersError ? nativeCode(thrown.cause) : null;
     if (snapshot.mode !== "exported" || (native !== "22023" && native !== "42704")) throw thrown;
@@ -161,23 +163,36 @@ async function beginSplit(
       cause: thrown,
     });
   }
-  if (storageDigest(rows.map(([heap]) => heap).join(" ")) !== storage) {
-    throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": it was truncated, altered or rewritten`, {
-      hint: "It is planned anew.",
-    });
-  }
 }
 
-/** Reads the catalogs as they are now, not as in the snapshot: PostgreSQL's lookup functions ignore snapshots. */
-function storageSql(oid: string): string {
-  return `
+/**
+ * Selects no rows from the table to lock it against ALTER TABLE, then asks for its storage. The catalogs are read as they
+ * are now, not as in the snapshot: PostgreSQL's lookup functions ignore snapshots.
+ */
+function lookSql({ shape }: SplitReader, { work }: SplitOf, result: Result): string {
+  const { oid, partitioned } = shape.catalog;
+  const id = `${escapeLiteral(oid)}::oid`;
+  const tree = `
 WITH RECURSIVE tree AS (
-  SELECT ${escapeLiteral(oid)}::oid AS oid
+  SELECT ${id} AS oid
   UNION ALL
   SELECT i.inhrelid FROM tree JOIN pg_class c ON c.oid = tree.oid AND c.relkind = 'p' JOIN pg_inherits i ON i.inhparent = tree.oid
 )
 SELECT c.oid || ':' || coalesce(pg_relation_filenode(c.oid)::text, 'null') FROM tree JOIN pg_class c ON c.oid = tree.oid
 WHERE c.relkind <> 'p' ORDER BY c.oid`;
+  const storage = partitioned ? tree : `SELECT ${id} || ':' || coalesce(pg_relation_filenode(${id})::text, 'null')`;
+  return `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, work.heap)} LIMIT 0; ${storage}`;
+}
+
+/**
+ * Throws if the rows are no longer those of the plan: TRUNCATE, and an ALTER TABLE that rewrites the table, leave no rows
+ * for older snapshots.
+ */
+function checkStorage(rows: readonly (readonly (string | null)[])[], { storage, table }: SplitOf): void {
+  if (storageDigest(rows.map(([heap]) => heap).join(" ")) === storage) return;
+  throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": it was truncated, altered or rewritten`, {
+    hint: "It is planned anew.",
+  });
 }
 
 /** The digest is kept instead of the storage, which is long for a table with many partitions. */
@@ -202,6 +217,13 @@ async function loseIfTooOld({ snapshots }: SplitReader, { snapshot }: SplitOf, t
   if (conflict && /too old/i.test(thrown.message)) await snapshots.lose(snapshot);
 }
 
+/** Statements around a COPY that take no round trip of their own. `check` is given the rows of the first ones. */
+interface Around {
+  readonly begin: string;
+  readonly end: string;
+  check(rows: readonly (readonly (string | null)[])[]): void;
+}
+
 /** The fast path: binary COPY, decoded from the chunks of the socket. */
 export async function* copyRows(
   connection: PostgresConnection,
@@ -209,9 +231,12 @@ export async function* copyRows(
   shape: Shape,
   result: Result,
   { signal, batchBytes }: Pick<Reading, "signal" | "batchBytes">,
+  around: Around | null = null,
 ): AsyncGenerator<Batch, void> {
   const decoder = new BinaryRows(shape.catalog.name, result.columns);
-  for await (const chunk of connection.copy(`COPY (${sql}) TO STDOUT (FORMAT binary)`, signal, shape.catalog)) {
+  const copy = `COPY (${sql}) TO STDOUT (FORMAT binary)`;
+  const text = around === null ? copy : `${around.begin}; ${copy}; ${around.end}`;
+  for await (const chunk of connection.copy(text, signal, shape.catalog, around?.check)) {
     for (let position = 0; position < chunk.length;) {
       position = decoder.decode(chunk, position, Math.max(1, batchBytes - result.bytes));
       if (result.bytes >= batchBytes) yield result.finish();

@@ -10,6 +10,7 @@ import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/c
 import { connectPostgres } from "../../wire/postgres/connection.ts";
 import { passColumns, tableOfSplit } from "../../toolkit/passes.ts";
 import { sameType, typeName } from "../../toolkit/types.ts";
+import { Remembered } from "../../toolkit/remembered.ts";
 import { TextColumns } from "../../toolkit/text-columns.ts";
 import { ValueOutOfRange } from "../../wire/postgres/codecs.ts";
 import { warnOnce } from "../../toolkit/warn-once.ts";
@@ -28,6 +29,9 @@ import { postgresSettings } from "./settings.ts";
 import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
 import { cutTable, hashColumnsOf } from "./splits.ts";
 import { type Window, type Work, workJson, workOf } from "./work.ts";
+
+/** How long plans may share a read point, in milliseconds. An earlier one is sound: it promises less. */
+const pointFreshFor = 1_000;
 
 /** A table as it is now, and the columns that YugabyteDB shards it by. */
 interface Looked {
@@ -52,6 +56,9 @@ export class PostgresqlSource implements Source {
   readonly #followers: number | null;
   readonly #snapshots: Snapshots;
   #server: Promise<Server> | null = null;
+  readonly #point = new Remembered<ReadPoint>(pointFreshFor);
+  /** The tables that were planned since the last read point was asked for. */
+  readonly #pointed = new Set<string>();
   readonly #catalog: SharedCatalog;
   readonly #looked = new Map<string, Promise<Looked>>();
   readonly #warnOnce: (message: string) => void;
@@ -104,11 +111,9 @@ export class PostgresqlSource implements Source {
       }
       // Before the snapshot: a transaction that ends in between counts as open here, and the snapshot sees its rows.
       const ours = this.#pool.open.map(({ processId }) => processId);
-      const point = await takeReadPoint(
-        connection,
-        { ours, lag: this.#configuration.lag, staleness: this.#staleness(server) ?? 0 },
-        signal,
-      );
+      const { lag } = this.#configuration;
+      const how = { ours, lag, staleness: this.#staleness(server) ?? 0 };
+      const point = await this.#pointFor(ids, kind, () => takeReadPoint(connection, how, signal));
       const works = new Map<string, readonly Work[]>();
       for (const table of tables) {
         const { shape, hashColumns } = looked.get(table.id)!;
@@ -212,6 +217,19 @@ export class PostgresqlSource implements Source {
       this.#server = null;
       throw thrown;
     }
+  }
+
+  /**
+   * The read point of a plan. Plans of several tables that follow at once share one. A later window or full pass over the
+   * same table gets another one, because it ends there; a sweep sees every row anyhow.
+   */
+  #pointFor(tables: readonly string[], kind: PassKind, take: () => Promise<ReadPoint>): Promise<ReadPoint> {
+    if (kind !== "keys" && tables.some((table) => this.#pointed.has(table))) {
+      this.#point.forget();
+      this.#pointed.clear();
+    }
+    for (const table of tables) this.#pointed.add(table);
+    return this.#point.get(take);
   }
 
   /** Loads tables from the catalogs, and keeps the results until the next call. */

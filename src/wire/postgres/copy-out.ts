@@ -18,12 +18,20 @@ const longestMessage = 0x7fff_ffff;
  * `pg` would make an object and an event of every row; so its listener is taken off the socket while the statement
  * runs, and is given only what is not CopyData. Another statement can follow on the same client once this has ended.
  * A reader that leaves early must close the client: the rest of the rows is still on its way.
+ *
+ * Other statements may stand before and after the COPY in `text`, so that all take one round trip. `before` is given
+ * the rows of those before it, ahead of the first chunk.
  */
-export async function* copyOut(client: pg.Client, text: string): AsyncGenerator<Buffer, void> {
+export async function* copyOut(
+  client: pg.Client,
+  text: string,
+  before: ((rows: readonly TextFields[]) => void) | null = null,
+): AsyncGenerator<Buffer, void> {
   const copy = new CopyOut(text);
   client.query(copy);
-  for (;;) {
+  for (let first = true; ; first = false) {
     const chunk = copy.shift() ?? (await copy.next());
+    if (first) before?.(copy.rows);
     if (chunk === null) return;
     yield chunk;
   }
@@ -31,8 +39,13 @@ export async function* copyOut(client: pg.Client, text: string): AsyncGenerator<
 
 type DataListener = (chunk: Buffer) => void;
 
+/** A row of a statement that is no COPY, as text. */
+type TextFields = readonly (string | null)[];
+
 /** What `pg` runs as a query: see `Submittable` there. */
 class CopyOut implements pg.Submittable {
+  /** Of the statements that are no COPY. */
+  readonly rows: TextFields[] = [];
   readonly #text: string;
   #stream: Duplex | null = null;
   #listeners: readonly DataListener[] = [];
@@ -191,6 +204,12 @@ class CopyOut implements pg.Submittable {
   handleError(error: Error & { readonly severity?: string }): void {
     this.#error ??= error;
     if (error.severity === undefined) this.#end();
+  }
+
+  handleRowDescription(): void {}
+
+  handleDataRow({ fields }: { readonly fields: TextFields }): void {
+    this.rows.push(fields);
   }
 
   handleCommandComplete(): void {}

@@ -364,7 +364,7 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
     const client = await session(server);
     const waits = async (): Promise<string | undefined> => {
       const result = await client.query<{ wait_event: string }>(
-        "SELECT wait_event FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'",
+        "SELECT wait_event FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%COPY (%'",
       );
       return result.rows[0]?.wait_event;
     };

@@ -1,3 +1,4 @@
+import { Remembered } from "../../../toolkit/remembered.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 import { type CatalogTable, loadCatalog } from "./catalog.ts";
 
@@ -14,7 +15,7 @@ export class SharedCatalog {
   readonly #schema: string;
   #names: ReadonlySet<string> = new Set();
   readonly #asked = new Set<string>();
-  #last: { readonly at: number; readonly tables: Promise<readonly CatalogTable[]> } | null = null;
+  readonly #last = new Remembered<readonly CatalogTable[]>(freshFor);
 
   constructor(schema: string) {
     this.#schema = schema;
@@ -23,7 +24,7 @@ export class SharedCatalog {
   /** The names of all tables that plans may ask for. */
   discovered(names: readonly string[]): void {
     this.#names = new Set(names);
-    this.#last = null;
+    this.#last.forget();
   }
 
   /** Those of the tables that exist. */
@@ -35,12 +36,7 @@ export class SharedCatalog {
     for (const name of names) this.#asked.add(name);
     if (this.#asked.size <= fewTables || !names.every((name) => this.#names.has(name)))
       return loadCatalog(connection, this.#schema, names, signal);
-    if (this.#last === null || performance.now() - this.#last.at > freshFor) {
-      const tables = loadCatalog(connection, this.#schema, [...this.#names], signal);
-      this.#last = { at: performance.now(), tables };
-      tables.catch(() => (this.#last = null));
-    }
-    const tables = await this.#last.tables;
+    const tables = await this.#last.get(() => loadCatalog(connection, this.#schema, [...this.#names], signal));
     return tables.filter(({ name }) => names.includes(name));
   }
 }
