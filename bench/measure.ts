@@ -12,6 +12,8 @@ export interface Program {
 export interface Measured {
   /** From start to end of the process, start-up and all. */
   readonly milliseconds: number;
+  /** Processor time of the process itself, in milliseconds; `null`: not to be had on this system. */
+  readonly processorMilliseconds: number | null;
   /** The most memory that it and its children held, in bytes; `null`: not to be had on this system. */
   readonly peakBytes: number | null;
   /** The end of what it wrote. */
@@ -35,7 +37,9 @@ export function measure({ command, arguments: given, environment }: Program, fol
       stream.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4_000)));
     }
     const peaks = new Map<number, number>();
+    let processorMilliseconds: number | null = null;
     const poll = setInterval(() => {
+      processorMilliseconds = processorTimeOf(child.pid!) ?? processorMilliseconds;
       for (const pid of withChildren(child.pid!)) peaks.set(pid, peakOf(pid) ?? peaks.get(pid) ?? 0);
     }, pollMilliseconds);
     child.on("error", (error) => {
@@ -47,7 +51,7 @@ export function measure({ command, arguments: given, environment }: Program, fol
       clearInterval(poll);
       if (code !== 0) return reject(new Error(`${command} ended with ${code}:\n${said}`));
       const peak = [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0);
-      return resolve({ milliseconds, peakBytes: peak === 0 ? null : peak, said });
+      return resolve({ milliseconds, processorMilliseconds, peakBytes: peak === 0 ? null : peak, said });
     });
   });
 }
@@ -69,6 +73,12 @@ function withChildren(pid: number): number[] {
 function peakOf(pid: number): number | null {
   const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1];
   return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+}
+
+/** User and system time, as the kernel counts it: in hundredths of a second. */
+function processorTimeOf(pid: number): number | null {
+  const fields = read(`/proc/${pid}/stat`)?.split(") ").at(-1)?.split(" ");
+  return fields === undefined ? null : (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** `null` and none where the process has ended meanwhile. */

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 import process from "node:process";
 import type { Measured } from "./measure.ts";
@@ -15,17 +16,21 @@ export interface Summary {
   readonly fastest: number;
   readonly slowest: number;
   readonly peakBytes: number | null;
+  /** Processor time in milliseconds, the median; `null`: unknown. */
+  readonly processor: number | null;
   readonly runs: number;
 }
 
 export function summarize(runs: readonly Measured[]): Summary {
   const times = runs.map((run) => run.milliseconds);
+  const processors = runs.map((run) => run.processorMilliseconds).filter((time) => time !== null);
   const peaks = runs.map((run) => run.peakBytes).filter((bytes) => bytes !== null);
   return {
     milliseconds: median(times),
     fastest: Math.min(...times),
     slowest: Math.max(...times),
     peakBytes: peaks.length === 0 ? null : Math.max(...peaks),
+    processor: processors.length === 0 ? null : median(processors),
     runs: runs.length,
   };
 }
@@ -56,8 +61,17 @@ export function spread({ fastest, slowest, runs }: Summary): string {
   return runs === 1 ? "1 run" : `${seconds(fastest)} – ${seconds(slowest)}, ${runs} runs`;
 }
 
-/** Prints rows under titles; the first column to the left, the others to the right. */
+/** What was printed, for `HEADWATERS_BENCH_JSON`. */
+const printed: { readonly titles: readonly string[]; readonly rows: readonly (readonly string[])[] }[] = [];
+
+/**
+ * Prints rows under titles; the first column to the left, the others to the right. If the environment names a file in
+ * `HEADWATERS_BENCH_JSON`, all tables are written there too, with the machine.
+ */
 export function printTable(titles: readonly string[], rows: readonly (readonly string[])[]): void {
+  printed.push({ titles, rows });
+  const file = process.env["HEADWATERS_BENCH_JSON"];
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify({ machine: machine(), tables: printed }, null, 2)}\n`);
   const widths = titles.map((title, index) => Math.max(title.length, ...rows.map((row) => row[index]!.length)));
   for (const row of [titles, ...rows]) {
     const cells = row.map((cell, index) => (index === 0 ? cell.padEnd(widths[index]!) : cell.padStart(widths[index]!)));
