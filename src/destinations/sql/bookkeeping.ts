@@ -57,6 +57,12 @@ function parsed<Value>(text: unknown): Value {
   return JSON.parse(text as string) as Value;
 }
 
+/** The stamp of the last commit; `null`: there was none. */
+export async function lastStamp(session: Session, connection: string): Promise<string | null> {
+  const [lease] = await keptRows(session, "leases", connection, "stamp");
+  return (lease?.["stamp"] as string | null | undefined) ?? null;
+}
+
 export async function load(session: Session, connection: string): Promise<Stored> {
   const passes = await keptRows(session, "passes", connection, "pass");
   const states = await keptRows(session, "tables", connection, "id, state");
@@ -67,11 +73,11 @@ export async function load(session: Session, connection: string): Promise<Stored
     "pass, split, attempt, version, state, as_of, CASE WHEN done THEN 1 ELSE 0 END AS done",
   );
   const [lastRun = null] = await loadRuns(session, connection, 1);
-  const [lease] = await keptRows(session, "leases", connection, "stamp");
+  const stamp = await lastStamp(session, connection);
   return {
     lastRun,
     // Version 1 kept no stamps: its rows were stamped with the start of their sync.
-    lastStamp: (lease?.["stamp"] as string | null | undefined) ?? lastRun?.started ?? null,
+    lastStamp: stamp ?? lastRun?.started ?? null,
     passes: passes.map(({ pass }) => parsed<Pass>(pass)),
     progress: progress.map((row) => ({
       pass: row["pass"] as string,

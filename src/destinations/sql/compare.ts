@@ -5,17 +5,18 @@ import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { widen } from "../../toolkit/types.ts";
 import { quotedSystem, storedType } from "./copies.ts";
-import type { Loader, Session, Target } from "./dialect.ts";
+import type { Loader, Row, Session, Target } from "./dialect.ts";
 import { type Explain, judge } from "./judge.ts";
 import { temporary } from "./names.ts";
 import { lastWritten, sealOf } from "./seals.ts";
 import { createStage, staged, stagedPlace } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
+import { Unstaged } from "./unstaged.ts";
 
 /** The number of buckets for hashes of keys: few enough to sum up at once, many enough that each holds few rows. */
 const buckets = 4_096;
 
-export async function compareCopy(session: Session, connection: string, table: Table, copy: Copy): Promise<Comparison> {
+export function compareCopy(session: Session, connection: string, table: Table, copy: Copy): Comparison {
   const { dialect } = session;
   const columns = table.columns
     .filter(({ volatile }) => volatile !== true)
@@ -30,11 +31,7 @@ export async function compareCopy(session: Session, connection: string, table: T
         copy: `CAST(${value} AS ${dialect.typeName(both)}) AS ${staged(dialect, name)}`,
       };
     });
-  const digests = temporary(session, "digests");
-  await session.run(
-    `CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, low ${dialect.sumType}, high ${dialect.sumType})`,
-  );
-  return new CopyComparison(session, connection, table, copy, columns, digests);
+  return new CopyComparison(session, connection, table, copy, columns);
 }
 
 /** A compared column. Both sides have a type that holds the values of both, and the column's name in a stage. */
@@ -54,21 +51,19 @@ class CopyComparison implements Comparison {
   readonly #columns: readonly Compared[];
   /** A query of the copy's live rows, with the column names of a stage. */
   readonly #copied: string;
-  readonly #digests: string;
+  /** The source's rows, while they are few; `null`: they are summed up in `#digests`. */
+  #read: Unstaged | null = new Unstaged();
+  /** The temporary table of the sums of the source's rows; `null`: there is none yet. */
+  #digests: string | null = null;
   #loader: Loader | null = null;
-  /** The temporary table of the differing buckets; `null`: not known yet. */
+  /** Whether the rows in memory turned out to be those of the copy. */
+  #equal = false;
+  /** The temporary table of the differing buckets; `null`: there is none yet. */
   #differing: string | null = null;
   /** The source's rows in differing buckets. */
   #collected: Stage | null = null;
 
-  constructor(
-    session: Session,
-    connection: string,
-    table: Table,
-    copy: Copy,
-    columns: readonly Compared[],
-    digests: string,
-  ) {
+  constructor(session: Session, connection: string, table: Table, copy: Copy, columns: readonly Compared[]) {
     this.#session = session;
     this.#connection = connection;
     this.#table = table;
@@ -77,7 +72,6 @@ class CopyComparison implements Comparison {
     this.#key = table.key.length > 0 ? columns.filter(({ name }) => table.key.includes(name)) : columns;
     this.#copied = `(SELECT ${columns.map((column) => column.copy).join(", ")} FROM ${copy.relation} t
       WHERE NOT t.${quotedSystem(session.dialect, copy).deleted})`;
-    this.#digests = digests;
   }
 
   written(): Promise<string | null> {
@@ -89,37 +83,34 @@ class CopyComparison implements Comparison {
   }
 
   async digest(rows: Rows): Promise<void> {
-    this.#loader ??= this.#through((source) => `INSERT INTO ${this.#digests} ${this.#digestsOf(source)}`);
-    await this.#loader.push(rows);
+    if (this.#read?.take(rows) === true) return;
+    if (this.#read !== null) await this.#sumUp();
+    await this.#loader!.push(rows);
   }
 
   async digested(): ReturnType<Comparison["digested"]> {
+    if (this.#read !== null) {
+      const source = (rows: string): string => this.#counted(`(${this.#joined(this.#digestsOf(rows))}) joined`);
+      const found = foundIn(await this.#session.over(this.#table, this.#types, this.#read.batches, source));
+      if (found.differing === 0) {
+        this.#equal = true;
+        return found;
+      }
+      await this.#sumUp();
+    }
     await this.#flush();
     const differing = temporary(this.#session, "differing");
-    await this.#session.run(
-      `CREATE TEMPORARY TABLE ${differing} AS
-        SELECT coalesce(s.bucket, t.bucket) AS bucket, coalesce(s.n, 0) AS source, coalesce(t.n, 0) AS copy,
-          s.n IS DISTINCT FROM t.n OR s.low IS DISTINCT FROM t.low OR s.high IS DISTINCT FROM t.high AS differs
-        FROM (SELECT bucket, sum(n) AS n, sum(low) AS low, sum(high) AS high FROM ${this.#digests} GROUP BY bucket) s
-        FULL JOIN (${this.#digestsOf(this.#copied)}) t ON s.bucket = t.bucket`,
-    );
+    const sums = `SELECT bucket, sum(n) AS n, sum(low) AS low, sum(high) AS high FROM ${this.#digests!} GROUP BY bucket`;
+    await this.#session.run(`CREATE TEMPORARY TABLE ${differing} AS ${this.#joined(sums)}`);
     this.#differing = differing;
-    const [row] = await this.#session.rows(
-      `SELECT coalesce(sum(source), 0) AS source, coalesce(sum(copy), 0) AS copy,
-        count(*) FILTER (WHERE differs) AS differing FROM ${differing}`,
-    );
+    const found = foundIn(await this.#session.rows(this.#counted(differing)));
     await this.#session.run(`DELETE FROM ${differing} WHERE NOT differs`);
-    return {
-      source: Number(row!["source"]),
-      copy: Number(row!["copy"]),
-      buckets,
-      differing: Number(row!["differing"]),
-    };
+    return found;
   }
 
   async collect(rows: Rows): Promise<void> {
     const { relation } = await this.#collection();
-    const differing = this.#mustBeDigested();
+    const differing = await this.#differingBuckets();
     const own = this.#session.dialect.numbered ? [stagedPlace] : [];
     const names = [...this.#columns.map(({ sql }) => sql), ...own].join(", ");
     this.#loader ??= this.#through(
@@ -130,7 +121,7 @@ class CopyComparison implements Comparison {
   }
 
   async differences(limit: number, explain: Explain): Promise<Differences> {
-    const differing = this.#mustBeDigested();
+    const differing = await this.#differingBuckets();
     await this.#flush();
     const collected = await this.#collection();
     const keyed = this.#table.key.length > 0;
@@ -256,6 +247,33 @@ class CopyComparison implements Comparison {
     };
   }
 
+  /** Sums up the source's rows in a temporary table, from those in memory on. */
+  async #sumUp(): Promise<void> {
+    const { sumType } = this.#session.dialect;
+    const digests = temporary(this.#session, "digests");
+    await this.#session.run(
+      `CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, low ${sumType}, high ${sumType})`,
+    );
+    this.#digests = digests;
+    const loader = this.#through((source) => `INSERT INTO ${digests} ${this.#digestsOf(source)}`);
+    this.#loader = loader;
+    const batches = this.#read?.batches ?? [];
+    this.#read = null;
+    for (const rows of batches) await loader.push(rows);
+  }
+
+  /** The sums of both sides by bucket. `sums`: a query of those of the source. */
+  #joined(sums: string): string {
+    return `SELECT coalesce(s.bucket, t.bucket) AS bucket, coalesce(s.n, 0) AS source, coalesce(t.n, 0) AS copy,
+        s.n IS DISTINCT FROM t.n OR s.low IS DISTINCT FROM t.low OR s.high IS DISTINCT FROM t.high AS differs
+      FROM (${sums}) s FULL JOIN (${this.#digestsOf(this.#copied)}) t ON s.bucket = t.bucket`;
+  }
+
+  #counted(joined: string): string {
+    return `SELECT coalesce(sum(source), 0) AS source, coalesce(sum(copy), 0) AS copy,
+      count(*) FILTER (WHERE differs) AS differing FROM ${joined}`;
+  }
+
   #through(statement: (source: string) => string): Loader {
     return this.#session.through(this.#table, this.#types, statement);
   }
@@ -297,11 +315,21 @@ class CopyComparison implements Comparison {
     return bucket(hash(this.#key), buckets);
   }
 
-  #mustBeDigested(): string {
+  async #differingBuckets(): Promise<string> {
+    if (this.#differing === null && this.#equal) {
+      const none = temporary(this.#session, "differing");
+      await this.#session.run(`CREATE TEMPORARY TABLE ${none} (bucket bigint)`);
+      this.#differing = none;
+    }
     if (this.#differing === null)
       throw new HeadwatersError("DEFECT", "the second reading of verify came before the first ended");
     return this.#differing;
   }
+}
+
+function foundIn([row]: readonly Row[]): Awaited<ReturnType<Comparison["digested"]>> {
+  const at = (name: string): number => Number(row![name]);
+  return { source: at("source"), copy: at("copy"), buckets, differing: at("differing") };
 }
 
 /** A value as text; times as ISO 8601, so that they can be parsed. */

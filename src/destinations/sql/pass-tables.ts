@@ -1,41 +1,15 @@
 import type { Pass } from "../../protocol/pass.ts";
-import type { Rows } from "../../protocol/rows.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
-import { rowsBytes, sameShape } from "../../toolkit/vectors.ts";
 import { storedType } from "./copies.ts";
 import type { Counter, Dialect, Session } from "./dialect.ts";
 import type { KeptRow, Ledger } from "./ledger.ts";
 import { bookkeepingSchema, digestName } from "./names.ts";
 import { createStage, reshapeStage } from "./stage.ts";
 import { stored } from "./stored-json.ts";
+import { Unstaged } from "./unstaged.ts";
 import type { Copy, Stage, Mode } from "./model.ts";
-
-/** The most rows and bytes of a stage that stay in memory. */
-const mostInMemory = { rows: 10_000, bytes: 1 << 20 };
-
-/**
- * The rows of a stage that does not exist yet. A sweep of a small table is compared with the copy from memory: creating
- * and dropping its stage would take most of the time. (Measured, DuckDB, 100 rows: five statements a table become two.)
- */
-class Unstaged {
-  readonly batches: Rows[] = [];
-  #rows = 0;
-  #bytes = 0;
-
-  /** Takes rows, unless the stage has to be created for them. */
-  take(rows: Rows): boolean {
-    const count = this.#rows + rows.length;
-    const bytes = this.#bytes + rowsBytes(rows);
-    if (count > mostInMemory.rows || bytes > mostInMemory.bytes) return false;
-    if (this.batches.length > 0 && !sameShape(this.batches[0]!, rows)) return false;
-    this.#rows = count;
-    this.#bytes = bytes;
-    this.batches.push(rows);
-    return true;
-  }
-}
 
 /** One table of an open pass. */
 export interface PassTable {

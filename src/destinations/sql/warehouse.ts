@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import type { CheckResult } from "../../protocol/source.ts";
-import { load, loadRuns } from "./bookkeeping.ts";
+import { lastStamp, load, loadRuns } from "./bookkeeping.ts";
 import { compareCopy } from "./compare.ts";
 import { Copies, countLive } from "./copies.ts";
 import type { Session } from "./dialect.ts";
@@ -43,6 +43,18 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
   const copyIn = async (session: Session, table: string): Promise<Copy | null> =>
     new Copies(session, context, await KeptRows.load(session, "copies", context.connection)).find(table);
 
+  let seen: { readonly stamp: string | null; readonly copies: Copies } | null = null;
+
+  /** All copies, described at once; again only after a sync has written. */
+  const copiesSeenBy = async (session: Session): Promise<Copies> => {
+    const stamp = await lastStamp(session, context.connection);
+    if (seen === null || seen.stamp !== stamp) {
+      const rows = await KeptRows.load(session, "copies", context.connection);
+      seen = { stamp, copies: await Copies.of(session, context, rows) };
+    }
+    return seen.copies;
+  };
+
   return {
     capabilities,
     check,
@@ -65,7 +77,8 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     },
     async compare(table) {
       const session = await ground.reader();
-      const copy = await copyIn(session, table.id);
+      const copies = await copiesSeenBy(session);
+      const copy = await copies.find(table.id);
       if (copy === null) {
         throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${table.id}"`, {
           hint: "Run sync first.",

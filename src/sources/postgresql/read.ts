@@ -255,10 +255,11 @@ export async function* cursorRows(
   fetchRows: number,
 ): AsyncGenerator<Batch, void> {
   const decoder = new TextRows(shape.catalog.name, result.columns);
-  await connection.simple(`DECLARE headwaters NO SCROLL CURSOR FOR ${sql}`, signal, shape.catalog);
   let count = Math.min(firstFetch, fetchRows);
+  let declare = `DECLARE headwaters NO SCROLL CURSOR FOR ${sql}; `;
   for (;;) {
-    const rows = await connection.simple(`FETCH ${count} FROM headwaters`, signal, shape.catalog);
+    const rows = await connection.simple(`${declare}FETCH ${count} FROM headwaters`, signal, shape.catalog);
+    declare = "";
     const before = result.bytes;
     for (const row of rows) decoder.decode(row);
     const bytes = result.bytes - before;
