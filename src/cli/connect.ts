@@ -3,24 +3,25 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { DestinationContext, Warehouse } from "../protocol/destination.ts";
 import type { Source } from "../protocol/source.ts";
-import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import type { ConfiguredConnection, CopySide } from "./configuration/resolve.ts";
 
 export interface ConnectOptions {
   readonly log: Log;
+  withoutSecrets(text: string): string;
   readonly signal: AbortSignal;
 }
 
 /** Opens the source of a connection, without connecting to its server yet. */
 export async function openSource(
   { source, tables, types }: ConfiguredConnection,
-  { log, signal }: ConnectOptions,
+  { log, signal }: Pick<ConnectOptions, "log" | "signal">,
 ): Promise<Source> {
   return source.definition.open(source.configuration, { log, tables, types, signal });
 }
 
 /** The context that the destination of a connection is opened with. */
 export function destinationContext(
-  { name, schema, systemColumnPrefix, deletion, deletions, rename }: ConfiguredConnection,
+  { name, schema, systemColumnPrefix, deletion, deletions, rename }: CopySide,
   { log }: Pick<ConnectOptions, "log">,
 ): DestinationContext {
   return { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename };
@@ -28,7 +29,7 @@ export function destinationContext(
 
 /** Opens the destination of a connection. If it is empty: `create` sets it up, else throws `DESTINATION_EMPTY`. */
 export async function openWarehouse(
-  connection: ConfiguredConnection,
+  connection: CopySide,
   options: ConnectOptions,
   create: boolean,
 ): Promise<Warehouse> {
@@ -38,7 +39,7 @@ export async function openWarehouse(
 }
 
 /** The first of a connection's names that the destination has data of. If there is none: the connection's own name. */
-async function nameOfCopy(connection: ConfiguredConnection, options: ConnectOptions): Promise<string> {
+async function nameOfCopy(connection: CopySide, options: ConnectOptions): Promise<string> {
   const { name: own, otherNames, destination } = connection;
   if (otherNames.length === 0) return own;
   for (const name of [own, ...otherNames]) {
@@ -73,6 +74,7 @@ export async function connect(
       tables: configured.tableSettings,
       settings: configured.settings,
       log: options.log,
+      withoutSecrets: options.withoutSecrets,
       async [Symbol.asyncDispose]() {
         try {
           await source[Symbol.asyncDispose]();

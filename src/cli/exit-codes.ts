@@ -1,7 +1,7 @@
 import type { Remedy } from "../protocol/errors.ts";
 
 /** The outcome of a command. */
-export type Outcome = "ok" | Remedy | "diverged" | "not proven" | "stopped";
+export type Outcome = "ok" | Remedy | "diverged" | "not proven" | "stale" | "stopped";
 
 /** The exit codes, which tell scripts what to do. In the order in which `--help` shows them. */
 export const exitCodes: Readonly<Record<Outcome, readonly [code: number, meaning: string]>> = {
@@ -12,6 +12,7 @@ export const exitCodes: Readonly<Record<Outcome, readonly [code: number, meaning
   resync: [4, "the copy no longer fits the source: agree to go on, or reset"],
   diverged: [5, "verify: DIVERGED, the copy differs from the source"],
   "not proven": [6, "verify: NOT PROVEN, the source moved meanwhile"],
+  stale: [7, "status --max-age: a copy is older, or the last sync failed"],
   stopped: [130, "stopped by Ctrl-C or SIGTERM; what was complete is kept"],
 };
 
@@ -24,6 +25,7 @@ const gravest: readonly Outcome[] = [
   "reconfigure",
   "retry",
   "not proven",
+  "stale",
   "ok",
 ];
 

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { Argument, Command } from "commander";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Warehouse } from "../protocol/destination.ts";
-import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import type { CopySide } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
 import { counted, size } from "./display/format.ts";
 import type { Outcome } from "./exit-codes.ts";
@@ -16,7 +16,7 @@ import {
   withConnectionOptions,
   withOutputOptions,
 } from "./options.ts";
-import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { forEachCopySide, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
 import type { Environment } from "./environment.ts";
 
@@ -47,18 +47,14 @@ export function exportCommand(environment: Environment): Command {
     )
     .action((_format: string, connections: readonly string[], flags: ExportFlags) =>
       runCommand(environment, flags, (session) =>
-        forEachConnection(session, requestOf(connections, flags), (connection) =>
+        forEachCopySide(session, requestOf(connections, flags), (connection) =>
           exportConnection(session, connection, flags),
         ),
       ),
     );
 }
 
-async function exportConnection(
-  session: Session,
-  connection: ConfiguredConnection,
-  flags: ExportFlags,
-): Promise<Outcome> {
+async function exportConnection(session: Session, connection: CopySide, flags: ExportFlags): Promise<Outcome> {
   const { environment, output, json, quiet, tell } = session;
   const to = resolve(environment.folder, flags.to);
   const folder = join(to, fileName(connection.name));
@@ -94,7 +90,7 @@ interface Written {
 
 async function write(
   warehouse: Warehouse,
-  { destination, rename: renamed }: ConfiguredConnection,
+  { destination, rename: renamed }: CopySide,
   folder: string,
   { signal }: Session,
   flags: ExportFlags,

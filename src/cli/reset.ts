@@ -1,12 +1,12 @@
 import { type Command } from "commander";
 import { reset } from "../engine/commands/reset.ts";
-import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import type { CopySide } from "./configuration/resolve.ts";
 import { confirmed } from "./confirm.ts";
 import { openWarehouse } from "./connect.ts";
 import { counted } from "./display/format.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
-import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { forEachCopySide, type OutputOptions, runCommand, type Session } from "./session.ts";
 import type { Environment } from "./environment.ts";
 
 interface ResetFlags extends ConnectionOptions, OutputOptions {
@@ -32,18 +32,14 @@ export function resetCommand(environment: Environment): Command {
     )
     .action((connections: readonly string[], flags: ResetFlags) =>
       runCommand(environment, flags, (session) =>
-        forEachConnection(session, requestOf(connections, flags), (connection) =>
+        forEachCopySide(session, requestOf(connections, flags), (connection) =>
           resetConnection(session, connection, flags),
         ),
       ),
     );
 }
 
-async function resetConnection(
-  session: Session,
-  connection: ConfiguredConnection,
-  flags: ResetFlags,
-): Promise<Outcome> {
+async function resetConnection(session: Session, connection: CopySide, flags: ResetFlags): Promise<Outcome> {
   const { output, json, quiet, tell } = session;
   const { drop = false, yes = false, tables } = flags;
   const which = tables === undefined ? "all tables" : tables.join(", ");

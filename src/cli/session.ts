@@ -2,8 +2,14 @@ import { destinations } from "../destinations/index.ts";
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import { sources } from "../sources/index.ts";
-import { type ConfiguredConnection } from "./configuration/resolve.ts";
-import { loadConnections, type Request } from "./configuration/load.ts";
+import {
+  type ConfiguredConnection,
+  type CopySide,
+  type RawConnection,
+  resolveConnection,
+  resolveCopySide,
+} from "./configuration/resolve.ts";
+import { readConnections, type Request } from "./configuration/load.ts";
 import { errorJson } from "./display/events-json.ts";
 import { showError } from "./errors.ts";
 import { exitCode, type Outcome, worst } from "./exit-codes.ts";
@@ -24,6 +30,7 @@ export interface Session {
   readonly environment: Environment;
   readonly output: Output;
   readonly log: Log;
+  withoutSecrets(text: string): string;
   /** Aborted by the first Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal;
   readonly json: boolean;
@@ -56,7 +63,16 @@ export async function runCommand(
   });
   const tell: Session["tell"] = (connection, value) =>
     output.json({ time: new Date().toISOString(), ...(connection === null ? {} : { connection }), ...value });
-  const session: Session = { environment, output, log, signal: stop.signal, json, quiet, tell };
+  const session: Session = {
+    environment,
+    output,
+    log,
+    withoutSecrets: (text) => redactor.text(text),
+    signal: stop.signal,
+    json,
+    quiet,
+    tell,
+  };
   try {
     environment.exitCode = exitCode(await attempt(session, null, () => body(session)));
   } finally {
@@ -87,29 +103,65 @@ export async function attempt(
   }
 }
 
+/** How a command goes over the connections of a request. */
+interface Walk<Resolved> {
+  resolve(raw: RawConnection, environment: NodeJS.ProcessEnv, redactor: Redactor): Promise<Resolved>;
+  work(connection: Resolved): Promise<Outcome>;
+  /** The maximum number of connections; with more, it throws before any work. */
+  readonly most?: number;
+  /** Told of a connection whose settings are wrong. */
+  onInvalid?(raw: RawConnection, thrown: unknown): void;
+}
+
 /**
- * Runs `work` for each connection, one after the other. A connection that fails does not stop the others. `most`: the
- * maximum number of connections; with more, it throws before any work.
+ * Runs `work` for each connection, one after the other. A connection that fails, or whose settings are wrong, does not
+ * stop the others.
  */
-export async function forEachConnection(
+export function forEachConnection(
   session: Session,
   request: Request,
   work: (connection: ConfiguredConnection) => Promise<Outcome>,
-  most = Infinity,
+  more: Pick<Walk<ConfiguredConnection>, "most" | "onInvalid"> = {},
+): Promise<Outcome> {
+  return walk(session, request, { resolve: resolveConnection, work, ...more });
+}
+
+/** As {@link forEachConnection}, for commands that need nothing of the source: its secrets are not asked for. */
+export function forEachCopySide(
+  session: Session,
+  request: Request,
+  work: (connection: CopySide) => Promise<Outcome>,
+): Promise<Outcome> {
+  return walk(session, request, { resolve: resolveCopySide, work });
+}
+
+async function walk<Resolved extends CopySide>(
+  session: Session,
+  request: Request,
+  { resolve, work, most = Infinity, onInvalid }: Walk<Resolved>,
 ): Promise<Outcome> {
   const { environment, output } = session;
-  const connections = await loadConnections(request, {
-    folder: environment.folder,
-    environment: environment.variables,
-    redactor: output.redactor,
-  });
-  if (connections.length > most) {
-    const names = connections.map(({ name }) => name).join(", ");
+  const raws = await readConnections(request, { folder: environment.folder });
+  if (raws.length > most) {
+    const names = raws.map(({ name }) => name).join(", ");
     throw new HeadwatersError("CONFIGURATION_INVALID", `this works on ${most} connection, and there are ${names}.`, {
       hint: "Name the one that is meant.",
     });
   }
   const outcomes: Outcome[] = [];
+  const connections: Resolved[] = [];
+  for (const raw of raws) {
+    const resolved = await attempt(session, null, async () => {
+      try {
+        connections.push(await resolve(raw, environment.variables, output.redactor));
+      } catch (thrown) {
+        onInvalid?.(raw, thrown);
+        throw thrown;
+      }
+      return "ok";
+    });
+    if (resolved !== "ok") outcomes.push(resolved);
+  }
   for (const connection of connections) {
     if (session.signal.aborted) outcomes.push("stopped");
     else outcomes.push(await attempt(session, connection.name, () => work(connection)));

@@ -89,7 +89,12 @@ type Work = (session: Session, connection: ConfiguredConnection, flags: StateFla
 function running(environment: Environment, work: Work, most?: number) {
   return (connections: readonly string[], flags: StateFlags): Promise<void> =>
     runCommand(environment, flags, (session) =>
-      forEachConnection(session, requestOf(connections, flags), (connection) => work(session, connection, flags), most),
+      forEachConnection(
+        session,
+        requestOf(connections, flags),
+        (connection) => work(session, connection, flags),
+        most === undefined ? {} : { most },
+      ),
     );
 }
 

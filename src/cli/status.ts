@@ -1,80 +1,153 @@
 import { type Command } from "commander";
-import { status, type TableStatus } from "../engine/commands/status.ts";
-import type { RunRecord } from "../protocol/state-store.ts";
-import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import { type RunStatus, status, type TableStatus } from "../engine/commands/status.ts";
+import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
+import { selects } from "../toolkit/patterns.ts";
+import { type Attempt, attemptPlace, isAlive, loadAttempts } from "./attempts.ts";
+import { parseDuration } from "./configuration/quantities.ts";
+import { type CopySide, placeOfCopies } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
-import { count, counted, duration, moment } from "./display/format.ts";
-import { type ColumnLayout, tableLines } from "./display/text.ts";
-import type { Outcome } from "./exit-codes.ts";
+import { errorJson } from "./display/events-json.ts";
+import { type Standing, statusLines } from "./display/status-lines.ts";
+import { exitCode, type Outcome } from "./exit-codes.ts";
 import {
   connectionCommand,
   type ConnectionOptions,
   examples,
+  exitCodesHelp,
   narrowed,
   requestOf,
   withOutputOptions,
 } from "./options.ts";
-import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { forEachCopySide, type OutputOptions, runCommand, type Session } from "./session.ts";
 import { onlyTables } from "./tables.ts";
 import type { Environment } from "./environment.ts";
 
+interface StatusFlags extends ConnectionOptions, OutputOptions {
+  readonly runs: string;
+  readonly maxAge?: string;
+}
+
 export function statusCommand(environment: Environment): Command {
-  return withOutputOptions(connectionCommand("status"))
+  const command = connectionCommand("status")
     .description(
-      "Shows how the copies stand: rows, as of when they are true, passes that the next sync goes on with, the last runs. Asks nothing of the source.",
+      "Shows the state of the copies: rows, the moment from which they are true, passes that the next sync continues, and the last syncs with what failed. Needs neither the source nor its secrets. Works while a sync runs.",
     )
+    .optionsGroup("What to show:")
+    .option("--runs <number>", "how many of the last syncs", "5")
+    .option("--max-age <duration>", "exit code 7 if a copy is older than this (30m, 6h), or the last sync failed");
+  return withOutputOptions(command)
     .addHelpText(
       "after",
-      examples(["status", "every connection of headwaters.yaml"], ["status iot --json", "for a program"]),
-    )
-    .action((connections: readonly string[], flags: ConnectionOptions & OutputOptions) =>
-      runCommand(environment, flags, (session) =>
-        forEachConnection(session, requestOf(connections, flags), (connection) =>
-          statusOfConnection(session, connection, narrowed(flags)),
-        ),
+      examples(
+        ["status", "every connection of headwaters.yaml"],
+        ["status --max-age 1h --quiet || alert", "for monitoring"],
+        ["status iot --json", "for a program"],
       ),
+    )
+    .addHelpText("after", exitCodesHelp())
+    .action((connections: readonly string[], flags: StatusFlags) =>
+      runCommand(environment, flags, (session) => {
+        const limits = limitsOf(flags);
+        return forEachCopySide(session, requestOf(connections, flags), (connection) =>
+          statusOfConnection(session, connection, narrowed(flags), limits),
+        );
+      }),
     );
 }
 
-const layout: readonly ColumnLayout[] = [
-  { title: "table", align: "left" },
-  { title: "rows", align: "right" },
-  { title: "as of", align: "left" },
-  { title: "deletes looked for", align: "left" },
-  { title: "open pass", align: "left" },
-];
+interface Limits {
+  readonly runs: number;
+  /** In milliseconds; `null`: any age is fine. */
+  readonly maxAge: number | null;
+}
+
+function limitsOf({ runs, maxAge }: StatusFlags): Limits {
+  const wrong = (message: string): HeadwatersError => new HeadwatersError("CONFIGURATION_INVALID", message);
+  if (!/^[1-9]\d{0,5}$/.test(runs)) throw wrong(`--runs must be a whole number from 1, not ${JSON.stringify(runs)}.`);
+  const age = maxAge === undefined ? null : parseDuration(maxAge);
+  if (maxAge !== undefined && (age === null || age <= 0)) {
+    throw wrong(`--max-age must be a duration with its unit, such as 30m or 6h, not ${JSON.stringify(maxAge)}.`);
+  }
+  return { runs: Number(runs), maxAge: age };
+}
 
 async function statusOfConnection(
-  { output, log, signal, json, quiet, tell }: Session,
-  connection: ConfiguredConnection,
+  session: Session,
+  connection: CopySide,
   names: readonly string[],
+  { runs, maxAge }: Limits,
 ): Promise<Outcome> {
-  await using warehouse = await openWarehouse(connection, { log, signal }, false);
-  const { tables, runs } = await status({ warehouse });
-  const shown = onlyTables(tables, names, ({ table }) => table);
-  if (json) tell(connection.name, { kind: "status", tables: shown, runs });
-  if (json || quiet) return "ok";
-  const { title } = connection.destination.definition;
-  output.line(`${connection.name}: ${title}, schema ${connection.schema}, ${counted(shown.length, "table")}`);
-  const rows = shown.map((table) => [
-    table.table,
-    table.rows === null ? "no copy" : count(table.rows),
-    table.asOf === null ? "never whole" : moment(table.asOf),
-    table.sweptAt === null ? "never" : moment(table.sweptAt),
-    openPass(table),
-  ]);
-  if (rows.length > 0) for (const line of tableLines(layout, rows, output.paint)) output.line(line);
-  for (const run of runs) output.line(runLine(run));
-  return "ok";
+  const { output, json, quiet, tell } = session;
+  const standing = await standingOf(session, connection, runs);
+  const tables = onlyTables(standing.tables, names, ({ table }) => table);
+  const late = maxAge === null ? [] : lateness({ ...standing, tables }, connection, maxAge);
+  const outcome = late.length > 0 ? "stale" : outcomeOf(standing);
+  if (json) {
+    const { unreadable } = standing;
+    const told = { tables, runs: standing.runs, unreadable: unreadable === null ? null : errorJson(unreadable) };
+    tell(connection.name, { kind: "status", ...told, late, outcome, exitCode: exitCode(outcome) });
+  } else if (!quiet) {
+    for (const line of statusLines(connection, { ...standing, tables }, output.paint)) output.line(line);
+  }
+  if (!json) for (const line of late) output.error(`${output.paintError("red", "stale")} ${connection.name}: ${line}`);
+  return outcome;
 }
 
-function openPass({ open }: TableStatus): string {
-  return open === null ? "" : `${open.kind}, ${open.splitsDone} of ${counted(open.splits, "split")} done`;
+/** That a file is open elsewhere is no fault: a sync runs. Other errors of the destination are what `sync` would meet. */
+function outcomeOf({ unreadable }: Standing): Outcome {
+  return unreadable === null || unreadable.code === "DESTINATION_BUSY" ? "ok" : unreadable.remedy;
 }
 
-function runLine({ started, ended, outcome, tables }: RunRecord): string {
-  const whole = tables.filter((table) => table.outcome === "whole").length;
-  const read = tables.reduce((sum, table) => sum + table.rowsRead, 0);
-  const took = ended === null ? "" : ` in ${duration(Date.parse(ended) - Date.parse(started))}`;
-  return `run ${moment(started)}: ${outcome}, ${whole} of ${counted(tables.length, "table")} whole, ${counted(read, "row")} read${took}`;
+/** From the destination and from the attempts of this machine. If the destination can't be read: from these alone. */
+async function standingOf(session: Session, connection: CopySide, runs: number): Promise<Standing> {
+  const { log, environment } = session;
+  const place = attemptPlace(connection.home, connection.name, environment.variables);
+  const attempts = loadAttempts(place, placeOfCopies(connection), log).map(withDeath);
+  try {
+    await using warehouse = await openWarehouse(connection, session, false);
+    const stored = await status({ warehouse }, runs);
+    return { tables: stored.tables, runs: together(stored.runs, attempts).slice(0, runs), unreadable: null };
+  } catch (thrown) {
+    const unreadable = asHeadwatersError(thrown);
+    if (attempts.length === 0 || unreadable.code === "DEFECT") throw unreadable;
+    return { tables: tablesOf(attempts), runs: attempts.slice(0, runs), unreadable };
+  }
+}
+
+function withDeath(attempt: Attempt): RunStatus {
+  const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
+  return run.outcome === "running" && !isAlive(attempt) ? { ...run, outcome: "died" } : run;
+}
+
+/** Newest first, each once. What the destination says of a run counts, unless it has not learnt how the run ended. */
+function together(stored: readonly RunStatus[], attempts: readonly RunStatus[]): readonly RunStatus[] {
+  const runs = new Map(attempts.map((attempt) => [attempt.id, attempt]));
+  for (const run of stored) {
+    const attempt = runs.get(run.id);
+    if (run.ended !== null || attempt === undefined) runs.set(run.id, run);
+  }
+  return [...runs.values()].sort((a, b) => (a.started < b.started ? 1 : a.started > b.started ? -1 : 0));
+}
+
+/** Each table as the newest attempt that has it tells. */
+function tablesOf(attempts: readonly RunStatus[]): readonly TableStatus[] {
+  const tables = new Map<string, TableStatus>();
+  for (const { table, asOf } of attempts.flatMap((attempt) => attempt.tables)) {
+    if (!tables.has(table)) tables.set(table, { table, rows: null, asOf, sweptAt: null, open: null });
+  }
+  return [...tables.values()].sort((a, b) => (a.table < b.table ? -1 : 1));
+}
+
+/** Why the copies don't fulfil `--max-age`; empty: they do. Copies of tables that are no longer selected don't count. */
+function lateness({ tables, runs }: Standing, { selection }: CopySide, maxAge: number): readonly string[] {
+  const reasons: string[] = [];
+  const last = runs.find(({ outcome }) => outcome !== "running" && outcome !== "stopped");
+  if (last?.outcome === "failed" || last?.outcome === "died") reasons.push(`the last sync ${last.outcome}`);
+  const selected = tables.filter(({ table }) => selects(selection, table));
+  if (selected.length === 0) reasons.push("nothing was copied yet");
+  for (const { table, asOf } of selected) {
+    if (asOf === null) reasons.push(`${table} was never whole`);
+    else if (Date.now() - Date.parse(asOf) > maxAge) reasons.push(`${table} is as of ${asOf}`);
+  }
+  return reasons;
 }

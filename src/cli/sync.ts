@@ -1,6 +1,9 @@
 import { type Command } from "commander";
 import { sync, type SyncOptions } from "../engine/run/sync.ts";
-import type { ConfiguredConnection } from "./configuration/resolve.ts";
+import type { Connection } from "../engine/connection.ts";
+import type { RunRecord } from "../protocol/state-store.ts";
+import { attemptPlace, AttemptRecord } from "./attempts.ts";
+import { type ConfiguredConnection, placeOfCopies, type RawConnection } from "./configuration/resolve.ts";
 import { connect } from "./connect.ts";
 import { syncDisplay } from "./display/sync-display.ts";
 import { outcomeOf } from "./errors.ts";
@@ -71,37 +74,60 @@ export function syncCommand(environment: Environment): Command {
           ...(parallel === undefined ? {} : { parallel }),
         };
         const request = { ...requestOf(connections, flags), ...overrides };
-        return forEachConnection(session, request, (connection) =>
-          syncConnection(session, connection, given(syncRequest)),
+        return forEachConnection(
+          session,
+          request,
+          (connection) => syncConnection(session, connection, given(syncRequest)),
+          { onInvalid: (raw, thrown) => recordInvalid(session, raw, thrown) },
         );
       }),
     );
 }
 
-/** Syncs one connection and shows its progress. */
+/** Syncs one connection and shows its progress. The attempt is recorded, however it ends. */
 export async function syncConnection(
   session: Session,
   configured: ConfiguredConnection,
   { verify = false, ...syncRequest }: SyncRequest,
 ): Promise<Outcome> {
-  const { output, json, quiet, signal, tell } = session;
-  await using connection = await connect(configured, session, true);
-  const synced = await (async () => {
-    using display = syncDisplay({
-      output,
-      tell,
-      connection: configured.name,
-      json,
-      quiet,
-      now: () => performance.now(),
-    });
-    const run = await sync(connection, { ...syncRequest, signal }, (event) => display.event(event));
-    const outcome = worst(run.tables.map(outcomeOf));
-    display.end(run, outcome);
-    return outcome;
-  })();
-  if (!verify || synced !== "ok") return synced;
-  return await verifyOpen(session, connection, syncRequest.tables ?? []);
+  const { output, signal } = session;
+  const place = attemptPlace(configured.home, configured.name, session.environment.variables);
+  const record = new AttemptRecord(place, placeOfCopies(configured), session.log, output.redactor);
+  let ended = false;
+  try {
+    await using connection = await connect(configured, session, true);
+    const run = await syncShown(session, connection, { ...syncRequest, id: record.id }, record);
+    const synced = worst(run.tables.map(outcomeOf));
+    record.end(run);
+    ended = true;
+    if (!verify || synced !== "ok") return synced;
+    return await verifyOpen(session, connection, syncRequest.tables ?? []);
+  } catch (thrown) {
+    if (!ended) record.fail(thrown, signal.aborted);
+    throw thrown;
+  }
+}
+
+async function syncShown(
+  { output, json, quiet, signal, tell }: Session,
+  connection: Connection,
+  options: Omit<SyncOptions, "signal">,
+  record: AttemptRecord,
+): Promise<RunRecord> {
+  using display = syncDisplay({ output, tell, connection: connection.name, json, quiet, now: () => performance.now() });
+  const run = await sync(connection, { ...options, signal }, (event) => {
+    if (event.kind === "finished") record.finished(event.result);
+    display.event(event);
+  });
+  display.end(run, worst(run.tables.map(outcomeOf)));
+  return run;
+}
+
+/** Records that a sync was attempted with settings that are wrong. */
+function recordInvalid({ environment, log, output }: Session, { name, folders }: RawConnection, thrown: unknown): void {
+  if (name === null) return;
+  const place = attemptPlace(folders.destination, name, environment.variables);
+  new AttemptRecord(place, null, log, output.redactor).fail(thrown, false);
 }
 
 /** The request without `undefined` values. */

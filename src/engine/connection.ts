@@ -17,6 +17,8 @@ export interface Connection {
   /** Settings for individual tables, by table id. */
   readonly tables?: Readonly<Record<string, TableSettings>>;
   readonly log: Log;
+  /** Removes secrets from a text that is stored: errors may repeat what a server or a custom source says. */
+  readonly withoutSecrets?: (text: string) => string;
 }
 
 /** What a sync needs of a connection. The destination may be one that can't be read. */

@@ -12,7 +12,7 @@ export type Remedy = "retry" | "reconfigure" | "resync" | "report";
 export const errorCodes = {
   CONFIGURATION_INVALID: ["reconfigure", "A setting is missing, is unknown, or has a value that is not allowed."],
   HOST_UNKNOWN: ["reconfigure", "The host name can't be resolved."],
-  CONNECTION_REFUSED: ["reconfigure", "Nothing listens at this host and port."],
+  CONNECTION_REFUSED: ["retry", "Nothing listens at this host and port: the server is down, or the setting is wrong."],
   CONNECTION_TIMEOUT: ["retry", "The server did not answer in time."],
   CONNECTION_LOST: ["retry", "The connection broke while it was in use."],
   SERVER_UNAVAILABLE: ["retry", "The server is starting, stopping, overloaded or has no free connection."],
@@ -44,7 +44,8 @@ export const errorCodes = {
   KEY_DUPLICATE: ["reconfigure", "Two rows of the source have, or may have, the same key in the copy."],
   DELETES_STOPPED: ["resync", "More rows would be deleted than the delete limit (`maxDeleteFraction`) allows."],
   SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],
-  SYNC_RUNNING: ["reconfigure", "Another sync of this connection is running."],
+  SYNC_RUNNING: ["retry", "Another sync of this connection is running."],
+  DESTINATION_BUSY: ["retry", "Another process has the file of the destination open."],
   LEASE_LOST: ["report", "Another writer took over this connection; nothing was committed."],
   WRITE_CONFLICT: [
     "retry",

@@ -1,5 +1,5 @@
 import type { Rows } from "./rows.ts";
-import type { RunRecord } from "./state-store.ts";
+import type { Holder, RunRecord } from "./state-store.ts";
 import type { Table } from "./table.ts";
 
 /** A destination whose copies and records can be read. */
@@ -9,6 +9,8 @@ export interface Readable {
    * committed: a sync may go on meanwhile.
    */
   compare(table: Table): Promise<Comparison>;
+  /** The process that holds the lease of the connection now; `null`: nobody. A holder that died holds nothing. */
+  holder(): Promise<Holder | null>;
   /** The last runs, newest first. */
   runs(limit: number): Promise<readonly RunRecord[]>;
   /** Rows of the copy that are not deleted, with the transaction under way; `null`: there is no copy. */

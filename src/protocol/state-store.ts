@@ -45,7 +45,12 @@ export interface RunRecord {
   readonly ended: string | null;
   readonly outcome: "running" | "succeeded" | "failed" | "stopped";
   readonly tables: readonly TableRun[];
+  /** Why the whole run failed, whatever became of its tables. Absent: nothing but tables failed. */
+  readonly error?: RecordedError;
 }
+
+/** An error as records keep it. */
+export type RecordedError = Pick<HeadwatersError, "code" | "message" | "hint">;
 
 /** What one sync did to one table. */
 export interface TableRun {
@@ -63,5 +68,5 @@ export interface TableRun {
   readonly milliseconds: number;
   readonly asOf: string | null;
   /** Why the table failed. */
-  readonly error: Pick<HeadwatersError, "code" | "message" | "hint"> | null;
+  readonly error: RecordedError | null;
 }

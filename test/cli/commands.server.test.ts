@@ -49,6 +49,7 @@ await describeWith(startPostgresql, "commands", (server: PostgresqlServer) => {
   iot:
     source: { type: yugabytedb, host: ${server.host}, port: ${port}, database: ${server.database}, user: ${role}, password: \${PW} }
     destination: duckdb:w.duckdb
+    attempts: 2
     tables: { exclude: [hidden] }
 ${more}`,
     );
@@ -283,8 +284,8 @@ ${more}`,
       1,
     );
     const { code, out, error } = await cli(["sync"]);
-    expect(code).toBe(2);
-    expect(error).toMatch(/^error iot: .*127\.0\.0\.1.*\(CONNECTION_REFUSED\)\n {2}\S/);
+    expect(code).toBe(3);
+    expect(error).toMatch(/(^|\n)error iot: .*127\.0\.0\.1.*\(CONNECTION_REFUSED\)\n {2}\S/);
     expect(out).toContain("other: synced; 1 of 1 table whole");
     expect(await json(["sync", "iot"])).toMatchObject([
       { connection: "iot", kind: "error", error: { code: "CONNECTION_REFUSED" } },
@@ -335,7 +336,7 @@ ${more}`,
       const source = `{ type: yugabytedb, ${settings}, password: \${PW}, connect_timeout: 2 }`;
       await writeFile(
         join(folder, "headwaters.yaml"),
-        `connections: { iot: { source: ${source}, destination: duckdb:w.duckdb } }`,
+        `connections: { iot: { source: ${source}, destination: duckdb:w.duckdb, attempts: 1 } }`,
       );
       for (const command of ["check", "discover", "sync"]) {
         for (const flags of [[], ["--json"]]) {
@@ -345,7 +346,9 @@ ${more}`,
         }
       }
     }
-    for (const file of await readdir(folder)) expectNoSecret(await readFile(join(folder, file), "latin1"));
+    for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) {
+      if (file.isFile()) expectNoSecret(await readFile(join(file.parentPath, file.name), "latin1"));
+    }
   });
 });
 

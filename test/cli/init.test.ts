@@ -2,10 +2,10 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadConnections } from "../../src/cli/configuration/load.ts";
 import { destinations } from "../../src/destinations/index.ts";
 import { sources } from "../../src/sources/index.ts";
 import { runCli } from "./run-cli.ts";
+import { loadConnections } from "./sandbox.ts";
 import { Sandbox } from "./sandbox.ts";
 import { Screen } from "./screen.ts";
 

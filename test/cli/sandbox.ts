@@ -2,10 +2,22 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { loadConnections, type Request } from "../../src/cli/configuration/load.ts";
-import type { ConfiguredConnection } from "../../src/cli/configuration/resolve.ts";
+import { readConnections, type Request } from "../../src/cli/configuration/load.ts";
+import { type ConfiguredConnection, resolveConnection } from "../../src/cli/configuration/resolve.ts";
 import { Redactor } from "../../src/cli/redact.ts";
 import { asHeadwatersError } from "../../src/protocol/errors.ts";
+
+/** Reads connections and checks their settings, as commands do. */
+export async function loadConnections(
+  request: Request,
+  context: { readonly folder: string; readonly environment: NodeJS.ProcessEnv; readonly redactor: Redactor },
+): Promise<readonly ConfiguredConnection[]> {
+  const connections: ConfiguredConnection[] = [];
+  for (const raw of await readConnections(request, context)) {
+    connections.push(await resolveConnection(raw, context.environment, context.redactor));
+  }
+  return connections;
+}
 
 /** A folder with configurations, and an environment to load them in. */
 export class Sandbox implements AsyncDisposable {

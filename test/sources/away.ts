@@ -19,7 +19,7 @@ export async function expectAway(
     .poll(() => failure(reached), { timeout: 30_000 })
     .toMatchObject({ code: "SERVER_UNAVAILABLE", remedy: "retry" });
   await using other = await open(front.port);
-  expect(await failure(other)).toMatchObject({ code: "CONNECTION_REFUSED", remedy: "reconfigure" });
+  expect(await failure(other)).toMatchObject({ code: "CONNECTION_REFUSED", remedy: "retry" });
 }
 
 async function failure(source: Source): Promise<HeadwatersError | null> {

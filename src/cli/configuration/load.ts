@@ -3,10 +3,9 @@ import { dirname, resolve } from "node:path";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { isSourceFile } from "../load-source.ts";
-import type { Redactor } from "../redact.ts";
 import { type Document, parseJson, parseYaml, type Path } from "./document.ts";
 import { type Place } from "./problems.ts";
-import { type ConfiguredConnection, type RawConnection, resolveConnection } from "./resolve.ts";
+import type { RawConnection } from "./resolve.ts";
 
 /** The default file of connections. */
 export const defaultFile = "headwaters.yaml";
@@ -32,21 +31,11 @@ export interface Request {
 export interface LoadContext {
   /** The current folder. */
   readonly folder: string;
-  readonly environment: NodeJS.ProcessEnv;
-  /** Gets the secrets as they are read. */
-  readonly redactor: Redactor;
 }
 
-/** Loads and checks connections, in the order of the request's names, or else of the file. */
-export async function loadConnections(
-  request: Request,
-  context: LoadContext,
-): Promise<readonly ConfiguredConnection[]> {
-  const raw = fixedForm(request) ? [await fromFlags(request, context)] : await fromFile(request, context);
-  const { environment, redactor } = context;
-  const connections: ConfiguredConnection[] = [];
-  for (const connection of raw) connections.push(await resolveConnection(connection, environment, redactor));
-  return connections;
+/** Reads connections, in the order of the request's names, or else of the file. Their settings are not checked yet. */
+export async function readConnections(request: Request, context: LoadContext): Promise<readonly RawConnection[]> {
+  return fixedForm(request) ? [await fromFlags(request, context)] : await fromFile(request, context);
 }
 
 function fixedForm({ source, configuration, destination, schema }: Request): boolean {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { destinations } from "../../destinations/index.ts";
@@ -30,25 +31,44 @@ export interface RawConnection {
   textOf(path: Path): string | null;
 }
 
-/** A connection with all settings checked. It is not open yet. */
-export interface ConfiguredConnection {
+/** What of a connection concerns its copies. */
+export interface CopySide {
   readonly name: string;
   /** For a connection named after its source: the names of the source's kin. The copies may be under one of them. */
   readonly otherNames: readonly string[];
-  readonly source: { readonly definition: SourceDefinition; readonly configuration: unknown };
+  /** The folder of the file of connections; without a file the current folder. */
+  readonly home: string;
   readonly destination: { readonly definition: DestinationDefinition; readonly configuration: unknown };
-  /** The schema in the destination. */
+  /** The schema in the destination; empty: the source says it, and was not asked. */
   readonly schema: string;
   readonly selection: Selection;
-  /** The settings for individual tables, by table id. Here for the source; below for the engine and the destination. */
-  readonly tables: Readonly<Record<string, TableOptions>>;
-  readonly tableSettings: Readonly<Record<string, TableSettings>>;
   readonly rename: DestinationContext["rename"];
   readonly deletions: Readonly<Record<string, Deletion>>;
-  readonly types: "exact" | "example";
   readonly deletion: Deletion;
   readonly systemColumnPrefix: string;
+}
+
+/** A connection with all settings checked. It is not open yet. */
+export interface ConfiguredConnection extends CopySide {
+  readonly source: { readonly definition: SourceDefinition; readonly configuration: unknown };
+  /** The settings for individual tables, by table id: for the source, and for the engine. */
+  readonly tables: Readonly<Record<string, TableOptions>>;
+  readonly tableSettings: Readonly<Record<string, TableSettings>>;
+  readonly types: "exact" | "example";
   readonly settings: Settings;
+}
+
+/** Settings that say where a destination is, of any kind. */
+const placeNames: ReadonlySet<string> = new Set(["path", "catalog", "catalog_schema", "host", "port", "database"]);
+
+/** Identifies the place of a connection's copies. Holds no secret. */
+export function placeOfCopies({ destination: { definition, configuration } }: CopySide): string {
+  const settings = Object.entries(configuration as Readonly<Record<string, unknown>>);
+  const place = settings.filter(([name]) => placeNames.has(name));
+  return createHash("sha256")
+    .update(JSON.stringify([definition.name, place]))
+    .digest("hex")
+    .slice(0, 16);
 }
 
 /** Names of variables whose values are secrets in any setting. */
@@ -63,16 +83,15 @@ export async function resolveConnection(
   const { value, fetched, problems } = await resolveValues(raw.entry, {
     folder: raw.folders.source,
     environment,
-    mayFetch: ([part, ...rest]) => (part === "source" || part === "destination") && rest.length === 1,
+    mayFetch,
+    asks: () => true,
   });
   for (const { variable, value } of fetched) {
     if (variable === null || secretVariable.test(variable)) redactor.add(value);
   }
   const entry = withDestinationMapping(value as Readonly<Record<string, unknown>>);
   const parts = { raw, entry, fetched, redactor };
-  const source = await connector("source", parts, async (type) =>
-    isSourceFile(type) ? loadSource(type, raw.folders.destination) : known("source", sources, sourceName(type)),
-  );
+  const source = await connector("source", parts, findSource(raw));
   const destination = await connector("destination", parts, (type) => known("destination", destinations, type));
   const whole = validate(connectionSchema, entry, {
     at: [],
@@ -86,49 +105,106 @@ export async function resolveConnection(
   if (first.length > 0 || whole.output === null || source.definition === null || destination.definition === null) {
     throw invalid(first, (path) => raw.placeOf(path));
   }
-  return configured(
-    raw.name,
-    whole.output,
-    { definition: source.definition, configuration: source.configuration },
-    { definition: destination.definition, configuration: destination.configuration },
-  );
-}
-
-function configured(
-  name: string | null,
-  entry: ConnectionEntry,
-  source: ConfiguredConnection["source"],
-  destination: ConfiguredConnection["destination"],
-): ConfiguredConnection {
-  const { overrides } = entry;
   const { definition } = source;
+  const { overrides } = whole.output;
   return {
-    name: name ?? definition.name,
-    otherNames: name === null ? (definition.kin ?? []) : [],
-    source,
-    destination,
-    schema: entry.schema ?? source.definition.schema(source.configuration),
-    selection: entry.tables,
+    ...copySide(raw, whole.output, definition, {
+      definition: destination.definition,
+      configuration: destination.configuration,
+    }),
+    source: { definition, configuration: source.configuration },
+    schema: whole.output.schema ?? definition.schema(source.configuration),
     tables: each(overrides, tableOptions),
     tableSettings: each(overrides, tableSettings),
+    types: whole.output.types,
+    settings: engineSettings(whole.output),
+  };
+}
+
+/**
+ * As {@link resolveConnection}, for commands that need nothing of the source: its secrets are not asked for, and its
+ * settings may be wrong.
+ */
+export async function resolveCopySide(
+  raw: RawConnection,
+  environment: NodeJS.ProcessEnv,
+  redactor: Redactor,
+): Promise<CopySide> {
+  const { value, fetched, problems, unasked } = await resolveValues(raw.entry, {
+    folder: raw.folders.source,
+    environment,
+    mayFetch,
+    asks: ([part]) => part !== "source",
+  });
+  const entry = withDestinationMapping(value as Readonly<Record<string, unknown>>);
+  const parts = { raw, entry, fetched, redactor };
+  const destination = await connector("destination", parts, (type) => known("destination", destinations, type));
+  const source = await connector<SourceDefinition>("source", parts, findSource(raw)).catch(() =>
+    nothing<SourceDefinition>([]),
+  );
+  const whole = validate(connectionSchema, entry, {
+    at: [],
+    secrets: new Set(),
+    known: (path) => settingNames(connectionSchema, path),
+  });
+  const found = [...problems, ...whole.problems, ...destination.problems].filter(({ path }) => path[0] !== "source");
+  if (found.length > 0 || whole.output === null || destination.definition === null) {
+    throw invalid(found.length > 0 ? found : whole.problems, (path) => raw.placeOf(path));
+  }
+  const { definition, configuration } = source;
+  const secrets = definition === null ? [] : settingsOf(definition.configuration).filter(({ secret }) => secret);
+  const isWhole = unasked.every(([, name]) => secrets.some((setting) => setting.name === name));
+  const schema = definition !== null && configuration !== null && isWhole ? definition.schema(configuration) : "";
+  return copySide(raw, { ...whole.output, schema: whole.output.schema ?? schema }, definition, {
+    definition: destination.definition,
+    configuration: destination.configuration,
+  });
+}
+
+/** Files and commands may give whole settings of source and destination. */
+function mayFetch([part, ...rest]: Path): boolean {
+  return (part === "source" || part === "destination") && rest.length === 1;
+}
+
+function findSource(raw: RawConnection): (type: string) => Promise<SourceDefinition | Problem> {
+  return async (type) =>
+    isSourceFile(type) ? loadSource(type, raw.folders.destination) : known("source", sources, sourceName(type));
+}
+
+function copySide(
+  { name, folders }: RawConnection,
+  entry: ConnectionEntry,
+  source: SourceDefinition | null,
+  destination: ConfiguredConnection["destination"],
+): CopySide {
+  const { overrides } = entry;
+  return {
+    name: name ?? source?.name ?? "",
+    otherNames: name === null ? (source?.kin ?? []) : [],
+    home: folders.destination,
+    destination,
+    schema: entry.schema ?? "",
+    selection: entry.tables,
     rename: each(overrides, ({ rename }) => rename),
     deletions: each(overrides, ({ deletion }) => deletion),
-    types: entry.types,
     deletion: entry.deletion,
     systemColumnPrefix: entry.systemColumnPrefix,
-    settings: {
-      deletes: entry.deletes,
-      reread: entry.reread,
-      maxDeleteFraction: entry.maxDeleteFraction,
-      schemaChanges: entry.schemaChanges,
-      parallel: entry.parallel,
-      memoryBytes: entry.memory,
-      batchBytes: entry.batchSize,
-      commitMilliseconds: entry.commitInterval,
-      commitRows: entry.commitRows ?? null,
-      maxRowsPerSecond: entry.maxRowsPerSecond ?? null,
-      attempts: entry.attempts,
-    },
+  };
+}
+
+function engineSettings(entry: ConnectionEntry): Settings {
+  return {
+    deletes: entry.deletes,
+    reread: entry.reread,
+    maxDeleteFraction: entry.maxDeleteFraction,
+    schemaChanges: entry.schemaChanges,
+    parallel: entry.parallel,
+    memoryBytes: entry.memory,
+    batchBytes: entry.batchSize,
+    commitMilliseconds: entry.commitInterval,
+    commitRows: entry.commitRows ?? null,
+    maxRowsPerSecond: entry.maxRowsPerSecond ?? null,
+    attempts: entry.attempts,
   };
 }
 

@@ -18,13 +18,15 @@ export interface Resolved {
   readonly value: unknown;
   readonly fetched: readonly Fetched[];
   readonly problems: readonly Problem[];
+  /** Settings whose outside values were not asked for. */
+  readonly unasked: readonly Path[];
 }
 
 /** In milliseconds. A command for a secret may ask a vault over the network, but not a person. */
 const commandTimeout = 30_000;
 
 /** `$${` is a literal `${`. `${NAME:-value}` uses the value if NAME is unset or empty. */
-const reference = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
+const references = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
 /** Placeholders for values in the published examples: `<YOUR_YUGABYTEDB_HOST>`, `<TRUE_OR_FALSE>`. */
 const placeholder = /^<[A-Z][A-Z0-9_]*>$/;
@@ -32,7 +34,7 @@ const placeholder = /^<[A-Z][A-Z0-9_]*>$/;
 /**
  * Replaces `${NAME}`, `{ file: path }` and `{ command: [program, argument, …] }` by the values of environment
  * variables, files and commands. Paths of files start at `folder`, and commands run there. `mayFetch` decides which
- * settings may use files and commands.
+ * settings may use files and commands; of settings for which `asks` is false, outside values stay out.
  */
 export async function resolveValues(
   value: unknown,
@@ -40,28 +42,36 @@ export async function resolveValues(
     readonly folder: string;
     readonly environment: NodeJS.ProcessEnv;
     mayFetch(path: Path): boolean;
+    asks(path: Path): boolean;
   },
 ): Promise<Resolved> {
   const fetched: Fetched[] = [];
   const problems: Problem[] = [];
+  const unasked: Path[] = [];
 
   async function at(value: unknown, path: Path): Promise<unknown> {
     if (typeof value === "string") return text(value, path);
     if (Array.isArray(value)) return Promise.all(value.map((item, index) => at(item, [...path, index])));
     if (typeof value !== "object" || value === null) return value;
     const outside = options.mayFetch(path) ? fetcherOf(value) : null;
-    if (outside !== null) return fetch(outside, path);
+    if (outside !== null) return options.asks(path) ? fetch(outside, path) : leave("", path);
     const entries = Object.entries(value).map(async ([key, item]) => [key, await at(item, [...path, key])] as const);
     return Object.fromEntries(await Promise.all(entries));
   }
 
+  function leave(value: string, path: Path): string {
+    unasked.push(path);
+    return value;
+  }
+
   function text(value: string, path: Path): unknown {
+    if (!options.asks(path) && (value.search(references) >= 0 || placeholder.test(value))) return leave(value, path);
     if (placeholder.test(value)) {
       const remedy = "Put the real value there, or leave the setting out if it is optional.";
       problems.push({ path, message: `still holds the placeholder ${value}`, remedy });
       return value;
     }
-    return value.replace(reference, (whole, name: string | undefined, fallback: string | undefined) => {
+    return value.replace(references, (whole, name: string | undefined, fallback: string | undefined) => {
       if (name === undefined) return "${";
       const given = options.environment[name];
       const found = fallback !== undefined && (given === undefined || given === "") ? fallback : given;
@@ -85,7 +95,7 @@ export async function resolveValues(
     return "";
   }
 
-  return { value: await at(value, []), fetched, problems };
+  return { value: await at(value, []), fetched, problems, unasked };
 }
 
 /** Resolves to the value, or to the problem. */

@@ -114,9 +114,9 @@ async function connectionTo({ source }: Scenario, { environment, output }: Sessi
       name: "demo",
       entry: {
         source,
-        destination: { type: "duckdb", path: join(folder, "warehouse.duckdb") },
+        destination: { type: "duckdb", path: "warehouse.duckdb" },
       },
-      folders: { source: environment.folder, destination: environment.folder },
+      folders: { source: environment.folder, destination: join(environment.folder, folder) },
       placeOf: (path) => ({ label: `demo.${path.join(".")}`, file: null, line: null }),
       textOf: () => null,
     },

@@ -8,12 +8,12 @@ describe("errors of DuckDB", () => {
   test.each([
     [
       `IO Error: Could not set lock on file "${path}": Conflicting lock is held in /usr/bin/node (PID 6556). See also …`,
-      "SYNC_RUNNING",
-      "process 6556",
+      "DESTINATION_BUSY",
+      "process 6556 (node)",
     ],
     [
       "IO Error: Cannot open file: The process cannot access the file because it is being used by another process.",
-      "SYNC_RUNNING",
+      "DESTINATION_BUSY",
       path,
     ],
     [`IO Error: Could not write file "${path}.wal": No space left on device`, "DESTINATION_FULL", path],

@@ -1,19 +1,24 @@
 import type { KnownError } from "./errors.ts";
 
+const inUse =
+  "A DuckDB file has one user at a time. Wait for a sync that has it open; close a program that reads it; then run this again.";
+
 /** DuckDB's messages about a DuckDB file, and the errors for the user. `setting` holds the path of the file. */
 export function fileErrors(setting: string): readonly KnownError[] {
   return [
     {
-      pattern: /Could not set lock on file .*?\(PID (\d+)\)/s,
-      code: "SYNC_RUNNING",
-      message: (path, match) => `${setting}: ${path} is in use by process ${match[1]}`,
-      hint: "Wait until it has ended, or stop it: a DuckDB file has one user at a time.",
+      // "Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user me."
+      pattern: /Could not set lock on file .*?held in (.*?) \(PID (\d+)\)/s,
+      code: "DESTINATION_BUSY",
+      message: (path, [, program, pid]) =>
+        `${setting}: ${path} is open in process ${pid} (${program!.split(/[\\/]/).at(-1)})`,
+      hint: inUse,
     },
     {
       pattern: /Could not set lock on file|being used by another process/,
-      code: "SYNC_RUNNING",
-      message: (path) => `${setting}: ${path} is in use by another process`,
-      hint: "Wait until it has ended, or stop it: a DuckDB file has one user at a time.",
+      code: "DESTINATION_BUSY",
+      message: (path) => `${setting}: ${path} is open in another process`,
+      hint: inUse,
     },
     {
       pattern: /Permission denied|Read-only file system/i,

@@ -56,6 +56,11 @@ export async function acquireInProcess(instance: Instance, connection: string, h
   }
 }
 
+/** As in `Readable`: whoever has the file open in this process is the only one who can. */
+export function holderInProcess(instance: Instance, connection: string): Holder | null {
+  return instance.holders.get(connection)?.holder ?? null;
+}
+
 export async function releaseInProcess(instance: Instance, connection: string, lease: number): Promise<void> {
   if (instance.holders.get(connection)?.lease !== lease) return;
   await giveLeaseBack(await instance.control(), connection, lease);

@@ -6,7 +6,7 @@ import type { CheckResult } from "../../protocol/source.ts";
 import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
 import { warehouseOn } from "../sql/warehouse.ts";
 import { exportParquet } from "./export-parquet.ts";
-import { acquireInProcess, releaseInProcess } from "./leases.ts";
+import { acquireInProcess, holderInProcess, releaseInProcess } from "./leases.ts";
 import type { Session } from "./session.ts";
 import type { Configuration } from "./config.ts";
 import { type OpenFile, openFile } from "./file.ts";
@@ -31,6 +31,7 @@ export async function openWarehouse(
         capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "between syncs" },
         acquire: (holder) => acquireInProcess(instance, connection, holder),
         release: (lease) => releaseInProcess(instance, connection, lease),
+        holder: async () => holderInProcess(instance, connection),
         check: (signal) => checkFile(path, session, signal),
         exportParquet: (files, how) => exportParquet(session, context, files, how),
         async close() {

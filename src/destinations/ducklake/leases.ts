@@ -2,7 +2,14 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { kept } from "../sql/kept.ts";
-import { acquireInProcess, giveLeaseBack, releaseInProcess, syncRunning, takeLease } from "../duckdb/leases.ts";
+import {
+  acquireInProcess,
+  giveLeaseBack,
+  holderInProcess,
+  releaseInProcess,
+  syncRunning,
+  takeLease,
+} from "../duckdb/leases.ts";
 import type { Session } from "../duckdb/session.ts";
 import type { Lake } from "./lake.ts";
 import type { CatalogLock } from "./lock.ts";
@@ -11,6 +18,8 @@ import type { CatalogLock } from "./lock.ts";
 export interface Leases {
   acquire(holder: Holder): Promise<number>;
   release(lease: number): Promise<void>;
+  /** As in `Readable`. */
+  holder(): Promise<Holder | null>;
 }
 
 /** The lease for a catalog in a file, which no other process can have open. */
@@ -18,6 +27,7 @@ export function leasesInProcess({ instance }: Lake, connection: string): Leases 
   return {
     acquire: (holder) => retried(null, () => acquireInProcess(instance, connection, holder)),
     release: (lease) => retried(null, () => releaseInProcess(instance, connection, lease)),
+    holder: async () => holderInProcess(instance, connection),
   };
 }
 
@@ -46,18 +56,23 @@ export function leasesUnder(lock: CatalogLock, control: Session, connection: str
       held = null;
       await lock.letGo();
     },
+    holder: async () => ((await lock.isTaken()) ? writtenHolder(control, connection) : null),
   };
 }
 
-async function running(control: Session, connection: string): Promise<HeadwatersError> {
+/** The holder that the row of the lease names. */
+async function writtenHolder(control: Session, connection: string): Promise<Holder | null> {
   const [row] = await control.rows(
     `SELECT host, pid, since FROM ${kept(control, "leases", connection)} WHERE connection = $1 AND held`,
     [connection],
   );
-  if (row !== undefined) {
-    const [host, since] = [row["host"] as string, row["since"] as string];
-    return syncRunning(connection, { host, pid: Number(row["pid"]), since });
-  }
+  if (row === undefined) return null;
+  return { host: row["host"] as string, pid: Number(row["pid"]), since: row["since"] as string };
+}
+
+async function running(control: Session, connection: string): Promise<HeadwatersError> {
+  const holder = await writtenHolder(control, connection);
+  if (holder !== null) return syncRunning(connection, holder);
   // The holder of the lock has not written its row yet.
   return new HeadwatersError("SYNC_RUNNING", `connection "${connection}" is in use by another process`, {
     hint: "Wait until it has ended, or stop it.",

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { lockTaken } from "../../wire/postgres/literals.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 
 const never = new AbortController().signal;
@@ -33,6 +34,12 @@ export class CatalogLock implements AsyncDisposable {
   async take(): Promise<boolean> {
     if (!this.#session.alive) this.#session = await connectPostgres(this.#settings, never);
     const [row] = await this.#session.query("SELECT pg_try_advisory_lock($1::bigint) AS taken", [this.#ids[0]], never);
+    return row!["taken"] === "t";
+  }
+
+  /** Whether any session has the connection's lock. */
+  async isTaken(): Promise<boolean> {
+    const [row] = await this.#session.query(lockTaken, [this.#ids[0]], never);
     return row!["taken"] === "t";
   }
 

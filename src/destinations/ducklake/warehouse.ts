@@ -55,6 +55,7 @@ export async function openWarehouse(
         reader: async () => (reading ??= await opened.instance.connect()),
         capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "while written" },
         acquire: leases.acquire,
+        holder: leases.holder,
         async release(lease) {
           // Merged under the lease, because two concurrent writers of a table conflict.
           if (configuration.merge_small_files === "auto") await tidy(control, context);

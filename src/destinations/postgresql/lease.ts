@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
+import { lockTaken } from "../../wire/postgres/literals.ts";
 import { kept } from "../sql/kept.ts";
 import { lockKey } from "./dialect.ts";
 import type { Session, TextRow } from "./session.ts";
@@ -44,6 +45,13 @@ export class Lease {
     } finally {
       this.#asking = false;
     }
+  }
+
+  /** As in `Readable`: the lock ends with the holder's session, the row may outlive it. */
+  async holder(): Promise<Holder | null> {
+    const [lock] = await this.#control.rows(lockTaken, [lockKey(`connection ${this.#connection}`)]);
+    const row = lock!["taken"] === "t" ? await this.#row() : null;
+    return row === null ? null : { host: row["host"]!, pid: Number(row["pid"]), since: row["since"]! };
   }
 
   /** Moves the lease to another writing session. */

@@ -47,6 +47,7 @@ export async function openWarehouse(
         },
         acquire: (holder) => lease.acquire(holder, writer),
         release: (given) => lease.release(given),
+        holder: () => lease.holder(),
         check: (asked) => checkDestination(configuration, context, asked),
         async close() {
           await reader?.[Symbol.asyncDispose]();

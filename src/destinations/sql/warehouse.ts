@@ -20,6 +20,8 @@ export interface Ground {
   /** As in `StateStore`. */
   acquire(holder: Holder): Promise<number>;
   release(lease: number): Promise<void>;
+  /** As in `Readable`. */
+  holder(): Promise<Holder | null>;
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
   readonly exportParquet?: NonNullable<Warehouse["exportParquet"]>;
   /** Closes the session and the destination. Called once, after the lease is released. */
@@ -65,6 +67,7 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
       return lease;
     },
     release,
+    holder: () => ground.holder(),
     load: async () => load(await ground.session(), context.connection),
     async begin(given, stamp) {
       if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");

@@ -1,6 +1,6 @@
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { PassKind } from "../../protocol/pass.ts";
-import type { TableRun } from "../../protocol/state-store.ts";
+import type { RecordedError, TableRun } from "../../protocol/state-store.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 
 /** What one sync has done to one table so far. */
@@ -9,15 +9,17 @@ export class Statistics {
   readonly passes: PassKind[] = [];
   rowsRead = 0;
   bytesRead = 0;
-  asOf: string | null = null;
+  /** The read point of the copy; before this sync has moved it: the one that the last sync left. */
+  asOf: string | null;
   outcome: TableRun["outcome"] = "running";
   error: HeadwatersError | null = null;
   #changes: Changes = { inserted: 0, updated: 0, deleted: 0 };
   #started: number | null = null;
   #milliseconds = 0;
 
-  constructor(table: string) {
+  constructor(table: string, asOf: string | null = null) {
     this.table = table;
+    this.asOf = asOf;
   }
 
   start(): void {
@@ -54,7 +56,11 @@ export class Statistics {
       ...this.#changes,
       milliseconds: Math.round(this.#milliseconds),
       asOf: this.asOf,
-      error: this.error === null ? null : { code: this.error.code, message: this.error.message, hint: this.error.hint },
+      error: this.error === null ? null : recorded(this.error),
     };
   }
+}
+
+export function recorded({ code, message, hint }: HeadwatersError): RecordedError {
+  return { code, message, hint };
 }

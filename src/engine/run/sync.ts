@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
-import type { RunRecord, Stored } from "../../protocol/state-store.ts";
+import type { RecordedError, RunRecord, Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type RetryPolicy, withRetries } from "../../net/retry.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
@@ -16,13 +16,15 @@ import { narrowTo, mayCome } from "../selection/selection.ts";
 import { CommitClock } from "./commit-clock.ts";
 import { storedTable, type SyncContext } from "./context.ts";
 import { retryPolicy, retryingSource } from "./retrying-source.ts";
-import { Statistics } from "./statistics.ts";
+import { recorded, Statistics } from "./statistics.ts";
 import { syncTable } from "./sync-table.ts";
 import { syncTogether } from "./sync-together.ts";
 import { throttle } from "./throttle.ts";
 import { RolledBack, Writer } from "./writer.ts";
 
 export interface SyncOptions {
+  /** The id of the run. Absent: a new one. */
+  readonly id?: string;
   /** Ends the sync: what is complete stays committed, and the next sync goes on from there. */
   readonly signal: AbortSignal;
   /** Only these of the selected tables. */
@@ -49,7 +51,13 @@ export async function sync(
   const { warehouse } = connection;
   return await withLease(warehouse, async (lease) => {
     const stored = await atDestination(warehouse.load());
-    return await new Run(connection, options, report, startAfter(stored.lastStamp), lease).run(stored);
+    const run = new Run(connection, options, report, startAfter(stored.lastStamp), lease);
+    try {
+      return await run.run(stored);
+    } catch (thrown) {
+      await run.recordFailure(thrown);
+      throw thrown;
+    }
   });
 }
 
@@ -66,7 +74,7 @@ class Run {
   readonly #started: string;
   readonly #clock: CommitClock;
   readonly #lease: number;
-  readonly #id = randomUUID();
+  readonly #id: string;
   readonly #statistics = new Map<string, Statistics>();
   /** Tables whose work is done, and whose last rows the next commit makes durable. */
   readonly #complete = new Set<string>();
@@ -83,6 +91,7 @@ class Run {
     const projected = withProjection(connection);
     this.#connection = { ...projected, source: retryingSource(projected.source, this.#retryPolicy(connection)) };
     this.#options = options;
+    this.#id = options.id ?? randomUUID();
     this.#report = reporter<SyncHappening>(connection.name, this.#id, report);
     this.#started = started;
     this.#clock = new CommitClock(started);
@@ -135,7 +144,7 @@ class Run {
     const tables = discovered.filter(({ id }) => mayCome(id, stored, this.#connection));
     const failed = new Map([...refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
     const names = narrowTo([...tables.map(({ id }) => id), ...failed.keys()], only);
-    for (const name of names) this.#statistics.set(name, new Statistics(name));
+    for (const name of names) this.#statistics.set(name, new Statistics(name, stored.tables.get(name)?.asOf ?? null));
     for (const [name, error] of failed) if (names.includes(name)) this.#end(name, error);
     return tables.filter(({ id }) => names.includes(id));
   }
@@ -254,8 +263,39 @@ class Run {
     this.#report({ kind: "finished", result: statistics.run, error: statistics.error });
   }
 
+  /** Records that the run failed as a whole. What keeps the record from being stored is only logged: `thrown` counts. */
+  async recordFailure(thrown: unknown): Promise<void> {
+    const { warehouse, log } = this.#connection;
+    if (warehouse.capabilities.reads === "never") return;
+    const stopped = this.#options.signal.aborted;
+    for (const statistics of this.#statistics.values()) {
+      if (statistics.outcome === "running") statistics.end("stopped");
+    }
+    const record: RunRecord = {
+      ...this.#record(true),
+      ...(stopped
+        ? { outcome: "stopped" }
+        : { outcome: "failed", error: this.#cleaned(recorded(asHeadwatersError(thrown))) }),
+    };
+    try {
+      await using transaction = await warehouse.begin(this.#lease, this.#clock.next());
+      await transaction.record(record);
+      await transaction.commit([]);
+    } catch (failure) {
+      log.debug(`the record of this sync could not be stored: ${asHeadwatersError(failure).message}`);
+    }
+  }
+
+  #cleaned({ code, message, hint }: RecordedError): RecordedError {
+    const clean = this.#connection.withoutSecrets ?? ((text) => text);
+    return { code, message: clean(message), hint: hint === null ? null : clean(hint) };
+  }
+
   #record(ended: boolean): RunRecord {
-    const tables = [...this.#statistics.values()].map((statistics) => statistics.run);
+    const tables = [...this.#statistics.values()].map(({ run }) => ({
+      ...run,
+      error: run.error === null ? null : this.#cleaned(run.error),
+    }));
     const failed = tables.some((table) => table.outcome === "failed");
     const stopped = tables.some((table) => table.outcome === "stopped");
     return {

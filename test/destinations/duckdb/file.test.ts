@@ -50,7 +50,7 @@ describe("a DuckDB file", () => {
     const child = await another(harness.path, "SELECT 1");
     try {
       await expect(harness.open()).rejects.toMatchObject({
-        code: "SYNC_RUNNING",
+        code: "DESTINATION_BUSY",
         message: expect.stringContaining(`process ${child.pid}`),
       });
     } finally {

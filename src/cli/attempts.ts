@@ -1,0 +1,179 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
+import type { Log } from "../protocol/log.ts";
+import type { RunRecord, TableRun } from "../protocol/state-store.ts";
+import type { Redactor } from "./redact.ts";
+
+/** The folder beside the file of connections that keeps the attempts, unless HEADWATERS_STATE names another. */
+const usualFolder = ".headwaters";
+
+/** So many attempts of a connection are kept. */
+const kept = 50;
+
+/** While tables end, the file is written at most so often, in milliseconds. */
+const interval = 1_000;
+
+/** One attempt to sync a connection: what the destination is told too, if it can be written. */
+export interface Attempt extends RunRecord {
+  readonly host: string;
+  readonly pid: number;
+  /** When the process started, as the system tells it: another process may get the same pid. `null`: unknown. */
+  readonly process: string | null;
+  /** Identifies the destination; `null`: the settings were wrong. */
+  readonly destination: string | null;
+}
+
+/** Where a connection's attempts are kept. */
+export interface AttemptPlace {
+  readonly folder: string;
+}
+
+/** `home`: the folder of the file of connections. */
+export function attemptPlace(home: string, connection: string, variables: NodeJS.ProcessEnv): AttemptPlace {
+  const state = variables["HEADWATERS_STATE"] ?? "";
+  return { folder: join(state === "" ? join(home, usualFolder) : resolve(state), connection) };
+}
+
+/**
+ * Writes one attempt to a file of its own, so that nothing else is touched if this process is killed. A place that can't
+ * be written is only a warning: the sync itself may still work.
+ */
+export class AttemptRecord {
+  readonly id = randomUUID();
+  readonly #place: AttemptPlace;
+  readonly #log: Log;
+  readonly #redactor: Redactor;
+  readonly #tables = new Map<string, TableRun>();
+  #attempt: Attempt;
+  #writes = true;
+  #written = 0;
+
+  constructor(place: AttemptPlace, destination: string | null, log: Log, redactor: Redactor) {
+    this.#place = place;
+    this.#log = log;
+    this.#redactor = redactor;
+    this.#attempt = {
+      id: this.id,
+      started: new Date().toISOString(),
+      ended: null,
+      outcome: "running",
+      tables: [],
+      host: hostname(),
+      pid: process.pid,
+      process: processStart(process.pid),
+      destination,
+    };
+    this.#write();
+    this.#prune();
+  }
+
+  /** A table ended. */
+  finished(table: TableRun): void {
+    this.#tables.set(table.table, table);
+    this.#attempt = { ...this.#attempt, tables: [...this.#tables.values()] };
+    if (performance.now() - this.#written >= interval) this.#write();
+  }
+
+  end(run: RunRecord): void {
+    this.#attempt = { ...this.#attempt, ...run };
+    this.#write();
+  }
+
+  /** `stopped`: by the user, so that failing was expected. */
+  fail(thrown: unknown, stopped: boolean): void {
+    const { code, message, hint }: HeadwatersError = asHeadwatersError(thrown);
+    this.#attempt = {
+      ...this.#attempt,
+      ended: new Date().toISOString(),
+      ...(stopped ? { outcome: "stopped" } : { outcome: "failed", error: { code, message, hint } }),
+    };
+    this.#write();
+  }
+
+  get #file(): string {
+    return join(this.#place.folder, `${this.#attempt.started.replaceAll(/[-:.]/g, "")}-${this.id.slice(0, 8)}.json`);
+  }
+
+  #write(): void {
+    if (!this.#writes) return;
+    this.#written = performance.now();
+    const file = this.#file;
+    const partial = `${file}.partial`;
+    try {
+      mkdirSync(this.#place.folder, { recursive: true, mode: 0o700 });
+      const parent = dirname(this.#place.folder);
+      if (basename(parent) === usualFolder) writeFileSync(join(parent, ".gitignore"), "*\n");
+      writeFileSync(partial, JSON.stringify(this.#redactor.json(this.#attempt)), { mode: 0o600 });
+      renameSync(partial, file);
+    } catch (thrown) {
+      this.#writes = false;
+      this.#log.warn(
+        `the attempt can't be recorded in ${this.#place.folder} (${reason(thrown)}), so that status can't show it if the destination can't be read; HEADWATERS_STATE names another folder`,
+      );
+    }
+  }
+
+  #prune(): void {
+    if (!this.#writes) return;
+    for (const name of names(this.#place).slice(kept)) rmSync(join(this.#place.folder, name), { force: true });
+  }
+}
+
+/** The attempts of a connection, newest first. `destination`: attempts at other destinations are left out. */
+export function loadAttempts(place: AttemptPlace, destination: string | null, log: Log): readonly Attempt[] {
+  const attempts: Attempt[] = [];
+  for (const name of names(place)) {
+    try {
+      attempts.push(JSON.parse(readFileSync(join(place.folder, name), "utf8")) as Attempt);
+    } catch (thrown) {
+      log.warn(`${join(place.folder, name)} can't be read (${reason(thrown)}); it is left out`);
+    }
+  }
+  return attempts.filter((attempt) => attempt.destination === null || attempt.destination === destination);
+}
+
+/** Whether the process of an attempt still runs. On another machine nobody can tell: then it is taken to run. */
+export function isAlive({ host, pid, process: started }: Pick<Attempt, "host" | "pid" | "process">): boolean {
+  if (host !== hostname()) return true;
+  if (pid === process.pid) return started === processStart(pid);
+  try {
+    process.kill(pid, 0);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ESRCH") return false;
+  }
+  return started === processStart(pid);
+}
+
+/** Linux: the time when the process was started, since the machine was. Elsewhere unknown. */
+function processStart(pid: number): string | null {
+  if (process.platform !== "linux") return null;
+  try {
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name of the program, in parentheses, may have spaces.
+    return `${boot} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+  } catch {
+    // No /proc, or the process is gone.
+    return null;
+  }
+}
+
+/** Newest first. */
+function names({ folder }: AttemptPlace): readonly string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith(".json"))
+      .sort()
+      .reverse();
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw asHeadwatersError(thrown);
+  }
+}
+
+function reason(thrown: unknown): string {
+  return (thrown as NodeJS.ErrnoException).code ?? (thrown instanceof Error ? thrown.message : String(thrown));
+}

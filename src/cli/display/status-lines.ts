@@ -1,0 +1,76 @@
+import type { RunStatus, Status, TableStatus } from "../../engine/commands/status.ts";
+import type { HeadwatersError } from "../../protocol/errors.ts";
+import type { RecordedError } from "../../protocol/state-store.ts";
+import type { CopySide } from "../configuration/resolve.ts";
+import { count, counted, duration, moment } from "./format.ts";
+import { type ColumnLayout, type Paint, tableLines } from "./text.ts";
+
+/** What `status` knows of a connection. */
+export interface Standing extends Status {
+  /** Why the destination can't be read now; then all is from the attempts of this machine. `null`: it was read. */
+  readonly unreadable: HeadwatersError | null;
+}
+
+const layout: readonly ColumnLayout[] = [
+  { title: "table", align: "left" },
+  { title: "rows", align: "right" },
+  { title: "as of", align: "left" },
+  { title: "deletes looked for", align: "left" },
+  { title: "open pass", align: "left" },
+];
+
+/** What `status` shows of one connection. */
+export function statusLines(
+  { name, destination, schema }: CopySide,
+  { tables, runs, unreadable }: Standing,
+  paint: Paint,
+): readonly string[] {
+  const where = `${destination.definition.title}${schema === "" ? "" : `, schema ${schema}`}`;
+  const rows = tables.map((table) => [
+    table.table,
+    unreadable !== null ? "unknown" : table.rows === null ? "no copy" : count(table.rows),
+    table.asOf === null ? "never whole" : moment(table.asOf),
+    unreadable !== null ? "unknown" : table.sweptAt === null ? "never" : moment(table.sweptAt),
+    openPass(table),
+  ]);
+  const failed = runs.findIndex(({ outcome }) => outcome === "failed" || outcome === "died");
+  return [
+    `${name}: ${where}, ${counted(tables.length, "table")}`,
+    ...(unreadable === null
+      ? []
+      : [
+          `${paint("yellow", "not read")} ${unreadable.message} (${unreadable.code})`,
+          "  What follows is what the syncs on this machine have noted.",
+        ]),
+    ...(rows.length > 0 ? tableLines(layout, rows, paint) : []),
+    ...runs.flatMap((run, index) => [runLine(run, paint), ...(index === failed ? reasons(run) : [])]),
+  ];
+}
+
+function openPass({ open }: TableStatus): string {
+  return open === null ? "" : `${open.kind}, ${open.splitsDone} of ${counted(open.splits, "split")} done`;
+}
+
+function runLine({ started, ended, outcome, tables, error }: RunStatus, paint: Paint): string {
+  const whole = tables.filter((table) => table.outcome === "whole").length;
+  const read = tables.reduce((sum, table) => sum + table.rowsRead, 0);
+  const took = ended === null ? "" : ` in ${duration(Date.parse(ended) - Date.parse(started))}`;
+  const codes = [...new Set([error, ...tables.map((table) => table.error)].flatMap((found) => found?.code ?? []))];
+  const word = outcome === "failed" || outcome === "died" ? paint("red", outcome) : outcome;
+  return `run ${moment(started)}: ${word}${codes.length === 0 ? "" : ` (${codes.join(", ")})`}, ${whole} of ${counted(tables.length, "table")} whole, ${counted(read, "row")} read${took}`;
+}
+
+/** Why a run failed, and what to do. */
+function reasons({ outcome, error, tables }: RunStatus): readonly string[] {
+  const lines = (where: string, { code, message, hint }: RecordedError): readonly string[] => [
+    `  ${where}${message} (${code})`,
+    ...(hint === null ? [] : [`    ${hint}`]),
+  ];
+  return [
+    ...(outcome === "died"
+      ? ["  Its process ended without a word: killed, out of memory, or the machine restarted. Sync again: it goes on."]
+      : []),
+    ...(error === undefined ? [] : lines("", error)),
+    ...tables.flatMap((table) => (table.error === null ? [] : lines(`${table.table}: `, table.error))),
+  ];
+}
