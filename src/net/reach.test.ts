@@ -6,10 +6,14 @@ function fails(code: ErrorCode): () => Promise<never> {
   return () => Promise.reject(new HeadwatersError(code, "said", { cause: "cause" }));
 }
 
-test("what never answered is a matter of the settings", async () => {
+test("what never answered is a matter of the settings, or down (case 32)", async () => {
   const server = {};
-  for (const code of ["HOST_UNKNOWN", "CONNECTION_REFUSED", "PROTOCOL_MISMATCH"] as const)
+  for (const code of ["HOST_UNKNOWN", "PROTOCOL_MISMATCH"] as const)
     await expect(reach(server, fails(code))).rejects.toMatchObject({ code, remedy: "reconfigure" });
+  await expect(reach(server, fails("CONNECTION_REFUSED"))).rejects.toMatchObject({
+    code: "CONNECTION_REFUSED",
+    remedy: "retry",
+  });
 });
 
 test("what answered is away for a while, until it answers again", async () => {

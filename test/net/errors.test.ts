@@ -10,7 +10,14 @@ import { postgresError } from "../../src/wire/postgres/errors.ts";
 
 const place = { host: "db.example", port: 4242 };
 const postgres = { ...place, database: "d", user: "u", sslmode: "prefer" } as const;
-const ofDestination = { ...postgres, password: "", ssl: postgres, connectTimeout: 1, statementTimeout: null };
+const ofDestination = {
+  ...postgres,
+  password: "",
+  ssl: postgres,
+  connectTimeout: 1,
+  statementTimeout: null,
+  readOnly: false,
+};
 const cql = { ...place, username: null, keyspace: "k", tls: true, consistency: "ONE" };
 
 /** Everything that connects, with how its own settings are called. */

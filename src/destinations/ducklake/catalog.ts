@@ -69,6 +69,7 @@ export async function catalogOf({ catalog, catalog_schema, password }: CatalogSe
       },
       connectTimeout,
       statementTimeout: null,
+      readOnly: false,
     },
   };
 }

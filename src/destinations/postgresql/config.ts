@@ -88,5 +88,6 @@ export function settingsOf(configuration: Configuration): PostgresSettings {
     connectTimeout: connect_timeout * 1000,
     // Merges have no time limit.
     statementTimeout: 0,
+    readOnly: false,
   };
 }

@@ -18,12 +18,10 @@ import { overMemory } from "./over.ts";
 export type TextRow = Readonly<Record<string, string | null>>;
 
 /**
- * Settings of a session; those that the server lacks are skipped. With this `search_path`, only names with a schema
- * find users' tables. `jit` is off because merges take seconds, and compiling does not make them faster. Keepalives end
+ * Settings of a session, besides those of every connection; those that the server lacks are skipped. `jit` is off because merges take seconds, and compiling does not make them faster. Keepalives end
  * the session of a dead process, and its locks, soon.
  */
 const settings: Readonly<Record<string, string>> = {
-  search_path: "pg_catalog",
   jit: "off",
   lock_timeout: "0",
   standard_conforming_strings: "on",

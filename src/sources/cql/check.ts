@@ -3,6 +3,7 @@ import type { Table } from "../../protocol/table.ts";
 import { failedCheck, isLoopback } from "../../toolkit/checks.ts";
 import type { Cluster } from "../../wire/cql/cluster.ts";
 import { quoted } from "../../wire/cql/errors.ts";
+import { checkRights } from "./check-rights.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 
 /** Checks one thing after the other, and stops at the first failure that prevents all further checks. */
@@ -43,6 +44,7 @@ export async function* checkSource(
   );
   yield discovered;
   if (discovered.status === "failed") return;
+  yield* checkRights(cluster, username, signal);
   yield* privilegeChecks(cluster, settings, tables, signal);
   yield costCheck(tables);
 }

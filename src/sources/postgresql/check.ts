@@ -4,6 +4,7 @@ import { failedCheck, failedConnect } from "../../toolkit/checks.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
+import { checkRights } from "./check-rights.ts";
 import { checkFilter } from "./statement/check-filter.ts";
 import type { Configuration } from "./config.ts";
 import { assertSchema, grantSelect, largeRows } from "./discover.ts";
@@ -66,6 +67,7 @@ async function* checkTables(
   }
   yield { name: "tables", label: "Tables", status: "ok", message: counted(tables.length, "table") };
   yield checkPrivileges(tables, user);
+  yield await checkRights(connection, tables, user, signal);
   const warnings = transactionWarnings(server, user, lag);
   yield {
     name: "transactions",

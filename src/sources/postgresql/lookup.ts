@@ -6,6 +6,7 @@ import { cellText } from "../../wire/postgres/cell-text.ts";
 import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { cell, project } from "../../toolkit/vectors.ts";
 import { copyRows, cursorRows, type SplitReader } from "./read.ts";
+import { endReading } from "./snapshot/snapshots.ts";
 import { Result } from "./statement/result.ts";
 import { literal } from "./statement/select.ts";
 import { relationOf } from "./catalog/catalog.ts";
@@ -65,13 +66,13 @@ export async function* lookupRows(
     const sql = `SELECT ${result.expressions.join(", ")} FROM ${relationOf(shape, null)} WHERE (${left}) IN (VALUES ${lists.join(", ")})${filter}`;
     const connection = await pool.acquire(how.signal);
     try {
-      if (reader.way === "copy" && how.path === "fast") {
-        for await (const batch of copyRows(connection, sql, shape, result, how)) yield batch.rows;
-      } else {
-        await connection.simple("BEGIN READ ONLY", how.signal);
-        for await (const batch of cursorRows(connection, sql, shape, result, how, reader.fetchRows)) yield batch.rows;
-        await connection.simple("COMMIT", how.signal);
-      }
+      await connection.simple("BEGIN READ ONLY", how.signal);
+      const fast = reader.way === "copy" && how.path === "fast";
+      const batches = fast
+        ? copyRows(connection, sql, shape, result, how)
+        : cursorRows(connection, sql, shape, result, how, reader.fetchRows);
+      for await (const batch of batches) yield batch.rows;
+      await connection.simple(endReading, how.signal);
     } finally {
       await pool.release(connection);
     }

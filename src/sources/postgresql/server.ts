@@ -21,8 +21,8 @@ export interface Server {
 const serverSql = `
 SELECT version() AS version, current_setting('server_version_num') AS number,
   (version() LIKE '%-YB-%')::text AS yugabyte,
-  EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_hash_code')::text AS hash_code,
-  EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_table_properties')::text AS table_properties,
+  EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_hash_code' AND pronamespace = 'pg_catalog'::regnamespace)::text AS hash_code,
+  EXISTS (SELECT FROM pg_proc WHERE proname = 'yb_table_properties' AND pronamespace = 'pg_catalog'::regnamespace)::text AS table_properties,
   EXISTS (SELECT FROM pg_settings WHERE name = 'yb_read_time')::text AS read_time,
   pg_is_in_recovery()::text AS standby,
   pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::text AS sees_transactions`;

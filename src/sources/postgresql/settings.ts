@@ -14,5 +14,6 @@ export function postgresSettings(configuration: Configuration): PostgresSettings
     ssl: { sslmode, sslrootcert, sslcert, sslkey },
     connectTimeout: connect_timeout * 1000,
     statementTimeout: statement_timeout === undefined ? null : statement_timeout * 1000,
+    readOnly: true,
   };
 }

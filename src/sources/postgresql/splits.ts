@@ -145,7 +145,7 @@ async function sampleKeys(
   );
   const key = shape.key.map(escapeIdentifier);
   const rows = await connection.query(
-    `SELECT json_build_array(${key.map((name) => `${name}::text`).join(", ")})::text AS key, ctid::text AS place
+    `SELECT json_build_array(${key.map((name) => `concat(${name})`).join(", ")})::text AS key, ctid::text AS place
      FROM ${relationOf(shape, heap)} WHERE ctid = ANY ($1::tid[]) ORDER BY ${key.join(", ")}`,
     [places],
     signal,
@@ -190,7 +190,7 @@ async function histogramBounds(
   const { schema, name } = shape.catalog;
   const first = columnOf(shape, shape.key[0]!);
   const rows = await connection.query(
-    `SELECT b.bound::text AS bound
+    `SELECT concat(b.bound) AS bound
      FROM pg_stats s, unnest(s.histogram_bounds::text::${first.sql}[]) WITH ORDINALITY AS b(bound, position)
      WHERE s.schemaname = $1 AND s.tablename = $2 AND s.attname = $3 ORDER BY b.position`,
     [schema, name, first.name],

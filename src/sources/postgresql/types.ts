@@ -170,7 +170,8 @@ function detect(native: NativeType, types: "exact" | "example", isKey: boolean):
   }
   if (native.category === "A" || native.kind === "c" || native.name === "hstore") {
     // JSON has no bounds of arrays, and no difference between NULL and a missing key: the server's text has them.
-    if (isKey) return mapping({ kind: "STRING" }, "text", asTextOf(native), true);
+    // The server itself compares arrays and composites. The operators of an extension are not in the search_path.
+    if (isKey) return mapping({ kind: "STRING" }, "text", asTextOf(native), native.name !== "hstore");
     return mapping({ kind: "JSON" }, "text", asJsonOf(native), false);
   }
   const known = native.kind === "e" || native.kind === "r" || native.kind === "m" || asText.has(native.name);

@@ -79,6 +79,7 @@ export async function* checkSource(
     }
     yield* checkKind(connection, configuration);
     yield await checkPrivileges(connection, configuration);
+    yield await checkRights(connection, configuration);
     yield {
       name: "cost",
       label: "Cost",
@@ -115,7 +116,7 @@ async function checkPrivileges(
   { key_pattern: patterns, username, expires_at: expiresAt }: Configuration,
 ): Promise<CheckResult> {
   const about = { name: "privileges", label: "Commands and keys that the user may use" };
-  const key = `${patterns[0]!.replace(/[*?[\]\\^]+.*$/, "")}headwaters:no such key`;
+  const key = missingKey(patterns);
   const tried = commands.filter(([command]) => expiresAt || command !== "PEXPIRETIME");
   const all = new Commands();
   for (const command of tried) all.add(...command.map((part) => (part === "{key}" ? key : part)));
@@ -140,4 +141,25 @@ async function checkPrivileges(
     return { ...about, status: "warning", message };
   }
   return { ...about, status: "ok", message: "All of them." };
+}
+
+/** Warns if the user may write. It is asked with a command that changes nothing, since the key does not exist. */
+async function checkRights(
+  connection: RespConnection,
+  { key_pattern: patterns, username }: Configuration,
+): Promise<CheckResult> {
+  const about = { name: "rights", label: "Rights" } as const;
+  const probe = new Commands();
+  probe.add("PERSIST", missingKey(patterns));
+  connection.send(probe);
+  const reply = await connection.reply();
+  if (reply instanceof RespError) return { ...about, status: "ok", message: "The user may not write." };
+  const who = username ?? "default";
+  const message = `The user "${who}" may write. Reading needs less: a user of its own, ACL SETUSER … with the commands that the documentation of this source lists.`;
+  return { ...about, status: "warning", message };
+}
+
+/** A key of the pattern that does not exist. */
+function missingKey(patterns: readonly string[]): string {
+  return `${patterns[0]!.replace(/[*?[\]\\^]+.*$/, "")}headwaters:no such key`;
 }

@@ -33,6 +33,7 @@ export async function* checkSource(
     yield { name: "connect", label: labels.connect, status: "ok", message: `RethinkDB ${connection.serverVersion}` };
     yield tlsResult(labels.tls, configuration);
     yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
+    yield rights(username);
     yield* checkTables(connection, configuration, context, signal);
   } finally {
     await pool.release(connection);
@@ -85,6 +86,15 @@ async function* checkTables(
   }
   yield privileges(readable.length, refused);
   for (const described of readable) yield* checkTable(connection, configuration, described, context, signal);
+}
+
+/** A user can't ask for its own permissions; only `admin` always has all. */
+function rights(username: string): CheckResult {
+  const about = { name: "rights", label: "Rights" } as const;
+  if (username !== "admin") return { ...about, status: "ok", message: "The user is not the administrator." };
+  const message =
+    'User "admin" may do everything. Reading needs less: a user of its own, with grant("user", {read: true}) on the database.';
+  return { ...about, status: "warning", message };
 }
 
 function privileges(readable: number, refused: readonly HeadwatersError[]): CheckResult {

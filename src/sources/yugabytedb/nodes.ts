@@ -55,7 +55,11 @@ export class Nodes {
 
 /** Lists public addresses if the user gave a public one. PostgreSQL does not have such a list: the result is empty. */
 async function listNodes(connection: PostgresConnection, host: string, signal: AbortSignal): Promise<readonly Node[]> {
-  const [known] = await connection.query("SELECT FROM pg_proc WHERE proname = 'yb_servers'", [], signal);
+  const [known] = await connection.query(
+    "SELECT FROM pg_proc WHERE proname = 'yb_servers' AND pronamespace = 'pg_catalog'::regnamespace",
+    [],
+    signal,
+  );
   if (known === undefined) return [];
   const rows = await connection.query(
     "SELECT host, public_ip, port::text AS port, concat_ws('.', cloud, region, zone) AS place FROM yb_servers()",

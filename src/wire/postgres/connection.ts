@@ -9,6 +9,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { CopyIn } from "./copy-in.ts";
 import { copyOut } from "./copy-out.ts";
 import { type ErrorContext, postgresError } from "./errors.ts";
+import { escapeLiteral } from "./literals.ts";
 import { type SslAttempt, type SslSettings, sslAttempts } from "./ssl.ts";
 
 /** Where and how to connect. */
@@ -23,6 +24,8 @@ export interface PostgresSettings {
   readonly connectTimeout: number;
   /** Of any one statement, in milliseconds; `null`: what the server has set for the role, 0: none. */
   readonly statementTimeout: number | null;
+  /** Whether transactions are read-only unless they say otherwise: sources only read. */
+  readonly readOnly: boolean;
 }
 
 /**
@@ -44,6 +47,13 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_session_timeout: "0",
   transaction_timeout: "0",
 };
+
+/**
+ * With this search_path, names without a schema mean the server's own functions, operators and types, whatever other
+ * users have made: theirs would run with the rights of this session. The statements call no function, so that nothing
+ * runs before.
+ */
+const pinnedPath = "search_path TO pg_catalog, pg_temp";
 
 /** A server that can't be reached to cancel a statement keeps nothing waiting for longer than this. */
 const cancelTimeout = 5_000;
@@ -215,11 +225,11 @@ export class PostgresConnection implements AsyncDisposable {
     const wanted = { ...sessionSettings };
     const { statementTimeout } = this.settings;
     if (statementTimeout !== null) wanted["statement_timeout"] = String(statementTimeout);
-    await this.query(
-      `SELECT set_config(s.name, w.value, false)
-       FROM unnest($1::text[], $2::text[]) AS w(name, value)
-       JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)`,
-      [Object.keys(wanted), Object.values(wanted)],
+    const values = Object.entries(wanted).map((pair) => `(${pair.map(escapeLiteral).join(", ")})`);
+    const readOnly = this.settings.readOnly ? "SET default_transaction_read_only TO on; " : "";
+    await this.simple(
+      `SET ${pinnedPath}; ${readOnly}SELECT set_config(s.name, w.value, false)
+       FROM (VALUES ${values.join(", ")}) AS w(name, value) JOIN pg_settings AS s ON lower(s.name) = lower(w.name)`,
       signal,
     );
   }

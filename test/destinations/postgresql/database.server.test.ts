@@ -263,7 +263,7 @@ await describeWith(startPostgresql, "a database of PostgreSQL", (server) => {
     }
   });
 
-  test("that is away once it was there is tried again; one that never was is a wrong setting", async () => {
+  test("that is away once it was there is tried again; one that never was is down or a wrong setting (case 32)", async () => {
     await using harness = make();
     await using front = await startFront(server);
     const configuration = harness.settings({ port: front.port });
@@ -275,7 +275,7 @@ await describeWith(startPostgresql, "a database of PostgreSQL", (server) => {
     const fresh = harness.settings({ port: front.port });
     await expect(definition.open(fresh, context(), { create: true })).rejects.toMatchObject({
       code: "CONNECTION_REFUSED",
-      remedy: "reconfigure",
+      remedy: "retry",
     });
   });
 

@@ -198,6 +198,25 @@ await describeWith(
         );
       });
 
+      test("check warns of a role that may do more than read (case 23)", async () => {
+        const rights = async (as: object): Promise<CheckResult> => {
+          await using source = await openCassandra(server, { ...tls, ...as });
+          const checks: CheckResult[] = [];
+          for await (const check of source.check(reading.signal)) checks.push(check);
+          return checks.find(({ name }) => name === "rights")!;
+        };
+        expect(await rights(login)).toMatchObject({ status: "ok" });
+        expect(await rights({})).toMatchObject({
+          status: "warning",
+          message: expect.stringContaining("is a superuser"),
+        });
+        await server.run(`GRANT MODIFY ON TABLE ${server.keyspace}.open TO reader`);
+        expect(await rights(login)).toMatchObject({
+          status: "warning",
+          message: expect.stringContaining("MODIFY on <table "),
+        });
+      });
+
       test("reading says so too", async () => {
         await using source = await openCassandra(server, { ...tls, ...login });
         const pass = await passOver(source, await tableNamed(source, "hidden"));

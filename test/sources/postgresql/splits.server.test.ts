@@ -238,14 +238,15 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
 
   describe("YugabyteDB's hash codes, by functions of their names", () => {
     const make = `
-      CREATE FUNCTION yb_hash_code(a bigint) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT hashint8(a) & 65535';
-      CREATE FUNCTION yb_hash_code(a text, b int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT hashtext(a || b) & 65535';
+      SET allow_system_table_mods = on;
+      CREATE FUNCTION pg_catalog.yb_hash_code(a bigint) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT hashint8(a) & 65535';
+      CREATE FUNCTION pg_catalog.yb_hash_code(a text, b int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT hashtext(a || b) & 65535';
       CREATE TABLE hashed (id bigint PRIMARY KEY, v text);
       INSERT INTO hashed SELECT i, md5(i::text) FROM generate_series(1, 160000) i;
       CREATE TABLE hashed_two (a text, b int, c int, v text, PRIMARY KEY (a, b, c));
       INSERT INTO hashed_two SELECT 'a' || i % 10, i % 1000, i, 'v' FROM generate_series(1, 20000) i;
-      CREATE FUNCTION yb_table_properties(t oid, OUT num_hash_key_columns int) LANGUAGE sql AS
-        $$SELECT CASE WHEN t = 'hashed'::regclass THEN 1 WHEN t = 'hashed_two'::regclass THEN 2 ELSE 0 END$$;
+      CREATE FUNCTION pg_catalog.yb_table_properties(t oid, OUT num_hash_key_columns int) LANGUAGE sql AS
+        $$SELECT CASE WHEN t = 'public.hashed'::regclass THEN 1 WHEN t = 'public.hashed_two'::regclass THEN 2 ELSE 0 END$$;
       ANALYZE`;
 
     test("splits are ranges of the code, and resume", async () => {

@@ -51,6 +51,8 @@ export interface CatalogTable {
   readonly inherited: boolean;
   /** Row-level security applies to this role. */
   readonly secured: boolean;
+  /** This role may change its rows. */
+  readonly writable: boolean;
   readonly columns: readonly CatalogColumn[];
   readonly indexes: readonly CatalogIndex[];
   readonly heaps: readonly CatalogHeap[];
@@ -67,6 +69,7 @@ export interface CatalogTable {
 
 const tablesSql = `
 SELECT c.oid::text AS oid, c.relname AS name, c.relkind::text AS kind, row_security_active(c.oid)::text AS secured,
+  has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')::text AS writable,
   (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid))::text AS inherited,
   EXISTS (
     SELECT FROM information_schema.tables t WHERE t.table_schema = n.nspname AND t.table_name = c.relname
@@ -181,6 +184,7 @@ export async function loadCatalog(
       partitioned: table["kind"] === "p",
       inherited: table["inherited"] === "true",
       secured: table["secured"] === "true",
+      writable: table["writable"] === "true",
       columns: (columns.get(oid) ?? []).map(columnOf),
       indexes: (indexes.get(oid) ?? []).map(indexOf),
       heaps: parts.map(heapOf),

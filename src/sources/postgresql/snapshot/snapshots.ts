@@ -27,6 +27,12 @@ export interface Frame {
 
 const begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/**
+ * Ends every transaction that reads users' rows. Reading them may run functions of others (a cast of the owner of a type);
+ * these can write nothing, and this undoes settings of the session that they changed, such as its search_path.
+ */
+export const endReading = "ROLLBACK";
+
 interface Coordinator {
   readonly connection: PostgresConnection;
   readonly tables: readonly string[];
@@ -121,7 +127,7 @@ export function frameOf(snapshot: Snapshot, staleness: number | null): Frame {
   if (staleness !== null) {
     return {
       begin: `SET yb_follower_read_staleness_ms = ${staleness}; SET yb_read_from_followers = on; ${begin}`,
-      end: "COMMIT; SET yb_read_from_followers = off",
+      end: `${endReading}; SET yb_read_from_followers = off`,
       sticky: true,
     };
   }
@@ -129,17 +135,17 @@ export function frameOf(snapshot: Snapshot, staleness: number | null): Frame {
     case "exported":
       return {
         begin: `${begin}; SET TRANSACTION SNAPSHOT ${escapeLiteral(snapshot.id)}`,
-        end: "COMMIT",
+        end: endReading,
         sticky: false,
       };
     case "read_time":
       return {
         begin: `SET yb_read_time TO ${escapeLiteral(snapshot.at)}; ${begin}`,
-        end: "COMMIT; SET yb_read_time TO 0",
+        end: `${endReading}; SET yb_read_time TO 0`,
         sticky: true,
       };
     case "none":
-      return { begin, end: "COMMIT", sticky: false };
+      return { begin, end: endReading, sticky: false };
   }
 }
 
