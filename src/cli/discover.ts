@@ -59,7 +59,7 @@ export function discoverCommand(environment: Environment): Command {
           );
         }
         return forEachConnection(session, requestOf(connections, flags), (connection) =>
-          discoverConnection(session, connection, narrowed(flags), flags),
+          discoverConnection(session, connection, narrowed(requestOf(connections, flags)), flags),
         );
       }),
     );

@@ -48,7 +48,7 @@ export function exportCommand(environment: Environment): Command {
     .action((_format: string, connections: readonly string[], flags: ExportFlags) =>
       runCommand(environment, flags, (session) =>
         forEachCopySide(session, requestOf(connections, flags), (connection) =>
-          exportConnection(session, connection, flags),
+          exportConnection(session, connection, { ...flags, ...requestOf(connections, flags) }),
         ),
       ),
     );

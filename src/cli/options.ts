@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { defaultDestination, defaultFile, type Request } from "./configuration/load.ts";
+import { isAddress } from "./configuration/source-address.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { logLevels } from "./log.ts";
 
@@ -28,10 +29,13 @@ export function connectionCommand(name: string): Command {
 /** Adds the arguments and flags for connections to a command. Its other arguments come before. */
 export function withConnectionOptions(command: Command): Command {
   return command
-    .argument("[connection...]", `connections of the file; all if none is named. With --source: the connection's name`)
+    .argument(
+      "[connection...]",
+      `connections of the file; all if none is named. Or the addresses of a source and a destination. With --source: the connection's name`,
+    )
     .optionsGroup("Which connections:")
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
-    .option("--source <kind>", "describe one connection without a file: kind of its source")
+    .option("--source <kind>", "describe one connection without a file: kind of its source, or its address")
     .option("--configuration <file>", "… the source's settings, a JSON file")
     .option("--destination <kind:address>", `… where to (default: ${defaultDestination})`)
     .option("--schema <name>", "… the destination schema (default: the source's)")
@@ -52,15 +56,19 @@ export function withOutputOptions(command: Command): Command {
 }
 
 export function requestOf(connections: readonly string[], options: ConnectionOptions): Request {
-  const { file, source, configuration, destination, schema, tables, exclude } = options;
+  const { file, configuration, schema, tables, exclude } = options;
+  // `sync postgresql://reader@localhost/shop duckdb:shop.duckdb`
+  const [first] = connections;
+  const places = options.source === undefined && first !== undefined && isAddress(first) ? connections.slice(0, 2) : [];
+  const { source = places[0], destination = places[1] } = options;
   const given = { file, source, configuration, destination, schema, tables, exclude };
   const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { names: connections, ...(Object.fromEntries(set) as Omit<Request, "names">) };
+  return { names: connections.slice(places.length), ...(Object.fromEntries(set) as Omit<Request, "names">) };
 }
 
 /** The tables of `--tables`, to which a run is limited. With `--source`, they are the selection instead. */
-export function narrowed(options: ConnectionOptions): readonly string[] {
-  return options.source === undefined ? (options.tables ?? []) : [];
+export function narrowed({ source, tables = [] }: Pick<Request, "source" | "tables">): readonly string[] {
+  return source === undefined ? tables : [];
 }
 
 /** The help text of the exit codes. */

@@ -1,3 +1,5 @@
+import process from "node:process";
+import { isMainThread } from "node:worker_threads";
 import { Command, CommanderError } from "commander";
 import { destinations } from "../destinations/index.ts";
 import { sources } from "../sources/index.ts";
@@ -92,6 +94,8 @@ First steps:
 
 /** Runs a command line and sets `environment.exitCode`. */
 export async function run(argv: readonly string[], environment: Environment): Promise<void> {
+  // What commands write holds rows: databases, their logs, temporary files, exports. Only the owner may read it.
+  if (isMainThread) process.umask(0o077);
   const program = new Command("headwaters")
     .description(introduction)
     .optionsGroup("Help:")

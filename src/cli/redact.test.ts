@@ -32,9 +32,22 @@ describe("redact", () => {
     expect(redactor.text("password s3cr@t or s3cr%40t refused")).toBe("password *** or *** refused");
   });
 
-  test("hides a very short secret only where it stands alone", () => {
-    expect(hiding("a").text("a table has a row, pass=a")).toBe("*** table has *** row, pass=***");
-    expect(hiding("a").text("data")).toBe("data");
+  test("hides a very short secret or number only where it stands as one (case 25)", () => {
+    expect(hiding("a").text("a table has a row, pass=a")).toBe("a table has a row, pass=***");
+    expect(hiding("a").text('reader:a@host, password: "a", data')).toBe('reader:***@host, password: "***", data');
+    expect(hiding("12").text("headwaters.yaml, line 12: port 12, password 12")).toBe(
+      "headwaters.yaml, line 12: port 12, password ***",
+    );
+    expect(hiding("5432").text("host:5432 refuses reader:5432@host")).toBe("host:5432 refuses reader:***@host");
+    expect(hiding("12345678").text("at 12345678")).toBe("at ***");
+  });
+
+  test("hides the password of every address, also of one that nobody named a secret (case 24)", () => {
+    const redactor = hiding();
+    expect(redactor.text("no source postgres://u:p@h/d, and rediss://:a@b/c@h:1")).toBe(
+      "no source postgres://u:***@h/d, and rediss://:***@h:1",
+    );
+    expect(redactor.text("see https://host:80/path")).toBe("see https://host:80/path");
   });
 
   test("leaves our own words whole that contain a secret, and hides it beside them", () => {

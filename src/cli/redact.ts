@@ -1,8 +1,19 @@
 /** The text that replaces a secret. */
 const redacted = "***";
 
-/** Shorter secrets are only removed as whole words: a password `a` would otherwise be replaced in every word. */
+/**
+ * A secret that is shorter, or a number of fewer digits than `longNumber`, can be guessed anyway, and would be replaced in
+ * line numbers, ports and words. It is removed only where it stands as a secret: behind a name such as `password=`, or
+ * between a user and an `@`.
+ */
 const shortSecret = 4;
+const longNumber = 8;
+
+/** What stands before a value that is a secret by its name: `password: "`, `PWD=`, `auth a`, `reader:` in an address. */
+const named = String.raw`(?<=(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|credentials?|auth)["']?\s*(?:[:=]\s*|\s)["']?)`;
+
+/** The password in an address, whether or not it is known as a secret. */
+const addressed = /(?<=\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/?#"']*:)[^\s"'`]+(?=@)/gi;
 
 /**
  * Removes secrets from all output of the process. It knows the spellings in which drivers, servers and shells repeat
@@ -30,13 +41,14 @@ export class Redactor {
     const longestFirst = [...this.#spellings].sort((a, b) => b.length - a.length);
     const kept = this.#vocabulary.filter((word) => longestFirst.some((s) => s !== word && word.includes(s)));
     const keep = kept.map((word) => alone(escapeRegExp(word)));
-    const hide = longestFirst.map((s) => (s.length < shortSecret ? alone(escapeRegExp(s)) : escapeRegExp(s)));
+    const hide = longestFirst.map((s) => (isShort(s) ? shortly(escapeRegExp(s)) : escapeRegExp(s)));
     this.#pattern = hide.length === 0 ? null : new RegExp(`(${keep.join("|") || "(?!)"})|${hide.join("|")}`, "g");
   }
 
   text(text: string): string {
-    if (this.#pattern === null) return text;
-    return text.replace(this.#pattern, (_, kept: string | undefined) => kept ?? redacted);
+    const known =
+      this.#pattern === null ? text : text.replace(this.#pattern, (_, kept: string | undefined) => kept ?? redacted);
+    return known.includes("://") ? known.replace(addressed, redacted) : known;
   }
 
   /** A JSON value with the secrets removed from every string in it, at any depth. */
@@ -71,6 +83,15 @@ function spellings(secret: string): string[] {
   const lower = [url, strict, form].map((text) => text.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase()));
   const json = JSON.stringify(secret).slice(1, -1);
   return [secret, url, strict, form, ...lower, json, secret.replaceAll("'", "''"), secret.replaceAll("'", "\\'")];
+}
+
+function isShort(secret: string): boolean {
+  return secret.length < shortSecret || (secret.length < longNumber && /^\d+$/.test(secret));
+}
+
+/** Where a short secret is taken for one. */
+function shortly(pattern: string): string {
+  return `${named}${alone(pattern)}|(?<=:)${pattern}(?=@)`;
 }
 
 function alone(pattern: string): string {

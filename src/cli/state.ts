@@ -92,7 +92,7 @@ function running(environment: Environment, work: Work, most?: number) {
       forEachConnection(
         session,
         requestOf(connections, flags),
-        (connection) => work(session, connection, flags),
+        (connection) => work(session, connection, { ...flags, ...requestOf(connections, flags) }),
         most === undefined ? {} : { most },
       ),
     );

@@ -49,7 +49,7 @@ export function statusCommand(environment: Environment): Command {
       runCommand(environment, flags, (session) => {
         const limits = limitsOf(flags);
         return forEachCopySide(session, requestOf(connections, flags), (connection) =>
-          statusOfConnection(session, connection, narrowed(flags), limits),
+          statusOfConnection(session, connection, narrowed(requestOf(connections, flags)), limits),
         );
       }),
     );

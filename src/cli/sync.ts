@@ -68,7 +68,14 @@ export function syncCommand(environment: Environment): Command {
     .action((connections: readonly string[], flags: SyncFlags) =>
       runCommand(environment, flags, (session) => {
         const { deletes, parallel, full, sweep, verify, acceptScope, acceptDeletes } = flags;
-        const syncRequest = { full, sweep, verify, acceptScope, acceptDeletes, tables: narrowed(flags) };
+        const syncRequest = {
+          full,
+          sweep,
+          verify,
+          acceptScope,
+          acceptDeletes,
+          tables: narrowed(requestOf(connections, flags)),
+        };
         const overrides = {
           ...(deletes === undefined ? {} : { deletes }),
           ...(parallel === undefined ? {} : { parallel }),

@@ -35,7 +35,7 @@ export function verifyCommand(environment: Environment): Command {
     .action((connections: readonly string[], flags: ConnectionOptions & OutputOptions) =>
       runCommand(environment, flags, (session) =>
         forEachConnection(session, requestOf(connections, flags), (connection) =>
-          verifyConnection(session, connection, narrowed(flags)),
+          verifyConnection(session, connection, narrowed(requestOf(connections, flags))),
         ),
       ),
     );

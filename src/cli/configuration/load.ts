@@ -5,6 +5,7 @@ import { nearest } from "../../toolkit/nearest.ts";
 import { isSourceFile } from "../load-source.ts";
 import { type Document, parseJson, parseYaml, type Path } from "./document.ts";
 import { type Place } from "./problems.ts";
+import { isAddress, sourceFromAddress } from "./source-address.ts";
 import type { RawConnection } from "./resolve.ts";
 
 /** The default file of connections. */
@@ -52,8 +53,8 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
     throw wrong("--file can't go with --source, --configuration, --destination or --schema.", "Choose one of both.");
   }
   if (source === undefined) throw wrong("--source is missing.");
-  const isFile = isSourceFile(source);
-  if (configuration === undefined && !isFile)
+  const fromAddress = isAddress(source) ? sourceFromAddress(source, "--source") : null;
+  if (configuration === undefined && fromAddress === null && !isSourceFile(source))
     throw wrong("--configuration is missing: the file with the source's settings.");
   if (names.length > 1) throw wrong(`With --source there is one connection, not ${names.length}: ${names.join(", ")}.`);
   // A source from a file may have no settings.
@@ -64,7 +65,7 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
   // In the published examples, an empty setting means "none".
   const settings = Object.entries(document.value).filter(([, value]) => value !== "");
   const entry = {
-    source: { ...Object.fromEntries(settings), type: source },
+    source: { ...Object.fromEntries(settings), type: source, ...fromAddress },
     destination,
     ...(schema === undefined ? {} : { schema }),
     ...(tables === undefined ? {} : { tables: { include: tables } }),
@@ -75,7 +76,8 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
     folders: { source: dirname(resolve(folder, configuration ?? "")), destination: folder },
     placeOf([part, ...rest]) {
       if (part === "source" && rest.length > 0 && rest[0] !== "type") {
-        if (configuration === undefined) return { label: `--configuration: ${rest.join(".")}`, file: null, line: null };
+        const flag = fromAddress === null ? "--configuration" : "--source";
+        if (configuration === undefined) return { label: `${flag}: ${rest.join(".")}`, file: null, line: null };
         return { label: rest.join("."), file: configuration, line: document.line(rest) };
       }
       const label = rest.length > 0 && rest[0] !== "type" ? `${part}, ${rest.join(".")}` : String(part);

@@ -13,6 +13,7 @@ import { type ConnectionEntry, connectionSchema } from "./connection-schema.ts";
 import type { Path } from "./document.ts";
 import { overrideProblems, tableOptions, tableSettings } from "./overrides.ts";
 import { invalid, type Place, type Problem, validate } from "./problems.ts";
+import { isAddress, sourceFromAddress } from "./source-address.ts";
 import { type Setting, settingNames, settingsOf } from "./settings.ts";
 import { type Fetched, resolveValues } from "./values.ts";
 
@@ -80,7 +81,7 @@ export async function resolveConnection(
   environment: NodeJS.ProcessEnv,
   redactor: Redactor,
 ): Promise<ConfiguredConnection> {
-  const { value, fetched, problems } = await resolveValues(raw.entry, {
+  const { value, fetched, problems } = await resolveValues(withSourceMapping(raw), {
     folder: raw.folders.source,
     environment,
     mayFetch,
@@ -130,7 +131,7 @@ export async function resolveCopySide(
   environment: NodeJS.ProcessEnv,
   redactor: Redactor,
 ): Promise<CopySide> {
-  const { value, fetched, problems, unasked } = await resolveValues(raw.entry, {
+  const { value, fetched, problems, unasked } = await resolveValues(withSourceMapping(raw), {
     folder: raw.folders.source,
     environment,
     mayFetch,
@@ -215,6 +216,15 @@ function each<Value, Made>(
 ): Readonly<Record<string, Made>> {
   const made = Object.entries(values).map(([name, value]) => [name, make(value)] as const);
   return Object.fromEntries(made.filter((entry): entry is [string, Made] => entry[1] !== undefined));
+}
+
+/** Converts `source: postgresql://reader@localhost/shop` to a mapping. */
+function withSourceMapping({ entry, placeOf }: RawConnection): Readonly<Record<string, unknown>> {
+  const { source } = entry;
+  if (typeof source !== "string" || !isAddress(source)) return entry;
+  const { file, line, label } = placeOf(["source"]);
+  const where = file === null ? "" : `${file}${line === null ? "" : `, line ${line}`}: `;
+  return { ...entry, source: sourceFromAddress(source, `${where}${label}`) };
 }
 
 /** Converts `destination: duckdb:warehouse.duckdb` to a mapping. Its definition parses the address later. */

@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { resolve } from "node:path";
 import type { Path } from "./document.ts";
 import type { Problem } from "./problems.ts";
@@ -21,6 +23,9 @@ export interface Resolved {
   /** Settings whose outside values were not asked for. */
   readonly unasked: readonly Path[];
 }
+
+/** A secret is short. What gives more bytes is not one, such as a file that never ends. */
+const mostBytes = 1 << 20;
 
 /** In milliseconds. A command for a secret may ask a vault over the network, but not a person. */
 const commandTimeout = 30_000;
@@ -113,11 +118,43 @@ function fetcherOf(value: object): Outside | null {
 async function fromFile(path: unknown, folder: string): ReturnType<Outside> {
   if (typeof path !== "string") return { message: "must name its file as text", remedy: "Write { file: path }." };
   try {
-    return withoutLastNewline(await readFile(resolve(folder, path), "utf8"));
+    const text = await readBounded(resolve(folder, path));
+    if (text !== null) return withoutLastNewline(text);
+    return {
+      message: `can't be had from the file ${path}: it has no end within 1 MiB and 30 s`,
+      remedy: "Name a file with nothing but the value.",
+    };
   } catch (error) {
     const { code = String(error) } = error as NodeJS.ErrnoException;
     return { message: `can't be read from the file ${path} (${code})`, remedy: "Check its path and permissions." };
   }
+}
+
+/** Reads a file, which may be a pipe, in bounded time and memory; `null`: it has no end within these bounds. */
+async function readBounded(path: string): Promise<string | null> {
+  const deadline = performance.now() + commandTimeout;
+  // Without O_NONBLOCK, opening a pipe would wait for ever for somebody who writes to it.
+  await using handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  const isFile = (await handle.stat()).isFile();
+  const chunk = Buffer.alloc(64 << 10);
+  const read = async (): Promise<number | null> => {
+    try {
+      return (await handle.read(chunk, 0, chunk.length, null)).bytesRead;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") return null;
+      throw error;
+    }
+  };
+  const parts: Buffer[] = [];
+  for (let bytes = 0; bytes <= mostBytes && performance.now() < deadline;) {
+    const length = await read();
+    if (length === 0 && (isFile || bytes > 0)) return Buffer.concat(parts).toString("utf8");
+    // A pipe to which nobody has written yet.
+    if (length === null || length === 0) await sleep(20);
+    else parts.push(Buffer.from(chunk.subarray(0, length)));
+    bytes += length ?? 0;
+  }
+  return null;
 }
 
 async function fromCommand(command: unknown, folder: string): ReturnType<Outside> {
@@ -126,14 +163,25 @@ async function fromCommand(command: unknown, folder: string): ReturnType<Outside
   }
   const [program, ...args] = command;
   return new Promise((done) => {
-    execFile(program, args, { cwd: folder, timeout: commandTimeout, encoding: "utf8" }, (error, stdout) => {
-      if (error === null) done(withoutLastNewline(stdout));
-      else
-        done({
-          message: `can't be had from the command ${program}: ${ending(error)}`,
-          remedy: "Run it by hand to see why.",
-        });
-    });
+    execFile(
+      program,
+      args,
+      {
+        cwd: folder,
+        timeout: commandTimeout,
+        killSignal: "SIGKILL",
+        maxBuffer: mostBytes,
+        encoding: "utf8",
+      } as const,
+      (error, stdout) => {
+        if (error === null) done(withoutLastNewline(stdout));
+        else
+          done({
+            message: `can't be had from the command ${program}: ${ending(error)}`,
+            remedy: "Run it by hand to see why.",
+          });
+      },
+    );
   });
 }
 
@@ -143,6 +191,7 @@ function isCommand(command: unknown): command is [string, ...string[]] {
 
 /** The reason why a command failed. Its output is not quoted, because it may hold the secret. */
 function ending(error: Error & { code?: number | string | null; killed?: boolean; signal?: string | null }): string {
+  if (error.code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") return "it gave more than 1 MiB";
   if (error.killed === true) return `it took more than ${commandTimeout / 1000} s`;
   if (typeof error.code === "number") return `it ended with exit code ${error.code}`;
   return typeof error.code === "string"
