@@ -3,11 +3,11 @@ import { discover } from "../engine/selection/discover.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { CheckResult, Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
-import { destinationContext, openSource, openWarehouse } from "./connect.ts";
+import { destinationContext, openSource } from "./connect.ts";
 import { explained } from "../toolkit/checks.ts";
 import { counted } from "./display/format.ts";
 import type { Style } from "./display/text.ts";
-import { exitCode, type Outcome } from "./exit-codes.ts";
+import { exitCode, type Outcome, worst } from "./exit-codes.ts";
 import {
   connectionCommand,
   type ConnectionOptions,
@@ -69,10 +69,18 @@ export async function checkConnection(session: Session, connection: ConfiguredCo
       const isThere = !results.some(({ status }) => status === "failed");
       return isThere ? await take(checkSelection(session, connection, source)) : "ok";
     }),
-    await attempt(session, name, () => take(checkWarehouse(session, connection))),
+    await attempt(session, name, () =>
+      take(
+        destination.definition.check(
+          destination.configuration,
+          destinationContext(connection, session),
+          session.signal,
+        ),
+      ),
+    ),
   ];
-  const failed = results.filter((result) => result.status === "failed").length;
-  const outcome = thrown.find((end) => end !== "ok") ?? (failed > 0 ? "reconfigure" : "ok");
+  const failed = results.filter(({ status }) => status === "failed").map(({ remedy = "reconfigure" }) => remedy);
+  const outcome = worst([...thrown, ...failed]);
   if (json) tell(name, { kind: "checked", outcome, exitCode: exitCode(outcome) });
   else if (!quiet && outcome === "ok") output.line(`${name}: ready to sync`);
   return outcome;
@@ -99,22 +107,5 @@ async function* checkSelection(
   } catch (error) {
     if (!(error instanceof HeadwatersError) || error.remedy !== "reconfigure") throw error;
     yield { ...result, status: "failed", message: explained(error) };
-  }
-}
-
-/** Checks the destination. A missing destination is not a fault: the first sync creates it. */
-async function* checkWarehouse(session: Session, connection: ConfiguredConnection): AsyncGenerator<CheckResult> {
-  const { definition, configuration } = connection.destination;
-  if (definition.check !== undefined) {
-    yield* definition.check(configuration, destinationContext(connection, session), session.signal);
-    return;
-  }
-  try {
-    await using warehouse = await openWarehouse(connection, session, false);
-    yield* warehouse.check(session.signal);
-  } catch (error) {
-    if (!(error instanceof HeadwatersError) || error.code !== "DESTINATION_EMPTY") throw error;
-    const label = `Open the destination (${connection.destination.definition.title})`;
-    yield { name: "destination", label, status: "ok", message: "nothing is there yet; the first sync makes it" };
   }
 }

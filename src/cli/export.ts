@@ -5,6 +5,7 @@ import { Argument, Command } from "commander";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Warehouse } from "../protocol/destination.ts";
 import type { CopySide } from "./configuration/resolve.ts";
+import { assertFolderCreatable } from "../toolkit/creatable.ts";
 import { openWarehouse } from "./connect.ts";
 import { counted, size } from "./display/format.ts";
 import type { Outcome } from "./exit-codes.ts";
@@ -64,9 +65,7 @@ async function exportConnection(session: Session, connection: CopySide, flags: E
     });
   }
   await using warehouse = await openWarehouse(connection, session, false);
-  await mkdir(to, { recursive: true });
-  // In the same parent folder, so that a rename is atomic.
-  const partial = await mkdtemp(join(to, ".export-"));
+  const partial = await partialFolder(to);
   try {
     const written = await write(warehouse, connection, partial, session, flags);
     await exchange(partial, folder);
@@ -113,6 +112,14 @@ async function write(
     written.push({ table, file: files.get(table)!, rows, bytes: file.size });
   }
   return written;
+}
+
+/** A new folder in `to`, so that a rename within it is atomic. */
+async function partialFolder(to: string): Promise<string> {
+  // First, because Node.js never ends making folders below one that takes none, as /proc (seen).
+  await assertFolderCreatable("--to", to);
+  await mkdir(to, { recursive: true });
+  return mkdtemp(join(to, ".export-"));
 }
 
 /** Renames `partial` to `folder`, and removes the old `folder`. */

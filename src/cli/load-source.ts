@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
@@ -34,6 +34,11 @@ async function loadFile(given: string, path: string): Promise<SourceDefinition> 
       hint: `Name a file that exports a source; "headwaters init source my-source" writes one.`,
     });
   }
+  if (!statSync(path).isFile()) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `the source ${given} is a folder`, {
+      hint: `Name the file in it that exports the source, as ${join(given, "source.ts")}.`,
+    });
+  }
   const definition = await evaluate(given, path);
   if (isDefinition(definition)) return definition;
   throw new HeadwatersError("CONFIGURATION_INVALID", `${given} does not export a source as its default`, {
@@ -57,7 +62,8 @@ async function evaluate(given: string, path: string): Promise<unknown> {
     return await jiti.import(path, { default: true });
   } catch (thrown) {
     if (thrown instanceof HeadwatersError) throw thrown;
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    // A loader adds the files that required a module, line by line.
+    const [message] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n");
     throw new HeadwatersError("CONFIGURATION_INVALID", `${given} can't be loaded: ${message}`, {
       hint: "The code of the source threw this error: --log-level debug shows where.",
       cause: thrown,

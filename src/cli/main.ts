@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { writeSync } from "node:fs";
 import module from "node:module";
 import process from "node:process";
 import type { Environment } from "./environment.ts";
@@ -10,8 +11,27 @@ import type { Environment } from "./environment.ts";
 /** If the reader of the output ends early (`| head`), the sync goes on, and its further output is dropped. */
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code === "EPIPE") return;
+    end(`the output can't be written (${error.code ?? error.message})`);
   });
+}
+
+/** Ends the process where no command can report the error. What a sync has committed is kept. */
+function end(message: string): never {
+  try {
+    writeSync(process.stderr.fd, `error ${message}.\n`);
+  } catch {
+    // Standard error can't be written either: the exit code is all that is left to say.
+  }
+  process.exit(2);
+}
+
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch (thrown) {
+    return end(`the current folder can't be used (${(thrown as NodeJS.ErrnoException).code}); change to another one`);
+  }
 }
 
 const environment: Environment = {
@@ -19,7 +39,7 @@ const environment: Environment = {
   stderr: process.stderr,
   stdin: process.stdin,
   variables: process.env,
-  folder: process.cwd(),
+  folder: currentFolder(),
   onStop(callback) {
     const signals = ["SIGINT", "SIGTERM"] as const;
     for (const signal of signals) process.on(signal, callback);

@@ -66,9 +66,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   fromAddress(address: string): Json;
   /**
    * Checks whether the destination can be reached and written, without opening it as a warehouse: it may not exist yet.
-   * Absent: it can always be opened, and {@link Warehouse.check} checks it.
    */
-  check?(configuration: z.output<Schema>, context: DestinationContext, signal: AbortSignal): AsyncIterable<CheckResult>;
+  check(configuration: z.output<Schema>, context: DestinationContext, signal: AbortSignal): AsyncIterable<CheckResult>;
   /** `create: false`: throws `DESTINATION_EMPTY` if nothing exists yet. */
   open(
     configuration: z.output<Schema>,

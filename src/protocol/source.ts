@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { Remedy } from "./errors.ts";
 import type { Json } from "./json.ts";
 import type { Log } from "./log.ts";
 import type { Operation } from "./operation.ts";
@@ -73,6 +74,8 @@ export interface CheckResult {
   /** For people, such as "Log in as reader". */
   readonly label: string;
   readonly status: "ok" | "warning" | "failed";
+  /** Of a failure: what is to be done; absent: `reconfigure`. */
+  readonly remedy?: Remedy;
   /** What was found; after a failure, what is wrong and what to do. */
   readonly message: string;
 }

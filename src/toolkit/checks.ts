@@ -8,7 +8,8 @@ export function explained({ message, hint }: HeadwatersError): string {
 
 /** The result that `check` gives for a step that threw. */
 export function failedCheck(name: string, label: string, thrown: unknown): CheckResult {
-  return { name, label, status: "failed", message: explained(asHeadwatersError(thrown)) };
+  const error = asHeadwatersError(thrown);
+  return { name, label, status: "failed", message: explained(error), remedy: error.remedy };
 }
 
 /** The step that each connection error belongs to. Any other error belongs to the first step. */

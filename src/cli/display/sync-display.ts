@@ -1,4 +1,5 @@
 import type { SyncEvent } from "../../engine/events.ts";
+import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { RunRecord } from "../../protocol/state-store.ts";
 import { showError } from "../errors.ts";
 import type { Output } from "../output.ts";
@@ -219,9 +220,23 @@ function retried(output: Output, { table, error, milliseconds }: Extract<SyncEve
   output.error(`${table}: ${error.message} (${error.code}); tried again in ${duration(milliseconds)}`);
 }
 
-/** Shows why tables failed and what to do. It comes after the summary, where users see it. */
+/**
+ * Shows why tables failed and what to do. It comes after the summary, where users see it. What several tables failed by, such
+ * as a server that is away, is shown once.
+ */
 function failures(output: Output, progress: SyncProgress): void {
+  const reasons = new Map<string, { readonly error: HeadwatersError; readonly tables: string[] }>();
   for (const { table, error } of progress.tables.values()) {
-    if (error !== null) showError(output, error, table);
+    if (error === null) continue;
+    const key = `${error.code}\n${error.message}`;
+    const reason = reasons.get(key) ?? { error, tables: [] };
+    reason.tables.push(table);
+    reasons.set(key, reason);
   }
+  for (const { error, tables } of reasons.values()) showError(output, error, namesOf(tables));
+}
+
+function namesOf(tables: readonly string[]): string {
+  const shown = tables.length > 4 ? [...tables.slice(0, 3), `${count(tables.length - 3)} more tables`] : tables;
+  return shown.length === 1 ? shown[0]! : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)!}`;
 }

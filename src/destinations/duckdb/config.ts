@@ -7,6 +7,10 @@ export const configuration = z.strictObject({
     .string()
     .min(1, "must be the path of a file")
     .refine((path) => path !== ":memory:", "must be a file: a database in memory would be gone after the sync")
+    .refine(
+      (path) => !/^(md|motherduck):|^[a-z][a-z0-9+.-]+:\/\//i.test(path),
+      "must be a file on this machine: MotherDuck and other addresses can't be written",
+    )
     .default("warehouse.duckdb")
     .meta({ description: "The DuckDB file. It is made where there is none.", path: true }),
   ...resourceSettings,

@@ -1,4 +1,5 @@
 import type { DestinationDefinition } from "../../protocol/destination.ts";
+import { checkDestination } from "./check.ts";
 import { configuration } from "./config.ts";
 import { openWarehouse } from "./warehouse.ts";
 
@@ -7,5 +8,6 @@ export const definition: DestinationDefinition<typeof configuration> = {
   title: "DuckDB",
   configuration,
   fromAddress: (address) => (address === "" ? {} : { path: address }),
+  check: checkDestination,
   open: openWarehouse,
 };

@@ -1,15 +1,13 @@
-import { statfs } from "node:fs/promises";
-import { dirname } from "node:path";
-import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import type { CheckResult } from "../../protocol/source.ts";
 import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
 import { warehouseOn } from "../sql/warehouse.ts";
 import { exportParquet } from "./export-parquet.ts";
 import { acquireInProcess, holderInProcess, releaseInProcess } from "./leases.ts";
 import type { Session } from "./session.ts";
+import { checkFile } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { type OpenFile, openFile } from "./file.ts";
+import { refuseAmbiguous } from "./file-name.ts";
 
 export async function openWarehouse(
   configuration: Configuration,
@@ -18,6 +16,7 @@ export async function openWarehouse(
 ): Promise<Warehouse> {
   refuseOwnSchema(context);
   const { connection } = context;
+  if (how.create) await refuseAmbiguous(configuration.path, context);
   const file = await openFile(configuration, how.create);
   const { path, instance } = file;
   try {
@@ -55,25 +54,4 @@ async function leave({ path, instance }: OpenFile, { log }: DestinationContext):
   } catch (thrown) {
     log.warn(`${path} could not be checkpointed: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
-}
-
-/** With less free disk space than this, in bytes, the user is warned. */
-const littleRoom = 1 << 30;
-
-async function* checkFile(path: string, session: Session, signal: AbortSignal): AsyncGenerator<CheckResult> {
-  signal.throwIfAborted();
-  yield { name: "open", label: "Open the file", status: "ok", message: `${path} is ours alone` };
-  try {
-    await session.run("BEGIN; CREATE TABLE main.headwaters_check (a INTEGER); ROLLBACK");
-    yield { name: "write", label: "Write to it", status: "ok", message: "the file can be written" };
-  } catch (thrown) {
-    await session.rollback();
-    yield { name: "write", label: "Write to it", status: "failed", message: (thrown as HeadwatersError).message };
-  }
-  const { bavail, bsize } = await statfs(dirname(path));
-  const room = bavail * bsize;
-  const free = `${(room / 2 ** 30).toFixed(1)} GiB are free`;
-  yield room < littleRoom
-    ? { name: "room", label: "Room on the disk", status: "warning", message: `only ${free} beside ${path}` }
-    : { name: "room", label: "Room on the disk", status: "ok", message: free };
 }

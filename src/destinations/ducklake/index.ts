@@ -1,6 +1,7 @@
 import type { DestinationDefinition } from "../../protocol/destination.ts";
 import { configurationOf } from "./catalog.ts";
 import { configuration } from "./config.ts";
+import { checkDestination } from "./check-place.ts";
 import { openWarehouse } from "./warehouse.ts";
 
 export const definition: DestinationDefinition<typeof configuration> = {
@@ -8,5 +9,6 @@ export const definition: DestinationDefinition<typeof configuration> = {
   title: "DuckLake",
   configuration,
   fromAddress: configurationOf,
+  check: checkDestination,
   open: openWarehouse,
 };

@@ -15,13 +15,12 @@ FROM pg_roles me WHERE rolname = current_user`;
  * Warns if the role may do more than it needs. Sessions are read-only, but reading a row may run a function that the owner of
  * a type made (a cast to json); it runs with the rights of this role.
  */
-export async function checkRights(
+export async function* checkRights(
   connection: PostgresConnection,
   tables: readonly CatalogTable[],
   user: string,
   signal: AbortSignal,
-): Promise<CheckResult> {
-  const result = { name: "rights", label: "Rights" } as const;
+): AsyncGenerator<CheckResult> {
   const [row] = await connection.query(roleSql, [strongRoles], signal);
   const able = [
     ...(row?.["superuser"] === "true" ? ["is a superuser"] : []),
@@ -34,9 +33,10 @@ export async function checkRights(
     const others = writable.length > 3 ? ` and ${writable.length - 3} more` : "";
     able.push(`may write ${writable.slice(0, 3).join(", ")}${others}`);
   }
-  if (able.length === 0) return { ...result, status: "ok", message: "The user may read, and no more." };
-  return {
-    ...result,
+  if (able.length === 0) return;
+  yield {
+    name: "rights",
+    label: "Rights",
     status: "warning",
     message: `User "${user}" ${able.join(", ")}. Reading needs less: a role of its own with CONNECT, USAGE on the schema and SELECT on the tables.`,
   };

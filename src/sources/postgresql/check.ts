@@ -67,7 +67,7 @@ async function* checkTables(
   }
   yield { name: "tables", label: "Tables", status: "ok", message: counted(tables.length, "table") };
   yield checkPrivileges(tables, user);
-  yield await checkRights(connection, tables, user, signal);
+  yield* checkRights(connection, tables, user, signal);
   const warnings = transactionWarnings(server, user, lag);
   yield {
     name: "transactions",

@@ -79,7 +79,7 @@ export async function* checkSource(
     }
     yield* checkKind(connection, configuration);
     yield await checkPrivileges(connection, configuration);
-    yield await checkRights(connection, configuration);
+    yield* checkRights(connection, configuration);
     yield {
       name: "cost",
       label: "Cost",
@@ -144,19 +144,18 @@ async function checkPrivileges(
 }
 
 /** Warns if the user may write. It is asked with a command that changes nothing, since the key does not exist. */
-async function checkRights(
+async function* checkRights(
   connection: RespConnection,
   { key_pattern: patterns, username }: Configuration,
-): Promise<CheckResult> {
-  const about = { name: "rights", label: "Rights" } as const;
+): AsyncGenerator<CheckResult> {
   const probe = new Commands();
   probe.add("PERSIST", missingKey(patterns));
   connection.send(probe);
   const reply = await connection.reply();
-  if (reply instanceof RespError) return { ...about, status: "ok", message: "The user may not write." };
+  if (reply instanceof RespError) return;
   const who = username ?? "default";
   const message = `The user "${who}" may write. Reading needs less: a user of its own, ACL SETUSER … with the commands that the documentation of this source lists.`;
-  return { ...about, status: "warning", message };
+  yield { name: "rights", label: "Rights", status: "warning", message };
 }
 
 /** A key of the pattern that does not exist. */

@@ -49,6 +49,8 @@ await describeWith(startPostgresql, "check of YugabyteDB", (server) => {
       ["schema", "ok"],
       ["tables", "ok"],
       ["privileges", "ok"],
+      // The tests log in as a superuser (case 23).
+      ["rights", "warning"],
       ["transactions", "ok"],
       ["cost", "ok"],
     ]);
@@ -175,6 +177,13 @@ await describeWith(startPostgresql, "check of YugabyteDB", (server) => {
       expect(privileges.message).toContain('Row-level security would hide rows of "guarded"');
       expect(privileges.message).not.toContain("may read");
       expect((await check(as)).find((step) => step.name === "transactions")).toMatchObject({ status: "warning" });
+      expect((await check(as)).find((step) => step.name === "rights")).toBeUndefined();
+      await sql(server, `GRANT UPDATE ON "may read" TO ${role}`);
+      expect((await check(as)).find((step) => step.name === "rights")).toMatchObject({
+        status: "warning",
+        message: expect.stringContaining('may write "may read"'),
+      });
+      await sql(server, `REVOKE UPDATE ON "may read" FROM ${role}`);
     });
 
     test("tables that can't be read are shown, and fail when they are planned; the others work", async () => {

@@ -151,7 +151,9 @@ describe("reaching RethinkDB", () => {
     expect(nobody.at(-1)).toMatchObject({ name: "privileges", status: "failed" });
     const wrong = await checks(server, { configuration: { username: "reader", password: "x" } });
     expect(wrong.map(({ name, status }) => `${name} ${status}`)).toEqual(["connect ok", "login failed"]);
+    expect(found.find(({ name }) => name === "rights")).toBeUndefined();
     const missing = await checks(server, { configuration: { database: "nope" } });
+    expect(missing.find(({ name }) => name === "rights")).toMatchObject({ status: "warning" });
     expect(missing.at(-1)).toMatchObject({ name: "database", status: "failed" });
   });
 
