@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
+import { schemes } from "../../src/cli/configuration/source-address.ts";
 import { connection, type Described, describedDestinations, describedSources, type Schema } from "./schemas.ts";
 
 const reference = { $ref: "#/definitions/reference" };
+const number = { type: "string", pattern: "^\\d+(\\.\\d+)?$" };
 const outside = { $ref: "#/definitions/outside" };
 
 /** As a file may have it: what is no text may come from the environment, which has text alone. */
@@ -23,6 +25,8 @@ function loose(schema: Schema): Schema {
     };
   }
   if (type === "string" && values === undefined) return rest;
+  // Numbers may be quoted: what comes from the environment is text too.
+  if (type === "integer" || type === "number") return also(also(rest, reference), number);
   return also(rest, reference);
 }
 
@@ -57,6 +61,12 @@ const ownSource: Schema = {
   required: ["type"],
 };
 
+const address: Schema = {
+  title: "The address of a source",
+  type: "string",
+  pattern: `^(${schemes.join("|")})://`,
+};
+
 /** `[a, b]` beside `{ include: [a, b] }`. */
 function listed(schema: Schema): Schema {
   return also(schema, { type: "array", items: { type: "string" } });
@@ -72,7 +82,7 @@ function connectionOf(): Schema {
   return {
     ...rest,
     properties: {
-      source: { description: source!.description!, anyOf: [...describedSources.map(connector), ownSource] },
+      source: { description: source!.description!, anyOf: [...describedSources.map(connector), ownSource, address] },
       destination: {
         description: destination!.description!,
         anyOf: [{ type: "string", pattern: addresses }, ...describedDestinations.map(connector)],
@@ -153,6 +163,10 @@ describe("the schema of headwaters.yaml", () => {
     ["a value that can't be", { deletion: "sotf" }],
     ["a value of single tables that can't be", { overrides: { t: { mode: "ful" } } }],
     ["a destination that there is not", { destination: "ducksdb:x" }],
+    ["an interval in words (case 35)", { deletes: "6 hours" }],
+    ["a duration without a unit (case 35)", { commitInterval: "5" }],
+    ["a size in words (case 35)", { memory: "64 megabytes" }],
+    ["an address of a source that there is not (case 24)", { source: "mysql://h/d" }],
   ])("refuses %s", (_, wrong) => {
     const connection = { source: { type: "rethinkdb", host: "h", database: "d" }, destination: "duckdb" };
     const parsed = (value: object): boolean => schema.safeParse({ connections: { c: value } }).success;
@@ -163,6 +177,16 @@ describe("the schema of headwaters.yaml", () => {
   test("takes another name of a source", () => {
     const source = { type: "postgres", host: "h", database: "d", user: "u", password: "p" };
     expect(schema.safeParse({ connections: { c: { source, destination: "duckdb" } } }).error).toBeUndefined();
+  });
+
+  test.each([
+    ["quoted numbers", { source: { type: "rethinkdb", host: "h", port: "28015", database: "d" }, parallel: "4" }],
+    ["an interval", { deletes: "6h", reread: "30d", commitInterval: "1.5 S", memory: "64mb" }],
+    ["a variable", { deletes: "${WHEN}", memory: "${MUCH:-1GB}" }],
+    ["an address as the source (case 24)", { source: "postgresql://reader@localhost/shop" }],
+  ])("takes %s, as the command line does (case 35)", (_, given) => {
+    const connection = { source: { type: "rethinkdb", host: "h", database: "d" }, destination: "duckdb", ...given };
+    expect(schema.safeParse({ connections: { c: connection } }).error).toBeUndefined();
   });
 
   test("takes what comes from elsewhere, and short forms", () => {

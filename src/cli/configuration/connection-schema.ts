@@ -12,20 +12,34 @@ function whole(least: number, most: number) {
   return z.preprocess(numeric, z.number().int().min(least).max(most));
 }
 
-function quantity(parse: (text: string) => number | null, what: string) {
+/** Of an amount with its unit, for editors. Values from `${ENV}` are checked when they are known. */
+function amounts(...units: readonly string[]): string {
+  const either = units.map((unit) =>
+    [...unit].map((letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`).join(""),
+  );
+  return `\\d+(\\.\\d+)?\\s*(${either.join("|")})`;
+}
+
+const durations = amounts("ms", "s", "m", "h", "d");
+const sizes = amounts("B", "KB", "MB", "GB", "KiB", "MiB", "GiB");
+
+function quantity(parse: (text: string) => number | null, what: string, pattern: string) {
   return z.preprocess(
     (value) => (typeof value === "number" ? String(value) : value),
-    z.string().transform((text, context) => {
-      const parsed = parse(text);
-      if (parsed !== null && parsed > 0) return parsed;
-      context.addIssue({ code: "custom", message: `must be ${what}` });
-      return z.NEVER;
-    }),
+    z
+      .string()
+      .meta({ pattern: `^\\s*${pattern}\\s*$|\\$\\{` })
+      .transform((text, context) => {
+        const parsed = parse(text);
+        if (parsed !== null && parsed > 0) return parsed;
+        context.addIssue({ code: "custom", message: `must be ${what}` });
+        return z.NEVER;
+      }),
   );
 }
 
-const duration = quantity(parseDuration, "a duration with its unit: 500ms, 30s, 5m, 6h, 1d");
-const size = quantity(parseBytes, "a size with its unit: 512KB, 64MB, 1GB");
+const duration = quantity(parseDuration, "a duration with its unit: 500ms, 30s, 5m, 6h, 1d", durations);
+const size = quantity(parseBytes, "a size with its unit: 512KB, 64MB, 1GB", sizes);
 
 const typeName = z.string().transform((text, context) => {
   const type = parseType(text);
@@ -70,14 +84,17 @@ const columns = z.preprocess(
 function wordOrInterval<Word extends string>(...words: readonly Word[]) {
   return z.preprocess(
     (value) => (typeof value === "number" ? String(value) : value),
-    z.string().transform((text, context): Word | number => {
-      const word = words.find((candidate) => candidate === text);
-      if (word !== undefined) return word;
-      const interval = parseDuration(text);
-      if (interval !== null && interval > 0) return interval;
-      context.addIssue({ code: "custom", message: `must be ${words.join(", ")}, or an interval as 30m, 6h, 1d` });
-      return z.NEVER;
-    }),
+    z
+      .string()
+      .meta({ pattern: `^(${words.join("|")}|\\s*${durations}\\s*)$|\\$\\{` })
+      .transform((text, context): Word | number => {
+        const word = words.find((candidate) => candidate === text);
+        if (word !== undefined) return word;
+        const interval = parseDuration(text);
+        if (interval !== null && interval > 0) return interval;
+        context.addIssue({ code: "custom", message: `must be ${words.join(", ")}, or an interval as 30m, 6h, 1d` });
+        return z.NEVER;
+      }),
   );
 }
 

@@ -16,7 +16,7 @@ const postgresql = { user: "user", path: "database" } as const;
 const encrypted = { more: { ssl: true } } as const;
 
 /** By scheme; the names of settings are those of the source, `host` and `username` unless it says otherwise. */
-const schemes: Readonly<Record<string, Scheme>> = {
+const sourceSchemes: Readonly<Record<string, Scheme>> = {
   postgresql: { type: "postgresql", ...postgresql },
   postgres: { type: "postgresql", ...postgresql },
   yugabytedb: { type: "yugabytedb", ...postgresql },
@@ -29,6 +29,8 @@ const schemes: Readonly<Record<string, Scheme>> = {
   scylladb: { type: "scylladb", host: "host_1", path: "keyspace" },
   rethinkdb: { type: "rethinkdb", path: "database" },
 };
+
+export const schemes: readonly string[] = Object.keys(sourceSchemes);
 
 /** Passwords may hold any character, so the last `@` before the host counts. */
 const form =
@@ -49,10 +51,10 @@ export function sourceFromAddress(address: string, place: string): Readonly<Reco
   const example = "Write it as postgresql://reader@localhost:5432/shop.";
   if (parts === undefined) throw wrong("is not an address that can be understood.", example);
   const name = parts["scheme"]!.toLowerCase();
-  const scheme = Object.hasOwn(schemes, name) ? schemes[name]! : null;
+  const scheme = Object.hasOwn(sourceSchemes, name) ? sourceSchemes[name]! : null;
   if (scheme === null) {
-    const meant = nearest(name, Object.keys(schemes));
-    const known = `Addresses begin with ${Object.keys(schemes).join("://, ")}://.`;
+    const meant = nearest(name, schemes);
+    const known = `Addresses begin with ${schemes.join("://, ")}://.`;
     throw wrong(`begins with ${name}://, which no source has.`, meant === null ? known : `Did you mean ${meant}://?`);
   }
   const { type, host = "host", user = "username", path, more = {} } = scheme;
