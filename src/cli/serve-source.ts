@@ -1,6 +1,7 @@
 import { fivetranLog } from "../fivetran/log.ts";
 import { startServer } from "../fivetran/server.ts";
-import { HeadwatersError } from "../protocol/errors.ts";
+import { explain } from "../fivetran/status.ts";
+import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
 import type { Output } from "./output.ts";
 import { servedSource } from "./served-source.ts";
@@ -25,7 +26,11 @@ export async function serveSource(
 ): Promise<void> {
   const served = servedSource(definition, output.redactor);
   const log = fivetranLog((line) => output.line(line), served.redact, debug);
-  await using server = await startServer(served, { host, port: portOf(port) }, log);
+  await using server = await startServer(served, { host, port: portOf(port) }, log).catch((thrown: unknown) => {
+    // Who reads the log of a connector does not see its standard error.
+    log.severe(explain(asHeadwatersError(thrown)));
+    throw thrown;
+  });
   log.info(`Serving ${definition.title} at ${host}, port ${server.port}.`);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();

@@ -4,6 +4,8 @@ import { type FivetranState, manyStateBytes, stateText } from "./state-json.ts";
 
 /** A checkpoint carries the whole state: it is sent at most once in this many milliseconds … */
 const leastMilliseconds = 1_000;
+/** … unless the rows since the last one have so many times its bytes, so that it does not count beside them … */
+const manyTimes = 8;
 /** … and at the latest after these, however few rows there are. */
 const mostMilliseconds = 600_000;
 
@@ -20,6 +22,8 @@ export class Checkpoints {
   readonly #everyRows: number;
   readonly #state: () => Progressed;
   #rows = 0;
+  /** What was sent in all up to the last checkpoint. */
+  #bytesBefore = 0;
   #closed = false;
   #sent = performance.now();
   #last: string;
@@ -53,7 +57,8 @@ export class Checkpoints {
   async committed(): Promise<void> {
     const age = performance.now() - this.#sent;
     const due = this.#closed || this.#rows >= this.#everyRows;
-    if ((due && age >= leastMilliseconds) || age >= mostMilliseconds) await this.now();
+    const isCheap = this.#responses.bytes - this.#bytesBefore >= manyTimes * this.#last.length && this.#rows > 0;
+    if ((due && (age >= leastMilliseconds || isCheap)) || age >= mostMilliseconds) await this.now();
   }
 
   async now(): Promise<void> {
@@ -74,6 +79,7 @@ export class Checkpoints {
     if (text === this.#last) return;
     this.#last = text;
     await this.#responses.write({ checkpoint: { stateJson: text } });
+    this.#bytesBefore = this.#responses.bytes;
     const bytes = Buffer.byteLength(text);
     if (this.#warned || bytes < manyStateBytes) return;
     this.#warned = true;

@@ -79,6 +79,18 @@ export class FivetranDestination implements Destination {
     };
   }
 
+  /** Tables whose row digests were damaged in the state, and dropped. */
+  get damaged(): readonly string[] {
+    return this.#digests.damaged;
+  }
+
+  /** Forgets tables that are gone from the source. What Fivetran has of them stays. */
+  async forget(tables: readonly string[]): Promise<void> {
+    const transaction = await this.begin();
+    await transaction.reset(tables, false);
+    await transaction.commit([]);
+  }
+
   async acquire(): Promise<number> {
     return lease;
   }

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Table } from "../protocol/table.ts";
@@ -44,7 +45,7 @@ test("keys of all types come back as they were", () => {
       const keyOf = keysOf(table, rows);
       const keys = new Set(cells.map((_, index) => keyOf(index)));
       for (const key of keys) memory.meet(key, Buffer.from(key), 0, key.length);
-      const later = RowDigests.parse(memory.json());
+      const later = RowDigests.parse(memory.json())!;
       expect(later.signature).toBe(memory.signature);
       later.begin();
       const gone = [...later.unmet(table)];
@@ -109,4 +110,18 @@ test("the state takes digests from the smallest on, as many as there is room for
   const later = new DigestStore(notes);
   expect([later.fits("small"), later.fits("larger")]).toEqual([true, false]);
   expect(later.begin({ ...text, id: "larger" })).not.toBeNull();
+});
+
+test.each([
+  ["no deflated bytes", { keys: "AAAA" }],
+  ["too few digests", { digests: "" }],
+  ["bytes that are cut off", { keys: "q1YqLU4tUrIyNDI2MTUzt7AEAA==" }],
+  ["a bomb", { keys: deflateRawSync(Buffer.alloc(200 << 20, 32)).toString("base64") }],
+])("damaged digests are dropped and named: %s (case 46)", (_, damage) => {
+  const memory = new RowDigests(signatureOf(text));
+  meetAll(memory, ['["a"]', '["b"]']);
+  const note = { rows: 2, tooMany: false, memory: memory.json() };
+  expect(new DigestStore(new Map([["t", note]])).damaged).toEqual([]);
+  const store = new DigestStore(new Map([["t", { ...note, memory: { ...note.memory, ...damage } }]]));
+  expect([store.damaged, store.of(text), store.rowsOf("t")]).toEqual([["t"], null, 2]);
 });

@@ -21,11 +21,19 @@ export class DigestStore {
   /** Digests of passes that are not closed yet. */
   readonly #begun = new Map<string, RowDigests>();
 
+  /** Tables whose stored digests were damaged, so that they were dropped. */
+  readonly damaged: readonly string[];
+
   constructor(notes: ReadonlyMap<string, TableNote>) {
+    const damaged: string[] = [];
     for (const [table, { rows, tooMany, memory: stored }] of notes) {
       this.#notes.set(table, { rows, tooMany });
-      if (stored !== null) this.#digests.set(table, RowDigests.parse(stored));
+      if (stored === null) continue;
+      const digests = RowDigests.parse(stored);
+      if (digests === null) damaged.push(table);
+      else this.#digests.set(table, digests);
     }
+    this.damaged = damaged;
   }
 
   get isEmpty(): boolean {

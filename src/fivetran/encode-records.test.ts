@@ -219,3 +219,19 @@ test("an infinite moment is refused, by table and column; the rows before it are
   expect(decode(messages).map(({ data }) => data)).toEqual([{ at: { utcDatetime: { seconds: "1" } } }]);
   expect(textOf(rows.values[0]!, 1)).toBe("infinity");
 });
+
+test("a row that no client takes is named with its table, key and size (case 49)", async () => {
+  const columns: Column[] = [
+    { name: "id", type: { kind: "LONG" }, nullable: false },
+    { name: "blob", type: { kind: "BINARY" }, nullable: true },
+  ];
+  const table = { ...tableOf(columns), key: ["id"] };
+  const rows: Cell[][] = [
+    [1n, Buffer.from("small")],
+    [2n, Buffer.alloc(127 << 20)],
+  ];
+  await expect(encode(columns, rows, table)).rejects.toMatchObject({
+    code: "VALUE_OUT_OF_RANGE",
+    message: expect.stringMatching(/table "t": the row with id="2" has 127 MiB/),
+  });
+});

@@ -1,5 +1,7 @@
+import { HeadwatersError } from "../protocol/errors.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Table } from "../protocol/table.ts";
+import { cell } from "../toolkit/vectors.ts";
 import { type ValueEncoder, valueEncoder } from "./encode-value.ts";
 import { Frame, varintSize } from "./frame.ts";
 import { sentColumns } from "./types.ts";
@@ -9,6 +11,11 @@ export const recordTypes = { upsert: 0, update: 1, delete: 2, truncate: 3 } as c
 
 /** The largest number of records in one message that the protocol allows, and about the largest size that we send. */
 const [mostRecords, mostBytes] = [100, 1 << 20];
+
+/**
+ * The largest row. Fivetran's client takes messages of up to 128 MiB, and a message may begin with smaller rows.
+ */
+const mostRowBytes = 126 << 20;
 
 /** Room before a message for its header, which is known last. */
 const headroom = 8;
@@ -54,6 +61,8 @@ export class RecordEncoder {
     try {
       for (let row = 0; row < rows.length; row++) {
         if (!this.#record(head, compared, volatile, row, admit)) continue;
+        const bytes = this.#frame.position - whole;
+        if (bytes > mostRowBytes) throw rowTooLarge(table, rows, row, bytes);
         sent += 1;
         if (this.#records === mostRecords || this.#frame.position > mostBytes) {
           const wait = this.#flush();
@@ -120,6 +129,19 @@ export class RecordEncoder {
     this.#records = 0;
     return this.#send(message);
   }
+}
+
+function rowTooLarge(table: Table, rows: Rows, row: number, bytes: number): HeadwatersError {
+  const key = table.key.map((name) => {
+    const value = cell(rows.values[rows.columns.indexOf(name)]!, row);
+    return `${name}=${JSON.stringify(value instanceof Uint8Array ? Buffer.from(value).toString("base64") : String(value))}`;
+  });
+  const which = key.length === 0 ? "a row" : `the row with ${key.join(", ").slice(0, 500)}`;
+  return new HeadwatersError(
+    "VALUE_OUT_OF_RANGE",
+    `table "${table.id}": ${which} has ${(bytes / 2 ** 20).toFixed(0)} MiB, and Fivetran takes messages of up to 128 MiB`,
+    { hint: "Deselect its largest column in Fivetran, or make the row smaller in the source." },
+  );
 }
 
 /** One entry of the map `data`. */

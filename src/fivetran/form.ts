@@ -13,8 +13,13 @@ export function configurationForm({ definition, settings }: ServedSource): objec
     schemaSelectionSupported: true,
     tableSelectionSupported: true,
     fields: [...settings, ...optionSettings(definition.name)].map(field),
-    tests: Object.entries(definition.checks ?? wholeCheck).map(([name, label]) => ({ name, label })),
+    tests: Object.entries(configurationTests({ definition })).map(([name, label]) => ({ name, label })),
   };
+}
+
+/** The tests that the form offers: label by name. */
+export function configurationTests({ definition }: Pick<ServedSource, "definition">): Readonly<Record<string, string>> {
+  return definition.checks ?? wholeCheck;
 }
 
 function field(setting: ServedSetting): object {
@@ -23,8 +28,8 @@ function field(setting: ServedSetting): object {
 }
 
 /** The form field for a setting: the first one that fits. */
-function control({ secret, file, type, choices, default: fallback }: ServedSetting): object {
-  if (secret) return { textField: "Password" };
+function control({ name, secret, file, type, choices, default: fallback }: ServedSetting): object {
+  if (secret || isPrivateKey(name)) return { textField: "Password" };
   if (file) {
     const allowedFileType = [".pem", ".crt", ".cer", ".key"];
     return { uploadField: { allowedFileType, maxFileSizeBytes: mostFileBytes } };
@@ -32,6 +37,11 @@ function control({ secret, file, type, choices, default: fallback }: ServedSetti
   if (choices !== null) return { dropdownField: { dropdownField: choices } };
   if (type === "boolean" || typeof fallback === "boolean") return { toggleField: {} };
   return { textField: "PlainText" };
+}
+
+/** A private key, under whatever name: `sslkey`, `ssl_key`, `key_file`. Uploads may be shown, a password never is. */
+function isPrivateKey(name: string): boolean {
+  return /(^|_|ssl)key(_file)?$/.test(name);
 }
 
 function defaultOf({ secret, default: value }: ServedSetting): object {

@@ -37,7 +37,7 @@ export function optionSettings(source: string): readonly ServedSetting[] {
       name: "deletes",
       title: "Look for deletes",
       description:
-        "auto: in each sync for tables that are small enough for digests of their rows in the state, once a week for others; each_sync, daily, weekly; never. To look for deletes, the whole table is read; for large tables every row is also written again.",
+        "auto: in each sync for tables that are small enough for digests of their rows in the state, once a week for others, which until then miss rows whose cursor is NULL or was set back too; each_sync, daily, weekly; never. To look for deletes, the whole table is read; for large tables every row is also written again.",
       choices: Object.keys(deletes),
       default: "auto",
     },
@@ -45,7 +45,8 @@ export function optionSettings(source: string): readonly ServedSetting[] {
       ...plain,
       name: "checkpoint_interval",
       title: "Checkpoint interval",
-      description: "The least number of rows between two checkpoints, which are also at least a second apart.",
+      description:
+        "The least number of rows between two checkpoints. They are also a second apart, unless the state is small beside the rows.",
       type: "integer",
       choices: null,
       default: checkpointRows[source] ?? 1_000,

@@ -17,6 +17,7 @@ export class ResponseStream {
   readonly #protocol: Protocol;
   readonly #signal: AbortSignal;
   #waiting = 0;
+  #bytes = 0;
   #error: Error | null = null;
   readonly #waiters: (() => void)[] = [];
 
@@ -31,12 +32,18 @@ export class ResponseStream {
   send(message: Uint8Array): Promise<void> | null {
     this.#throwIfGone();
     this.#waiting += message.length;
+    this.#bytes += message.length;
     this.#stream.write(message, (error) => {
       this.#waiting -= message.length;
       if (error !== undefined && error !== null) this.#error = error;
       this.#wake();
     });
     return this.#waiting > mostWaiting ? this.#room() : null;
+  }
+
+  /** What was sent so far. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   async write(message: UpdateMessage): Promise<void> {

@@ -38,10 +38,12 @@ export class RowDigests {
     this.signature = signature;
   }
 
-  static parse({ signature, keys, digests }: StoredDigests): RowDigests {
+  /** `null`: they are damaged. */
+  static parse({ signature, keys, digests }: StoredDigests): RowDigests | null {
     const rows = new RowDigests(signature);
-    const texts = JSON.parse(inflateRawSync(Buffer.from(keys, "base64")).toString()) as readonly string[];
+    const texts = keysFrom(keys);
     const bytes = Buffer.from(digests, "base64");
+    if (texts === null || bytes.length !== texts.length * digestBytes) return null;
     texts.forEach((key, index) => {
       rows.#keep(key, bytes.toString("latin1", index * digestBytes, (index + 1) * digestBytes));
     });
@@ -113,6 +115,27 @@ export class RowDigests {
     if (!this.#digests.has(key)) this.bytes += sizeOf(key);
     this.#digests.set(key, digest);
   }
+}
+
+/** The most bytes that the keys of one table may take. A state has far fewer, unless it is damaged. */
+const mostKeyBytes = 64 << 20;
+
+function keysFrom(stored: string): readonly string[] | null {
+  try {
+    const text = inflateRawSync(Buffer.from(stored, "base64"), { maxOutputLength: mostKeyBytes }).toString();
+    const keys: unknown = JSON.parse(text);
+    return Array.isArray(keys) && keys.every(isKey) && new Set(keys).size === keys.length ? keys : null;
+  } catch {
+    // Ignored here: the caller is told that they are damaged.
+    return null;
+  }
+}
+
+/** A list of texts, as {@link keysOf} writes it. */
+function isKey(text: unknown): text is string {
+  if (typeof text !== "string") return false;
+  const cells: unknown = JSON.parse(text);
+  return Array.isArray(cells) && cells.every((value) => value === null || typeof value === "string");
 }
 
 /** The signature for a table's digests. A UUID has the same key as its text, as which releases up to 0.1.0 had it. */

@@ -31,6 +31,23 @@ test.each(["", " ", "{}"])("nothing was synced yet: %j", (text) => {
   });
 });
 
+test.each([
+  ["a list", "[]"],
+  [
+    "a fivetran part that is none",
+    '{"version":1,"source":"rethinkdb","tables":{},"passes":[],"progress":[],"fivetran":[]}',
+  ],
+  [
+    "rows that are no number",
+    JSON.stringify({
+      ...stateJson(state.document),
+      fivetran: { tables: { t: { rows: "3" } }, truncated: [], columns: {} },
+    }),
+  ],
+])("%s is a damaged state, not a fresh start (case 46)", (_, text) => {
+  expect(() => parseState(text, rethinkdb)).toThrow(expect.objectContaining({ code: "STATE_INVALID" }));
+});
+
 test("open passes of another way of running are left behind", () => {
   const exported = JSON.stringify(stateJson(state.document));
   expect(parseState(exported, rethinkdb)).toMatchObject({ document: { passes: [] }, truncated: [] });

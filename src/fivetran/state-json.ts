@@ -55,13 +55,18 @@ const own = z.object({
  */
 export function parseState(text: string, source: Pick<SourceDefinition, "name" | "kin">): FivetranState {
   const value = parsed(text);
-  const isEmpty = typeof value === "object" && value !== null && Object.keys(value).length === 0;
+  const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
+  const isEmpty = isMapping && Object.keys(value).length === 0;
   if (isEmpty) {
     const document: StateDocument = { version: 1, source: source.name, tables: {}, passes: [], progress: [] };
     return { document, ...nothing };
   }
   const document = parseStateDocument(value, source, resync);
-  const { data } = own.safeParse(value);
+  const { data, error } = own.safeParse(value);
+  if (error !== undefined) {
+    const where = error.issues[0]?.path.join(".") ?? "fivetran";
+    throw new HeadwatersError("STATE_INVALID", `the state is damaged at ${where}`, { hint: resync });
+  }
   // An exported state: rows that an open pass set aside elsewhere are not here.
   if (data?.fivetran === undefined) return { document: portable(document), ...nothing };
   const { tables, truncated, columns } = data.fivetran;

@@ -14,7 +14,7 @@ const hints: Partial<Readonly<Record<ErrorCode, string>>> = {
   SCOPE_CHANGED:
     "To copy the new source, re-sync the connection in Fivetran. Otherwise restore its former configuration.",
   DELETES_STOPPED:
-    "If that is right, raise max_delete_fraction or re-sync the table in Fivetran. Otherwise check the source; the next sync looks again.",
+    "If that is right, raise max_delete_fraction (1 allows all), or re-sync the connection in Fivetran. Otherwise check the source; the next sync looks again.",
   TABLE_UNKNOWN: "If the table is gone for good, deselect it in Fivetran.",
   NO_TABLES: "Select at least one table in Fivetran, and make sure that the user may read it.",
 };

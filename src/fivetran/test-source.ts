@@ -1,6 +1,7 @@
 import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { CheckResult } from "../protocol/source.ts";
+import { configurationTests } from "./form.ts";
 import { openSource } from "./open-source.ts";
 import type { ServedSource } from "./served-source.ts";
 import { explain } from "./status.ts";
@@ -16,6 +17,8 @@ export async function testSource(
   log: Log,
   signal: AbortSignal,
 ): Promise<string | null> {
+  const known = Object.keys(configurationTests(served));
+  if (!known.includes(name)) return `there is no test "${name}"; there is ${known.join(", ")}`;
   try {
     await using open = await openSource(served, configuration, log, signal);
     const results: CheckResult[] = [];

@@ -68,6 +68,12 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
     withSelection(state, selected, definition.capabilities.schema),
     responses,
   );
+  for (const table of destination.damaged) {
+    log.warn(
+      `table "${table}": what the state remembers of its rows is damaged and was dropped; its next full read sends every row.`,
+    );
+  }
+  if (deletes === "auto") warnOfLarge(state, log);
   const connection: SyncConnection = {
     name: definition.name,
     source: open.source,
@@ -77,11 +83,25 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
     selection: selected.selection,
     tables: selected.tables,
     // The destination decides how often a commit becomes a checkpoint.
-    settings: { ...defaultSettings, deletes, maxDeleteFraction, commitMilliseconds: 1_000 },
+    settings: {
+      ...defaultSettings,
+      deletes,
+      maxDeleteFraction,
+      commitMilliseconds: 1_000,
+      commitRows: checkpointRows,
+    },
     log,
   };
-  const failures = await syncTables(connection, context, signal);
+  const { failures, dropped } = await syncTables(connection, context, signal);
   gone.throwIfAborted();
+  if (dropped.length > 0) {
+    await destination.forget(dropped);
+    for (const table of dropped) {
+      log.warn(
+        `table "${table}" is no longer in the source, or this user may no longer see it. What the destination has of it stays; it is not looked for again, and read fully if it comes back.`,
+      );
+    }
+  }
   await destination.end();
   stopping.throwIfAborted();
   const worst = failures.find(isTask) ?? failures[0];
@@ -91,23 +111,38 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
   if (worst !== undefined) throw worst;
 }
 
-/** Resolves to the errors of the tables that failed. */
+/**
+ * Tables that are too large for row digests are read whole once a week: until then, a row that the cursor does not show is
+ * not sent either.
+ */
+function warnOfLarge({ notes }: FivetranState, log: Log): void {
+  const large = [...notes].filter(([, { tooMany }]) => tooMany).map(([table]) => table);
+  if (large.length === 0) return;
+  log.warn(
+    `deletes: auto looks once a week for deletes in tables with very many rows, and for rows whose cursor is NULL or was set back: ${large.slice(0, 5).join(", ")}${large.length > 5 ? ` and ${large.length - 5} more` : ""}. Set daily if you need them sooner; each time every row is written again.`,
+  );
+}
+
+/** Resolves to the errors of the tables that failed, and to the tables that are gone from the source. */
 async function syncTables(
   connection: SyncConnection,
   { log }: UpdateContext,
   signal: AbortSignal,
-): Promise<readonly HeadwatersError[]> {
+): Promise<{ readonly failures: readonly HeadwatersError[]; readonly dropped: readonly string[] }> {
   const policy: RetryPolicy = {
     attempts: tries,
     onRetry: (_, error, milliseconds) => log.warn(`${explain(error)}; tried again in ${milliseconds} ms`),
   };
   return withRetries(null, signal, policy, async () => {
     const failures: HeadwatersError[] = [];
+    const dropped: string[] = [];
     await sync(connection, { signal }, (event) => {
       logEvent(event, log);
-      if (event.kind === "finished" && event.error !== null) failures.push(event.error);
+      if (event.kind !== "finished" || event.error === null) return;
+      if (event.error.code === "TABLE_UNKNOWN") dropped.push(event.result.table);
+      else failures.push(event.error);
     });
-    return failures;
+    return { failures, dropped };
   });
 }
 
@@ -120,7 +155,7 @@ function logEvent(event: SyncEvent, log: Log & Severe): void {
   } else if (event.kind === "finished") {
     const { table, outcome, rowsRead, inserted, updated, deleted, milliseconds } = event.result;
     const sent = inserted + updated;
-    if (event.error !== null) log.severe(explain(event.error));
+    if (event.error !== null && event.error.code !== "TABLE_UNKNOWN") log.severe(explain(event.error));
     log.info(
       `table "${table}": ${outcome}, ${rowsRead} rows read, ${sent} sent, ${deleted} deleted in ${milliseconds} ms`,
     );

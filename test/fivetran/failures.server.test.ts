@@ -170,7 +170,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     const first = await sync(null, { configuration: large });
     await sql("DELETE FROM devices; DELETE FROM notes");
     const second = await sync(first.state, { configuration: large });
-    expect(second.task).toContain("re-sync the table in Fivetran");
+    expect(second.task).toContain("re-sync the connection in Fivetran");
     expect(second.counts).toMatchObject({ delete: 0, truncate: 0 });
     expect((await ids("devices")).length).toBe(300);
     await sync("", { configuration: large });

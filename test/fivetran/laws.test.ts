@@ -186,3 +186,37 @@ test("a column that is left out in the form needs no agreement and no full read;
   expect(fivetran.rows()).toEqual(expected(source));
   expect(scope()).toBe(before);
 });
+
+test("a dropped table is a warning, once; the others are synced, and it is read fully if it comes back (case 48)", async () => {
+  const [source, fivetran] = [filled(false), new MemoryFivetran()];
+  source.put("gone", 1, "one");
+  expect((await fivetran.sync(source)).ended).toBe(true);
+  const rows = source.tables.get("gone")!;
+  source.tables.delete("gone");
+  const warnings = async (): Promise<readonly string[]> => {
+    const { messages, ended } = await fivetran.sync(source);
+    expect(ended).toBe(true);
+    return messages.flatMap(({ warning }) => (warning === undefined ? [] : [warning.message]));
+  };
+  expect(await warnings()).toEqual([expect.stringContaining('table "gone" is no longer in the source')]);
+  expect(await warnings()).toEqual([]);
+  source.tables.set("gone", rows);
+  source.put("gone", 2, "two");
+  expect(await warnings()).toEqual([]);
+  expect(fivetran.rows("gone")).toEqual({ 1: "one", 2: "two" });
+});
+
+test("a memory that is damaged is dropped and said, and the copy stays right (case 46)", async () => {
+  const [source, fivetran] = [filled(false), new MemoryFivetran()];
+  await fivetran.sync(source);
+  const state = JSON.parse(fivetran.state) as { fivetran: { tables: { t: { memory: { keys: string } } } } };
+  state.fivetran.tables.t.memory.keys = "AAAA";
+  fivetran.state = JSON.stringify(state);
+  source.remove("t", 3);
+  const { messages, ended } = await fivetran.sync(source, { configuration: { deletes: "each_sync" } });
+  expect(ended).toBe(true);
+  expect(messages.find(({ warning }) => warning !== undefined)?.warning?.message).toContain(
+    "is damaged and was dropped",
+  );
+  expect(fivetran.rows()).toEqual(expected(source));
+});
