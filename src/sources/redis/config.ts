@@ -10,6 +10,14 @@ const typeName = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+/** A pattern of keys. The server takes a malformed one without a word, and no key matches it. */
+const pattern = z
+  .string()
+  .min(1)
+  .refine((text) => /^(\\.|\[(\\.|[^\\\]])+\]|[^\\[])*$/su.test(text), {
+    error: "must be a pattern whose [ is closed by a ], with nothing missing behind a \\",
+  });
+
 const column = z.union([
   typeName.transform((type) => ({ from: null, type })),
   z.strictObject({
@@ -54,7 +62,7 @@ export const configuration = z.strictObject({
     .default("dragonfly_data")
     .meta({ title: "Table name", description: "Name of the table with one row for each key." }),
   key_pattern: z
-    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .union([pattern, z.array(pattern).min(1)])
     .transform((patterns) => [...new Set([patterns].flat())])
     .default(["*"])
     .meta({
