@@ -11,7 +11,15 @@ export type LogLevel = (typeof logLevels)[number];
 const styles: Readonly<Record<string, Style>> = { debug: "dim", info: "cyan", warn: "yellow", error: "red" };
 
 /** Logs to standard error, as JSON lines or as plain lines for people. Secrets are removed from every message. */
-export function createLog(output: Output, options: { readonly level: LogLevel; readonly json: boolean }): Log {
+export function createLog(
+  output: Output,
+  options: {
+    readonly level: LogLevel;
+    readonly json: boolean;
+    /** What stands before each message: the connection, if a command works on several. */
+    prefix(): string;
+  },
+): Log {
   const logger = pino(
     {
       level: options.level,
@@ -22,7 +30,7 @@ export function createLog(output: Output, options: { readonly level: LogLevel; r
     },
     { write: (line) => output.error(options.json ? line.trimEnd() : forPeople(line, output)) },
   );
-  const clean = (message: string): string => output.redactor.text(message);
+  const clean = (message: string): string => output.redactor.text(`${options.prefix()}${message}`);
   return {
     debug: (message) => logger.debug(clean(message)),
     info: (message) => logger.info(clean(message)),

@@ -35,6 +35,8 @@ export interface Session {
   readonly signal: AbortSignal;
   readonly json: boolean;
   readonly quiet: boolean;
+  /** Before lines that don't name the connection: its name, if the command works on several; else empty. */
+  readonly working: { prefix: string };
   /** Writes a line of JSON for programs. */
   tell(connection: string | null, value: Readonly<Record<string, unknown>>): void;
 }
@@ -48,7 +50,12 @@ export async function runCommand(
   const { json = false, quiet = false } = options;
   const redactor = new Redactor([...Object.keys(sources), ...Object.keys(destinations)]);
   const output = new Output(environment.stdout, environment.stderr, environment.variables, redactor);
-  const log = createLog(output, { level: options.logLevel ?? (quiet ? "error" : "info"), json });
+  const working = { prefix: "" };
+  const log = createLog(output, {
+    level: options.logLevel ?? (quiet ? "error" : "info"),
+    json,
+    prefix: () => working.prefix,
+  });
   const stop = new AbortController();
   const unlisten = environment.onStop(() => {
     if (stop.signal.aborted) {
@@ -71,6 +78,7 @@ export async function runCommand(
     signal: stop.signal,
     json,
     quiet,
+    working,
     tell,
   };
   try {
@@ -163,9 +171,11 @@ async function walk<Resolved extends CopySide>(
     if (resolved !== "ok") outcomes.push(resolved);
   }
   for (const connection of connections) {
+    if (connections.length > 1) session.working.prefix = `${connection.name}: `;
     if (session.signal.aborted) outcomes.push("stopped");
     else outcomes.push(await attempt(session, connection.name, () => work(connection)));
   }
+  session.working.prefix = "";
   return worst(outcomes);
 }
 

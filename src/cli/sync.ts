@@ -116,12 +116,20 @@ export async function syncConnection(
 }
 
 async function syncShown(
-  { output, json, quiet, signal, tell }: Session,
+  { output, json, quiet, signal, tell, working }: Session,
   connection: Connection,
   options: Omit<SyncOptions, "signal">,
   record: AttemptRecord,
 ): Promise<RunRecord> {
-  using display = syncDisplay({ output, tell, connection: connection.name, json, quiet, now: () => performance.now() });
+  using display = syncDisplay({
+    output,
+    tell,
+    connection: connection.name,
+    prefix: working.prefix,
+    json,
+    quiet,
+    now: () => performance.now(),
+  });
   const run = await sync(connection, { ...options, signal }, (event) => {
     if (event.kind === "finished") record.finished(event.result);
     display.event(event);

@@ -91,6 +91,17 @@ describe("small mistakes (case 34)", () => {
     expect(error).toMatch(/^error a and b: /);
   });
 
+  test("lines name the connection if there are several", async () => {
+    await writeFile(join(folder, "shop.ts"), source('throw new Error("away");'));
+    const entry = (name: string): string =>
+      `  ${name}:\n    source: { type: ./shop.ts }\n    destination: duckdb:${name}.db\n`;
+    await writeFile(join(folder, "headwaters.yaml"), `connections:\n${entry("one")}${entry("two")}`);
+    const { error, out } = await cli("sync");
+    expect(error).toMatch(/^error one: a and b: .*away[^]*\nerror two: a and b: .*away/);
+    expect(out).toContain("\ntwo: a: failed\n");
+    expect((await cli("sync one")).error).toMatch(/^error a and b: /);
+  });
+
   test("a copy that was whole keeps its moment when a sync fails", async () => {
     await cli("run shop.ts");
     await writeFile(join(folder, "shop.ts"), source('throw new Error("away");'));

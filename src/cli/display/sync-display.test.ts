@@ -51,7 +51,15 @@ function start(stdout: OutputStream, stderr: OutputStream, how: { json?: boolean
   const output = new Output(stdout, stderr, {}, redactor);
   const tell = (connection: string | null, value: object): void => output.json({ connection, ...value });
   const { json = false, quiet = false } = how;
-  const display = syncDisplay({ output, connection: "iot", tell, json, quiet, now: () => performance.now() });
+  const display = syncDisplay({
+    output,
+    connection: "iot",
+    prefix: "",
+    tell,
+    json,
+    quiet,
+    now: () => performance.now(),
+  });
   return { display, output, redactor };
 }
 

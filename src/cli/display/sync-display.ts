@@ -21,6 +21,8 @@ export interface SyncDisplay extends Disposable {
 export interface DisplayOptions {
   readonly output: Output;
   readonly connection: string;
+  /** Before lines that don't name the connection. */
+  readonly prefix: string;
   readonly tell: Session["tell"];
   readonly json: boolean;
   readonly quiet: boolean;
@@ -59,7 +61,7 @@ class LiveDisplay implements SyncDisplay {
 
   event(event: SyncEvent): void {
     this.#progress.apply(event, this.#options.now());
-    if (event.kind === "retry") retried(this.#options.output, event);
+    if (event.kind === "retry") retried(this.#options, event);
   }
 
   end(run: RunRecord): void {
@@ -67,7 +69,7 @@ class LiveDisplay implements SyncDisplay {
     this.#region.clear();
     this.#finish();
     for (const line of syncSummary(connection, run, output.paint)) output.line(line);
-    failures(output, this.#progress);
+    failures(this.#options, this.#progress);
   }
 
   [Symbol.dispose](): void {
@@ -99,18 +101,20 @@ class LinesDisplay implements SyncDisplay {
   }
 
   event(event: SyncEvent): void {
-    const { output, now, connection } = this.#options;
+    const { output, now, connection, prefix } = this.#options;
     this.#progress.apply(event, now());
     if (event.kind === "selected") {
       output.line(`${connection}: ${counted(event.tables.length, "table")}: ${event.tables.join(", ")}`);
     } else if (event.kind === "pass") {
-      output.line(`${event.table}: ${passBegins(event)}`);
+      output.line(`${prefix}${event.table}: ${passBegins(event)}`);
     } else if (event.kind === "settling") {
-      output.line(`${event.table}: all read, ${counted(this.#progress.of(event.table).rows, "row")}; settling`);
+      output.line(
+        `${prefix}${event.table}: all read, ${counted(this.#progress.of(event.table).rows, "row")}; settling`,
+      );
     } else if (event.kind === "retry") {
-      retried(output, event);
+      retried(this.#options, event);
     } else if (event.kind === "finished") {
-      output.line(`${event.result.table}: ${event.result.outcome}`);
+      output.line(`${prefix}${event.result.table}: ${event.result.outcome}`);
     }
   }
 
@@ -118,7 +122,7 @@ class LinesDisplay implements SyncDisplay {
     const { output, connection } = this.#options;
     clearInterval(this.#timer);
     for (const line of syncSummary(connection, run, output.paint)) output.line(line);
-    failures(output, this.#progress);
+    failures(this.#options, this.#progress);
   }
 
   [Symbol.dispose](): void {
@@ -126,9 +130,9 @@ class LinesDisplay implements SyncDisplay {
   }
 
   #tick(): void {
-    const { output, now } = this.#options;
+    const { output, now, prefix } = this.#options;
     for (const table of this.#progress.tables.values()) {
-      if (table.state === "reading") output.line(`${table.table}: ${reading(table, now())}`);
+      if (table.state === "reading") output.line(`${prefix}${table.table}: ${reading(table, now())}`);
     }
   }
 }
@@ -148,7 +152,7 @@ class QuietDisplay implements SyncDisplay {
   }
 
   end(): void {
-    failures(this.#options.output, this.#progress);
+    failures(this.#options, this.#progress);
   }
 
   [Symbol.dispose](): void {}
@@ -216,15 +220,18 @@ function reading(table: TableProgress, now: number): string {
   ].join(", ");
 }
 
-function retried(output: Output, { table, error, milliseconds }: Extract<SyncEvent, { kind: "retry" }>): void {
-  output.error(`${table}: ${error.message} (${error.code}); tried again in ${duration(milliseconds)}`);
+function retried(
+  { output, prefix }: DisplayOptions,
+  { table, error, milliseconds }: Extract<SyncEvent, { kind: "retry" }>,
+): void {
+  output.error(`${prefix}${table}: ${error.message} (${error.code}); tried again in ${duration(milliseconds)}`);
 }
 
 /**
  * Shows why tables failed and what to do. It comes after the summary, where users see it. What several tables failed by, such
  * as a server that is away, is shown once.
  */
-function failures(output: Output, progress: SyncProgress): void {
+function failures({ output, prefix }: DisplayOptions, progress: SyncProgress): void {
   const reasons = new Map<string, { readonly error: HeadwatersError; readonly tables: string[] }>();
   for (const { table, error } of progress.tables.values()) {
     if (error === null) continue;
@@ -233,7 +240,7 @@ function failures(output: Output, progress: SyncProgress): void {
     reason.tables.push(table);
     reasons.set(key, reason);
   }
-  for (const { error, tables } of reasons.values()) showError(output, error, namesOf(tables));
+  for (const { error, tables } of reasons.values()) showError(output, error, `${prefix}${namesOf(tables)}`);
 }
 
 function namesOf(tables: readonly string[]): string {
