@@ -134,7 +134,10 @@ async function writeFound(
 ): Promise<void> {
   const found = all.map((table): FoundTable => {
     const key = table.key.length === 0 ? "no key" : `key ${table.key.join(", ")}`;
-    const told = `${key}; ${rowsOf(table)} rows; changes: ${changesOf(table)}`;
+    const told =
+      table.refused === undefined
+        ? `${key}; ${rowsOf(table)} rows; changes: ${changesOf(table)}`
+        : `can't be copied: ${table.refused.code}`;
     return { id: table.id, told, selected: selects(selection, table.id) };
   });
   const changed = await writeTables(resolve(environment.folder, file), file, name, found);

@@ -13,7 +13,7 @@ import type { Severe } from "./log.ts";
 import { openSource } from "./open-source.ts";
 import { loadProtocol, type UpdateRequest } from "./protocol.ts";
 import type { ServedSource } from "./served-source.ts";
-import { statusOf } from "./status.ts";
+import { explain, statusOf } from "./status.ts";
 import { testSource } from "./test-source.ts";
 import { tableMessage } from "./types.ts";
 import { update } from "./update.ts";
@@ -69,6 +69,8 @@ export async function startServer(
     Schema: answer(async ({ configuration }: Configured, signal) => {
       await using open = await openSource(served, configuration, log, signal);
       const tables = await open.source.discover(signal);
+      // It stays in the form, so that it is not taken for dropped; its sync reports the error.
+      for (const { refused } of tables) if (refused !== undefined) log.warn(explain(refused));
       return { withSchema: { schemas: [{ name: open.schema, tables: tables.map(tableMessage) }] } };
     }),
     Update(call: ServerWritableStream<UpdateRequest, Uint8Array>) {

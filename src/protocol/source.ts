@@ -14,7 +14,8 @@ export interface Source extends AsyncDisposable {
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
 
   /**
-   * Every table that this login may read and that can be copied. What is hidden or unreadable is reported as an error.
+   * Every table that this login may read and that can be copied. A table that can't be described is among them, with the
+   * reason (`refused`): it must not hide the others. Throws only if the source as a whole can't be asked.
    * `known`: the tables of the copy. A source that infers its schema keeps their names and cursors, whatever it sees now;
    * a source that declares its schema ignores them.
    */
@@ -47,6 +48,12 @@ export interface Source extends AsyncDisposable {
 
   /** Reads rows by key, at the strongest consistency that the source offers. Omits keys that do not exist. */
   lookup(table: Table, keys: Rows, how: Reading): AsyncIterable<Rows>;
+
+  /**
+   * Called when the sync has done with these tables, whether they are whole or failed: gives back what is held for them at
+   * the server, such as the session that keeps a snapshot. A later `plan` or `resume` takes it anew.
+   */
+  release?(tables: readonly string[]): Promise<void>;
 
   /** Called after the commit of `state`: a stream may drop everything before it. */
   acknowledge?(split: Split, state: Json): Promise<void>;

@@ -1,3 +1,4 @@
+import type { HeadwatersError } from "./errors.ts";
 import type { Json } from "./json.ts";
 import type { Type } from "./types.ts";
 
@@ -35,6 +36,11 @@ export interface Table {
   readonly estimatedRows: number | null;
   /** What a user should know about how this table is read, in whole sentences; `discover` shows them. */
   readonly notes: readonly string[];
+  /**
+   * Why the table can't be described, such as a setting that does not fit it. It fails alone with this error; nothing else
+   * of it counts but its id.
+   */
+  readonly refused?: HeadwatersError;
 }
 
 /** Whether windows show every change except deletes. Otherwise sweeps must find the others too. */

@@ -187,7 +187,8 @@ export const connectionSchema = z.strictObject({
       description: "System columns are <prefix>_synced and <prefix>_deleted; _fivetran fits existing dbt models.",
     }),
   parallel: parallelSetting.default(defaultSettings.parallel).meta({
-    description: "Splits that are read from the source at the same time.",
+    description:
+      "Splits that are read from the source at the same time. A sync holds at most two connections to the source for each of them, and one more.",
   }),
   memory: size.prefault(bytesText(defaultSettings.memoryBytes)).meta({
     description: "Rows that are read ahead of the destination take at most about this much.",

@@ -83,6 +83,7 @@ export async function readIndependently(
       stop.abort();
     });
   await Promise.all(Array.from({ length: settings.parallel }, readOrStop));
+  await source.release?.([table.id]);
   if (failures.length > 0) throw failures[0];
   return current === table ? null : current;
 }

@@ -57,6 +57,7 @@ export function retryingSource(source: Source, policy: RetryPolicy): Source {
         }
       }
     },
+    ...(source.release === undefined ? {} : { release: (tables) => source.release!(tables) }),
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
@@ -20,7 +21,7 @@ import { recorded, Statistics } from "./statistics.ts";
 import { syncTable } from "./sync-table.ts";
 import { syncTogether } from "./sync-together.ts";
 import { throttle } from "./throttle.ts";
-import { RolledBack, Writer } from "./writer.ts";
+import { mostClosed, RolledBack, Writer } from "./writer.ts";
 
 export interface SyncOptions {
   /** The id of the run. Absent: a new one. */
@@ -49,6 +50,8 @@ export async function sync(
   report: (event: SyncEvent) => void,
 ): Promise<RunRecord> {
   const { warehouse } = connection;
+  // Every table that waits for its turn listens to it.
+  setMaxListeners(0, options.signal);
   return await withLease(warehouse, async (lease) => {
     const stored = await atDestination(warehouse.load());
     const run = new Run(connection, options, report, startAfter(stored.lastStamp), lease);
@@ -78,6 +81,9 @@ class Run {
   readonly #statistics = new Map<string, Statistics>();
   /** Tables whose work is done, and whose last rows the next commit makes durable. */
   readonly #complete = new Set<string>();
+  /** Tables that are worked on: the source may hold sessions for them. */
+  readonly #begun = new Set<string>();
+  #rounds = 0;
   /** How many transactions were undone by an error that may pass by itself. */
   #undone = 0;
 
@@ -130,8 +136,8 @@ class Run {
   }
 
   /**
-   * The tables to sync. Tables that the source no longer shows fail, and their copies are not emptied. Tables whose
-   * settings don't fit them fail too.
+   * The tables to sync. Tables that the source no longer shows fail, and their copies are not emptied. Tables that
+   * the source refuses, or whose settings don't fit them, fail too.
    */
   async #tables(stored: Stored): Promise<readonly Table[]> {
     const only = this.#options.tables ?? [];
@@ -142,7 +148,8 @@ class Run {
     }
     const { tables: discovered, refused, vanished } = await discover(this.#connection, this.#options.signal, stored);
     const tables = discovered.filter(({ id }) => mayCome(id, stored, this.#connection));
-    const failed = new Map([...refused, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
+    const broken = [...refused].filter(([id]) => mayCome(id, stored, this.#connection));
+    const failed = new Map([...broken, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
     const names = narrowTo([...tables.map(({ id }) => id), ...failed.keys()], only);
     for (const name of names) this.#statistics.set(name, new Statistics(name, stored.tables.get(name)?.asOf ?? null));
     for (const [name, error] of failed) if (names.includes(name)) this.#end(name, error);
@@ -167,6 +174,8 @@ class Run {
         this.#endComplete();
         for (const { split, state } of segments) void this.#acknowledge(split, state);
       },
+      // Each table that fails undoes what others did since the last commit: the more there are, the less that may be.
+      Math.max(1, mostClosed >> this.#rounds++),
     );
     const context: SyncContext = {
       connection: this.#connection,
@@ -189,9 +198,9 @@ class Run {
     // As many tables as splits at a time: planning a table takes a connection of its own.
     const turns = new Semaphore(settings.parallel);
     const work = this.#together
-      ? [this.#attempt(tables, turns, () => syncTogether(tables, stored, context))]
+      ? [this.#attempt(tables, turns, writer, () => syncTogether(tables, stored, context))]
       : tables.map((table) =>
-          this.#attempt([table], turns, () => syncTable(table, storedTable(stored, table.id), context)),
+          this.#attempt([table], turns, writer, () => syncTable(table, storedTable(stored, table.id), context)),
         );
     try {
       const ended = await Promise.allSettled(work);
@@ -207,17 +216,34 @@ class Run {
     return [];
   }
 
-  /** Works on tables when it is their turn. Throws only if the transaction was undone. */
-  async #attempt(tables: readonly Table[], turns: Semaphore, work: () => Promise<void>): Promise<void> {
+  /**
+   * Works on tables when it is their turn. Throws only if the transaction was undone: then no other table begins, and those
+   * that were begun keep what they hold at the source, since they go on first.
+   */
+  async #attempt(tables: readonly Table[], turns: Semaphore, writer: Writer, work: () => Promise<void>): Promise<void> {
+    const ids = tables.map(({ id }) => id);
+    let release: (() => void) | null = null;
     try {
-      const release = await turns.acquire(1, this.#options.signal);
-      for (const { id } of tables) this.#statistics.get(id)!.start();
-      await work().finally(release);
-      for (const { id } of tables) this.#complete.add(id);
+      release = await turns.acquire(1, this.#options.signal);
+      writer.assertAlive();
+      for (const id of ids) this.#begun.add(id);
+      for (const id of ids) this.#statistics.get(id)!.start();
+      await work();
+      await this.#release(ids);
+      for (const id of ids) this.#complete.add(id);
     } catch (thrown) {
       if (thrown instanceof RolledBack) throw thrown;
-      for (const { id } of tables) this.#end(id, thrown);
+      await this.#release(ids);
+      for (const id of ids) this.#end(id, thrown);
+    } finally {
+      release?.();
     }
+  }
+
+  /** Gives back what the source holds for tables that are done. */
+  async #release(ids: readonly string[]): Promise<void> {
+    for (const id of ids) this.#begun.delete(id);
+    await this.#connection.source.release?.(ids);
   }
 
   /** A commit has made everything durable that was done before it. */
@@ -240,8 +266,11 @@ class Run {
   /** The tables that go on after the transaction was undone. */
   async #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): Promise<readonly Table[]> {
     this.#complete.clear();
+    // Those that were begun come first, so that sessions held for them do not add up from round to round.
     const running = (): readonly Table[] =>
-      tables.filter((candidate) => this.#statistics.get(candidate.id)!.outcome === "running");
+      tables
+        .filter((candidate) => this.#statistics.get(candidate.id)!.outcome === "running")
+        .sort((a, b) => Number(this.#begun.has(b.id)) - Number(this.#begun.has(a.id)));
     // Nothing is wrong with any table: all go on from the last commit.
     if (cause.remedy === "retry" && ++this.#undone < this.#connection.settings.attempts) {
       const milliseconds = backoff(this.#undone + 1);
@@ -251,7 +280,9 @@ class Run {
     }
     // The error is not about one table: nothing can go on.
     if (table === null || cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
-    for (const { id } of this.#together ? tables : [{ id: table }]) this.#end(id, cause);
+    const failed = this.#together ? tables.map(({ id }) => id) : [table];
+    await this.#release(failed);
+    for (const id of failed) this.#end(id, cause);
     return running();
   }
 

@@ -25,7 +25,7 @@ export interface Segment {
  * Closed passes that one transaction may hold: destinations keep memory for each table that it changes. (Measured: DuckDB
  * runs out of 192 MB at 300 tables of a few columns.)
  */
-const mostClosed = 32;
+export const mostClosed = 32;
 
 /** The transaction was undone by an error at `table` (`null`: not at one table). */
 export class RolledBack extends Error {
@@ -49,6 +49,7 @@ export class Writer implements AsyncDisposable {
   readonly #lease: number;
   readonly #clock: CommitClock;
   readonly #settings: Settings;
+  readonly #mostClosed: number;
   readonly #onCommit: (changes: ReadonlyMap<string, Changes>, progress: readonly Segment[]) => void;
   /** The newest durable version by pass and split. */
   readonly #versions = new Map<string, number>();
@@ -72,13 +73,20 @@ export class Writer implements AsyncDisposable {
     settings: Settings,
     progress: readonly Progress[],
     onCommit: (changes: ReadonlyMap<string, Changes>, progress: readonly Segment[]) => void,
+    most = mostClosed,
   ) {
     this.#destination = destination;
     this.#lease = lease;
     this.#clock = clock;
     this.#settings = settings;
     this.#onCommit = onCommit;
+    this.#mostClosed = most;
     for (const entry of progress) this.#versions.set(splitKey(entry.pass, entry.split), entry.version);
+  }
+
+  /** Throws if the transaction was undone: nothing more can be written. */
+  assertAlive(): void {
+    if (this.#rolledBack !== null) throw this.#rolledBack;
   }
 
   /**
@@ -90,7 +98,7 @@ export class Writer implements AsyncDisposable {
     work: (transaction: Transaction, stamp: string) => Promise<Result>,
   ): Promise<Result> {
     const result = this.#tail.then(async () => {
-      if (this.#rolledBack !== null) throw this.#rolledBack;
+      this.assertAlive();
       try {
         if (this.#transaction === null) {
           this.#stamp = this.#clock.next();
@@ -142,7 +150,7 @@ export class Writer implements AsyncDisposable {
     return this.run(pass.tables[0]!.id, async (transaction) => {
       this.forget(pass);
       await work(transaction);
-      if (++this.#closedPasses >= mostClosed) await this.#commit();
+      if (++this.#closedPasses >= this.#mostClosed) await this.#commit();
     });
   }
 

@@ -7,7 +7,7 @@ import { select, type Selected, type Selecting, vanishedFrom } from "./selection
 
 /** What is selected of source and copy. */
 export interface Discovered extends Selected {
-  /** Tables of the copy that the source no longer shows. */
+  /** Tables of the copy, or of a first pass that is not closed yet, that the source no longer shows. */
   readonly vanished: readonly string[];
 }
 
@@ -17,9 +17,11 @@ export async function discover(
   signal: AbortSignal,
   stored: Pick<Stored, "tables" | "passes"> = { tables: new Map(), passes: [] },
 ): Promise<Discovered> {
-  const discovered = await connection.source.discover(signal, knownTables(stored));
+  const known = knownTables(stored);
+  const discovered = await connection.source.discover(signal, known);
   const present = discovered.map(({ id }) => id);
-  const vanished = vanishedFrom(stored, connection, present);
+  const copied = known.map(({ id }) => id);
+  const vanished = vanishedFrom(copied, connection, present);
   return { ...select(discovered, connection, vanished), vanished };
 }
 

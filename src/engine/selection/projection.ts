@@ -60,6 +60,7 @@ function projectedSource(source: Source, tables: NonNullable<Connection["tables"
       const nativeKeys = { ...keys, columns: keys.columns.map(names.toSource) };
       for await (const rows of source.lookup(native(table), nativeKeys, how)) yield projectedRows(rows, names);
     },
+    ...(source.release === undefined ? {} : { release: (tables) => source.release!(tables) }),
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };

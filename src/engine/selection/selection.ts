@@ -10,7 +10,7 @@ import { type Connection, settingsOf, tableSettings } from "../connection.ts";
 export interface Selected {
   /** With the selected columns, under their names in the copy. */
   readonly tables: readonly Table[];
-  /** Selected tables whose settings don't fit them. */
+  /** Selected tables that the source can't describe, or whose settings don't fit them. */
   readonly refused: ReadonlyMap<string, HeadwatersError>;
 }
 
@@ -50,8 +50,9 @@ export function select(
   return { tables, refused };
 }
 
-/** A table of the source as it is copied. */
+/** A table of the source as it is copied. Throws if the source refused it, or if its settings don't fit it. */
 export function projectTable(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
+  if (table.refused !== undefined) throw table.refused;
   return projectedTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
 }
 
@@ -68,11 +69,11 @@ export function narrowTo(selected: readonly string[], only: readonly string[]): 
 
 /** The selected tables of the copy that are not among `present`. */
 export function vanishedFrom(
-  { tables }: Pick<Stored, "tables">,
+  copied: readonly string[],
   { selection }: Pick<Selecting, "selection">,
   present: readonly string[],
 ): readonly string[] {
-  return [...tables.keys()].filter((id) => selects(selection, id) && !present.includes(id));
+  return copied.filter((id) => selects(selection, id) && !present.includes(id));
 }
 
 /** Whether `schemaChanges` lets a table come that is new since the last run. A table that the user names always may. */

@@ -45,8 +45,10 @@ export async function* checkSource(
   yield discovered;
   if (discovered.status === "failed") return;
   yield* checkRights(cluster, username, signal);
-  yield* privilegeChecks(cluster, settings, tables, signal);
-  yield costCheck(tables);
+  // Whether a table that is refused matters is seen from the selection.
+  const described = tables.filter(({ refused }) => refused === undefined);
+  yield* privilegeChecks(cluster, settings, described, signal);
+  yield costCheck(described);
 }
 
 function consistencyCheck({ consistency }: CqlSettings): CheckResult {

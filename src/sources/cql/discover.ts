@@ -3,6 +3,7 @@ import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { nearest } from "../../toolkit/nearest.ts";
+import { refusedTable } from "../../toolkit/refused-table.ts";
 import type { TextColumns } from "../../toolkit/text-columns.ts";
 import { typeName } from "../../toolkit/types.ts";
 import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
@@ -54,7 +55,11 @@ export async function discoverTables(
       // If partitions hold many rows, the number of rows is unknown.
       const partitions = sizes.get(native.name)?.partitions ?? null;
       const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
-      return tableOf(native, settings, context, dialect, estimated);
+      try {
+        return tableOf(native, settings, context, dialect, estimated);
+      } catch (thrown) {
+        return refusedTable(native.name, thrown);
+      }
     });
 }
 

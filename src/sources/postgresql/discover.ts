@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
+import { refusedTable } from "../../toolkit/refused-table.ts";
 import type { PostgresConnection } from "../../wire/postgres/connection.ts";
 import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts";
 import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
@@ -25,7 +26,13 @@ export async function discoverTables(
 ): Promise<readonly Table[]> {
   await assertSchema(connection, schema, signal);
   const catalog = await loadCatalog(connection, schema, null, signal);
-  return catalog.map((table) => tableOf(shapeOf(table, context), server, connection.settings.user));
+  return catalog.map((table) => {
+    try {
+      return tableOf(shapeOf(table, context), server, connection.settings.user);
+    } catch (thrown) {
+      return refusedTable(table.name, thrown);
+    }
+  });
 }
 
 /** Throws `SCHEMA_UNKNOWN`, or `PRIVILEGE_MISSING` if the role may not use the schema. */

@@ -189,6 +189,10 @@ export class PostgresqlSource implements Source {
     }
   }
 
+  async release(tables: readonly string[]): Promise<void> {
+    await this.#snapshots.release(tables);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#snapshots[Symbol.asyncDispose]();
     await this.#pool[Symbol.asyncDispose]();
@@ -298,8 +302,9 @@ export class PostgresqlSource implements Source {
     const storage = Object.fromEntries(
       [...looked].map(([id, { shape }]) => [id, storageDigest(shape.catalog.storage)] as const),
     );
-    // Followers have a read time of their own. A split that is alone takes its own snapshot when it is read.
-    const alone = splits.length === 1 && workOf(splits[0]!).order !== "ctid";
+    // Followers have a read time of their own. A split that is alone takes its own snapshot when it is read. Where there
+    // are no splits (a partitioned table without partitions), no end of one would release the snapshot.
+    const alone = splits.length <= 1 && splits.every((split) => workOf(split).order !== "ctid");
     const snapshot: Snapshot =
       this.#staleness(server) !== null || alone
         ? { mode: "none" }
@@ -328,7 +333,7 @@ function assertFits(table: Table, shape: Shape): void {
 
 /** Whether all splits read the rows of one moment: what a split reads alone, it reads in the order of keys. */
 function isOneSnapshot(snapshot: Json, splits: readonly Split[], { yugabyte }: Server): boolean {
-  return snapshotOf(snapshot).mode === "none" ? splits.length === 1 && !yugabyte : true;
+  return snapshotOf(snapshot).mode === "none" ? splits.length <= 1 && !yugabyte : true;
 }
 
 function storageOf(snapshot: Json, table: string): string {

@@ -1,6 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
+import { refusedTable } from "../../toolkit/refused-table.ts";
 import { RespError } from "../../wire/resp/errors.ts";
 import { entriesTable, type EntryKind, entryKinds } from "./entries/entries.ts";
 import { type Expanded, expandedOf, expandedTable } from "./expanded/expanded.ts";
@@ -21,26 +22,44 @@ export async function discoverTables(
   server: ServerInfo,
 ): Promise<readonly Table[]> {
   const { configuration } = context;
-  const found: Table[] = [keyspaceTable(configuration, server)];
-  checkFixed(configuration.table_name, options[configuration.table_name]);
+  const found = new Map<string, Table>();
+  const add = async (id: string, describe: () => Table | null | Promise<Table | null>): Promise<void> => {
+    try {
+      if (found.has(id)) throw namedTwice(id);
+      const table = await describe();
+      if (table !== null) found.set(id, table);
+    } catch (thrown) {
+      context.signal.throwIfAborted();
+      found.set(id, refusedTable(id, thrown));
+    }
+  };
+  const own = configuration.table_name;
+  await add(own, () => {
+    checkFixed(own, options[own]);
+    return keyspaceTable(configuration, server);
+  });
   for (const kind of entryKinds) {
     if (!configuration[kind.setting]) continue;
     const table = entriesTable(kind, configuration);
-    checkFixed(table.id, options[table.id]);
-    if (await knows(context, kind)) found.push(table);
-  }
-  for (const [id, entry] of Object.entries(configuration.tables)) {
-    const expanded = expandedOf(id, entry, options[id]);
-    const table = expandedTable(expanded, options[id]);
-    found.push(expanded.open ? await sampled(context, table, expanded, server.now) : table);
-  }
-  const twice = found.find(({ id }, index) => found.findIndex((other) => other.id === id) < index);
-  if (twice !== undefined) {
-    throw new HeadwatersError("CONFIGURATION_INVALID", `tables: "${twice.id}" is the name of two tables`, {
-      hint: "Give it another name; table_name, and with _timeseries and _streams behind it, are taken.",
+    await add(table.id, async () => {
+      checkFixed(table.id, options[table.id]);
+      return (await knows(context, kind)) ? table : null;
     });
   }
-  return found;
+  for (const [id, entry] of Object.entries(configuration.tables)) {
+    await add(id, async () => {
+      const expanded = expandedOf(id, entry, options[id]);
+      const table = expandedTable(expanded, options[id]);
+      return expanded.open ? sampled(context, table, expanded, server.now) : table;
+    });
+  }
+  return [...found.values()];
+}
+
+function namedTwice(id: string): HeadwatersError {
+  return new HeadwatersError("CONFIGURATION_INVALID", `tables: "${id}" is the name of two tables`, {
+    hint: "Give it another name; table_name, and with _timeseries and _streams behind it, are taken.",
+  });
 }
 
 /** Throws if the user sets a cursor or types for a table with fixed columns, because they would be ignored. */

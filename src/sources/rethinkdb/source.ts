@@ -10,6 +10,7 @@ import type { ReqlAddress } from "../../wire/reql/address.ts";
 import { ReqlConnection } from "../../wire/reql/connection.ts";
 import { ReqlQueryError } from "../../wire/reql/failures.ts";
 import { tableOfSplit } from "../../toolkit/passes.ts";
+import { refusedTable } from "../../toolkit/refused-table.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { warnOnce } from "../../toolkit/warn-once.ts";
 import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
@@ -169,7 +170,7 @@ export class RethinkdbSource implements Source {
       // Dropped since the tables were listed.
       if (error.code === "TABLE_UNKNOWN") return null;
       if (thrown instanceof ReqlQueryError || error.code === "SOURCE_FAILED") return error;
-      throw error;
+      return refusedTable(name, error);
     }
   }
 

@@ -76,6 +76,7 @@ export const reading: Reading = { signal, batchBytes: 64 << 10, until: "caught u
 export async function tableNamed(source: Source, name: string): Promise<Table> {
   const found = (await source.discover(signal)).find((table) => table.id === name);
   if (found === undefined) throw new Error(`discover does not show ${name}`);
+  if (found.refused !== undefined) throw found.refused;
   return found;
 }
 

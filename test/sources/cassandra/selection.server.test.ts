@@ -68,7 +68,7 @@ await describeWith(startCassandra, "what is chosen of Cassandra", (server: Cassa
       ["name", "is a text, which can't tell when a row changed"],
     ] as const) {
       await using mistaken = await open(cursor);
-      await expect(mistaken.discover(reading.signal)).rejects.toMatchObject({
+      await expect(tableNamed(mistaken, "watched")).rejects.toMatchObject({
         code: "CURSOR_INVALID",
         message: expect.stringContaining(`overrides: watched: cursor: column "${cursor}" ${what}`),
         hint: expect.stringContaining("seen"),

@@ -47,6 +47,7 @@ export async function openSource(
 export async function tableOf(source: Source, id: string): Promise<Table> {
   const table = (await source.discover(never)).find((candidate) => candidate.id === id);
   if (table === undefined) throw new Error(`discover does not show ${id}`);
+  if (table.refused !== undefined) throw table.refused;
   return table;
 }
 

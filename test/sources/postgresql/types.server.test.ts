@@ -235,7 +235,7 @@ await describeWith(startPostgresql, "types of YugabyteDB", (server) => {
     test("a column that is not there", async () => {
       const name = await tableWith("text", []);
       await using source = await openSource(server, {}, { tables: { [name]: { types: { valve: { kind: "LONG" } } } } });
-      const error = await rejection(source.discover(fast.signal));
+      const error = await rejection(tableOf(source, name));
       expect(error.code).toBe("CONFIGURATION_INVALID");
       expect(error.hint).toBe('Did you mean "value"?');
     });

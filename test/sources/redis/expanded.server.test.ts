@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { startRedisStack } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";
-import { fast, independent, openSource, operations, planOf, readRows, signal, tableOf } from "./reading.ts";
+import { fast, independent, openSource, operations, planOf, readRows, tableOf } from "./reading.ts";
 
 await describeWith(
   () => startRedisStack(7),
@@ -178,7 +178,7 @@ await describeWith(
         [{ dragonfly_data: { pattern: "user:{id}", columns: {} } }, /"dragonfly_data" is the name of two tables/],
       ] as const) {
         await using source = await openSource(server, { tables });
-        await expect(source.discover(signal)).rejects.toThrow(message);
+        await expect(tableOf(source, Object.keys(tables)[0]!)).rejects.toThrow(message);
       }
       await expect(openSource(server, { tables: { users: { pattern: "user:*" } } })).rejects.toThrow(
         /must have a name in braces/,

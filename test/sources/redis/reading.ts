@@ -37,6 +37,7 @@ export async function tableOf(source: Source, id: string): Promise<Table> {
   const tables = await source.discover(signal);
   const found = tables.find((table) => table.id === id);
   if (found === undefined) throw new Error(`no table ${id} among ${tables.map((table) => table.id).join(", ")}`);
+  if (found.refused !== undefined) throw found.refused;
   return found;
 }
 

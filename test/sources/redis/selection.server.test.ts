@@ -4,7 +4,7 @@ import { globs } from "../../../src/sources/redis/scan/glob.ts";
 import { Workspace } from "../../cli/workspace.ts";
 import { startValkey } from "../../servers/redis.ts";
 import { describeWith } from "../../servers/require.ts";
-import { openSource, settingsOf, signal } from "./reading.ts";
+import { openSource, settingsOf, tableOf } from "./reading.ts";
 
 const long = { timeout: 60_000 };
 
@@ -64,7 +64,7 @@ await describeWith(
           [{ types: { key: { kind: "LONG" } } }, `overrides.${id}.types: the columns of this table have fixed types`],
         ] as const) {
           await using source = await openSource(server, {}, { tables: { [id]: options } });
-          await expect(source.discover(signal)).rejects.toThrow(message);
+          await expect(tableOf(source, id)).rejects.toThrow(message);
         }
       }
     });

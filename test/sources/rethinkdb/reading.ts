@@ -50,6 +50,7 @@ export async function openSource(server: Address, settings: Opening = {}): Promi
 export async function tableOf(source: Source, id: string): Promise<Table> {
   const found = (await source.discover(signal)).find((table) => table.id === id);
   if (found === undefined) throw new Error(`there is no table ${id}`);
+  if (found.refused !== undefined) throw found.refused;
   return found;
 }
 
