@@ -30,6 +30,10 @@ export const errorCodes = {
     "reconfigure",
     "Two names would be the same in the destination: they are equal, or differ only by case.",
   ],
+  COLUMNS_TOO_MANY: [
+    "reconfigure",
+    "The rows of a table have more fields than may become columns, such as where names of fields are data.",
+  ],
   CURSOR_INVALID: ["reconfigure", "The cursor column does not exist, or its type can't be used as a cursor."],
   VALUE_OUT_OF_RANGE: ["reconfigure", "A value does not fit the type of its column."],
   READ_CONFLICT: [
@@ -87,8 +91,15 @@ export class HeadwatersError extends Error {
 /** Whatever was thrown, as a {@link HeadwatersError}. An unknown error is a defect, and never skipped. */
 export function asHeadwatersError(thrown: unknown): HeadwatersError {
   if (thrown instanceof HeadwatersError) return thrown;
+  // What failed first says more than what failed while things were closed because of it.
+  if (isSuppressed(thrown)) return asHeadwatersError(thrown.suppressed);
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new HeadwatersError("DEFECT", message, { cause: thrown });
+}
+
+/** What `await using` throws if disposing fails too. Node.js 20 does not have the class. */
+function isSuppressed(thrown: unknown): thrown is { readonly suppressed: unknown } {
+  return thrown instanceof Error && thrown.name === "SuppressedError" && "suppressed" in thrown;
 }
 
 /** Whatever a source or a destination threw, as a {@link HeadwatersError} that says which of them threw it. */

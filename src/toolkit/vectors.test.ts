@@ -1,7 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Type } from "../protocol/types.ts";
-import { appendCell, type Cell, cell, project, RowsBuilder, rowsOf, VectorBuilder } from "./vectors.ts";
+import {
+  appendCell,
+  type Cell,
+  cell,
+  project,
+  reservedBytes,
+  RowsBuilder,
+  rowsBytes,
+  rowsOf,
+  VectorBuilder,
+} from "./vectors.ts";
 
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 const int128 = fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n });
@@ -46,6 +56,39 @@ describe("vectors", () => {
     for (const text of ["", long, "a", long]) builder.text(text);
     const vector = builder.finish();
     expect([0, 1, 2, 3].map((row) => cell(vector, row))).toEqual(["", long, "a", long]);
+  });
+
+  test("a batch of few rows holds little, whatever its builder has room for (case 43)", () => {
+    for (const type of [{ kind: "LONG" }, { kind: "STRING" }, { kind: "BOOLEAN" }] as const) {
+      const builder = new RowsBuilder([{ name: "a", type }]);
+      const of = (): Cell => (type.kind === "LONG" ? 1n : type.kind === "STRING" ? "one" : true);
+      for (const count of [1, 3_000, 1]) {
+        for (let row = 0; row < count; row++) appendCell(builder.builders[0]!, row % 7 === 3 ? null : of());
+        const rows = builder.finish();
+        const held = reservedBytes(rows);
+        expect(held).toBeGreaterThan(rowsBytes(rows));
+        // Buffers that are at least half full are handed over as they are.
+        expect(held).toBeLessThan(2_000 + 4 * rowsBytes(rows));
+        expect(Array.from({ length: count }, (_, row) => cell(rows.values[0]!, row))).toEqual(
+          Array.from({ length: count }, (_, row) => (row % 7 === 3 ? null : of())),
+        );
+      }
+    }
+  });
+
+  test("thousands of columns reserve room for few rows, and a huge value only its own (case 43)", () => {
+    const columns = Array.from({ length: 3_000 }, (_, place) => ({
+      name: `c${place}`,
+      type: { kind: "LONG" } as const,
+    }));
+    const wide = new RowsBuilder(columns);
+    for (const builder of wide.builders) builder.null();
+    expect(reservedBytes(wide.finish())).toBeLessThan(3_000 * 700);
+    const text = new RowsBuilder([{ name: "t", type: { kind: "STRING" } }]);
+    text.builders[0]!.text("x".repeat(50 << 20));
+    expect(reservedBytes(text.finish())).toBeLessThan(51 << 20);
+    text.builders[0]!.text("x");
+    expect(reservedBytes(text.finish())).toBeLessThan(3 << 20);
   });
 
   test("a batch counts its rows and bytes, and gives out columns by name", () => {

@@ -5,6 +5,12 @@ import { byteWidth, sameType } from "./types.ts";
 
 /** The number of rows for which a builder allocates by default; its capacity doubles when full. */
 const usualRows = 1024;
+/** The values for which the columns of a batch allocate together by default: in wide tables, for fewer rows. */
+const usualValues = 64 * usualRows;
+/** The most bytes that a builder allocates after a batch: one huge value must not make every later buffer as large. */
+const mostReserved = 2 << 20;
+/** The memory that a vector takes besides its values, in bytes: its objects. */
+const vectorBytes = 512;
 
 /** Hexadecimal digits, as ASCII. */
 const hexDigits = new TextEncoder().encode("0123456789abcdef");
@@ -163,25 +169,24 @@ export class VectorBuilder {
     const { type, length } = this;
     const width = this.#width;
     const size = width === null ? this.#used : width === 0 ? (length + 7) >> 3 : length * width;
-    const vector: Vector = {
-      type,
-      validity: this.#validity,
-      values: this.#values.subarray(0, size),
-      offsets: this.#offsets === null ? null : this.#offsets.subarray(0, length + 1),
-    };
-    if (this.#offsets !== null) {
+    const values = handedOver(this.#values, size);
+    const offsets = this.#offsets === null ? null : handedOver(this.#offsets, length + 1);
+    const validity = this.#validity === null ? null : handedOver(this.#validity, (length + 7) >> 3);
+    const reserved = this.#values.byteLength;
+    // The next batch will be about as large.
+    const next =
+      width === null
+        ? roundUp(Math.max(this.#initialRows * 16, Math.min(size * 1.25, reserved, mostReserved)))
+        : reserved;
+    if (values.buffer === this.#values.buffer || reserved > next) this.#adopt(new ArrayBuffer(next));
+    // Booleans only set bits.
+    else if (width === 0) this.#values.fill(0);
+    if (offsets !== null && offsets.buffer === this.#offsets!.buffer)
       this.#offsets = new Int32Array(this.#capacity + 1);
-      // The next batch will be about as large. The limit keeps one huge value from making every later buffer as large.
-      this.#adopt(
-        new ArrayBuffer(roundUp(Math.max(this.#initialRows * 16, Math.min(size * 1.25, this.#values.byteLength)))),
-      );
-    } else {
-      this.#adopt(new ArrayBuffer(this.#values.byteLength));
-    }
     this.#validity = null;
     this.length = 0;
     this.#used = 0;
-    return vector;
+    return { type, validity, values, offsets };
   }
 
   /** Makes room for one more row and returns its index. */
@@ -231,7 +236,7 @@ export class RowsBuilder {
   readonly builders: readonly VectorBuilder[];
 
   /** `initialRows`: a multiple of 8. */
-  constructor(columns: readonly Pick<Column, "name" | "type">[], initialRows?: number) {
+  constructor(columns: readonly Pick<Column, "name" | "type">[], initialRows = roomFor(columns.length)) {
     this.columns = columns.map((column) => column.name);
     this.builders = columns.map((column) => new VectorBuilder(column.type, initialRows));
   }
@@ -252,7 +257,23 @@ export class RowsBuilder {
   }
 }
 
-/** The bytes of memory that a batch's values take. */
+/** The rows for which a batch of so many columns allocates: a multiple of 8. */
+function roomFor(columns: number): number {
+  return Math.max(8, Math.min(usualRows, (usualValues / Math.max(1, columns)) & ~7));
+}
+
+/** The memory that a batch holds, in bytes: also where its buffers have room for more, and what its vectors themselves take. */
+export function reservedBytes(rows: Rows): number {
+  let bytes = 0;
+  for (const { validity, values, offsets } of rows.values) {
+    bytes += vectorBytes;
+    for (const array of [validity, values, offsets])
+      if (array !== null) bytes += array.byteOffset === 0 ? array.buffer.byteLength : array.byteLength;
+  }
+  return bytes;
+}
+
+/** The bytes of a batch's values. */
 export function rowsBytes(rows: Rows): number {
   let bytes = 0;
   for (const vector of rows.values) {
@@ -364,6 +385,11 @@ export function rowsOf(columns: readonly Pick<Column, "name" | "type">[], cells:
   const builder = new RowsBuilder(columns);
   for (const row of cells) builder.builders.forEach((column, index) => appendCell(column, row[index] ?? null));
   return builder.finish();
+}
+
+/** The first elements of a buffer: the buffer itself, or a copy if most of it is empty. */
+function handedOver<A extends Uint8Array | Int32Array>(array: A, length: number): A {
+  return (length * 2 < array.length ? array.slice(0, length) : array.subarray(0, length)) as A;
 }
 
 function allValid(rows: number): Uint8Array {

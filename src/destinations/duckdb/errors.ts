@@ -22,10 +22,10 @@ const everywhere: readonly KnownError[] = [
     hint: "Make room and sync again: what was committed is whole, and the sync goes on from there.",
   },
   {
-    pattern: /Out of Memory Error|failed to (allocate|pin|offload)/i,
+    pattern: /Out of Memory Error|failed to (allocate|pin|offload)|could not allocate block/i,
     code: "DESTINATION_UNUSABLE",
     message: () => "memory_limit: DuckDB needs more memory than it may use",
-    hint: "Raise memory_limit, or give temp_directory more room.",
+    hint: "Raise memory_limit (a table takes up to 512 KiB for each column while rows are added), or give temp_directory more room.",
   },
   {
     pattern: /Conversion Error|Out of Range Error/,

@@ -3,7 +3,7 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { typeName, widen } from "../../toolkit/types.ts";
-import { rowsBytes, sameShape } from "../../toolkit/vectors.ts";
+import { reservedBytes, sameShape } from "../../toolkit/vectors.ts";
 import { type FeedColumn, feedName, type Slice } from "./feed.ts";
 import type { Into, Loader, Row, Target } from "../sql/dialect.ts";
 import { timestamp } from "../sql/names.ts";
@@ -36,7 +36,7 @@ class GroupLoader implements Loader {
     if (rows.length === 0) return;
     this.#queue.push({ rows, from: 0, to: rows.length });
     this.#rows += rows.length;
-    this.#bytes += rowsBytes(rows);
+    this.#bytes += reservedBytes(rows);
     while (this.#rows >= groupRows || this.#bytes >= groupBytes) await this.#next();
   }
 
@@ -68,7 +68,7 @@ class GroupLoader implements Loader {
       if (taken < rows) this.#queue.unshift({ ...slice, from: slice.from + taken });
       this.#rows -= taken;
       room -= taken;
-      if (taken === rows) this.#bytes -= rowsBytes(slice.rows);
+      if (taken === rows) this.#bytes -= reservedBytes(slice.rows);
     }
     return group;
   }

@@ -1,6 +1,7 @@
 import type { Pass, Progress } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
+import { checkColumnCount } from "../selection/columns.ts";
 import type { SyncContext } from "./context.ts";
 import type { Reached } from "./read-split.ts";
 import { readSplits } from "./read-splits.ts";
@@ -41,7 +42,11 @@ export async function readPass(
       statistics.get(table)!.addRead(rows, bytes);
       report({ kind: "read", table, rows, bytes, splitsDone });
     },
-    onSchema: (wider) => current.set(wider.id, unite(current.get(wider.id)!, wider)),
+    onSchema(wider) {
+      const united = unite(current.get(wider.id)!, wider);
+      checkColumnCount(united);
+      current.set(wider.id, united);
+    },
     // Once, not for every table of the pass.
     onRetry: (error, milliseconds) => report({ kind: "retry", table: tables[0]!.id, error, milliseconds }),
   });

@@ -5,7 +5,7 @@ import type { Pass, Split } from "../../protocol/pass.ts";
 import type { Reading, Source } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Semaphore } from "../../toolkit/semaphore.ts";
-import { rowsBytes } from "../../toolkit/vectors.ts";
+import { reservedBytes, rowsBytes } from "../../toolkit/vectors.ts";
 import type { Settings } from "../connection.ts";
 import { mayPass } from "./retrying-source.ts";
 import { RolledBack, type Segment, type Writer } from "./writer.ts";
@@ -135,15 +135,15 @@ class Attempt {
     if (bytes > most) await this.#hold();
   }
 
-  /** Counts what was read, and slows down to `maxRowsPerSecond`. */
+  /** Counts what was read, and slows down to `maxRowsPerSecond`. Resolves to the memory that the operation holds. */
   async #meter(operation: Data): Promise<number> {
     if (operation.kind === "schema") this.#reading.onSchema(operation.table);
     if (!("rows" in operation)) return 0;
-    const bytes = operationBytes(operation);
-    this.#rows += operation.rows.length;
-    this.#reading.onRows(operation.table, operation.rows.length, bytes);
-    await this.#reading.throttle(operation.rows.length, this.#reading.signal);
-    return bytes;
+    const { rows } = operation;
+    this.#rows += rows.length;
+    this.#reading.onRows(operation.table, rows.length, rowsBytes(rows));
+    await this.#reading.throttle(rows.length, this.#reading.signal);
+    return reservedBytes(rows);
   }
 
   #hand({ state, asOf }: Position, done: boolean): void {
@@ -179,15 +179,12 @@ class Attempt {
     return write;
   }
 
-  #gathered(): Pick<Segment, "pass" | "split" | "operations" | "rows"> {
-    const gathered = { pass: this.#pass, split: this.#split, operations: this.#operations, rows: this.#rows };
+  #gathered(): Pick<Segment, "pass" | "split" | "operations" | "rows" | "bytes"> {
+    const [pass, split, operations, rows, bytes] = [this.#pass, this.#split, this.#operations, this.#rows, this.#bytes];
+    const gathered = { pass, split, operations, rows, bytes };
     this.#operations = [];
     this.#rows = 0;
     this.#bytes = 0;
     return gathered;
   }
-}
-
-function operationBytes(operation: Data): number {
-  return "rows" in operation ? rowsBytes(operation.rows) : 0;
 }

@@ -84,6 +84,8 @@ class Run {
   /** Tables that are worked on: the source may hold sessions for them. */
   readonly #begun = new Set<string>();
   #rounds = 0;
+  /** Each table has the transaction for itself, since a commit of several failed. */
+  #alone = false;
   /** How many transactions were undone by an error that may pass by itself. */
   #undone = 0;
 
@@ -175,7 +177,7 @@ class Run {
         for (const { split, state } of segments) void this.#acknowledge(split, state);
       },
       // Each table that fails undoes what others did since the last commit: the more there are, the less that may be.
-      Math.max(1, mostClosed >> this.#rounds++),
+      this.#alone ? 1 : Math.max(1, mostClosed >> this.#rounds++),
     );
     const context: SyncContext = {
       connection: this.#connection,
@@ -196,7 +198,7 @@ class Run {
     };
     await writer.run(null, async (transaction) => transaction.record(this.#record(false)));
     // As many tables as splits at a time: planning a table takes a connection of its own.
-    const turns = new Semaphore(settings.parallel);
+    const turns = new Semaphore(this.#alone ? 1 : settings.parallel);
     const work = this.#together
       ? [this.#attempt(tables, turns, writer, () => syncTogether(tables, stored, context))]
       : tables.map((table) =>
@@ -278,8 +280,13 @@ class Run {
       await sleep(milliseconds, this.#options.signal);
       return running();
     }
-    // The error is not about one table: nothing can go on.
-    if (table === null || cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
+    if (cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
+    if (table === null) {
+      // A commit of several tables failed: one after the other shows which of them it is. If it is none, nothing can go on.
+      if (this.#alone || this.#together || cause.remedy === "retry") throw cause;
+      this.#alone = true;
+      return running();
+    }
     const failed = this.#together ? tables.map(({ id }) => id) : [table];
     await this.#release(failed);
     for (const id of failed) this.#end(id, cause);

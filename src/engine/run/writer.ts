@@ -13,6 +13,8 @@ export interface Segment {
   readonly attempt: number;
   readonly operations: readonly Change[];
   readonly rows: number;
+  /** The memory that the operations hold, in bytes. */
+  readonly bytes: number;
   readonly state: Json;
   /** The read point that the split has reached, where its checkpoints say it. */
   readonly asOf: string | null;
@@ -26,6 +28,12 @@ export interface Segment {
  * runs out of 192 MB at 300 tables of a few columns.)
  */
 export const mostClosed = 32;
+
+/**
+ * After this many bytes of rows that are wide on average the transaction is committed: destinations hold what is not
+ * committed. (Measured: DuckDB can't commit 30 rows of 5 MB at once with 192 MB.)
+ */
+const wide = { bytes: 24 << 20, rowBytes: 128 << 10 };
 
 /** The transaction was undone by an error at `table` (`null`: not at one table). */
 export class RolledBack extends Error {
@@ -60,7 +68,9 @@ export class Writer implements AsyncDisposable {
   #stamp = "";
   #tail: Promise<unknown> = Promise.resolve();
   #rolledBack: RolledBack | null = null;
-  #uncommittedRows = 0;
+  #uncommitted = { rows: 0, bytes: 0 };
+  /** Tables that the transaction has something of. */
+  readonly #touched = new Set<string>();
   #closedPasses = 0;
   /** When the transaction must be committed; `null`: there is none. */
   #due: number | null = null;
@@ -99,6 +109,7 @@ export class Writer implements AsyncDisposable {
   ): Promise<Result> {
     const result = this.#tail.then(async () => {
       this.assertAlive();
+      if (table !== null) this.#touched.add(table);
       try {
         if (this.#transaction === null) {
           this.#stamp = this.#clock.next();
@@ -107,7 +118,9 @@ export class Writer implements AsyncDisposable {
         }
         return await work(this.#transaction, this.#stamp);
       } catch (thrown) {
-        this.#rolledBack = new RolledBack(table, errorAt("destination", thrown));
+        // What fails in the commit of one table alone fails because of this table.
+        const [only = null] = this.#touched.size === 1 ? this.#touched : [];
+        this.#rolledBack = new RolledBack(table ?? only, errorAt("destination", thrown));
         await this.#undo();
         throw this.#rolledBack;
       }
@@ -122,7 +135,7 @@ export class Writer implements AsyncDisposable {
       if (segment.held) await transaction.keep(segment.pass, segment.split);
       for (const operation of segment.operations) await transaction.write(segment.pass, segment.split, operation);
       this.#pending.set(splitKey(segment.pass.id, segment.split.id), segment);
-      await this.#wrote(segment.rows);
+      await this.#wrote(segment.rows, segment.bytes);
     });
   }
 
@@ -130,10 +143,16 @@ export class Writer implements AsyncDisposable {
    * Puts operations into the transaction that no checkpoint covers yet: commits make them durable, and they count once
    * the segment that has the checkpoint is written.
    */
-  hold({ pass, split, operations, rows }: Pick<Segment, "pass" | "split" | "operations" | "rows">): Promise<void> {
+  hold({
+    pass,
+    split,
+    operations,
+    rows,
+    bytes,
+  }: Pick<Segment, "pass" | "split" | "operations" | "rows" | "bytes">): Promise<void> {
     return this.run(split.tables[0] ?? null, async (transaction) => {
       for (const operation of operations) await transaction.hold(pass, split, operation);
-      await this.#wrote(rows);
+      await this.#wrote(rows, bytes);
     });
   }
 
@@ -141,7 +160,7 @@ export class Writer implements AsyncDisposable {
   discard(pass: Pass, split: Split | null): Promise<void> {
     return this.run(pass.tables[0]?.id ?? null, async (transaction) => {
       await transaction.discard(pass, split);
-      await this.#wrote(0);
+      await this.#wrote(0, 0);
     });
   }
 
@@ -161,12 +180,15 @@ export class Writer implements AsyncDisposable {
     this.#timer = setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
   }
 
-  /** Counts rows that the transaction took, and commits where that is due. */
-  async #wrote(rows: number): Promise<void> {
-    this.#uncommittedRows += rows;
+  /** Counts what the transaction took, and commits where that is due. */
+  async #wrote(rows: number, bytes: number): Promise<void> {
+    const uncommitted = this.#uncommitted;
+    uncommitted.rows += rows;
+    uncommitted.bytes += bytes;
     const { commitRows } = this.#settings;
+    const isWide = uncommitted.bytes >= wide.bytes && uncommitted.bytes >= uncommitted.rows * wide.rowBytes;
+    const full = isWide || (commitRows !== null && uncommitted.rows >= commitRows);
     // Behind many segments that wait for their turn the timer's commit would come late.
-    const full = commitRows !== null && this.#uncommittedRows >= commitRows;
     if (full || performance.now() >= this.#due!) await this.#commit();
   }
 
@@ -189,7 +211,8 @@ export class Writer implements AsyncDisposable {
     await transaction[Symbol.asyncDispose]();
     for (const entry of progress) this.#versions.set(splitKey(entry.pass, entry.split), entry.version);
     this.#pending.clear();
-    this.#uncommittedRows = 0;
+    this.#uncommitted = { rows: 0, bytes: 0 };
+    this.#touched.clear();
     this.#closedPasses = 0;
     this.#onCommit(changes, segments);
   }

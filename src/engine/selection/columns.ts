@@ -7,6 +7,24 @@ import type { TableSettings } from "../connection.ts";
 /** Columns that Headwaters' sources add (a version): patterns do not apply to them. */
 const added = /^_headwaters_/;
 
+/**
+ * The most columns that a source may infer from rows. Names of fields that are data (dates, ids) would make a column of
+ * each: every batch takes memory for all columns, and every new one alters the copy.
+ */
+const mostInferredColumns = 1_000;
+
+/** Throws `COLUMNS_TOO_MANY` if a table has more columns than may be inferred. */
+export function checkColumnCount({ id, columns }: Table): void {
+  if (columns.length <= mostInferredColumns) return;
+  throw new HeadwatersError(
+    "COLUMNS_TOO_MANY",
+    `table "${id}": its rows have ${columns.length} fields, and at most ${mostInferredColumns} become columns`,
+    {
+      hint: `Select fields by overrides.${id}.columns.include, or leave some out (columns.exclude takes patterns). If the names of fields are data, put them into one field at the source: it is copied as JSON.`,
+    },
+  );
+}
+
 /** The names of a table's columns on both sides, and which of them are selected. */
 export interface ColumnMapping {
   /** By its name in the source. */

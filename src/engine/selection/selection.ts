@@ -3,7 +3,7 @@ import type { Stored } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
-import { projectedTable } from "./columns.ts";
+import { checkColumnCount, projectedTable } from "./columns.ts";
 import { type Connection, settingsOf, tableSettings } from "../connection.ts";
 
 /** What of the source is selected. */
@@ -53,7 +53,10 @@ export function select(
 /** A table of the source as it is copied. Throws if the source refused it, or if its settings don't fit it. */
 export function projectTable(table: Table, connection: Pick<Connection, "tables" | "capabilities">): Table {
   if (table.refused !== undefined) throw table.refused;
-  return projectedTable(table, tableSettings(connection, table.id), connection.capabilities.schema === "inferred");
+  const inferred = connection.capabilities.schema === "inferred";
+  const projected = projectedTable(table, tableSettings(connection, table.id), inferred);
+  if (inferred) checkColumnCount(projected);
+  return projected;
 }
 
 /** The selected tables that a command works on: all of them, unless it names some. Throws `TABLE_UNKNOWN`. */

@@ -52,6 +52,32 @@ await describeWith(startRethinkdb, "the copy of RethinkDB", (server) => {
     expect([report.verdict, report.tables[0]!.sourceRows]).toEqual(["CONVERGED", 3_002]);
   });
 
+  test.each([
+    ["of a sample", 1_000, 0],
+    ["that come while documents are read", 400, 3_000],
+  ])(
+    "field names that are data, %s, fail their table alone, and clearly (case 43)",
+    async (_, odd, plain) => {
+      await fresh([
+        ...Array.from({ length: plain }, (_, id) => ({ id, n: 1 })),
+        ...Array.from({ length: odd }, (_, row) => ({
+          id: plain / 3 + row + 0.5,
+          ...Object.fromEntries([1, 2, 3].map((place) => [`f_${row}_${place}`, row])),
+        })),
+      ]);
+      await server.createTable("fine");
+      await server.insert("fine", [{ id: 1, n: 1 }]);
+      await using copy = await Copy.make();
+      const runs = await copy.sync(server);
+      expect(runs["fine"]).toMatchObject({ outcome: "whole", inserted: 1 });
+      expect(runs["t"]!.outcome).toBe("failed");
+      // So many new columns may take more of DuckDB's memory than it has, before there are too many.
+      expect(["COLUMNS_TOO_MANY", "DESTINATION_UNUSABLE"]).toContain(runs["t"]!.error!.code);
+      await server.run(term("TABLE_DROP", [term("DB", [server.database]), "fine"]));
+    },
+    120_000,
+  );
+
   test("a table without timestamps is read fully, and only differences are written", async () => {
     await fresh(Array.from({ length: 500 }, (_, id) => ({ id, n: id })));
     await using copy = await Copy.make();
