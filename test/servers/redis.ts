@@ -130,13 +130,20 @@ class Client {
   }
 
   close(): void {
-    void this.#connection?.then((connection) => connection.destroy());
+    // One that could not be opened was reported where it was used.
+    void this.#connection?.then(
+      (connection) => connection.destroy(),
+      () => {},
+    );
     this.#connection = null;
   }
 
   #connect(): Promise<RespConnection> {
     const never = new AbortController().signal;
-    this.#connection ??= connectResp({ ...this.#where, tls: null, timeout: 60_000 }, never);
+    this.#connection ??= connectResp({ ...this.#where, tls: null, timeout: 60_000 }, never).catch((error: unknown) => {
+      this.#connection = null;
+      throw error;
+    });
     return this.#connection;
   }
 }
