@@ -100,6 +100,13 @@ export class PassTables {
     this.#keep({ pass, mode, table, stage: reshaped, unstaged: null, counter });
   }
 
+  /** From here on, rows of a table in the mode `direct` are merged into its copy. */
+  mergeFromNow(pass: string, id: string): void {
+    const { pass_tables } = this.#ledger;
+    pass_tables.set({ ...pass_tables.get(pass, id)!, mode: "merge" });
+    this.#keep({ ...this.find(pass, id)!, mode: "merge" });
+  }
+
   /** The ids of open passes that have one of these tables. */
   of(tables: readonly string[]): readonly string[] {
     const rows = this.#ledger.pass_tables.all().filter(({ id }) => tables.includes(id as string));
@@ -147,6 +154,11 @@ export class PassTables {
     this.#known.set(digestName(entry.pass, entry.table.id), entry);
     return entry;
   }
+}
+
+/** Whether the order in which rows were appended to a copy can be seen, by which the last of several is found. */
+export function keepsOrder({ identity, hidesOrder }: Dialect, { columns }: Table): boolean {
+  return !columns.some(({ name }) => hidesOrder.has(identity(name)));
 }
 
 /** The columns of a table's stage in this mode, with the types of the copy. */

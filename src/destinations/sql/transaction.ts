@@ -15,7 +15,7 @@ import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf } from "./held.ts";
 import { type KeptRows, type Ledger, loadLedger } from "./ledger.ts";
 import { truncateCopy } from "./merge.ts";
-import { PassTables, type PassTable } from "./pass-tables.ts";
+import { keepsOrder, PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
@@ -342,6 +342,10 @@ export class SqlTransaction implements Transaction {
     this.#session.dialect.vet(table, null);
     await this.flush(table.id);
     const united = unite(entry.table, table);
+    if (entry.mode === "direct" && !keepsOrder(this.#session.dialect, united)) {
+      await this.#oneOfEach(entry.table);
+      this.#passes.mergeFromNow(pass.id, table.id);
+    }
     const copy = entry.mode === "replace" ? null : await this.#prepare(united);
     await this.#passes.reshape(pass.id, united, copy);
     const reshaped = this.#passTable(pass, table.id);
@@ -372,14 +376,19 @@ export class SqlTransaction implements Transaction {
 
   /** Ends a pass that was not settled. The rows that it appended to a copy stay, once per key, as later passes need. */
   async #giveUp(pass: string): Promise<void> {
-    for (const table of this.#passes.direct(pass)) {
-      const copy = await this.#copies.find(table.id);
-      if (copy === null) continue;
-      await this.#seals.changing(table, copy);
-      const { copy: finished } = await this.#session.dialect.merging.finish(this.#session, table, copy, false);
-      this.#copies.set(finished);
-    }
+    for (const table of this.#passes.direct(pass)) await this.#oneOfEach(table);
     await this.#end(pass);
+  }
+
+  /** Leaves the last row of each key of those that were appended to a copy. */
+  async #oneOfEach(table: Table): Promise<void> {
+    const copy = await this.#copies.find(table.id);
+    if (copy === null) return;
+    await this.#seals.changing(table, copy);
+    const { merging } = this.#session.dialect;
+    const { copy: finished, removed } = await merging.finish(this.#session, table, copy, false);
+    this.#count(table.id, { ...noChanges, inserted: -removed });
+    this.#copies.set(finished);
   }
 
   async #end(pass: string): Promise<void> {
@@ -394,8 +403,7 @@ export class SqlTransaction implements Transaction {
   async #modeOf(pass: Pass, table: Table, copy: Copy | null): Promise<Mode> {
     if (pass.kind === "keys") return "keys";
     if (pass.kind !== "full") return "merge";
-    const { identity, hidesOrder } = this.#session.dialect;
-    const ordered = !table.columns.some(({ name }) => hidesOrder.has(identity(name)));
+    const ordered = keepsOrder(this.#session.dialect, table);
     if (!ordered || table.key.length === 0) return "set aside";
     if (copy === null) return "direct";
     const rows = await this.#session.number(`SELECT count(*) FROM (SELECT 1 FROM ${copy.relation} LIMIT 1) found`);

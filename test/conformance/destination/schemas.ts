@@ -95,6 +95,36 @@ export const schemaChecks: readonly DestinationCheck[] = [
     },
   },
   {
+    name: "a column called rowid may come in the middle of a first pass: the last row of each key stays (case 16)",
+    async run(harness) {
+      const wider = tableOf("things", { id: "LONG", name: "STRING", at: "INT", rowid: "LONG" }, ["id"]);
+      await sync(harness, { tables: [things], kind: "full", sync: 1 }, [
+        upsert(things, [1n, "old", 1], [2n, "two", 1], [1n, "new", 1]),
+        { kind: "schema", table: wider },
+        upsert(wider, [2n, "zwei", 1, 9n], [3n, "three", 1, 7n], [3n, "drei", 1, -7n]),
+      ]);
+      assert.deepEqual(await live(harness, wider), [
+        [1n, "new", 1, null],
+        [2n, "zwei", 1, 9n],
+        [3n, "drei", 1, -7n],
+      ]);
+    },
+  },
+  {
+    name: "texts and names that look like placeholders are what they are (case 16)",
+    async run(harness) {
+      const texts = ["{DATA}", "$1", "?", "%s", "${X}", "{{ x }}", ":x", "@x", "{0}", "\\N", "\\.", "NULL"];
+      const table = tableOf("placeholders", { id: "STRING", "$1 ? {{ %s": "STRING" }, ["id"]);
+      for (const number of [1, 2]) {
+        await sync(harness, { tables: [table], kind: "full", sync: number }, [
+          upsert(table, ...texts.map((text): [string, string] => [text, `${text} ${number}`])),
+        ]);
+        const rows = (await live(harness, table)).map(([id, value]) => [id, value]);
+        assert.deepEqual(rows.sort(), texts.map((text) => [text, `${text} ${number}`]).sort());
+      }
+    },
+  },
+  {
     name: "a column that a user added to the copy is left alone",
     async run(harness) {
       await fill(harness, things, [[1n, "one", 1]]);

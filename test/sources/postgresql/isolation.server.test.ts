@@ -82,7 +82,7 @@ await describeWith(startPostgresql, "one table of PostgreSQL does not harm the o
   );
 
   test(
-    "a cursor column that was renamed, types that no longer fit: each table fails alone (case 13)",
+    "a cursor column that was renamed, types that no longer fit: no columns: each table fails alone (cases 13, 16)",
     long,
     async () => {
       await sql(
@@ -90,6 +90,7 @@ await describeWith(startPostgresql, "one table of PostgreSQL does not harm the o
         `CREATE TABLE moved (id int PRIMARY KEY, changed_at timestamptz); INSERT INTO moved VALUES (1, now());
        CREATE TABLE typed (id int PRIMARY KEY, v int); INSERT INTO typed VALUES (1, 1);
        CREATE TABLE filtered (id int PRIMARY KEY); INSERT INTO filtered VALUES (1);
+       CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES;
        CREATE TABLE fine (id int PRIMARY KEY); INSERT INTO fine VALUES (1)`,
       );
       const tables = {
@@ -99,12 +100,13 @@ await describeWith(startPostgresql, "one table of PostgreSQL does not harm the o
       };
       await using source = await openSource(server, {}, { tables });
       await using copy = await Copy.make();
-      const selection = { include: ["moved", "typed", "filtered", "fine"], exclude: [] };
+      const selection = { include: ["moved", "typed", "filtered", "bare", "fine"], exclude: [] };
       const run = await copy.sync(source, { capabilities, selection });
       expect(Object.fromEntries(run.tables.map(({ table, error }) => [table, error?.code ?? null]))).toEqual({
         moved: "CURSOR_INVALID",
         typed: "CONFIGURATION_INVALID",
         filtered: "CONFIGURATION_INVALID",
+        bare: "CONFIGURATION_INVALID",
         fine: null,
       });
       expect((await copy.sync(source, { capabilities, selection, only: ["fine"] })).outcome).toBe("succeeded");
