@@ -127,3 +127,30 @@ test("after an error of the destination at one table no other table begins in th
   // Fewer and fewer are undone with those that fail.
   expect(planned.length).toBeLessThanOrEqual(41 + 32 + 16 + 8 + 4 * failed.length);
 });
+
+test("a commit of several tables that fails costs only the table that it fails by (case 14)", async () => {
+  await using copy = await Copy.make();
+  const source = filled(1);
+  for (let table = 0; table < 12; table++) source.put(`t${table}`, 1, "one");
+  const run = await copy.sync(source, {
+    wrap: (warehouse) => ({
+      ...warehouse,
+      async begin(...parameters) {
+        const transaction = await warehouse.begin(...parameters);
+        const { commit, write } = transaction;
+        const written = new Set<string>();
+        transaction.write = async (pass, split, operation) => {
+          written.add(pass.tables[0]!.id);
+          return write.call(transaction, pass, split, operation);
+        };
+        transaction.commit = async (progress) => {
+          if (written.has("t5")) throw new HeadwatersError("DESTINATION_UNUSABLE", "it needs more memory");
+          return commit.call(transaction, progress);
+        };
+        return transaction;
+      },
+    }),
+  });
+  expect(run.tables.flatMap(({ table, outcome }) => (outcome === "whole" ? [] : [table]))).toEqual(["t5"]);
+  expect(await copy.rows("t11")).toEqual({ 1: "one" });
+});

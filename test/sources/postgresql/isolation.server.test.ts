@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { HeadwatersError } from "../../../src/protocol/errors.ts";
 import { definition } from "../../../src/sources/postgresql/index.ts";
+import { Workspace } from "../../cli/workspace.ts";
 import { Copy } from "../../engine/harness.ts";
 import { startPostgresql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
@@ -110,6 +111,23 @@ await describeWith(startPostgresql, "one table of PostgreSQL does not harm the o
         fine: null,
       });
       expect((await copy.sync(source, { capabilities, selection, only: ["fine"] })).outcome).toBe("succeeded");
+
+      const { host, port, user, password, database } = server;
+      await using workspace = await Workspace.make({ type: "postgresql", host, port, user, password, database });
+      await workspace.configure({
+        tables: { include: ["moved", "fine"] },
+        overrides: { moved: { cursor: "seen_at" } },
+      });
+      const shown = await workspace.run("discover");
+      expect(shown.code).toBe(2);
+      expect(shown.out).toMatch(/^fine +id/m);
+      expect(shown.error).toContain('table "moved": there is no column "seen_at" to be the cursor (CURSOR_INVALID)');
+      expect(shown.error).toContain("Columns that can be: changed_at.");
+      expect((await workspace.run("discover", "--tables", "fine")).code).toBe(0);
+      const synced = await workspace.run("sync", "--quiet");
+      expect([synced.code, synced.error.includes("CURSOR_INVALID")]).toEqual([2, true]);
+      expect(await workspace.rows("fine")).toHaveLength(1);
+      expect((await workspace.run("verify", "--tables", "fine")).code).toBe(0);
     },
   );
 });

@@ -69,6 +69,19 @@ await describeWith(
       }
     });
 
+    test("settings that don't fit one table hide no other (case 13)", async () => {
+      const given = { tables: { bad: { pattern: "user:{id}", columns: { id: "STRING" } }, ...tables } };
+      await using source = await openSource(server, given, { tables: { dragonfly_data: { cursor: "size" } } });
+      const found = await source.discover(new AbortController().signal);
+      expect(found.map(({ id, refused }) => [id, refused?.code ?? null])).toEqual(
+        expect.arrayContaining([
+          ["dragonfly_data", "CURSOR_INVALID"],
+          ["bad", "CONFIGURATION_INVALID"],
+          ["users", null],
+        ]),
+      );
+    });
+
     test("patterns match as the server has it", async () => {
       await server.run("FLUSHDB");
       // Of the empty key alone the server says that it does not match `**`: here it does.

@@ -78,6 +78,17 @@ await describeWith(startRethinkdb, "the copy of RethinkDB", (server) => {
     120_000,
   );
 
+  test("types that don't fit one table fail it alone (case 13)", async () => {
+    await fresh([{ id: 1, n: 1 }]);
+    await server.createTable("u");
+    await server.insert("u", [{ id: 1, n: 1 }]);
+    await using copy = await Copy.make();
+    const runs = await copy.sync(server, { tables: { t: { types: { id: { kind: "LONG" } } } } });
+    expect(runs["t"]).toMatchObject({ outcome: "failed", error: { code: "CONFIGURATION_INVALID" } });
+    expect(runs["u"]).toMatchObject({ outcome: "whole", inserted: 1 });
+    await server.run(term("TABLE_DROP", [term("DB", [server.database]), "u"]));
+  });
+
   test("a table without timestamps is read fully, and only differences are written", async () => {
     await fresh(Array.from({ length: 500 }, (_, id) => ({ id, n: id })));
     await using copy = await Copy.make();
