@@ -1,5 +1,5 @@
 import type { Rows } from "../../protocol/rows.ts";
-import { rowsBytes, sameShape } from "../../toolkit/vectors.ts";
+import { reservedBytes, sameShape } from "../../toolkit/vectors.ts";
 
 /** The most rows and bytes that stay in memory. */
 const mostInMemory = { rows: 10_000, bytes: 1 << 20 };
@@ -18,7 +18,7 @@ export class Unstaged {
   /** Takes rows, unless the stage has to be created for them. */
   take(rows: Rows): boolean {
     const count = this.#rows + rows.length;
-    const bytes = this.#bytes + rowsBytes(rows);
+    const bytes = this.#bytes + reservedBytes(rows);
     if (count > mostInMemory.rows || bytes > mostInMemory.bytes) return false;
     if (this.batches.length > 0 && !sameShape(this.batches[0]!, rows)) return false;
     this.#rows = count;
