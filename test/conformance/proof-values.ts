@@ -1,33 +1,42 @@
+import type { Kind } from "../../src/protocol/types.ts";
+import { parseType } from "../../src/toolkit/types.ts";
 import type { Cell } from "../../src/toolkit/vectors.ts";
 
-/** The types that tables of a proof have. */
-export const kinds = [
-  "BOOLEAN",
-  "SHORT",
-  "INT",
-  "LONG",
-  "DECIMAL(9,2)",
-  "DECIMAL(38,4)",
-  "FLOAT",
-  "DOUBLE",
-  "NAIVE_DATE",
-  "NAIVE_TIME",
-  "NAIVE_DATETIME",
-  "UTC_DATETIME",
-  "BINARY",
-  "XML",
-  "STRING",
-  "JSON",
-] as const;
+/** The types that tables of a proof have: a kind that is missing here does not compile. */
+const typesByKind: Readonly<Record<Kind, readonly string[]>> = {
+  BOOLEAN: ["BOOLEAN"],
+  SHORT: ["SHORT"],
+  INT: ["INT"],
+  LONG: ["LONG"],
+  DECIMAL: ["DECIMAL(9,2)", "DECIMAL(38,4)"],
+  FLOAT: ["FLOAT"],
+  DOUBLE: ["DOUBLE"],
+  NAIVE_DATE: ["NAIVE_DATE"],
+  NAIVE_TIME: ["NAIVE_TIME"],
+  NAIVE_DATETIME: ["NAIVE_DATETIME"],
+  UTC_DATETIME: ["UTC_DATETIME"],
+  BINARY: ["BINARY"],
+  UUID: ["UUID"],
+  XML: ["XML"],
+  STRING: ["STRING"],
+  JSON: ["JSON"],
+};
+export const proofTypes = Object.values(typesByKind).flat();
 
 const texts = ["", " ", "a", "ab", "abc", "NULL", "~", "|", "1:a", "é", "😀", "a|b", '"', "\\", "'", "x".repeat(40)];
+const uuids = [
+  "00000000-0000-0000-0000-00000000000",
+  "7fffffff-0000-4000-8000-00000000000",
+  "ffffffff-ffff-ffff-ffff-fffffffffff",
+];
 const floats = [0, 1, -1, 0.1, 1e-30, 1e30, Number.NaN, Infinity, -Infinity];
 
 /** A value of a type. `random`: from 0 to below 1. Small domains, so that rows often have equal values. */
-export function valueOf(kind: string, random: () => number): Cell {
+export function valueOf(type: string, random: () => number): Cell {
+  const parsed = parseType(type)!;
   const pick = (below: number): number => Math.floor(random() * below);
   const whole = BigInt(pick(3)) - 1n;
-  switch (kind) {
+  switch (parsed.kind) {
     case "BOOLEAN":
       return random() < 0.5;
     case "SHORT":
@@ -35,10 +44,8 @@ export function valueOf(kind: string, random: () => number): Cell {
       return pick(3) - 1;
     case "LONG":
       return random() < 0.5 ? whole : whole * 9_007_199_254_740_993n;
-    case "DECIMAL(9,2)":
-      return whole * 101n;
-    case "DECIMAL(38,4)":
-      return random() < 0.5 ? whole : whole * (10n ** 37n + 1n);
+    case "DECIMAL":
+      return random() < 0.5 ? whole * 101n : whole * (10n ** BigInt(parsed.precision - 1) + 1n);
     case "FLOAT":
       return Math.fround(floats[pick(floats.length)]!);
     case "DOUBLE":
@@ -54,7 +61,10 @@ export function valueOf(kind: string, random: () => number): Cell {
       return Uint8Array.from({ length: pick(20) }, () => pick(256));
     case "JSON":
       return JSON.stringify({ a: texts[pick(texts.length)]!, n: pick(3) });
-    default:
+    case "UUID":
+      return `${uuids[pick(uuids.length)]!}${pick(3)}`;
+    case "XML":
+    case "STRING":
       return texts[pick(texts.length)]!;
   }
 }
@@ -65,6 +75,7 @@ export function changed(kind: string, value: Cell): Cell {
   if (typeof value === "boolean") return !value;
   if (typeof value === "bigint") return value ^ 1n;
   if (value instanceof Uint8Array) return value.length === 0 ? Uint8Array.of(0) : value.with(0, value[0]! ^ 1);
+  if (kind === "UUID") return `${String(value).slice(0, -1)}${String(value).endsWith("1") ? 0 : 1}`;
   if (typeof value === "string") return kind === "JSON" ? value.replace("}", " }") : `${value} `;
   if (kind === "FLOAT" || kind === "DOUBLE") return nextUp(kind, value);
   return value ^ 1;

@@ -6,7 +6,7 @@ import type { Source } from "../../src/protocol/source.ts";
 import type { Table } from "../../src/protocol/table.ts";
 import { type Cell, cell, project, rowsOf } from "../../src/toolkit/vectors.ts";
 import type { tableOf } from "./destination/steps.ts";
-import { kinds, valueOf } from "./proof-values.ts";
+import { proofTypes, valueOf } from "./proof-values.ts";
 
 interface Held {
   readonly table: Table;
@@ -35,7 +35,7 @@ export class RowsSource implements Source {
 
   /** A table with `rows` rows. `versioned`: it has a column that tells when a row changed. */
   make(of: typeof tableOf, id: string, versioned: boolean, rows: number): void {
-    const some = kinds
+    const some = proofTypes
       .map((kind) => [`c_${kind.replaceAll(/\W/g, "")}`, kind] as const)
       .filter(() => this.random() < 0.5);
     const last = this.random() < 0.5 ? { last: "BOOLEAN" } : {};
