@@ -54,7 +54,8 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
       `CAST(${digest} >> 64 AS UBIGINT)`,
     ],
     bucket: (hash, buckets) => `${hash} % ${buckets}`,
-    digest: (texts) => `md5(concat(${texts.join(", ")}))`,
+    // `concat` needs an argument.
+    digest: (texts) => `md5(concat(${["''", ...texts].join(", ")}))`,
     sameValues: (columns, s, t) =>
       columns.map(({ sql }) => `${s}.${sql} IS NOT DISTINCT FROM ${t}.${sql}`).join(" AND "),
     records(parameter, columns) {

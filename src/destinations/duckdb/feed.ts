@@ -72,6 +72,9 @@ export class Feed {
       this.#columns.forEach(({ type }, place) =>
         duckdb.bind_add_result_column(info, feedName(place), layoutHandle(type)),
       );
+      // DuckDB has no table function without columns; nothing reads this one.
+      if (this.#columns.length === 0)
+        duckdb.bind_add_result_column(info, feedName(0), layoutHandle({ kind: "BOOLEAN" }));
     });
     // One thread keeps the order of rows, by which the last of two rows with the same key is found.
     duckdb.table_function_set_init(handle, (info) => duckdb.init_set_max_threads(info, 1));

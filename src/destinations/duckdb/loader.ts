@@ -16,6 +16,9 @@ const groupRows = 122_880;
 /** The maximum bytes of a group, for wide rows. A second group of this size may be loading at the same time. */
 const groupBytes = 12 << 20;
 
+/** DuckDB has no SELECT without columns, which tables in PostgreSQL may be. */
+const noColumns = "NULL";
+
 /** Collects batches and loads them into DuckDB in groups, while the caller prepares the next group. */
 class GroupLoader implements Loader {
   readonly #session: Feeding;
@@ -88,7 +91,7 @@ export function tableLoader(session: Feeding, table: Table, into: Into, shape: R
     ...constants,
     ...(into.hashed ? [{ sql: stagedId, value: rowHash(dialect, table, named) }] : []),
   ];
-  const inner = columns.map(({ name, expression }) => `${expression} AS ${named.get(name)!}`).join(", ");
+  const inner = columns.map(({ name, expression }) => `${expression} AS ${named.get(name)!}`).join(", ") || noColumns;
   return new GroupLoader(
     session,
     feedOf(shape),

@@ -31,6 +31,11 @@ export function compareCopy(session: Session, connection: string, table: Table, 
         copy: `CAST(${value} AS ${dialect.typeName(both)}) AS ${staged(dialect, name)}`,
       };
     });
+  // Rows without columns are compared by their number: each has one NULL.
+  if (columns.length === 0) {
+    const [type, sql] = [{ kind: "BOOLEAN" } as const, staged(dialect, "")];
+    columns.push({ name: "", type, sql, copy: `CAST(NULL AS ${dialect.typeName(type)}) AS ${sql}` });
+  }
   return new CopyComparison(session, connection, table, copy, columns);
 }
 

@@ -114,9 +114,10 @@ export function rowHash({ digest }: Dialect, table: Table, values: ReadonlyMap<s
 export function keyedSource(dialect: Dialect, table: Table, stage: Stage): string {
   if (table.key.length > 0) return stage.relation;
   const place = dialect.numbered ? [stagedPlace] : [];
-  const others = [...[...stage.columns.keys()].map((name) => staged(dialect, name)), ...place].join(", ");
+  const others = [...[...stage.columns.keys()].map((name) => staged(dialect, name)), ...place];
   // The order is fixed because several statements number the rows, some of them with parallel workers.
   const order = dialect.numbered ? ` ORDER BY ${stagedPlace}` : "";
   const occurrence = `row_number() OVER (PARTITION BY ${stagedId}${order})`;
-  return `(SELECT ${others}, concat(${stagedId}, '-', ${occurrence}) AS ${stagedId} FROM ${stage.relation})`;
+  const id = `concat(${stagedId}, '-', ${occurrence}) AS ${stagedId}`;
+  return `(SELECT ${[...others, id].join(", ")} FROM ${stage.relation})`;
 }

@@ -55,16 +55,8 @@ export function projectTable(table: Table, connection: Pick<Connection, "tables"
   if (table.refused !== undefined) throw table.refused;
   const inferred = connection.capabilities.schema === "inferred";
   const projected = projectedTable(table, tableSettings(connection, table.id), inferred);
-  if (projected.columns.length === 0) throw withoutColumns(table.id);
   if (inferred) checkColumnCount(projected);
   return projected;
-}
-
-/** PostgreSQL has such tables: their rows can't be told apart, nor written in most destinations. */
-function withoutColumns(id: string): HeadwatersError {
-  return new HeadwatersError("CONFIGURATION_INVALID", `table "${id}" has no columns: there is nothing to copy`, {
-    hint: "Leave it out (tables.exclude) until it has some.",
-  });
 }
 
 /** The selected tables that a command works on: all of them, unless it names some. Throws `TABLE_UNKNOWN`. */

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import type { Warehouse } from "../../../src/protocol/destination.ts";
 import type { Comparison } from "../../../src/protocol/readable.ts";
 import type { Table } from "../../../src/protocol/table.ts";
+import type { Change } from "../../../src/protocol/transaction.ts";
+import { noChanges } from "../../../src/toolkit/changes.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
-import { type DestinationCheck, fill, holding, live, rows, schema, sync, tableOf, upsert } from "./steps.ts";
+import { copied, type DestinationCheck, fill, holding, live, rows, schema, sync, tableOf, upsert } from "./steps.ts";
 
 const readings = tableOf(
   "readings",
@@ -247,6 +249,43 @@ export const comparisonChecks: readonly DestinationCheck[] = [
           ["missing", { a: "1", b: null }],
         ]);
       });
+    },
+  },
+  {
+    name: "rows without columns are copied, settled and counted (case 16)",
+    async run(harness) {
+      const bare = tableOf("bare", {}, []);
+      const some = (length: number): Change => ({
+        kind: "upsert",
+        table: "bare",
+        rows: { columns: [], values: [], length },
+      });
+      for (const [sync_, inserted, deleted] of [
+        [1, 3, 0],
+        [2, 2, 0],
+        [3, 0, 4],
+        [4, 0, 0],
+      ] as const) {
+        const left = [3, 5, 1, 1][sync_ - 1]!;
+        const changed = await sync(harness, { tables: [bare], kind: "full", sync: sync_ }, [some(left)]);
+        assert.deepEqual(changed.get("bare") ?? noChanges, { inserted, updated: 0, deleted });
+        assert.equal((await copied(harness, "bare")).filter((row) => !row.deleted).length, left);
+        await holding(harness, async (warehouse) => {
+          for (const [length, differing, missing, extra] of [
+            [left, 0, 0, 0],
+            [left + 2, 1, 2, 0],
+            [0, 1, 0, left],
+          ] as const) {
+            await using comparison = await warehouse.compare(bare);
+            const { rows } = some(length) as Extract<Change, { kind: "upsert" }>;
+            await comparison.digest(rows);
+            assert.deepEqual((await comparison.digested()).differing, differing);
+            await comparison.collect(rows);
+            const found = await comparison.differences(5, () => null);
+            assert.deepEqual([found.missing, found.extra, found.different], [missing, extra, 0]);
+          }
+        });
+      }
     },
   },
   {
