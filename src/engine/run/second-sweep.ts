@@ -1,13 +1,11 @@
-import { waitAfter } from "../../net/retry.ts";
-import type { Json } from "../../protocol/json.ts";
-import type { Pass, Split } from "../../protocol/pass.ts";
+import type { Pass } from "../../protocol/pass.ts";
 import type { Rows, Vector } from "../../protocol/rows.ts";
 import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type Cell, cell, project, rowsBytes, rowsOf } from "../../toolkit/vectors.ts";
 import { planPass } from "../plan/plan-pass.ts";
 import type { SyncContext } from "./context.ts";
-import { retryPolicy } from "./retrying-source.ts";
+import { readAside } from "./read-aside.ts";
 
 /** The keys of rows, as texts that are equal if the keys are, whatever types of ours hold them. */
 export function keyTexts(rows: Rows, table: Table): string[] {
@@ -38,56 +36,18 @@ export async function sweepAgain(
   context: SyncContext,
 ): Promise<Rows> {
   const { connection, readers, statistics, throttle } = context;
-  const { source, settings } = connection;
-  const planned = await planPass(source, [table], "keys", new Map(), { scope, replace: false }, how.signal);
-  const pass: Pass = { ...planned, opened: planned.asOf };
+  const planned = await planPass(connection.source, [table], "keys", new Map(), { scope, replace: false }, how.signal);
   const found: (readonly Cell[])[] = [];
   const left = new Set(wanted);
-  const policy = retryPolicy(connection);
-  const stop = new AbortController();
-  const reading = { ...how, signal: AbortSignal.any([how.signal, stop.signal]) };
-
-  const take = (rows: Rows): void => {
+  await readAside({ ...planned, opened: planned.asOf }, connection, how, readers, () => async (operation, signal) => {
+    if (operation?.kind !== "keys") return;
+    const { rows } = operation;
+    statistics.get(table.id)!.addRead(rows.length, rowsBytes(rows));
+    await throttle(rows.length, signal);
     const { values } = project(rows, table.key);
     for (const [row, text] of keyTexts(rows, table).entries())
       if (left.delete(text)) found.push(values.map((vector) => cell(vector, row)));
-  };
-  const readSplit = async (split: Split): Promise<void> => {
-    let state: Json = null;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        for await (const operation of source.read(pass, split, state, reading)) {
-          if (operation.kind === "checkpoint") state = operation.state;
-          if (operation.kind !== "keys") continue;
-          statistics.get(table.id)!.addRead(operation.rows.length, rowsBytes(operation.rows));
-          await throttle(operation.rows.length, reading.signal);
-          take(operation.rows);
-        }
-        return;
-      } catch (thrown) {
-        await waitAfter(thrown, attempt, table.id, reading.signal, policy);
-      }
-    }
-  };
-  const splits = pass.splits.values();
-  const readNext = async (): Promise<void> => {
-    for (const split of splits) {
-      const release = await readers.acquire(1, reading.signal);
-      await readSplit(split).finally(release);
-    }
-  };
-  const results = await Promise.allSettled(
-    Array.from({ length: settings.parallel }, () =>
-      readNext().catch((thrown: unknown) => {
-        if (!stop.signal.aborted) stop.abort(thrown);
-        throw thrown;
-      }),
-    ),
-  );
-  if (results.some(({ status }) => status === "rejected")) {
-    how.signal.throwIfAborted();
-    throw stop.signal.reason;
-  }
+  });
   const columns = table.key.map((key) => table.columns.find(({ name }) => name === key)!);
   return rowsOf(columns, found);
 }

@@ -66,12 +66,12 @@ export async function settle(
 async function lookUpMissing(pass: Pass, table: Table, how: Reading, context: SyncContext): Promise<boolean> {
   const unmet = new Set<string>();
   for await (const batch of oneByOne((transaction) => transaction.missing(pass, table), table, context.writer)) {
-    for (const key of await lookUp(batch, pass, table, how, context)) unmet.add(key);
+    for (const key of await unmetOf(batch, pass, table, how, context)) unmet.add(key);
     if (unmet.size > mostUnmet) return false;
   }
   if (unmet.size === 0) return true;
   const seen = await sweepAgain(unmet, pass, table, how, context);
-  const unseen = seen.length === 0 ? [] : await lookUp(seen, pass, table, how, context);
+  const unseen = seen.length === 0 ? [] : await unmetOf(seen, pass, table, how, context);
   if (unseen.length === 0) return true;
   context.connection.log.warn(
     `table "${table.id}": a sweep sees ${unseen.length} rows that are not found by their keys, such as ${unseen[0]!.slice(0, 200)}; all rows are read instead`,
@@ -79,18 +79,33 @@ async function lookUpMissing(pass: Pass, table: Table, how: Reading, context: Sy
   return false;
 }
 
-/** Looks keys up in the source and writes the rows that exist. Resolves to the keys that were not met. */
+/** Looks keys up as {@link lookUp} does. Resolves to those that were not met. */
+async function unmetOf(
+  keys: Rows,
+  pass: Pass,
+  table: Table,
+  how: Reading,
+  context: SyncContext,
+): Promise<readonly string[]> {
+  const left = new Set(keyTexts(keys, table));
+  await lookUp(keys, pass, table, how, context, (rows) => {
+    for (const key of keyTexts(rows, table)) left.delete(key);
+  });
+  return [...left];
+}
+
+/** Looks keys up in the source and writes the rows that exist. */
 async function lookUp(
   keys: Rows,
   pass: Pass,
   table: Table,
   how: Reading,
   { connection, writer, statistics, report }: SyncContext,
-): Promise<readonly string[]> {
-  const met: string[] = [];
+  onMet: (rows: Rows) => void = () => {},
+): Promise<void> {
   for await (const rows of connection.source.lookup(table, keys, how)) {
     const bytes = rowsBytes(rows);
-    met.push(...keyTexts(rows, table));
+    onMet(rows);
     statistics.get(table.id)!.addRead(rows.length, bytes);
     report({ kind: "read", table: table.id, rows: rows.length, bytes, splitsDone: pass.splits.length });
     await writer.run(table.id, async (transaction) =>
@@ -98,9 +113,6 @@ async function lookUp(
     );
   }
   how.signal.throwIfAborted();
-  const left = new Set(keyTexts(keys, table));
-  for (const key of met) left.delete(key);
-  return [...left];
 }
 
 /** Takes each batch when it is the writer's turn: the destination does one thing at a time. */
