@@ -80,8 +80,13 @@ export interface Differences {
   readonly missing: number;
   readonly extra: number;
   readonly different: number;
-  /** Keys that the source gave more than once with different values. They count as unexplained too. */
+  /**
+   * Keys that the source gave more than once with different values, the same in both readings. They count as unexplained
+   * too.
+   */
   readonly repeated: number;
+  /** Other keys that the second reading gave more than once with different values: their rows changed meanwhile. */
+  readonly moved: number;
   /** Rows that the source gave more than once, without the last row of each key. They were digested too. */
   readonly again: number;
   readonly unexplained: number;

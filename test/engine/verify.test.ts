@@ -107,6 +107,24 @@ test("a key that the source gives twice with different values diverges; twice th
   });
 });
 
+test("a key that the source gives twice because it changed in between is NOT PROVEN (case 2)", async () => {
+  const source = filled();
+  await using copy = await Copy.make();
+  await copy.sync(source);
+  const read = source.read.bind(source);
+  let changes = 0;
+  source.read = async function* withRowTwice(pass, split, state, how) {
+    yield* read(pass, split, state, how);
+    const [table] = pass.tables;
+    if (table!.id !== "t" || split.id !== "0") return;
+    const changed = [++changes, ++changes].map((n) => [3, `change ${n}`, BigInt(Date.now()) * 1_000n]);
+    for (const row of changed) yield { kind: "upsert", table: "t", rows: rowsOf(table!.columns, [row]) };
+  };
+  const [verdict] = (await verified(copy, source)).tables;
+  expect(verdict).toMatchObject({ verdict: "NOT PROVEN" });
+  expect(verdict!.reasons.join(" ")).toContain("The source gave 1 keys more than once");
+});
+
 test("a tampered row behind many rows that moved is found and named (case 4)", async () => {
   const source = filled();
   for (let id = 1; id <= 300; id++) source.put("t", id, `row ${id}`);

@@ -95,7 +95,7 @@ class CopyComparison implements Comparison {
 
   async digested(): ReturnType<Comparison["digested"]> {
     if (this.#read !== null) {
-      const source = (rows: string): string => this.#counted(`(${this.#joined(this.#digestsOf(rows))}) joined`);
+      const source = (rows: string): string => this.#counted(`(${this.#joined(`(${this.#digestsOf(rows)})`)}) joined`);
       const found = foundIn(await this.#session.over(this.#table, this.#types, this.#read.batches, source));
       if (found.differing === 0) {
         this.#equal = true;
@@ -105,8 +105,7 @@ class CopyComparison implements Comparison {
     }
     await this.#flush();
     const differing = temporary(this.#session, "differing");
-    const sums = `SELECT bucket, sum(n) AS n, sum(low) AS low, sum(high) AS high FROM ${this.#digests!} GROUP BY bucket`;
-    await this.#session.run(`CREATE TEMPORARY TABLE ${differing} AS ${this.#joined(sums)}`);
+    await this.#session.run(`CREATE TEMPORARY TABLE ${differing} AS ${this.#joined(this.#firstReading())}`);
     this.#differing = differing;
     const found = foundIn(await this.#session.rows(this.#counted(differing)));
     await this.#session.run(`DELETE FROM ${differing} WHERE NOT differs`);
@@ -130,7 +129,7 @@ class CopyComparison implements Comparison {
     await this.#flush();
     const collected = await this.#collection();
     const keyed = this.#table.key.length > 0;
-    const conflicts = keyed ? await this.#conflicts(collected.relation, limit) : { count: 0, shown: [] };
+    const conflicts = keyed ? await this.#conflicts(collected.relation, limit) : { count: 0, moved: 0, shown: [] };
     const { merging } = this.#session.dialect;
     const again = keyed ? await merging.keepLast(this.#session, this.#table, collected, false) : 0;
     const found = temporary(this.#session, "found");
@@ -155,6 +154,7 @@ class CopyComparison implements Comparison {
     return {
       ...counts,
       repeated: conflicts.count,
+      moved: conflicts.moved,
       again,
       unexplained: unexplained + conflicts.count,
       shown: [...conflicts.shown, ...places.map((place) => this.#difference(rows.get(place)!))],
@@ -168,22 +168,32 @@ class CopyComparison implements Comparison {
       if (relation !== null) await this.#session.run(`DROP TABLE IF EXISTS ${relation}`).catch(() => {});
   }
 
-  /** Keys that the source gave more than once with different values. Call it before the last row of each key is chosen. */
+  /**
+   * Keys that the source gave more than once with different values. `moved`: those in buckets that the first reading had
+   * other rows of, so that one row may have been read before and after it changed. Call it before the last row of each key
+   * is chosen.
+   */
   async #conflicts(
     collected: string,
     limit: number,
-  ): Promise<{ readonly count: number; readonly shown: readonly Difference[] }> {
+  ): Promise<{ readonly count: number; readonly moved: number; readonly shown: readonly Difference[] }> {
     const { comparable, strong } = this.#session.dialect;
     const keys = this.#key.map(({ sql, type }) => ({ value: comparable(sql, type), type }));
     const texts = keys.map(({ value, type }, place) => `${asText(value, type)} AS k${place}`);
     const conflicts = temporary(this.#session, "conflicts");
     await this.#session.run(
-      `CREATE TEMPORARY TABLE ${conflicts} AS SELECT ${texts.join(", ")} FROM ${collected} c
-        GROUP BY ${keys.map(({ value }) => value).join(", ")}
+      `CREATE TEMPORARY TABLE ${conflicts} AS SELECT ${texts.join(", ")}, min(${this.#bucket()}) AS bucket
+        FROM ${collected} c GROUP BY ${keys.map(({ value }) => value).join(", ")}
         HAVING count(*) > 1 AND count(DISTINCT ${strong(this.#columns)}) > 1`,
     );
     const count = await this.#session.number(`SELECT count(*) FROM ${conflicts}`);
-    const rows = await this.#session.rows(`SELECT * FROM ${conflicts} ORDER BY k0 LIMIT ${Math.trunc(limit)}`);
+    const still = `SELECT first.bucket FROM ${this.#firstReading()} first
+      JOIN (${this.#digestsOf(collected)}) second ON first.bucket = second.bucket
+      WHERE first.n = second.n AND first.low = second.low AND first.high = second.high`;
+    const which = `FROM ${conflicts} WHERE bucket IN (${still})`;
+    const repeated = count === 0 ? 0 : await this.#session.number(`SELECT count(*) ${which}`);
+    const rows =
+      repeated === 0 ? [] : await this.#session.rows(`SELECT * ${which} ORDER BY k0 LIMIT ${Math.trunc(limit)}`);
     await this.#session.run(`DROP TABLE ${conflicts}`);
     const shown = rows.map((row): Difference => ({
       kind: "repeated",
@@ -191,7 +201,12 @@ class CopyComparison implements Comparison {
       version: { source: null, copy: null },
       columns: [],
     }));
-    return { count, shown };
+    return { count: repeated, moved: count - repeated, shown };
+  }
+
+  /** The sums of the first reading, by bucket. */
+  #firstReading(): string {
+    return `(SELECT bucket, sum(n) AS n, sum(low) AS low, sum(high) AS high FROM ${this.#digests} GROUP BY bucket)`;
   }
 
   /** The differences of a table with a key. A second row of the copy with the same key is `extra`. */
@@ -267,11 +282,11 @@ class CopyComparison implements Comparison {
     for (const rows of batches) await loader.push(rows);
   }
 
-  /** The sums of both sides by bucket. `sums`: a query of those of the source. */
+  /** The sums of both sides by bucket. `sums`: those of the source. */
   #joined(sums: string): string {
     return `SELECT coalesce(s.bucket, t.bucket) AS bucket, coalesce(s.n, 0) AS source, coalesce(t.n, 0) AS copy,
         s.n IS DISTINCT FROM t.n OR s.low IS DISTINCT FROM t.low OR s.high IS DISTINCT FROM t.high AS differs
-      FROM (${sums}) s FULL JOIN (${this.#digestsOf(this.#copied)}) t ON s.bucket = t.bucket`;
+      FROM ${sums} s FULL JOIN (${this.#digestsOf(this.#copied)}) t ON s.bucket = t.bucket`;
   }
 
   #counted(joined: string): string {

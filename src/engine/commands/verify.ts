@@ -233,10 +233,16 @@ async function judge(
 ): Promise<Pick<TableVerdict, "verdict" | "reasons" | "missing" | "extra" | "different" | "shown">> {
   const seal = await atDestination(comparison.seal());
   const found = await atDestination(comparison.differences(limit, (one) => explanationOf(one, table, state, seal)));
-  const { missing, extra, different, repeated, again, unexplained, explanations, shown } = found;
+  const { missing, extra, different, repeated, moved, again, unexplained, shown } = found;
   const counts = { missing, extra, different, shown };
   const differ = missing + extra + different;
-  if (differ + repeated === 0) {
+  const explanations = [
+    ...found.explanations,
+    ...(moved > 0
+      ? [`The source gave ${moved} keys more than once, and their values changed while it was read: verify again.`]
+      : []),
+  ];
+  if (differ + repeated + moved === 0) {
     // Patterns that overlap give a key twice. Then digests differ though the rows themselves, just compared, are equal.
     return again > 0
       ? {

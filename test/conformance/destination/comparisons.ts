@@ -72,7 +72,7 @@ export const comparisonChecks: readonly DestinationCheck[] = [
         const volatile = cells.slice(0, 2_900).map((row) => [...row.slice(0, 5), 7]);
         const { digested, found } = await compared(warehouse, readings, volatile);
         assert.deepEqual([digested.source, digested.copy, digested.differing], [2_900, 2_900, 0]);
-        const none = { missing: 0, extra: 0, different: 0, repeated: 0, again: 0, unexplained: 0 };
+        const none = { missing: 0, extra: 0, different: 0, repeated: 0, moved: 0, again: 0, unexplained: 0 };
         assert.deepEqual(found, { ...none, explanations: [], shown: [] });
       });
     },
@@ -202,6 +202,22 @@ export const comparisonChecks: readonly DestinationCheck[] = [
         assert.deepEqual([found.again, found.repeated, found.unexplained], [2, 1, 1]);
         const none = { version: { source: null, copy: null }, columns: [] };
         assert.deepEqual(found.shown, [{ kind: "repeated", key: { id: "7" }, ...none }]);
+      });
+    },
+  },
+  {
+    name: "verify takes a key that changed while it was read twice for one that moved (case 2)",
+    async run(harness) {
+      await fill(harness, readings, cells);
+      await holding(harness, async (warehouse) => {
+        await using comparison = await warehouse.compare(readings);
+        const [early, late] = [cells[7]!.with(1, "early"), cells[7]!.with(1, "late")];
+        await comparison.digest(rows(readings, [...cells, early]));
+        await comparison.digested();
+        await comparison.collect(rows(readings, [...cells.filter((row) => row !== cells[7]), early, late, cells[7]!]));
+        const found = await comparison.differences(5, () => null);
+        assert.deepEqual([found.different, found.again, found.unexplained], [0, 2, 0]);
+        assert.deepEqual([found.repeated, found.moved, found.shown], [0, 1, []]);
       });
     },
   },
