@@ -39,6 +39,7 @@ const column: z.ZodType<Column> = z.object({
   type,
   nullable: z.boolean(),
   volatile: z.literal(true).exactOptional(),
+  expires: z.literal(true).exactOptional(),
 });
 
 const table: z.ZodType<Table> = z.object({

@@ -8,6 +8,8 @@ export interface Column {
   readonly nullable: boolean;
   /** It changes though the row did not (such as a time to live): copied, never compared. */
   readonly volatile?: true;
+  /** It is the moment at which the source drops the row by itself; NULL: never. A UTC_DATETIME. */
+  readonly expires?: true;
 }
 
 /** A source table, keyspace table, collection or key space. */

@@ -25,6 +25,8 @@ export interface Settlement {
    * the copy, or the table has no key): how many rows fewer the pass has than the copy.
    */
   readonly gone: number;
+  /** How many of these had expired by the pass's read point, as the copy knows. Absent: it does not know. */
+  readonly expired?: number;
 }
 
 /** What closing a pass does with the rows that it did not read. */

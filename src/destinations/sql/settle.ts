@@ -84,12 +84,21 @@ export async function settlementOf(
     rowsOf(pass),
   );
   const counted = (query: string): string => `(SELECT count(*) FROM (${query}) counted)`;
+  const goneRows = gone(dialect, pass, table, copy, narrowed);
+  const expires = table.columns.find((column) => column.expires === true)?.name ?? null;
+  const knows = expires !== null && storedType(dialect, copy, expires)?.kind === "UTC_DATETIME";
+  const expired = knows ? `${goneRows} AND t.${dialect.quote(expires)} <= ${timestamp(pass.asOf)}` : null;
   const [counts] = await session.rows(
     `${narrowed.prefix} SELECT (SELECT count(*) FROM (SELECT 1 FROM ${stage.relation} LIMIT 1) read) AS some,
       ${mode === "keys" ? counted(missing(dialect, table, copy, narrowed)) : "0"} AS missing,
-      ${counted(gone(dialect, pass, table, copy, narrowed))} AS gone`,
+      ${counted(goneRows)} AS gone, ${expired === null ? "0" : counted(expired)} AS expired`,
   );
-  return { empty: Number(counts!["some"]) === 0, missing: Number(counts!["missing"]), gone: Number(counts!["gone"]) };
+  return {
+    empty: Number(counts!["some"]) === 0,
+    missing: Number(counts!["missing"]),
+    gone: Number(counts!["gone"]),
+    ...(knows ? { expired: Number(counts!["expired"]) } : {}),
+  };
 }
 
 /**

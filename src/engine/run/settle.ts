@@ -39,7 +39,8 @@ export async function settle(
   const settlement = (): Promise<Settlement> =>
     context.writer.run(table.id, (transaction) => transaction.settlement(pass, table));
   const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
-  const { missing, gone, empty } = await settlement();
+  const first = await settlement();
+  const { missing, gone, empty } = first;
   if (pass.kind === "keys" && missing > mostLookups.rows && missing > copyRows * mostLookups.part) return "reread";
   if (missing > 0 && !(await lookUpMissing(pass, table, how, context))) return "reread";
   const looksUp = table.key.length > 0 && !pass.replace;
@@ -50,11 +51,12 @@ export async function settle(
     for await (const batch of candidates) await lookUp(batch, pass, table, how, context);
   }
   if (context.flags.acceptDeletes) return "find";
-  const left = looksUp ? (await settlement()).gone : gone;
-  const of = Math.min(copyRows, state?.held?.of ?? copyRows);
+  // Rows that had an end and reached it count on neither side of the limit.
+  const { gone: left, expired = 0 } = looksUp ? await settlement() : first;
+  const of = Math.min(copyRows - expired, state?.held?.of ?? copyRows);
   const most = settingsOf(context.connection, table.id).maxDeleteFraction;
-  const held = { gone: left, of };
-  if (left === 0 || most === 1 || (!empty && !exceeds(held, most))) return "find";
+  const held = { gone: left - expired, of };
+  if (held.gone === 0 || most === 1 || (!empty && !exceeds(held, most))) return "find";
   return held;
 }
 

@@ -62,6 +62,32 @@ for (const [title, start] of servers) {
         expect((await copy.values())["key:1"]).toBe("back");
       });
 
+      test("keys that have expired do not count against the delete limit, and others do (law 4)", async () => {
+        await server.run("FLUSHDB");
+        const until = Date.now() + 1_500;
+        await server.runAll([
+          ...Array.from({ length: 30 }, (_, index) => ["SET", `short:${index}`, "x", "PXAT", until]),
+          ...Array.from({ length: 10 }, (_, index) => ["SET", `long:${index}`, "x"]),
+        ]);
+        await using copy = await Copy.make();
+        const synced = async (): Promise<unknown> =>
+          (await copy.sync(server, { expires_at: true }, { engine: { maxDeleteFraction: 0.5 } }))["dragonfly_data"];
+        expect(await synced()).toMatchObject({ outcome: "whole", inserted: 40 });
+        await delay(until + 100 - Date.now());
+        expect(await synced()).toMatchObject({ outcome: "whole", deleted: 30 });
+
+        const again = Date.now() + 1_500;
+        await server.runAll(Array.from({ length: 30 }, (_, index) => ["SET", `short:${index}`, "x", "PXAT", again]));
+        await synced();
+        await delay(again + 100 - Date.now());
+        await server.run("DEL", ...Array.from({ length: 6 }, (_, index) => `long:${index}`));
+        expect(await synced()).toMatchObject({
+          outcome: "failed",
+          deleted: 0,
+          error: { code: "DELETES_STOPPED", message: expect.stringContaining("6 of 10") as unknown },
+        });
+      });
+
       test("after any changes it is the source's, and proven", { timeout: 120_000 }, async () => {
         const key = fc.constantFrom("a", "b", "c", "d");
         const text = fc.constantFrom("1", "2", "x", "ä");

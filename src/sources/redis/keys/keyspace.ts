@@ -12,7 +12,7 @@ export function keyspaceTable(configuration: Configuration, server: ServerInfo):
     binary === "column" && { name: "value_binary", type: { kind: "BINARY" }, nullable: true },
     { name: "data_type", type: { kind: "STRING" }, nullable: false },
     { name: "ttl", type: { kind: "INT" }, nullable: false, volatile: true },
-    expiresAt && { name: "expires_at", type: { kind: "UTC_DATETIME" }, nullable: true },
+    expiresAt && { name: "expires_at", type: { kind: "UTC_DATETIME" }, nullable: true, expires: true },
     { name: "last_modified", type: { kind: "UTC_DATETIME" }, nullable: false, volatile: true },
     { name: "size", type: { kind: "INT" }, nullable: false },
     versionColumn,
