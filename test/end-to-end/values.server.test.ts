@@ -120,6 +120,44 @@ await describeWith(startPostgresql, "values, from PostgreSQL to each destination
     };
   }
 
+  describe.each(destinations)("keys that are equal and written otherwise, in %s", (_, make) => {
+    test("a key takes its other form, and goes back (cases 8 and 10)", long, async () => {
+      const forms = [
+        ["interval", "1 mon", "30 days"],
+        ["numeric", "1.0", "1.000"],
+        ["jsonb", "1.50", "1.5"],
+        ["float8[]", "{-0,1}", "{0,1}"],
+        ["float8", "-0", "0"],
+        ["numrange", "[1.0,2)", "[1.00,2)"],
+        ['text COLLATE "ci"', "abc", "ABC"],
+      ] as const;
+      const tables = forms.flatMap(([type, one], index) => [
+        `CREATE TABLE whole_${index} (k ${type} PRIMARY KEY, v int); INSERT INTO whole_${index} VALUES ('${one}', 1)`,
+        `CREATE TABLE swept_${index} (k ${type} PRIMARY KEY, v int, updated_at timestamptz DEFAULT now());
+          INSERT INTO swept_${index} VALUES ('${one}', 1)`,
+      ]);
+      await using place = await made(
+        make,
+        ["CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)", ...tables].join(
+          ";",
+        ),
+      );
+      const { link, change } = place;
+      const settings = { deletes: "each_sync" } as const;
+      await link.synced({ settings });
+      for (const way of [2, 1] as const) {
+        for (const [index, form] of forms.entries())
+          await change(
+            `UPDATE whole_${index} SET k = '${form[way]}'; UPDATE swept_${index} SET k = '${form[way]}', updated_at = now()`,
+          );
+        expect((await link.sync({ settings })).tables.filter(({ error }) => error !== null)).toEqual([]);
+        for (const index of forms.keys())
+          for (const table of [`whole_${index}`, `swept_${index}`]) expect(await link.rows(table)).toHaveLength(1);
+        expect(await link.verdict({ settings })).toBe("CONVERGED");
+      }
+    });
+  });
+
   describe("what makes a sync read every row", () => {
     const make = destinations[0]![1];
     test("another shape of a type brings a full read, in that sync (case 28)", long, async () => {

@@ -70,7 +70,7 @@ export async function updateRows(
 /** The SET list of an UPDATE of a copy by rows `s` of a stage. */
 export function assignments(dialect: Dialect, table: Table, columns: readonly string[]): readonly string[] {
   return columns
-    .filter((name) => !table.key.includes(name))
+    .filter((name) => hasValue(table, name))
     .map((name) => `${dialect.quote(name)} = s.${staged(dialect, name)}`);
 }
 
@@ -136,7 +136,13 @@ function difference(dialect: Dialect, table: Table, copy: Copy, columns: readonl
   );
 }
 
-/** Those of `columns` that are compared between the source and the copy; the key is not among them. */
+/** Whether rows with the same key may differ in a column: one of the key is a float, of which -0 and 0 are one key. */
+function hasValue({ key, columns }: Table, name: string): boolean {
+  const kind = columns.find((column) => column.name === name)?.type.kind;
+  return !key.includes(name) || kind === "FLOAT" || kind === "DOUBLE";
+}
+
+/** Those of `columns` that are compared between the source and the copy. */
 export function comparedColumns(
   dialect: Dialect,
   table: Table,
@@ -146,7 +152,7 @@ export function comparedColumns(
   return table.columns
     .filter(({ name, volatile }) => volatile !== true && storedType(dialect, copy, name) !== undefined)
     .map(({ name }) => name)
-    .filter((name) => columns.includes(name) && !table.key.includes(name));
+    .filter((name) => columns.includes(name) && hasValue(table, name));
 }
 
 /** The columns of a stage that exist in the copy. */

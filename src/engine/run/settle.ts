@@ -17,12 +17,20 @@ const mostLookups = { rows: 10_000, part: 0.25 };
 /** The most keys that a look-up may leave unmet: they are held in memory. */
 const mostUnmet = 100_000;
 
-/**
- * How a pass over every key goes on. `reread`: the table must be read whole instead, because a sweep found so much that a
- * full pass is faster, or sees rows that are not met by their keys. Otherwise the pass can be closed: with the deletes that
- * the destination finds, with none, or with these held back.
- */
-export type Settled = "reread" | "find" | "none" | HeldDeletes;
+/** How a pass over every key goes on. */
+export interface Settled {
+  /**
+   * `reread`: the table must be read whole instead, because a sweep found so much that a full pass is faster, or sees rows
+   * that are not met by their keys. Otherwise the pass can be closed: with the deletes that the destination finds, with
+   * none, or with these held back.
+   */
+  readonly how: "reread" | "find" | "none" | HeldDeletes;
+  /**
+   * The pass as it is closed. It no longer gives each key once if look-ups found rows: `'1 mon'` is met by `'30 days'`,
+   * which the pass has read already.
+   */
+  readonly pass: Pass;
+}
 
 /**
  * Prepares the closing of a pass over every key. Rows that a sweep found missing or changed are looked up by key, and so
@@ -35,29 +43,35 @@ export async function settle(
   how: Reading,
   context: SyncContext,
 ): Promise<Settled> {
-  if (pass.kind !== "full" && pass.kind !== "keys") return "none";
+  const asRead = (how: Settled["how"]): Settled => ({ how, pass });
+  if (pass.kind !== "full" && pass.kind !== "keys") return asRead("none");
   const settlement = (): Promise<Settlement> =>
     context.writer.run(table.id, (transaction) => transaction.settlement(pass, table));
   const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
   const first = await settlement();
   const { missing, gone, empty } = first;
-  if (pass.kind === "keys" && missing > mostLookups.rows && missing > copyRows * mostLookups.part) return "reread";
-  if (missing > 0 && !(await lookUpMissing(pass, table, how, context))) return "reread";
+  if (pass.kind === "keys" && missing > mostLookups.rows && missing > copyRows * mostLookups.part)
+    return asRead("reread");
+  if (missing > 0 && !(await lookUpMissing(pass, table, how, context))) return asRead("reread");
   const looksUp = table.key.length > 0 && !pass.replace;
   // Without keys the number of rows says nothing of which ones are others.
-  if (gone === 0) return looksUp ? "none" : "find";
+  if (gone === 0) return asRead(looksUp ? "none" : "find");
+  let found = 0;
   if (looksUp) {
     const candidates = oneByOne((transaction) => transaction.gone(pass, table), table, context.writer);
-    for await (const batch of candidates) await lookUp(batch, pass, table, how, context);
+    for await (const batch of candidates)
+      await lookUp(batch, pass, table, how, context, ({ length }) => (found += length));
   }
-  if (context.flags.acceptDeletes) return "find";
+  const { distinct: _, ...repeating } = pass;
+  const settled = (how: Settled["how"]): Settled => ({ how, pass: found > 0 ? repeating : pass });
+  if (context.flags.acceptDeletes) return settled("find");
   // Rows that had an end and reached it count on neither side of the limit.
   const { gone: left, expired = 0 } = looksUp ? await settlement() : first;
   const of = Math.min(copyRows - expired, state?.held?.of ?? copyRows);
   const most = settingsOf(context.connection, table.id).maxDeleteFraction;
   const held = { gone: left - expired, of };
-  if (held.gone === 0 || most === 1 || (!empty && !exceeds(held, most))) return "find";
-  return held;
+  if (held.gone === 0 || most === 1 || (!empty && !exceeds(held, most))) return settled("find");
+  return settled(held);
 }
 
 /**
@@ -103,7 +117,7 @@ async function lookUp(
   table: Table,
   how: Reading,
   { connection, writer, statistics, report }: SyncContext,
-  onMet: (rows: Rows) => void = () => {},
+  onMet: (rows: Rows) => void,
 ): Promise<void> {
   for await (const rows of connection.source.lookup(table, keys, how)) {
     const bytes = rowsBytes(rows);

@@ -102,8 +102,8 @@ async function runPass(
   const { tables } = await readPass(pass, [table], progress, context);
   const current = tables.get(table.id)!;
   report({ kind: "settling", table: table.id });
-  const how: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };
-  const settled = await settle(pass, current, state, how, context);
+  const reading: Reading = { signal, batchBytes: connection.settings.batchBytes, until: "caught up", path: "fast" };
+  const { how: settled, pass: closing } = await settle(pass, current, state, reading, context);
   if (settled === "reread") {
     await abandonPass(pass, table.id, writer);
     return { ...wholeState(state, pass), reread: true };
@@ -116,7 +116,7 @@ async function runPass(
   }
   const milliseconds = Math.round((performance.now() - began) / partRead(pass, progress));
   const next = nextState(pass, current, state, milliseconds, held);
-  await closePass(pass, new Map([[table.id, next]]), context, typeof settled === "string" ? settled : "hold");
+  await closePass(closing, new Map([[table.id, next]]), context, typeof settled === "string" ? settled : "hold");
   return next;
 }
 
