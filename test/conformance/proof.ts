@@ -57,6 +57,8 @@ const tamperings: Readonly<Record<string, (trial: Trial) => Tampering | null>> =
   "NULL in place of a value, or the other way round": (trial) => {
     const [at, column] = place(trial);
     const kind = type(trial, column);
+    // No key has a NULL.
+    if (trial.source.tables.get(trial.id)!.table.key.includes(column)) return null;
     return update(trial, at, { [column]: value(trial, at, column) === null ? valueOf(kind, () => 0) : null });
   },
   "an empty text in place of NULL": (trial) => update(trial, row(trial), { none: "" }),

@@ -45,14 +45,17 @@ export class RowsSource implements Source {
       ...Object.fromEntries(some),
       ...last,
     };
-    const table = of(id, types, this.random() < 0.5 ? ["id"] : ["id", "k"], { version: versioned ? "at" : null });
+    // JSON and XML are no types of keys: sources make them STRING.
+    const typed = some.filter(([, kind]) => kind !== "JSON" && kind !== "XML").map(([column]) => column);
+    const keys = [[], ["id"], ["id", "k"], ["id", ...typed.slice(0, 2)], [...typed.slice(-1), "id"]];
+    const table = of(id, types, keys[Math.floor(this.random() * keys.length)]!, { version: versioned ? "at" : null });
     this.tables.set(id, { table, types, rows: new Map() });
     for (let row = 0; row < rows; row++) this.put(id, row, false);
   }
 
   /** Writes a row. `now`: after the copy was made, else long before. */
   put(id: string, row: number, now: boolean): void {
-    const { types, rows } = this.tables.get(id)!;
+    const { table, types, rows } = this.tables.get(id)!;
     const fixed: Readonly<Record<string, Cell>> = {
       ...{
         id: row,
@@ -66,7 +69,7 @@ export class RowsSource implements Source {
     };
     const cells = Object.entries(types).map(([column, kind]): Cell => {
       if (column in fixed) return fixed[column]!;
-      return this.random() < 0.2 ? null : valueOf(kind, () => this.random());
+      return this.random() < 0.2 && !table.key.includes(column) ? null : valueOf(kind, () => this.random());
     });
     rows.set(row, cells);
   }
@@ -96,7 +99,8 @@ export class RowsSource implements Source {
   }
 
   async *lookup(table: Table, keys: Rows): AsyncGenerator<Rows> {
-    const wanted = new Set(Array.from({ length: keys.length }, (_, row) => cell(keys.values[0]!, row) as number));
+    const ids = keys.values[keys.columns.indexOf("id")]!;
+    const wanted = new Set(Array.from({ length: keys.length }, (_, row) => cell(ids, row) as number));
     yield this.#rows(table.id, (id) => wanted.has(id));
   }
 
