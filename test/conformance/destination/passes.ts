@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import type { Pass } from "../../../src/protocol/pass.ts";
-import type { Table } from "../../../src/protocol/table.ts";
 import type { Changes } from "../../../src/protocol/transaction.ts";
 import { cell } from "../../../src/toolkit/vectors.ts";
 import {
@@ -248,32 +247,6 @@ export const passChecks: readonly DestinationCheck[] = [
         assert.deepEqual(await transaction.commit([]), changes(0, 1, 1));
       });
       assert.deepEqual(await stamps(harness, "things"), { "1": "1", "2": "1", "3": "2", "4": "2 deleted" });
-    },
-  },
-  {
-    name: "candidates for deletion that had expired by the read point are counted (law 4)",
-    async run(harness) {
-      const declared = tableOf("keys", { id: "INT", until: "UTC_DATETIME" }, ["id"]);
-      const columns = declared.columns.map((column) =>
-        column.name === "until" ? { ...column, expires: true } : column,
-      );
-      const table: Table = { ...declared, columns: columns as Table["columns"] };
-      const at = (n: number): bigint => BigInt(Date.parse(syncAt(n))) * 1_000n;
-      await fill(harness, table, [
-        [1, null],
-        [2, at(2)],
-        [3, at(2)],
-        [4, at(2) + 1n],
-        [5, at(3)],
-      ]);
-      const pass = passOf("after", "full", [table], syncAt(2));
-      await holding(harness, async (warehouse, lease) => {
-        await using transaction = await warehouse.begin(lease, syncAt(2));
-        await transaction.open(pass);
-        await transaction.write(pass, left(pass), upsert(table, [2, at(4)]));
-        const found = { empty: false, missing: 0, gone: 4, expired: 1 };
-        assert.deepEqual(await transaction.settlement(pass, table), found);
-      });
     },
   },
   {
