@@ -71,9 +71,9 @@ function statement(
 }
 
 async function placesOf(client: Client): Promise<Place[]> {
-  const { rows } = await client.query<{ schema: string; name: string; kind: string; columns: [string, string][] }>(
+  const { rows } = await client.query<{ schema: string; name: string; kind: string; columns: string }>(
     `SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
-      json_agg(json_build_array(a.attname, t.typcategory) ORDER BY a.attnum) AS columns
+      json_agg(json_build_array(a.attname, t.typcategory) ORDER BY a.attnum)::text AS columns
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
       JOIN pg_type t ON t.oid = a.atttypid
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
@@ -83,7 +83,7 @@ async function placesOf(client: Client): Promise<Place[]> {
   );
   return rows.map(({ schema, name, kind, columns }) => ({
     relation: `${kind === "p" ? "" : "ONLY "}${escapeIdentifier(schema)}.${escapeIdentifier(name)}`,
-    columns: columns.map(([column, category]) => {
+    columns: (JSON.parse(columns) as [string, string][]).map(([column, category]) => {
       const quoted = escapeIdentifier(column);
       return { name: quoted, other: others[category]?.(`r.${quoted}`) ?? `r.${quoted}` };
     }),

@@ -58,6 +58,8 @@ function numbers(start: number): () => number {
 async function independent(server: LocalPostgresql): Promise<pg.Client> {
   const types = { getTypeParser: () => (text: string) => text };
   const client = new pg.Client({ connectionString: server.connectionString("regression"), types });
+  // A failure elsewhere stops the server under it: that one is to be reported.
+  client.on("error", () => {});
   await client.connect();
   await client.query(
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; SET extra_float_digits = 1",
