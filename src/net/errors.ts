@@ -1,5 +1,7 @@
 import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
+import { ProtocolBroken } from "./broken.ts";
 import { ConnectionLost, ConnectTimeout } from "./socket.ts";
+import { Silence } from "./watch.ts";
 
 /** A connector's names for its settings, and some facts about its server. */
 export interface Names {
@@ -89,6 +91,13 @@ const lost: Fault = {
   code: "CONNECTION_LOST",
   message: (place, said) => `the connection to ${at(place)} broke: ${said}`,
   hint: () => "It may pass by itself. If it happens often, look for a firewall, a proxy or a server that restarts.",
+};
+
+const broken: Fault = {
+  code: "PROTOCOL_MISMATCH",
+  message: (place, said) => `port: ${at(place)} breaks the protocol of ${place.names.server}: ${said}`,
+  hint: ({ names }) =>
+    `Check that ${names.host} and port lead to the database, and what is between. If so, report this.`,
 };
 
 /** Headwaters refuses the server's certificate. */
@@ -211,6 +220,8 @@ export function connectionLost(place: Place, said: string): readonly [ErrorCode,
 
 function faultOf(thrown: unknown): Fault | null {
   if (thrown instanceof ConnectTimeout) return timeouts[thrown.during];
+  if (thrown instanceof ProtocolBroken) return broken;
+  if (thrown instanceof Silence) return lost;
   const code = nativeCode(thrown) ?? "";
   const first: unknown = thrown instanceof AggregateError ? thrown.errors[0] : thrown;
   // Errors of file access have these codes too.

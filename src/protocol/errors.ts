@@ -16,7 +16,10 @@ export const errorCodes = {
   CONNECTION_TIMEOUT: ["retry", "The server did not answer in time."],
   CONNECTION_LOST: ["retry", "The connection broke while it was in use."],
   SERVER_UNAVAILABLE: ["retry", "The server is starting, stopping, overloaded or has no free connection."],
-  PROTOCOL_MISMATCH: ["reconfigure", "Something other than the expected database answers at this port."],
+  PROTOCOL_MISMATCH: [
+    "reconfigure",
+    "Something other than the expected database answers at this port, or the answer breaks its protocol.",
+  ],
   TLS_MISMATCH: ["reconfigure", "One side wants TLS and the other does not."],
   TLS_UNVERIFIED: ["reconfigure", "The certificate of the server can't be verified."],
   LOGIN_FAILED: ["reconfigure", "The server refuses this user or password."],

@@ -17,6 +17,7 @@ const ofDestination = {
   connectTimeout: 1,
   statementTimeout: null,
   readOnly: false,
+  silence: 1,
 };
 const cql = { ...place, username: null, keyspace: "k", tls: true, consistency: "ONE" };
 

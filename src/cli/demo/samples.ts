@@ -1,6 +1,6 @@
 import type { Client } from "cassandra-driver";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { abortable } from "../../wire/cql/abortable.ts";
+import { abortable } from "../../toolkit/abortable.ts";
 import { count } from "../display/format.ts";
 import type { Session } from "../session.ts";
 import { launchCassandra } from "../../servers/cassandra.ts";

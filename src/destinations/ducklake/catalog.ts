@@ -70,6 +70,7 @@ export async function catalogOf({ catalog, catalog_schema, password }: CatalogSe
       connectTimeout,
       statementTimeout: null,
       readOnly: false,
+      silence: 60_000,
     },
   };
 }

@@ -34,6 +34,10 @@ export const configuration = z
       .max(3600)
       .default(15)
       .meta({ description: "Seconds to wait for a connection." }),
+    read_timeout: z.coerce.number().int().min(1).max(86_400).default(60).meta({
+      description:
+        "Seconds that the server may be silent while an answer is due. Then a second session looks whether the server still works at it: a merge may take as long as it needs.",
+    }),
     nul: z.enum(["error", "remove"]).default("error").meta({
       description:
         "What happens to a text that holds the character U+0000, which PostgreSQL can't keep: error stops the table, remove copies it without.",
@@ -76,7 +80,7 @@ function decoded(text: string): string {
 }
 
 export function settingsOf(configuration: Configuration): PostgresSettings {
-  const { host, port, database, user, password, connect_timeout } = configuration;
+  const { host, port, database, user, password, connect_timeout, read_timeout } = configuration;
   const { sslmode, sslrootcert, sslcert, sslkey } = configuration;
   return {
     host,
@@ -89,5 +93,6 @@ export function settingsOf(configuration: Configuration): PostgresSettings {
     // Merges have no time limit.
     statementTimeout: 0,
     readOnly: false,
+    silence: read_timeout * 1000,
   };
 }

@@ -41,6 +41,7 @@ export async function* fetchPages(
         `COPY (SELECT ${cast} FROM ${pages} WHERE ${where}) TO STDOUT (FORMAT binary)`,
         (messages) => decoder.decode(messages, 0, messages.length),
       );
+      decoder.end();
       yield builder.finish();
     }
   } catch (thrown) {

@@ -181,7 +181,7 @@ export class Session implements Copying, AsyncDisposable {
         return await work();
       } catch (thrown) {
         this.#signal.throwIfAborted();
-        throw destinationError(thrown, this.#settings);
+        throw destinationError(this.#connection.lost ?? thrown, this.#settings);
       }
     });
     this.#tail = result.catch(() => {});

@@ -8,7 +8,7 @@ import type { Table } from "../../protocol/table.ts";
 import { passColumns } from "../../toolkit/passes.ts";
 import { TextColumns } from "../../toolkit/text-columns.ts";
 import { UnfitColumn } from "../../wire/cql/decode-page.ts";
-import { abortable } from "../../wire/cql/abortable.ts";
+import { abortable } from "../../toolkit/abortable.ts";
 import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
 import { boundariesOf, clusterClock, tableSizes } from "./cluster-state.ts";

@@ -50,6 +50,11 @@ export const configuration = z
       description:
         "Seconds that one statement may take; 0 is without end; absent: what the server has set for the role. A read that takes longer is cut in halves.",
     }),
+    read_timeout: whole(1, 86_400).default(60).meta({
+      title: "Read timeout",
+      description:
+        "Seconds that the server may be silent while an answer is due. Then a second session looks whether the server still works at it: a query may take as long as it needs.",
+    }),
     lag: whole(0, 86_400).default(60).meta({
       title: "Lag",
       description:

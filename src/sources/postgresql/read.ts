@@ -242,6 +242,7 @@ export async function* copyRows(
       if (result.bytes >= batchBytes) yield result.finish();
     }
   }
+  decoder.end();
   if (result.length > 0) yield result.finish();
 }
 

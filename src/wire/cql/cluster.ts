@@ -2,7 +2,7 @@ import type { ConnectionOptions } from "node:tls";
 import { reach, unanswered } from "../../net/reach.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Log } from "../../protocol/log.ts";
-import { abortable } from "./abortable.ts";
+import { abortable } from "../../toolkit/abortable.ts";
 import type { CqlConnection } from "./connection.ts";
 import { type ControlRow, controlRows } from "./control-rows.ts";
 import { TypeChanged } from "./decode-page.ts";

@@ -2,14 +2,18 @@ import { once, setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
+import { ProtocolBroken } from "../../net/broken.ts";
 import { nativeCode } from "../../net/errors.ts";
 import { unanswered } from "../../net/reach.ts";
 import { connect, firstBytes, startTls } from "../../net/socket.ts";
+import { Watch } from "../../net/watch.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { CopyIn } from "./copy-in.ts";
 import { copyOut } from "./copy-out.ts";
 import { type ErrorContext, postgresError } from "./errors.ts";
 import { escapeLiteral } from "./literals.ts";
+import { MessageHeads } from "./messages.ts";
+import { type Backend, backendOf, backendSql, waitsForUs } from "./session-state.ts";
 import { type SslAttempt, type SslSettings, sslAttempts } from "./ssl.ts";
 
 /** Where and how to connect. */
@@ -26,6 +30,8 @@ export interface PostgresSettings {
   readonly statementTimeout: number | null;
   /** Whether transactions are read-only unless they say otherwise: sources only read. */
   readonly readOnly: boolean;
+  /** How long the server may send nothing while an answer is due before it is probed, in milliseconds. */
+  readonly silence: number;
 }
 
 /**
@@ -56,7 +62,9 @@ const sessionSettings: Readonly<Record<string, string>> = {
 const pinnedPath = "search_path TO pg_catalog, pg_temp";
 
 /** A server that can't be reached to cancel a statement keeps nothing waiting for longer than this. */
-const cancelTimeout = 5_000;
+const cancelTimeout = 2_000;
+/** A session that does not end a cancelled statement, a transaction or itself within this time is closed. */
+const endTimeout = 1_500;
 
 /** A row of a catalog query: values as the server writes them. */
 export type TextRow = Readonly<Record<string, string | null>>;
@@ -125,8 +133,9 @@ async function connectOnce(
       application_name: "headwaters",
       types: { getTypeParser: () => (value: string) => value },
     });
+    const connecting = client.connect();
     const connection = new PostgresConnection(client, settings, attempt);
-    await Promise.race([client.connect(), foreign]);
+    await Promise.race([connecting, foreign]);
     await connection.prepare(signal);
     return connection;
   });
@@ -177,27 +186,44 @@ export class PostgresConnection implements AsyncDisposable {
   /** What the connection is encrypted with, and how far the server's certificate was verified. */
   readonly tls: "none" | "unverified" | "verified";
   readonly #client: pg.Client;
-  readonly #tls: ConnectionOptions | null;
+  readonly #attempt: SslAttempt;
+  readonly #watch: Watch;
+  #backend: Backend | null = null;
   #lost: unknown = null;
   #ended = false;
   #busy = false;
+  /** Closes a session that does not end a cancelled statement. */
+  #late: NodeJS.Timeout | null = null;
 
+  /** `client` is connecting. */
   constructor(client: pg.Client, settings: PostgresSettings, attempt: SslAttempt) {
     this.#client = client;
     this.settings = settings;
-    this.#tls = attempt.tls;
+    this.#attempt = attempt;
+    this.#watch = new Watch({
+      silence: settings.silence,
+      probe: (signal) => this.#probe(signal),
+      end: (error) => this.#fail(error),
+    });
     this.tls = attempt.tls === null ? "none" : attempt.verifies === "no" ? "unverified" : "verified";
     client.on("error", (error) => {
       this.#lost ??= error;
     });
     client.on("end", () => {
       this.#ended = true;
+      this.#watch.close();
     });
+    this.#guard();
   }
 
   /** Nothing has ended it so far. */
   get alive(): boolean {
     return !this.#ended && this.#lost === null;
+  }
+
+  /** What ended the connection; `null`: nothing did, or the server without a word. */
+  get lost(): unknown {
+    return this.#lost;
   }
 
   /** A transaction is open, whole or failed. */
@@ -208,30 +234,34 @@ export class PostgresConnection implements AsyncDisposable {
 
   /** Ends the transaction; a session that can't is closed. */
   async rollback(): Promise<void> {
+    const late = this.#destroyAfter(endTimeout);
     try {
       await this.#client.query("ROLLBACK");
     } catch {
       this.destroy();
+    } finally {
+      clearTimeout(late);
     }
   }
 
   /** The server's process id: who this session is in `pg_stat_activity`. */
   get processId(): number {
-    return internals(this.#client).processID ?? 0;
+    return this.#backend?.processId ?? internals(this.#client).processID ?? 0;
   }
 
-  /** Sets what this server knows of the session settings, in one round trip. */
+  /** Sets what this server knows of the session settings, in one round trip, and asks who the session is. */
   async prepare(signal: AbortSignal): Promise<void> {
     const wanted = { ...sessionSettings };
     const { statementTimeout } = this.settings;
     if (statementTimeout !== null) wanted["statement_timeout"] = String(statementTimeout);
     const values = Object.entries(wanted).map((pair) => `(${pair.map(escapeLiteral).join(", ")})`);
     const readOnly = this.settings.readOnly ? "SET default_transaction_read_only TO on; " : "";
-    await this.simple(
-      `SET ${pinnedPath}; ${readOnly}SELECT set_config(s.name, w.value, false)
+    const [row] = await this.simple(
+      `SET ${pinnedPath}; ${readOnly}SELECT set_config(s.name, w.value, false), ${backendSql}
        FROM (VALUES ${values.join(", ")}) AS w(name, value) JOIN pg_settings AS s ON lower(s.name) = lower(w.name)`,
       signal,
     );
+    this.#backend = backendOf(row);
   }
 
   /** Rows as objects by column name, values as text. */
@@ -243,7 +273,7 @@ export class PostgresConnection implements AsyncDisposable {
   ): Promise<TextRow[]> {
     return this.#run(signal, table, async () => {
       const result = await this.#client.query<Record<string, string | null>>(text, [...values]);
-      return result.rows;
+      return ended(result).rows;
     });
   }
 
@@ -252,7 +282,7 @@ export class PostgresConnection implements AsyncDisposable {
     return this.#run(signal, table, async () => {
       const result: unknown = await this.#client.query({ text, rowMode: "array" });
       const last = Array.isArray(result) ? result.at(-1) : result;
-      return (last as pg.QueryArrayResult<(string | null)[]>).rows;
+      return ended(last as pg.QueryArrayResult<(string | null)[]>).rows;
     });
   }
 
@@ -272,7 +302,7 @@ export class PostgresConnection implements AsyncDisposable {
     const forget = onAbort(signal, () => this.destroy());
     this.#busy = true;
     try {
-      yield* copyOut(this.#client, text, before);
+      yield* copyOut(this.#client, text, this.#watch, before);
       done = true;
     } catch (thrown) {
       done = true;
@@ -280,7 +310,7 @@ export class PostgresConnection implements AsyncDisposable {
     } finally {
       forget();
       if (!done) this.destroy();
-      this.#busy = false;
+      this.#idle();
     }
   }
 
@@ -290,45 +320,103 @@ export class PostgresConnection implements AsyncDisposable {
     values: readonly (string | number | null | readonly (string | null)[])[],
     signal: AbortSignal,
   ): Promise<number> {
-    return this.#run(signal, undefined, async () => (await this.#client.query(text, [...values])).rowCount ?? 0);
+    return this.#run(signal, undefined, async () => ended(await this.#client.query(text, [...values])).rowCount ?? 0);
   }
 
   /**
-   * Begins a `COPY … FROM STDIN`; what goes wrong with it is thrown as `pg` has it. No other statement may run before
+   * Begins a `COPY … FROM STDIN`; what goes wrong with it is thrown as `pg` has it, unless {@link lost} says more. No other statement may run before
    * it was ended.
    */
   copyIn(text: string): CopyIn {
-    return this.#client.query(new CopyIn(text));
+    this.#busy = true;
+    return this.#client.query(new CopyIn(text, this.#watch, () => this.#idle()));
   }
 
-  /** Has the server end the statement under way, if there is one: it fails. Resolves once the server knows. */
+  /**
+   * Has the server end the statement under way, if there is one: it fails. Resolves once the server knows. If the
+   * statement does not end soon, the session is closed.
+   */
   async cancel(): Promise<void> {
-    if (this.#busy && this.alive) await this.#cancel();
+    if (!this.#busy || !this.alive) return;
+    this.#late ??= this.#destroyAfter(cancelTimeout + endTimeout);
+    await this.#cancel();
   }
 
   /** Ends the session at once; a statement under way is cancelled at the server too, which else might work on. */
   destroy(): void {
     if (this.#busy && this.alive) void this.#cancel();
-    this.#lost ??= new Error("Connection terminated");
-    this.#client.connection.stream.destroy();
+    this.#fail(new Error("Connection terminated"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#busy) return this.destroy();
-    if (this.alive) await this.#client.end();
+    if (!this.alive) return;
+    const late = this.#destroyAfter(endTimeout);
+    await this.#client.end();
+    clearTimeout(late);
+  }
+
+  #idle(): void {
+    this.#busy = false;
+    this.#watch.rest();
+    if (this.#late !== null) clearTimeout(this.#late);
+    this.#late = null;
+  }
+
+  #fail(error: Error): void {
+    this.#lost ??= error;
+    this.#watch.close();
+    this.#client.connection.stream.destroy();
+  }
+
+  #destroyAfter(milliseconds: number): NodeJS.Timeout {
+    return setTimeout(() => this.#fail(new Error("Connection terminated: the server does not answer")), milliseconds);
+  }
+
+  /**
+   * Stands before the parser of `pg`, which trusts the server, and throws in the socket's listener. What is thrown ends
+   * this connection only.
+   */
+  #guard(): void {
+    const { stream } = this.#client.connection;
+    const heads = new MessageHeads();
+    // The other listener looks at the first bytes alone, and takes itself off.
+    const parse = stream.listeners("data").at(-1) as (chunk: Buffer) => void;
+    stream.off("data", parse);
+    stream.on("data", (chunk: Buffer) => {
+      if (this.#lost !== null) return;
+      try {
+        this.#watch.heard(chunk.length, heads.follow(chunk));
+        parse(chunk);
+      } catch (thrown) {
+        const what = thrown instanceof Error ? thrown.message : String(thrown);
+        const broken = new ProtocolBroken(`a message that can't be read: ${what}`, { cause: thrown });
+        stream.destroy(thrown instanceof ProtocolBroken ? thrown : broken);
+      }
+    });
+  }
+
+  /** Asks in another session what the server does with this one. A session is found only on its own server. */
+  async #probe(signal: AbortSignal): Promise<string | null> {
+    const backend = this.#backend;
+    if (backend === null) return "the login was not finished";
+    // The probe is not probed.
+    const settings = { ...this.settings, silence: 2 ** 31 - 1 };
+    return waitsForUs(backend, () => connectOnce(settings, this.#attempt, signal), signal);
   }
 
   async #run<T>(signal: AbortSignal, table: ErrorContext["table"], work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     const forget = onAbort(signal, () => this.destroy());
     this.#busy = true;
+    this.#watch.begin();
     try {
       return await work();
     } catch (thrown) {
       signal.throwIfAborted();
       throw postgresError(this.#lost ?? thrown, { ...errorContext(this.settings), table });
     } finally {
-      this.#busy = false;
+      this.#idle();
       forget();
     }
   }
@@ -339,12 +427,19 @@ export class PostgresConnection implements AsyncDisposable {
     if (processID === null || secretKey === null) return;
     const request = Buffer.from([...cancelRequest, ...int32(processID), ...int32(secretKey)]);
     await connect(targetOf(this.settings, cancelTimeout), new AbortController().signal, async (socket) => {
-      const stream = this.#tls === null ? socket : await encrypted(socket, this.settings, this.#tls);
+      const { tls } = this.#attempt;
+      const stream = tls === null ? socket : await encrypted(socket, this.settings, tls);
       stream.resume().end(request);
       // The server closes this connection once it has passed the word on.
       await once(stream, "close");
     }).catch(() => {});
   }
+}
+
+/** The result, if the server said that the statement is complete. */
+function ended<Result extends { readonly command: string | null }>(result: Result): Result {
+  if (result.command === null) throw new ProtocolBroken("an answer that ends without its end");
+  return result;
 }
 
 function int32(value: number): Buffer {

@@ -73,10 +73,21 @@ describe("binary COPY", () => {
     ["no header", message(Buffer.from("PGCOPX\n\xff\r\n\0........", "latin1"))],
     ["a row of 2 columns instead of 1", message(header, row(int32(1), int32(2)))],
     ["a row that does not end with its message", message(header, int16(1), int32(400), int32(1))],
+    ["a value of type int4 in 2 bytes", message(header, row(int16(1)))],
+    ["a row that ends too early", message(header, int16(1))],
+    ["a row after the last one", Buffer.concat([message(header, trailer), message(row(int32(1)))])],
   ])("%s is an error", (what, chunk) => {
     const { columns } = columnsOf("int4");
     const decoding = (): unknown => new BinaryRows("t", columns).decode(chunk, 0, whole);
     expect(decoding).toThrow(`table "t": the server sent ${what} in a binary COPY`);
+  });
+
+  test("rows without an end are an error (case 20)", () => {
+    const decoder = new BinaryRows("t", columnsOf("int4").columns);
+    decoder.decode(message(header, row(int32(1))), 0, whole);
+    expect(() => decoder.end()).toThrow("rows without an end");
+    decoder.decode(message(trailer), 0, whole);
+    decoder.end();
   });
 
   test("text that is looked at", () => {

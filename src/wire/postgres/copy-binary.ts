@@ -98,6 +98,24 @@ const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange
   jsonb: (builder) => textColumn(builder, 1),
 };
 
+/** The bytes of a value, where all values of a type have as many; negative: they are checked by {@link BinaryRows}. */
+const sizes: Partial<Record<Codec, number>> = {
+  numeric: -1,
+  jsonb: -1,
+  boolean: 1,
+  int2: 2,
+  int4: 4,
+  int8: 8,
+  oid: 4,
+  tid: 6,
+  float4: 4,
+  float8: 8,
+  date: 4,
+  time: 8,
+  timestamp: 8,
+  uuid: 16,
+};
+
 /** For types that are not worth a loop of their own. */
 function each(builder: VectorBuilder, decode: ValueDecoder): ColumnDecoder {
   return ({ bytes, view, starts, columns, rows }, column) => {
@@ -140,7 +158,11 @@ function rareTimestamp(builder: VectorBuilder, high: number, low: number, fail: 
  */
 export class BinaryRows {
   readonly #decoders: readonly ColumnDecoder[];
+  readonly #codecs: readonly Codec[];
+  /** As in `sizes`; 0: any. */
+  readonly #sizes: Int32Array;
   readonly #table: string;
+  #ended = false;
   /** Where fields lie, as far as they were looked for. */
   #starts = new Int32Array(4096);
   #header = true;
@@ -148,6 +170,8 @@ export class BinaryRows {
   /** `table` is named in errors. */
   constructor(table: string, columns: readonly ResultColumn[]) {
     this.#table = table;
+    this.#codecs = columns.map(({ codec }) => codec);
+    this.#sizes = Int32Array.from(this.#codecs, (codec) => sizes[codec] ?? 0);
     this.#decoders = columns.map((column) => decoders[column.codec](column.builder, outOfRange(table, column.name)));
   }
 
@@ -156,11 +180,25 @@ export class BinaryRows {
    * bytes of it were decoded. Gives the position that it came to.
    */
   decode(chunk: Buffer, position: number, budget: number): number {
+    try {
+      return this.#decode(chunk, position, budget);
+    } catch (thrown) {
+      throw thrown instanceof RangeError ? this.#malformed("a row that ends too early") : thrown;
+    }
+  }
+
+  /** Throws if the server did not say that the rows have ended. */
+  end(): void {
+    if (!this.#ended) throw this.#malformed("rows without an end");
+  }
+
+  #decode(chunk: Buffer, position: number, budget: number): number {
     // Not a Buffer: its subarray() costs twice as much.
     const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const columns = this.#decoders.length;
     const end = Math.min(chunk.length, position + budget);
+    const sizes = this.#sizes;
     let starts = this.#starts;
     let field = 0;
     let at = position;
@@ -172,17 +210,24 @@ export class BinaryRows {
       while (at < messageEnd) {
         const fields = view.getInt16(at);
         at += 2;
-        if (fields === -1) break;
-        if (fields !== columns) this.#malformed(`a row of ${fields} columns instead of ${columns}`);
+        if (this.#ended) throw this.#malformed("a row after the last one");
+        if (fields === -1) {
+          this.#ended = true;
+          break;
+        }
+        if (fields !== columns) throw this.#malformed(`a row of ${fields} columns instead of ${columns}`);
         if (field + columns > starts.length) starts = this.#grow(field + columns);
         for (let index = 0; index < columns; index++) {
           const length = view.getInt32(at);
           at += 4;
           starts[field++] = length < 0 ? -1 : at;
-          if (length > 0) at += length;
+          if (length < 0) continue;
+          const size = sizes[index]!;
+          if (size !== 0 && length !== size && length <= messageEnd - at) this.#checkSize(index, length, view, at);
+          at += length;
         }
       }
-      if (at !== messageEnd) this.#malformed("a row that does not end with its message");
+      if (at !== messageEnd) throw this.#malformed("a row that does not end with its message");
     }
     const rows = columns === 0 ? 0 : field / columns;
     const found: Fields = { bytes, view, starts, columns, rows };
@@ -198,14 +243,25 @@ export class BinaryRows {
   }
 
   #skipHeader(bytes: Uint8Array, view: DataView, position: number): number {
-    if (signature.compare(bytes, position, position + signature.length) !== 0) this.#malformed("no header");
+    if (signature.compare(bytes, position, position + signature.length) !== 0) throw this.#malformed("no header");
     this.#header = false;
     return position + headerBytes + view.getInt32(position + headerBytes - 4);
   }
 
-  #malformed(what: string): never {
-    throw new HeadwatersError("SOURCE_FAILED", `table "${this.#table}": the server sent ${what} in a binary COPY`, {
-      hint: 'Set read to "cursor" to go another way, and report this.',
-    });
+  #checkSize(column: number, length: number, view: DataView, at: number): void {
+    const codec = this.#codecs[column]!;
+    // A numeric says how many digits of two bytes follow its head; the version of a jsonb is a byte.
+    const fits = codec === "numeric" ? length === 8 + 2 * view.getUint16(at) : codec === "jsonb" && length > 0;
+    if (!fits) throw this.#malformed(`a value of type ${codec} in ${length} bytes`);
+  }
+
+  #malformed(what: string): HeadwatersError {
+    return new HeadwatersError(
+      "PROTOCOL_MISMATCH",
+      `table "${this.#table}": the server sent ${what} in a binary COPY`,
+      {
+        hint: 'Set read to "cursor" to go another way, and report this.',
+      },
+    );
   }
 }

@@ -1,5 +1,7 @@
 import type { Duplex } from "node:stream";
 import type pg from "pg";
+import { ProtocolBroken } from "../../net/broken.ts";
+import type { Watch } from "../../net/watch.ts";
 
 /** CopyDone and CopyFail (with no words), as messages. */
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
@@ -21,13 +23,17 @@ export class CopyIn implements pg.Submittable {
   #connection: pg.Connection | null = null;
   #ended = false;
   #error: unknown = null;
-  #rows = 0;
+  #rows: number | null = null;
+  readonly #watch: Watch;
 
-  constructor(text: string) {
+  /** `onEnd` is called once the statement is over, however it ended. */
+  constructor(text: string, watch: Watch, onEnd: () => void) {
     this.#text = text;
+    this.#watch = watch;
     this.#over = new Promise((resolve) => {
       this.#end = () => {
         this.#ended = true;
+        onEnd();
         resolve();
       };
     });
@@ -37,22 +43,32 @@ export class CopyIn implements pg.Submittable {
   async write(messages: Uint8Array, sent: () => void = () => {}): Promise<void> {
     if (this.#error !== null) throw this.#error;
     const { stream } = this.#connection!;
-    stream.write(messages, sent);
-    if (stream.writableLength > highWater) await Promise.race([drained(stream), this.#over]);
+    stream.write(messages, () => {
+      this.#watch.heard(messages.byteLength, true);
+      sent();
+    });
+    if (stream.writableLength > highWater) await this.#wait(Promise.race([drained(stream), this.#over]));
   }
 
   /** Resolves to how many rows the server has taken. */
   async end(): Promise<number> {
     if (this.#error === null) this.#connection!.stream.write(copyDone);
-    await this.#over;
+    await this.#wait(this.#over);
     if (this.#error !== null) throw this.#error;
+    if (this.#rows === null) throw new ProtocolBroken("a COPY that ends without the number of its rows");
     return this.#rows;
   }
 
   /** Gives it up: the server undoes the statement, and with it its transaction. */
   async fail(): Promise<void> {
     if (!this.#ended && this.#error === null) this.#connection!.stream.write(copyFail);
-    await this.#over;
+    await this.#wait(this.#over);
+  }
+
+  async #wait(what: Promise<void>): Promise<void> {
+    this.#watch.begin();
+    await what;
+    this.#watch.rest();
   }
 
   /** Called by `pg`, from here on. */

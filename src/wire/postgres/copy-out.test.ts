@@ -2,7 +2,10 @@ import { PassThrough } from "node:stream";
 import fc from "fast-check";
 import type pg from "pg";
 import { expect, test } from "vitest";
+import { Watch } from "../../net/watch.ts";
 import { copyOut } from "./copy-out.ts";
+
+const watch = new Watch({ silence: 60_000, probe: async () => null, end: () => {} });
 
 function message(kind: string, payload: Buffer): Buffer {
   const head = Buffer.alloc(5);
@@ -41,7 +44,7 @@ test("messages come whole, wherever the socket cuts them; the rest is for pg", a
       ]);
       const received: Buffer[] = [];
       const reading = (async () => {
-        for await (const chunk of copyOut(client, "COPY")) {
+        for await (const chunk of copyOut(client, "COPY", watch)) {
           // Each chunk ends with a message.
           for (let position = 0; position < chunk.length; position += 1 + chunk.readUInt32BE(position + 1)) {
             expect(chunk[position]).toBe(0x64);
@@ -67,7 +70,7 @@ test("messages come whole, wherever the socket cuts them; the rest is for pg", a
 test("a connection that closes in the middle is an error, after what came before", async () => {
   const { client, stream } = fakeClient();
   const row = message("d", Buffer.from("row"));
-  const reading = copyOut(client, "COPY");
+  const reading = copyOut(client, "COPY", watch);
   const first = reading.next();
   stream.write(Buffer.concat([row, row.subarray(0, 6)]));
   expect((await first).value).toEqual(row);
@@ -77,16 +80,16 @@ test("a connection that closes in the middle is an error, after what came before
 
 test("a length that can't be one ends the connection", async () => {
   const { client, stream } = fakeClient();
-  const reading = copyOut(client, "COPY").next();
+  const reading = copyOut(client, "COPY", watch).next();
   stream.on("error", () => {});
   stream.write(Buffer.from([0x64, 0xff, 0xff, 0xff, 0xff, 0]));
-  await expect(reading).rejects.toThrow("Connection terminated");
+  await expect(reading).rejects.toThrow('a message of kind "d" and 4294967295 bytes');
   expect(stream.destroyed).toBe(true);
 });
 
 test("the socket is paused while the reader is slow", async () => {
   const { client, stream } = fakeClient();
-  const reading = copyOut(client, "COPY");
+  const reading = copyOut(client, "COPY", watch);
   const first = reading.next();
   const row = message("d", Buffer.alloc(64 << 10));
   for (let count = 0; count < 64; count++) stream.write(row);

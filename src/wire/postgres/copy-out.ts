@@ -1,15 +1,13 @@
 import type { Duplex } from "node:stream";
 import type pg from "pg";
+import { Announced } from "../../net/announced.ts";
+import { asBroken, ProtocolBroken } from "../../net/broken.ts";
+import type { Watch } from "../../net/watch.ts";
+import { bodyLength, headBytes, kinds } from "./messages.ts";
 
 /** Read ahead of the reader up to this many bytes; then the socket is paused, and with it the server. */
 const highWater = 512 << 10;
 const lowWater = 128 << 10;
-
-const copyData = 0x64;
-const readyForQuery = 0x5a;
-const headBytes = 5;
-/** PostgreSQL makes no message of more than 1 GiB: what claims to be longer is not one. */
-const longestMessage = 0x7fff_ffff;
 
 /**
  * Runs a `COPY … TO STDOUT` on a client of `pg` and yields its CopyData messages as they came from the socket: each
@@ -25,9 +23,10 @@ const longestMessage = 0x7fff_ffff;
 export async function* copyOut(
   client: pg.Client,
   text: string,
+  watch: Watch,
   before: ((rows: readonly TextFields[]) => void) | null = null,
 ): AsyncGenerator<Buffer, void> {
-  const copy = new CopyOut(text);
+  const copy = new CopyOut(text, watch);
   client.query(copy);
   for (let first = true; ; first = false) {
     const chunk = copy.shift() ?? (await copy.next());
@@ -55,13 +54,19 @@ class CopyOut implements pg.Submittable {
   #ended = false;
   #error: unknown = null;
   #wake: (() => void) | null = null;
-  /** A message that straddles chunks: its head, then (once the head tells its size) the whole of it. */
+  /** The server said that the rows have ended, and that the statement has. */
+  #isWhole = false;
+  #isComplete = false;
+  readonly #watch: Watch;
+  /** A message that straddles chunks: its head, then (once the head tells its size) what follows it. */
   readonly #head = Buffer.alloc(headBytes);
-  #message: Buffer | null = null;
   #held = 0;
+  #messages = 0;
+  #body: Announced | null = null;
 
-  constructor(text: string) {
+  constructor(text: string, watch: Watch) {
     this.#text = text;
+    this.#watch = watch;
   }
 
   submit(connection: pg.Connection): void {
@@ -89,24 +94,39 @@ class CopyOut implements pg.Submittable {
   /** The next chunk, `null` at the end. Throws what the server or the socket reported. */
   async next(): Promise<Buffer | null> {
     while (this.#chunks.length === 0 && !this.#ended) {
+      this.#watch.begin();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
+    this.#watch.rest();
     const chunk = this.shift();
     if (chunk !== undefined) return chunk;
     if (this.#error !== null) throw this.#error;
+    if (!this.#isWhole || !this.#isComplete) throw new ProtocolBroken("a COPY that ends without its end");
     return null;
   }
 
   readonly #receive = (chunk: Buffer): void => {
+    try {
+      this.#take(chunk);
+    } catch (thrown) {
+      this.#error ??= asBroken(thrown, "a message that can't be read");
+      this.#stream?.destroy();
+      this.#end();
+    }
+  };
+
+  #take(chunk: Buffer): void {
+    const before = this.#messages;
     let position = this.#held > 0 ? this.#complete(chunk) : 0;
     let start = position;
     while (position + headBytes <= chunk.length) {
       const kind = chunk[position]!;
-      const end = position + 1 + chunk.readUInt32BE(position + 1);
+      const end = position + headBytes + bodyLength(kind, chunk.readUInt32BE(position + 1));
       if (end > chunk.length) break;
-      if (kind !== copyData) {
+      this.#messages += 1;
+      if (kind !== kinds.copyData) {
         this.#push(chunk.subarray(start, position));
         this.#pass(kind, chunk.subarray(position, end));
         start = end;
@@ -119,8 +139,9 @@ class CopyOut implements pg.Submittable {
       this.#paused = true;
       this.#stream?.pause();
     }
+    this.#watch.heard(chunk.length, this.#messages > before);
     this.#notify();
-  };
+  }
 
   readonly #close = (): void => {
     this.#error ??= new Error("Connection terminated unexpectedly");
@@ -129,43 +150,37 @@ class CopyOut implements pg.Submittable {
 
   /** Keeps the beginning of a message whose rest is still to come. */
   #hold(chunk: Buffer, position: number): void {
-    const held = chunk.length - position;
-    if (held < headBytes) {
-      chunk.copy(this.#head, 0, position);
-    } else {
-      this.#message = this.#room(chunk.readUInt32BE(position + 1));
-      chunk.copy(this.#message, 0, position);
-    }
-    this.#held = held;
+    this.#held = chunk.copy(this.#head, 0, position, position + headBytes);
+    if (this.#held < headBytes) return;
+    this.#begin();
+    this.#body!.take(chunk, position + headBytes);
   }
 
-  #room(length: number): Buffer {
-    if (length < longestMessage) return Buffer.allocUnsafe(1 + length);
-    this.#stream?.destroy(new Error(`Connection terminated: a message of ${length} bytes can't be one`));
-    return Buffer.alloc(headBytes);
+  #begin(): void {
+    const length = headBytes + bodyLength(this.#head[0]!, this.#head.readUInt32BE(1));
+    this.#body = new Announced(length);
+    this.#body.take(this.#head, 0);
   }
 
   /** Adds to the straddling message; gives the position in `chunk` that follows it. */
   #complete(chunk: Buffer): number {
     let position = 0;
-    if (this.#message === null) {
+    if (this.#body === null) {
       position = chunk.copy(this.#head, this.#held, 0, headBytes - this.#held);
       this.#held += position;
       if (this.#held < headBytes) return position;
-      this.#message = this.#room(this.#head.readUInt32BE(1));
-      this.#head.copy(this.#message);
+      this.#begin();
     }
-    const copied = chunk.copy(this.#message, this.#held, position);
-    this.#held += copied;
-    if (this.#held === this.#message.length) {
-      const message = this.#message;
-      this.#message = null;
-      this.#held = 0;
-      const kind = message[0]!;
-      if (kind === copyData) this.#push(message);
-      else this.#pass(kind, message);
-    }
-    return position + copied;
+    position += this.#body!.take(chunk, position);
+    const message = this.#body!.whole;
+    if (message === null) return position;
+    this.#body = null;
+    this.#held = 0;
+    this.#messages += 1;
+    const kind = message[0]!;
+    if (kind === kinds.copyData) this.#push(message);
+    else this.#pass(kind, message);
+    return position;
   }
 
   #push(messages: Buffer): void {
@@ -176,9 +191,11 @@ class CopyOut implements pg.Submittable {
 
   /** Everything but CopyData is for `pg`, which then is as if it had read all of it. */
   #pass(kind: number, message: Buffer): void {
-    if (kind === readyForQuery) this.#restore();
+    if (kind === kinds.copyDone) this.#isWhole = true;
+    if (kind === kinds.commandComplete) this.#isComplete = true;
+    if (kind === kinds.ready) this.#restore();
     for (const listener of this.#listeners) listener(message);
-    if (kind === readyForQuery) this.#end();
+    if (kind === kinds.ready) this.#end();
   }
 
   #restore(): void {

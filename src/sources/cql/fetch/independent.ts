@@ -4,7 +4,7 @@ import type { Client, types } from "cassandra-driver";
 import type { Rows } from "../../../protocol/rows.ts";
 import type { Column } from "../../../protocol/table.ts";
 import { appendCell, RowsBuilder, rowsBytes } from "../../../toolkit/vectors.ts";
-import { abortable } from "../../../wire/cql/abortable.ts";
+import { abortable } from "../../../toolkit/abortable.ts";
 import type { Cluster } from "../../../wire/cql/cluster.ts";
 import { Unfit } from "../../../wire/cql/decode.ts";
 import { emptyKey, UnfitColumn, versionColumn } from "../../../wire/cql/decode-page.ts";
