@@ -41,6 +41,12 @@ export interface Session {
   tell(connection: string | null, value: Readonly<Record<string, unknown>>): void;
 }
 
+/**
+ * A stopped command ends in good order within this time, in milliseconds; after it, it ends at once. A server that hangs,
+ * a merge or a commit that takes long would keep it, and everything durable is whole at any moment.
+ */
+const mostStopping = 4_000;
+
 /** Runs a command: handles signals, shows errors, sets the exit code. */
 export async function runCommand(
   environment: Environment,
@@ -57,12 +63,14 @@ export async function runCommand(
     prefix: () => working.prefix,
   });
   const stop = new AbortController();
+  let late: NodeJS.Timeout | undefined;
+  const quit = (): void => {
+    output.release();
+    environment.exit(exitCode("stopped"));
+  };
   const unlisten = environment.onStop(() => {
-    if (stop.signal.aborted) {
-      output.release();
-      environment.exit(exitCode("stopped"));
-      return;
-    }
+    if (stop.signal.aborted) return quit();
+    late = setTimeout(quit, mostStopping);
     const stopping = "Stopping: what is complete is kept. Ctrl-C once more quits at once.";
     if (json) log.info(stopping);
     else if (!quiet) output.error(stopping);
@@ -84,6 +92,7 @@ export async function runCommand(
   try {
     environment.exitCode = exitCode(await attempt(session, null, () => body(session)));
   } finally {
+    clearTimeout(late);
     unlisten();
   }
 }
