@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Silence, Watch } from "./watch.ts";
 
 const silence = 50;
@@ -37,15 +37,20 @@ test.each<[string, () => Promise<string | null>, RegExp]>([
 });
 
 test("nothing is probed while no answer is due, nor while bytes come", async () => {
-  const { watch, seen } = watching(async () => "gone");
-  watch.begin();
-  for (let count = 0; count < 15; count++) {
-    await wait(silence / 5);
-    watch.heard(4_096, true);
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  try {
+    const { watch, seen } = watching(async () => "gone");
+    watch.begin();
+    for (let count = 0; count < 15; count++) {
+      await vi.advanceTimersByTimeAsync(silence / 5);
+      watch.heard(4_096, true);
+    }
+    watch.rest();
+    await vi.advanceTimersByTimeAsync(silence * 3);
+    expect(seen).toEqual({ probes: 0, ended: null });
+  } finally {
+    vi.useRealTimers();
   }
-  watch.rest();
-  await wait(silence * 3);
-  expect(seen).toEqual({ probes: 0, ended: null });
 });
 
 test("an answer that comes during the probe", async () => {

@@ -48,7 +48,8 @@ export class Watch {
   begin(): void {
     if (this.#isDue || this.#closed.signal.aborted) return;
     this.#isDue = true;
-    this.heard(0, true);
+    this.#heardAt = performance.now();
+    if (this.#pieces === 0) this.#began = this.#heardAt;
     if (this.#timer === null) this.#schedule(this.#watched.silence);
   }
 

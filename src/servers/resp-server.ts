@@ -70,7 +70,10 @@ function connect(
   database = 0,
   signal = AbortSignal.timeout(startMilliseconds),
 ): Promise<RespConnection> {
-  return connectResp({ host, port, username: null, password: null, database, tls: null, timeout: 5_000 }, signal);
+  return connectResp(
+    { host, port, username: null, password: null, database, tls: null, timeout: 5_000, silence: 60_000 },
+    signal,
+  );
 }
 
 function pairs(options: Readonly<Record<string, string>>): string[] {

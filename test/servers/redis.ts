@@ -140,7 +140,8 @@ class Client {
 
   #connect(): Promise<RespConnection> {
     const never = new AbortController().signal;
-    this.#connection ??= connectResp({ ...this.#where, tls: null, timeout: 60_000 }, never).catch((error: unknown) => {
+    const where = { ...this.#where, tls: null, timeout: 60_000, silence: 60_000 };
+    this.#connection ??= connectResp(where, never).catch((error: unknown) => {
       this.#connection = null;
       throw error;
     });

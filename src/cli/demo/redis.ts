@@ -85,6 +85,7 @@ async function emptyDatabase(address: string, signal: AbortSignal): Promise<Resp
     password: part(url.password),
     tls: url.protocol === "rediss:" ? {} : null,
     timeout: 10_000,
+    silence: 60_000,
   };
   for (const database of given === "" ? databases : [Number(given)]) {
     const connection = await connectResp({ ...settings, database }, signal).catch((thrown: unknown) => {

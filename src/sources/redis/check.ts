@@ -2,7 +2,8 @@ import type { CheckResult } from "../../protocol/source.ts";
 import { failedCheck, isLoopback } from "../../toolkit/checks.ts";
 import { Commands } from "../../wire/resp/commands.ts";
 import type { RespConnection } from "../../wire/resp/connection.ts";
-import { RespError } from "../../wire/resp/errors.ts";
+import { RespError, unknownCommand } from "../../wire/resp/errors.ts";
+import { deniedPart } from "./errors.ts";
 import type { Configuration } from "./config.ts";
 import type { Pool } from "./pool.ts";
 import { serverInfo } from "./server.ts";
@@ -110,37 +111,54 @@ async function* checkKind(connection: RespConnection, { database }: Configuratio
   }
 }
 
-/** Names every denied command, so that one ACL SETUSER allows them all. */
+/** Module commands: a server without them has no such keys. */
+const ofModules: ReadonlySet<string> = new Set(["TS.RANGE", "TS.REVRANGE", "JSON.GET"]);
+
+/** Names everything that is denied or missing, commands and keys, so that one ACL SETUSER allows it all. */
 async function checkPrivileges(
   connection: RespConnection,
   { key_pattern: patterns, username, expires_at: expiresAt }: Configuration,
 ): Promise<CheckResult> {
   const about = { name: "privileges", label: "Commands and keys that the user may use" };
-  const key = missingKey(patterns);
   const tried = commands.filter(([command]) => expiresAt || command !== "PEXPIRETIME");
+  const asked = tried.map((command) => ({ command, pattern: patterns[0]! }));
+  for (const pattern of patterns.slice(1)) asked.push({ command: ["TYPE", "{key}"], pattern });
   const all = new Commands();
-  for (const command of tried) all.add(...command.map((part) => (part === "{key}" ? key : part)));
+  for (const { command, pattern } of asked)
+    all.add(...command.map((part) => (part === "{key}" ? missingKey([pattern]) : part)));
   connection.send(all);
-  const denied: string[] = [];
-  let keysDenied = false;
-  for (const [command] of tried) {
+  const unknown: string[] = [];
+  const refused: { readonly command: string; readonly pattern: string; readonly of: "command" | "keys" | null }[] = [];
+  /** Patterns of which a key was accepted. */
+  const open = new Set<string>();
+  for (const { command, pattern } of asked) {
+    const [name] = command;
     const reply = await connection.reply();
-    if (!(reply instanceof RespError) || !/\bNOPERM\b/.test(reply.message)) continue;
-    if (/key/i.test(reply.message) && !/command/i.test(reply.message)) keysDenied = true;
-    else denied.push(command);
+    const isDenied = reply instanceof RespError && /\bNOPERM\b/.test(reply.message);
+    if (reply instanceof RespError && unknownCommand(reply) !== null) {
+      if (!ofModules.has(name)) unknown.push(name);
+    } else if (isDenied)
+      refused.push({ command: name, pattern, of: command.includes("{key}") ? deniedPart(reply) : "command" });
+    else if (command.includes("{key}")) open.add(pattern);
   }
+  // Where the server does not say what it refuses: a pattern of which one key is accepted is no reason.
+  const ofKeys = refused.filter(({ of, pattern }) => of === "keys" || (of === null && !open.has(pattern)));
+  const closed = [...new Set(ofKeys.map(({ pattern }) => pattern))];
+  const denied = refused.filter((one) => !ofKeys.includes(one)).map(({ command }) => command);
   const who = username ?? "default";
-  if (denied.length > 0) {
-    const grants = denied.map((command) => `+${command.toLowerCase()}`).join(" ");
-    const vital = denied.some((command) => !dispensable.has(command));
-    const message = `The user "${who}" has no right to ${denied.join(", ")}. Give it with: ACL SETUSER ${who} ${grants}`;
-    return { ...about, status: vital ? "failed" : "warning", message };
-  }
-  if (keysDenied) {
-    const message = `The user "${who}" may not read all keys of the pattern "${patterns[0]}". Give the right with: ACL SETUSER ${who} %R~${patterns[0]}`;
-    return { ...about, status: "warning", message };
-  }
-  return { ...about, status: "ok", message: "All of them." };
+  const messages: string[] = [];
+  if (unknown.length > 0)
+    messages.push(`The server has no command ${unknown.join(", ")}: renamed, or not passed on by a proxy.`);
+  if (denied.length > 0) messages.push(`The user "${who}" has no right to ${denied.join(", ")}.`);
+  if (closed.length > 0)
+    messages.push(
+      `The user "${who}" may not read all keys of the pattern ${closed.map((one) => `"${one}"`).join(", ")}.`,
+    );
+  if (messages.length === 0) return { ...about, status: "ok", message: "All of them." };
+  const grants = [...denied.map((command) => `+${command.toLowerCase()}`), ...closed.map((pattern) => `%R~${pattern}`)];
+  if (grants.length > 0) messages.push(`Give the right with: ACL SETUSER ${who} ${grants.join(" ")}`);
+  const vital = [...unknown, ...denied].some((command) => !dispensable.has(command));
+  return { ...about, status: vital ? "failed" : "warning", message: messages.join(" ") };
 }
 
 /** Warns if the user may write. It is asked with a command that changes nothing, since the key does not exist. */

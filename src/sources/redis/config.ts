@@ -98,6 +98,11 @@ export const configuration = z.strictObject({
     title: "Expiry",
     description: "Adds the column expires_at; a change of the time to live alone is then a change.",
   }),
+  read_timeout: whole(1, 86_400).default(60).meta({
+    title: "Read timeout",
+    description:
+      "Seconds that the server may be silent while a reply is due. Then it is asked on a second connection; one that says that it is busy is waited for.",
+  }),
   binary: z.enum(["base64", "column"]).default("base64").meta({
     title: "Binary values",
     description: "Values that are not text: base64 behind the mark base64:, or in a column value_binary of their own.",

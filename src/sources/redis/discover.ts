@@ -2,7 +2,8 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { refusedTable } from "../../toolkit/refused-table.ts";
-import { RespError } from "../../wire/resp/errors.ts";
+import { RespError, unknownCommand } from "../../wire/resp/errors.ts";
+import { deniedPart } from "./errors.ts";
 import { entriesTable, type EntryKind, entryKinds } from "./entries/entries.ts";
 import { type Expanded, expandedOf, expandedTable } from "./expanded/expanded.ts";
 import { keyspaceTable } from "./keys/keyspace.ts";
@@ -88,8 +89,8 @@ async function knows({ pool, signal }: ReadContext, kind: EntryKind): Promise<bo
       return true;
     } catch (thrown) {
       if (!(thrown instanceof RespError)) throw thrown;
-      if (thrown.word === "NOPERM" && /command/i.test(thrown.message)) throw thrown;
-      return !/unknown command/i.test(thrown.message);
+      if (deniedPart(thrown) === "command") throw thrown;
+      return unknownCommand(thrown) === null;
     }
   });
 }

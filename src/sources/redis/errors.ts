@@ -1,6 +1,6 @@
 import { type Names, networkError } from "../../net/errors.ts";
 import { type ErrorCode, HeadwatersError } from "../../protocol/errors.ts";
-import { RespError, RespProtocolError, RespTimeout } from "../../wire/resp/errors.ts";
+import { RespError, RespProtocolError, RespTimeout, unknownCommand } from "../../wire/resp/errors.ts";
 
 /** Values that messages name. */
 export interface ErrorContext {
@@ -11,7 +11,7 @@ export interface ErrorContext {
   readonly tls: boolean;
 }
 
-type Text = string | ((context: ErrorContext, native: string) => string);
+type Text = string | ((context: ErrorContext, native: string, error: RespError) => string);
 
 interface Meaning {
   readonly code: ErrorCode;
@@ -21,6 +21,10 @@ interface Meaning {
 
 const where = ({ host, port }: ErrorContext): string => `${host}:${port}`;
 const who = ({ username }: ErrorContext): string => username ?? "default";
+
+/** As Redis and Valkey word a denial. The name of the user stands in some, so nothing else is looked for. */
+const accessDenied = /^NOPERM.* to access (?:a|one of the) (?:key|channel)s?\b/i;
+const commandDenied = /^NOPERM.* to run the '[^']+' command/i;
 
 /** The meaning of the server's errors, by a pattern of their text. The first match counts. */
 export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
@@ -66,7 +70,7 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^NOPERM.*(?:key|channel)/i,
+    accessDenied,
     {
       code: "PRIVILEGE_MISSING",
       message: (context) => `the user "${who(context)}" may not read all keys that key_pattern matches`,
@@ -75,11 +79,29 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^NOPERM/,
+    commandDenied,
     {
       code: "PRIVILEGE_MISSING",
       message: (context, native) => `the user "${who(context)}" has no right to the command ${deniedCommand(native)}`,
       hint: (context, native) => `Give it with ACL SETUSER ${who(context)} +${deniedCommand(native).toLowerCase()}.`,
+    },
+  ],
+  [
+    // Dragonfly says only this, of commands and of keys: `NOPERM reader has no ACL permissions`.
+    /^NOPERM/,
+    {
+      code: "PRIVILEGE_MISSING",
+      message: (context, _, { command }) =>
+        `the user "${who(context)}" has no right to ${command === null ? "a command" : `the command ${command}`}, or not to all keys that key_pattern matches`,
+      hint: "The server does not say which of the two: `headwaters check` finds out, and names all that is missing.",
+    },
+  ],
+  [
+    /^ERR Bad TLS header/i,
+    {
+      code: "TLS_MISMATCH",
+      message: (context) => `ssl: the server at ${where(context)} wants TLS, but ssl is false`,
+      hint: "Set ssl to true, or port to one without TLS.",
     },
   ],
   [
@@ -116,6 +138,14 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
+    /^ERR unknown (?:sub)?command/i,
+    {
+      code: "CONFIGURATION_INVALID",
+      message: (context, _, error) => `the server at ${where(context)} has no command ${unknownCommand(error)}`,
+      hint: "It may be renamed (rename-command), or a proxy may not pass it on. `headwaters check` names all commands that are missing.",
+    },
+  ],
+  [
     /^(?:MOVED|ASK)\b/,
     {
       code: "CONFIGURATION_INVALID",
@@ -141,7 +171,12 @@ const names: Names = {
 
 /** The command that a NOPERM names: `… to run the 'hscan' command`. */
 function deniedCommand(native: string): string {
-  return /'([^']+)'/.exec(native)?.[1]?.toUpperCase() ?? "(not named by the server)";
+  return / to run the '([^']+)' command/i.exec(native)![1]!.toUpperCase();
+}
+
+/** What a denial is about; `null`: the server does not say, or it is another error. */
+export function deniedPart({ message }: RespError): "command" | "keys" | null {
+  return accessDenied.test(message) ? "keys" : commandDenied.test(message) ? "command" : null;
 }
 
 /** The key has another type than the command needs; modules word this error in their own way. */
@@ -180,9 +215,9 @@ function made(
   { code, message, hint }: Meaning,
   context: ErrorContext,
   native: string,
-  cause: unknown,
+  cause: RespError,
 ): HeadwatersError {
-  const text = (from: Text): string => (typeof from === "string" ? from : from(context, native));
+  const text = (from: Text): string => (typeof from === "string" ? from : from(context, native, cause));
   return new HeadwatersError(code, text(message), { hint: text(hint), cause });
 }
 
@@ -218,9 +253,10 @@ export function hasNoTls(context: ErrorContext, cause: unknown): HeadwatersError
   );
 }
 
-function timedOut({ milliseconds }: RespTimeout, context: ErrorContext): HeadwatersError {
-  const message = `the server at ${where(context)} did not answer for ${milliseconds / 1000} s`;
+function timedOut(thrown: RespTimeout, context: ErrorContext): HeadwatersError {
+  const message = `the server at ${where(context)} did not answer: ${thrown.message}`;
   return new HeadwatersError("READ_TIMEOUT", message, {
-    hint: "It may pass by itself; if it lasts, look for slow commands on the server (SLOWLOG GET).",
+    hint: "It may pass by itself; if it lasts, look for slow commands on the server (SLOWLOG GET). read_timeout says how long to wait.",
+    cause: thrown,
   });
 }

@@ -130,7 +130,8 @@ export class Pool implements AsyncDisposable {
     const plain = await answers(
       this.#settings,
       "*1\r\n$4\r\nPING\r\n",
-      ([first]) => first === 0x2b || first === 0x2d,
+      // Dragonfly answers so at a port with TLS.
+      (answer) => /^[+-](?!ERR Bad TLS header)/i.test(answer.toString("latin1", 0, 64)),
       signal,
     );
     return plain ? hasNoTls(this.context, thrown) : error;

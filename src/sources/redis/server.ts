@@ -1,5 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
+import { RespError } from "../../wire/resp/errors.ts";
 import type { RespConnection } from "../../wire/resp/connection.ts";
 
 /** What a server reports about itself. */
@@ -14,7 +15,7 @@ export interface ServerInfo {
   /** The number of keys in the selected database. */
   readonly keys: number;
   readonly role: string;
-  /** The server is one node of a cluster. */
+  /** The server is one node of a cluster, and others have the rest of the keys. */
   readonly cluster: boolean;
 }
 
@@ -28,6 +29,8 @@ export type Identity =
 
 /** In milliseconds. The server reports its age in whole seconds, and clocks are corrected. */
 const startTolerance = 5_000;
+
+const clusterSlots = 16_384;
 
 /** Names of servers, by the field of INFO that has their version. */
 const kinds: readonly (readonly [string, string])[] = [
@@ -60,8 +63,20 @@ export async function serverInfo(connection: RespConnection, database: number): 
     now,
     keys: Number(/keys=(\d+)/.exec(fields.get(`db${database}`) ?? "")?.[1] ?? 0),
     role: fields.get("role") ?? "master",
-    cluster: fields.get("cluster_enabled") === "1",
+    cluster: fields.get("cluster_enabled") === "1" && !(await hasAllSlots(connection)),
   };
+}
+
+/** All slots belong to one node, such as with Dragonfly's `--cluster_mode=emulated`. A server that does not say may not. */
+async function hasAllSlots(connection: RespConnection): Promise<boolean> {
+  const slots = await connection.call("CLUSTER", "SLOTS").catch((thrown: unknown) => {
+    if (thrown instanceof RespError) return [];
+    throw thrown;
+  });
+  if (!Array.isArray(slots)) return false;
+  const ranges = slots as readonly (readonly [from: number, to: number, master: readonly unknown[]])[];
+  const masters = new Set(ranges.map(([, , master]) => String(master)));
+  return masters.size === 1 && ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0) === clusterSlots;
 }
 
 export function sameServer(kept: Json, now: Identity): boolean {

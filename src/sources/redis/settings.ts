@@ -10,7 +10,8 @@ export function respSettings(configuration: Configuration): RespSettings {
   const { host, port, username = null, password, database, ssl } = configuration;
   // AUTH with a user name needs a password, even an empty one.
   const secret = password ?? (username === null ? null : "");
-  const plain = { host, port, username, password: secret, database, timeout };
+  const silence = configuration.read_timeout * 1_000;
+  const plain = { host, port, username, password: secret, database, timeout, silence };
   if (!ssl) return { ...plain, tls: null };
   const { ssl_verify, ssl_check_hostname } = configuration;
   const files = {

@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { connect, ConnectionLost } from "../../net/socket.ts";
+import { Watch } from "../../net/watch.ts";
 import { Commands } from "./commands.ts";
 import { RespError, RespTimeout } from "./errors.ts";
 import { Replies, type ReplyValue } from "./replies.ts";
@@ -15,8 +16,10 @@ export interface RespSettings {
   readonly database: number;
   /** `null`: not encrypted. */
   readonly tls: ConnectionOptions | null;
-  /** The time limit for connecting, and for the wait for each reply, in milliseconds. */
+  /** The time limit for connecting, and for the login, in milliseconds. */
   readonly timeout: number;
+  /** How long the server may send nothing while a reply is due before it is probed, in milliseconds. */
+  readonly silence: number;
 }
 
 /** A TLS server answers within a round trip or two; a server without TLS may wait forever for the end of a line. */
@@ -32,17 +35,35 @@ const mostUnread = 1 << 20;
 export async function connectResp(settings: RespSettings, signal: AbortSignal): Promise<RespConnection> {
   const { timeout } = settings;
   const target = { ...settings, tlsTimeout: Math.min(timeout, mostTlsMilliseconds) };
-  const connection = await connect(target, signal, (socket) => new RespConnection(socket, timeout));
+  const probe = (signal: AbortSignal): Promise<string | null> => isBusy(settings, signal);
+  const connection = await connect(target, signal, (socket) => new RespConnection(socket, settings.silence, probe));
   connection.use(signal);
+  const late = setTimeout(() => connection.end(new RespTimeout(`nothing came for ${timeout / 1_000} s`)), timeout);
   try {
     await greet(connection, settings);
   } catch (thrown) {
     connection.destroy();
     signal.throwIfAborted();
     throw thrown;
+  } finally {
+    clearTimeout(late);
   }
   connection.rest();
   return connection;
+}
+
+/**
+ * Asks a silent server on a second connection. One that says that it is busy or loading is waited for (`null`). One that
+ * answers at once would have answered on the first connection too, since no command of ours takes so long.
+ */
+async function isBusy(settings: RespSettings, signal: AbortSignal): Promise<string | null> {
+  try {
+    (await connectResp(settings, signal)).destroy();
+    return "the server answers others";
+  } catch (thrown) {
+    if (thrown instanceof RespError && /^(?:BUSY|LOADING)\b/.test(thrown.message)) return null;
+    throw thrown;
+  }
 }
 
 /**
@@ -88,18 +109,18 @@ export class RespConnection implements AsyncDisposable {
   #paused = false;
   #wake: (() => void) | null = null;
   #signal: AbortSignal | null = null;
-  readonly #timer: NodeJS.Timeout;
-  readonly #abort = (): void => this.#end(this.#signal!.reason as Error);
+  readonly #watch: Watch;
+  /** A reply was read to its end since the last wait. */
+  #moved = false;
+  readonly #abort = (): void => this.end(this.#signal!.reason as Error);
 
-  constructor(socket: Socket, timeout: number) {
+  /** `probe`: see {@link Watch}. */
+  constructor(socket: Socket, silence: number, probe: (signal: AbortSignal) => Promise<string | null>) {
     this.#socket = socket;
-    this.#timer = setTimeout(() => {
-      if (this.#wake !== null) this.#end(new RespTimeout(timeout));
-    }, timeout);
-    this.#timer.unref();
+    this.#watch = new Watch({ silence, probe, end: ({ message }) => this.end(new RespTimeout(message)) });
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
-    socket.on("error", (error) => this.#end(new ConnectionLost(this.#answered, error)));
-    socket.on("close", () => this.#end(new ConnectionLost(this.#answered)));
+    socket.on("error", (error) => this.end(new ConnectionLost(this.#answered, error)));
+    socket.on("close", () => this.end(new ConnectionLost(this.#answered)));
   }
 
   get alive(): boolean {
@@ -142,20 +163,25 @@ export class RespConnection implements AsyncDisposable {
       this.#paused = false;
       this.#socket.resume();
     }
-    this.#timer.refresh();
+    if (this.#moved) this.#watch.heard(0, true);
+    this.#moved = false;
+    this.#watch.begin();
     await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#watch.rest();
     if (this.#lost !== null && !this.replies.complete()) throw this.#lost;
   }
 
   /** Ends the reading of the current reply. */
   done(): void {
     this.replies.done();
+    this.#moved = true;
     this.pending -= 1;
   }
 
   /** Reads the next reply as a value. An error reply is returned, not thrown. */
   async reply(): Promise<ReplyValue> {
     while (!this.replies.complete()) await this.more();
+    this.#moved = true;
     this.pending -= 1;
     return this.replies.take();
   }
@@ -166,12 +192,12 @@ export class RespConnection implements AsyncDisposable {
     commands.add(...parts);
     this.send(commands);
     const reply = await this.reply();
-    if (reply instanceof RespError) throw reply;
+    if (reply instanceof RespError) throw new RespError(reply.message, String(parts[0]));
     return reply;
   }
 
   destroy(): void {
-    this.#end(new ConnectionLost(this.#answered));
+    this.end(new ConnectionLost(this.#answered));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -180,6 +206,7 @@ export class RespConnection implements AsyncDisposable {
 
   #take(chunk: Buffer): void {
     this.#answered = true;
+    this.#watch.heard(chunk.byteLength, false);
     this.replies.append(chunk);
     if (this.replies.unread > mostUnread && this.#wake === null) {
       this.#paused = true;
@@ -188,9 +215,10 @@ export class RespConnection implements AsyncDisposable {
     this.#awake();
   }
 
-  #end(error: Error): void {
+  /** Ends the connection; readers throw `error`. */
+  end(error: Error): void {
     this.#lost ??= error;
-    clearTimeout(this.#timer);
+    this.#watch.close();
     this.rest();
     this.#socket.destroy();
     this.#awake();

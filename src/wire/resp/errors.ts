@@ -2,11 +2,20 @@
 export class RespError extends Error {
   /** The first word if it is in capitals (`WRONGTYPE`, `NOPERM`, `ERR`), otherwise `ERR`. */
   readonly word: string;
+  /** The command that it answers, where the caller said so. */
+  readonly command: string | null;
 
-  constructor(text: string) {
+  constructor(text: string, command: string | null = null) {
     super(text);
+    this.command = command;
     this.word = /^[A-Z]+(?= |$)/.exec(text)?.[0] ?? "ERR";
   }
+}
+
+/** The command that the server does not know, in capitals; `null`: it is another error. */
+export function unknownCommand({ message, command }: RespError): string | null {
+  const found = /^ERR unknown (?:sub)?command:? ?[`'"]?([\w.]*)/i.exec(message);
+  return found === null ? null : (command ?? found[1]!).toUpperCase();
 }
 
 /** The server's answer is not RESP. */
@@ -19,12 +28,5 @@ export class RespProtocolError extends Error {
   }
 }
 
-/** No reply arrived within the timeout of the settings. */
-export class RespTimeout extends Error {
-  readonly milliseconds: number;
-
-  constructor(milliseconds: number) {
-    super(`nothing came for ${milliseconds / 1000} s`);
-    this.milliseconds = milliseconds;
-  }
-}
+/** No reply arrived in time. */
+export class RespTimeout extends Error {}

@@ -1,4 +1,11 @@
+import { ProtocolBroken } from "../../net/broken.ts";
 import { RespError, RespProtocolError } from "./errors.ts";
+
+/** Lines are numbers and short sentences; a bulk string has at most what `max_value_bytes` allows, and a reply as much. */
+const longestLine = 1 << 20;
+const longestReply = (1 << 30) + (64 << 20);
+/** No command of ours is answered by arrays in arrays of more levels. */
+const deepest = 16;
 
 /** The kinds of RESP2 (https://redis.io/docs/latest/develop/reference/protocol-spec/), by their first byte. */
 export const replyKind = {
@@ -30,9 +37,16 @@ export class Replies {
   value = 0;
   #position = 0;
   #filled = 0;
-  /** How far `complete` has looked, and how many replies are still missing there. */
+  /** How far `complete` has looked: at whole parts, and in the line after them. */
   #looked = 0;
-  #lacking = 1;
+  #line = 0;
+  /** How many parts are still missing, on each level of arrays in arrays. */
+  readonly #lacking = new Float64Array(deepest + 1);
+  #level = 0;
+
+  constructor() {
+    this.#lacking[0] = 1;
+  }
 
   /** The number of unread bytes. */
   get unread(): number {
@@ -45,48 +59,78 @@ export class Replies {
     this.#filled += chunk.byteLength;
   }
 
-  /** Whether a whole reply has arrived, with all its parts. */
+  /** Whether a whole reply has arrived, with all its parts. Throws if it can't be one. */
   complete(): boolean {
     const { bytes } = this;
     const filled = this.#filled;
-    while (this.#lacking > 0) {
+    const lacking = this.#lacking;
+    while (lacking[this.#level]! > 0) {
       let at = this.#looked;
       const kind = bytes[at];
       // The shortest reply has three bytes, such as `+\r\n`.
       if (at + 3 > filled) return false;
       if (kind === replyKind.simple || kind === replyKind.error || kind === replyKind.integer) {
+        at = Math.max(at, this.#line);
         while (at < filled && bytes[at] !== 10) at += 1;
+        if (at - this.#looked > longestLine) throw new ProtocolBroken(`a line of more than ${longestLine >> 20} MiB`);
+        this.#line = at;
         if (at === filled) return false;
+        if (bytes[at - 1] !== 13) throw foreign(bytes.subarray(this.#looked, filled));
         this.#looked = at + 1;
-        this.#lacking -= 1;
+        this.#partEnds();
         continue;
       }
       if (kind !== replyKind.bulk && kind !== replyKind.array) throw foreign(bytes.subarray(at, filled));
       let length = 0;
       const negative = bytes[++at] === 0x2d;
       if (negative) at += 1;
+      const digits = at;
       for (; ; at++) {
-        if (at + 1 >= filled) return false;
+        if (at + 1 >= filled) {
+          if (length > longestReply) throw new ProtocolBroken(`a length of ${length}`);
+          return false;
+        }
         const digit = bytes[at]! - 48;
         if (digit < 0 || digit > 9) break;
         length = length * 10 + digit;
       }
-      if (bytes[at] !== 13) throw foreign(bytes.subarray(this.#looked, filled));
+      if (bytes[at] !== 13 || bytes[at + 1] !== 10 || at === digits)
+        throw foreign(bytes.subarray(this.#looked, filled));
+      // Each part of an array takes three bytes at least.
+      const size = kind === replyKind.array ? length * 3 : length;
+      if (size > longestReply || at - this.#position + size > longestReply) {
+        throw new ProtocolBroken(`a reply of more than ${longestReply >> 20} MiB`);
+      }
       at += 2;
       if (kind === replyKind.bulk && !negative) {
         at += length + 2;
         if (at > filled) return false;
+        if (bytes[at - 2] !== 13 || bytes[at - 1] !== 10)
+          throw new ProtocolBroken("a string that is longer than it says");
       }
       this.#looked = at;
-      this.#lacking -= kind === replyKind.array && !negative ? 1 - length : 1;
+      if (kind === replyKind.array && !negative && length > 0) this.#open(length);
+      else this.#partEnds();
     }
     return true;
+  }
+
+  #open(parts: number): void {
+    if (this.#level === deepest) throw new ProtocolBroken(`arrays in arrays of more than ${deepest} levels`);
+    this.#level += 1;
+    this.#lacking[this.#level] = parts;
+  }
+
+  #partEnds(): void {
+    const lacking = this.#lacking;
+    while ((lacking[this.#level]! -= 1) === 0 && this.#level > 0) this.#level -= 1;
   }
 
   /** Moves to the next part of a complete reply, sets `start`, `end` or `value`, and returns the part's kind. */
   next(): number {
     const { bytes } = this;
     let at = this.#position;
+    if (at >= this.#looked) throw new ProtocolBroken("a reply with fewer parts than are due");
     const kind = bytes[at++]!;
     if (kind === replyKind.simple || kind === replyKind.error) {
       this.start = at;
@@ -120,10 +164,36 @@ export class Replies {
     return kind;
   }
 
+  /** Moves to the next part, an array, and returns the number of its parts. */
+  array(what: string): number {
+    if (this.next() !== replyKind.array) throw new ProtocolBroken(`${what} is no array`);
+    return this.value;
+  }
+
+  /** Moves to the next part, a string. */
+  string(what: string): void {
+    const kind = this.next();
+    if (kind !== replyKind.bulk && kind !== replyKind.simple) throw new ProtocolBroken(`${what} is no string`);
+  }
+
+  /** Moves to the next part, an integer, and returns it. */
+  integer(what: string): number {
+    if (this.next() !== replyKind.integer) throw new ProtocolBroken(`${what} is no number`);
+    return this.value;
+  }
+
+  /** Moves to the next part, the cursor where a scan goes on, and returns it; "0": the scan has ended. */
+  cursor(what: string): string {
+    this.string(what);
+    const text = this.end - this.start > 20 ? "" : this.text();
+    if (!/^(?:0|[1-9]\d*)$/.test(text)) throw new ProtocolBroken(`${what} is no cursor`);
+    return text;
+  }
+
   /** Ends the reading of a complete reply; its unread parts are skipped. */
   done(): void {
     this.#position = this.#looked;
-    this.#lacking = 1;
+    this.#lacking[0] = 1;
   }
 
   /** The text between `start` and `end`. */
@@ -169,6 +239,7 @@ export class Replies {
     this.bytes.copy(target, 0, this.#position, this.#filled);
     this.bytes = target;
     this.#looked -= this.#position;
+    this.#line -= this.#position;
     this.#filled = unread;
     this.#position = 0;
   }

@@ -301,6 +301,9 @@ test("every error of the tables has a code and a hint", () => {
     "ERR DB index is out of range": "DATABASE_UNKNOWN",
     "NOPERM User reader has no permissions to run the 'hscan' command": "PRIVILEGE_MISSING",
     "NOPERM No permissions to access a key": "PRIVILEGE_MISSING",
+    "NOPERM monkey has no ACL permissions": "PRIVILEGE_MISSING",
+    "ERR Bad TLS header, double check if you enabled TLS for your client.": "TLS_MISMATCH",
+    "ERR unknown command 'INFO', with args beginning with: ": "CONFIGURATION_INVALID",
     "LOADING Redis is loading the dataset in memory": "SERVER_UNAVAILABLE",
     "ERR max number of clients reached": "SERVER_UNAVAILABLE",
     "BUSY Redis is busy running a script.": "SERVER_UNAVAILABLE",
@@ -315,7 +318,15 @@ test("every error of the tables has a code and a hint", () => {
 
 function connection(server: RedisServer) {
   const { host, port, username, password } = server;
-  return { host, port, username, password, database: Number(settingsOf(server)["database"]), tls: null };
+  return {
+    host,
+    port,
+    username,
+    password,
+    database: Number(settingsOf(server)["database"]),
+    tls: null,
+    silence: 60_000,
+  };
 }
 
 async function listen(onSocket: (socket: Socket) => void): Promise<AsyncDisposable & { readonly port: number }> {

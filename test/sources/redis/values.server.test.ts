@@ -144,7 +144,10 @@ for (const [title, start] of servers) {
         expect(changed.map(([key]) => key)).toEqual(["expires"]);
         await server.run("PEXPIREAT", "expires", "9200000000000000000");
         const far = await readRows(source, table);
-        expect(far.get("expires")).toMatchObject({ data_type: "string", expires_at: null });
+        // Dragonfly keeps at most 2^28 s, which a date can hold (case 56).
+        const kept = Number(await server.run("PEXPIRETIME", "expires"));
+        const expiresAt = kept < 8.64e15 ? BigInt(kept) * 1_000n : null;
+        expect(far.get("expires")).toMatchObject({ data_type: "string", expires_at: expiresAt });
         expect(steady(await readRows(source, table, { how: independent }))).toEqual(steady(far));
       });
 

@@ -1,3 +1,4 @@
+import { ProtocolBroken } from "../../../net/broken.ts";
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import type { Column, Table } from "../../../protocol/table.ts";
 import { type Replies, replyKind } from "../../../wire/resp/replies.ts";
@@ -110,15 +111,15 @@ export class EntryRows {
 
   /** Takes the next entry of a range's answer; returns its position. */
   take(replies: Replies, keyText: Buffer): string {
-    replies.next();
+    const parts = replies.array("an entry");
+    if (parts !== 2) throw new ProtocolBroken(`an entry of ${parts} parts`);
     return this.#kind.kind === "time series" ? this.#takeSample(replies, keyText) : this.#takeEntry(replies, keyText);
   }
 
   #takeSample(replies: Replies, keyText: Buffer): string {
     const builders = this.#builders;
-    replies.next();
-    const milliseconds = replies.value;
-    replies.next();
+    const milliseconds = replies.integer("the moment of a sample");
+    replies.string("the value of a sample");
     builders["key"]?.bytesOf(keyText, 0, keyText.length);
     builders["timestamp"]?.bigint64(this.#microseconds(BigInt(milliseconds), keyText));
     builders["value"]?.float64(numberOf(replies.text()));
@@ -127,8 +128,9 @@ export class EntryRows {
 
   #takeEntry(replies: Replies, keyText: Buffer): string {
     const builders = this.#builders;
-    replies.next();
+    replies.string("the id of an entry");
     const id = replies.text();
+    if (!/^\d{1,20}-\d{1,20}$/.test(id)) throw new ProtocolBroken("an entry without an id");
     builders["key"]?.bytesOf(keyText, 0, keyText.length);
     builders["id"]?.text(id);
     const microseconds = microsecondsOf(BigInt(id.slice(0, id.indexOf("-"))));
@@ -138,9 +140,9 @@ export class EntryRows {
     const fields: [string, string][] = [];
     if (replies.next() === replyKind.array) {
       for (let left = replies.value; left > 0; left -= 2) {
-        replies.next();
+        replies.string("a field of an entry");
         const name = textOf(replies.bytes.subarray(replies.start, replies.end));
-        replies.next();
+        replies.string("the value of a field");
         fields.push([name, textOf(replies.bytes.subarray(replies.start, replies.end))]);
       }
     }

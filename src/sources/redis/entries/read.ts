@@ -2,6 +2,7 @@ import type { Operation } from "../../../protocol/operation.ts";
 import type { PassKind } from "../../../protocol/pass.ts";
 import type { Reading } from "../../../protocol/source.ts";
 import type { Table } from "../../../protocol/table.ts";
+import { ProtocolBroken } from "../../../net/broken.ts";
 import { passColumns } from "../../../toolkit/passes.ts";
 import { Commands } from "../../../wire/resp/commands.ts";
 import type { RespConnection } from "../../../wire/resp/connection.ts";
@@ -79,10 +80,11 @@ async function* readPages(
       const { replies } = connection;
       const reply = replies.next();
       if (reply === replyKind.error) {
-        const error = takeError(connection);
+        const error = takeError(connection, kind.command);
         if (!isGone(error)) throw error;
         continue;
       }
+      if (reply !== replyKind.array) throw new ProtocolBroken(`the answer to ${kind.command} is no array`);
       const length = replies.value;
       let last = start;
       for (let left = length; left > 0; left--) last = into.take(replies, text);

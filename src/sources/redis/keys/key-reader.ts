@@ -1,8 +1,8 @@
 import type { Operation } from "../../../protocol/operation.ts";
 import type { Rows } from "../../../protocol/rows.ts";
 import type { Table } from "../../../protocol/table.ts";
-import { RespError } from "../../../wire/resp/errors.ts";
-import { takeFirst } from "../values/collect.ts";
+import { RespError, unknownCommand } from "../../../wire/resp/errors.ts";
+import { commandOf, takeFirst } from "../values/collect.ts";
 import { collectLarge } from "../values/collect-large.ts";
 import { isWrongType, serverErrors } from "../errors.ts";
 import { Members } from "../values/members.ts";
@@ -79,16 +79,17 @@ export class KeyReader {
       const { replies } = connection;
       let type: NativeType | null = keys.types[index]!;
       const taken = takeFirst(replies, type, members);
-      const error = taken === "error" ? new RespError(replies.text()) : null;
+      const error = taken === "error" ? new RespError(replies.text(), commandOf(type)) : null;
       // The pieces are positions in the received bytes, so nothing more is awaited before they are used.
       connection.done();
       let failure: string | null = null;
-      if (error !== null && !isWrongType(error)) failure = failureOf(error);
+      // Without the command for a part of a value, one command reads all of it.
+      if (error !== null && !isWrongType(error) && unknownCommand(error) === null) failure = failureOf(error);
       else if (taken !== "whole") {
         const large = await this.#large(keys.key(index));
         if (typeof large === "string") failure = large;
         else type = large;
-        if (error !== null && type !== null)
+        if (error !== null && isWrongType(error) && type !== null)
           guess?.learn(keys.bytes, keys.starts[index]!, keys.ends[index]!, type, true);
       } else if (members.span > maxValueBytes && members.size > maxValueBytes) failure = tooLarge(maxValueBytes);
       if (failure !== null) {

@@ -1,3 +1,4 @@
+import { ProtocolBroken } from "../../../net/broken.ts";
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import { Commands } from "../../../wire/resp/commands.ts";
 import type { RespConnection } from "../../../wire/resp/connection.ts";
@@ -50,16 +51,18 @@ export class CursorLoop {
   #steps = 0;
   #power = 1;
 
-  see(cursor: string): void {
+  /** An error if the cursor came before. */
+  see(cursor: string): HeadwatersError | null {
     if (cursor === this.#kept) {
-      throw new HeadwatersError("SOURCE_FAILED", `the server's SCAN goes round: it gave the cursor ${cursor} again`, {
+      return new HeadwatersError("SOURCE_FAILED", `the server's SCAN goes round: it gave the cursor ${cursor} again`, {
         hint: "Report this to the server's maker; a restart of the server may help.",
       });
     }
-    if (++this.#steps < this.#power) return;
+    if (++this.#steps < this.#power) return null;
     this.#kept = cursor;
     this.#steps = 0;
     this.#power *= 2;
+    return null;
   }
 }
 
@@ -91,7 +94,8 @@ export class Scanner {
     while (batch.count < atLeast && this.#cursor !== null) {
       const before = batch.count;
       this.#cursor = await this.#scan(this.#cursor, batch, Math.min(this.#count, Math.max(atLeast, this.#count / 2)));
-      if (this.#cursor !== null) this.#loop.see(this.#cursor);
+      const round = this.#cursor === null ? null : this.#loop.see(this.#cursor);
+      if (round !== null) throw round;
       const got = batch.count - before;
       if (got < this.#batchSize / 2) this.#count = Math.min(Math.max(mostCount, this.#batchSize), this.#count * 2);
       else if (got > this.#batchSize * 2) this.#count = Math.max(this.#batchSize, Math.ceil(this.#count / 2));
@@ -112,12 +116,14 @@ export class Scanner {
     connection.send(commands);
     while (!connection.complete()) await connection.more();
     const { replies } = connection;
-    if (replies.next() === replyKind.error) throw takeError(connection);
-    replies.next();
-    const next = replies.text();
-    replies.next();
-    for (let left = replies.value; left > 0; left--) {
-      replies.next();
+    const kind = replies.next();
+    if (kind === replyKind.error) throw takeError(connection, "SCAN");
+    // What ends a pass must be certain.
+    if (kind !== replyKind.array || replies.value !== 2)
+      throw new ProtocolBroken("the answer to SCAN has not two parts");
+    const next = replies.cursor("the cursor of SCAN");
+    for (let left = replies.array("the list of SCAN"); left > 0; left--) {
+      replies.string("a key of SCAN");
       batch.add(replies.bytes, replies.start, replies.end);
     }
     connection.done();

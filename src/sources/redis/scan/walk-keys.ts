@@ -1,3 +1,4 @@
+import { ProtocolBroken } from "../../../net/broken.ts";
 import { Commands, commandHead } from "../../../wire/resp/commands.ts";
 import type { RespConnection } from "../../../wire/resp/connection.ts";
 import { RespError } from "../../../wire/resp/errors.ts";
@@ -146,7 +147,8 @@ function takeType(connection: RespConnection, last: NativeType | null): NativeTy
   const { replies } = connection;
   const kind = replies.next();
   let type = last;
-  if (kind === replyKind.error) return takeError(connection);
+  if (kind === replyKind.error) return takeError(connection, "TYPE");
+  if (kind !== replyKind.simple) throw new ProtocolBroken("the answer to TYPE is no type");
   const { bytes, start, end } = replies;
   if (
     last === null ||

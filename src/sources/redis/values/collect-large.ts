@@ -1,6 +1,8 @@
+import { ProtocolBroken } from "../../../net/broken.ts";
+import type { HeadwatersError } from "../../../protocol/errors.ts";
 import { Commands } from "../../../wire/resp/commands.ts";
 import type { RespConnection } from "../../../wire/resp/connection.ts";
-import { RespError } from "../../../wire/resp/errors.ts";
+import { RespError, unknownCommand } from "../../../wire/resp/errors.ts";
 import { replyKind } from "../../../wire/resp/replies.ts";
 import { strideOf } from "./collect.ts";
 import { isWrongType } from "../errors.ts";
@@ -38,32 +40,50 @@ export async function collectLarge(
   let watch = true;
   for (let attempt = 1; ; attempt++) {
     const inParts = watch && attempt <= attemptsInParts;
+    let watched = false;
     try {
       if (inParts) await connection.call("WATCH", key);
+      watched = inParts;
       const type = nativeType(String(await connection.call("TYPE", key)));
       if (type === null) {
-        await unwatch(connection, inParts);
+        await unwatch(connection, watched);
         return { kind: "gone" };
       }
       members.gather(strideOf(type));
-      if (inParts) await readParts(connection, key, type, members, mostBytes);
-      else await readAtOnce(connection, key, type, members, mostBytes);
+      const loop = inParts ? await readParts(connection, key, type, members, mostBytes) : null;
+      if (!inParts) await readAtOnce(connection, key, type, members, mostBytes);
       // Only a string can exist and be empty; its empty answer still counts as one piece.
-      if (!inParts || (await isUnchanged(connection)))
+      if (!inParts || (await isUnchanged(connection))) {
+        if (loop !== null) throw loop;
         return members.pieces === 0 ? { kind: "gone" } : { kind: "whole", type };
+      }
     } catch (thrown) {
       if (thrown instanceof TooLarge) {
-        await unwatch(connection, inParts);
+        await unwatch(connection, watched);
         return { kind: "too large" };
       }
       if (!(thrown instanceof RespError)) throw thrown;
-      // The error of a denied EXEC is `EXECABORT … NOPERM …`.
-      if (/\bNOPERM\b/.test(thrown.message) && inParts && /'(?:watch|multi|exec)'/i.test(thrown.message)) watch = false;
+      if (inParts && isPartDenied(thrown)) {
+        watch = false;
+        // Without EXEC, the transaction is still open.
+        if (thrown.command === "EXEC" && unknownCommand(thrown) !== null) await connection.call("DISCARD");
+        else await unwatch(connection, watched && thrown.command !== "MULTI" && thrown.command !== "EXEC");
+        continue;
+      }
       // The value changed its type in between.
-      else if (!isWrongType(thrown) || attempt >= attempts) throw thrown;
-      await unwatch(connection, inParts && watch);
+      if (!isWrongType(thrown) || attempt >= attempts) throw thrown;
+      await unwatch(connection, watched);
     }
   }
+}
+
+/**
+ * A command that only reading in parts needs is not allowed, or does not exist. The error of a denied EXEC is
+ * `EXECABORT … NOPERM …`.
+ */
+function isPartDenied(error: RespError): boolean {
+  if (unknownCommand(error) !== null) return true;
+  return /\bNOPERM\b/.test(error.message) && ["WATCH", "MULTI", "EXEC"].includes(error.command ?? "");
 }
 
 async function unwatch(connection: RespConnection, watched: boolean): Promise<void> {
@@ -76,19 +96,21 @@ async function isUnchanged(connection: RespConnection): Promise<boolean> {
   return (await connection.call("EXEC")) !== null;
 }
 
+/** Returns the error of a scan that goes round: older Dragonfly does so if the key is deleted meanwhile. Else `null`. */
 async function readParts(
   connection: RespConnection,
   key: Buffer,
   type: NativeType,
   members: Members,
   mostBytes: number,
-): Promise<void> {
+): Promise<HeadwatersError | null> {
   const check = (): void => {
     if (members.copied > mostBytes) throw new TooLarge();
   };
   switch (type.dataType) {
     case "string":
-      return readString(connection, key, members, mostBytes);
+      await readString(connection, key, members, mostBytes);
+      return null;
     case "hash":
     case "set": {
       const loop = new CursorLoop();
@@ -99,9 +121,10 @@ async function readParts(
         cursor = await takePart(connection, members, true, command, key, cursor, "COUNT", String(partMembers));
         check();
         if (members.pieces > 0) members.expect(length * members.stride);
-        if (cursor !== "0") loop.see(cursor);
+        const round = cursor === "0" ? null : loop.see(cursor);
+        if (round !== null) return round;
       } while (cursor !== "0");
-      return;
+      return null;
     }
     case "list":
     case "zset": {
@@ -112,12 +135,13 @@ async function readParts(
         const before = members.length;
         await takePart(connection, members, false, command, key, String(from), String(from + partMembers - 1), ...rest);
         check();
-        if (members.length - before < partMembers) return;
+        if (members.length - before < partMembers) return null;
         members.expect(length * members.stride);
       }
     }
     default:
-      return readAtOnce(connection, key, type, members, mostBytes);
+      await readAtOnce(connection, key, type, members, mostBytes);
+      return null;
   }
 }
 
@@ -128,7 +152,8 @@ async function readString(connection: RespConnection, key: Buffer, members: Memb
   let filled = 0;
   while (filled < length) {
     const end = Math.min(length, filled + partBytes) - 1;
-    const part = (await connection.call("GETRANGE", key, String(filled), String(end))) as Buffer;
+    const part = await connection.call("GETRANGE", key, String(filled), String(end));
+    if (!Buffer.isBuffer(part)) throw new ProtocolBroken("the answer to GETRANGE is no string");
     if (part.length === 0) break;
     filled += part.copy(bytes, filled);
   }
@@ -171,20 +196,22 @@ async function takePart(
   while (!connection.complete()) await connection.more();
   const { replies } = connection;
   let kind = replies.next();
-  if (kind === replyKind.error) throw takeError(connection);
+  if (kind === replyKind.error) throw takeError(connection, String(command[0]));
   let cursor = "0";
   if (scan) {
-    replies.next();
-    cursor = replies.text();
+    if (kind !== replyKind.array || replies.value !== 2) {
+      throw new ProtocolBroken("the answer to a scan of a key has not two parts");
+    }
+    cursor = replies.cursor("the cursor of a key's scan");
     kind = replies.next();
   }
-  if (kind === replyKind.bulk) members.copy(replies.bytes, replies.start, replies.end);
+  if (kind === replyKind.bulk && !scan) members.copy(replies.bytes, replies.start, replies.end);
   else if (kind === replyKind.array) {
     for (let left = replies.value; left > 0; left--) {
-      replies.next();
+      replies.string("a member of a key");
       members.copy(replies.bytes, replies.start, replies.end);
     }
-  }
+  } else if (kind !== replyKind.nil) throw new ProtocolBroken("the answer for a key has another form");
   connection.done();
   return cursor;
 }

@@ -1,3 +1,4 @@
+import { ProtocolBroken } from "../../../net/broken.ts";
 import type { Commands } from "../../../wire/resp/commands.ts";
 import { commandHead } from "../../../wire/resp/commands.ts";
 import { type Replies, replyKind } from "../../../wire/resp/replies.ts";
@@ -20,6 +21,7 @@ const [zero, lastMember, lastByte, count, countWord, withScores] = [
 
 /** How the first part of a value is read. */
 interface Reader {
+  readonly command: string;
   readonly head: Uint8Array;
   /** The arguments after the key. */
   readonly rest: readonly Uint8Array[];
@@ -29,18 +31,29 @@ interface Reader {
 }
 
 const readers: Readonly<Record<string, Reader>> = {
-  string: { head: commandHead(4, "GETRANGE"), rest: [zero, lastByte], stride: 1, reply: "bulk" },
-  hash: { head: commandHead(5, "HSCAN"), rest: [zero, countWord, count], stride: 2, reply: "scan" },
-  set: { head: commandHead(5, "SSCAN"), rest: [zero, countWord, count], stride: 1, reply: "scan" },
-  zset: { head: commandHead(5, "ZRANGE"), rest: [zero, lastMember, withScores], stride: 2, reply: "range" },
-  list: { head: commandHead(4, "LRANGE"), rest: [zero, lastMember], stride: 1, reply: "range" },
-  json: { head: commandHead(2, "JSON.GET"), rest: [], stride: 1, reply: "bulk" },
+  string: { command: "GETRANGE", head: commandHead(4, "GETRANGE"), rest: [zero, lastByte], stride: 1, reply: "bulk" },
+  hash: { command: "HSCAN", head: commandHead(5, "HSCAN"), rest: [zero, countWord, count], stride: 2, reply: "scan" },
+  set: { command: "SSCAN", head: commandHead(5, "SSCAN"), rest: [zero, countWord, count], stride: 1, reply: "scan" },
+  zset: {
+    command: "ZRANGE",
+    head: commandHead(5, "ZRANGE"),
+    rest: [zero, lastMember, withScores],
+    stride: 2,
+    reply: "range",
+  },
+  list: { command: "LRANGE", head: commandHead(4, "LRANGE"), rest: [zero, lastMember], stride: 1, reply: "range" },
+  json: { command: "JSON.GET", head: commandHead(2, "JSON.GET"), rest: [], stride: 1, reply: "bulk" },
 };
 
-const dump: Reader = { head: commandHead(2, "DUMP"), rest: [], stride: 1, reply: "bulk" };
+const dump: Reader = { command: "DUMP", head: commandHead(2, "DUMP"), rest: [], stride: 1, reply: "bulk" };
 
 function readerOf(type: NativeType): Reader {
   return readers[type.dataType] ?? dump;
+}
+
+/** The command that {@link askFirst} sends. */
+export function commandOf(type: NativeType): string {
+  return readerOf(type).command;
 }
 
 export function strideOf(type: NativeType): 1 | 2 {
@@ -66,20 +79,25 @@ export function takeFirst(replies: Replies, type: NativeType, members: Members):
   if (kind === replyKind.error) return "error";
   members.over(replies.bytes, stride);
   if (kind === replyKind.nil) return "more";
+  if (kind !== (reply === "bulk" ? replyKind.bulk : replyKind.array)) {
+    throw new ProtocolBroken(`the answer for a key of type ${type.name} has another form`);
+  }
   if (reply === "bulk") {
     const length = replies.end - replies.start;
     members.add(replies.start, replies.end);
     return type.dataType === "string" && (length === 0 || length === firstBytes) ? "more" : "whole";
   }
   let whole = true;
+  let pieces = replies.value;
   if (reply === "scan") {
-    replies.next();
+    if (pieces !== 2) throw new ProtocolBroken("the answer to a scan of a key has not two parts");
+    replies.string("the cursor of a key's scan");
     whole = replies.end - replies.start === 1 && replies.bytes[replies.start] === 0x30;
-    replies.next();
+    pieces = replies.array("the list of a key's scan");
   }
-  const pieces = replies.value;
+  if (pieces % stride !== 0) throw new ProtocolBroken(`an odd number of parts for a key of type ${type.name}`);
   for (let left = pieces; left > 0; left--) {
-    replies.next();
+    replies.string("a member of a key");
     members.add(replies.start, replies.end);
   }
   if (reply === "range" && pieces >= firstMembers * stride) whole = false;
