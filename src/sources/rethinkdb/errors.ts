@@ -195,7 +195,7 @@ function explanation(thrown: unknown, message: string): Explain | null {
 }
 
 const scanFailure: Explain = (context, message) => [
-  "SOURCE_FAILED",
+  "PROTOCOL_MISMATCH",
   `${inTable(context)}an answer of the server is not the JSON that it should be: ${message}`,
   "Please report it.",
 ];

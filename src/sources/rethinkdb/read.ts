@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { ProtocolBroken } from "../../net/broken.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
@@ -158,8 +159,10 @@ function byIndex(reader: TableReader, table: Table, { index, since }: Work): Ter
   return filtered(documents, (document) => condition(term("BRACKET", [document, field])));
 }
 
-/** Throws if the text is not UTF-8, because it is passed on unchanged. */
-export function checked({ text }: Answer, table: Table): Buffer {
+/** Throws if the answer is none of a stream, or its text is not UTF-8, because it is passed on unchanged. */
+export function checked({ type, text }: Answer, table: Table): Buffer {
+  // What ends a pass must be certain.
+  if (type !== 2 && type !== 3) throw new ProtocolBroken(`a stream is answered by one value (type ${type})`);
   if (isUtf8(text)) return text;
   throw new HeadwatersError(
     "VALUE_OUT_OF_RANGE",

@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
+import { asBroken, ProtocolBroken } from "../../net/broken.ts";
 import { connect } from "../../net/socket.ts";
+import { Watch } from "../../net/watch.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { ReqlAddress } from "./address.ts";
 import { diagnose } from "./diagnose.ts";
@@ -24,6 +26,12 @@ const stopText = "[3]";
 /** Asks for information about the server. The server answers at once, even if it is busy. */
 const probeText = "[5]";
 const partial = 3;
+/** See {@link Answer}; 4 is a NOREPLY_WAIT, which is not asked for. */
+const answerTypes: ReadonlySet<number> = new Set([1, 2, partial, 5]);
+const errorTypes: ReadonlySet<number> = new Set([16, 17, 18]);
+
+/** The size of all that {@link ReqlConnection.value} gives. */
+const mostValueBytes = 256 << 20;
 
 interface Waiter {
   readonly signal: AbortSignal;
@@ -38,19 +46,24 @@ interface Waiter {
 export class ReqlConnection implements AsyncDisposable {
   readonly serverVersion: string;
   readonly #socket: Socket;
-  readonly #silence: number;
+  readonly #watch: Watch;
   readonly #waiting = new Map<bigint, Waiter>();
   /** By signal: how many queries wait with this signal. */
   readonly #signals = new Map<AbortSignal, { waiting: number; readonly abort: () => void }>();
   readonly #frames: FrameReader;
   #token = 0n;
+  #answers = 0;
   #failed: Error | null = null;
-  #heard = performance.now();
-  #watch: NodeJS.Timeout | null = null;
+  /** Called when the next answer arrives, whatever it answers. */
+  #probed: (() => void) | null = null;
 
   private constructor(socket: Socket, serverVersion: string, silence: number) {
     this.#socket = socket;
-    this.#silence = silence;
+    this.#watch = new Watch({
+      silence,
+      probe: () => this.#probe(),
+      end: ({ message }) => this.#fail(new ReqlConnectionError("silent", message)),
+    });
     this.serverVersion = serverVersion;
     this.#frames = new FrameReader((token, text) => this.#take(token, text));
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
@@ -77,9 +90,12 @@ export class ReqlConnection implements AsyncDisposable {
 
   /** The value of a query, or all rows of a stream. Only for small results. */
   async value(query: Term, options: QueryOptions, signal: AbortSignal): Promise<Json> {
-    let rows: Json[] = [];
+    let rows: readonly Json[] = [];
+    let bytes = 0;
     for await (const answer of this.answers(query, options, signal)) {
-      const { r } = JSON.parse(answer.text.toString()) as { r: Json[] };
+      const { r } = parsed(answer.text);
+      bytes += answer.text.length;
+      if (bytes > mostValueBytes) throw new ProtocolBroken(`more than ${mostValueBytes >> 20} MiB of a small result`);
       if (answer.type === 1 || answer.type === 5) return r[0] ?? null;
       rows = rows.length === 0 ? r : rows.concat(r);
     }
@@ -126,7 +142,7 @@ export class ReqlConnection implements AsyncDisposable {
       this.#waiting.set(token, { signal, resolve, reject });
       this.#listen(signal);
       this.#send(token, text);
-      this.#beginWatch();
+      this.#watch.begin();
     });
   }
 
@@ -177,49 +193,35 @@ export class ReqlConnection implements AsyncDisposable {
   }
 
   #read(chunk: Buffer): void {
-    this.#heard = performance.now();
+    const before = this.#answers;
     try {
       this.#frames.push(chunk);
     } catch (thrown) {
       this.#fail(thrown as Error);
     }
+    this.#watch.heard(chunk.length, this.#answers > before);
+    if (this.#waiting.size === 0) this.#watch.rest();
   }
 
   #take(token: bigint, text: Buffer): void {
+    this.#answers += 1;
+    this.#probed?.();
     // An answer without a waiter is dropped: its query was stopped, or it answers a probe.
     this.#settle(token)?.resolve(text);
   }
 
-  /**
-   * Distinguishes a busy server (a filter that finds nothing may take minutes) from one that is frozen or unreachable:
-   * after half of the allowed silence a probe is sent.
-   */
-  #beginWatch(): void {
-    if (this.#watch !== null) return;
-    this.#heard = performance.now();
-    let probed = false;
-    const step = (): void => {
-      this.#watch = null;
-      if (this.#waiting.size === 0 || this.#failed !== null) return;
-      const silent = performance.now() - this.#heard;
-      if (silent >= this.#silence) {
-        const seconds = Math.round(silent / 1_000);
-        return this.#fail(new ReqlConnectionError("silent", `nothing came for ${seconds} s, not even to a probe`));
-      }
-      if (silent < this.#silence / 2) probed = false;
-      else if (!probed) {
-        probed = true;
-        this.#send(++this.#token, probeText);
-      }
-      this.#watch = setTimeout(step, this.#silence / 8);
-    };
-    this.#watch = setTimeout(step, this.#silence / 8);
+  /** A busy server answers this too (a filter that finds nothing may take minutes); a frozen one does not. */
+  #probe(): Promise<null> {
+    return new Promise((resolve) => {
+      this.#probed = () => resolve(null);
+      this.#send(++this.#token, probeText);
+    });
   }
 
   #fail(reason: Error): void {
     if (this.#failed !== null) return;
     this.#failed = reason;
-    if (this.#watch !== null) clearTimeout(this.#watch);
+    this.#watch.close();
     this.#socket.destroy();
     for (const token of [...this.#waiting.keys()]) this.#settle(token)?.reject(reason);
   }
@@ -228,13 +230,25 @@ export class ReqlConnection implements AsyncDisposable {
 /** The answer, if it is not an error. The type is read from its usual position, without parsing the rest. */
 function checked(text: Buffer): Answer {
   const type = typeOf(text);
-  if (type <= partial || type === 5) return { type, text };
-  const { e, r } = JSON.parse(text.toString()) as { e?: number; r?: unknown[] };
-  throw new ReqlQueryError(type, e ?? 0, String(r?.[0] ?? "an error without a text"));
+  if (answerTypes.has(type)) return { type, text };
+  if (!errorTypes.has(type)) throw new ProtocolBroken(`an answer of the unknown type ${type}`);
+  const { e, r } = parsed(text);
+  throw new ReqlQueryError(type, typeof e === "number" ? e : 0, String(r[0] ?? "an error without a text"));
 }
 
 function typeOf(text: Buffer): number {
   const head = /^\{"t":(\d+)[,}]/.exec(text.toString("latin1", 0, 16));
-  const type = head === null ? (JSON.parse(text.toString()) as { t?: number }).t : Number(head[1]);
-  return type ?? 0;
+  return head === null ? parsed(text).t : Number(head[1]);
+}
+
+function parsed(text: Buffer): { readonly t: number; readonly r: readonly Json[]; readonly e?: unknown } {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text.toString());
+  } catch (thrown) {
+    throw asBroken(thrown, "an answer that is no JSON");
+  }
+  const { t, r, e } = (answer ?? {}) as { t?: unknown; r?: unknown; e?: unknown };
+  if (typeof t !== "number" || !Array.isArray(r)) throw new ProtocolBroken("an answer without a type or a result");
+  return { t, r: r as readonly Json[], e };
 }

@@ -1,3 +1,4 @@
+import { Announced } from "../../net/announced.ts";
 import { ReqlConnectionError } from "./failures.ts";
 
 /** The header is the token and the length. */
@@ -11,8 +12,7 @@ export class FrameReader {
   readonly #onFrame: (token: bigint, text: Buffer) => void;
   readonly #header = Buffer.alloc(headerBytes);
   #headerFilled = 0;
-  #body: Buffer | null = null;
-  #bodyFilled = 0;
+  #body: Announced | null = null;
 
   constructor(onFrame: (token: bigint, text: Buffer) => void) {
     this.#onFrame = onFrame;
@@ -20,7 +20,7 @@ export class FrameReader {
 
   /** Where the connection would end if it ended now: between answers, or inside an answer. */
   get ending(): string {
-    if (this.#body !== null) return `it ended after ${this.#bodyFilled} of ${this.#body.length} bytes of an answer`;
+    if (this.#body !== null) return `it ended after ${this.#body.filled} of ${this.#body.length} bytes of an answer`;
     return this.#headerFilled > 0 ? "it ended inside an answer" : "the server closed it";
   }
 
@@ -38,12 +38,11 @@ export class FrameReader {
         position += taken;
         if (this.#headerFilled < headerBytes) return;
         this.#begin();
+        if (this.#body === null) continue;
       }
       const body = this.#body!;
-      const taken = chunk.copy(body, this.#bodyFilled, position);
-      this.#bodyFilled += taken;
-      position += taken;
-      if (this.#bodyFilled === body.length) this.#end(body);
+      position += body.take(chunk, position);
+      if (body.whole !== null) this.#end(body.whole);
     }
   }
 
@@ -51,8 +50,8 @@ export class FrameReader {
     const length = this.#header.readUInt32LE(8);
     if (length > longestFrame)
       throw new ReqlConnectionError("not RethinkDB", `an answer of ${length} bytes was announced`);
-    this.#body = Buffer.allocUnsafeSlow(length);
-    this.#bodyFilled = 0;
+    this.#body = new Announced(length);
+    if (length === 0) this.#end(Buffer.alloc(0));
   }
 
   #end(body: Buffer): void {

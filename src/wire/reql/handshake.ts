@@ -118,7 +118,7 @@ function parse(text: string): Record<string, unknown> {
   } catch {
     throw new ReqlConnectionError("not RethinkDB", JSON.stringify(text.slice(0, 120)));
   }
-  const { success, error, error_code: code } = message as Record<string, unknown>;
+  const { success, error, error_code: code } = (message ?? {}) as Record<string, unknown>;
   if (success === true) return message as Record<string, unknown>;
   throw new ReqlConnectionError(loginFailure(Number(code)), String(error ?? text));
 }

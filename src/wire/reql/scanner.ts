@@ -18,6 +18,7 @@ const timeHead = Buffer.from('TIME","epoch_time":');
 const timeZone = Buffer.from(',"timezone":"');
 const binaryHead = Buffer.from('BINARY","data":"');
 const rows = Buffer.from('"r":[');
+const words = { null: Buffer.from("null"), true: Buffer.from("true"), false: Buffer.from("false") };
 
 /** Powers of ten that a double holds exactly. */
 const powers = Float64Array.from({ length: 23 }, (_, power) => Number(`1e${power}`));
@@ -119,13 +120,13 @@ export class Scanner implements Document {
         return this.#nested(field, start);
       case 0x6e:
         this.kinds[field] = kinds.null;
-        return start + 4;
+        return afterWord(bytes, start, words.null);
       case 0x74:
         this.kinds[field] = kinds.true;
-        return start + 4;
+        return afterWord(bytes, start, words.true);
       case 0x66:
         this.kinds[field] = kinds.false;
-        return start + 5;
+        return afterWord(bytes, start, words.false);
       default: {
         const end = afterNumber(bytes, start);
         if (!isShortest) this.loose = true;
@@ -303,6 +304,11 @@ function isShortestText(bytes: Buffer, start: number, end: number): boolean {
   if (dot < 0) return bytes[first] !== zero || (end === first + 1 && first === start);
   // JavaScript writes small numbers with an exponent.
   return bytes[end - 1] !== zero && (bytes[first] !== zero || (dot === first + 1 && end - dot <= 7));
+}
+
+function afterWord(bytes: Buffer, start: number, word: Buffer): number {
+  if (!isAt(bytes, start, word)) throw unexpected("a value", bytes, start);
+  return start + word.length;
 }
 
 function isAt(bytes: Buffer, at: number, expected: Buffer): boolean {
