@@ -72,6 +72,8 @@ export interface Reading {
    * does not rely on the decoder that it checks.
    */
   readonly path: "fast" | "independent";
+  /** Of a look-up: rows that are not met are deleted, so the source reads as surely as it can. */
+  readonly confirms?: true;
 }
 
 /** The result of one check. */

@@ -64,6 +64,8 @@ const malformed: readonly (readonly [what: string, bytes: Buffer])[] = [
   ["a length of 0", Buffer.from("S\0\0\0\0", "latin1")],
   ["a length of 4 GiB", Buffer.from("E\xff\xff\xff\xff", "latin1")],
   ["an error of 1 GiB", Buffer.from("E\x40\0\0\0SERROR", "latin1")],
+  ["an error without an end", message("E", "SERROR\0Mhello\0")],
+  ["a notice whose last field has no end", message("N", "SNOTICE\0Mhello")],
   ["an unknown kind", message("S", "a\0b\0", "\0").fill("x", 0, 1)],
   ["a COPY that was not asked for", Buffer.concat([message("G", "\x01\xff\xff"), message("d", "x")])],
 ];

@@ -59,8 +59,9 @@ export async function settle(
   let found = 0;
   if (looksUp) {
     const candidates = oneByOne((transaction) => transaction.gone(pass, table), table, context.writer);
+    const confirming = { ...how, confirms: true };
     for await (const batch of candidates)
-      await lookUp(batch, pass, table, how, context, ({ length }) => (found += length));
+      await lookUp(batch, pass, table, confirming, context, ({ length }) => (found += length));
   }
   const { distinct: _, ...repeating } = pass;
   const settled = (how: Settled["how"]): Settled => ({ how, pass: found > 0 ? repeating : pass });

@@ -57,7 +57,8 @@ function consistencyCheck({ consistency }: CqlSettings): CheckResult {
     return {
       ...shared,
       status: "ok",
-      message: "Rows that a quorum acknowledged are seen; deletes are confirmed at ALL.",
+      message:
+        "Rows that a quorum acknowledged are seen; deletes are confirmed at ALL, or at the strongest level that the cluster allows.",
     };
   }
   const message = `A read at ${consistency} may miss rows: only first full reads and windows are made, deletes are not found. LOCAL_QUORUM finds them.`;

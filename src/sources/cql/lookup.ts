@@ -12,11 +12,16 @@ import { murmur3Token, partitionKeyBytes } from "../../wire/cql/murmur3.ts";
 import type { KeyPlace } from "../../wire/cql/text.ts";
 import type { CqlType } from "../../wire/cql/types.ts";
 import { columnNames, type CqlTable, keyPlaces } from "./catalog.ts";
-import { CqlServerError, serverErrors } from "../../wire/cql/server-error.ts";
+import { CqlServerError, isLevelRefused, serverErrors } from "../../wire/cql/server-error.ts";
 import { type Dialect, lookupStatement, selection } from "./statements.ts";
 
 /** From the strongest on. If one level can't be reached, the next is tried. */
 const ladder: readonly Consistency[] = ["ALL", "QUORUM", "LOCAL_QUORUM"];
+
+function levelsFrom(level: Consistency): readonly Consistency[] {
+  const at = ladder.indexOf(level);
+  return at < 0 ? [level] : ladder.slice(at);
+}
 
 /** Keys that are requested at the same time. */
 const mostAtOnce = 64;
@@ -25,10 +30,13 @@ const mostAtOnce = 64;
 export class Lookups {
   readonly #cluster: Cluster;
   readonly #log: Log;
+  readonly #consistency: Consistency;
   readonly #told = new Set<Consistency>();
 
-  constructor(cluster: Cluster, log: Log) {
+  /** `consistency`: of rows that are not about to be deleted. */
+  constructor(cluster: Cluster, consistency: Consistency, log: Log) {
     this.#cluster = cluster;
+    this.#consistency = consistency;
     this.#log = log;
   }
 
@@ -46,7 +54,8 @@ export class Lookups {
     const partition = lookupStatement(cells, native, "partition", filter);
     const prepared = await this.#cluster.prepare(row, { signal: how.signal, table: table.id });
     const decoder = decoderOf(this.#cluster, row, table.columns, native, prepared);
-    const finder = new Finder(this.#cluster, table, native, { row, partition }, how.signal, (level, reason) =>
+    const levels = how.confirms === true ? ladder : levelsFrom(this.#consistency);
+    const finder = new Finder(this.#cluster, table, native, { row, partition }, levels, how.signal, (level, reason) =>
       this.#tell(level, reason),
     );
     const vectors = project(keys, table.key).values;
@@ -80,6 +89,7 @@ class Finder {
   readonly #native: CqlTable;
   readonly #row: string;
   readonly #partition: string;
+  readonly #levels: readonly Consistency[];
   readonly #signal: AbortSignal;
   readonly #fall: (level: Consistency, reason: string) => void;
   readonly #partitionSize: number;
@@ -92,6 +102,7 @@ class Finder {
     table: Table,
     native: CqlTable,
     statements: { readonly row: string; readonly partition: string },
+    levels: readonly Consistency[],
     signal: AbortSignal,
     fall: (level: Consistency, reason: string) => void,
   ) {
@@ -100,6 +111,7 @@ class Finder {
     this.#native = native;
     this.#row = statements.row;
     this.#partition = statements.partition;
+    this.#levels = levels;
     this.#signal = signal;
     this.#fall = fall;
     const partition = columnNames(native, "partition_key");
@@ -145,11 +157,11 @@ class Finder {
     for (;;) {
       const level = this.#level;
       try {
-        return await this.#cluster.page(statement, { consistency: ladder[level]!, values }, routing);
+        return await this.#cluster.page(statement, { consistency: this.#levels[level]!, values }, routing);
       } catch (thrown) {
-        if (!isTooStrong(thrown) || level === ladder.length - 1) throw thrown;
+        if (!isTooStrong(thrown) || level === this.#levels.length - 1) throw thrown;
         if (this.#level === level) this.#level = level + 1;
-        this.#fall(ladder[level + 1]!, thrown.message);
+        this.#fall(this.#levels[level + 1]!, thrown.message);
       }
     }
   }
@@ -158,7 +170,8 @@ class Finder {
 /** Whether a read with fewer replicas may succeed. Too many tombstones fail on every replica, so they don't count. */
 export function isTooStrong(thrown: unknown): thrown is CqlServerError {
   const codes: readonly number[] = [serverErrors.unavailable, serverErrors.readTimeout, serverErrors.readFailure];
-  return thrown instanceof CqlServerError && codes.includes(thrown.code) && !/tombstone/i.test(thrown.message);
+  if (!(thrown instanceof CqlServerError)) return false;
+  return isLevelRefused(thrown) || (codes.includes(thrown.code) && !/tombstone/i.test(thrown.message));
 }
 
 function isEmptyKey(value: Cell, type: Table["columns"][number]["type"]): boolean {

@@ -8,6 +8,8 @@ export interface CqlSettings {
   readonly cluster: ClusterOptions;
   readonly keyspace: string;
   readonly consistency: Consistency;
+  /** Of rows that a sweep found new or changed. */
+  readonly lookupConsistency: Consistency;
   /** The most rows per page. */
   readonly pageSize: number;
   /** The name of the cursor column, for tables that have such a column. */
@@ -48,6 +50,7 @@ export function cqlSettings(
     },
     keyspace: shared.keyspace,
     consistency: shared.consistency,
+    lookupConsistency: shared.lookup_consistency,
     pageSize: shared.page_size,
     cursorColumn: shared.cursor_column,
     changes: (table) => (typeof changes === "string" ? changes : (changes[table] ?? changes["*"] ?? "cursor")),

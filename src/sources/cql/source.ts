@@ -46,7 +46,7 @@ export class CqlSource implements Source {
     this.#settings = settings;
     this.#context = context;
     this.#cluster = new Cluster(settings.cluster, context.log);
-    this.#lookups = new Lookups(this.#cluster, context.log);
+    this.#lookups = new Lookups(this.#cluster, settings.lookupConsistency, context.log);
     this.#asText = new TextColumns(context);
   }
 

@@ -1,4 +1,6 @@
-/** Reads a body from its start: the notations of section 3 of the specification. */
+import { ProtocolBroken } from "../../net/broken.ts";
+
+/** Reads a body from its start: the notations of section 3 of the specification. Throws at what the body can't hold. */
 export class BodyReader {
   readonly body: Buffer;
   at: number;
@@ -6,10 +8,6 @@ export class BodyReader {
   constructor(body: Buffer, at = 0) {
     this.body = body;
     this.at = at;
-  }
-
-  byte(): number {
-    return this.body[this.at++]!;
   }
 
   short(): number {
@@ -24,22 +22,34 @@ export class BodyReader {
     return value;
   }
 
+  /** How many things follow, each of at least `least` bytes. */
+  count(least: number): number {
+    const count = this.int();
+    if (count < 0 || count * least > this.body.length - this.at) throw new ProtocolBroken(`a count of ${count}`);
+    return count;
+  }
+
+  skip(length: number): void {
+    if (length > this.body.length - this.at) throw new ProtocolBroken(`${length} bytes that are not there`);
+    this.at += length;
+  }
+
   string(): string {
     const length = this.short();
-    this.at += length;
+    this.skip(length);
     return this.body.toString("utf8", this.at - length, this.at);
   }
 
   bytes(): Buffer | null {
     const length = this.int();
     if (length < 0) return null;
-    this.at += length;
+    this.skip(length);
     return this.body.subarray(this.at - length, this.at);
   }
 
   shortBytes(): Buffer {
     const length = this.short();
-    this.at += length;
+    this.skip(length);
     return this.body.subarray(this.at - length, this.at);
   }
 

@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
+import { asBroken, ProtocolBroken } from "../../net/broken.ts";
 import { reach, unanswered } from "../../net/reach.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Log } from "../../protocol/log.ts";
@@ -10,17 +11,17 @@ import { cqlError, type ErrorContext } from "./errors.ts";
 import { opcodes } from "./frames.ts";
 import {
   executeBody,
-  openBody,
   type Page,
   prepareBody,
   type Prepared,
   queryBody,
   type QueryOptions,
+  readBody,
   readPage,
   readPrepared,
 } from "./messages.ts";
 import { NodePool } from "./node-pool.ts";
-import { asksForAnother, CqlServerError, serverErrors } from "./server-error.ts";
+import { allowedPageSize, asksForAnother, CqlServerError, isLevelRefused, serverErrors } from "./server-error.ts";
 import { isScylla } from "./sharding.ts";
 import { type Node, ownerOf, type Topology, topologyOf } from "./topology.ts";
 
@@ -49,6 +50,10 @@ export interface Routing {
   readonly table?: string;
 }
 
+const controlRowsOfPage = 5_000;
+/** The catalog of a cluster is small. */
+const mostControlBytes = 128 << 20;
+
 /** Nodes that can't be reached may have other addresses by now: looked at no more often, in milliseconds. */
 const lookMilliseconds = 5_000;
 
@@ -66,6 +71,10 @@ export class Cluster implements AsyncDisposable {
   #looking: Promise<Topology> | null = null;
   /** Nodes of which the user was told that they can't be reached. */
   readonly #told = new Set<string>();
+  /** The most rows of a page, as the server allows them. */
+  #mostRows = Infinity;
+  /** The first is used; those before it are not allowed. */
+  readonly #controlLevels: QueryOptions["consistency"][] = ["LOCAL_ONE", "ONE", "LOCAL_QUORUM", "QUORUM"];
   readonly #disposed = new AbortController();
 
   constructor(options: ClusterOptions, log: Log) {
@@ -120,9 +129,10 @@ export class Cluster implements AsyncDisposable {
   async page(statement: string, query: QueryOptions, routing: Routing): Promise<Page> {
     const prepared = await this.prepare(statement, routing);
     try {
-      return await this.#onSomeNode(routing, (connection) =>
-        executeOn(connection, statement, prepared, query, routing.signal),
-      );
+      const ask = (query: QueryOptions): Promise<Page> =>
+        this.#onSomeNode(routing, (connection) => executeOn(connection, statement, prepared, query, routing.signal));
+      if (query.pageSize === undefined) return await ask(query);
+      return await this.paged(query.pageSize, (pageSize) => ask({ ...query, pageSize }));
     } catch (thrown) {
       // What is asked next time may be another table or column by now.
       const isInvalid = thrown instanceof CqlServerError && thrown.code === serverErrors.invalid;
@@ -261,6 +271,20 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
+  /** Asks for pages of at most `rows` rows, and for shorter ones where the server allows no others, from then on. */
+  async paged<Result>(rows: number, ask: (rows: number) => Promise<Result>): Promise<Result> {
+    for (;;) {
+      const asked = Math.min(rows, this.#mostRows);
+      try {
+        return await ask(asked);
+      } catch (thrown) {
+        const allowed = allowedPageSize(thrown, asked);
+        if (allowed === null) throw thrown;
+        this.#mostRows = Math.min(this.#mostRows, allowed);
+      }
+    }
+  }
+
   async #controlRows(
     connection: CqlConnection,
     statement: string,
@@ -268,22 +292,50 @@ export class Cluster implements AsyncDisposable {
     { signal }: Routing,
   ): Promise<ControlRow[]> {
     const rows: ControlRow[] = [];
+    let bytes = 0;
     let pageState: Buffer | null = null;
-    do {
-      const query: QueryOptions = { consistency: "LOCAL_ONE", values, pageSize: 5_000, pageState };
-      const frame = await connection.request(opcodes.query, queryBody(statement, query), signal);
-      const page: Page | null = readPage(openBody(frame.body, frame.flags).reader);
-      if (page === null) return rows;
-      rows.push(...controlRows(page));
+    for (;;) {
+      const consistency = this.#controlLevels[0]!;
+      let page: Page;
+      try {
+        page = await this.paged(controlRowsOfPage, async (pageSize) => {
+          const query = { consistency, values, pageSize, pageState };
+          const frame = await connection.request(opcodes.query, queryBody(statement, query), signal);
+          return following(readBody(frame, readPage), pageState);
+        });
+      } catch (thrown) {
+        if (!isLevelRefused(thrown) || this.#controlLevels.length === 1) throw thrown;
+        if (this.#controlLevels[0] === consistency) this.#controlLevels.shift();
+        continue;
+      }
+      bytes += page.body.length;
+      if (bytes > mostControlBytes) throw new ProtocolBroken(`more than ${mostControlBytes >> 20} MiB of catalog rows`);
+      for (const row of decoded(page)) rows.push(row);
       pageState = page.next;
-    } while (pageState !== null);
-    return rows;
+      if (pageState === null) return rows;
+    }
+  }
+}
+
+/** A page whose next one is itself would be read for ever. */
+function following(page: Page, state: Buffer | null): Page {
+  if (page.next !== null && state !== null && page.next.equals(state)) {
+    throw new ProtocolBroken("a page after which the same page comes again");
+  }
+  return page;
+}
+
+function decoded(page: Page): ControlRow[] {
+  try {
+    return controlRows(page);
+  } catch (thrown) {
+    throw asBroken(thrown, "a row that can't be read");
   }
 }
 
 async function prepareOn(connection: CqlConnection, statement: string, signal: AbortSignal): Promise<Prepared> {
   const frame = await connection.request(opcodes.prepare, prepareBody(statement), signal);
-  return readPrepared(openBody(frame.body, frame.flags).reader);
+  return readBody(frame, readPrepared);
 }
 
 /** A node that does not know the statement, or no longer, is told it. */
@@ -296,8 +348,7 @@ async function executeOn(
 ): Promise<Page> {
   const send = async (): Promise<Page> => {
     const frame = await connection.request(opcodes.execute, executeBody(prepared.id, query), signal);
-    const page = readPage(openBody(frame.body, frame.flags).reader);
-    if (page === null) throw new Error("a SELECT was answered without rows");
+    const page = following(readBody(frame, readPage), query.pageState ?? null);
     if (!page.columns.equals(prepared.columnBytes)) throw new TypeChanged("its columns or types changed");
     return page;
   };

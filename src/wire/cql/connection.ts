@@ -2,8 +2,9 @@ import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { connect, ConnectionLost } from "../../net/socket.ts";
+import { Watch } from "../../net/watch.ts";
 import { type Frame, FrameReader, opcodes, requestFrame } from "./frames.ts";
-import { authResponseBody, openBody, startupBody } from "./messages.ts";
+import { authResponseBody, readBody, startupBody } from "./messages.ts";
 import { CqlLoginWanted, CqlServerError, CqlTimeout, readServerError, serverErrors } from "./server-error.ts";
 
 /** Where and how to connect. */
@@ -25,6 +26,9 @@ interface Pending {
   reject(reason: unknown): void;
 }
 
+/** A node that is silent for half of the time that an answer may take, but not longer than this, is probed. */
+const mostSilence = 60_000;
+
 /** Half of what the protocol has, so that a stream that nobody waits for any more is not reused too soon. */
 const mostStreams = 16_384;
 
@@ -38,13 +42,22 @@ export class CqlConnection {
   #streams = 0;
   #ended: unknown = null;
   #answered = false;
-  #lastData = performance.now();
+  readonly #watch: Watch;
   /** What the server said of itself: `SCYLLA_SHARD`, `CQL_VERSION`, … */
   supported: ReadonlyMap<string, readonly string[]> = new Map();
 
   private constructor(socket: Socket, requestTimeout: number) {
     this.#socket = socket;
     this.#requestTimeout = requestTimeout;
+    this.#watch = new Watch({
+      silence: Math.min(mostSilence, requestTimeout / 2),
+      // A node answers this at once, also one that is busy.
+      probe: async (signal) => {
+        await this.request(opcodes.options, Buffer.alloc(0), signal);
+        return null;
+      },
+      end: (error) => this.#end(new ConnectionLost(this.#answered, error)),
+    });
     socket.on("data", (chunk) => this.#receive(chunk));
     socket.on("error", (error) => this.#end(new ConnectionLost(this.#answered, error)));
     socket.on("close", () => this.#end(new ConnectionLost(this.#answered)));
@@ -83,7 +96,10 @@ export class CqlConnection {
         settle();
         reject(signal.reason as Error);
       };
-      const timer = setTimeout(() => this.#timeOut(reject, settle), this.#requestTimeout);
+      const timer = setTimeout(() => {
+        settle();
+        reject(new CqlTimeout(this.#requestTimeout));
+      }, this.#requestTimeout);
       signal.addEventListener("abort", abort, { once: true });
       this.#pending.set(stream, {
         resolve: (frame) => {
@@ -96,29 +112,21 @@ export class CqlConnection {
         },
       });
       this.#socket.write(requestFrame(stream, opcode, body));
+      this.#watch.begin();
     });
     if (frame.opcode !== opcodes.error) return frame;
-    throw readServerError(openBody(frame.body, frame.flags).reader, frame.version);
+    throw readBody(frame, (reader) => readServerError(reader, frame.version));
   }
 
   close(): void {
     this.#end(new ConnectionLost(this.#answered));
   }
 
-  /** A peer that sent nothing at all for so long is taken for dead, so that no other request waits for it. */
-  #timeOut(reject: (reason: unknown) => void, settle: () => void): void {
-    settle();
-    const timeout = new CqlTimeout(this.#requestTimeout);
-    reject(timeout);
-    if (performance.now() - this.#lastData >= this.#requestTimeout) {
-      this.#end(new ConnectionLost(this.#answered, timeout));
-    }
-  }
-
   #receive(chunk: Buffer): void {
-    this.#lastData = performance.now();
+    let isWhole = false;
     try {
       for (const frame of this.#reader.push(chunk)) {
+        isWhole = true;
         this.#answered = true;
         const pending = this.#pending.get(frame.stream);
         // Negative streams are events, which nobody asked for.
@@ -130,11 +138,14 @@ export class CqlConnection {
     } catch (thrown) {
       this.#end(thrown);
     }
+    this.#watch.heard(chunk.length, isWhole);
+    if (this.#pending.size === 0) this.#watch.rest();
   }
 
   #end(reason: unknown): void {
     if (this.#ended !== null) return;
     this.#ended = reason;
+    this.#watch.close();
     this.#socket.destroy();
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
@@ -142,14 +153,14 @@ export class CqlConnection {
 
   async #start(options: ConnectOptions, signal: AbortSignal): Promise<void> {
     const supported = await this.request(opcodes.options, Buffer.alloc(0), signal);
-    this.supported = openBody(supported.body, supported.flags).reader.stringMultimap();
+    this.supported = readBody(supported, (reader) => reader.stringMultimap());
     const started = await this.request(
       opcodes.startup,
       startupBody({ CQL_VERSION: this.supported.get("CQL_VERSION")?.[0] ?? "3.0.0", DRIVER_NAME: "headwaters" }),
       signal,
     );
     if (started.opcode !== opcodes.authenticate) return;
-    const authenticator = openBody(started.body, started.flags).reader.string();
+    const authenticator = readBody(started, (reader) => reader.string());
     const { username, password } = options;
     if (username === null || password === null) throw new CqlLoginWanted(authenticator);
     const answer = await this.request(opcodes.authResponse, authResponseBody(username, password), signal);

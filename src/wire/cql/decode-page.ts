@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { asBroken, ProtocolBroken } from "../../net/broken.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Column } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
@@ -9,7 +10,7 @@ import { keyDecoderFor } from "./keys.ts";
 import type { Page, ResultColumn } from "./messages.ts";
 import { Digest } from "./digest.ts";
 import { isAbsent, jsonText, type KeyPlace } from "./text.ts";
-import { cqlTypeName, isScalar } from "./types.ts";
+import { cqlTypeName, isScalar, maySize } from "./types.ts";
 
 /** The column that holds a digest of write times. */
 export const versionColumn = "_headwaters_version";
@@ -127,6 +128,14 @@ export class PageDecoder {
   }
 
   #row(body: Buffer, view: DataView, from: number): number {
+    try {
+      return this.#cellsOf(body, view, from);
+    } catch (thrown) {
+      throw asBroken(thrown, "a row that can't be read");
+    }
+  }
+
+  #cellsOf(body: Buffer, view: DataView, from: number): number {
     const builders = this.#builder.builders;
     this.lastRow = from;
     let at = from;
@@ -139,6 +148,9 @@ export class PageDecoder {
         if (this.#isKey[index]!) appendCell(builder, emptyKey(builder.type));
         else builder.null();
         continue;
+      }
+      if (length > body.length - at || !maySize(this.#cells[index]!.type, length)) {
+        throw new ProtocolBroken(`a value of type ${this.#natives[index]!} in ${length} bytes`);
       }
       try {
         this.#decoders[index]!(builder, body, view, at, at + length);
@@ -171,6 +183,7 @@ export class PageDecoder {
       const length = view.getInt32(at);
       at += 4;
       const type = this.#cells[cell]!.type;
+      if (length > body.length - at) throw new ProtocolBroken("a value that ends behind its page");
       if (length < 0 || isScalar(type)) digest.cell(view, at, length);
       else digest.bytes(Buffer.from(jsonText(type, body, at, at + length)));
       at += Math.max(0, length);

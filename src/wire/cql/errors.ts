@@ -90,6 +90,14 @@ const table: Readonly<Record<string, Explain>> = {
 /** What the server says with `Invalid`. */
 const invalidMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
   [
+    /consistency[ _]levels?\b/i,
+    (context, message) => [
+      "CONFIGURATION_INVALID",
+      `${inTable(context)}consistency: the server does not allow reads at ${context.consistency}: ${message}`,
+      "Set consistency and lookup_consistency to levels that its guardrails allow (read_consistency_levels_disallowed).",
+    ],
+  ],
+  [
     /unconfigured table|unconfigured columnfamily|table .*does not exist|no keyspace/i,
     (context, message) => [
       "TABLE_UNKNOWN",

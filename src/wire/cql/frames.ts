@@ -1,3 +1,6 @@
+import { Announced } from "../../net/announced.ts";
+import { ProtocolBroken } from "../../net/broken.ts";
+
 /**
  * Frames of the CQL binary protocol v4 (native_protocol_v4.spec of Cassandra). Version 4 is what every server from
  * Cassandra 3.0 and ScyllaDB on speaks.
@@ -5,6 +8,12 @@
 export const protocolVersion = 4;
 
 const headerBytes = 9;
+
+/** The longest answer that is accepted. Servers keep pages far below it. */
+const longestBody = 512 << 20;
+
+/** Flags of a frame that we ask for or understand; 0x01 is compression. */
+const knownFlags = 0x1e;
 
 export const opcodes = {
   error: 0x00,
@@ -58,13 +67,12 @@ export function requestFrame(stream: number, opcode: number, body: Buffer): Buff
 export class FrameReader {
   readonly #header = Buffer.alloc(headerBytes);
   #headerFilled = 0;
-  #body: Buffer | null = null;
-  #bodyFilled = 0;
+  #body: Announced | null = null;
 
-  /** Throws {@link NotCql} at the first bytes that can't be a response. */
+  /** Throws {@link NotCql} at the first bytes that can't be a response, {@link ProtocolBroken} at others. */
   *push(chunk: Buffer): Generator<Frame> {
     let at = 0;
-    while (at < chunk.length || this.#isWhole()) {
+    while (at < chunk.length) {
       if (this.#body === null) {
         const taken = chunk.copy(this.#header, this.#headerFilled, at, at + headerBytes - this.#headerFilled);
         this.#headerFilled += taken;
@@ -72,35 +80,31 @@ export class FrameReader {
         if ((this.#header[0]! & 0x80) === 0 || (this.#header[0]! & 0x7f) > 6) throw new NotCql(this.#header);
         if (this.#headerFilled < headerBytes) return;
         const length = this.#header.readInt32BE(5);
-        if (length < 0) throw new NotCql(this.#header);
+        if (length < 0 || length > longestBody) throw new ProtocolBroken(`an answer of ${length} bytes`);
+        if ((this.#header[1]! & ~knownFlags) !== 0) throw new ProtocolBroken("an answer with flags that it can't have");
         // The body of a whole frame inside one chunk is not copied.
-        const whole = length <= chunk.length - at;
-        this.#body = whole ? chunk.subarray(at, at + length) : Buffer.allocUnsafeSlow(length);
-        this.#bodyFilled = whole ? length : 0;
-        if (whole) at += length;
-      } else if (this.#bodyFilled < this.#body.length) {
-        const taken = chunk.copy(this.#body, this.#bodyFilled, at);
-        this.#bodyFilled += taken;
-        at += taken;
+        if (length <= chunk.length - at) {
+          yield this.#frame(chunk.subarray(at, at + length));
+          at += length;
+          continue;
+        }
+        this.#body = new Announced(length);
       }
-      if (this.#isWhole()) yield this.#take();
+      at += this.#body.take(chunk, at);
+      const { whole } = this.#body;
+      if (whole !== null) yield this.#frame(whole);
     }
   }
 
-  #isWhole(): boolean {
-    return this.#body !== null && this.#bodyFilled === this.#body.length;
-  }
-
-  #take(): Frame {
-    const frame = {
+  #frame(body: Buffer): Frame {
+    this.#headerFilled = 0;
+    this.#body = null;
+    return {
       version: this.#header[0]! & 0x7f,
       flags: this.#header[1]!,
       stream: this.#header.readInt16BE(2),
       opcode: this.#header[4]!,
-      body: this.#body!,
+      body,
     };
-    this.#headerFilled = 0;
-    this.#body = null;
-    return frame;
   }
 }

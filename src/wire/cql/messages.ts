@@ -1,4 +1,6 @@
+import { asBroken, ProtocolBroken } from "../../net/broken.ts";
 import { BodyReader } from "./body-reader.ts";
+import type { Frame } from "./frames.ts";
 import type { CqlType } from "./types.ts";
 import { readOption } from "./wire-types.ts";
 
@@ -103,30 +105,41 @@ const resultKinds = { rows: 0x0002, prepared: 0x0004 } as const;
 const metadataFlags = { global: 0x01, more: 0x02, none: 0x04 } as const;
 const frameFlags = { tracing: 0x02, payload: 0x04, warning: 0x08 } as const;
 
-/** A reader behind what the header's flags put before the message, and the server's warnings. */
-export function openBody(body: Buffer, flags: number): { readonly reader: BodyReader; readonly warnings: string[] } {
-  const reader = new BodyReader(body);
-  if ((flags & frameFlags.tracing) !== 0) reader.at += 16;
-  const warnings = (flags & frameFlags.warning) === 0 ? [] : reader.stringList();
-  if ((flags & frameFlags.payload) !== 0) {
-    for (let left = reader.short(); left > 0; left--) {
-      reader.string();
-      reader.bytes();
+/** Reads a frame's message, which stands behind what the header's flags say. Throws {@link ProtocolBroken}. */
+export function readBody<Result>({ body, flags }: Frame, read: (reader: BodyReader) => Result): Result {
+  try {
+    const reader = new BodyReader(body);
+    if ((flags & frameFlags.tracing) !== 0) reader.skip(16);
+    if ((flags & frameFlags.warning) !== 0) reader.stringList();
+    if ((flags & frameFlags.payload) !== 0) {
+      for (let left = reader.short(); left > 0; left--) {
+        reader.string();
+        reader.bytes();
+      }
     }
+    return read(reader);
+  } catch (thrown) {
+    throw asBroken(thrown, "an answer that can't be read");
   }
-  return { reader, warnings };
 }
 
-/** A RESULT: a page where it holds rows, else `null`. */
-export function readPage(reader: BodyReader): Page | null {
-  if (reader.int() !== resultKinds.rows) return null;
+/** A RESULT with rows, the answer to a SELECT. */
+export function readPage(reader: BodyReader): Page {
+  const kind = reader.int();
+  if (kind !== resultKinds.rows) throw new ProtocolBroken(`a SELECT is answered by a result of kind ${kind}`);
   const flags = reader.int();
-  const columnCount = reader.int();
-  const next = (flags & metadataFlags.more) === 0 ? null : Buffer.from(reader.bytes()!);
+  const columnCount = reader.count(0);
+  const state = (flags & metadataFlags.more) === 0 ? null : reader.bytes();
+  // Without a state, the next page would be the first one again.
+  if ((flags & metadataFlags.more) !== 0 && (state === null || state.length === 0)) {
+    throw new ProtocolBroken("a page that is not the last, and does not say where the next one begins");
+  }
+  const next = state === null ? null : Buffer.from(state);
   const from = reader.at;
   readColumns(reader, flags, columnCount);
   const columns = reader.body.subarray(from, reader.at);
-  const rows = reader.int();
+  const rows = reader.count(4 * columnCount);
+  if (rows > 0 && columnCount === 0) throw new ProtocolBroken("rows without columns");
   return { body: reader.body, start: reader.at, rows, next, columns, columnCount, flags };
 }
 
@@ -149,14 +162,14 @@ export interface Prepared {
 
 export function readPrepared(reader: BodyReader): Prepared {
   const kind = reader.int();
-  if (kind !== resultKinds.prepared) throw new Error(`PREPARE was answered by a result of kind ${kind}`);
+  if (kind !== resultKinds.prepared) throw new ProtocolBroken(`PREPARE is answered by a result of kind ${kind}`);
   const id = Buffer.from(reader.shortBytes());
   const flags = reader.int();
-  const count = reader.int();
-  for (let left = reader.int(); left > 0; left--) reader.short();
+  const count = reader.count(0);
+  for (let left = reader.count(2); left > 0; left--) reader.short();
   const variables = readColumns(reader, flags, count);
   const resultFlags = reader.int();
-  const resultCount = reader.int();
+  const resultCount = reader.count(0);
   const from = reader.at;
   const columns = readColumns(reader, resultFlags, resultCount);
   return { id, variables, columns, columnBytes: Buffer.from(reader.body.subarray(from, reader.at)) };
@@ -169,6 +182,8 @@ export function pageColumns(page: Page): readonly ResultColumn[] {
 
 function readColumns(reader: BodyReader, flags: number, count: number): ResultColumn[] {
   if ((flags & metadataFlags.none) !== 0) return [];
+  // A column has two lengths and a type at least.
+  if (count * 4 > reader.body.length - reader.at) throw new ProtocolBroken(`a count of ${count} columns`);
   const global = (flags & metadataFlags.global) !== 0;
   if (global && count > 0) {
     reader.string();

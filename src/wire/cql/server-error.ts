@@ -66,6 +66,26 @@ export function asksForLess(thrown: unknown): boolean {
   return thrown.code === serverErrors.server && /timed? ?out|tombstone/i.test(thrown.message);
 }
 
+/** Errors with which a server may refuse a request for what it is. */
+const refusals: ReadonlySet<number> = new Set([serverErrors.invalid, serverErrors.config, serverErrors.unauthorized]);
+
+/** Whether a guardrail of the server forbids the consistency level (read_consistency_levels_disallowed). */
+export function isLevelRefused(thrown: unknown): boolean {
+  return (
+    thrown instanceof CqlServerError &&
+    refusals.has(thrown.code) &&
+    /(?:read_)?consistency[ _]levels?\b.*(?:not allowed|disallowed|violated|forbidden)/i.test(thrown.message)
+  );
+}
+
+/** The page size that a guardrail of the server allows (page_size_fail_threshold); `null`: that was no reason. */
+export function allowedPageSize(thrown: unknown, asked: number): number | null {
+  if (!(thrown instanceof CqlServerError) || !refusals.has(thrown.code) || asked === 1) return null;
+  if (!/page[ _]?size/i.test(thrown.message)) return null;
+  const allowed = Number(/threshold of (\d+)/i.exec(thrown.message)?.[1] ?? 0);
+  return allowed >= 1 && allowed < asked ? allowed : Math.floor(asked / 2);
+}
+
 /** Whether another node may answer what this one could not. */
 export function asksForAnother(thrown: unknown): boolean {
   if (thrown instanceof ConnectionLost) return true;

@@ -1,6 +1,7 @@
+import { ProtocolBroken } from "../../net/broken.ts";
 import { canonicalDecimal, decimalText, doubleText, floatText, readVarint } from "./numbers.ts";
 import { dateText, durationText, inetText, timestampText, timeText } from "./time-text.ts";
-import { type CqlType, fixedLength, type Scalar } from "./types.ts";
+import { type CqlType, fixedLength, maySize, type Scalar } from "./types.ts";
 
 /** A vint of Cassandra's: the ones that lead tell how many bytes follow, at most 8. Gives the value and where it ends. */
 function readUnsignedVint(buffer: Buffer, at: number): readonly [bigint, number] {
@@ -60,6 +61,7 @@ export function isAbsent(type: CqlType, start: number, end: number): boolean {
 
 /** A value as text: scalars as CQL writes them (without quotes), all else as JSON. */
 export function valueText(type: CqlType, buffer: Buffer, start: number, end: number): string {
+  if (!maySize(type, end - start)) throw new ProtocolBroken(`a value of type ${type.kind} in ${end - start} bytes`);
   const scalar = textOf[type.kind as Scalar] as (typeof textOf)[Scalar] | undefined;
   if (scalar !== undefined) return scalar(buffer, start, end);
   return type.kind === "custom" ? textOf.blob(buffer, start, end) : jsonText(type, buffer, start, end);
@@ -101,11 +103,11 @@ function json(type: CqlType, buffer: Buffer, start: number, end: number, place: 
   switch (type.kind) {
     case "list":
     case "set":
-      return `[${elements(buffer, start)
+      return `[${elements(buffer, start, end)
         .map((part) => partJson(type.of, buffer, part, place))
         .join(",")}]`;
     case "map":
-      return mapJson(type, buffer, start, place);
+      return mapJson(type, buffer, start, end, place);
     case "tuple":
       return `[${tupleParts(type.of, buffer, start, end, place).join(",")}]`;
     case "udt": {
@@ -115,7 +117,7 @@ function json(type: CqlType, buffer: Buffer, start: number, end: number, place: 
       return `{${values.map((value, index) => `${JSON.stringify(type.fields[index]![0])}:${value}`).join(",")}}`;
     }
     case "vector":
-      return `[${vectorParts(type, buffer, start, place).join(",")}]`;
+      return `[${vectorParts(type, buffer, start, end, place).join(",")}]`;
     case "decimal": {
       const [unscaled, scale] = [readVarint(buffer, start + 4, end), buffer.readInt32BE(start)];
       return place === "clustering" ? decimalText(...canonicalDecimal(unscaled, scale)) : decimalText(unscaled, scale);
@@ -140,30 +142,44 @@ function partJson(type: CqlType, buffer: Buffer, part: Part, place: KeyPlace | n
 }
 
 /** The elements of a list or set. */
-function elements(buffer: Buffer, start: number): Part[] {
+function elements(buffer: Buffer, start: number, end: number): Part[] {
   let at = start + 4;
-  return Array.from({ length: buffer.readInt32BE(start) }, () => {
-    const part = partAt(buffer, at);
+  return Array.from({ length: countAt(buffer, start, end, 4) }, () => {
+    const part = partAt(buffer, at, end);
     at = part === null ? at + 4 : part[1];
     return part;
   });
 }
 
-function partAt(buffer: Buffer, at: number): Part {
+/** How many elements follow, each of at least `least` bytes. */
+function countAt(buffer: Buffer, start: number, end: number, least: number): number {
+  const count = buffer.readInt32BE(start);
+  if (count < 0 || count * least > end - start - 4) throw new ProtocolBroken(`a collection of ${count} elements`);
+  return count;
+}
+
+function partAt(buffer: Buffer, at: number, end: number): Part {
   const length = buffer.readInt32BE(at);
+  if (length > end - at - 4) throw new ProtocolBroken("an element that is longer than its collection");
   return length < 0 ? null : [at + 4, at + 4 + length];
 }
 
 /** Keys of JSON are strings: one that is not is written as JSON into a string, as CQL does. */
-function mapJson(type: CqlType & { kind: "map" }, buffer: Buffer, start: number, place: KeyPlace | null): string {
+function mapJson(
+  type: CqlType & { kind: "map" },
+  buffer: Buffer,
+  start: number,
+  end: number,
+  place: KeyPlace | null,
+): string {
   const entries: string[] = [];
   let at = start + 4;
   const next = (of: CqlType): string => {
-    const part = partAt(buffer, at);
+    const part = partAt(buffer, at, end);
     at = part === null ? at + 4 : part[1];
     return partJson(of, buffer, part, place);
   };
-  for (let left = buffer.readInt32BE(start); left > 0; left--) {
+  for (let left = countAt(buffer, start, end, 8); left > 0; left--) {
     const key = next(type.key);
     entries.push(`${key.startsWith('"') ? key : JSON.stringify(key)}:${next(type.value)}`);
   }
@@ -181,7 +197,7 @@ function tupleParts(
   let at = start;
   return types.flatMap((type) => {
     if (at >= end) return place === "partition_key" ? [] : ["null"];
-    const part = partAt(buffer, at);
+    const part = partAt(buffer, at, end);
     at = part === null ? at + 4 : part[1];
     return [partJson(type, buffer, part, place)];
   });
@@ -191,6 +207,7 @@ function vectorParts(
   type: CqlType & { kind: "vector" },
   buffer: Buffer,
   start: number,
+  end: number,
   place: KeyPlace | null,
 ): string[] {
   const length = fixedLength(type.of);
@@ -203,6 +220,7 @@ function vectorParts(
       at = after;
     }
     at += bytes;
+    if (at > end) throw new ProtocolBroken("a vector that is longer than its value");
     return json(type.of, buffer, at - bytes, at, place);
   });
 }

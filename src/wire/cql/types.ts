@@ -57,6 +57,25 @@ const fixedBytes: Partial<Record<CqlType["kind"], number>> = {
   timeuuid: 16,
 };
 
+/** Bytes of every value of a scalar type that is not laid so, or not here. */
+const sizes: Partial<Record<CqlType["kind"], number>> = {
+  ...fixedBytes,
+  counter: 8,
+  date: 4,
+  smallint: 2,
+  time: 8,
+  tinyint: 1,
+};
+
+/** Whether a value of a type may take so many bytes; 0 is what CQL calls empty. */
+export function maySize({ kind }: CqlType, length: number): boolean {
+  const size = sizes[kind];
+  if (length === 0) return true;
+  if (size !== undefined) return length === size;
+  if (kind === "inet") return length === 4 || length === 16;
+  return kind !== "decimal" || length >= 4;
+}
+
 /** Bytes of every value of a type; `null`: they vary, and each comes with its length. */
 export function fixedLength(type: CqlType): number | null {
   if (type.kind !== "vector") return fixedBytes[type.kind] ?? null;

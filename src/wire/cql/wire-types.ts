@@ -1,3 +1,4 @@
+import { ProtocolBroken } from "../../net/broken.ts";
 import type { BodyReader } from "./body-reader.ts";
 import type { CqlType, Scalar } from "./types.ts";
 
@@ -52,8 +53,16 @@ const classes: Readonly<Record<string, Scalar>> = {
   UUIDType: "uuid",
 };
 
+/** Types of types: no schema nests them so deep. */
+const deepest = 64;
+
+function deeper(depth: number): number {
+  if (depth === deepest) throw new ProtocolBroken(`a type of more than ${deepest} levels`);
+  return depth + 1;
+}
+
 /** Reads an [option]: the type of a column as an answer describes it. */
-export function readOption(reader: BodyReader): CqlType {
+export function readOption(reader: BodyReader, depth = 0): CqlType {
   const id = reader.short();
   const scalar = scalarIds[id];
   if (scalar !== undefined) return { kind: scalar };
@@ -61,19 +70,22 @@ export function readOption(reader: BodyReader): CqlType {
     case 0x00:
       return parseClass(reader.string());
     case 0x20:
-      return { kind: "list", of: readOption(reader) };
+      return { kind: "list", of: readOption(reader, deeper(depth)) };
     case 0x21:
-      return { kind: "map", key: readOption(reader), value: readOption(reader) };
+      return { kind: "map", key: readOption(reader, deeper(depth)), value: readOption(reader, deeper(depth)) };
     case 0x22:
-      return { kind: "set", of: readOption(reader) };
+      return { kind: "set", of: readOption(reader, deeper(depth)) };
     case 0x30: {
       reader.string();
       const name = reader.string();
-      const fields = Array.from({ length: reader.short() }, () => [reader.string(), readOption(reader)] as const);
+      const fields = Array.from(
+        { length: reader.short() },
+        () => [reader.string(), readOption(reader, deeper(depth))] as const,
+      );
       return { kind: "udt", name, fields };
     }
     case 0x31:
-      return { kind: "tuple", of: Array.from({ length: reader.short() }, () => readOption(reader)) };
+      return { kind: "tuple", of: Array.from({ length: reader.short() }, () => readOption(reader, deeper(depth))) };
     default:
       return { kind: "custom", name: `0x${id.toString(16)}` };
   }
@@ -83,7 +95,11 @@ export function readOption(reader: BodyReader): CqlType {
  * The type that a Java class stands for: `VectorType(FloatType , 3)` with their package before each name. What is not
  * known stays a class.
  */
-export function parseClass(text: string): CqlType {
+export function parseClass(text: string, depth = 0): CqlType {
+  const parse = (part: string | undefined): CqlType => {
+    if (part === undefined) throw new ProtocolBroken(`the type ${JSON.stringify(text.slice(0, 100))}`);
+    return parseClass(part, deeper(depth));
+  };
   const { name, parts } = split(text);
   const scalar = classes[name];
   if (scalar !== undefined && parts.length === 0) return { kind: scalar };
@@ -91,24 +107,25 @@ export function parseClass(text: string): CqlType {
   switch (name) {
     case "FrozenType":
     case "ReversedType":
-      return parseClass(first!);
+      return parse(first);
     case "ListType":
-      return { kind: "list", of: parseClass(first!) };
+      return { kind: "list", of: parse(first) };
     case "SetType":
-      return { kind: "set", of: parseClass(first!) };
+      return { kind: "set", of: parse(first) };
     case "MapType":
-      return { kind: "map", key: parseClass(first!), value: parseClass(second!) };
+      return { kind: "map", key: parse(first), value: parse(second) };
     case "TupleType":
-      return { kind: "tuple", of: parts.map(parseClass) };
+      return { kind: "tuple", of: parts.map(parse) };
     case "VectorType":
-      return { kind: "vector", of: parseClass(first!), size: Number(second) };
+      if (!/^\d{1,6}$/.test(second ?? "")) return parse(undefined);
+      return { kind: "vector", of: parse(first), size: Number(second) };
     case "UserType":
       return {
         kind: "udt",
-        name: fromHex(second!),
+        name: fromHex(second ?? ""),
         fields: parts.slice(2).map((field) => {
           const colon = field.indexOf(":");
-          return [fromHex(field.slice(0, colon)), parseClass(field.slice(colon + 1))] as const;
+          return [fromHex(field.slice(0, colon)), parse(field.slice(colon + 1))] as const;
         }),
       };
     default:

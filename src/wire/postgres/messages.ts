@@ -3,7 +3,15 @@ import { ProtocolBroken } from "../../net/broken.ts";
 /** The kind of a message, and its length. */
 export const headBytes = 5;
 
-export const kinds = { copyData: 0x64, copyDone: 0x63, dataRow: 0x44, commandComplete: 0x43, ready: 0x5a } as const;
+export const kinds = {
+  copyData: 0x64,
+  copyDone: 0x63,
+  dataRow: 0x44,
+  commandComplete: 0x43,
+  error: 0x45,
+  notice: 0x4e,
+  ready: 0x5a,
+} as const;
 
 /** All kinds that a server may send: https://www.postgresql.org/docs/15/protocol-message-formats.html */
 const known = new Set(Buffer.from("123ACDEGHIKNRSTVWZcdnstv"));
@@ -32,6 +40,8 @@ export class MessageHeads {
   #filled = 0;
   #left = 0;
   #rows = 0;
+  /** The last two bytes of the body so far, the one before first. */
+  #last: readonly [number, number] = [0, 0];
 
   /** Whether a message ended in this chunk. Throws {@link ProtocolBroken}. */
   follow(chunk: Buffer): boolean {
@@ -41,6 +51,7 @@ export class MessageHeads {
         const passed = Math.min(this.#left, chunk.length - at);
         this.#left -= passed;
         at += passed;
+        this.#last = [passed > 1 ? chunk[at - 2]! : this.#last[1], chunk[at - 1]!];
       } else {
         const copied = chunk.copy(this.#head, this.#filled, at, at + headBytes - this.#filled);
         this.#filled += copied;
@@ -49,12 +60,22 @@ export class MessageHeads {
         this.#filled = 0;
         this.#begin(this.#head[0]!, this.#head.readUInt32BE(1));
       }
-      if (this.#left === 0) ended = true;
+      if (this.#left > 0) continue;
+      ended = true;
+      this.#end(this.#head[0]!);
     }
     return ended;
   }
 
+  /** The parser of `pg` looks for ever for the end of an error's fields: each ends with a zero, and all with another. */
+  #end(kind: number): void {
+    if (kind !== kinds.error && kind !== kinds.notice) return;
+    if (this.#last[0] !== 0 || this.#last[1] !== 0) throw new ProtocolBroken("an error without an end");
+  }
+
   #begin(kind: number, length: number): void {
+    // As an error without fields has it: one zero.
+    this.#last = [0, length > 4 ? 0 : 1];
     this.#left = bodyLength(kind, length);
     if (kind === kinds.ready) this.#rows = 0;
     if (kind !== kinds.dataRow) return;

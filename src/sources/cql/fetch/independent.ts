@@ -65,19 +65,20 @@ async function tlsByName(tls: ConnectionOptions, contactPoints: readonly string[
 
 /** The independent path: the driver reads frames, pages and values, and shares no line with the fast path. */
 export function fetchIndependent(fetching: Fetching, client: Client): FetchPage {
-  const { columns, statement, consistency } = fetching;
+  const { cluster, columns, statement, consistency } = fetching;
   const decode = rowDecoder(fetching);
-  return async ({ tokens }, { rows: fetchSize, state, batchBytes }, signal) => {
+  return async ({ tokens }, { rows, state, batchBytes }, signal) => {
     const values = tokens === null ? [] : [tokens.low, tokens.high];
-    const options = { prepare: true, fetchSize, consistency: consistencies[consistency] };
-    const paged = state === null ? options : { ...options, pageState: state };
-    let result: types.ResultSet;
-    try {
-      result = await abortable(client.execute(statement, values, paged), signal);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      throw native(thrown);
-    }
+    const options = { prepare: true, consistency: consistencies[consistency] };
+    const from = state === null ? options : { ...options, pageState: state };
+    const result: types.ResultSet = await cluster.paged(rows, async (fetchSize) => {
+      try {
+        return await abortable(client.execute(statement, values, { ...from, fetchSize }), signal);
+      } catch (thrown) {
+        signal.throwIfAborted();
+        throw native(thrown);
+      }
+    });
     const next = result.pageState as string | null | undefined;
     const last = result.rows.at(-1);
     // The driver does not report the length of a page. Its vectors do, and only they are kept.
