@@ -22,6 +22,9 @@ export const backendSql = `pg_catalog.pg_backend_pid() AS backend_pid,
 const stateSql = `SELECT state, wait_event_type FROM pg_catalog.pg_stat_get_activity($1::int)
   WHERE (extract(epoch FROM backend_start) * 1000000)::int8 = $2::int8`;
 
+const endSql = `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_get_activity($1::int)
+  WHERE (extract(epoch FROM backend_start) * 1000000)::int8 = $2::int8`;
+
 /** An address may lead to several servers. */
 const mostServers = 3;
 
@@ -35,8 +38,8 @@ export function backendOf(row: readonly (string | null)[] | undefined): Backend 
 }
 
 /**
- * Why no answer will come from a session that is waited for: it ended, or it waits for its client itself. `null`: it works,
- * or it can't be seen what it does.
+ * Why no answer will come from a session that is waited for: it ended, or it waits for its client itself; then it is ended.
+ * `null`: it works, or it can't be seen what it does.
  */
 export async function waitsForUs(
   backend: Backend,
@@ -58,7 +61,10 @@ export async function waitsForUs(
       if (first === null) return null;
       await wait(between, undefined, { signal });
       const second = await stateOf(connection, backend, signal);
-      return second === "gone" ? "the session has ended" : second;
+      if (second === "gone") return "the session has ended";
+      // Its transaction holds locks, for which the next session would wait.
+      if (second !== null) await connection.query(endSql, [backend.processId, backend.started], signal);
+      return second;
     } finally {
       connection.destroy();
     }
