@@ -91,7 +91,7 @@ const targets: Readonly<Record<string, Target>> = {
         const connection = await connectPostgres(
           {
             ...{ host: "127.0.0.1", port, database: "d", user: "u", password: "p", ssl: { sslmode: "disable" } },
-            ...{ connectTimeout: 4_000, statementTimeout: null, silence: 4_000 },
+            ...{ connectTimeout: 4_000, statementTimeout: null, silence: 4_000, readOnly: true },
           },
           never,
         );
