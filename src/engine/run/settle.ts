@@ -59,7 +59,7 @@ export async function settle(
   let found = 0;
   if (looksUp) {
     const candidates = oneByOne((transaction) => transaction.gone(pass, table), table, context.writer);
-    const confirming = { ...how, confirms: true };
+    const confirming: Reading = { ...how, confirms: true };
     for await (const batch of candidates)
       await lookUp(batch, pass, table, confirming, context, ({ length }) => (found += length));
   }
