@@ -192,7 +192,7 @@ class CopyOut implements pg.Submittable {
   /** Everything but CopyData is for `pg`, which then is as if it had read all of it. */
   #pass(kind: number, message: Buffer): void {
     if (kind === kinds.copyDone) this.#isWhole = true;
-    if (kind === kinds.commandComplete) this.#isComplete = true;
+    if (kind === kinds.commandComplete && this.#isWhole) this.#isComplete = true;
     if (kind === kinds.ready) this.#restore();
     for (const listener of this.#listeners) listener(message);
     if (kind === kinds.ready) this.#end();
