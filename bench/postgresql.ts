@@ -40,7 +40,7 @@ interface Contestant {
   program(origin: Origin, target: string, folder: string): Promise<Program>;
 }
 
-const bare = createTable.replace("PRIMARY KEY", "");
+const bare = createTable().replace("PRIMARY KEY", "");
 
 const contestants: readonly Contestant[] = [
   { title: "COPY TO | COPY FROM", before: bare, program: (origin, target) => piped(origin, target, "") },
@@ -51,7 +51,7 @@ const contestants: readonly Contestant[] = [
   },
   {
     title: "COPY TO | COPY FROM, with a primary key",
-    before: createTable,
+    before: createTable(),
     program: (origin, target) => piped(origin, target, ""),
   },
   { title: "Headwaters", before: "", program: headwaters },

@@ -48,7 +48,7 @@ async function bench(rows: number, runs: number, parts: readonly number[]): Prom
   const work = await mkdtemp(join(cacheFolder, "work-"));
   try {
     await using server = await launchPostgresql({ settings: { shared_buffers: "1GB", autovacuum: "off" } });
-    await run(server, createTable);
+    await run(server, createTable());
     await configure(work, server);
     const sync = (...flags: readonly string[]): Promise<Measured> =>
       measure({ command: process.execPath, arguments: [main, "sync", "settle", "--quiet", ...flags] }, work);
