@@ -81,7 +81,8 @@ export class VerifyProgress implements Disposable {
 
   event(event: VerifyEvent): void {
     if (event.kind === "read") {
-      this.#rows += event.rows;
+      // Of several tables that are read at once, the last one that began is shown.
+      if (event.table === this.#table) this.#rows += event.rows;
     } else if (event.kind === "verifying") {
       this.#table = event.table;
       this.#reading = event.reading;
