@@ -30,7 +30,7 @@ class Link {
   readonly #harness: DestinationHarness;
   readonly #name: string;
 
-  constructor(server: PostgresqlServer, harness: DestinationHarness, name = "copy") {
+  constructor(server: PostgresqlServer, harness: DestinationHarness, name = "kept") {
     this.#server = server;
     this.#harness = harness;
     this.#name = name;

@@ -306,6 +306,7 @@ export class PostgresConnection implements AsyncDisposable {
       done = true;
     } catch (thrown) {
       done = true;
+      signal.throwIfAborted();
       throw postgresError(this.#lost ?? thrown, { ...errorContext(this.settings), table });
     } finally {
       forget();
@@ -324,8 +325,8 @@ export class PostgresConnection implements AsyncDisposable {
   }
 
   /**
-   * Begins a `COPY … FROM STDIN`; what goes wrong with it is thrown as `pg` has it, unless {@link lost} says more. No other statement may run before
-   * it was ended.
+   * Begins a `COPY … FROM STDIN`; what goes wrong with it is thrown as `pg` has it, unless {@link lost} says more. No other
+   * statement may run before it was ended.
    */
   copyIn(text: string): CopyIn {
     this.#busy = true;

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { describe, expect, test } from "vitest";
 import { definition } from "../../../src/destinations/duckdb/index.ts";
 import {
@@ -161,6 +162,8 @@ describe("a DuckDB file", () => {
     await using harness = await DuckdbHarness.make();
     for (const name of ["s.duckdb", "_headwaters.duckdb", "temp.duckdb", "main.duckdb", 'it\'s "a" file']) {
       const path = join(harness.folder, name);
+      // A new file that is called as the schema is refused (case 33).
+      (await DuckDBInstance.create(path)).closeSync();
       await using warehouse = await definition.open(definition.configuration.parse({ path }), context(), {
         create: true,
       });

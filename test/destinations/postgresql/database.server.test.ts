@@ -417,6 +417,7 @@ describe("the configuration of the PostgreSQL destination", () => {
       sslmode: "verify-full",
       sslrootcert: "system",
       connect_timeout: 15,
+      read_timeout: 60,
       nul: "error",
     });
     expect(parsed("//ann@[::1]/db")).toMatchObject({ host: "::1", port: 5432, sslmode: "prefer" });
