@@ -44,8 +44,9 @@ await describeWith(startPostgresql, "syncs into PostgreSQL", (server) => {
         const rows = await runSql(target.connectionString, `SELECT t::text AS kept FROM _headwaters.${table} t`);
         said.push(JSON.stringify(rows));
       }
-      const files = (await readdir(place.folder)).filter((name) => name !== "configuration.json");
-      for (const name of files) said.push(await readFile(join(place.folder, name), "utf8"));
+      const found = await readdir(place.folder, { recursive: true, withFileTypes: true });
+      const files = found.filter((entry) => entry.isFile() && entry.name !== "configuration.json");
+      for (const { parentPath, name } of files) said.push(await readFile(join(parentPath, name), "utf8"));
       expect(said.join("").length).toBeGreaterThan(1_000);
       for (const spelling of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
         expect(said.filter((text) => text.includes(spelling))).toEqual([]);
@@ -83,7 +84,7 @@ await describeWith(startPostgresql, "syncs into PostgreSQL", (server) => {
       };
       await expect.poll(done, { timeout: 30_000, interval: 20 }).toBeGreaterThan(0);
       const second = await place.start(["sync", "copy"]);
-      expect([second.code, second.stderr]).toEqual([2, expect.stringMatching(/is in use by process \d+ on /)]);
+      expect([second.code, second.stderr]).toEqual([3, expect.stringMatching(/is in use by process \d+ on /)]);
       // As another process would that took it over: the counter of leases goes on. No commit comes in between.
       const [taken] = await look(
         "UPDATE _headwaters.leases SET lease = lease + 1; SELECT count(*) AS n FROM mine.readings",
