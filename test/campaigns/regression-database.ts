@@ -61,6 +61,8 @@ async function independent(server: LocalPostgresql): Promise<pg.Client> {
   // A failure elsewhere stops the server under it: that one is to be reported.
   client.on("error", () => {});
   await client.connect();
+  // The source reads with this path: names of objects (regclass) have their schemas.
+  await client.query("SET search_path = pg_catalog");
   await client.query(
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; SET extra_float_digits = 1",
   );

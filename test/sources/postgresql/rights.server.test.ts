@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { definition as postgresql } from "../../../src/destinations/postgresql/index.ts";
 import { configuration as destinationConfiguration } from "../../../src/destinations/postgresql/config.ts";
-import { passOf, never, fast, independent, openSource, tableOf } from "./harness.ts";
+import { fast, independent, never, openSource, passOf, rowsOfPass, tableOf } from "./harness.ts";
 import { type PostgresqlServer, runSql, startPostgresql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
 
@@ -105,6 +105,25 @@ await describeWith(startPostgresql, "functions of others (case 23)", (server: Po
       }
     }
     expect(await sprung()).toEqual([]);
+  });
+
+  test("names of objects have their schemas, whatever path the server sets, and such tables are read again once", async () => {
+    await runSql(
+      server.connectionString,
+      `CREATE TABLE public.named (id int PRIMARY KEY, c regclass, f regprocedure);
+      INSERT INTO public.named VALUES (1, 'public.t', 'evil.spring(text)'), (2, 'pg_catalog.pg_class', NULL)`,
+    );
+    await using source = await openSource(server);
+    const table = await tableOf(source, "named");
+    for (const path of [fast, independent]) {
+      const rows = await rowsOfPass(source, await passOf(source, table), path);
+      expect(rows).toEqual([
+        [1, "public.t", "evil.spring(text)"],
+        [2, "pg_class", null],
+      ]);
+    }
+    // Releases up to 0.1.0 knew only the table by its number.
+    expect(table.identity).toMatch(/^\d+ [0-9a-f]{16}$/);
   });
 
   test("none runs in the sessions of a destination", async () => {

@@ -114,8 +114,9 @@ ORDER BY i.indrelid, i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, 
 
 /**
  * The parts of the types that the columns have, at any depth. Rows that were read before such a part changed (ALTER TYPE)
- * have the old names in them. `inet` and types of users with a cast of their own to text are listed too: releases up to
- * 0.1.0 copied what the cast gave, so these tables have to be read again once.
+ * have the old names in them. Types whose text was another one in releases up to 0.1.0 are listed too, so that these
+ * tables are read again once: `inet` and types of users with a cast of their own to text were copied as the cast has
+ * them, and names of objects (`regclass`) without the schemas of the `search_path` of the time.
  */
 const partsSql = `
 WITH RECURSIVE used AS (
@@ -136,7 +137,10 @@ WITH RECURSIVE used AS (
       WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
     WHEN (t.oid = 'inet'::regtype OR t.oid >= 16384) AND EXISTS (
       SELECT FROM pg_cast c WHERE c.castsource = t.oid AND c.casttarget = 'text'::regtype AND c.castfunc <> 0
-    ) THEN '"output"' END AS parts
+    ) THEN '"output"'
+    WHEN t.typnamespace = 'pg_catalog'::regnamespace AND t.typname = ANY (
+      '{regclass,regcollation,regconfig,regdictionary,regoper,regoperator,regproc,regprocedure,regtype}'
+    ) THEN '"schema"' END AS parts
   FROM used JOIN pg_type t ON t.oid = used.type
 )
 SELECT root::text AS oid, json_agg(json_build_array(oid, parts) ORDER BY oid)::text AS parts
