@@ -1,8 +1,10 @@
 import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { textValue } from "../../wire/cql/control-rows.ts";
+import { quoted } from "../../wire/cql/errors.ts";
 import { CqlServerError } from "../../wire/cql/server-error.ts";
 import { estimateSize, type SizeEstimate, type TableSize } from "./splits.ts";
 import type { Topology } from "../../wire/cql/topology.ts";
+import type { CqlTable } from "./catalog.ts";
 
 /** The clock of a node of the cluster: milliseconds since 1970. */
 export async function clusterClock(cluster: Cluster, routing: Routing): Promise<number> {
@@ -44,6 +46,29 @@ export async function tableSizes(
   } catch (thrown) {
     // Some servers do not have this table, or hide it; both cases have a fallback.
     if (thrown instanceof CqlServerError) return new Map();
+    throw thrown;
+  }
+}
+
+/** A table with so many rows is read by one query. */
+const tinyRows = 200;
+
+/**
+ * Whether a table has few rows. Sizes say little of small tables: servers estimate every five minutes, and only what was
+ * flushed to disk.
+ */
+export async function isTiny(
+  cluster: Cluster,
+  { keyspace, name, columns }: CqlTable,
+  routing: Routing,
+): Promise<boolean> {
+  const first = columns.find(({ kind }) => kind === "partition_key")!;
+  const statement = `SELECT ${quoted(first.name)} FROM ${quoted(keyspace)}.${quoted(name)} LIMIT ${tinyRows + 1}`;
+  try {
+    return (await cluster.rows(statement, [], routing)).length <= tinyRows;
+  } catch (thrown) {
+    // The server may give such a query up, as among many tombstones.
+    if (thrown instanceof CqlServerError) return false;
     throw thrown;
   }
 }

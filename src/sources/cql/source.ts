@@ -11,7 +11,7 @@ import { UnfitColumn } from "../../wire/cql/decode-page.ts";
 import { abortable } from "../../toolkit/abortable.ts";
 import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
-import { boundariesOf, clusterClock, tableSizes } from "./cluster-state.ts";
+import { boundariesOf, clusterClock, isTiny, tableSizes } from "./cluster-state.ts";
 import { quoted } from "../../wire/cql/errors.ts";
 import { discoverTables, nativeId } from "./discover.ts";
 import { connectDriver, fetchIndependent, tokenColumn } from "./fetch/independent.ts";
@@ -27,6 +27,8 @@ import { type Work, workJson, workOf } from "./work.ts";
 
 /** Splits of a window pass: few, because a window holds little and each split costs a request. */
 const mostWindowSplits = 16;
+/** A table that the servers estimate larger than this is not asked whether it is tiny. */
+const mostTinyPartitions = 10_000;
 /** The most parts that a window is cut into by time. */
 const mostWindows = 32;
 
@@ -80,7 +82,10 @@ export class CqlSource implements Source {
       const now = await clusterClock(this.#cluster, routing);
       const size = (await tableSizes(this.#cluster, native.keyspace, native.name, routing)).get(native.name) ?? null;
       const boundaries = await boundariesOf(this.#cluster, topology, native.id, routing);
-      const count = kind === "window" ? Math.min(mostWindowSplits, splitCount(size)) : splitCount(size);
+      const maybeTiny = size === null || size.partitions < mostTinyPartitions;
+      const isOne = maybeTiny && (await isTiny(this.#cluster, native, routing));
+      const most = isOne ? 1 : kind === "window" ? mostWindowSplits : Infinity;
+      const count = Math.min(most, splitCount(size));
       const isCut = topology.partitioner === "Murmur3Partitioner";
       const ranges = isCut ? cutRing(boundaries, count) : [null];
       const windows = kind === "window" ? this.#windows(table, native, previous[table.id] ?? null, now) : [null];

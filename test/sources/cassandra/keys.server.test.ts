@@ -279,4 +279,22 @@ await describeWith(startCassandra, "keys in Cassandra", (server: CassandraServer
     await using told = await openCassandra(server, {}, { tables });
     expect(await metByKey(told, await tableNamed(told, name))).toEqual([1, 1]);
   });
+
+  test("a table of few rows is one split, of more rows several", long, async () => {
+    await server.run("CREATE TABLE few (id int PRIMARY KEY)");
+    await using source = await openCassandra(server);
+    const splits = async (): Promise<number> => (await passOver(source, await tableNamed(source, "few"))).splits.length;
+    for (const [rows, most] of [
+      [3, 1],
+      [300, Infinity],
+    ] as const) {
+      await server.runAll(
+        "INSERT INTO few (id) VALUES (?)",
+        Array.from({ length: rows }, (_, id) => [id]),
+      );
+      const count = await splits();
+      expect(count).toBeLessThanOrEqual(most);
+      expect(count > 1).toBe(rows === 300);
+    }
+  });
 });
