@@ -19,7 +19,7 @@ test("text loses the spaces at its ends, a password does not", () => {
 });
 
 test("a choice is one of some words", () => {
-  const level = choice(["ONE", "ALL"], (word) => word.toUpperCase());
+  const level = choice(["ONE", "ALL"], "in any case");
   expect(level.parse(" all ")).toBe("ALL");
   expect(level.safeParse("two").error!.issues[0]!.message).toBe("must be one of ONE, ALL");
 });

@@ -34,7 +34,7 @@ export function typeName(type: Type): string {
   return type.kind === "DECIMAL" ? `DECIMAL(${type.precision},${type.scale})` : type.kind;
 }
 
-const kinds: readonly Kind[] = [
+export const kinds: readonly Kind[] = [
   "BOOLEAN",
   "SHORT",
   "INT",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { FilterLanguage, SourceCapabilities } from "../../src/protocol/source.ts";
 import { connectionSchema } from "../../src/cli/configuration/connection-schema.ts";
 import { settingsOf } from "../../src/cli/configuration/settings.ts";
 import { destinations } from "../../src/destinations/index.ts";
@@ -26,6 +27,8 @@ export interface Described {
   /** Other names that users may write. */
   readonly aliases: readonly string[];
   readonly title: string;
+  /** Of a source: the language of its filters; `null`: it has none. */
+  readonly filter: FilterLanguage | null;
   readonly schema: Schema;
 }
 
@@ -46,16 +49,25 @@ function inputSchema(schema: z.ZodType): Schema {
 
 export const connection = inputSchema(connectionSchema);
 
+interface Definition {
+  readonly configuration: z.ZodType;
+  readonly capabilities?: Partial<SourceCapabilities>;
+}
+
 async function described(
-  registry: Readonly<Record<string, { readonly title: string; load(): Promise<{ configuration: z.ZodType }> }>>,
+  registry: Readonly<Record<string, { readonly title: string; load(): Promise<Definition> }>>,
   others: Readonly<Record<string, string>>,
 ): Promise<readonly Described[]> {
-  const entries = Object.entries(registry).map(async ([name, { title, load }]) => ({
-    name,
-    aliases: Object.keys(others).filter((alias) => others[alias] === name),
-    title,
-    schema: inputSchema((await load()).configuration),
-  }));
+  const entries = Object.entries(registry).map(async ([name, { title, load }]) => {
+    const { configuration, capabilities } = await load();
+    return {
+      name,
+      aliases: Object.keys(others).filter((alias) => others[alias] === name),
+      title,
+      filter: capabilities?.filter ?? null,
+      schema: inputSchema(configuration),
+    };
+  });
   return Promise.all(entries);
 }
 

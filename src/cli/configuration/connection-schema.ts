@@ -1,23 +1,23 @@
 import { z } from "zod";
 import { defaultSettings } from "../../engine/connection.ts";
-import { parseType } from "../../toolkit/types.ts";
+import { inAnyCase, typeSetting } from "../../toolkit/settings.ts";
 import { bytesText, durationText, parseBytes, parseDuration } from "./quantities.ts";
 
 /** Converts text to a number, because values from `${ENV}` are always text. */
 function numeric(value: unknown): unknown {
-  return typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+  return typeof value === "string" && numericForm.test(value) ? Number(value) : value;
 }
 
+const numericText = String.raw`^\d+(\.\d+)?$`;
+const numericForm = new RegExp(numericText);
+
 function whole(least: number, most: number) {
-  return z.preprocess(numeric, z.number().int().min(least).max(most));
+  return z.preprocess(numeric, z.number().int().min(least).max(most)).meta({ text: numericText });
 }
 
 /** Of an amount with its unit, for editors. Values from `${ENV}` are checked when they are known. */
 function amounts(...units: readonly string[]): string {
-  const either = units.map((unit) =>
-    [...unit].map((letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`).join(""),
-  );
-  return `\\d+(\\.\\d+)?\\s*(${either.join("|")})`;
+  return `\\d+(\\.\\d+)?\\s*(${units.map(inAnyCase).join("|")})`;
 }
 
 const durations = amounts("ms", "s", "m", "h", "d");
@@ -40,14 +40,6 @@ function quantity(parse: (text: string) => number | null, what: string, pattern:
 
 const duration = quantity(parseDuration, "a duration with its unit: 500ms, 30s, 5m, 6h, 1d", durations);
 const size = quantity(parseBytes, "a size with its unit: 512KB, 64MB, 1GB", sizes);
-
-const typeName = z.string().transform((text, context) => {
-  const type = parseType(text);
-  if (type !== null) return type;
-  const message = "must be one of Headwaters' types, as LONG, DECIMAL(12,4), UTC_DATETIME, STRING, JSON";
-  context.addIssue({ code: "custom", message });
-  return z.NEVER;
-});
 
 const names = z.array(z.string().min(1));
 
@@ -101,7 +93,7 @@ function wordOrInterval<Word extends string>(...words: readonly Word[]) {
 const deletesSetting = wordOrInterval("auto", "each_sync", "never");
 const rereadSetting = wordOrInterval("auto", "never");
 
-const maxDeleteFraction = z.preprocess(numeric, z.number().min(0).max(1));
+const maxDeleteFraction = z.preprocess(numeric, z.number().min(0).max(1)).meta({ text: numericText });
 const schemaChanges = z.enum(["allow_all", "allow_columns", "block_all"]);
 const deletion = z.enum(["soft", "hard"]);
 
@@ -128,7 +120,7 @@ const override = z.strictObject({
     description: "The timestamp column that says when a row changed; null: read this table without one.",
   }),
   types: z
-    .record(z.string(), typeName)
+    .record(z.string(), typeSetting)
     .default({})
     .meta({ description: "Types that replace the detected ones, by column." }),
   deletes: deletesSetting.optional().meta({ description: "As the connection's, for this table." }),

@@ -48,20 +48,16 @@ export function sharedSettings(cursorColumn: string) {
       title: "Verify host names",
       description: "Whether a certificate must name the node that shows it.",
     }),
-    consistency: choice(levels, (word) => word.toUpperCase())
-      .default("LOCAL_QUORUM")
-      .meta({
-        title: "Consistency",
-        description:
-          "How many replicas answer a read. Below a quorum (ONE, TWO, THREE, LOCAL_ONE) no sweep and no second full read is made: deletes are not found.",
-      }),
-    lookup_consistency: choice(levels, (word) => word.toUpperCase())
-      .default("LOCAL_QUORUM")
-      .meta({
-        title: "Consistency of look-ups",
-        description:
-          "How many replicas answer for each row that a sweep found new or changed. Rows that would be deleted are looked up at ALL whatever this says, or at the strongest level that the cluster allows: each such look-up reads every replica.",
-      }),
+    consistency: choice(levels, "in any case").default("LOCAL_QUORUM").meta({
+      title: "Consistency",
+      description:
+        "How many replicas answer a read. Below a quorum (ONE, TWO, THREE, LOCAL_ONE) no sweep and no second full read is made: deletes are not found.",
+    }),
+    lookup_consistency: choice(levels, "in any case").default("LOCAL_QUORUM").meta({
+      title: "Consistency of look-ups",
+      description:
+        "How many replicas answer for each row that a sweep found new or changed. Rows that would be deleted are looked up at ALL whatever this says, or at the strongest level that the cluster allows: each such look-up reads every replica.",
+    }),
     page_size: whole(1, 100_000).default(20_000).meta({
       title: "Page size",
       description: "The most rows that one page asks for; pages are made smaller where rows are long.",

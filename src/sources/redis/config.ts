@@ -1,14 +1,6 @@
 import { z } from "zod";
-import { flag, optionalPassword, optionalText, text, whole } from "../../toolkit/settings.ts";
-import { parseType } from "../../toolkit/types.ts";
+import { flag, optionalPassword, optionalText, text, typeSetting, whole } from "../../toolkit/settings.ts";
 import { keyPatternProblem } from "./expanded/key-pattern.ts";
-
-const typeName = z.string().transform((text, context) => {
-  const type = parseType(text);
-  if (type !== null) return type;
-  context.addIssue({ code: "custom", message: "must be a type, as STRING, LONG, DECIMAL(12,2), UTC_DATETIME, JSON" });
-  return z.NEVER;
-});
 
 /** A pattern of keys. The server takes a malformed one without a word, and no key matches it. */
 const pattern = z
@@ -19,12 +11,12 @@ const pattern = z
   });
 
 const column = z.union([
-  typeName.transform((type) => ({ from: null, type })),
+  typeSetting.transform((type) => ({ from: null, type })),
   z.strictObject({
     from: z.string().min(1).optional().meta({
       description: "The hash field, or the path in a JSON document (address.city); the column's own name if absent.",
     }),
-    type: typeName.default({ kind: "STRING" }).meta({ description: "The column's type; STRING if absent." }),
+    type: typeSetting.default({ kind: "STRING" }).meta({ description: "The column's type; STRING if absent." }),
   }),
 ]);
 
