@@ -8,7 +8,7 @@ import type { RunRecord, TableRun } from "../protocol/state-store.ts";
 import type { Redactor } from "./redact.ts";
 
 /** The folder beside the file of connections that keeps the attempts, unless HEADWATERS_STATE names another. */
-const usualFolder = ".headwaters";
+export const recordFolder = ".headwaters";
 
 /** So many attempts of a connection are kept. */
 const kept = 50;
@@ -34,7 +34,7 @@ export interface AttemptPlace {
 /** `home`: the folder of the file of connections. */
 export function attemptPlace(home: string, connection: string, variables: NodeJS.ProcessEnv): AttemptPlace {
   const state = variables["HEADWATERS_STATE"] ?? "";
-  return { folder: join(state === "" ? join(home, usualFolder) : resolve(state), connection) };
+  return { folder: join(state === "" ? join(home, recordFolder) : resolve(state), connection) };
 }
 
 /**
@@ -105,7 +105,7 @@ export class AttemptRecord {
     try {
       mkdirSync(this.#place.folder, { recursive: true, mode: 0o700 });
       const parent = dirname(this.#place.folder);
-      if (basename(parent) === usualFolder) writeFileSync(join(parent, ".gitignore"), "*\n");
+      if (basename(parent) === recordFolder) writeFileSync(join(parent, ".gitignore"), "*\n");
       writeFileSync(partial, JSON.stringify(this.#redactor.json(this.#attempt)), { mode: 0o600 });
       renameSync(partial, file);
     } catch (thrown) {

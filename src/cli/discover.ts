@@ -10,7 +10,8 @@ import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { type FoundTable, writeTables } from "./configuration/write-tables.ts";
 import { openSource } from "./connect.ts";
 import { count, counted } from "./display/format.ts";
-import { type ColumnLayout, type Paint, tableLines } from "./display/text.ts";
+import { type ColumnLayout, type Paint } from "./display/text.ts";
+import { tableLines } from "./display/table.ts";
 import { type Outcome, worst } from "./exit-codes.ts";
 import {
   connectionCommand,
@@ -44,7 +45,7 @@ export function discoverCommand(environment: Environment): Command {
         ["discover", "tables of every connection of headwaters.yaml"],
         ["discover iot --columns --tables devices", "one table with its columns"],
         ["discover iot --write", "then take away from headwaters.yaml what is not to be synced"],
-        ["discover --source yugabytedb --configuration configuration.json --json", "for a program"],
+        ["discover iot --json", "for a program"],
       ),
     )
     .action((connections: readonly string[], flags: DiscoverFlags) =>
@@ -119,7 +120,7 @@ function show(
       ? ["told by the source", "told by the source"]
       : [changesOf(table), table.key.length === 0 ? "full read" : "sweep"]),
   ]);
-  for (const line of tableLines(layout, rows, output.paint)) output.line(line);
+  for (const line of tableLines(layout, rows, output)) output.line(line);
   for (const table of tables) {
     for (const line of details(table, columns, output.paint)) output.line(line);
   }

@@ -1,13 +1,15 @@
-import { writeFile } from "node:fs/promises";
-import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { HeadwatersError } from "../protocol/errors.ts";
 import { sourceName, sources } from "../sources/index.ts";
 import { nearest } from "../toolkit/nearest.ts";
+import { recordFolder } from "./attempts.ts";
 import { defaultFile } from "./configuration/load.ts";
 import { settingsOf } from "./configuration/settings.ts";
 import { sampleFile, variableOf } from "./configuration/sample.ts";
+import { listOf } from "./display/wrap.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { initSourceCommand } from "./init-source/command.ts";
 import { examples, withOutputOptions } from "./options.ts";
@@ -34,7 +36,7 @@ export function initCommand(environment: Environment): Command {
   return withOutputOptions(command)
     .helpCommand(false)
     .addCommand(initSourceCommand(environment))
-    .addHelpText("after", `\nSources: ${Object.keys(sources).join(", ")}`)
+    .addHelpText("after", `\n${listOf("Sources", Object.keys(sources))}`)
     .addHelpText(
       "after",
       examples(
@@ -70,12 +72,17 @@ async function init(session: Session, name: string | undefined, flags: InitFlags
     : {};
   if (session.signal.aborted) return "stopped";
   const path = resolve(environment.folder, file);
-  const text = sampleFile(name ?? source, definition, settings, answers, schemaFrom(dirname(path)));
+  const schema = schemaFor(dirname(path));
+  const text = sampleFile(name ?? source, definition, settings, answers, schema.address);
   try {
     // Only the owner may read the file, because users may write a password into it.
     await writeFile(path, text, { flag: "wx", mode: 0o600 });
   } catch (error) {
     throw notWritten(file, error);
+  }
+  if (schema.copied) {
+    await mkdir(dirname(join(dirname(path), schema.address)), { recursive: true, mode: 0o700 });
+    await copyFile(packagedSchema, join(dirname(path), schema.address));
   }
   const variables = needed.filter(({ name }) => answers[name] === undefined && name !== "host");
   const unset = variables
@@ -100,12 +107,17 @@ async function ask(session: Session, names: readonly string[]): Promise<Readonly
   return answers;
 }
 
-/** The path of the package's schema for a file in this folder: relative if the package is below it, else a URL. */
-function schemaFrom(folder: string): string {
-  const schema = fileURLToPath(new URL("../../headwaters.schema.json", import.meta.url));
-  const path = relative(folder, schema);
-  const isBelow = !isAbsolute(path) && path.split(sep)[0] !== "..";
-  return isBelow ? `./${path.split(sep).join("/")}` : pathToFileURL(schema).href;
+const packagedSchema = fileURLToPath(new URL("../../headwaters.schema.json", import.meta.url));
+
+/**
+ * Where a file of connections in this folder finds its schema: in the package, if the project has it installed, else in
+ * a copy beside the file. The path is relative, so that it holds on every machine.
+ */
+function schemaFor(folder: string): { readonly address: string; readonly copied: boolean } {
+  const path = relative(folder, packagedSchema).split(sep).join("/");
+  const installed = /^(\.\.\/)*node_modules\//.test(path);
+  const address = installed ? path : `${recordFolder}/${basename(packagedSchema)}`;
+  return { address: address.startsWith("../") ? address : `./${address}`, copied: !installed };
 }
 
 function notWritten(file: string, error: unknown): HeadwatersError {

@@ -28,7 +28,10 @@ export function createLog(
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
     },
-    { write: (line) => output.error(options.json ? line.trimEnd() : forPeople(line, output)) },
+    {
+      write: (line) =>
+        options.json ? output.error(line.trimEnd(), "as it is") : output.error(forPeople(line, output)),
+    },
   );
   const clean = (message: string): string => output.redactor.text(`${options.prefix()}${message}`);
   return {

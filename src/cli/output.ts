@@ -1,4 +1,5 @@
-import { colored, type Paint, plain, printable } from "./display/text.ts";
+import { colored, type Look, type Paint, plain, printable } from "./display/text.ts";
+import { wrapped } from "./display/wrap.ts";
 import type { Redactor } from "./redact.ts";
 
 /** The part of `process.stdout` and `process.stderr` that is used. */
@@ -9,6 +10,9 @@ export interface OutputStream {
   readonly rows?: number;
 }
 
+/** Text for people, or for programs, whose lines must stay as they are. */
+type Shown = "wrapped" | "as it is";
+
 /** Lines at the bottom of the terminal that are redrawn in place. Other output goes above them. */
 export interface Region extends Disposable {
   clear(): void;
@@ -18,7 +22,7 @@ export interface Region extends Disposable {
 /**
  * All output of the process. Secrets are removed from it, and so are control characters other than our own.
  */
-export class Output {
+export class Output implements Look {
   readonly redactor: Redactor;
   /** Whether standard output is a terminal on which lines can be redrawn. */
   readonly live: boolean;
@@ -45,13 +49,18 @@ export class Output {
     return this.#out.columns || 80;
   }
 
+  /** The width of a line of results: that of the terminal, or any for a file or another program. */
+  get width(): number {
+    return this.#out.isTTY === true ? this.columns : Infinity;
+  }
+
   get rows(): number {
     return this.#out.rows || 24;
   }
 
   /** Results: one or more lines to standard output. */
-  line(text = ""): void {
-    this.#above(this.#out.isTTY === true, () => this.#out.write(`${this.clean(text)}\n`));
+  line(text = "", how: Shown = "wrapped"): void {
+    this.#above(this.#out.isTTY === true, () => this.#out.write(fitted(this.clean(text), how, this.#out)));
   }
 
   /** One JSON value in one line to standard output. */
@@ -60,9 +69,9 @@ export class Output {
   }
 
   /** Logs and errors: one or more lines to standard error. */
-  error(text: string): void {
+  error(text: string, how: Shown = "wrapped"): void {
     const safe = printable(this.redactor.text(text), this.paintError === colored);
-    this.#above(this.#error.isTTY === true, () => this.#error.write(`${safe}\n`));
+    this.#above(this.#error.isTTY === true, () => this.#error.write(fitted(safe, how, this.#error)));
   }
 
   /** Whether people read standard error on a terminal. */
@@ -96,4 +105,11 @@ export class Output {
     write();
     this.#region.redraw();
   }
+}
+
+/** Lines for a stream. On a terminal they are wrapped at blanks. */
+function fitted(text: string, how: Shown, { isTTY, columns }: OutputStream): string {
+  const width = how === "wrapped" && isTTY === true ? columns || 80 : Infinity;
+  const lines = text.split("\n").flatMap((line) => wrapped(line, width));
+  return `${lines.join("\n")}\n`;
 }

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { destinations } from "../destinations/index.ts";
 import { sources } from "../sources/index.ts";
 import { exitCode } from "./exit-codes.ts";
+import { listOf } from "./display/wrap.ts";
 import { packageManifest } from "./package-manifest.ts";
 import type { Environment } from "./environment.ts";
 
@@ -80,12 +81,12 @@ const commands: readonly CommandEntry[] = [
 const introduction = "Keeps an exact copy of a database in a warehouse, and proves that it is exact.";
 
 const kinds = `
-Sources: ${titles(sources)}
-Destinations: ${titles(destinations)}`;
+${listOf("Sources", titles(sources))}
+${listOf("Destinations", titles(destinations))}`;
 
 const firstSteps = `
 First steps:
-  $ headwaters init          # writes headwaters.yaml: say there where your database is
+  $ headwaters init          # creates headwaters.yaml, for your database
   $ headwaters check         # is everything reachable and allowed?
   $ headwaters sync          # the first time all rows, after that what changed
   $ headwaters verify        # is the copy right?
@@ -127,8 +128,6 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   }
 }
 
-function titles(registry: Readonly<Record<string, { readonly title: string }>>): string {
-  return Object.values(registry)
-    .map(({ title }) => title)
-    .join(", ");
+function titles(registry: Readonly<Record<string, { readonly title: string }>>): readonly string[] {
+  return Object.values(registry).map(({ title }) => title);
 }

@@ -25,7 +25,7 @@ export async function serveSource(
   signal: AbortSignal,
 ): Promise<void> {
   const served = servedSource(definition, output.redactor);
-  const log = fivetranLog((line) => output.line(line), served.redact, debug);
+  const log = fivetranLog((line) => output.line(line, "as it is"), served.redact, debug);
   await using server = await startServer(served, { host, port: portOf(port) }, log).catch((thrown: unknown) => {
     // Who reads the log of a connector does not see its standard error.
     log.severe(explain(asHeadwatersError(thrown)));

@@ -10,7 +10,8 @@ import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { confirmed } from "./confirm.ts";
 import { openWarehouse } from "./connect.ts";
 import { counted, moment } from "./display/format.ts";
-import { type ColumnLayout, tableLines } from "./display/text.ts";
+import { tableLines } from "./display/table.ts";
+import { type ColumnLayout } from "./display/text.ts";
 import type { Outcome } from "./exit-codes.ts";
 import {
   connectionCommand,
@@ -113,7 +114,7 @@ async function show(session: Session, connection: ConfiguredConnection, names: r
   if (json) for (const state of states) tell(connection.name, { kind: "state", state });
   if (json || quiet) return "ok";
   output.line(`${connection.name}: ${counted(states.length, "table")} that were whole once`);
-  for (const line of tableLines(layout, states.map(shown), output.paint)) output.line(line);
+  for (const line of tableLines(layout, states.map(shown), output)) output.line(line);
   return "ok";
 }
 
@@ -130,7 +131,7 @@ async function exportOf(session: Session, connection: ConfiguredConnection, { to
   if (to === undefined) {
     if (output.clean(json) !== json)
       throw unusable("a name in the state has the text of a secret, which is not shown", "Write it to a file: --to.");
-    output.line(json);
+    output.line(json, "as it is");
     return "ok";
   }
   try {

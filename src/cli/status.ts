@@ -87,7 +87,7 @@ async function statusOfConnection(
     const told = { tables, runs: standing.runs, unreadable: unreadable === null ? null : errorJson(unreadable) };
     tell(connection.name, { kind: "status", ...told, late, outcome, exitCode: exitCode(outcome) });
   } else if (!quiet) {
-    for (const line of statusLines(connection, { ...standing, tables }, output.paint)) output.line(line);
+    for (const line of statusLines(connection, { ...standing, tables }, output)) output.line(line);
   }
   if (!json) for (const line of late) output.error(`${output.paintError("red", "stale")} ${connection.name}: ${line}`);
   return outcome;

@@ -58,8 +58,8 @@ export function syncCommand(environment: Environment): Command {
         ["sync iot --tables sensor_readings,alerts", "two tables of one connection"],
         ["sync iot --sweep --verify", "find deleted rows too, then prove that the copy is right"],
         [
-          "sync --source yugabytedb --configuration configuration.json --destination duckdb:warehouse.duckdb",
-          "without a file of connections",
+          "sync --source yugabytedb --configuration configuration.json",
+          "without a file of connections, into warehouse.duckdb",
         ],
         ["sync --json | jq -c 'select(.kind == \"finished\")'", "for a program"],
       ),

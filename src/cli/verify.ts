@@ -62,7 +62,7 @@ export async function verifyOpen(
   const outcome = verdictOutcomes[report.verdict];
   if (json) session.tell(connection.name, { kind: "verdict", outcome, exitCode: exitCode(outcome), ...report });
   else if (!quiet || outcome !== "ok") {
-    for (const line of verifySummary(connection.name, report, output.paint)) output.line(line);
+    for (const line of verifySummary(connection.name, report, output)) output.line(line);
   }
   return outcome;
 }

@@ -91,6 +91,9 @@ export const typeSetting = z
   .transform((text, context) => {
     const type = parseType(text);
     if (type !== null) return type;
-    context.addIssue({ code: "custom", message: "must be a type, as LONG, DECIMAL(12,2), UTC_DATETIME, STRING, JSON" });
+    context.addIssue({
+      code: "custom",
+      message: "must be one of Headwaters' types, as LONG, DECIMAL(12,4), UTC_DATETIME, STRING, JSON",
+    });
     return z.NEVER;
   });

@@ -21,7 +21,7 @@ const parts = ["init source", "state show", "state export", "state import"];
 
 /** Which connectors there are is told by the registries; with every new one all help would else be another. */
 function withoutKinds(help: string): string {
-  return help.replace(/^(Sources|Destinations): .+$/gm, "$1: …");
+  return help.replace(/^(Sources|Destinations): .+(\n {2}\S.*)*$/gm, "$1: …");
 }
 
 /** Help is part of the product: whoever changes it sees the change in review. `npx vitest run -u` writes it anew. */
@@ -41,10 +41,10 @@ describe("help", () => {
     if (commands.includes(command)) expect((await runCli(["help", command])).out).toBe(out);
   });
 
-  test("no line is wider than 80 columns, but those to copy", async () => {
+  test("no line is wider than 80 columns (case 34)", async () => {
     for (const argv of [["--help"], ...[...commands, ...parts].map((command) => [...command.split(" "), "--help"])]) {
       const { out } = await runCli(argv);
-      const wide = out.split("\n").filter((line) => line.length > 80 && !/^ {2}\$ |^Sources: /.test(line));
+      const wide = out.split("\n").filter((line) => line.length > 80);
       expect(wide).toEqual([]);
     }
   });

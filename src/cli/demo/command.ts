@@ -90,7 +90,7 @@ async function demo(
   if (verified !== "ok") return verified;
 
   step("A look into the warehouse");
-  for (const line of await lookInside(warehouse, scenario.query, output.paint)) output.line(line);
+  for (const line of await lookInside(warehouse, scenario.query, output)) output.line(line);
   output.line();
   output.line(`The warehouse stays: ${warehouse}`);
   output.line(`Next: "headwaters init" writes a headwaters.yaml for a database of your own.`);

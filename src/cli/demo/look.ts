@@ -1,9 +1,10 @@
 import { DuckDBInstance } from "@duckdb/node-api";
 import { count } from "../display/format.ts";
-import { type ColumnLayout, type Paint, tableLines } from "../display/text.ts";
+import { type ColumnLayout, type Look } from "../display/text.ts";
+import { tableLines } from "../display/table.ts";
 
 /** Queries the warehouse as any DuckDB client would. Returns the lines of the query and of its result. */
-export async function lookInside(path: string, query: string, paint: Paint): Promise<readonly string[]> {
+export async function lookInside(path: string, query: string, look: Look): Promise<readonly string[]> {
   const instance = await DuckDBInstance.create(path, { access_mode: "READ_ONLY" });
   try {
     const connection = await instance.connect();
@@ -13,7 +14,7 @@ export async function lookInside(path: string, query: string, paint: Paint): Pro
         .columnNames()
         .map((title, index): ColumnLayout => ({ title, align: index === 0 ? "left" : "right" }));
       const rows = reader.getRowsJson().map((row) => row.map(shown));
-      return [...query.split("\n").map((line) => paint("cyan", line)), ...tableLines(layout, rows, paint)];
+      return [...query.split("\n").map((line) => look.paint("cyan", line)), ...tableLines(layout, rows, look)];
     } finally {
       connection.closeSync();
     }

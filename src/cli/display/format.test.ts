@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { count, counted, duration, moment, rate, size } from "./format.ts";
-import { colored, cut, cutStyled, printable, tableLines, width, plain } from "./text.ts";
+import { colored, cut, cutStyled, printable, width, plain } from "./text.ts";
+import { tableLines } from "./table.ts";
+import { wrapped } from "./wrap.ts";
 
 describe("figures", () => {
   test.each([
@@ -72,8 +74,43 @@ describe("text", () => {
           ["表名", "1,000"],
           [colored("red", "ab"), "2"],
         ],
-        plain,
+        { paint: plain, width: Infinity },
       ),
     ).toEqual(["table   rows", "表名   1,000", "\x1b[31mab\x1b[39m         2"]);
+  });
+
+  test("too wide for the terminal, text goes over several lines, and numbers stay (case 34)", () => {
+    const layout = [
+      { title: "table", align: "left" },
+      { title: "rows", align: "right" },
+      { title: "as of", align: "left" },
+    ] as const;
+    const rows = [
+      ["sensor_readings_of_2026", "1,204,331", "2026-01-31 09:05:00Z"],
+      ["a", "2", "never whole"],
+    ];
+    const look = (width: number) => ({ paint: plain, width });
+    expect(tableLines(layout, rows, look(40))).toEqual([
+      "table               rows  as of",
+      "sensor_readin  1,204,331  2026-01-31",
+      "gs_of_2026                09:05:00Z",
+      "a                      2  never whole",
+    ]);
+    expect(tableLines(layout, rows, look(160))).toHaveLength(3);
+  });
+});
+
+describe("lines for a terminal (case 34)", () => {
+  test("break at blanks, and go on indented", () => {
+    expect(wrapped("  ok  Connect: the server answers", 20)).toEqual(["  ok  Connect: the", "    server answers"]);
+    expect(wrapped("short", 20)).toEqual(["short"]);
+  });
+
+  test("a path stays whole", () => {
+    expect(wrapped("Wrote /home/reader/warehouse.duckdb now", 12)).toEqual([
+      "Wrote",
+      "  /home/reader/warehouse.duckdb",
+      "  now",
+    ]);
   });
 });

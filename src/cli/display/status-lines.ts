@@ -3,7 +3,8 @@ import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { RecordedError } from "../../protocol/state-store.ts";
 import type { CopySide } from "../configuration/resolve.ts";
 import { count, counted, duration, moment } from "./format.ts";
-import { type ColumnLayout, type Paint, tableLines } from "./text.ts";
+import { type ColumnLayout, type Look, type Paint } from "./text.ts";
+import { tableLines } from "./table.ts";
 
 /** What `status` knows of a connection. */
 export interface Standing extends Status {
@@ -23,8 +24,9 @@ const layout: readonly ColumnLayout[] = [
 export function statusLines(
   { name, destination, schema }: CopySide,
   { tables, runs, unreadable }: Standing,
-  paint: Paint,
+  look: Look,
 ): readonly string[] {
+  const { paint } = look;
   const where = `${destination.definition.title}${schema === "" ? "" : `, schema ${schema}`}`;
   const rows = tables.map((table) => [
     table.table,
@@ -42,7 +44,7 @@ export function statusLines(
           `${paint("yellow", "not read")} ${unreadable.message} (${unreadable.code})`,
           "  What follows is what the syncs on this machine have noted.",
         ]),
-    ...(rows.length > 0 ? tableLines(layout, rows, paint) : []),
+    ...(rows.length > 0 ? tableLines(layout, rows, look) : []),
     ...runs.flatMap((run, index) => [runLine(run, paint), ...(index === failed ? reasons(run) : [])]),
   ];
 }

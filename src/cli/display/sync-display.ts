@@ -68,7 +68,7 @@ class LiveDisplay implements SyncDisplay {
     const { output, connection } = this.#options;
     this.#region.clear();
     this.#finish();
-    for (const line of syncSummary(connection, run, output.paint)) output.line(line);
+    for (const line of syncSummary(connection, run, output)) output.line(line);
     failures(this.#options, this.#progress);
   }
 
@@ -80,7 +80,9 @@ class LiveDisplay implements SyncDisplay {
   #draw(): void {
     const { output, now } = this.#options;
     if (this.#progress.tables.size === 0) return;
-    this.#region.draw(syncFrame(this.#progress, now(), output.rows - 1, output.paint));
+    this.#region.draw(
+      syncFrame(this.#progress, now(), output.rows - 1, { paint: output.paint, width: output.columns - 1 }),
+    );
   }
 
   #finish(): void {
@@ -121,7 +123,7 @@ class LinesDisplay implements SyncDisplay {
   end(run: RunRecord): void {
     const { output, connection } = this.#options;
     clearInterval(this.#timer);
-    for (const line of syncSummary(connection, run, output.paint)) output.line(line);
+    for (const line of syncSummary(connection, run, output)) output.line(line);
     failures(this.#options, this.#progress);
   }
 

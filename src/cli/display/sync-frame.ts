@@ -1,13 +1,17 @@
 import { count, counted, duration, rate, size } from "./format.ts";
 import type { ShownState, SyncProgress, TableProgress } from "./sync-progress.ts";
-import { type ColumnLayout, cut, type Paint, type Style, tableLines } from "./text.ts";
+import { type ColumnLayout, cut, type Look, type Paint, type Style } from "./text.ts";
+import { tableLines } from "./table.ts";
 
-const layout: readonly ColumnLayout[] = [
+/** The columns of the terminal from which on there is room for a bar. */
+const barColumns = 90;
+
+const layout = (bars: boolean): readonly ColumnLayout[] => [
   { title: "table", align: "left" },
   { title: "pass", align: "left", least: 6 },
   { title: "rows", align: "right", least: 11 },
   { title: "rows/s", align: "right", least: 8 },
-  { title: "done", align: "left", least: 15 },
+  { title: "done", align: "left", least: bars ? 15 : 4 },
   { title: "left", align: "right", least: 8 },
   { title: "splits", align: "right", least: 7 },
   { title: "state", align: "left", least: 8 },
@@ -30,18 +34,29 @@ const leastTelling: readonly (readonly ShownState[])[] = [["waiting"], ["whole"]
 const barWidth = 10;
 const longestName = 32;
 
-/** The lines that a terminal of this height shows of a running sync. */
-export function syncFrame(progress: SyncProgress, now: number, lines: number, paint: Paint): readonly string[] {
+/** What the columns beside the name take. */
+const besideName = 62;
+
+/** The lines that a terminal of this height and width shows of a running sync. */
+export function syncFrame(progress: SyncProgress, now: number, lines: number, look: Look): readonly string[] {
+  const { paint, width } = look;
+  const bars = width >= barColumns;
+  const nameWidth = Math.min(longestName, Math.max(8, width - besideName - (bars ? 15 : 4)));
   const tables = [...progress.tables.values()];
   const { kept, left } = fit(tables, Math.max(1, lines - 3));
-  const rows = kept.map((table) => row(table, now, paint));
+  const rows = kept.map((table) => row(table, now, paint, { bars, nameWidth }));
   const seconds = (now - progress.began) / 1_000;
   const pace = seconds < 0.5 ? "" : `, ${rate(progress.rows / seconds)}`;
   const total = `${counted(progress.rows, "row")}, ${size(progress.bytes)} in ${duration(now - progress.began)}${pace}`;
-  return [...tableLines(layout, rows, paint), paint("dim", `${left === "" ? "" : `… ${left}; `}${total}`)];
+  return [...tableLines(layout(bars), rows, look), paint("dim", `${left === "" ? "" : `… ${left}; `}${total}`)];
 }
 
-function row(table: TableProgress, now: number, paint: Paint): readonly string[] {
+function row(
+  table: TableProgress,
+  now: number,
+  paint: Paint,
+  { bars, nameWidth }: { readonly bars: boolean; readonly nameWidth: number },
+): readonly string[] {
   const reading = table.state === "reading";
   const { fraction } = table;
   const done = table.state === "whole" || table.state === "settling" ? 1 : fraction;
@@ -49,11 +64,11 @@ function row(table: TableProgress, now: number, paint: Paint): readonly string[]
   const pace = reading ? table.rate(now) : null;
   const left = table.left(now);
   return [
-    cut(table.table, longestName),
+    cut(table.table, nameWidth),
     table.pass ?? "",
     started ? count(table.rows) : "",
     pace === null ? "" : rate(pace),
-    started && done !== null ? `${bar(done)} ${String(Math.floor(done * 100)).padStart(3)}%` : "",
+    started && done !== null ? `${bars ? `${bar(done)} ` : ""}${String(Math.floor(done * 100)).padStart(3)}%` : "",
     left === null ? "" : duration(left),
     started && table.splits > 0 ? `${table.splitsDone}/${table.splits}` : "",
     paint(styles[table.state], table.state),

@@ -1,6 +1,7 @@
 import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
 import { count, counted, duration, moment, rate } from "./format.ts";
-import { type ColumnLayout, type Paint, type Style, tableLines } from "./text.ts";
+import { type ColumnLayout, type Look, type Paint, type Style } from "./text.ts";
+import { tableLines } from "./table.ts";
 
 const layout: readonly ColumnLayout[] = [
   { title: "table", align: "left" },
@@ -22,7 +23,8 @@ const styles: Readonly<Record<TableRun["outcome"], Style>> = {
 };
 
 /** The summary of a sync, by table and in total. */
-export function syncSummary(connection: string, run: RunRecord, paint: Paint): readonly string[] {
+export function syncSummary(connection: string, run: RunRecord, look: Look): readonly string[] {
+  const { paint } = look;
   const rows = run.tables.map((table) => [
     table.table,
     table.passes.join(", "),
@@ -31,7 +33,7 @@ export function syncSummary(connection: string, run: RunRecord, paint: Paint): r
     duration(table.milliseconds),
     paint(styles[table.outcome], table.outcome),
   ]);
-  return [...tableLines(layout, rows, paint), verdict(connection, run, paint)];
+  return [...tableLines(layout, rows, look), verdict(connection, run, paint)];
 }
 
 function verdict(connection: string, run: RunRecord, paint: Paint): string {

@@ -91,22 +91,9 @@ export interface ColumnLayout {
   readonly least?: number;
 }
 
-/** The lines of a table, with the titles first. There are two spaces between columns. Cells may be styled. */
-export function tableLines(
-  layout: readonly ColumnLayout[],
-  rows: readonly (readonly string[])[],
-  paint: Paint,
-): readonly string[] {
-  const widths = layout.map(({ title, least = 0 }, index) =>
-    Math.max(least, width(title), ...rows.map((row) => width(row[index] ?? ""))),
-  );
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, index) => {
-        const blanks = " ".repeat(Math.max(0, widths[index]! - width(cell)));
-        return layout[index]!.align === "left" ? cell + blanks : blanks + cell;
-      })
-      .join("  ")
-      .trimEnd();
-  return [paint("dim", line(layout.map(({ title }) => title))), ...rows.map(line)];
+/** Where lines are shown. */
+export interface Look {
+  readonly paint: Paint;
+  /** The columns that a line may take; `Infinity`: any number. */
+  readonly width: number;
 }

@@ -4,7 +4,8 @@ import type { Outcome } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 import { count, counted, duration, rate } from "./format.ts";
 import { LiveRegion } from "./live-region.ts";
-import { type ColumnLayout, cut, type Paint, type Style, tableLines } from "./text.ts";
+import { type ColumnLayout, cut, type Look, type Paint, type Style } from "./text.ts";
+import { tableLines } from "./table.ts";
 
 const layout: readonly ColumnLayout[] = [
   { title: "table", align: "left" },
@@ -29,7 +30,8 @@ export const verdictOutcomes: Readonly<Record<Verdict, Outcome>> = {
 const longestValue = 40;
 
 /** The result of `verify` by table, with the reasons and some of the differing keys. */
-export function verifySummary(connection: string, report: VerifyReport, paint: Paint): readonly string[] {
+export function verifySummary(connection: string, report: VerifyReport, look: Look): readonly string[] {
+  const { paint } = look;
   const rows = report.tables.map((table) => [
     table.table,
     ...[table.sourceRows, table.copyRows].map((rows) => (rows === null ? "–" : count(rows))),
@@ -38,7 +40,7 @@ export function verifySummary(connection: string, report: VerifyReport, paint: P
     paint(styles[table.verdict], table.verdict),
   ]);
   return [
-    ...tableLines(layout, rows, paint),
+    ...tableLines(layout, rows, look),
     ...report.tables.filter((table) => table.verdict !== "CONVERGED").flatMap((table) => details(table, paint)),
     `${connection}: ${paint(styles[report.verdict], report.verdict)}`,
   ];
