@@ -47,6 +47,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./status.ts")).statusCommand,
   },
   {
+    name: "query",
+    summary: "look at the copies by SQL",
+    load: async () => (await import("./query.ts")).queryCommand,
+  },
+  {
     name: "reset",
     summary: "read tables whole with the next sync",
     load: async () => (await import("./reset.ts")).resetCommand,

@@ -148,8 +148,9 @@ export function forEachCopySide(
   session: Session,
   request: Request,
   work: (connection: CopySide) => Promise<Outcome>,
+  more: Pick<Walk<CopySide>, "most"> = {},
 ): Promise<Outcome> {
-  return walk(session, request, { resolve: resolveCopySide, work });
+  return walk(session, request, { resolve: resolveCopySide, work, ...more });
 }
 
 async function walk<Resolved extends CopySide>(

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { CheckResult } from "./source.ts";
 import type { Json } from "./json.ts";
 import type { Log } from "./log.ts";
+import type { QueryResult, UserQuery } from "./query.ts";
 import type { Readable } from "./readable.ts";
 import type { StateStore } from "./state-store.ts";
 import type { Transaction } from "./transaction.ts";
@@ -74,4 +75,6 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
     context: DestinationContext,
     how: { readonly create: boolean },
   ): Promise<Warehouse>;
+  /** Runs a query of the user, who may read whatever the login may, and write nothing. */
+  query(configuration: z.output<Schema>, query: UserQuery): Promise<QueryResult>;
 }

@@ -10,6 +10,7 @@ const commands = [
   "sync",
   "verify",
   "status",
+  "query",
   "reset",
   "state",
   "export",

@@ -27,7 +27,12 @@ interface Resources {
 }
 
 /** Opens a DuckDB file, or `:memory:`. Data that does not fit into memory goes to the folder `temporary`. */
-export async function openDatabase(path: string, resources: Resources, temporary: string): Promise<duckdb.Database> {
+export async function openDatabase(
+  path: string,
+  resources: Resources,
+  temporary: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<duckdb.Database> {
   const settings: Readonly<Record<string, string>> = {
     memory_limit: resources.memory_limit,
     temp_directory: temporary,
@@ -41,6 +46,7 @@ export async function openDatabase(path: string, resources: Resources, temporary
     // Batches are written as they arrive. The order of rows within a batch is kept, because one thread feeds it.
     preserve_insertion_order: "false",
     ...(resources.threads === undefined ? {} : { threads: String(resources.threads) }),
+    ...more,
   };
   const handle = duckdb.create_config();
   for (const [name, value] of Object.entries(settings)) duckdb.set_config(handle, name, value);

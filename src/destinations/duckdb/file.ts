@@ -14,9 +14,7 @@ export interface OpenFile {
 /** Opens a file, or shares it if it is open. `create: false`: throws `DESTINATION_EMPTY` if the file does not exist. */
 export async function openFile(configuration: Configuration, create: boolean): Promise<OpenFile> {
   const path = await realFile("path", configuration.path);
-  if (!create && !existsSync(path)) {
-    throw new HeadwatersError("DESTINATION_EMPTY", `path: there is no file ${path} yet`, { hint: "Run sync first." });
-  }
+  if (!create) assertThere(path);
   const instance = await openInstance({
     key: path,
     storage: fileStorage(path),
@@ -25,4 +23,9 @@ export async function openFile(configuration: Configuration, create: boolean): P
     finish: async (control) => void (await control.run("CHECKPOINT")),
   });
   return { path, instance };
+}
+
+export function assertThere(path: string): void {
+  if (existsSync(path)) return;
+  throw new HeadwatersError("DESTINATION_EMPTY", `path: there is no file ${path} yet`, { hint: "Run sync first." });
 }

@@ -1,6 +1,7 @@
 import { DuckDBConnection } from "@duckdb/node-api";
 import duckdb from "@duckdb/node-bindings";
 import type { Connection, DataChunk } from "@duckdb/node-bindings";
+import type { QueryResult } from "../../protocol/query.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
@@ -10,6 +11,7 @@ import { Feed, type FeedColumn, type Slice } from "./feed.ts";
 import type { Feeding } from "./feeding.ts";
 import { fetchPages } from "./fetch.ts";
 import { overMemory, tableLoader, throughLoader } from "./loader.ts";
+import { firstRows } from "./first-rows.ts";
 import type { Storage } from "./storage.ts";
 
 interface Settings {
@@ -74,6 +76,11 @@ export class Session implements Feeding {
       const reader = await this.#connection.runAndReadAll(sql, given(parameters));
       return reader.getRowObjects() as unknown as Row[];
     });
+  }
+
+  /** The first rows of a query that somebody wrote. */
+  select(sql: string, limit: number): Promise<QueryResult> {
+    return this.#alone(() => firstRows(this.#connection, sql, limit));
   }
 
   async number(sql: string, parameters: readonly Parameter[] = []): Promise<number> {

@@ -1,7 +1,9 @@
 import type { DestinationDefinition } from "../../protocol/destination.ts";
-import { configurationOf } from "./catalog.ts";
+import { queryInstance } from "../duckdb/query.ts";
+import { catalogOf, configurationOf } from "./catalog.ts";
 import { configuration } from "./config.ts";
 import { checkDestination } from "./check-place.ts";
+import { openLake } from "./lake.ts";
 import { openWarehouse } from "./warehouse.ts";
 
 export const definition: DestinationDefinition<typeof configuration> = {
@@ -11,4 +13,8 @@ export const definition: DestinationDefinition<typeof configuration> = {
   fromAddress: configurationOf,
   check: checkDestination,
   open: openWarehouse,
+  async query(configuration, query) {
+    const { instance } = await openLake(configuration, await catalogOf(configuration), "read");
+    return queryInstance(instance, query);
+  },
 };

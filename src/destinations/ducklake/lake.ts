@@ -23,10 +23,13 @@ export interface Lake {
 
 let lakes = 0;
 
+/** What for: `create` makes the lake if there is none, `write` needs one, and `read` does not write to it. */
+type Purpose = "create" | "write" | "read";
+
 /** Attaches a lake. If the catalog is a file that this process has open already, its instance is shared. */
-export async function openLake(configuration: Configuration, catalog: Catalog, create: boolean): Promise<Lake> {
+export async function openLake(configuration: Configuration, catalog: Catalog, purpose: Purpose): Promise<Lake> {
   const place = placeOf(catalog);
-  if (catalog.kind === "file" && !create && !existsSync(catalog.path)) {
+  if (catalog.kind === "file" && purpose !== "create" && !existsSync(catalog.path)) {
     throw new HeadwatersError("DESTINATION_EMPTY", `catalog: there is no lake at ${place} yet`, {
       hint: "Run sync first.",
     });
@@ -40,7 +43,7 @@ export async function openLake(configuration: Configuration, catalog: Catalog, c
     async open() {
       const database = await openDatabase(":memory:", configuration, temporary);
       try {
-        await attach(database, configuration, catalog, create);
+        await attach(database, configuration, catalog, purpose);
         return database;
       } catch (thrown) {
         duckdb.close_sync(database);
@@ -57,7 +60,7 @@ async function attach(
   database: duckdb.Database,
   configuration: Configuration,
   catalog: Catalog,
-  create: boolean,
+  purpose: Purpose,
 ): Promise<void> {
   const { data, extensions } = configuration;
   const s3 = data !== undefined && isS3(data);
@@ -69,7 +72,8 @@ async function attach(
   ];
   const all = [
     ...options,
-    `CREATE_IF_NOT_EXISTS ${create}`,
+    `CREATE_IF_NOT_EXISTS ${purpose === "create"}`,
+    ...(purpose === "read" ? ["READ_ONLY"] : []),
     ...(data === undefined ? [] : [`DATA_PATH ${literal(data)}`]),
     // Rows are inlined into the catalog as SQL text, in which a value may be taken for a placeholder (seen).
     "DATA_INLINING_ROW_LIMIT 0",

@@ -37,7 +37,7 @@ export async function openWarehouse(
   };
   try {
     const open = async (): Promise<Lake> => {
-      const opened = (lake = await openLake(configuration, catalog, how.create));
+      const opened = (lake = await openLake(configuration, catalog, how.create ? "create" : "write"));
       await opened.instance.prepare((session) =>
         openLakeBookkeeping(session, context, { ...how, place: opened.place }),
       );

@@ -1,6 +1,7 @@
 import type { DestinationDefinition } from "../../protocol/destination.ts";
 import { checkDestination } from "./check.ts";
 import { configuration, fromAddress } from "./config.ts";
+import { queryDatabase } from "./query.ts";
 import { openWarehouse } from "./warehouse.ts";
 
 export const definition: DestinationDefinition<typeof configuration> = {
@@ -10,4 +11,5 @@ export const definition: DestinationDefinition<typeof configuration> = {
   fromAddress,
   check: checkDestination,
   open: openWarehouse,
+  query: queryDatabase,
 };

@@ -286,6 +286,21 @@ export class PostgresConnection implements AsyncDisposable {
     });
   }
 
+  /** One statement, whoever wrote it: several in one text are an error. Rows as arrays of text. */
+  async single(
+    text: string,
+    signal: AbortSignal,
+  ): Promise<{
+    readonly columns: readonly { readonly name: string; readonly type: number }[];
+    readonly rows: readonly (readonly (string | null)[])[];
+  }> {
+    return this.#run(signal, undefined, async () => {
+      const how = { text, rowMode: "array" as const, queryMode: "extended" };
+      const { fields, rows } = ended(await this.#client.query<(string | null)[]>(how));
+      return { columns: fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID })), rows };
+    });
+  }
+
   /**
    * Runs a `COPY … TO STDOUT` and yields whole CopyData messages, heads included, as they came from the socket. Left
    * before its end, it cancels the statement and closes the session. `text` may have other statements before the COPY,
