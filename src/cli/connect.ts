@@ -54,6 +54,26 @@ async function nameOfCopy(connection: CopySide, options: ConnectOptions): Promis
   return own;
 }
 
+/** What the engine needs of a connection besides the destination. */
+export function sidesOf(
+  configured: ConfiguredConnection,
+  { log, withoutSecrets }: Pick<ConnectOptions, "log" | "withoutSecrets">,
+  source: Source,
+): Omit<Connection, "warehouse"> {
+  const { definition, configuration } = configured.source;
+  return {
+    name: configured.name,
+    source,
+    capabilities: definition.capabilities,
+    scope: definition.scope(configuration),
+    selection: configured.selection,
+    tables: configured.tableSettings,
+    settings: configured.settings,
+    log,
+    withoutSecrets,
+  };
+}
+
 /** Opens both sides for the engine. Disposing the result closes both. */
 export async function connect(
   configured: ConfiguredConnection,
@@ -63,18 +83,9 @@ export async function connect(
   const source = await openSource(configured, options);
   try {
     const warehouse = await openWarehouse(configured, options, create);
-    const { definition, configuration } = configured.source;
     return {
-      name: configured.name,
-      source,
-      capabilities: definition.capabilities,
+      ...sidesOf(configured, options, source),
       warehouse,
-      scope: definition.scope(configuration),
-      selection: configured.selection,
-      tables: configured.tableSettings,
-      settings: configured.settings,
-      log: options.log,
-      withoutSecrets: options.withoutSecrets,
       async [Symbol.asyncDispose]() {
         try {
           await source[Symbol.asyncDispose]();

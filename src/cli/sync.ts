@@ -6,6 +6,7 @@ import { attemptPlace, AttemptRecord } from "./attempts.ts";
 import { type ConfiguredConnection, placeOfCopies, type RawConnection } from "./configuration/resolve.ts";
 import { connect } from "./connect.ts";
 import { syncDisplay } from "./display/sync-display.ts";
+import { dryRun } from "./dry-run.ts";
 import { outcomeOf } from "./errors.ts";
 import { type Outcome, worst } from "./exit-codes.ts";
 import {
@@ -35,6 +36,7 @@ interface SyncFlags extends ConnectionOptions, OutputOptions {
   readonly parallel?: string;
   readonly acceptScope?: boolean;
   readonly acceptDeletes?: boolean;
+  readonly dryRun?: boolean;
 }
 
 export function syncCommand(environment: Environment): Command {
@@ -49,7 +51,8 @@ export function syncCommand(environment: Environment): Command {
     .option("--deletes <when>", "when to look for deletes: auto, each_sync, never, or an interval as 6h")
     .option("--parallel <number>", "splits to read at the same time")
     .option("--accept-scope", "go on although the server, database or selection is another than before")
-    .option("--accept-deletes", "go on although more rows would be deleted than maxDeleteFraction allows");
+    .option("--accept-deletes", "go on although more rows would be deleted than maxDeleteFraction allows")
+    .option("--dry-run", "show what would be read and why; write nothing");
   return withOutputOptions(command)
     .addHelpText(
       "after",
@@ -81,6 +84,17 @@ export function syncCommand(environment: Environment): Command {
           ...(parallel === undefined ? {} : { parallel }),
         };
         const request = { ...requestOf(connections, flags), ...overrides };
+        if (flags.dryRun === true) {
+          const wanted = {
+            full: full ?? false,
+            sweep: sweep ?? false,
+            acceptScope: acceptScope ?? false,
+            acceptDeletes: acceptDeletes ?? false,
+          };
+          return forEachConnection(session, request, (connection) =>
+            dryRun(session, connection, syncRequest.tables, wanted),
+          );
+        }
         return forEachConnection(
           session,
           request,

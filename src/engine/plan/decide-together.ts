@@ -30,7 +30,7 @@ export function decideTogether(
   tables: readonly Table[],
   stored: Stored,
   flags: Flags,
-  connection: SyncConnection,
+  connection: Pick<SyncConnection, "scope" | "tables" | "settings">,
 ): TogetherDecision {
   const open = openTogether(stored, tables);
   const names = ({ tables: of }: { readonly tables: readonly Table[] }): string => of.map(({ id }) => id).join("\n");
@@ -52,7 +52,7 @@ export function decideTogether(
   return { scope, resume: fits ? open : null, abandon: fits ? null : open, states: new Map(states) };
 }
 
-export function scopeIn(connection: SyncConnection, table: string): string {
+export function scopeIn(connection: Pick<SyncConnection, "scope" | "tables" | "settings">, table: string): string {
   return scopeOf(connection.scope, table, tableSettings(connection, table));
 }
 
@@ -66,7 +66,11 @@ function checkKey(table: Table, before: Table | null): void {
 }
 
 /** Whether the state belongs to another table of the same name, or to another scope. */
-function isOther(table: Table, state: TableState | undefined, connection: SyncConnection): boolean {
+function isOther(
+  table: Table,
+  state: TableState | undefined,
+  connection: Pick<SyncConnection, "scope" | "tables" | "settings">,
+): boolean {
   if (state === undefined) return false;
   return state.table.identity !== table.identity || state.scope !== scopeIn(connection, table.id);
 }

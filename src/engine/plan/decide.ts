@@ -43,6 +43,8 @@ export interface Decision {
   readonly passes: readonly PassKind[];
   /** The first of `passes` replaces the copy. */
   readonly replace: boolean;
+  /** The reason, for people: `sync --dry-run` shows it. */
+  readonly why: string;
 }
 
 /**
@@ -71,35 +73,51 @@ export function decide(
   const resume = fits ? open : null;
   const abandon = fits ? null : open;
 
-  if (resume?.kind === "full") return { resume, abandon, passes: catchUp(table, abilities), replace: false };
+  if (resume?.kind === "full")
+    return { resume, abandon, passes: catchUp(table, abilities), replace: false, why: goesOn(resume) };
   // A first pass that is given up has filled the copy in part.
   const filled = state?.table ?? abandon?.tables[0];
   const replace = filled !== undefined && !keepsKeys(filled, table);
   // Without a cursor a sweep still shows every change, if rows have a version.
   const swept = table.cursor === null && table.version !== null && canSweep(table, abilities);
-  const incremental =
-    state !== null &&
-    !needsFull(state, scope, table, inferred) &&
-    !hasCleared(abandon, table) &&
-    !rereadDue(state, settings.reread, abilities, now);
-  if (flags.full || !incremental || (table.cursor === null && !swept)) {
-    return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
+  const full = (why: string): Decision => ({
+    resume: null,
+    abandon: abandon ?? resume,
+    passes: ["full"],
+    replace,
+    why,
+  });
+  if (flags.full) return full("a full read was asked for");
+  if (state === null) return full(open === null ? "it was not copied yet" : "its first pass no longer fits");
+  const outdated = needsFull(state, scope, table, inferred);
+  if (outdated !== null) return full(outdated);
+  if (hasCleared(abandon, table)) return full("a pass that is given up has cleared columns");
+  if (rereadDue(state, settings.reread, abilities, now)) return full("its last full read is too old (reread)");
+  if (table.cursor === null && !swept) return full("nothing shows what changed");
+  if (swept) {
+    const why = resume === null ? "no cursor: a sweep shows what changed" : goesOn(resume);
+    return { resume, abandon, passes: ["keys"], replace: false, why };
   }
-  if (swept) return { resume, abandon, passes: ["keys"], replace: false };
   // A sweep that continues counts as made now, so that a long one is not made twice.
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
   const agreed = state.held !== undefined && (flags.acceptDeletes || !exceeds(state.held, settings.maxDeleteFraction));
   const due =
     flags.sweep || agreed || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
   // Where no sweep can be made, only a full pass shows what is gone.
-  if (due && abilities.fullPass !== null)
-    return { resume: null, abandon: abandon ?? resume, passes: ["full"], replace };
+  if (due && abilities.fullPass !== null) return full("deleted rows are due to be looked for");
+  const sweeps = due && canSweep(table, abilities);
+  const why = `${table.cursor} shows what changed${sweeps ? ", and a sweep is due" : ""}`;
   return {
     resume,
     abandon,
-    passes: due && canSweep(table, abilities) ? ["window", "keys"] : ["window"],
+    passes: sweeps ? ["window", "keys"] : ["window"],
     replace: false,
+    why: resume === null ? why : `${goesOn(resume)}; ${why}`,
   };
+}
+
+function goesOn({ kind }: Pass): string {
+  return `goes on with the ${kind} pass that was interrupted`;
 }
 
 /**
@@ -153,16 +171,16 @@ function rereadDue(state: TableState, setting: Settings["reread"], { reread }: A
   return now.getTime() - Date.parse(state.readAt) >= interval;
 }
 
-function needsFull(state: TableState, scope: string, table: Table, inferred: boolean): boolean {
-  return (
-    state.reread === true ||
-    state.scope !== scope ||
-    state.table.cursor !== table.cursor ||
-    state.table.version !== table.version ||
-    (table.cursor !== null && state.next === null) ||
-    !sameStorage(state.table, table) ||
-    !coveredBy(state.table, table, inferred)
-  );
+/** Why what is stored is no ground for a window or a sweep; `null`: it is. */
+function needsFull(state: TableState, scope: string, table: Table, inferred: boolean): string | null {
+  if (state.reread === true) return "columns of fractions turned to text";
+  if (state.scope !== scope) return "the server, the selection or a filter is another";
+  if (state.table.cursor !== table.cursor) return "the cursor column is another";
+  if (state.table.version !== table.version) return "the version column is another";
+  if (table.cursor !== null && state.next === null) return "no cursor was kept";
+  if (!sameStorage(state.table, table)) return "the source has stored it anew";
+  if (state.table.identity !== table.identity) return "another table has its name now";
+  return coveredBy(state.table, table, inferred) ? null : "columns are new, or have other types";
 }
 
 /** A pass that is given up has cleared those columns of the copy that it lacked: only a full pass fills them again. */
