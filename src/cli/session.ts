@@ -9,6 +9,7 @@ import {
   resolveConnection,
   resolveCopySide,
 } from "./configuration/resolve.ts";
+import { withEnvFile } from "./configuration/env-file.ts";
 import { readConnections, type Request } from "./configuration/load.ts";
 import { errorJson } from "./display/events-json.ts";
 import { showError } from "./errors.ts";
@@ -168,10 +169,12 @@ async function walk<Resolved extends CopySide>(
   }
   const outcomes: Outcome[] = [];
   const connections: Resolved[] = [];
+  const home = raws[0]?.folders.destination ?? environment.folder;
+  const variables = await withEnvFile(home, environment.variables);
   for (const raw of raws) {
     const resolved = await attempt(session, null, async () => {
       try {
-        connections.push(await resolve(raw, environment.variables, output.redactor));
+        connections.push(await resolve(raw, variables, output.redactor));
       } catch (thrown) {
         onInvalid?.(raw, thrown);
         throw thrown;

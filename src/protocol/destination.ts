@@ -63,8 +63,11 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly name: string;
   readonly title: string;
   readonly configuration: Schema;
-  /** Turns the part after `duckdb:` on the command line into a configuration, which is checked afterwards. */
-  fromAddress(address: string): Json;
+  /**
+   * Turns the part after `duckdb:` on the command line into a configuration, which is checked afterwards. `variables`:
+   * the environment, which may have a password; absent: that of the process.
+   */
+  fromAddress(address: string, variables?: NodeJS.ProcessEnv): Json;
   /**
    * Checks whether the destination can be reached and written, without opening it as a warehouse: it may not exist yet.
    */

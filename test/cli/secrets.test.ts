@@ -9,6 +9,38 @@ import { Sandbox, told } from "./sandbox.ts";
 const configuration = (secret: string): string =>
   `connections:\n  c:\n    source: { type: rethinkdb, host: h, database: d, password: ${secret} }\n    destination: duckdb:w.duckdb\n`;
 
+describe("a file .env beside headwaters.yaml", () => {
+  async function check(env: string, environment: NodeJS.ProcessEnv = {}) {
+    const folder = await mkdtemp(join(tmpdir(), "headwaters-env-"));
+    try {
+      await writeFile(join(folder, ".env"), env);
+      await writeFile(join(folder, "headwaters.yaml"), configuration("${PW}").replace("host: h", 'host: "${HOST}"'));
+      // From another folder, since the file counts that is beside the connections.
+      return await runCli(["check", "--file", join(folder, "headwaters.yaml")], { folder: tmpdir(), environment });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  test("has variables, and none of its secrets is shown", async () => {
+    const { out, error } = await check('HOST="no-such-host.invalid"\nPW=hunter2-hunter2 # a comment\n');
+    expect(out + error).toContain("no-such-host.invalid");
+    expect(out + error).not.toContain("hunter2");
+    const wrong = await check("HOST=hunter2-hunter2.invalid\nPW=hunter2-hunter2\n");
+    expect(wrong.out + wrong.error).toContain("***.invalid");
+  });
+
+  test("never overrides the environment", async () => {
+    const { out } = await check("HOST=no-such-host.invalid\nPW=x", { HOST: "other-host.invalid" });
+    expect(out).toContain("other-host.invalid");
+    expect(out).not.toContain("no-such-host");
+  });
+
+  test("without the variable, the message names the file", async () => {
+    expect((await check("HOST=h")).error).toContain("Set it (export PW=…), write it into .env");
+  });
+});
+
 describe("addresses (case 24)", () => {
   test.each([
     [

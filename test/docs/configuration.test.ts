@@ -78,7 +78,11 @@ test("the page of settings is that of the code", async () => {
 \`destination\`, each with its \`type\` and its own settings, and settings of its own. \`headwaters init\` writes a file with
 all of them, and names the schema by which editors complete it and mark mistakes (\`headwaters.schema.json\`).
 
-\`\${NAME}\` stands for an environment variable, \`\${NAME:-value}\` falls back to a value. Each setting of a source or a
+\`\${NAME}\` stands for an environment variable, \`\${NAME:-value}\` falls back to a value. Variables may also stand in a file
+\`.env\` beside \`headwaters.yaml\` (\`NAME=value\`, as \`node --env-file\` reads it); one that the environment has already counts
+instead. Keep \`.env\` out of version control.
+
+Each setting of a source or a
 destination may also come from a file or from a command: \`{ file: path }\`, \`{ command: [program, argument] }\`. Durations
 have their unit (\`500ms\`, \`30s\`, \`5m\`, \`6h\`, \`1d\`), and so have sizes (\`512KB\`, \`64MB\`, \`1GB\`).
 

@@ -91,7 +91,7 @@ export async function resolveConnection(
     if (variable === null || secretVariable.test(variable)) redactor.add(value);
   }
   const entry = withDestinationMapping(value as Readonly<Record<string, unknown>>);
-  const parts = { raw, entry, fetched, redactor };
+  const parts = { raw, entry, fetched, redactor, environment };
   const source = await connector("source", parts, findSource(raw));
   const destination = await connector("destination", parts, (type) => known("destination", destinations, type));
   const whole = validate(connectionSchema, entry, {
@@ -138,7 +138,7 @@ export async function resolveCopySide(
     asks: ([part]) => part !== "source",
   });
   const entry = withDestinationMapping(value as Readonly<Record<string, unknown>>);
-  const parts = { raw, entry, fetched, redactor };
+  const parts = { raw, entry, fetched, redactor, environment };
   const destination = await connector("destination", parts, (type) => known("destination", destinations, type));
   const source = await connector<SourceDefinition>("source", parts, findSource(raw)).catch(() =>
     nothing<SourceDefinition>([]),
@@ -255,11 +255,13 @@ async function connector<D extends Definition>(
     entry,
     fetched,
     redactor,
+    environment,
   }: {
     readonly raw: RawConnection;
     readonly entry: Readonly<Record<string, unknown>>;
     readonly fetched: readonly Fetched[];
     readonly redactor: Redactor;
+    readonly environment: NodeJS.ProcessEnv;
   },
   find: (type: string) => Promise<D | Problem>,
 ): Promise<Connector<D>> {
@@ -271,7 +273,7 @@ async function connector<D extends Definition>(
   const definition = await find(type);
   if ("remedy" in definition) return nothing([definition]);
   const settings = settingsOf(definition.configuration);
-  const values = withAddress(definition, rest, raw, part, settings);
+  const values = withAddress(definition, rest, { raw, part, settings, environment });
   const secrets = new Set(settings.filter((setting) => setting.secret).map((setting) => setting.name));
   for (const name of secrets) {
     if (typeof values[name] === "string") redactor.add(values[name]);
@@ -313,13 +315,21 @@ function unknownKind(part: "source" | "destination", type: string, known: readon
 function withAddress(
   definition: Definition,
   given: Readonly<Record<string | symbol, unknown>>,
-  raw: RawConnection,
-  part: string,
-  settings: readonly Setting[],
+  {
+    raw,
+    part,
+    settings,
+    environment,
+  }: {
+    readonly raw: RawConnection;
+    readonly part: string;
+    readonly settings: readonly Setting[];
+    readonly environment: NodeJS.ProcessEnv;
+  },
 ): Readonly<Record<string, unknown>> {
   const behind = given[address];
   if (behind !== undefined && "fromAddress" in definition) {
-    const values = behind === null || behind === "" ? {} : definition.fromAddress(String(behind));
+    const values = behind === null || behind === "" ? {} : definition.fromAddress(String(behind), environment);
     return values as Readonly<Record<string, unknown>>;
   }
   return Object.fromEntries(

@@ -81,7 +81,7 @@ export async function resolveValues(
       const given = options.environment[name];
       const found = fallback !== undefined && (given === undefined || given === "") ? fallback : given;
       if (found === undefined) {
-        const remedy = `Set it (export ${name}=…), or give a value to fall back to: \${${name}:-value}.`;
+        const remedy = `Set it (export ${name}=…), write it into .env, or give a value to fall back to: \${${name}:-value}.`;
         problems.push({ path, message: `needs the environment variable ${name}, which is not set`, remedy });
         return whole;
       }

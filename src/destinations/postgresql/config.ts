@@ -51,7 +51,7 @@ const address =
   /^\/\/(?:(?<user>[^:@/]*)(?::(?<password>.*))?@)?(?<host>\[[^\]]*\]|[^:/?@]*)(?::(?<port>[^/?@]*))?(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?$/s;
 
 /** Parses the part after `postgresql:` of `postgresql://user:password@host:5432/database?sslmode=require`. */
-export function fromAddress(text: string): Json {
+export function fromAddress(text: string, variables: NodeJS.ProcessEnv = process.env): Json {
   const parts = address.exec(text)?.groups;
   if (parts === undefined) {
     throw new HeadwatersError("CONFIGURATION_INVALID", "destination: is not an address that can be understood", {
@@ -59,7 +59,7 @@ export function fromAddress(text: string): Json {
     });
   }
   const settings: Record<string, string> = {};
-  const password = process.env["PGPASSWORD"];
+  const password = variables["PGPASSWORD"];
   if (password !== undefined && password !== "") settings["password"] = password;
   for (const [name, value] of Object.entries(parts)) {
     if (name !== "query" && value !== undefined && value !== "") settings[name] = decoded(value);
