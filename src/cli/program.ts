@@ -77,11 +77,25 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./serve.ts")).serveCommand,
   },
   {
+    name: "completion",
+    summary: "write a script that completes commands in a shell",
+    load: async () => {
+      const { completionCommand } = await import("./completion.ts");
+      return (environment) => completionCommand(environment, () => all(environment));
+    },
+  },
+  {
     name: "demo",
     summary: "watch a real database flow into DuckDB",
     load: async () => (await import("./demo/command.ts")).demoCommand,
   },
 ];
+
+/** All commands, whole. */
+async function all(environment: Environment): Promise<readonly Command[]> {
+  const loaded = commands.map(async ({ summary, load }) => (await load())(environment).summary(summary));
+  return Promise.all(loaded);
+}
 
 const introduction = "Keeps an exact copy of a database in a warehouse, and proves that it is exact.";
 

@@ -16,6 +16,7 @@ const commands = [
   "export",
   "run",
   "serve",
+  "completion",
   "demo",
 ];
 const parts = ["init source", "state show", "state export", "state import"];
