@@ -1,5 +1,5 @@
 import { optionSettings } from "./options.ts";
-import type { ServedSetting, ServedSource } from "./served-source.ts";
+import type { Condition, ServedSetting, ServedSource } from "./served-source.ts";
 
 /** A certificate has a few thousand bytes; a bundle of authorities some hundred thousand. */
 const mostFileBytes = 1 << 20;
@@ -12,7 +12,7 @@ export function configurationForm({ definition, settings }: ServedSource): objec
   return {
     schemaSelectionSupported: true,
     tableSelectionSupported: true,
-    fields: [...settings, ...optionSettings(definition.name)].map(field),
+    fields: fields([...settings, ...optionSettings(definition.name)]),
     tests: Object.entries(configurationTests({ definition })).map(([name, label]) => ({ name, label })),
   };
 }
@@ -20,6 +20,30 @@ export function configurationForm({ definition, settings }: ServedSource): objec
 /** The tests that the form offers: label by name. */
 export function configurationTests({ definition }: Pick<ServedSource, "definition">): Readonly<Record<string, string>> {
   return definition.checks ?? wholeCheck;
+}
+
+/** Settings that depend on the same value are one field, at the place of the first of them. */
+function fields(settings: readonly ServedSetting[]): readonly object[] {
+  const groups = new Map<string, ServedSetting[]>();
+  for (const setting of settings) {
+    const { when } = setting;
+    const group = when == null ? setting.name : JSON.stringify(when);
+    groups.set(group, [...(groups.get(group) ?? []), setting]);
+  }
+  return [...groups.values()].map((group) => {
+    const [{ when }] = group as [ServedSetting];
+    return when == null ? field(group[0]!) : conditional(when, group);
+  });
+}
+
+function conditional({ setting, is }: Condition, group: readonly ServedSetting[]): object {
+  const value = typeof is === "boolean" ? { boolValue: is } : { stringValue: is };
+  return {
+    name: `${setting}_${String(is)}`,
+    label: group.map(({ title }) => title).join(", "),
+    required: false,
+    conditionalFields: { condition: { conditionField: setting, ...value }, fields: group.map(field) },
+  };
 }
 
 function field(setting: ServedSetting): object {

@@ -16,6 +16,14 @@ export interface ServedSetting {
   /** The allowed values; `null`: any of its type. */
   readonly choices: readonly string[] | null;
   readonly default: unknown;
+  /** The form shows it only while another setting has this value. Absent: always. */
+  readonly when?: Condition | null;
+}
+
+/** That a setting has a value. */
+export interface Condition {
+  readonly setting: string;
+  readonly is: string | boolean;
 }
 
 /** The source that a server serves, with what the command line knows about settings and secrets. */

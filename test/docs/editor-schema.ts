@@ -20,7 +20,7 @@ const outside: Schema = {
 };
 
 /** The metadata of our own, which validators don't know. */
-const own = new Set(["secret", "path", "text", "blank"]);
+const own = new Set(["secret", "path", "text", "blank", "when"]);
 
 /** Keywords that describe a value, and check nothing. */
 const describing = new Set(["title", "description", "default"]);

@@ -186,6 +186,12 @@ def form_field(field):
     }
 
 
+def always_and_sometimes(fields):
+    for field in fields:
+        conditional = field.WhichOneof("type") == "conditional_fields"
+        yield from field.conditional_fields.fields if conditional else [field]
+
+
 def answer(call, channels):
     what = call["call"]
     if what == "rows":
@@ -199,7 +205,7 @@ def answer(call, channels):
         if what == "form":
             form = stub.ConfigurationForm(pb2.ConfigurationFormRequest())
             tests = [[test.name, test.label] for test in form.tests]
-            return {"fields": [form_field(field) for field in form.fields], "tests": tests}
+            return {"fields": [form_field(field) for field in always_and_sometimes(form.fields)], "tests": tests}
         if what == "test":
             result = stub.Test(pb2.TestRequest(name=call["name"], configuration=call["configuration"]))
             return {"failure": result.failure if result.WhichOneof("response") == "failure" else None}

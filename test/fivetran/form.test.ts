@@ -36,12 +36,49 @@ test("a test that the form does not offer fails (case 50)", async () => {
   );
 });
 
+interface Field {
+  readonly name: string;
+  readonly label: string;
+  readonly textField?: string;
+  readonly toggleField?: object;
+  readonly dropdownField?: { readonly dropdownField: readonly string[] };
+  readonly conditionalFields?: {
+    readonly condition: {
+      readonly conditionField: string;
+      readonly boolValue?: boolean;
+      readonly stringValue?: string;
+    };
+    readonly fields: readonly Field[];
+  };
+}
+
+test.each(Object.keys(sources))(
+  "%s: what matters only with another setting is shown only with it (case 50)",
+  async (name) => {
+    const { settings, ...served } = servedSource(await sources[name]!.load(), new Redactor());
+    const { fields } = configurationForm({ settings, ...served }) as { fields: Field[] };
+    const conditional = fields.flatMap(({ conditionalFields }) => conditionalFields ?? []);
+    expect(conditional.length).toBeGreaterThan(0);
+    for (const { condition, fields: shown } of conditional) {
+      // It names a field that is always shown, and a value that this field can have.
+      const decides = fields.find((field) => field.name === condition.conditionField)!;
+      if (condition.boolValue === undefined)
+        expect(decides.dropdownField!.dropdownField).toContain(condition.stringValue);
+      else expect(decides.toggleField).toBeDefined();
+      expect(shown.length).toBeGreaterThan(0);
+      for (const { name: hidden } of shown) expect(settings.find((one) => one.name === hidden)!.required).toBe(false);
+    }
+    const names = fields.flatMap((field) => field.conditionalFields?.fields ?? [field]).map((field) => field.name);
+    expect(names).toEqual(expect.arrayContaining(settings.map((setting) => setting.name)));
+    expect(new Set(names).size).toBe(names.length);
+  },
+);
+
 test.each(Object.keys(sources))(
   "%s: private keys are passwords in the form, and every field has a label (case 50)",
   async (name) => {
-    const { fields } = configurationForm(servedSource(await sources[name]!.load(), new Redactor())) as {
-      fields: { name: string; label: string; textField?: string }[];
-    };
+    const form = configurationForm(servedSource(await sources[name]!.load(), new Redactor())) as { fields: Field[] };
+    const fields = form.fields.flatMap((field) => field.conditionalFields?.fields ?? [field]);
     for (const field of fields) {
       expect(field.label).not.toBe("");
       if (/key(_file)?$/.test(field.name) && !/access/.test(field.name))

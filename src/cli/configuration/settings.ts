@@ -19,6 +19,8 @@ export interface Setting {
   /** The allowed values; `null`: any of its type. */
   readonly choices: readonly string[] | null;
   readonly default: unknown;
+  /** It matters only while another setting has this value; `null`: always. */
+  readonly when: { readonly setting: string; readonly is: string | boolean } | null;
 }
 
 interface JsonSchema {
@@ -42,6 +44,7 @@ export function settingsOf(schema: z.ZodType): readonly Setting[] {
     type: typeof property["type"] === "string" ? property["type"] : null,
     choices: choicesOf(property) ?? choicesOf(outputs[name]),
     default: property["default"] ?? outputs[name]?.["default"],
+    when: (property["when"] as Setting["when"] | undefined) ?? null,
   }));
 }
 

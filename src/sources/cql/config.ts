@@ -29,22 +29,26 @@ export function sharedSettings(cursorColumn: string) {
       .default(false)
       .meta({ title: "TLS", description: "Connect by TLS, and verify the server's certificate." }),
     ca_file: optionalText.meta({
+      when: { setting: "tls", is: true },
       title: "Certificate authority",
       description:
         "PEM file of the authority that signed the servers' certificates; absent: those that Node.js trusts.",
       path: true,
     }),
     cert_file: optionalText.meta({
+      when: { setting: "tls", is: true },
       title: "Client certificate",
       description: "PEM file of our certificate, where the server asks for one.",
       path: true,
     }),
     key_file: optionalText.meta({
+      when: { setting: "tls", is: true },
       title: "Client key",
       description: "PEM file of the private key of cert_file.",
       path: true,
     }),
     verify_hostname: flag.default(true).meta({
+      when: { setting: "tls", is: true },
       title: "Verify host names",
       description: "Whether a certificate must name the node that shows it.",
     }),

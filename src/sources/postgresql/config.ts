@@ -64,10 +64,13 @@ export const configuration = z
       title: "Way of reading",
       description: "copy: binary COPY, the fast one; cursor: server-side cursors with text results.",
     }),
-    itersize: whole(1, 1_000_000).default(2000).meta({
-      title: "Cursor fetch size",
-      description: "The most rows that one FETCH of a cursor asks for.",
-    }),
+    itersize: whole(1, 1_000_000)
+      .default(2000)
+      .meta({
+        when: { setting: "read", is: "cursor" },
+        title: "Cursor fetch size",
+        description: "The most rows that one FETCH of a cursor asks for.",
+      }),
   })
   .meta({ title: "PostgreSQL", description: "PostgreSQL from version 11 on, or YugabyteDB (YSQL)." });
 

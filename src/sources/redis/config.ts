@@ -108,23 +108,33 @@ export const configuration = z.strictObject({
     description: "A value that takes more bytes is not copied; its row has data_type error and says so.",
   }),
   ssl_verify: flag.default(true).meta({
+    when: { setting: "ssl", is: true },
     title: "Verify certificate",
     description: "Whether the server's certificate must be signed by a known authority.",
   }),
-  ssl_check_hostname: flag
-    .default(true)
-    .meta({ title: "Verify host name", description: "Whether that certificate must be made out to the host." }),
+  ssl_check_hostname: flag.default(true).meta({
+    when: { setting: "ssl", is: true },
+    title: "Verify host name",
+    description: "Whether that certificate must be made out to the host.",
+  }),
   ssl_ca: optionalText.meta({
+    when: { setting: "ssl", is: true },
     title: "Certificate authority",
     description: "File with the authorities to trust (PEM).",
     path: true,
   }),
   ssl_cert: optionalText.meta({
+    when: { setting: "ssl", is: true },
     title: "Client certificate",
     description: "File with a certificate of our own (PEM), where the server asks for one.",
     path: true,
   }),
-  ssl_key: optionalText.meta({ title: "Client key", description: "File with its private key (PEM).", path: true }),
+  ssl_key: optionalText.meta({
+    when: { setting: "ssl", is: true },
+    title: "Client key",
+    description: "File with its private key (PEM).",
+    path: true,
+  }),
 });
 
 export type Configuration = z.output<typeof configuration>;

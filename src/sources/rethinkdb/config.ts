@@ -25,6 +25,7 @@ export const configuration = z
       description: "Whether the connection is encrypted; the server's certificate must then be valid for the host.",
     }),
     ssl_ca: optionalText.meta({
+      when: { setting: "use_ssl", is: true },
       title: "Authority",
       description:
         "File with the authority that signed the server's certificate (PEM); absent: those that Node.js trusts.",

@@ -10,6 +10,7 @@ export const configuration = postgresql
       description: "Spread connections over all nodes of the cluster that yb_servers() lists.",
     }),
     topology_keys: optionalText.meta({
+      when: { setting: "load_balance", is: true },
       title: "Topology keys",
       description:
         "With load_balance: the nodes to connect to, as cloud.region.zone, several separated by commas, * for any zone; the first that has nodes is taken.",
@@ -18,9 +19,12 @@ export const configuration = postgresql
       title: "Follower reads",
       description: "Read from the nearest replicas instead of the leaders; the copy is older by follower_staleness_ms.",
     }),
-    follower_staleness_ms: whole(500, 3_600_000).default(30_000).meta({
-      title: "Follower staleness",
-      description: "How far back follower reads lie, in milliseconds.",
-    }),
+    follower_staleness_ms: whole(500, 3_600_000)
+      .default(30_000)
+      .meta({
+        when: { setting: "follower_reads", is: true },
+        title: "Follower staleness",
+        description: "How far back follower reads lie, in milliseconds.",
+      }),
   })
   .meta({ title: "YugabyteDB", description: "YugabyteDB (YSQL), or any PostgreSQL from version 11 on." });

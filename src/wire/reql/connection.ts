@@ -4,7 +4,7 @@ import { connect } from "../../net/socket.ts";
 import { Watch } from "../../net/watch.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { ReqlAddress } from "./address.ts";
-import { diagnose } from "./diagnose.ts";
+import { diagnose, foundOut } from "./diagnose.ts";
 import { ReqlConnectionError, ReqlQueryError } from "./failures.ts";
 import { FrameReader } from "./frames.ts";
 import { shakeHands } from "./handshake.ts";
@@ -73,13 +73,24 @@ export class ReqlConnection implements AsyncDisposable {
 
   static async connect(address: ReqlAddress, signal: AbortSignal): Promise<ReqlConnection> {
     const { user, password, silence, connectTimeout: timeout } = address;
+    let other: unknown = null;
     try {
       return await connect({ ...address, timeout }, signal, async (socket) => {
-        return new ReqlConnection(socket, await shakeHands(socket, user, password), silence);
+        const shaken = new AbortController();
+        const found = foundOut(address, AbortSignal.any([signal, shaken.signal]));
+        found.catch((thrown: unknown) => {
+          other = thrown;
+        });
+        try {
+          const version = await Promise.race([shakeHands(socket, user, password), found]);
+          return new ReqlConnection(socket, version, silence);
+        } finally {
+          shaken.abort();
+        }
       });
     } catch (thrown) {
       signal.throwIfAborted();
-      throw await diagnose(thrown, address, signal);
+      throw thrown === other ? thrown : await diagnose(thrown, address, signal);
     }
   }
 
