@@ -1,4 +1,5 @@
 import type { Connection } from "../engine/connection.ts";
+import { scopesOf } from "../engine/selection/scope.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { DestinationContext, Warehouse } from "../protocol/destination.ts";
@@ -65,7 +66,7 @@ export function sidesOf(
     name: configured.name,
     source,
     capabilities: definition.capabilities,
-    scope: definition.scope(configuration),
+    ...scopesOf(definition, configuration),
     selection: configured.selection,
     tables: configured.tableSettings,
     settings: configured.settings,

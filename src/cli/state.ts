@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import { exportState, importState } from "../engine/commands/state.ts";
 import { parseStateDocument, stateJson } from "../engine/state-document.ts";
+import { scopesOf } from "../engine/selection/scope.ts";
 import { HeadwatersError } from "../protocol/errors.ts";
 import type { TableState } from "../protocol/table.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
@@ -156,9 +157,9 @@ async function importInto(session: Session, connection: ConfiguredConnection, fl
     return "ok";
   }
   await using warehouse = await openWarehouse(connection, session, false);
-  const scope = definition.scope(configuration);
+  const scopes = scopesOf(definition, configuration);
   const { selection, tableSettings: tables } = connection;
-  const imported = await importState({ warehouse, scope, selection, tables }, document, names);
+  const imported = await importState({ warehouse, ...scopes, selection, tables }, document, names);
   if (json) tell(connection.name, { kind: "imported", tables: imported });
   else if (!quiet) output.line(`${connection.name}: took on the state of ${imported.join(", ") || "no table"}`);
   return "ok";

@@ -11,6 +11,8 @@ export interface Connection {
   readonly warehouse: Warehouse;
   /** What decides which rows exist, besides the selection: server, database, schema. */
   readonly scope: Json;
+  /** The same for the same server under its other addresses: a copy that was made under one of them goes on. */
+  readonly sameScopes?: readonly Json[];
   /** Of tables, by table id. */
   readonly selection: Selection;
   readonly settings: Settings;

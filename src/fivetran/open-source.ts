@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { scopesOf } from "../engine/selection/scope.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Log } from "../protocol/log.ts";
 import type { Source } from "../protocol/source.ts";
@@ -12,6 +13,7 @@ export interface OpenSource extends AsyncDisposable {
   readonly source: Source;
   readonly options: SyncOptions;
   readonly scope: Json;
+  readonly sameScopes: readonly Json[];
   /** The name of its one schema. */
   readonly schema: string;
 }
@@ -41,7 +43,7 @@ export async function openSource(
     return {
       source,
       options,
-      scope: definition.scope(configuration),
+      ...scopesOf(definition, configuration),
       schema: definition.schema(configuration),
       async [Symbol.asyncDispose]() {
         try {

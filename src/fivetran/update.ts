@@ -80,6 +80,7 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
     capabilities: definition.capabilities,
     warehouse: destination,
     scope: open.scope,
+    sameScopes: open.sameScopes,
     selection: selected.selection,
     tables: selected.tables,
     // The destination decides how often a commit becomes a checkpoint.

@@ -8,7 +8,7 @@ import { decide, type Flags } from "../plan/decide.ts";
 import { decideTogether } from "../plan/decide-together.ts";
 import { storedTable } from "../run/context.ts";
 import { discover, withSeenColumns } from "../selection/discover.ts";
-import { checkColumnsKept, scopeOf } from "../selection/scope.ts";
+import { checkColumnsKept, scopeFor } from "../selection/scope.ts";
 import { mayCome, narrowTo } from "../selection/selection.ts";
 
 /** What a sync would do with one table. */
@@ -62,7 +62,7 @@ function previewTable(discovered: Table, stored: Stored, connection: Previewed, 
   const { state, open } = storedTable(stored, discovered.id);
   const table = withSeenColumns(discovered, [state?.table, open?.tables[0]], connection);
   const own = tableSettings(connection, table.id);
-  const scope = scopeOf(connection.scope, table.id, own);
+  const scope = scopeFor(connection, table.id, state?.scope ?? open?.scope ?? null);
   try {
     const abilities = { ...connection.capabilities, fullPass: null };
     const settings = settingsOf(connection, table.id);

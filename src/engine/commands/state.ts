@@ -5,10 +5,10 @@ import type { Destination } from "../../protocol/destination.ts";
 import type { Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import { selects } from "../../toolkit/patterns.ts";
-import { type Connection, tableSettings } from "../connection.ts";
+import { type Connection } from "../connection.ts";
 import { atDestination, withLease } from "../lease.ts";
 import { CommitClock } from "../run/commit-clock.ts";
-import { scopeOf } from "../selection/scope.ts";
+import { scopeFor } from "../selection/scope.ts";
 import { portable, stateDocument, type StateDocument } from "../state-document.ts";
 
 /** The state of a connection for another place, taken while nobody writes: each table after its last closed pass. */
@@ -17,7 +17,7 @@ export async function exportState(warehouse: Destination, source: string): Promi
 }
 
 /** What an import needs of a connection. It does not use the source. */
-export type Importing = Pick<Connection, "warehouse" | "scope" | "selection" | "tables">;
+export type Importing = Pick<Connection, "warehouse" | "scope" | "sameScopes" | "selection" | "tables">;
 
 /**
  * Replaces the state of the tables that a document has, of all or of none; their open passes are given up. Their copies
@@ -75,7 +75,7 @@ function checkFits(connection: Importing, id: string, state: TableState): void {
       hint: leaveOut,
     });
   }
-  if (state.scope === scopeOf(connection.scope, id, tableSettings(connection, id))) return;
+  if (state.scope === scopeFor(connection, id, state.scope)) return;
   throw new HeadwatersError(
     "SCOPE_CHANGED",
     `table "${id}": its state was made from another server, database or selection than the configuration names`,

@@ -6,14 +6,14 @@ import type { Comparison, Difference, Seal } from "../../protocol/readable.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";
 import { unite } from "../../toolkit/types.ts";
-import { type Connection, tableSettings } from "../connection.ts";
+import { type Connection } from "../connection.ts";
 import { type EventOrigin, reporter } from "../events.ts";
 import { atDestination } from "../lease.ts";
 import { coveredBy } from "../plan/decide.ts";
 import { retryPolicy, retryingSource } from "../run/retrying-source.ts";
 import { discover } from "../selection/discover.ts";
 import { withProjection } from "../selection/projection.ts";
-import { scopeOf } from "../selection/scope.ts";
+import { scopeFor } from "../selection/scope.ts";
 import { narrowTo } from "../selection/selection.ts";
 import { readIndependently } from "./read-independently.ts";
 
@@ -195,7 +195,7 @@ async function verifyTable(name: string, discovered: Table | null, comparing: Co
   if (discovered === null)
     return unproven("The source no longer shows the table: there is nothing to compare the copy with.");
   if (state === null) return unproven("The table was never copied whole: run sync first.");
-  if (state.scope !== scopeOf(connection.scope, discovered.id, tableSettings(connection, discovered.id))) {
+  if (state.scope !== scopeFor(connection, discovered.id, state.scope)) {
     return unproven(
       "The copy was made with another selection, server or database than is configured now: run sync first.",
     );

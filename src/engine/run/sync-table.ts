@@ -9,7 +9,7 @@ import { decide, type Decision } from "../plan/decide.ts";
 import { nextState, wholeState } from "../plan/next-state.ts";
 import { planPass } from "../plan/plan-pass.ts";
 import { knownTables, withSeenColumns } from "../selection/discover.ts";
-import { checkColumnsKept, scopeOf } from "../selection/scope.ts";
+import { checkColumnsKept, scopeFor } from "../selection/scope.ts";
 import { projectTable } from "../selection/selection.ts";
 import { type StoredTable, storedTable, type SyncContext } from "./context.ts";
 import { abandonPass, closePass, openPass } from "./passes.ts";
@@ -53,7 +53,7 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
   const { connection, flags, writer, started, signal } = context;
   let table = withSeenColumns(discovered, [stored.state?.table, stored.open?.tables[0]], connection);
   const own = tableSettings(connection, table.id);
-  const scope = scopeOf(connection.scope, table.id, own);
+  const scope = scopeFor(connection, table.id, stored.state?.scope ?? stored.open?.scope ?? null);
   const settings = settingsOf(connection, table.id);
   const abilities = { ...connection.capabilities, fullPass: connection.warehouse.fullPass?.(table.id) ?? null };
   const decideWith = (open: Pass | null): Decision =>

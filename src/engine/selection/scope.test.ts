@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Table } from "../../protocol/table.ts";
-import { checkColumnsKept, checkScope, scopeOf } from "./scope.ts";
+import { checkColumnsKept, checkScope, scopeFor, scopeOf, scopesOf } from "./scope.ts";
 
 const table = { id: "t", columns: ["id", "a", "b"].map((name) => ({ name })) } as unknown as Table;
 
@@ -63,5 +63,41 @@ describe("a scope", () => {
   test("goes by the names in the source", () => {
     const settings = { columns: { include: ["id", "x", "b"], exclude: [] }, renameColumns: { x: "a" } };
     checkColumnsKept(table, settings, false);
+  });
+});
+
+describe("the same server under another address (case 49)", () => {
+  const definition = { scope: ({ host, port }: { host: string; port: number }) => ({ server: `${host}:${port}` }) };
+  const connectionAt = (host: string, port = 5432) => scopesOf(definition, { host, port });
+  const made = (host: string) => scopeFor(connectionAt(host), "t", null);
+
+  test.each([
+    ["localhost", "127.0.0.1"],
+    ["127.0.0.1", "localhost"],
+    ["localhost", "::1"],
+    ["::1", "localhost"],
+  ])("%s goes on as %s, also where an older version stored it", (before, now) => {
+    // As every version has stored it.
+    const stored = scopeOf({ server: `${before}:5432` }, "t");
+    expect(scopeFor(connectionAt(now), "t", stored)).toBe(stored);
+    checkScope(table, scopeFor(connectionAt(now), "t", stored), stored, false);
+  });
+
+  test.each([
+    ["127.0.0.1", "::1"],
+    ["127.0.0.1", "127.0.0.2"],
+    ["localhost", "db.example.com"],
+  ])("%s and %s may be two servers", (before, now) => {
+    const scope = scopeFor(connectionAt(now), "t", made(before));
+    expect(() => checkScope(table, scope, made(before), false)).toThrow(
+      expect.objectContaining({ code: "SCOPE_CHANGED" }),
+    );
+  });
+
+  test("another port, or another filter, is another scope", () => {
+    const stored = made("localhost");
+    expect(scopeFor(connectionAt("127.0.0.1", 5433), "t", stored)).not.toBe(stored);
+    const filtered = { ...connectionAt("127.0.0.1"), tables: { t: { filter: "a > 0" } } };
+    expect(scopeFor(filtered, "t", stored)).not.toBe(stored);
   });
 });

@@ -3,7 +3,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Table } from "../../protocol/table.ts";
 import { columnMapping } from "./columns.ts";
-import type { TableSettings } from "../connection.ts";
+import { type Connection, type TableSettings, tableSettings } from "../connection.ts";
 
 /**
  * The fingerprint of everything that decides what is in a table's copy: of the connection's scope the shared part and,
@@ -17,6 +17,40 @@ export function scopeOf(scope: Json, table: string, settings: TableSettings = {}
   if (columns === undefined || columns.others !== undefined) return rows;
   const { include, exclude } = columns;
   return `${rows}.${digest([[...new Set(include)].sort(), [...new Set(exclude)].sort()])}`;
+}
+
+/**
+ * What decides which rows of a connection exist, and what the same server was called under its other addresses. The
+ * address of this machine has several names; of any other address that changed, nothing tells that the server is the same.
+ */
+export function scopesOf<Configuration>(
+  definition: { scope(configuration: Configuration): Json },
+  configuration: Configuration,
+): Required<Pick<Connection, "scope" | "sameScopes">> {
+  const { host } = configuration as { readonly host?: unknown };
+  const others = typeof host === "string" ? (names[host] ?? []) : [];
+  return {
+    scope: definition.scope(configuration),
+    sameScopes: others.map((other) => definition.scope({ ...configuration, host: other })),
+  };
+}
+
+/** `localhost` is both addresses; a server at one of them need not be the server at the other. */
+const names: Readonly<Record<string, readonly string[]>> = {
+  localhost: ["127.0.0.1", "::1"],
+  "127.0.0.1": ["localhost"],
+  "::1": ["localhost"],
+};
+
+/** The scope of a table. `stored`: the copy's; it goes on if it is of the same server under another address. */
+export function scopeFor(
+  connection: Pick<Connection, "scope" | "sameScopes" | "tables">,
+  table: string,
+  stored: string | null,
+): string {
+  const settings = tableSettings(connection, table);
+  const all = [connection.scope, ...(connection.sameScopes ?? [])].map((one) => scopeOf(one, table, settings));
+  return all.find((one) => stored !== null && rowsOf(one) === rowsOf(stored)) ?? all[0]!;
 }
 
 /** Throws `SCOPE_CHANGED` if a sync could delete rows of the copy because of another scope, unless the user agreed. */
