@@ -3,7 +3,7 @@ import { type RunStatus, status, type TableStatus } from "../engine/commands/sta
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import { selects } from "../toolkit/patterns.ts";
 import { type Attempt, attemptPlace, isAlive, loadAttempts } from "./attempts.ts";
-import { parseDuration } from "./configuration/quantities.ts";
+import { parseDuration } from "../toolkit/quantities.ts";
 import { type CopySide, placeOfCopies } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
 import { errorJson } from "./display/events-json.ts";

@@ -32,8 +32,9 @@ export interface Plan {
   /** The read point: the rows are those of this moment, or later. ISO 8601, UTC, by the source's clock. */
   readonly asOf: string;
   /**
-   * For a `stream`: it does not go on from `previous`, so it does not show what was removed meanwhile. The copies of its
-   * tables are emptied before its first row.
+   * For a `stream`: it does not go on from `previous`, so it does not show what was removed meanwhile. If tables are read
+   * together, their copies are emptied before its first row. A table that is planned alone is read whole instead, and
+   * settled; then its stream is planned again.
    */
   readonly startsOver?: true;
   /**

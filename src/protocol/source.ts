@@ -57,6 +57,12 @@ export interface Source extends AsyncDisposable {
 
   /** Called after the commit of `state`: a stream may drop everything before it. */
   acknowledge?(split: Split, state: Json): Promise<void>;
+
+  /**
+   * Called at the end of a sync. `next`: of every selected table whose `next` the destination holds durably, or else that
+   * of its open pass. The source may drop what lies before all of them.
+   */
+  keepFrom?(next: readonly Json[], signal: AbortSignal): Promise<void>;
 }
 
 /** How to read. */

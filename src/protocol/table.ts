@@ -34,6 +34,11 @@ export interface Table {
    * deletes. If it is a moment (alone, or before a `|`), it shows `verify` which rows changed since a sync.
    */
   readonly version: string | null;
+  /**
+   * After a full pass, `stream` passes show every change and every delete, so that neither windows nor sweeps are needed.
+   * Absent: they don't.
+   */
+  readonly streamed?: true;
   /** Approximate number of rows, for estimates and progress; `null`: unknown. */
   readonly estimatedRows: number | null;
   /** What a user should know about how this table is read, in whole sentences; `discover` shows them. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { defaultSettings } from "../../engine/connection.ts";
+import { bytesText, durationText, parseBytes, parseDuration } from "../../toolkit/quantities.ts";
 import { inAnyCase, typeSetting } from "../../toolkit/settings.ts";
-import { bytesText, durationText, parseBytes, parseDuration } from "./quantities.ts";
 
 /** Converts text to a number, because values from `${ENV}` are always text. */
 function numeric(value: unknown): unknown {

@@ -22,7 +22,9 @@ export async function readIndependently(
 ): Promise<Table | null> {
   const { source, settings } = connection;
   const how = { scope: scopeOf(null, table.id), replace: false };
-  const planned = await planPass(source, [table], "full", new Map(), how, signal);
+  // Nothing goes on from this pass: it needs no place in the stream.
+  const { streamed: _, ...unstreamed } = table;
+  const planned = await planPass(source, [unstreamed], "full", new Map(), how, signal);
   const pass: Pass = { ...planned, opened: new Date().toISOString() };
   const reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "independent" } as const;
   const turn = new Semaphore(1);

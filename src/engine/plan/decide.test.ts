@@ -244,3 +244,29 @@ describe("what a sync reads of a table", () => {
     expect(decided({ settings }).passes).toEqual(["window"]);
   });
 });
+
+describe("a table with a stream", () => {
+  const streamed: Table = { ...plain, streamed: true };
+  const of = { table: streamed, state: { ...state, table: streamed } };
+
+  test.each<[string, Case, readonly PassKind[]]>([
+    ["nothing is stored", { table: streamed, state: null }, ["full", "stream"]],
+    ["a copy", of, ["stream"]],
+    ["a copy that was made by a cursor", { table: { ...table, streamed: true } }, ["stream"]],
+    ["another identity", { ...of, table: { ...streamed, identity: "2" } }, ["full", "stream"]],
+    ["a sweep is asked for", { ...of, flags: { sweep: true } }, ["full", "stream"]],
+    ["a week has passed", { ...of, now: "2026-01-09T12:00:00.000Z" }, ["full", "stream"]],
+    ["deletes are to be looked for each time", { ...of, settings: { deletes: "each_sync" } }, ["stream"]],
+    ["healing is turned off", { ...of, now: "2026-01-09T12:00:00.000Z", settings: { reread: "never" } }, ["stream"]],
+    ["Fivetran", { ...of, fullPass: "settles" }, ["stream"]],
+  ])("%s", (_, given, passes) => {
+    expect(decided(given)).toMatchObject({ resume: null, passes });
+  });
+
+  test("a full pass goes on, and the stream follows; any other pass is planned again", () => {
+    const [full, stream] = [pass("full", streamed), pass("stream", streamed)];
+    expect(decided({ ...of, open: full })).toMatchObject({ resume: full, abandon: null, passes: ["stream"] });
+    expect(decided({ ...of, open: stream })).toMatchObject({ resume: null, abandon: stream, passes: ["stream"] });
+    expect(decided({ open: pass("stream") })).toMatchObject({ resume: null, passes: ["window"] });
+  });
+});

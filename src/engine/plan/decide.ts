@@ -15,6 +15,8 @@ const sweptRows = 20;
 const day = 24 * 60 * 60 * 1_000;
 /** How old a copy gets before a full pass replaces it to find deletes (`deletes: auto`): all rows are then written again. */
 const mostUnswept = 7 * day;
+/** The age at which a copy that follows a stream is read whole, to heal what no stream shows (`reread: auto`). */
+const streamedReread = 7 * day;
 
 /** What the user wants of one sync beyond the settings. */
 export interface Flags {
@@ -50,7 +52,8 @@ export interface Decision {
 /**
  * Decides what a sync reads of one table. A full pass is made if nothing is stored, if another table has its name now, or
  * if columns are new or the cursor is another; it replaces the copy if the key is another or its values are written
- * differently. Otherwise a window pass is made where there is a cursor, then a sweep if one is due.
+ * differently. Otherwise the table's stream is read, if it has one; else a window where there is a cursor, then a sweep
+ * if one is due.
  *
  * Throws `SCOPE_CHANGED` and `SCHEMA_CHANGE_BLOCKED`.
  */
@@ -69,7 +72,10 @@ export function decide(
   if (state?.scope === scope) checkSchemaChange(state.table, table, settings.schemaChanges);
 
   const inferred = abilities.schema === "inferred";
-  const fits = open !== null && open.scope === scope && !flags.full && sameShape(open.tables[0]!, table, inferred);
+  const streamed = table.streamed === true;
+  const resumable = open?.kind === "full" || (!streamed && open?.kind !== "stream");
+  const fits =
+    open !== null && resumable && open.scope === scope && !flags.full && sameShape(open.tables[0]!, table, inferred);
   const resume = fits ? open : null;
   const abandon = fits ? null : open;
 
@@ -83,7 +89,7 @@ export function decide(
   const full = (why: string): Decision => ({
     resume: null,
     abandon: abandon ?? resume,
-    passes: ["full"],
+    passes: streamed ? ["full", "stream"] : ["full"],
     replace,
     why,
   });
@@ -92,7 +98,14 @@ export function decide(
   const outdated = needsFull(state, scope, table, inferred);
   if (outdated !== null) return full(outdated);
   if (hasCleared(abandon, table)) return full("a pass that is given up has cleared columns");
-  if (rereadDue(state, settings.reread, abilities, now)) return full("its last full read is too old (reread)");
+  if (rereadDue(state, settings.reread, streamed ? { reread: streamedReread } : abilities, now))
+    return full("its last full read is too old (reread)");
+  const agreed = state.held !== undefined && (flags.acceptDeletes || !exceeds(state.held, settings.maxDeleteFraction));
+  if (streamed) {
+    if (flags.sweep || agreed) return full("deleted rows are to be looked for");
+    const why = "its stream shows what changed";
+    return { resume: null, abandon: abandon ?? resume, passes: ["stream"], replace, why };
+  }
   if (table.cursor === null && !swept) return full("nothing shows what changed");
   if (swept) {
     const why = resume === null ? "no cursor: a sweep shows what changed" : goesOn(resume);
@@ -100,7 +113,6 @@ export function decide(
   }
   // A sweep that continues counts as made now, so that a long one is not made twice.
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
-  const agreed = state.held !== undefined && (flags.acceptDeletes || !exceeds(state.held, settings.maxDeleteFraction));
   const due =
     flags.sweep || agreed || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
   // Where no sweep can be made, only a full pass shows what is gone.
@@ -125,6 +137,7 @@ function goesOn({ kind }: Pass): string {
  * Without a cursor only a second reading shows it.
  */
 function catchUp(table: Table, abilities: Abilities): PassKind[] {
+  if (table.streamed === true) return ["stream"];
   // A second full pass would truncate what was just written. Without a cursor the next sync makes one anyway.
   if (abilities.fullPass !== null) return table.cursor === null ? [] : ["window"];
   if (table.cursor === null) return table.version !== null && canSweep(table, abilities) ? ["keys"] : ["full"];
@@ -165,7 +178,12 @@ function estimatedSweep({ estimatedRows }: Table): number {
   return estimatedRows === null ? Infinity : estimatedRows / sweptRows;
 }
 
-function rereadDue(state: TableState, setting: Settings["reread"], { reread }: Abilities, now: Date): boolean {
+function rereadDue(
+  state: TableState,
+  setting: Settings["reread"],
+  { reread }: Pick<Abilities, "reread">,
+  now: Date,
+): boolean {
   const interval = setting === "auto" ? reread : setting;
   if (interval === undefined || interval === "never") return false;
   return now.getTime() - Date.parse(state.readAt) >= interval;

@@ -59,6 +59,7 @@ export function retryingSource(source: Source, policy: RetryPolicy): Source {
     },
     ...(source.release === undefined ? {} : { release: (tables) => source.release!(tables) }),
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
+    ...(source.keepFrom === undefined ? {} : { keepFrom: (next, signal) => source.keepFrom!(next, signal) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };
 }

@@ -19,6 +19,8 @@ import type { Writer } from "./writer.ts";
 
 /** How often a table that is altered while it is read is planned again, if it got no new or wider columns by that. */
 const replans = 3;
+/** How often a sync reads a table whole because its stream does not go on from the copy. */
+const mostStartOver = 2;
 
 /** Brings the copy of one table up to date. If the table is altered while it is read, it is discovered and planned again. */
 export async function syncTable(table: Table, stored: StoredTable, context: SyncContext): Promise<void> {
@@ -77,11 +79,18 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
     }
   }
   const passes = [...decision.passes];
+  let startedOver = 0;
   for (let index = 0; index < passes.length || state?.reread === true; index++) {
     const kind = passes[index] ?? "full";
     const how = { scope, replace: decision.replace && index === 0 };
     const states = new Map(state === null ? [] : [[table.id, state]]);
     const planned = await planPass(connection.source, [table], kind, states, how, signal);
+    if (kind === "stream" && planned.startsOver === true) {
+      if (++startedOver > mostStartOver) throw streamLost(table.id);
+      before = await rowsBefore({ ...decision, passes: ["full"] }, table, writer);
+      passes.splice(index--, 1, "full", "stream");
+      continue;
+    }
     state = await runPass(await openPass({ ...planned, ...before }, [], writer), table, state, [], context);
     table = state.table;
   }
@@ -124,6 +133,12 @@ async function runPass(
 async function rowsBefore({ resume, passes }: Decision, table: Table, writer: Writer): Promise<Pick<Pass, "copyRows">> {
   const deletes = resume !== null || passes.some((kind) => kind === "full" || kind === "keys");
   return deletes ? { copyRows: await writer.run(table.id, (transaction) => transaction.count(table)) } : {};
+}
+
+function streamLost(table: string): HeadwatersError {
+  return new HeadwatersError("READ_CONFLICT", `table "${table}": its stream was lost again while the table was read`, {
+    hint: "Look whether something else reads the slot, drops it or truncates the table; then sync again.",
+  });
 }
 
 /** The part of a pass's splits that this sync read, as far as it is known: a split that continued counts as a whole one. */

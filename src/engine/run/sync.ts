@@ -83,6 +83,8 @@ class Run {
   readonly #complete = new Set<string>();
   /** Tables that are worked on: the source may hold sessions for them. */
   readonly #begun = new Set<string>();
+  /** All that are selected and still there, whichever of them this sync is about. */
+  #selected: readonly string[] = [];
   #rounds = 0;
   /** Each table has the transaction for itself, since a commit of several failed. */
   #alone = false;
@@ -134,7 +136,27 @@ class Run {
     } catch (thrown) {
       throw thrown instanceof RolledBack ? thrown.cause : thrown;
     }
+    await this.#keepFrom(stored);
     return this.#record(true);
+  }
+
+  /**
+   * Says from where on the source must keep its stream. What a destination that can't be read has received is durable only
+   * if the next sync is given it.
+   */
+  async #keepFrom(before: Stored): Promise<void> {
+    const { source, warehouse, log } = this.#connection;
+    if (source.keepFrom === undefined || this.#options.signal.aborted) return;
+    try {
+      const durable = warehouse.capabilities.reads === "never" ? before : await atDestination(warehouse.load());
+      const next = this.#selected.flatMap((id) => {
+        const { state, open } = storedTable(durable, id);
+        return state?.next ?? open?.next[id] ?? [];
+      });
+      await source.keepFrom(next, this.#options.signal);
+    } catch (thrown) {
+      log.warn(`the source could not be told what it may drop: ${asHeadwatersError(thrown).message}`);
+    }
   }
 
   /**
@@ -151,6 +173,7 @@ class Run {
     const { tables: discovered, refused, vanished } = await discover(this.#connection, this.#options.signal, stored);
     const tables = discovered.filter(({ id }) => mayCome(id, stored, this.#connection));
     const broken = [...refused].filter(([id]) => mayCome(id, stored, this.#connection));
+    this.#selected = [...tables.map(({ id }) => id), ...broken.map(([id]) => id)];
     const failed = new Map([...broken, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
     const names = narrowTo([...tables.map(({ id }) => id), ...failed.keys()], only);
     for (const name of names) this.#statistics.set(name, new Statistics(name, stored.tables.get(name)?.asOf ?? null));

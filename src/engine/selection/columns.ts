@@ -72,8 +72,10 @@ export function projectedTable(table: Table, settings: TableSettings, inferred: 
   const renamed = kept.map((column): Column => ({ ...column, name: names.toCopy(column.name) }));
   checkCollisions(table, kept, renamed);
   const toCopy = (name: string | null): string | null => (name === null ? null : names.toCopy(name));
+  const { streamed, ...rest } = table;
   return {
-    ...table,
+    ...rest,
+    ...(streamed === true && mode !== "full" ? { streamed } : {}),
     columns: renamed,
     key: table.key.map(names.toCopy),
     cursor: toCopy(cursor),

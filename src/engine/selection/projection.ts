@@ -62,6 +62,7 @@ function projectedSource(source: Source, tables: NonNullable<Connection["tables"
     },
     ...(source.release === undefined ? {} : { release: (tables) => source.release!(tables) }),
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
+    ...(source.keepFrom === undefined ? {} : { keepFrom: (next, signal) => source.keepFrom!(next, signal) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };
 }

@@ -1,9 +1,27 @@
 import { z } from "zod";
 import { sslModes } from "../../wire/postgres/ssl.ts";
+import { parseBytes } from "../../toolkit/quantities.ts";
 import { blankIsAbsent, choice, optionalText, text, whole } from "../../toolkit/settings.ts";
 
 /** Not trimmed: spaces at the ends of a name are part of it. */
 const name = z.string().min(1, { error: "must not be empty" });
+
+/** As the server takes it. */
+const slotName = z.preprocess(
+  blankIsAbsent,
+  z
+    .string()
+    .regex(/^[a-z0-9_]{1,63}$/, { error: "must be at most 63 small letters, digits and underscores" })
+    .optional(),
+);
+
+const bytes = z.preprocess(
+  blankIsAbsent,
+  z
+    .string()
+    .refine((size) => (parseBytes(size) ?? 0) > 0, { error: "must be a size with its unit: 512MB, 10GB" })
+    .optional(),
+);
 
 export function portSetting(usual: number, description: string) {
   return whole(1, 65_535).default(usual).meta({ title: "Port", description });
@@ -59,6 +77,26 @@ export const configuration = z
       title: "Lag",
       description:
         "Seconds by which each window of changes overlaps the one before: rows that are committed later than this after their updated_at are found by sweeps only.",
+    }),
+    changes: choice(["cursor", "stream"]).default("cursor").meta({
+      title: "Changes",
+      description:
+        "How changes are seen: cursor (by the cursor column, and by sweeps), or stream (from the server's log, by logical replication; PostgreSQL only).",
+    }),
+    slot: slotName.meta({
+      title: "Replication slot",
+      description:
+        "With changes: stream: the slot that keeps the log until the copy has it; it is made if it is missing. Each copy needs one of its own. Absent: headwaters_ with the names of database and schema.",
+    }),
+    publication: z.preprocess(blankIsAbsent, name.optional()).meta({
+      title: "Publication",
+      description:
+        "With changes: stream: the publication of the tables; it is made if it is missing, and tables are added to it. Absent: the slot's name.",
+    }),
+    max_retained: bytes.default("10GB").meta({
+      title: "Log retained",
+      description:
+        "With changes: stream: the most bytes of log that a sync leaves at the source for tables that fail, such as 10GB. Beyond it they are read whole again.",
     }),
     read: choice(["copy", "cursor"]).default("copy").meta({
       title: "Way of reading",

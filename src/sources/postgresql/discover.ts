@@ -8,7 +8,9 @@ import { escapeIdentifier, qualifiedName } from "../../wire/postgres/literals.ts
 import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
 import { estimateRows } from "./catalog/estimate.ts";
 import type { Server } from "./server.ts";
-import { hasIndexOn, type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
+import { whyNotFollowed } from "./stream/followed.ts";
+import type { StreamNames } from "./stream/slot.ts";
+import { hasIndexOn, type Shape, keyIndexOf, type ShapeContext, shapeOf } from "./catalog/shape.ts";
 
 /** From this many rows on, a window without an index on the cursor column is slow enough for a note. */
 export const largeRows = 1_000_000;
@@ -22,17 +24,32 @@ export async function discoverTables(
   server: Server,
   schema: string,
   context: ShapeContext,
+  stream: StreamNames | null,
   signal: AbortSignal,
 ): Promise<readonly Table[]> {
   await assertSchema(connection, schema, signal);
   const catalog = await loadCatalog(connection, schema, null, signal);
   return catalog.map((table) => {
     try {
-      return tableOf(shapeOf(table, context), server, connection.settings.user);
+      return tableOf(shapeOf(table, context), server, stream, connection.settings.user);
     } catch (thrown) {
       return refusedTable(table.name, thrown);
     }
   });
+}
+
+/** The key columns of every table that has a key. */
+export async function keysOfTables(
+  connection: PostgresConnection,
+  schema: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const keys = new Map<string, readonly string[]>();
+  for (const table of await loadCatalog(connection, schema, null, signal)) {
+    const index = keyIndexOf(table);
+    if (index !== undefined) keys.set(table.name, index.columns);
+  }
+  return keys;
 }
 
 /** Throws `SCHEMA_UNKNOWN`, or `PRIVILEGE_MISSING` if the role may not use the schema. */
@@ -85,27 +102,35 @@ export function identityOf({ oid, parts }: CatalogTable): string {
   return parts === null ? oid : `${oid} ${digestOf(parts)}`;
 }
 
+/** The log does not tell of the rows of a partition that is attached or detached: then all rows are read again. */
+function storageOf({ partitioned, rewritten, storage }: CatalogTable, streamed: boolean): string {
+  const told = partitioned && streamed ? storage : rewritten;
+  return told === "" ? "" : digestOf(told);
+}
+
 function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
-function tableOf(shape: Shape, server: Server, user: string): Table {
+function tableOf(shape: Shape, server: Server, stream: StreamNames | null, user: string): Table {
   const { catalog, columns, key } = shape;
+  const streamed = stream !== null && whyNotFollowed(shape, server) === null;
   const cursor = key.length === 0 ? null : shape.cursor;
   return {
     id: catalog.name,
     columns: columns.map(({ name, mapping, nullable }) => ({ name, type: mapping.type, nullable })),
     key,
     identity: identityOf(catalog),
-    storage: catalog.rewritten === "" ? "" : digestOf(catalog.rewritten),
+    storage: storageOf(catalog, streamed),
     cursor,
     version: cursor,
+    ...(streamed ? { streamed } : {}),
     estimatedRows: estimateRows(catalog, server),
-    notes: notesOf(shape, server, user),
+    notes: notesOf(shape, server, stream, user),
   };
 }
 
-function notesOf(shape: Shape, server: Server, user: string): string[] {
+function notesOf(shape: Shape, server: Server, stream: StreamNames | null, user: string): string[] {
   const { catalog, columns, key, cursor } = shape;
   const notes: string[] = [];
   const hidden = columns.filter((column) => !column.readable).map((column) => column.name);
@@ -115,18 +140,22 @@ function notesOf(shape: Shape, server: Server, user: string): string[] {
     notes.push(`User "${user}" may not read ${hidden.join(", ")}: ${grantSelect(catalog.schema, catalog.name, user)}`);
   }
   if (catalog.secured) notes.push(`Row-level security would hide rows from user "${user}", so that reading it fails.`);
+  const unfollowed = whyNotFollowed(shape, server);
+  const streamed = stream !== null && unfollowed === null;
+  if (streamed) notes.push(`Its changes are read from the log, by the slot ${stream.slot}.`);
+  else if (stream !== null) notes.push(`Its changes can't be read from the log, since ${unfollowed}.`);
   if (key.length === 0) notes.push("It has no primary key, so it is read whole at each sync.");
   else if (shape.keyIsIndex) {
     notes.push(`It has no primary key; the unique index on ${key.join(", ")} tells its rows apart.`);
   }
-  if (key.length > 0 && cursor === null) {
+  if (key.length > 0 && cursor === null && !streamed) {
     notes.push(
       "It has no cursor column (updated_at), so it is read whole at each sync; name one by the setting cursor.",
     );
   }
   if (key.length === 0 && cursor !== null) notes.push(`Without a key its cursor column ${cursor} is of no use.`);
   const rows = estimateRows(catalog, server);
-  if (key.length > 0 && cursor !== null && (rows ?? 0) >= largeRows && !hasIndexOn(shape, cursor)) {
+  if (key.length > 0 && cursor !== null && !streamed && (rows ?? 0) >= largeRows && !hasIndexOn(shape, cursor)) {
     notes.push(
       `There is no index on ${cursor}, so each sync reads the whole table for what changed: CREATE INDEX ON ${qualifiedName(catalog.schema, catalog.name)} (${escapeIdentifier(cursor)});`,
     );

@@ -9,7 +9,6 @@ import type { Table } from "../../protocol/table.ts";
 import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/connection.ts";
 import { connectPostgres } from "../../wire/postgres/connection.ts";
 import { passColumns, tableOfSplit } from "../../toolkit/passes.ts";
-import { sameType, typeName } from "../../toolkit/types.ts";
 import { Remembered } from "../../toolkit/remembered.ts";
 import { TextColumns } from "../../toolkit/text-columns.ts";
 import { ValueOutOfRange } from "../../wire/postgres/codecs.ts";
@@ -17,18 +16,22 @@ import { warnOnce } from "../../toolkit/warn-once.ts";
 import { SharedCatalog } from "./catalog/shared-catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
-import { assertReadable, assertSchema, discoverTables, identityOf } from "./discover.ts";
+import { assertReadable, assertSchema, discoverTables, keysOfTables } from "./discover.ts";
 import { checkFilter } from "./statement/check-filter.ts";
 import { lookupRows } from "./lookup.ts";
 import { readSplit, type SplitReader, storageDigest } from "./read.ts";
 import { type ReadPoint, takeReadPoint } from "./snapshot/read-point.ts";
 import type { HashColumns } from "./statement/select.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
-import { columnOf, type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
+import { whyNotFollowed } from "./stream/followed.ts";
+import { readStream } from "./stream/read-stream.ts";
+import { ChangeStream, type StreamPosition } from "./stream/stream.ts";
+import { type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
+import { assertFits, isOneSnapshot, nextOf, storageOf, windowOf } from "./planned.ts";
 import { postgresSettings } from "./settings.ts";
 import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
 import { cutTable, hashColumnsOf } from "./splits.ts";
-import { type Window, type Work, workJson, workOf } from "./work.ts";
+import { type Work, workJson, workOf } from "./work.ts";
 
 /** How long plans may share a read point, in milliseconds. An earlier one is sound: it promises less. */
 const pointFreshFor = 1_000;
@@ -63,6 +66,10 @@ export class PostgresqlSource implements Source {
   readonly #looked = new Map<string, Promise<Looked>>();
   readonly #warnOnce: (message: string) => void;
   readonly #asText: TextColumns;
+  /** `null`: changes are seen by cursors. */
+  readonly #stream: ChangeStream | null;
+  /** The keys that the stream pass of a table looks up. */
+  readonly #changed = new Map<string, readonly (readonly string[])[]>();
 
   constructor(configuration: Configuration, context: SourceContext, cluster: ClusterOptions = { staleness: null }) {
     this.#configuration = configuration;
@@ -76,6 +83,15 @@ export class PostgresqlSource implements Source {
     );
     this.#followers = cluster.staleness;
     this.#snapshots = new Snapshots(this.#pool);
+    this.#stream =
+      configuration.changes === "cursor"
+        ? null
+        : new ChangeStream({
+            configuration,
+            keys: (connection, signal) => keysOfTables(connection, configuration.schema, signal),
+            takePoint: (connection, signal) => this.#takePoint(connection, 0, signal),
+            warn: this.#warnOnce,
+          });
   }
 
   check(signal: AbortSignal): AsyncIterable<CheckResult> {
@@ -87,7 +103,14 @@ export class PostgresqlSource implements Source {
     return this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
       const { schema } = this.#configuration;
-      const tables = await discoverTables(connection, server, schema, this.#shapeContext, signal);
+      const tables = await discoverTables(
+        connection,
+        server,
+        schema,
+        this.#shapeContext,
+        this.#stream?.names ?? null,
+        signal,
+      );
       this.#catalog.discovered(tables.map(({ id }) => id));
       return tables;
     });
@@ -101,7 +124,8 @@ export class PostgresqlSource implements Source {
   ): Promise<Plan> {
     const ids = tables.map((table) => table.id);
     await this.#snapshots.release(ids);
-    const { server, looked, point, works } = await this.#pool.use(signal, async (connection) => {
+    if (kind === "stream") return this.#planStream(tables, previous, signal);
+    const { server, looked, point, works, streams } = await this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
       const looked = await this.#lookAt(connection, server, tables, signal);
       for (const table of tables) {
@@ -109,18 +133,21 @@ export class PostgresqlSource implements Source {
         assertFits(table, shape);
         assertReadable(shape, passColumns(table, kind), this.#settings.user);
       }
+      const streams = new Map<string, StreamPosition>();
+      for (const { id, streamed } of kind === "full" ? tables : []) {
+        if (streamed !== true || this.#stream === null) continue;
+        streams.set(id, await this.#stream.start(connection, looked.get(id)!.shape, previous[id] ?? null, signal));
+      }
       // Before the snapshot: a transaction that ends in between counts as open here, and the snapshot sees its rows.
-      const ours = this.#pool.open.map(({ processId }) => processId);
-      const { lag } = this.#configuration;
-      const how = { ours, lag, staleness: this.#staleness(server) ?? 0 };
-      const point = await this.#pointFor(ids, kind, () => takeReadPoint(connection, how, signal));
+      const staleness = this.#staleness(server) ?? 0;
+      const point = await this.#pointFor(ids, kind, () => this.#takePoint(connection, staleness, signal));
       const works = new Map<string, readonly Work[]>();
       for (const table of tables) {
         const { shape, hashColumns } = looked.get(table.id)!;
         const window = kind === "window" ? windowOf(table, shape, point, previous[table.id] ?? null) : null;
         works.set(table.id, await cutTable(connection, { shape, server, hashColumns, window }, signal));
       }
-      return { server, looked, point, works };
+      return { server, looked, point, works, streams };
     });
     const { lag, user } = this.#configuration;
     for (const warning of transactionWarnings(server, user, lag)) this.#warnOnce(warning);
@@ -135,7 +162,9 @@ export class PostgresqlSource implements Source {
     return {
       splits,
       next: Object.fromEntries(
-        tables.map((table) => [table.id, nextOf(table, looked.get(table.id)!.shape, point)] as const),
+        tables.map(
+          (table) => [table.id, nextOf(table, looked.get(table.id)!.shape, point, streams.get(table.id))] as const,
+        ),
       ),
       asOf: point.asOf,
       snapshot,
@@ -151,8 +180,15 @@ export class PostgresqlSource implements Source {
     await this.#snapshots.release(pass.tables.map((table) => table.id));
     const { server, looked } = await this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
-      return { server, looked: await this.#lookAt(connection, server, pass.tables, signal) };
+      const looked = await this.#lookAt(connection, server, pass.tables, signal);
+      for (const [id, { shape }] of this.#stream === null || pass.kind !== "full" ? [] : looked) {
+        if (whyNotFollowed(shape, server) !== null) continue;
+        if (!(await this.#stream!.holds(connection, shape, pass.next[id] ?? null, signal)))
+          return { server, looked: null };
+      }
+      return { server, looked };
     });
+    if (looked === null) return null;
     for (const table of pass.tables) {
       const { shape } = looked.get(table.id)!;
       try {
@@ -170,7 +206,14 @@ export class PostgresqlSource implements Source {
 
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
     const table = tableOfSplit(pass, split);
-    const { reader, storage } = await this.#readerOf(table, pass, how.signal);
+    const { reader, storage } = await this.#readerOf(table, pass.kind === "stream" ? null : pass, how.signal);
+    if (pass.kind === "stream") {
+      try {
+        return yield* readStream(reader, table, this.#changed.get(table.id) ?? [], state, how);
+      } catch (thrown) {
+        throw this.#widened(table, thrown);
+      }
+    }
     const snapshot = snapshotOf(pass.snapshot);
     const one = { id: split.id, kind: pass.kind, table, work: workOf(split), snapshot, storage };
     try {
@@ -189,6 +232,11 @@ export class PostgresqlSource implements Source {
     }
   }
 
+  async keepFrom(next: readonly Json[], signal: AbortSignal): Promise<void> {
+    const stream = this.#stream;
+    if (stream !== null) await this.#pool.use(signal, (connection) => stream.keepFrom(connection, next, signal));
+  }
+
   async release(tables: readonly string[]): Promise<void> {
     await this.#snapshots.release(tables);
   }
@@ -196,6 +244,38 @@ export class PostgresqlSource implements Source {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#snapshots[Symbol.asyncDispose]();
     await this.#pool[Symbol.asyncDispose]();
+  }
+
+  /** Each table by itself: what the log said is shared by the stream. */
+  async #planStream(
+    tables: readonly Table[],
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const next: Record<string, Json> = {};
+    let asOf = "";
+    await this.#pool.use(signal, async (connection) => {
+      const server = await this.#describe(connection, signal);
+      const looked = await this.#lookAt(connection, server, tables, signal);
+      for (const table of tables) {
+        const { shape } = looked.get(table.id)!;
+        assertFits(table, shape);
+        assertReadable(shape, table.columns, this.#settings.user);
+        const changes = await this.#stream!.changes(connection, shape, previous[table.id] ?? null, signal);
+        if (changes === null) return;
+        this.#changed.set(table.id, changes.keys);
+        next[table.id] = nextOf(table, shape, changes.point, changes.next);
+        asOf = changes.point.asOf;
+      }
+    });
+    const splits = tables.map(({ id }) => ({ id: `${id}/stream`, tables: [id], work: null }));
+    const plan = { splits, next, asOf, snapshot: null };
+    return tables.every(({ id }) => id in next) ? plan : { ...plan, startsOver: true };
+  }
+
+  #takePoint(connection: PostgresConnection, staleness: number, signal: AbortSignal): Promise<ReadPoint> {
+    const ours = this.#pool.open.map(({ processId }) => processId);
+    return takeReadPoint(connection, { ours, lag: this.#configuration.lag, staleness }, signal);
   }
 
   get #shapeContext(): ShapeContext {
@@ -316,44 +396,4 @@ export class PostgresqlSource implements Source {
           );
     return { ...snapshot, storage };
   }
-}
-
-/** Throws `TABLE_CHANGED` if the table has changed since `table` was made. */
-function assertFits(table: Table, shape: Shape): void {
-  const changed = (what: string): HeadwatersError =>
-    new HeadwatersError("TABLE_CHANGED", `table "${table.id}": ${what}`, { hint: "It is planned anew." });
-  if (table.identity !== identityOf(shape.catalog))
-    throw changed("it was dropped and made again, or a type was altered");
-  for (const { name, type } of table.columns) {
-    const now = columnOf(shape, name).mapping.type;
-    if (!sameType(type, now)) throw changed(`column "${name}" was ${typeName(type)} and is ${typeName(now)}`);
-  }
-  if (table.key.join("\0") !== shape.key.join("\0")) throw changed("its key is another");
-}
-
-/** Whether all splits read the rows of one moment: what a split reads alone, it reads in the order of keys. */
-function isOneSnapshot(snapshot: Json, splits: readonly Split[], { yugabyte }: Server): boolean {
-  return snapshotOf(snapshot).mode === "none" ? splits.length <= 1 && !yugabyte : true;
-}
-
-function storageOf(snapshot: Json, table: string): string {
-  return (snapshot as { readonly storage?: Readonly<Record<string, string>> }).storage?.[table] ?? "";
-}
-
-/** Where the next window of a table starts. */
-function nextOf(table: Table, shape: Shape, point: ReadPoint): Json {
-  const cursor = cursorOf(table, shape);
-  return cursor === null ? null : { high: point.cursors[cursor.type]!.next };
-}
-
-function windowOf(table: Table, shape: Shape, point: ReadPoint, previous: Json): Window {
-  const cursor = cursorOf(table, shape);
-  if (cursor === null) throw new HeadwatersError("DEFECT", `table "${table.id}" has no cursor column for a window`);
-  const low = (previous as { readonly high?: string } | null)?.high ?? null;
-  return { column: cursor.name, low, high: point.cursors[cursor.type]!.until };
-}
-
-function cursorOf(table: Table, shape: Shape): { readonly name: string; readonly type: string } | null {
-  if (table.cursor === null) return null;
-  return { name: table.cursor, type: columnOf(shape, table.cursor).builtin ?? "" };
 }

@@ -22,6 +22,8 @@ interface CatalogIndex {
   readonly complete: boolean;
   /** Leading columns that YugabyteDB shards by their hash. */
   readonly hashed: number;
+  /** The log tells rows by it (REPLICA IDENTITY USING INDEX). */
+  readonly replica: boolean;
 }
 
 /** A relation that stores rows: the table itself, or a partition without partitions of its own. */
@@ -32,6 +34,10 @@ export interface CatalogHeap {
   /** `r`: a table; `f`: a foreign table. */
   readonly kind: string;
   readonly readable: boolean;
+  /** Its changes are written to the log: it is neither unlogged nor temporary. */
+  readonly logged: boolean;
+  /** By what the log tells its rows: `d` the primary key, `f` all columns, `i` an index, `n` nothing. */
+  readonly replicaIdentity: string;
   /** The count of the last VACUUM or ANALYZE; −1 or 0: never counted. */
   readonly tuples: number;
   readonly pages: number;
@@ -155,7 +161,7 @@ WITH RECURSIVE tree AS (
 )
 SELECT tree.root::text AS root, c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
   (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))::text AS readable,
-  c.reltuples::text AS tuples, c.relpages::text AS pages,
+  c.relpersistence::text AS persistence, c.relreplident::text AS identity, c.reltuples::text AS tuples, c.relpages::text AS pages,
   (CASE WHEN version() LIKE '%-YB-%' THEN pg_table_size(c.oid) ELSE pg_relation_size(c.oid) END)::text AS bytes, pg_relation_filenode(c.oid)::text AS storage
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind <> 'p'
@@ -241,6 +247,7 @@ function indexOf(row: TextRow): CatalogIndex {
     identifies: row["identifying"] === "true" && parts.every(([name, required]) => name !== null && required === true),
     complete: row["complete"] === "true",
     hashed: parts.filter(([, , hashed]) => hashed).length,
+    replica: row["replica"] === "true",
   };
 }
 
@@ -251,6 +258,8 @@ function heapOf(row: TextRow): CatalogHeap {
     name: row["name"]!,
     kind: row["kind"]!,
     readable: row["readable"] === "true",
+    logged: row["persistence"] === "p",
+    replicaIdentity: row["identity"]!,
     tuples: Number(row["tuples"]),
     pages: Number(row["pages"]),
     bytes: Number(row["bytes"] ?? 0),

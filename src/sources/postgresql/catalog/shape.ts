@@ -47,7 +47,7 @@ export interface ShapeContext extends Pick<SourceContext, "tables" | "types"> {
 /** Throws `CURSOR_INVALID` or `CONFIGURATION_INVALID` if the user's options don't fit the table. */
 export function shapeOf(catalog: CatalogTable, { tables, types, asText }: ShapeContext): Shape {
   const options = tables[catalog.name] ?? {};
-  const index = catalog.indexes.find((candidate) => candidate.primary || candidate.identifies);
+  const index = keyIndexOf(catalog);
   const key = index?.columns ?? [];
   const names = catalog.columns.map((column) => column.name);
   for (const name of Object.keys(options.types ?? {})) {
@@ -88,6 +88,11 @@ export function shapeOf(catalog: CatalogTable, { tables, types, asText }: ShapeC
     cursor: cursorOf(catalog, options.cursor),
     filter: conditionOf(catalog.name, options.filter),
   };
+}
+
+/** The index whose columns are the key. */
+export function keyIndexOf({ indexes }: CatalogTable): CatalogTable["indexes"][number] | undefined {
+  return indexes.find((candidate) => candidate.primary || candidate.identifies);
 }
 
 export function columnOf(shape: Shape, name: string): ShapeColumn {

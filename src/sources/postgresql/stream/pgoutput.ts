@@ -1,0 +1,130 @@
+import { ProtocolBroken } from "../../../net/broken.ts";
+
+/** The values of a row as text, in the order of its columns; `null` is NULL, `undefined` one that is not told. */
+export type Tuple = readonly (string | null | undefined)[];
+
+/** A message of the output plugin `pgoutput`, protocol 1, as far as keys need it. */
+export type StreamMessage =
+  | {
+      readonly kind: "begin";
+      /** Where the record of its commit begins. */
+      readonly commit: bigint;
+      /** The transaction, without its epoch. */
+      readonly xid: number;
+    }
+  | { readonly kind: "relation"; readonly id: number; readonly relation: StreamRelation }
+  /** The row as it was, where the message has it, and as it is now. */
+  | { readonly kind: "change"; readonly id: number; readonly tuples: readonly Tuple[] }
+  | { readonly kind: "truncate"; readonly ids: readonly number[] }
+  | { readonly kind: "other" };
+
+/** A table as the changes that follow have it. */
+export interface StreamRelation {
+  readonly schema: string;
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
+/** https://www.postgresql.org/docs/15/protocol-logicalrep-message-formats.html. Throws {@link ProtocolBroken}. */
+export function decodeMessage(bytes: Buffer): StreamMessage {
+  try {
+    return new Message(bytes).decode();
+  } catch (thrown) {
+    if (thrown instanceof ProtocolBroken) throw thrown;
+    throw new ProtocolBroken("a message of pgoutput that can't be read", { cause: thrown });
+  }
+}
+
+class Message {
+  readonly #bytes: Buffer;
+  #at = 1;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  decode(): StreamMessage {
+    switch (String.fromCharCode(this.#bytes[0]!)) {
+      case "B": {
+        const commit = this.#long();
+        this.#long();
+        return { kind: "begin", commit, xid: this.#int() };
+      }
+      case "R":
+        return this.#relation();
+      case "I":
+      case "U":
+      case "D":
+        return { kind: "change", id: this.#int(), tuples: [...this.#tuples()] };
+      case "T": {
+        const count = this.#int();
+        this.#byte();
+        return { kind: "truncate", ids: Array.from({ length: count }, () => this.#int()) };
+      }
+      default:
+        return { kind: "other" };
+    }
+  }
+
+  #relation(): StreamMessage {
+    const id = this.#int();
+    const [schema, name] = [this.#name(), this.#name()];
+    this.#byte();
+    const columns = Array.from({ length: this.#short() }, () => {
+      this.#byte();
+      const column = this.#name();
+      this.#at += 8;
+      return column;
+    });
+    // An empty name stands for pg_catalog.
+    return { kind: "relation", id, relation: { schema: schema === "" ? "pg_catalog" : schema, name, columns } };
+  }
+
+  /** Each behind its letter: the key (K) or the whole row (O) as it was, the row as it is now (N). */
+  *#tuples(): Generator<Tuple, void> {
+    while (this.#at < this.#bytes.length) {
+      this.#byte();
+      yield Array.from({ length: this.#short() }, () => this.#value());
+    }
+  }
+
+  #value(): string | null | undefined {
+    const kind = String.fromCharCode(this.#byte());
+    if (kind === "n") return null;
+    if (kind === "u") return undefined;
+    if (kind !== "t") throw new ProtocolBroken(`a value of the unknown kind "${kind}"`);
+    const length = this.#int();
+    const end = this.#at + length;
+    if (end > this.#bytes.length) throw new ProtocolBroken("a value that ends behind its message");
+    const text = this.#bytes.toString("utf8", this.#at, end);
+    this.#at = end;
+    return text;
+  }
+
+  #name(): string {
+    const end = this.#bytes.indexOf(0, this.#at);
+    if (end < 0) throw new ProtocolBroken("a name without an end");
+    const name = this.#bytes.toString("utf8", this.#at, end);
+    this.#at = end + 1;
+    return name;
+  }
+
+  #byte(): number {
+    return this.#bytes.readUInt8(this.#at++);
+  }
+
+  #short(): number {
+    this.#at += 2;
+    return this.#bytes.readUInt16BE(this.#at - 2);
+  }
+
+  #int(): number {
+    this.#at += 4;
+    return this.#bytes.readUInt32BE(this.#at - 4);
+  }
+
+  #long(): bigint {
+    this.#at += 8;
+    return this.#bytes.readBigUInt64BE(this.#at - 8);
+  }
+}

@@ -1,0 +1,324 @@
+import { nativeCode } from "../../../net/errors.ts";
+import { HeadwatersError } from "../../../protocol/errors.ts";
+import type { Json } from "../../../protocol/json.ts";
+import { parseBytes } from "../../../toolkit/quantities.ts";
+import { Semaphore } from "../../../toolkit/semaphore.ts";
+import { sleep } from "../../../toolkit/backoff.ts";
+import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
+import { relationOf } from "../catalog/catalog.ts";
+import type { Shape } from "../catalog/shape.ts";
+import type { Configuration } from "../config.ts";
+import type { ReadPoint } from "../snapshot/read-point.ts";
+import { Hints } from "./hints.ts";
+import { lsnOf, lsnText } from "./lsn.ts";
+import { checkStreaming } from "./requirements.ts";
+import {
+  advanceSlot,
+  dropPublication,
+  dropSlot,
+  findSlot,
+  makeSlot,
+  peekSlot,
+  publish,
+  type Slot,
+  type StreamNames,
+  streamNames,
+} from "./slot.ts";
+
+/** All hints of a sync take at most this much memory, in bytes. */
+const mostHints = 64 << 20;
+/** A collection of hints that took longer than this, in milliseconds, is used again for as long as so many times that. */
+const reuse = { longerThan: 500, times: 20 };
+/** How often it is looked whether transactions have ended, in milliseconds. */
+const lookEach = 100;
+/** Who waits for longer says so, in milliseconds. */
+const quietFor = 5_000;
+
+/** Where the stream of one table goes on, as it is stored. */
+export interface StreamPosition {
+  readonly slot: string;
+  /** The server and its timeline: after a failover or on another server, the log is another one. */
+  readonly system: string;
+  /** The table's place in the publication. */
+  readonly published: string;
+  /** All commits that begin before it are in the copy. */
+  readonly lsn: string;
+}
+
+/** What the log said up to one moment. */
+interface Collected {
+  readonly hints: Hints;
+  readonly position: bigint;
+  readonly point: ReadPoint;
+  readonly began: number;
+  readonly took: number;
+}
+
+/** The changes of one table since a position. */
+export interface TableChanges {
+  readonly keys: readonly (readonly string[])[];
+  readonly next: StreamPosition;
+  readonly point: ReadPoint;
+}
+
+/** What a stream asks of the source that it belongs to. */
+export interface StreamContext {
+  readonly configuration: Configuration;
+  /** The key columns of every table of the schema that has a key. */
+  keys(connection: PostgresConnection, signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
+  takePoint(connection: PostgresConnection, signal: AbortSignal): Promise<ReadPoint>;
+  warn(message: string): void;
+}
+
+/**
+ * The changes of all tables, by one replication slot. The log says which keys changed; their rows are looked up. Each
+ * table has a position of its own, which is stored with its copy; the slot keeps the log from the oldest of them on.
+ */
+export class ChangeStream {
+  readonly names: StreamNames;
+  readonly #context: StreamContext;
+  /** The slot and the publication have one user at a time. */
+  readonly #turns = new Semaphore(1);
+  #system: string | null = null;
+  #collected: Collected | null = null;
+  /** Tables that have begun a pass since the hints were collected. */
+  readonly #given = new Set<string>();
+
+  constructor(context: StreamContext) {
+    this.#context = context;
+    this.names = streamNames(context.configuration);
+  }
+
+  /**
+   * The position from which the stream goes on after a full pass that is planned now. It is that of the copy, if the log
+   * still tells what changed since. Otherwise it is now: then the table is published, and all transactions that may not be
+   * seen by the pass, though the log will not tell of them, have ended.
+   */
+  async start(
+    connection: PostgresConnection,
+    shape: Shape,
+    previous: Json,
+    signal: AbortSignal,
+  ): Promise<StreamPosition> {
+    return this.#inTurn(signal, async () => {
+      const { name } = shape.catalog;
+      const { slot, published } = await this.#slotFor(connection, shape, signal);
+      const before = positionIn(previous);
+      // Also shows whether the log can be read at all, before the table is.
+      const { hints } = await this.#collect(connection, name, signal);
+      const goesOn = before !== null && this.#lostBecause(before, slot, published) === null;
+      if (goesOn && !hints.needsWhole(name, lsnOf(before.lsn))) return before;
+      this.#given.add(name);
+      const [row] = await connection.query("SELECT pg_current_wal_insert_lsn()::text AS lsn", [], signal);
+      await this.#waitForOthers(connection, signal);
+      return this.#positionAt(lsnOf(row!["lsn"]!), published);
+    });
+  }
+
+  /** What changed since the position of the copy; `null`: that can't be told any more, and the table is read whole. */
+  async changes(
+    connection: PostgresConnection,
+    shape: Shape,
+    previous: Json,
+    signal: AbortSignal,
+  ): Promise<TableChanges | null> {
+    return this.#inTurn(signal, async () => {
+      const { name } = shape.catalog;
+      const { slot, published } = await this.#slotFor(connection, shape, signal);
+      const before = positionIn(previous);
+      const lost = before === null ? null : this.#lostBecause(before, slot, published);
+      if (lost !== null) this.#context.warn(`table "${name}" is read whole, since its stream was lost: ${lost}`);
+      if (before === null || lost !== null) return null;
+      const { hints, position, point } = await this.#collect(connection, name, signal);
+      const from = lsnOf(before.lsn);
+      if (hints.needsWhole(name, from)) {
+        this.#context.warn(`table "${name}" is read whole: it was truncated, or more of it changed than fits memory`);
+        return null;
+      }
+      return { keys: hints.of(name), next: this.#positionAt(from > position ? from : position, published), point };
+    });
+  }
+
+  /** Whether a full pass that was planned with this position may go on. */
+  async holds(connection: PostgresConnection, shape: Shape, next: Json, signal: AbortSignal): Promise<boolean> {
+    const position = positionIn(next);
+    if (position === null) return false;
+    return this.#inTurn(signal, async () => {
+      const { slot, published } = await this.#slotFor(connection, shape, signal);
+      return this.#lostBecause(position, slot, published) === null;
+    });
+  }
+
+  /** Lets the server drop the log before the oldest of these positions, and what is more than `max_retained` anyway. */
+  async keepFrom(connection: PostgresConnection, next: readonly Json[], signal: AbortSignal): Promise<void> {
+    await this.#inTurn(signal, async () => {
+      this.#collected = null;
+      const slot = await findSlot(connection, this.names.slot, signal);
+      if (slot === null || slot.lost) return;
+      await this.#learnSystem(connection, signal);
+      const held = next.flatMap((one) => {
+        const position = positionIn(one);
+        return position === null || this.#lostBecause(position, slot, position.published) !== null
+          ? []
+          : lsnOf(position.lsn);
+      });
+      const [oldest] = held.sort((a, b) => (a < b ? -1 : 1));
+      if (oldest === undefined) return;
+      const most = BigInt(parseBytes(this.#context.configuration.max_retained)!);
+      const [row] = await connection.query("SELECT pg_current_wal_lsn()::text AS lsn", [], signal);
+      const least = lsnOf(row!["lsn"]!) - most;
+      if (least > oldest) {
+        this.#context.warn(
+          `the slot "${this.names.slot}" keeps more log than max_retained for tables that fail: they will be read whole again`,
+        );
+      }
+      const upTo = least > oldest ? least : oldest;
+      if (upTo > slot.confirmed) await advanceSlot(connection, this.names.slot, lsnText(upTo), signal);
+    });
+  }
+
+  /** Drops the slot and the publication. Resolves to whether there was a slot. */
+  async drop(connection: PostgresConnection, signal: AbortSignal): Promise<boolean> {
+    return this.#inTurn(signal, async () => {
+      const slot = await findSlot(connection, this.names.slot, signal);
+      if (slot !== null) await dropSlot(connection, this.names.slot, signal);
+      await dropPublication(connection, this.names.publication, signal);
+      return slot !== null;
+    });
+  }
+
+  async #inTurn<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    const release = await this.#turns.acquire(1, signal);
+    try {
+      return await work();
+    } finally {
+      release();
+    }
+  }
+
+  /** The slot, which is made if it is missing or no longer of use. The table is published before. */
+  async #slotFor(
+    connection: PostgresConnection,
+    shape: Shape,
+    signal: AbortSignal,
+  ): Promise<{ readonly slot: Slot; readonly published: string }> {
+    const { slot: name, publication } = this.names;
+    if (this.#system === null) await checkStreaming(connection, signal);
+    await this.#learnSystem(connection, signal);
+    const { catalog } = shape;
+    const { schema, name: table, partitioned } = catalog;
+    const relation = relationOf(shape, null);
+    const published = await publish(connection, publication, { relation, schema, name: table, partitioned }, signal);
+    const found = await findSlot(connection, name, signal);
+    if (found !== null && !found.lost) return { slot: found, published };
+    if (found !== null) {
+      this.#context.warn(`the server has dropped log that the slot "${name}" needed; the slot is made again`);
+      await dropSlot(connection, name, signal);
+    }
+    this.#collected = null;
+    await makeSlot(connection, name, signal);
+    return { slot: (await findSlot(connection, name, signal))!, published };
+  }
+
+  async #learnSystem(connection: PostgresConnection, signal: AbortSignal): Promise<void> {
+    const [row] = await connection.query(
+      `SELECT system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS system FROM pg_control_system()`,
+      [],
+      signal,
+    );
+    this.#system = row!["system"]!;
+  }
+
+  #positionAt(lsn: bigint, published: string): StreamPosition {
+    return { slot: this.names.slot, system: this.#system!, published, lsn: lsnText(lsn) };
+  }
+
+  /** `null`: the slot still has all that came after the position. */
+  #lostBecause({ slot, system, published, lsn }: StreamPosition, { confirmed }: Slot, now: string): string | null {
+    if (slot !== this.names.slot) return `it was read by the slot "${slot}"`;
+    if (system !== this.#system) return "the server is another one, or another one took over";
+    if (published !== now) return `it was not in the publication "${this.names.publication}" all the time`;
+    if (lsnOf(lsn) >= confirmed) return null;
+    return `the slot "${slot}" was made again or read by something else (each copy needs a slot of its own), or its log had grown past max_retained`;
+  }
+
+  /** Reads the log up to now, unless another table just did. */
+  async #collect(connection: PostgresConnection, table: string, signal: AbortSignal): Promise<Collected> {
+    const last = this.#collected;
+    const isCostly = last !== null && last.took > reuse.longerThan;
+    const isFresh = isCostly && performance.now() - last.began < reuse.times * last.took;
+    if (last !== null && (!this.#given.has(table) || isFresh)) {
+      this.#given.add(table);
+      return last;
+    }
+    const began = performance.now();
+    const { configuration } = this.#context;
+    const point = await this.#context.takePoint(connection, signal);
+    const keys = await this.#context.keys(connection, signal);
+    const [[end, snapshot] = []] = await connection.simple(endSql, signal);
+    const hints = new Hints(configuration.schema, keys, snapshot!, mostHints);
+    await this.#peek(connection, end!, (message) => hints.take(message), signal);
+    const reached = lsnOf(end!);
+    const { unseen } = hints;
+    const position = unseen !== null && unseen < reached ? unseen : reached;
+    this.#collected = { hints, position, point, began, took: performance.now() - began };
+    this.#given.clear();
+    this.#given.add(table);
+    return this.#collected;
+  }
+
+  async #peek(
+    connection: PostgresConnection,
+    end: string,
+    take: (message: Buffer) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { slot, publication } = this.names;
+    try {
+      await peekSlot(connection, this.names, end, take, signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (!(thrown instanceof HeadwatersError) || nativeCode(thrown.cause) !== "42704") throw thrown;
+      // The log is read with the catalogs of its time. Without this slot, every table is read whole by the next attempt.
+      await dropSlot(connection, slot, signal);
+      throw new HeadwatersError(
+        "READ_CONFLICT",
+        `publication: "${publication}" was dropped and made again, and the log before that can't be read`,
+        { hint: "The slot was dropped; the tables are read whole again.", cause: thrown },
+      );
+    }
+  }
+
+  /**
+   * Waits until every transaction has ended that runs now. The log may tell of its commit already, or of a part of its
+   * changes only, while no snapshot shows them.
+   */
+  async #waitForOthers(connection: PostgresConnection, signal: AbortSignal): Promise<void> {
+    const [row] = await connection.query("SELECT txid_current()::text AS id", [], signal);
+    const began = performance.now();
+    for (let warned = false; ;) {
+      const [is] = await connection.query(
+        "SELECT (txid_snapshot_xmin(txid_current_snapshot()) > $1::int8)::text AS over",
+        [row!["id"]!],
+        signal,
+      );
+      if (is!["over"] === "true") return;
+      if (!warned && performance.now() - began > quietFor) {
+        this.#context.warn("the stream begins once all transactions have ended that are open now; this waits for them");
+        warned = true;
+      }
+      await sleep(lookEach, signal);
+    }
+  }
+}
+
+/**
+ * Commits a message of some bytes, locally: with it, everything that was committed before is flushed, so that the slot shows
+ * it. Then the end of what is flushed, and what is visible after that.
+ */
+const endSql = `BEGIN READ WRITE; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'headwaters', ''); COMMIT;
+SELECT pg_current_wal_flush_lsn()::text, txid_current_snapshot()::text`;
+
+function positionIn(next: Json): StreamPosition | null {
+  return (next as { readonly stream?: StreamPosition } | null)?.stream ?? null;
+}
