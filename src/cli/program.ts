@@ -57,6 +57,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./reset.ts")).resetCommand,
   },
   {
+    name: "unfollow",
+    summary: "remove what following a stream keeps at the source",
+    load: async () => (await import("./unfollow.ts")).unfollowCommand,
+  },
+  {
     name: "state",
     summary: "show, export or import how far tables were read",
     load: async () => (await import("./state.ts")).stateCommand,

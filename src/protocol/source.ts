@@ -63,6 +63,12 @@ export interface Source extends AsyncDisposable {
    * of its open pass. The source may drop what lies before all of them.
    */
   keepFrom?(next: readonly Json[], signal: AbortSignal): Promise<void>;
+
+  /**
+   * Removes what a stream keeps at the source, whether a stream is still configured or not. Resolves to what was removed,
+   * such as `replication slot "s"`.
+   */
+  unfollow?(signal: AbortSignal): Promise<readonly string[]>;
 }
 
 /** How to read. */

@@ -12,6 +12,7 @@ const commands = [
   "status",
   "query",
   "reset",
+  "unfollow",
   "state",
   "export",
   "run",

@@ -10,6 +10,7 @@ import type { Configuration } from "./config.ts";
 import { assertSchema, grantSelect, largeRows } from "./discover.ts";
 import { estimateRows } from "./catalog/estimate.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
+import { checkStream } from "./stream/check-stream.ts";
 import { hasIndexOn, shapeOf } from "./catalog/shape.ts";
 
 /** Checks one thing after the other, and stops at the first failure that prevents all further checks. */
@@ -46,10 +47,11 @@ export async function* checkSource(
 async function* checkTables(
   connection: PostgresConnection,
   server: Server,
-  { schema, user, lag }: Configuration,
+  configuration: Configuration,
   context: SourceContext,
   signal: AbortSignal,
 ): AsyncGenerator<CheckResult, void> {
+  const { schema, user, lag } = configuration;
   const label = `Schema ${schema}`;
   try {
     await assertSchema(connection, schema, signal);
@@ -68,6 +70,7 @@ async function* checkTables(
   yield { name: "tables", label: "Tables", status: "ok", message: counted(tables.length, "table") };
   yield checkPrivileges(tables, user);
   yield* checkRights(connection, tables, user, signal);
+  if (configuration.changes === "stream") yield checkStream(connection, configuration, signal);
   const warnings = transactionWarnings(server, user, lag);
   yield {
     name: "transactions",

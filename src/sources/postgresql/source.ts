@@ -6,8 +6,7 @@ import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
-import type { PostgresConnection, PostgresSettings } from "../../wire/postgres/connection.ts";
-import { connectPostgres } from "../../wire/postgres/connection.ts";
+import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 import { passColumns, tableOfSplit } from "../../toolkit/passes.ts";
 import { Remembered } from "../../toolkit/remembered.ts";
 import { TextColumns } from "../../toolkit/text-columns.ts";
@@ -25,6 +24,7 @@ import type { HashColumns } from "./statement/select.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
 import { whyNotFollowed } from "./stream/followed.ts";
 import { readStream } from "./stream/read-stream.ts";
+import { dropStream } from "./stream/slot.ts";
 import { ChangeStream, type StreamPosition } from "./stream/stream.ts";
 import { type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
 import { assertFits, isOneSnapshot, nextOf, storageOf, windowOf } from "./planned.ts";
@@ -207,17 +207,14 @@ export class PostgresqlSource implements Source {
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
     const table = tableOfSplit(pass, split);
     const { reader, storage } = await this.#readerOf(table, pass.kind === "stream" ? null : pass, how.signal);
-    if (pass.kind === "stream") {
-      try {
-        return yield* readStream(reader, table, this.#changed.get(table.id) ?? [], state, how);
-      } catch (thrown) {
-        throw this.#widened(table, thrown);
-      }
-    }
-    const snapshot = snapshotOf(pass.snapshot);
-    const one = { id: split.id, kind: pass.kind, table, work: workOf(split), snapshot, storage };
     try {
-      yield* readSplit(reader, one, state, how);
+      if (pass.kind === "stream") {
+        yield* readStream(reader, table, this.#changed.get(table.id) ?? [], state, how);
+      } else {
+        const snapshot = snapshotOf(pass.snapshot);
+        const one = { id: split.id, kind: pass.kind, table, work: workOf(split), snapshot, storage };
+        yield* readSplit(reader, one, state, how);
+      }
     } catch (thrown) {
       throw this.#widened(table, thrown);
     }
@@ -235,6 +232,10 @@ export class PostgresqlSource implements Source {
   async keepFrom(next: readonly Json[], signal: AbortSignal): Promise<void> {
     const stream = this.#stream;
     if (stream !== null) await this.#pool.use(signal, (connection) => stream.keepFrom(connection, next, signal));
+  }
+
+  async unfollow(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#pool.use(signal, (connection) => dropStream(connection, this.#configuration, signal));
   }
 
   async release(tables: readonly string[]): Promise<void> {

@@ -6,7 +6,7 @@ import { seeded } from "../../campaigns/random.ts";
 import { Copy } from "../../engine/harness.ts";
 import { type PostgresqlServer, startOwnPostgresql, startPostgresql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
-import { never, openSource, type Said, session, sql } from "./harness.ts";
+import { collect, never, openSource, type Said, session, sql } from "./harness.ts";
 
 const { capabilities } = definition;
 
@@ -98,6 +98,60 @@ await describeWith(startPostgresql, "the change stream of PostgreSQL", (shared) 
       // The table without a key is not among them.
       expect(published).toEqual({ n: "2" });
     });
+  });
+
+  test("check says what a stream needs and keeps, and unfollow removes it", async () => {
+    server = await shared.createDatabase();
+    await sql(server, "CREATE TABLE t (id int PRIMARY KEY, name text)");
+    const name = `headwaters_${server.database}_public`;
+    const checked = async (): Promise<unknown> => {
+      await using source = await open();
+      return (await collect(source.check(never))).find((result) => result.name === "stream");
+    };
+    expect(await checked()).toMatchObject({ message: expect.stringContaining(`makes slot "${name}" and publication`) });
+    await using copy = await Copy.make();
+    await sync(copy);
+    expect(await checked()).toMatchObject({
+      status: "warning",
+      message: expect.stringMatching(/keeps 1 MB of log\. .*max_slot_wal_keep_size/),
+    });
+    await using source = await open();
+    expect(await source.unfollow!(never)).toEqual([`replication slot "${name}"`, `publication "${name}"`]);
+    expect(await source.unfollow!(never)).toEqual([]);
+    await sql(server, "INSERT INTO t VALUES (1, 'a')");
+    expect((await sync(copy))["t"]).toMatchObject({ passes: ["full", "stream"] });
+    await expectEqual(copy, "t");
+  });
+
+  test("a publication that somebody else made, by a role that only reads", async () => {
+    server = await shared.createDatabase();
+    await sql(
+      server,
+      `CREATE TABLE t (id int PRIMARY KEY, name text); CREATE TABLE u (id int PRIMARY KEY, name text);
+       DO $$ BEGIN CREATE ROLE follower LOGIN PASSWORD 'follower'; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+       GRANT SELECT ON t, u TO follower; ALTER ROLE follower NOREPLICATION; CREATE PUBLICATION p FOR TABLE t`,
+    );
+    const role = { user: "follower", password: "follower", publication: "p" };
+    await using copy = await Copy.make();
+    expect((await sync(copy, role))["t"]!.error).toMatchObject({
+      code: "PRIVILEGE_MISSING",
+      hint: 'ALTER ROLE "follower" REPLICATION;',
+    });
+    await sql(server, "ALTER ROLE follower REPLICATION");
+    const { t, u } = await sync(copy, role);
+    expect(t).toMatchObject({ passes: ["full", "stream"], error: null });
+    expect(u!.error).toMatchObject({
+      code: "PRIVILEGE_MISSING",
+      hint: expect.stringContaining('ALTER PUBLICATION "p" ADD TABLE ONLY "public"."u";'),
+    });
+    await sql(server, "INSERT INTO t VALUES (1, 'a'); ALTER PUBLICATION p SET (publish = 'insert')");
+    expect((await sync(copy, role))["t"]!.error).toMatchObject({ code: "CONFIGURATION_INVALID" });
+    await sql(server, "ALTER PUBLICATION p SET (publish = 'insert, update, delete, truncate')");
+    expect((await sync(copy, role))["t"]).toMatchObject({ passes: ["stream"], error: null });
+    expect(await copy.rows()).toEqual({ 1: "a" });
+    await using source = await open({ warnings: [] }, role);
+    // The publication has a name of its own, and may serve others.
+    expect(await source.unfollow!(never)).toEqual([expect.stringContaining("replication slot")]);
   });
 
   test("rows of partitions that are attached or detached", async () => {

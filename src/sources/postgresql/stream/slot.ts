@@ -208,15 +208,25 @@ async function alter(
   }
 }
 
-export async function dropPublication(
+/**
+ * Drops the slot and, unless the user named it, the publication: one with a name of its own may serve others too. Resolves to
+ * what was dropped.
+ */
+export async function dropStream(
   connection: PostgresConnection,
-  publication: string,
+  configuration: Configuration,
   signal: AbortSignal,
-): Promise<void> {
-  await connection.simple(
-    `BEGIN READ WRITE; DROP PUBLICATION IF EXISTS ${escapeIdentifier(publication)}; COMMIT`,
-    signal,
-  );
+): Promise<readonly string[]> {
+  const { slot, publication } = streamNames(configuration);
+  const dropped: string[] = [];
+  if ((await findSlot(connection, slot, signal)) !== null) {
+    await dropSlot(connection, slot, signal);
+    dropped.push(`replication slot "${slot}"`);
+  }
+  const [found] = await connection.query("SELECT FROM pg_publication WHERE pubname = $1", [publication], signal);
+  if (configuration.publication !== undefined || found === undefined) return dropped;
+  await connection.simple(`BEGIN READ WRITE; DROP PUBLICATION ${escapeIdentifier(publication)}; COMMIT`, signal);
+  return [...dropped, `publication "${publication}"`];
 }
 
 async function unlessInUse(slot: string, work: () => Promise<unknown>): Promise<void> {

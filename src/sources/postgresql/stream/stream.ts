@@ -14,7 +14,6 @@ import { lsnOf, lsnText } from "./lsn.ts";
 import { checkStreaming } from "./requirements.ts";
 import {
   advanceSlot,
-  dropPublication,
   dropSlot,
   findSlot,
   makeSlot,
@@ -174,16 +173,6 @@ export class ChangeStream {
       }
       const upTo = least > oldest ? least : oldest;
       if (upTo > slot.confirmed) await advanceSlot(connection, this.names.slot, lsnText(upTo), signal);
-    });
-  }
-
-  /** Drops the slot and the publication. Resolves to whether there was a slot. */
-  async drop(connection: PostgresConnection, signal: AbortSignal): Promise<boolean> {
-    return this.#inTurn(signal, async () => {
-      const slot = await findSlot(connection, this.names.slot, signal);
-      if (slot !== null) await dropSlot(connection, this.names.slot, signal);
-      await dropPublication(connection, this.names.publication, signal);
-      return slot !== null;
     });
   }
 
