@@ -16,25 +16,31 @@ const often = { commitInterval: "20ms", batchSize: "64KB", deletes: "each_sync" 
 const destinations: readonly {
   readonly title: string;
   readonly kills: number;
+  /** Whether changes are read from the log, by a slot for each copy. */
+  readonly streams?: true;
   open(server: PostgresqlServer, place: Workplace): Promise<Copies>;
 }[] = [
   { title: "DuckDB", kills: 24, open: async (_server, place) => duckdbCopies(place) },
   { title: "PostgreSQL", kills: 18, open: (server) => postgresqlCopies(server) },
+  { title: "DuckDB, from the stream", kills: 18, streams: true, open: async (_server, place) => duckdbCopies(place) },
 ];
 
 await describeWith(startPostgresql, "a process that is killed", (server) => {
   test.each(destinations)(
     "loses no row of $title and doubles none, whenever that is, while the source goes on changing",
     slow,
-    async ({ kills, open }) => {
+    async ({ kills, streams, open }) => {
       await using database = await server.createDatabase();
       await using place = await Workplace.make(database);
       await using copies = await open(server, place);
       const { host, port, user, password } = database;
       const source = { type: "yugabytedb", host, port, user, password, database: database.database };
       const killed = Array.from({ length: kills / killsPerCopy }, (_, copy) => `copy-${copy}`);
+      const stream = (name: string) => ({ changes: "stream", slot: `${database.database}_${name.replace("-", "_")}` });
+      const sourceOf = (name: string) =>
+        streams === true && killed.includes(name) ? { ...source, ...stream(name) } : source;
       const connections = ["timing", "fresh", ...killed].map(
-        (name) => [name, { source, ...copies.connection(name), ...often }] as const,
+        (name) => [name, { source: sourceOf(name), ...copies.connection(name), ...often }] as const,
       );
       await place.write("headwaters.yaml", { connections: Object.fromEntries(connections) });
       const sql = (text: string): Promise<unknown> => runSql(database.connectionString, text);

@@ -154,6 +154,18 @@ await describeWith(startPostgresql, "the change stream of PostgreSQL", (shared) 
     expect(await source.unfollow!(never)).toEqual([expect.stringContaining("replication slot")]);
   });
 
+  test("keys that changed before their type did", async () => {
+    server = await shared.createDatabase();
+    await sql(server, "CREATE TABLE t (id text PRIMARY KEY, name text); INSERT INTO t VALUES ('1', 'a'), ('x', 'a')");
+    await using copy = await Copy.make();
+    await sync(copy);
+    await sql(server, "DELETE FROM t WHERE id = 'x'; ALTER TABLE t ALTER id TYPE int USING id::int");
+    await sql(server, "INSERT INTO t VALUES (2, 'b')");
+    const { t } = await sync(copy);
+    expect(t).toMatchObject({ passes: ["full", "stream"], error: null });
+    await expectEqual(copy, "t");
+  });
+
   test("rows of partitions that are attached or detached", async () => {
     server = await shared.createDatabase();
     await sql(

@@ -55,9 +55,20 @@ test("the keys of rows as they were and as they are, each once", () => {
     relation(2, "t", ["id"], "elsewhere"),
     change("I", 2, tuple("N", ["9"])),
   ]);
-  expect(hints.of("t")).toEqual([["1"], ["2"], ["3"], ["4"]]);
-  expect(hints.of("other")).toEqual([]);
+  expect(hints.of("t", 0n)).toEqual([["1"], ["2"], ["3"], ["4"]]);
+  expect(hints.of("other", 0n)).toEqual([]);
   expect(hints.needsWhole("t", 0n)).toBe(false);
+});
+
+test("only keys that changed since a position", () => {
+  const insert = (id: string): Buffer => change("I", 1, tuple("N", [id]));
+  const hints = hintsOf([
+    relation(1, "t", ["id"]),
+    ...[begin(10n, 5), insert("1"), insert("2")],
+    ...[begin(20n, 6), insert("2"), insert("3")],
+  ]);
+  expect(hints.of("t", 20n)).toEqual([["2"], ["3"]]);
+  expect(hints.of("t", 21n)).toEqual([]);
 });
 
 test.each([
@@ -69,7 +80,7 @@ test.each([
   const hints = hintsOf([...messages, begin(20n, 6), change("I", 1, tuple("N", ["2"]))]);
   expect(hints.needsWhole("t", 10n)).toBe(true);
   expect(hints.needsWhole("t", 11n)).toBe(false);
-  expect(hints.of("t")).toEqual([["2"]]);
+  expect(hints.of("t", 0n)).toEqual([["2"]]);
 });
 
 test("of more keys than fit memory, the table with the most is to be read whole", () => {
@@ -86,7 +97,7 @@ test("of more keys than fit memory, the table with the most is to be read whole"
   );
   expect(hints.needsWhole("t", 10n)).toBe(true);
   expect(hints.needsWhole("other", 0n)).toBe(false);
-  expect(hints.of("other")).toEqual([["1", "2"]]);
+  expect(hints.of("other", 0n)).toEqual([["1", "2"]]);
 });
 
 test.each([

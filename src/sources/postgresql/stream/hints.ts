@@ -2,8 +2,8 @@ import { decodeMessage, type StreamRelation, type Tuple } from "./pgoutput.ts";
 
 /** What the stream says of one table. */
 interface TableHints {
-  /** The keys that changed, as the server writes their values, each once. */
-  readonly keys: Map<string, readonly string[]>;
+  /** The keys that changed, as the server writes their values, each once, with the last commit that changed it. */
+  readonly keys: Map<string, { readonly key: readonly string[]; commit: bigint }>;
   bytes: number;
   /** The last commit after which the table has to be read whole; `null`: there was none. */
   whole: bigint | null;
@@ -50,8 +50,10 @@ export class Hints {
     return this.#unseen;
   }
 
-  of(table: string): readonly (readonly string[])[] {
-    return [...(this.#tables.get(table)?.keys.values() ?? [])];
+  /** The keys of a table that changed since `position`. */
+  of(table: string, position: bigint): readonly (readonly string[])[] {
+    const changed = [...(this.#tables.get(table)?.keys.values() ?? [])];
+    return changed.filter(({ commit }) => commit >= position).map(({ key }) => key);
   }
 
   /** Whether keys can't tell what happened to the table since `position`. */
@@ -95,8 +97,12 @@ export class Hints {
     if (!key.every((value) => typeof value === "string")) return this.#readWhole(id);
     const hints = this.#hintsOf(name);
     const text = JSON.stringify(key);
-    if (hints.keys.has(text)) return;
-    hints.keys.set(text, key);
+    const known = hints.keys.get(text);
+    if (known !== undefined) {
+      known.commit = this.#commit;
+      return;
+    }
+    hints.keys.set(text, { key, commit: this.#commit });
     const bytes = keyOverhead + 4 * text.length;
     hints.bytes += bytes;
     this.#bytes += bytes;

@@ -6,8 +6,9 @@ import { Semaphore } from "../../../toolkit/semaphore.ts";
 import { sleep } from "../../../toolkit/backoff.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 import { relationOf } from "../catalog/catalog.ts";
-import type { Shape } from "../catalog/shape.ts";
+import { columnOf, type Shape } from "../catalog/shape.ts";
 import type { Configuration } from "../config.ts";
+import { identityOf } from "../discover.ts";
 import type { ReadPoint } from "../snapshot/read-point.ts";
 import { Hints } from "./hints.ts";
 import { lsnOf, lsnText } from "./lsn.ts";
@@ -38,7 +39,7 @@ export interface StreamPosition {
   readonly slot: string;
   /** The server and its timeline: after a failover or on another server, the log is another one. */
   readonly system: string;
-  /** The table's place in the publication. */
+  /** The table's place in the publication, its identity and the types of its key. */
   readonly published: string;
   /** All commits that begin before it are in the copy. */
   readonly lsn: string;
@@ -134,7 +135,11 @@ export class ChangeStream {
         this.#context.warn(`table "${name}" is read whole: it was truncated, or more of it changed than fits memory`);
         return null;
       }
-      return { keys: hints.of(name), next: this.#positionAt(from > position ? from : position, published), point };
+      return {
+        keys: hints.of(name, from),
+        next: this.#positionAt(from > position ? from : position, published),
+        point,
+      };
     });
   }
 
@@ -197,7 +202,10 @@ export class ChangeStream {
     const { catalog } = shape;
     const { schema, name: table, partitioned } = catalog;
     const relation = relationOf(shape, null);
-    const published = await publish(connection, publication, { relation, schema, name: table, partitioned }, signal);
+    const place = await publish(connection, publication, { relation, schema, name: table, partitioned }, signal);
+    // Keys that were written by another type can't be looked up.
+    const types = shape.key.map((column) => columnOf(shape, column).sql);
+    const published = [place, identityOf(catalog), ...types].join(" ");
     const found = await findSlot(connection, name, signal);
     if (found !== null && !found.lost) return { slot: found, published };
     if (found !== null) {
@@ -226,7 +234,8 @@ export class ChangeStream {
   #lostBecause({ slot, system, published, lsn }: StreamPosition, { confirmed }: Slot, now: string): string | null {
     if (slot !== this.names.slot) return `it was read by the slot "${slot}"`;
     if (system !== this.#system) return "the server is another one, or another one took over";
-    if (published !== now) return `it was not in the publication "${this.names.publication}" all the time`;
+    if (published !== now)
+      return `its key was altered, or it was not in the publication "${this.names.publication}" all the time`;
     if (lsnOf(lsn) >= confirmed) return null;
     return `the slot "${slot}" was made again or read by something else (each copy needs a slot of its own), or its log had grown past max_retained`;
   }
