@@ -87,13 +87,18 @@ await describeWith(startPostgresql, "the change stream of PostgreSQL", (shared) 
     });
 
     test("what is kept at the source goes on with the copy", async () => {
-      const [slot] = await sql(
-        server,
-        `SELECT s.slot_name AS name, (pg_current_wal_lsn() - s.confirmed_flush_lsn)::text AS behind FROM pg_replication_slots s
-         WHERE s.database = current_database()`,
-      );
-      expect(slot!["name"]).toBe(`headwaters_${server.database}_public`);
-      expect(Number(slot!["behind"])).toBeLessThan(64 << 10);
+      const name = `headwaters_${server.database}_public`;
+      const moved = async (since: string): Promise<Record<string, string>> => {
+        const [slot] = await sql(
+          server,
+          `SELECT confirmed_flush_lsn::text AS at, (confirmed_flush_lsn > '${since}')::text AS moved FROM pg_replication_slots WHERE slot_name = '${name}'`,
+        );
+        return slot!;
+      };
+      const { at } = await moved("0/0");
+      await using copy = await Copy.make();
+      await sync(copy);
+      expect(await moved(at!)).toMatchObject({ moved: "true" });
       const [published] = await sql(server, `SELECT count(*)::text AS n FROM pg_publication_tables`);
       // The table without a key is not among them.
       expect(published).toEqual({ n: "2" });
@@ -152,6 +157,38 @@ await describeWith(startPostgresql, "the change stream of PostgreSQL", (shared) 
     await using source = await open({ warnings: [] }, role);
     // The publication has a name of its own, and may serve others.
     expect(await source.unfollow!(never)).toEqual([expect.stringContaining("replication slot")]);
+  });
+
+  test("the log is kept for a table that fails, up to max_retained", async () => {
+    server = await shared.createDatabase();
+    await sql(
+      server,
+      `CREATE TABLE t (id int PRIMARY KEY, name text); CREATE TABLE u (id int PRIMARY KEY, name text); INSERT INTO u VALUES (1, 'a');
+       DO $$ BEGIN CREATE ROLE retained LOGIN REPLICATION PASSWORD 'retained'; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+       GRANT SELECT ON t, u TO retained; CREATE PUBLICATION p FOR TABLE t, u`,
+    );
+    const role = { user: "retained", password: "retained", publication: "p" };
+    const grow = "INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 3000) i; DELETE FROM t";
+    await using copy = await Copy.make();
+    await sync(copy, role);
+    await sql(server, "REVOKE SELECT ON u FROM retained; UPDATE u SET name = 'b'");
+    await sql(server, grow);
+    const kept = await sync(copy, role);
+    expect([kept["t"]!.error, kept["u"]!.error]).toEqual([
+      null,
+      expect.objectContaining({ code: "PRIVILEGE_MISSING" }),
+    ]);
+    await sql(server, "GRANT SELECT ON u TO retained");
+    // The log still has what changed while it failed.
+    expect((await sync(copy, role))["u"]).toMatchObject({ passes: ["stream"], rowsRead: 1 });
+    await sql(server, "REVOKE SELECT ON u FROM retained; UPDATE u SET name = 'c'");
+    await sql(server, grow);
+    const said: Said = { warnings: [] };
+    await sync(copy, { ...role, max_retained: "1MB" }, said);
+    expect(said.warnings.join("\n")).toContain("more log than max_retained");
+    await sql(server, "GRANT SELECT ON u TO retained");
+    expect((await sync(copy, role))["u"]).toMatchObject({ passes: ["full", "stream"], error: null });
+    await expectEqual(copy, "t", "u");
   });
 
   test("keys that changed before their type did", async () => {
