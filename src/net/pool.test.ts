@@ -30,6 +30,15 @@ test("one that is idle is handed out again, a dead one is not", async () => {
   expect(pool.open).not.toContain(first);
 });
 
+test("where one in use dies, idle ones are not trusted (case 18)", async () => {
+  await using pool = new Pool(async () => new Connection());
+  const [idle, used] = [await pool.acquire(never), await pool.acquire(never)];
+  await pool.release(idle);
+  used.alive = false;
+  await pool.release(used);
+  expect([idle.ended, pool.open]).toEqual(["at once", []]);
+});
+
 test("one in use is nobody else's; no more than eight are kept", async () => {
   await using pool = new Pool(async () => new Connection());
   const used = await Promise.all(Array.from({ length: 12 }, () => pool.acquire(never)));

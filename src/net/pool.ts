@@ -52,6 +52,7 @@ export class Pool<Connection extends Pooled> implements AsyncDisposable {
   }
 
   async release(connection: Connection): Promise<void> {
+    if (!connection.alive) this.#dropIdle();
     const resetting = connection.alive ? this.#reset(connection) : undefined;
     if (resetting !== undefined) await resetting;
     if (connection.alive && !this.#closed.signal.aborted && this.#idle.length < mostIdle) {
@@ -60,6 +61,14 @@ export class Pool<Connection extends Pooled> implements AsyncDisposable {
     }
     this.#open.delete(connection);
     await connection[Symbol.asyncDispose]();
+  }
+
+  /** What ended one connection may have ended the others too, without a word: each would cost an attempt. */
+  #dropIdle(): void {
+    for (const idle of this.#idle.splice(0)) {
+      this.#open.delete(idle);
+      idle.destroy();
+    }
   }
 
   /** Runs `work` with a connection. */

@@ -35,7 +35,7 @@ export class Watch {
   #heardAt = 0;
   #heard = 0;
   #timer: NodeJS.Timeout | null = null;
-  /** Of the message that is not whole yet. */
+  /** Of the message that is not whole yet, since `#began`. */
   #began = 0;
   #pieces = 0;
   #bytes = 0;
@@ -63,13 +63,18 @@ export class Watch {
     this.#heardAt = performance.now();
     this.#heard += 1;
     if (whole) {
-      this.#began = this.#heardAt;
-      this.#pieces = 0;
-      this.#bytes = 0;
+      this.#count(this.#heardAt);
     } else {
       this.#pieces += 1;
       this.#bytes += bytes;
     }
+  }
+
+  /** Counts anew what comes of a message: one that came fast at first may drip later. */
+  #count(from: number): void {
+    this.#began = from;
+    this.#pieces = 0;
+    this.#bytes = 0;
   }
 
   /** Ends the watch, and a probe under way. */
@@ -90,8 +95,10 @@ export class Watch {
     const { silence } = this.#watched;
     const now = performance.now();
     const seconds = (now - this.#began) / 1_000;
-    if (this.#pieces >= fewestPieces && now - this.#began >= silence && this.#bytes < seconds * leastBytesPerSecond) {
-      return this.#end(`of a message that began ${Math.round(seconds)} s ago, only ${this.#bytes} bytes came`);
+    if (seconds * 1_000 >= silence && this.#pieces >= fewestPieces) {
+      if (this.#bytes < seconds * leastBytesPerSecond)
+        return this.#end(`in ${Math.round(seconds)} s only ${this.#bytes} bytes of a message came`);
+      this.#count(now);
     }
     const left = silence - (now - this.#heardAt);
     // Timers may fire a little early.
@@ -118,6 +125,8 @@ export class Watch {
     }
     if (!this.#isDue) return;
     if (this.#heard === before) this.#heardAt = performance.now();
+    // The server was busy, not slow.
+    this.#count(performance.now());
     this.#schedule(silence);
   }
 

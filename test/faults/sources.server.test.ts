@@ -4,13 +4,9 @@ import { describeWith } from "../servers/require.ts";
 import { type Filled, kinds } from "./kinds.ts";
 import { faults, struck } from "./strike.ts";
 
-/** What a source does not outlast yet: a sync from Redis fails where it could go on, one from RethinkDB does not end. */
-const notYet: Readonly<Record<string, readonly string[]>> = { redis: ["freeze"], rethinkdb: ["drip"] };
-
 for (const [name, start] of Object.entries(kinds)) {
   await describeWith(start, `${name}, in the middle of a transfer (cases 17, 18)`, (server: Filled) => {
-    const outlasted = faults.filter(({ what }) => notYet[name]?.includes(what) !== true);
-    test.each(outlasted)("$what", { timeout: 120_000 }, async (fault) => {
+    test.each(faults)("$what", { timeout: 120_000 }, async (fault) => {
       await using front = await startFront(server);
       await struck(front, fault, server.source(front.port), "duckdb:copy.duckdb");
     });

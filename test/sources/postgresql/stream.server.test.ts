@@ -118,7 +118,7 @@ await describeWith(startPostgresql, "the change stream of PostgreSQL", (shared) 
     await sync(copy);
     expect(await checked()).toMatchObject({
       status: "warning",
-      message: expect.stringMatching(/keeps 1 MB of log\. .*max_slot_wal_keep_size/),
+      message: expect.stringMatching(/keeps \d+ [KMG]B of log\. .*max_slot_wal_keep_size/),
     });
     await using source = await open();
     expect(await source.unfollow!(never)).toEqual([`replication slot "${name}"`, `publication "${name}"`]);
