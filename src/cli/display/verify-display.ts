@@ -83,8 +83,7 @@ export class VerifyProgress implements Disposable {
 
   event(event: VerifyEvent): void {
     if (event.kind === "read") {
-      // Of several tables that are read at once, the last one that began is shown.
-      if (event.table === this.#table) this.#rows += event.rows;
+      this.#rows += event.rows;
     } else if (event.kind === "verifying") {
       this.#table = event.table;
       this.#reading = event.reading;

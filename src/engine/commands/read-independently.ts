@@ -16,7 +16,6 @@ import { scopeOf } from "../selection/scope.ts";
 export async function readIndependently(
   table: Table,
   connection: Connection,
-  readers: Semaphore,
   signal: AbortSignal,
   take: (rows: Rows) => Promise<void>,
 ): Promise<Table | null> {
@@ -40,7 +39,7 @@ export async function readIndependently(
     }
   }
 
-  await readAside(pass, connection, reading, readers, () => {
+  await readAside(pass, connection, reading, new Semaphore(settings.parallel), () => {
     // Rows are taken once their checkpoint has come: after a failure the reading goes on from there.
     let held: Rows[] = [];
     return async (operation, signal) => {

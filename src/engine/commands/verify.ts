@@ -1,10 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { setMaxListeners } from "node:events";
 import { asHeadwatersError, type ErrorCode } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference, Seal } from "../../protocol/readable.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
-import { Semaphore } from "../../toolkit/semaphore.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Connection } from "../connection.ts";
 import { type EventOrigin, reporter } from "../events.ts";
@@ -87,54 +85,17 @@ export async function verify(
   };
   const { tables, refused, vanished } = await discover(connection, options.signal, stored);
   const selected = [...tables.map(({ id }) => id), ...refused.keys(), ...vanished];
-  const byId = new Map(tables.map((table) => [table.id, table]));
-  const names = narrowTo(selected, options.tables ?? []);
-  const verdicts = new Map<string, TableVerdict>();
-  const stop = new AbortController();
-  const comparing: Comparing = {
-    connection,
-    stateOf,
-    limit: options.limit ?? 5,
-    signal: AbortSignal.any([options.signal, stop.signal]),
-    readers: new Semaphore(connection.settings.parallel),
-    report: tell,
-  };
-  setMaxListeners(0, comparing.signal);
-  const left = names.values();
-  const verifyNext = async (): Promise<void> => {
-    for (const name of left) {
-      const result = await endedBy(name, comparing.signal, async () => {
-        if (refused.has(name)) throw refused.get(name)!;
-        return await verifyTable(name, byId.get(name) ?? null, comparing);
-      });
-      verdicts.set(name, result);
-      tell({ kind: "verified", result });
-    }
-  };
-  const failures: unknown[] = [];
-  const verifyOrStop = (): Promise<void> =>
-    verifyNext().catch((thrown: unknown) => {
-      failures.push(thrown);
-      stop.abort(thrown);
+  const verdicts: TableVerdict[] = [];
+  for (const name of narrowTo(selected, options.tables ?? [])) {
+    const discovered = tables.find(({ id }) => id === name) ?? null;
+    const result = await endedBy(name, options.signal, async () => {
+      if (refused.has(name)) throw refused.get(name)!;
+      return await verifyTable(name, discovered, stateOf, connection, options, tell);
     });
-  await Promise.all(Array.from({ length: tablesAtOnce }, verifyOrStop));
-  if (failures.length > 0) throw failures[0];
-  const results = names.map((name) => verdicts.get(name)!);
-  return { verdict: worst(results.map((table) => table.verdict)), tables: results };
-}
-
-/** While one table is compared in the destination, another one is read. */
-const tablesAtOnce = 2;
-
-/** What all comparisons of a `verify` share. */
-interface Comparing {
-  readonly connection: Connection;
-  readonly stateOf: StateOf;
-  readonly limit: number;
-  readonly signal: AbortSignal;
-  /** Bounds the sessions at the source, over all tables. */
-  readonly readers: Semaphore;
-  report(happening: VerifyHappening): void;
+    verdicts.push(result);
+    tell({ kind: "verified", result });
+  }
+  return { verdict: worst(verdicts.map((table) => table.verdict)), tables: verdicts };
 }
 
 function worst(verdicts: readonly Verdict[]): Verdict {
@@ -182,8 +143,14 @@ async function endedBy(table: string, signal: AbortSignal, work: () => Promise<T
 type StateOf = (name: string, written: string | null) => Promise<TableState | null>;
 
 /** `discovered`: the table as it is now; `null`: only the copy has it. */
-async function verifyTable(name: string, discovered: Table | null, comparing: Comparing): Promise<TableVerdict> {
-  const { connection, stateOf } = comparing;
+async function verifyTable(
+  name: string,
+  discovered: Table | null,
+  stateOf: StateOf,
+  connection: Connection,
+  options: VerifyOptions,
+  report: (happening: VerifyHappening) => void,
+): Promise<TableVerdict> {
   const began = performance.now();
   const ended = (result: Findings): TableVerdict => ({
     ...result,
@@ -207,7 +174,7 @@ async function verifyTable(name: string, discovered: Table | null, comparing: Co
     return unproven("The table was altered in the source since the last sync: sync, then verify again.");
   let table = inferred ? unite(state.table, discovered) : discovered;
   for (let attempt = 1; attempt <= mostReadings; attempt++) {
-    const { wider, result } = await compareOnce(table, comparing);
+    const { wider, result } = await compareOnce(table, stateOf, connection, options, report);
     if (wider === null) return ended(result);
     table = wider;
   }
@@ -223,14 +190,17 @@ const mostReadings = 3;
 /** Compares once. `wider`: the table with all columns of its rows, if some were new or wider and so were not compared. */
 async function compareOnce(
   table: Table,
-  { connection, stateOf, limit, signal, readers, report }: Comparing,
+  stateOf: StateOf,
+  connection: Connection,
+  options: VerifyOptions,
+  report: (happening: VerifyHappening) => void,
 ): Promise<{ readonly wider: Table | null; readonly result: Findings }> {
   await using comparison = await atDestination(connection.warehouse.compare(table));
   const written = await atDestination(comparison.written());
   const state = (await stateOf(table.id, written))!;
   const read = async (reading: 1 | 2, take: (rows: Rows) => Promise<void>): Promise<Table | null> => {
     report({ kind: "verifying", table: table.id, reading, estimatedRows: table.estimatedRows });
-    return await readIndependently(table, connection, readers, signal, async (rows) => {
+    return await readIndependently(table, connection, options.signal, async (rows) => {
       await atDestination(take(rows));
       report({ kind: "read", table: table.id, rows: rows.length });
     });
@@ -244,7 +214,7 @@ async function compareOnce(
     return { wider, result: { ...counts, verdict: "CONVERGED", reasons } };
   }
   await read(2, (rows) => comparison.collect(rows));
-  const judged = await judge(table, state, comparison, limit);
+  const judged = await judge(table, state, comparison, options.limit ?? 5);
   const rewritten = judged.verdict !== "CONVERGED" && (await atDestination(comparison.written())) !== written;
   const reasons = ["A sync wrote to the copy while it was compared: verify again once the sync has ended."];
   return { wider, result: { ...counts, ...judged, ...(rewritten ? { verdict: "NOT PROVEN", reasons } : {}) } };
