@@ -46,7 +46,7 @@ async function byDuckdb(
 }
 
 async function duckdb(folder: string): Promise<CampaignDestination> {
-  const file = (copy: string): string => join(folder, `${copy}.duckdb`);
+  const file = (copy: string): string => join(folder, `${copy}-file.duckdb`);
   return {
     name: "duckdb",
     settings: (copy) => `duckdb:${file(copy)}`,

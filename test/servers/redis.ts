@@ -138,7 +138,9 @@ class Client {
     this.#connection = null;
   }
 
-  #connect(): Promise<RespConnection> {
+  async #connect(): Promise<RespConnection> {
+    // The server may have been restarted since.
+    if ((await this.#connection)?.alive === false) this.#connection = null;
     const never = new AbortController().signal;
     const where = { ...this.#where, tls: null, timeout: 60_000, silence: 60_000 };
     this.#connection ??= connectResp(where, never).catch((error: unknown) => {
