@@ -8,7 +8,8 @@ async function script(shell: string): Promise<string> {
   return out;
 }
 
-const commands = "init check discover sync verify status query reset unfollow state export run serve completion demo".split(" ");
+const commands =
+  "init check discover sync verify status query reset unfollow state export run serve completion demo".split(" ");
 
 function isHere(shell: string): boolean {
   return spawnSync(shell, ["--version"]).status === 0;
