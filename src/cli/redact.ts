@@ -1,3 +1,5 @@
+import { decoded } from "../toolkit/decoded.ts";
+
 /** The text that replaces a secret. */
 const redacted = "***";
 
@@ -64,16 +66,6 @@ function passwordsOf(secret: string): string[] {
   if (!secret.includes("://") || !URL.canParse(secret)) return [];
   const { password } = new URL(secret);
   return [password, decoded(password)];
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch (error) {
-    // A `%` that does not begin an escape: the password is taken literally.
-    if (error instanceof URIError) return text;
-    throw error;
-  }
 }
 
 function spellings(secret: string): string[] {

@@ -1,4 +1,5 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
+import { decoded } from "../../toolkit/decoded.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 
 /** The settings of a source that an address gives. */
@@ -75,14 +76,4 @@ export function sourceFromAddress(address: string, place: string): Readonly<Reco
     ...Object.fromEntries(new URLSearchParams(parts["query"] ?? "")),
     type,
   };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch (thrown) {
-    // A `%` that does not begin an escape, as passwords may have it, is taken literally.
-    if (thrown instanceof URIError) return text;
-    throw thrown;
-  }
 }

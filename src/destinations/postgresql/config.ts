@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
+import { decoded } from "../../toolkit/decoded.ts";
 import type { PostgresSettings } from "../../wire/postgres/connection.ts";
 import { sslModes } from "../../wire/postgres/ssl.ts";
 
@@ -67,16 +68,6 @@ export function fromAddress(text: string, variables: NodeJS.ProcessEnv = process
   if (settings["host"]?.startsWith("[") === true) settings["host"] = settings["host"].slice(1, -1);
   for (const [name, value] of new URLSearchParams(parts["query"] ?? "")) settings[name] = value;
   return settings;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch (thrown) {
-    // A `%` that does not begin an escape, as passwords may have it, is taken literally.
-    if (thrown instanceof URIError) return text;
-    throw thrown;
-  }
 }
 
 export function settingsOf(configuration: Configuration): PostgresSettings {

@@ -33,7 +33,7 @@ const comparedAs: Readonly<Record<Kind, string>> = {
 };
 
 /** Keys per statement: about as many as fit a message of some 50 KB. */
-const keysOfStatement = 1_000;
+export const keysOfStatement = 1_000;
 
 /** Rows by key, as they are now at the leaders. Keys that do not exist are left out; a key with NULL never exists. */
 export async function* lookupRows(

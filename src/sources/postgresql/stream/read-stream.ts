@@ -5,13 +5,11 @@ import type { Table } from "../../../protocol/table.ts";
 import { escapeIdentifier } from "../../../wire/postgres/literals.ts";
 import { relationOf } from "../catalog/catalog.ts";
 import { columnOf } from "../catalog/shape.ts";
+import { keysOfStatement } from "../lookup.ts";
 import { copyRows, cursorRows, type SplitReader } from "../read.ts";
 import { endReading, frameOf } from "../snapshot/snapshots.ts";
 import { type Batch, Result } from "../statement/result.ts";
 import { literal } from "../statement/select.ts";
-
-/** Keys per statement: about as many as fit a message of some 50 KB. */
-const keysOfStatement = 1_000;
 
 /**
  * Looks up the keys that changed, from the one that `state` counts to on: the rows that exist are written, of the other
