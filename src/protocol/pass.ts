@@ -32,6 +32,11 @@ export interface Plan {
   /** The read point: the rows are those of this moment, or later. ISO 8601, UTC, by the source's clock. */
   readonly asOf: string;
   /**
+   * Rows with this version or a later one may have been written, but not committed, at the read point; the next window has
+   * them. ISO 8601, UTC. Absent: writers commit within a second of the moment that they write into the version.
+   */
+  readonly unseenFrom?: string;
+  /**
    * For a `stream`: it does not go on from `previous`, so it does not show what was removed meanwhile. If tables are read
    * together, their copies are emptied before its first row. A table that is planned alone is read whole instead, and
    * settled; then its stream is planned again.

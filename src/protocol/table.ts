@@ -71,6 +71,8 @@ export interface TableState {
   readonly next: Json;
   /** The read point of the copy: ISO 8601, UTC. */
   readonly asOf: string;
+  /** The pass's `unseenFrom`. */
+  readonly unseenFrom?: string;
   /** The read point of the last pass that read every row: ISO 8601, UTC. */
   readonly readAt: string;
   /** A fingerprint of everything that decides which rows and columns are in the copy. */

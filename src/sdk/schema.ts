@@ -82,6 +82,7 @@ export function tableOf({ id, key, columns, index, infers }: DeclaredTable, sour
     key,
     identity: source,
     cursor: null,
+    streamed: true,
     version: null,
     estimatedRows: null,
     notes: infers ? ["Columns that are not declared are inferred from its rows."] : [],

@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import fc from "fast-check";
+import pg from "pg";
 import { expect, test } from "vitest";
 import { definition as duckdb } from "../../src/destinations/duckdb/index.ts";
-import { defaultSettings } from "../../src/engine/connection.ts";
+import { type Connection, defaultSettings, type SyncConnection } from "../../src/engine/connection.ts";
 import { sync } from "../../src/engine/run/sync.ts";
-import { verify } from "../../src/engine/commands/verify.ts";
+import { type TableVerdict, verify } from "../../src/engine/commands/verify.ts";
 import type { Log } from "../../src/protocol/log.ts";
 import { definition as yugabytedb } from "../../src/sources/yugabytedb/index.ts";
 import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
@@ -16,8 +17,24 @@ import { describeWith } from "../servers/require.ts";
 const signal = new AbortController().signal;
 const log: Log = { debug: () => {}, info: () => {}, warn: () => {} };
 
-/** Syncs table `t` of a database into a file, in this process; `verdict` also verifies it. */
-async function run(server: PostgresqlServer, path: string, verdict = false): Promise<string> {
+/** Syncs a database into a file, in this process. */
+async function syncInto(server: PostgresqlServer, path: string): Promise<void> {
+  const record = await connected(server, path, (connection) =>
+    sync(connection, { signal, acceptDeletes: true }, () => {}),
+  );
+  if (record.outcome !== "succeeded") throw new Error(JSON.stringify(record.tables));
+}
+
+/** What `verify` says of table `t`. */
+async function verdictOf(server: PostgresqlServer, path: string): Promise<TableVerdict> {
+  return (await connected(server, path, (connection) => verify(connection, { signal }, () => {}))).tables[0]!;
+}
+
+async function connected<Result>(
+  server: PostgresqlServer,
+  path: string,
+  work: (connection: Connection & SyncConnection) => Promise<Result>,
+): Promise<Result> {
   const { host, port, user, password, database } = server;
   const context = { log, tables: {}, types: "exact", signal } as const;
   const configuration = yugabytedb.configuration.parse({ host, port, user, password, database });
@@ -31,7 +48,7 @@ async function run(server: PostgresqlServer, path: string, verdict = false): Pro
     rename: {},
   } as const;
   await using warehouse = await duckdb.open(duckdb.configuration.parse({ path }), target, { create: true });
-  const connection = {
+  return await work({
     name: "c",
     source,
     capabilities: yugabytedb.capabilities,
@@ -40,10 +57,16 @@ async function run(server: PostgresqlServer, path: string, verdict = false): Pro
     selection: { include: [], exclude: [] },
     settings: { ...defaultSettings, deletes: "each_sync", maxDeleteFraction: 1, batchBytes: 2_000 },
     log,
-  } as const;
-  const record = await sync(connection, { signal, acceptDeletes: true }, () => {});
-  if (record.outcome !== "succeeded") throw new Error(JSON.stringify(record.tables));
-  return verdict ? (await verify(connection, { signal }, () => {})).verdict : record.outcome;
+  });
+}
+
+/** Changes a copy as something else than a sync would. */
+async function tamper(path: string, statement: string): Promise<void> {
+  const instance = await DuckDBInstance.create(path);
+  const connection = await instance.connect();
+  await connection.run(statement);
+  connection.closeSync();
+  instance.closeSync();
 }
 
 async function rows(path: string): Promise<unknown[]> {
@@ -119,13 +142,14 @@ await describeWith(startPostgresql, "after any changes of rows and schema", (ser
             "INSERT INTO t SELECT i, 'k', 'first', i, now() FROM generate_series(1, 6) i",
           );
           const copy = join(folder, "copy.duckdb");
-          await run(server, copy);
+          await syncInto(server, copy);
           for (const [count, step] of steps.entries()) {
-            if (step.kind === "sync") await run(server, copy);
+            if (step.kind === "sync") await syncInto(server, copy);
             else await runSql(server.connectionString, statement(step, count));
           }
-          expect(await run(server, copy, true)).toBe("CONVERGED");
-          await run(server, join(folder, "fresh.duckdb"));
+          await syncInto(server, copy);
+          expect(await verdictOf(server, copy)).toMatchObject({ verdict: "CONVERGED" });
+          await syncInto(server, join(folder, "fresh.duckdb"));
           expect(await rows(copy)).toEqual(await rows(join(folder, "fresh.duckdb")));
         } finally {
           await rm(folder, { recursive: true, force: true });
@@ -134,4 +158,73 @@ await describeWith(startPostgresql, "after any changes of rows and schema", (ser
       { numRuns: 30, endOnFailure: true },
     );
   });
+});
+
+await describeWith(startPostgresql, "what verify makes of a source that changed", (server) => {
+  const inFolder = async (work: (path: string) => Promise<void>): Promise<void> => {
+    const folder = await mkdtemp(join(tmpdir(), "headwaters-"));
+    try {
+      await work(join(folder, "copy.duckdb"));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  };
+
+  test.each(["timestamptz", "timestamp", "date"])(
+    "a row that was stamped before the sync and committed after it is NOT PROVEN, with a %s (case 5)",
+    (type) =>
+      inFolder(async (path) => {
+        await runSql(
+          server.connectionString,
+          `DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, name text, updated_at ${type});
+           INSERT INTO t SELECT i, 'first', now() - interval '2 days' FROM generate_series(1, 10) i`,
+        );
+        const writer = new pg.Client({ connectionString: server.connectionString });
+        await writer.connect();
+        try {
+          await writer.query(
+            "BEGIN; UPDATE t SET name = 'late', updated_at = now() WHERE id = 3; SELECT pg_sleep(1.5)",
+          );
+          await syncInto(server, path);
+          expect(await verdictOf(server, path)).toMatchObject({ verdict: "CONVERGED" });
+          await writer.query("COMMIT");
+        } finally {
+          await writer.end();
+        }
+        expect(await verdictOf(server, path)).toMatchObject({
+          verdict: "NOT PROVEN",
+          different: 1,
+          reasons: [expect.stringContaining("committed in the source after the copy's read point")],
+        });
+        await tamper(path, "UPDATE s.t SET name = 'tampered' WHERE id = 4");
+        expect(await verdictOf(server, path)).toMatchObject({ verdict: "DIVERGED", different: 2 });
+        await tamper(path, "UPDATE s.t SET name = 'first' WHERE id = 4");
+        await syncInto(server, path);
+        expect(await verdictOf(server, path)).toMatchObject({ verdict: "CONVERGED" });
+      }),
+  );
+
+  test("a large table without versions is sealed: the source changed, or something else did (case 5)", () =>
+    inFolder(async (path) => {
+      await runSql(
+        server.connectionString,
+        `DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, name text);
+         INSERT INTO t SELECT i, 'first' FROM generate_series(1, 1000001) i`,
+      );
+      await syncInto(server, path);
+      await runSql(server.connectionString, "UPDATE t SET name = 'later' WHERE id = 3; DELETE FROM t WHERE id = 7");
+      expect(await verdictOf(server, path)).toMatchObject({
+        verdict: "NOT PROVEN",
+        ...{ different: 1, extra: 1 },
+        reasons: [expect.stringContaining("exactly as the last sync left it")],
+      });
+      await syncInto(server, path);
+      expect(await verdictOf(server, path)).toMatchObject({ verdict: "CONVERGED" });
+      await tamper(path, "UPDATE s.t SET name = 'tampered' WHERE id = 4");
+      await runSql(server.connectionString, "UPDATE t SET name = 'still later' WHERE id = 3");
+      expect(await verdictOf(server, path)).toMatchObject({
+        verdict: "DIVERGED",
+        reasons: expect.arrayContaining(["Something other than a sync changed the copy."]),
+      });
+    }));
 });

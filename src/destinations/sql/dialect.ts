@@ -124,7 +124,10 @@ export interface Dialect {
   readonly leaseColumns: string;
   /** The type of a sum of parts of {@link strong}. */
   readonly sumType: string;
-  /** Copies with more rows get no seal: it would take too long to sum them up before and after a change. */
+  /**
+   * If a table's passes need not read every row, a copy with more rows gets no seal: it would take too long to sum them up
+   * before and after a change.
+   */
   readonly sealedRows: number;
   /** The end of a subquery that keeps its expressions from being evaluated for each use. */
   readonly fence: string;

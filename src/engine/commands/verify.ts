@@ -280,7 +280,7 @@ function explanationOf(
   seal: Seal,
 ): string | null {
   if (movedSince(difference, state))
-    return `Rows were written in the source after the copy's read point (${state.asOf}): sync, then verify again.`;
+    return `Rows were committed in the source after the copy's read point (${state.asOf}): sync, then verify again.`;
   // Differences that only a sweep finds, if none was made since.
   const { kind } = difference;
   if (state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)))) {
@@ -297,16 +297,27 @@ function explanationOf(
     : null;
 }
 
-/** Whether the row changed after the read point: its version differs from the copy's and is later than that. */
-function movedSince({ kind, version }: Pick<Difference, "kind" | "version">, state: TableState): boolean {
+/**
+ * Whether the row may have changed after the read point: its version differs from the copy's, and is one that the pass need
+ * not have seen.
+ */
+function movedSince(
+  { kind, version }: Pick<Difference, "kind" | "version">,
+  { asOf, unseenFrom }: TableState,
+): boolean {
   if (kind === "extra" || version.source === version.copy) return false;
   const moment = momentOf(version.source);
-  return moment !== null && moment >= Date.parse(state.asOf) - clockTolerance;
+  const from = Math.min(
+    Date.parse(asOf) - clockTolerance,
+    unseenFrom === undefined ? Infinity : Date.parse(unseenFrom),
+  );
+  return moment !== null && moment >= from;
 }
 
-/** The moment that a version begins with, in milliseconds; `null`: it does not begin with one. */
+/** The moment that a version begins with, in milliseconds; of a day its end. `null`: it does not begin with one. */
 function momentOf(version: string | null): number | null {
   const [moment] = (version ?? "").replace(" ", "T").split("|") as [string];
+  if (/^\d{4}-\d\d-\d\d$/.test(moment)) return Date.parse(`${moment}T23:59:59.999Z`);
   // Other versions are digests, which a lenient parser takes for years.
   if (!/^\d{4}-\d\d-\d\dT/.test(moment)) return null;
   // A moment without a zone is UTC, never in the zone of this process.

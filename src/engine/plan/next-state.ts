@@ -15,6 +15,7 @@ export function nextState(
 ): TableState {
   const next = pass.next[table.id] ?? null;
   const { asOf } = pass;
+  const read = { asOf, ...(pass.unseenFrom === undefined ? {} : { unseenFrom: pass.unseenFrom }) };
   const written = pass.kind === "full" ? pass.tables[0]! : (before?.table ?? table);
   const reread = fractionsBecameText(written, table) ? { reread: true as const } : {};
   const swept =
@@ -23,15 +24,15 @@ export function nextState(
       : { sweptAt: before?.sweptAt ?? never, sweepMilliseconds: milliseconds, held };
   switch (pass.kind) {
     case "full":
-      return { table, next, asOf, readAt: asOf, scope: pass.scope, ...swept, ...reread };
+      return { table, next, ...read, readAt: asOf, scope: pass.scope, ...swept, ...reread };
     case "keys": {
       // Without a version a sweep does not show which rows changed. It never moves the cursor.
       const { held: _, ...known } = wholeState(before, pass);
-      return { ...known, table, asOf: table.version === null ? known.asOf : asOf, ...swept, ...reread };
+      return { ...known, table, ...(table.version === null ? {} : read), ...swept, ...reread };
     }
     case "window":
     case "stream":
-      return { ...wholeState(before, pass), table, next, asOf, ...reread };
+      return { ...wholeState(before, pass), table, next, ...read, ...reread };
   }
 }
 

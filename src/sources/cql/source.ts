@@ -80,6 +80,7 @@ export class CqlSource implements Source {
       const native = await this.#native(table, routing);
       await checkFilter(this.#cluster, native, this.#filterOf(table, native), routing);
       const now = await clusterClock(this.#cluster, routing);
+      const unseenFrom = now - this.#settings.lag * 1_000;
       const size = (await tableSizes(this.#cluster, native.keyspace, native.name, routing)).get(native.name) ?? null;
       const boundaries = await boundariesOf(this.#cluster, topology, native.id, routing);
       const maybeTiny = size === null || size.partitions < mostTinyPartitions;
@@ -96,8 +97,9 @@ export class CqlSource implements Source {
           tables: [table.id],
           work: workJson(work),
         })),
-        next: table.cursor === null ? {} : { [table.id]: now - this.#settings.lag * 1_000 },
+        next: table.cursor === null ? {} : { [table.id]: unseenFrom },
         asOf: new Date(now).toISOString(),
+        unseenFrom: new Date(unseenFrom).toISOString(),
         snapshot: null,
       };
     } catch (thrown) {

@@ -1,6 +1,6 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
-import type { Split } from "../../protocol/pass.ts";
+import type { Plan, Split } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
 import { sameType, typeName } from "../../toolkit/types.ts";
 import { columnOf, type Shape } from "./catalog/shape.ts";
@@ -38,6 +38,24 @@ export function nextOf(table: Table, shape: Shape, point: ReadPoint, stream?: St
   const cursor = cursorOf(table, shape);
   const window = cursor === null ? null : { high: point.cursors[cursor.type]!.next };
   return stream === undefined ? window : { ...window, stream: { ...stream } };
+}
+
+/** A table whose read point is taken. */
+export interface PlannedPoint {
+  readonly table: Table;
+  readonly shape: Shape;
+  readonly point: ReadPoint;
+}
+
+/** The part of a plan that tells from which cursor on rows may be uncommitted yet: the earliest start of a next window. */
+export function unseenFrom(planned: readonly PlannedPoint[]): Pick<Plan, "unseenFrom"> {
+  const starts = planned.flatMap(({ table, shape, point }) => {
+    const cursor = cursorOf(table, shape);
+    if (cursor === null) return [];
+    const [day, time = "00:00"] = point.cursors[cursor.type]!.next.replace(/\+00$/, "").split(" ");
+    return [Date.parse(`${day}T${time}Z`)];
+  });
+  return starts.length === 0 ? {} : { unseenFrom: new Date(Math.min(...starts)).toISOString() };
 }
 
 export function windowOf(table: Table, shape: Shape, point: ReadPoint, previous: Json): Window {

@@ -27,7 +27,7 @@ import { readStream } from "./stream/read-stream.ts";
 import { dropStream } from "./stream/slot.ts";
 import { ChangeStream, type StreamPosition } from "./stream/stream.ts";
 import { type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
-import { assertFits, isOneSnapshot, nextOf, storageOf, windowOf } from "./planned.ts";
+import { assertFits, isOneSnapshot, nextOf, type PlannedPoint, storageOf, unseenFrom, windowOf } from "./planned.ts";
 import { postgresSettings } from "./settings.ts";
 import { type Snapshot, snapshotOf, Snapshots } from "./snapshot/snapshots.ts";
 import { cutTable, hashColumnsOf } from "./splits.ts";
@@ -167,6 +167,7 @@ export class PostgresqlSource implements Source {
         ),
       ),
       asOf: point.asOf,
+      ...unseenFrom(tables.map((table) => ({ table, shape: looked.get(table.id)!.shape, point }))),
       snapshot,
       ...(kind === "full" && isOneSnapshot(snapshot, splits, server) ? { distinct: true } : {}),
     };
@@ -254,7 +255,7 @@ export class PostgresqlSource implements Source {
     signal: AbortSignal,
   ): Promise<Plan> {
     const next: Record<string, Json> = {};
-    let asOf = "";
+    const points: PlannedPoint[] = [];
     await this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
       const looked = await this.#lookAt(connection, server, tables, signal);
@@ -266,11 +267,12 @@ export class PostgresqlSource implements Source {
         if (changes === null) return;
         this.#changed.set(table.id, changes.keys);
         next[table.id] = nextOf(table, shape, changes.point, changes.next);
-        asOf = changes.point.asOf;
+        points.push({ table, shape, point: changes.point });
       }
     });
     const splits = tables.map(({ id }) => ({ id: `${id}/stream`, tables: [id], work: null }));
-    const plan = { splits, next, asOf, snapshot: null };
+    const asOf = points.at(-1)?.point.asOf ?? "";
+    const plan = { splits, next, asOf, ...unseenFrom(points), snapshot: null };
     return tables.every(({ id }) => id in next) ? plan : { ...plan, startsOver: true };
   }
 

@@ -99,6 +99,7 @@ export class RethinkdbSource implements Source {
         }),
       ),
     );
+    const oldest = Math.min(...planned.map(({ now }) => now));
     return {
       splits: planned.flatMap(({ table, works }) =>
         works.map((work, index): Split => ({ id: `${table.id}/${index}`, tables: [table.id], work: workJson(work) })),
@@ -106,7 +107,8 @@ export class RethinkdbSource implements Source {
       next: Object.fromEntries(
         planned.map(({ table, now }) => [table.id, nextOf(table, now, this.#configuration.lag)] as const),
       ),
-      asOf: new Date(Math.min(...planned.map(({ now }) => now))).toISOString(),
+      asOf: new Date(oldest).toISOString(),
+      unseenFrom: new Date(oldest - this.#configuration.lag * 1_000).toISOString(),
       snapshot: null,
     };
   }
