@@ -58,7 +58,7 @@ export async function checkConnection(session: Session, connection: ConfiguredCo
     for await (const result of checks) {
       results.push(result);
       if (json) tell(name, { kind: "check", ...result });
-      else if (!quiet || result.status === "failed") output.line(shown(session, result));
+      else if (!quiet || result.status === "failed") output.line(shownCheck(session, result));
     }
     return "ok";
   };
@@ -86,7 +86,7 @@ export async function checkConnection(session: Session, connection: ConfiguredCo
   return outcome;
 }
 
-function shown({ output }: Session, { label, status, message }: CheckResult): string {
+export function shownCheck({ output }: Pick<Session, "output">, { label, status, message }: CheckResult): string {
   const [style, mark] = marks[status];
   return `  ${output.paint(style, mark)}  ${label}${message === "" ? "" : `: ${message}`}`;
 }

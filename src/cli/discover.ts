@@ -88,7 +88,7 @@ async function discoverConnection(
   const found = select(all, { selection, tables: tableSettings, capabilities, log: session.log });
   const asked = onlyTables([...found.tables.map(({ id }) => id), ...found.refused.keys()], names, (id) => id);
   const tables = found.tables.filter(({ id }) => asked.includes(id));
-  show(session, connection, tables, columns);
+  showTables(session, connection, tables, columns);
   const outcomes: Outcome[] = [];
   for (const [id, error] of found.refused) {
     if (!asked.includes(id)) continue;
@@ -98,7 +98,7 @@ async function discoverConnection(
   return worst(outcomes);
 }
 
-function show(
+export function showTables(
   { output, json, quiet, tell }: Session,
   connection: ConfiguredConnection,
   tables: readonly Table[],

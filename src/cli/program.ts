@@ -19,7 +19,7 @@ const commands: readonly CommandEntry[] = [
   {
     name: "init",
     summary: "write a headwaters.yaml, or a source of your own, to begin with",
-    load: async () => (await import("./init.ts")).initCommand,
+    load: async () => (await import("./init/command.ts")).initCommand,
   },
   {
     name: "check",

@@ -6,7 +6,6 @@ import { sources } from "../../src/sources/index.ts";
 import { runCli } from "./run-cli.ts";
 import { loadConnections } from "./sandbox.ts";
 import { Sandbox } from "./sandbox.ts";
-import { Screen } from "./screen.ts";
 
 let sandbox: Sandbox;
 
@@ -71,21 +70,6 @@ test("every commented setting can be put in place by taking its # away", async (
   const [connection] = await loadConnections({ names: [] }, { folder, environment, redactor });
   expect(connection!.settings).toMatchObject({ deletes: "auto", commitRows: 1000, maxRowsPerSecond: 50_000 });
   expect(connection!.tables).toMatchObject({ sensor_readings: { cursor: "recorded_at" } });
-});
-
-test("on a terminal it asks for what can't be guessed, but never for a secret", async () => {
-  const { folder, redactor } = sandbox;
-  const screen = new Screen();
-  const typed = "db.example.com\niot ${x}\n\n";
-  const { code } = await runCli(["init", "factory"], { folder, typed, stdout: screen, stderr: screen });
-  expect(code).toBe(0);
-  expect(screen.text).toContain("host (nothing: take it from the environment):");
-  expect(screen.text).not.toContain("password (");
-  const [connection] = await loadConnections({ names: [] }, { folder, environment, redactor });
-  expect(connection).toMatchObject({
-    name: "factory",
-    source: { configuration: { host: "db.example.com", database: "iot ${x}", user: "reader" } },
-  });
 });
 
 test.each(Object.keys(sources))("a file for %s has nothing but settings that there are", async (source) => {

@@ -15,6 +15,8 @@ export interface CliOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** What the user types; given, standard input is a terminal. */
   readonly typed?: string;
+  /** Standard input, in place of `typed`. */
+  readonly stdin?: Environment["stdin"];
   readonly stdout?: OutputStream;
   readonly stderr?: OutputStream;
   /** Called with what a Ctrl-C does. */
@@ -32,7 +34,7 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
   const environment: Environment = {
     stdout: options.stdout ?? out,
     stderr: options.stderr ?? error,
-    stdin,
+    stdin: options.stdin ?? stdin,
     variables: options.environment ?? {},
     folder: options.folder ?? process.cwd(),
     onStop(callback) {

@@ -11,28 +11,30 @@ export function variableOf(source: string, setting: string): string {
 /** Longer comments are wrapped. */
 const lineWidth = 110;
 
+/** Text as it stands in a file of connections: `${` is doubled, so that it is taken literally. */
+export function literal(text: string): string {
+  return text.replaceAll("${", () => "$${");
+}
+
+/** A side of a connection, with its settings as they stand in the file. */
+interface SampleSide {
+  readonly definition: Pick<SourceDefinition, "name" | "configuration">;
+  readonly values: Readonly<Record<string, string>>;
+}
+
 /**
- * A file with one connection and all settings. Required settings are set; the others are comments with their defaults.
- * `answers`: values of the source's settings. Required settings without an answer come from the environment. `schema`:
- * the address of the file's JSON Schema, for editors.
+ * A file with one connection and all settings. Those of the sides that have a value are set; the others are comments with
+ * their defaults. `tables`: names or patterns; empty: all. `schema`: the address of the file's JSON Schema, for editors.
  */
 export function sampleFile(
   name: string,
-  definition: SourceDefinition,
-  settings: readonly Setting[],
-  answers: Readonly<Record<string, string>>,
+  source: SampleSide,
+  destination: SampleSide,
+  tables: readonly string[],
   schema: string,
 ): string {
-  const value = (setting: Setting): string => {
-    const answer = answers[setting.name];
-    if (answer !== undefined) return scalar(answer);
-    const variable = variableOf(definition.name, setting.name);
-    return setting.name === "host" ? `\${${variable}:-localhost}` : `\${${variable}}`;
-  };
-  const shown = (setting: Setting): readonly string[] =>
-    setting.required || answers[setting.name] !== undefined
-      ? [...comment(setting.description, 6), `      ${setting.name}: ${value(setting)}`]
-      : commented(setting, 6);
+  const set = (setting: string, value: unknown): string => `${setting}: ${scalar(value)}`;
+  const { definition, values } = source;
   const others = settingsOf(connectionSchema).filter((setting) => !["source", "destination"].includes(setting.name));
   return [
     `# yaml-language-server: $schema=${schema}`,
@@ -48,13 +50,22 @@ export function sampleFile(
     `  ${name}:`,
     "    source:",
     `      type: ${definition.name}`,
-    ...settings.flatMap(shown),
+    ...settingsOf(definition.configuration).flatMap((setting) => {
+      const value = values[setting.name];
+      if (value === undefined) return commented(setting, 6);
+      const isNumber = typeof setting.default === "number" && /^\d+$/.test(value);
+      return [...comment(setting.description, 6), `      ${set(setting.name, isNumber ? Number(value) : value)}`];
+    }),
     "",
     "    destination:",
-    "      type: duckdb",
-    "      path: warehouse.duckdb",
+    `      type: ${destination.definition.name}`,
+    ...Object.entries(destination.values).map(([setting, value]) => `      ${set(setting, value)}`),
     "",
-    ...others.flatMap((setting) => commented(setting, 4, samples[setting.name])),
+    ...others.flatMap((setting) =>
+      setting.name === "tables" && tables.length > 0
+        ? [...comment(setting.description, 4), `    ${set("tables", { include: tables })}`]
+        : commented(setting, 4, samples[setting.name]),
+    ),
     "",
   ].join("\n");
 }
@@ -90,8 +101,8 @@ function comment(text: string, indent: number): readonly string[] {
   return lines.map((part) => `${" ".repeat(indent)}# ${part}`);
 }
 
-/** A value in one line of YAML. `$` before a brace is doubled, so that it is taken literally. */
+/** A value in one line of YAML. A reference to a variable needs no quotation marks outside of braces and lists. */
 function scalar(value: unknown): string {
-  const plain = typeof value === "string" ? value.replaceAll("${", () => "$${") : value;
-  return stringify(plain, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
+  if (typeof value === "string" && /^\$\{\w+(?::-\w+)?\}$/.test(value)) return value;
+  return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
 }
