@@ -1,3 +1,4 @@
+import { HeadwatersError } from "../protocol/errors.ts";
 import type { Operation } from "../protocol/operation.ts";
 import type { Rows } from "../protocol/rows.ts";
 import type { Changes, Deletes, Settlement } from "../protocol/transaction.ts";
@@ -137,6 +138,13 @@ export class TableWriter {
     note: (digests: RowDigests, key: string) => void,
   ): Promise<void> {
     if (rows.length === 0) return;
+    const absent = this.table.key.find((name) => !rows.columns.includes(name));
+    if (absent !== undefined)
+      throw new HeadwatersError(
+        "SOURCE_MISTAKEN",
+        `table "${this.table.id}": Fivetran deletes rows by whole keys, and "${absent}" is not given`,
+        { hint: "Remove each row by its whole key, or truncate the table." },
+      );
     const digests = this.#rowDigests();
     const keyOf = keysOf(this.table, rows);
     if (digests !== null) for (let row = 0; row < rows.length; row++) note(digests, keyOf(row));

@@ -7,7 +7,8 @@ import type { Table } from "./table.ts";
  *
  * - `upsert`: whole rows; columns that are absent become NULL.
  * - `update`: key columns, and the columns that changed; ignored if the row does not exist.
- * - `delete`: key columns; ignored if the row does not exist.
+ * - `delete`: key columns; ignored if the row does not exist. With only some of the key columns: every row that has these
+ *   values. A destination that can't read its copies need not support that.
  * - `keys`: key and version columns of rows that exist (in `keys` passes).
  * - `schema`: from here on, rows of this split may have these columns, new ones or wider ones. Each split sends its own;
  *   the table has the columns of all splits, each with its widest type. Rows may still come with the narrower type of a

@@ -22,6 +22,8 @@ export interface Update<Configuration, State, StateGiven, Of extends Tables> {
   readonly update: <Name extends keyof Of & string>(table: Name, row: Row<Of[Name]>) => UpdateOperation;
   /** Deletes the row with this key; ignored if it does not exist. */
   readonly remove: <Name extends keyof Of & string>(table: Name, key: Key<Of[Name]>) => UpdateOperation;
+  /** Deletes all rows whose keys have these values in some of their columns: the lines of an order. */
+  readonly removeAll: <Name extends keyof Of & string>(table: Name, part: Partial<Key<Of[Name]>>) => UpdateOperation;
   /** Deletes all rows that the table has so far. */
   readonly truncate: (table: keyof Of & string) => UpdateOperation;
   /** Everything yielded so far is complete: it is stored together with the state, from which the next sync goes on. */
@@ -114,6 +116,7 @@ function ofUpdate(definition: UpdateDefinition<z.ZodType, z.ZodType>): SourceDef
             upsert: (table, row) => operations.upsert(table, row),
             update: (table, row) => operations.update(table, row),
             remove: (table, key) => operations.remove(table, key),
+            removeAll: (table, part) => operations.removeAll(table, part),
             truncate: (table) => operations.truncate(table),
             checkpoint: (kept) => operations.checkpoint(kept),
           }),

@@ -15,9 +15,15 @@ export interface GivenRow {
   readonly others: ReadonlyMap<string, Inferred | null>;
 }
 
+/** What is done to rows. `group`: those with some columns of a key are deleted. */
+export type Change = "upsert" | "update" | "delete" | "group";
+
+/** What each is called in a source. */
+export const calledAs = { upsert: "upsert", update: "update", delete: "remove", group: "removeAll" } as const;
+
 /** What `update()` yields, made by the functions in its argument. */
 export type UpdateOperation =
-  | { readonly kind: "upsert" | "update" | "delete"; readonly table: DeclaredTable; readonly row: GivenRow }
+  | { readonly kind: Change; readonly table: DeclaredTable; readonly row: GivenRow }
   | { readonly kind: "truncate"; readonly table: DeclaredTable }
   | { readonly kind: "checkpoint"; readonly state: Json };
 
@@ -48,6 +54,10 @@ export class OperationMaker {
     return this.#changing("delete", table, key);
   }
 
+  removeAll(table: string, part: unknown): UpdateOperation {
+    return this.#changing("group", table, part);
+  }
+
   truncate(table: string): UpdateOperation {
     return this.#made({ kind: "truncate", table: this.#table("truncate", table) });
   }
@@ -56,8 +66,8 @@ export class OperationMaker {
     return this.#made({ kind: "checkpoint", state: this.#checkState(state) });
   }
 
-  #changing(kind: "upsert" | "update" | "delete", name: string, row: unknown): UpdateOperation {
-    const called = kind === "delete" ? "remove" : kind;
+  #changing(kind: Change, name: string, row: unknown): UpdateOperation {
+    const called = calledAs[kind];
     const table = this.#table(called, name);
     if (typeof row !== "object" || row === null) {
       throw mistake(`${called}("${name}", …): the row is ${shown(row)}`, "Give an object: column names and values.");
@@ -89,7 +99,7 @@ function rowOf(table: DeclaredTable, row: Readonly<Record<string, unknown>>, cal
   for (const name of Object.keys(row)) {
     const value = row[name];
     const index = table.index.get(name);
-    if (called === "remove" && !table.key.includes(name)) throw notOfKey(table, name);
+    if (called.startsWith("remove") && !table.key.includes(name)) throw notOfKey(table, name, called);
     if (index !== undefined) {
       const cell = value === null || value === undefined ? value : cellOf(value, table.columns[index]!.type);
       if (cell instanceof Misfit) throw misfit(table, name, row, value, cell);
@@ -101,7 +111,16 @@ function rowOf(table: DeclaredTable, row: Readonly<Record<string, unknown>>, cal
     } else throw unknownColumn(table, name, called);
   }
   const missing = table.key.find((name) => row[name] === null || row[name] === undefined);
-  if (missing !== undefined) {
+  if (called === "removeAll") {
+    if (!table.key.some((name) => name in row))
+      throw mistake(`removeAll("${table.id}", …): no column of the key is given`, "To delete all rows, use truncate.");
+    const empty = Object.keys(row).find((name) => row[name] === null || row[name] === undefined);
+    if (empty !== undefined)
+      throw mistake(
+        `removeAll("${table.id}", …): the key column "${empty}" has no value: ${shown(row)}`,
+        "Leave out the columns that do not matter.",
+      );
+  } else if (missing !== undefined) {
     throw mistake(
       `${called}("${table.id}", …): the row lacks the key column "${missing}": ${shown(row)}`,
       "Each column of the key must have a value.",
@@ -135,9 +154,9 @@ function unknownColumn(table: DeclaredTable, name: string, called: string): Head
   );
 }
 
-function notOfKey(table: DeclaredTable, name: string): HeadwatersError {
+function notOfKey(table: DeclaredTable, name: string, called: string): HeadwatersError {
   return mistake(
-    `remove("${table.id}", …): column "${name}" is not in the key`,
-    `Give only the key: ${table.key.join(", ")}.`,
+    `${called}("${table.id}", …): column "${name}" is not in the key`,
+    `Give only ${called === "remove" ? "the key" : "columns of the key"}: ${table.key.join(", ")}.`,
   );
 }

@@ -5,14 +5,12 @@ import type { Type } from "../protocol/types.ts";
 import { byteWidth, sameType, typeName } from "../toolkit/types.ts";
 import { appendCell, type Cell, RowsBuilder, type VectorBuilder } from "../toolkit/vectors.ts";
 import { fitted, type Inferred, widened } from "./infer.ts";
-import type { GivenRow } from "./operations.ts";
+import type { Change, GivenRow } from "./operations.ts";
 import { type DeclaredTable, unseenKey } from "./schema.ts";
 import { Misfit } from "./values.ts";
 
 /** How many shapes may wait at the same time: each has vectors of its own, and n columns allow 2ⁿ shapes of updates. */
 const mostShapes = 32;
-
-type Change = "upsert" | "update" | "delete";
 
 /** Rows of one operation that wait to be sent as one batch. */
 interface Waiting {
@@ -40,6 +38,8 @@ export class TableBatches {
   readonly #shapes = new Map<string, string>();
   /** Several shapes have come: from here on, the shape of each key is tracked. */
   #mixed = false;
+  /** Groups wait: they may hold any key, so that nothing else waits with them. */
+  #grouped = false;
 
   constructor(declared: DeclaredTable, table: Table, log: (message: string) => void) {
     this.#declared = declared;
@@ -60,12 +60,17 @@ export class TableBatches {
   /** Takes a row; returns what must be sent before it. */
   add(kind: Change, row: GivenRow): readonly Operation[] {
     const sent = [...this.#makeRoom(kind, row)];
-    const shape = kind === "update" ? updateShape(row) : kind;
+    const shape = kind === "update" || kind === "group" ? partialShape(kind, row) : kind;
+    if (this.#grouped || kind === "group") {
+      const isAlone = [...this.#waiting].every(([other, { rows }]) => other === shape || rows.length === 0);
+      if (!isAlone) sent.push(...this.finish());
+      this.#grouped = kind === "group";
+    }
     if (this.#waiting.size >= mostShapes && !this.#waiting.has(shape)) {
       sent.push(...this.finish());
       this.#waiting.clear();
     }
-    sent.push(...this.#keepOrder(shape, row));
+    if (kind !== "group") sent.push(...this.#keepOrder(shape, row));
     let waiting = this.#waiting.get(shape);
     if (waiting === undefined) {
       const columns = this.#columnsOf(kind, row);
@@ -79,9 +84,13 @@ export class TableBatches {
   /** What waits. */
   finish(): readonly Operation[] {
     this.#shapes.clear();
+    this.#grouped = false;
     return [...this.#waiting.values()]
       .filter(({ rows }) => rows.length > 0)
-      .map(({ kind, rows }): Operation => ({ kind, table: this.#table.id, rows: rows.finish() }));
+      .map(({ kind, rows }): Operation => {
+        const sent = kind === "group" ? "delete" : kind;
+        return { kind: sent, table: this.#table.id, rows: rows.finish() };
+      });
   }
 
   /** Sends what waits if the row's key waits with another shape. */
@@ -113,7 +122,7 @@ export class TableBatches {
 
   /** Adds columns that the row is the first to have, and widens columns for it. */
   #makeRoom(kind: Change, { others }: GivenRow): readonly Operation[] {
-    if (kind === "delete") return [];
+    if (kind === "delete" || kind === "group") return [];
     const wider: Column[] = [];
     for (const [name, inferred] of others) {
       if (inferred === null) continue;
@@ -152,14 +161,13 @@ export class TableBatches {
 
   #columnsOf(kind: Change, { cells, others }: GivenRow): readonly Column[] {
     const { key, columns } = this.#declared;
-    const has = (name: string, index: number): boolean =>
-      kind === "upsert" || key.includes(name) || (kind === "update" && cells[index] !== undefined);
+    // All columns, those of the key, or those that are given.
+    const has = (name: string, isGiven: boolean): boolean =>
+      kind === "upsert" || (kind === "group" ? isGiven : key.includes(name) || (kind === "update" && isGiven));
     const declared = this.#selected
-      .filter((index) => has(columns[index]!.name, index))
+      .filter((index) => has(columns[index]!.name, cells[index] !== undefined))
       .map((index): Column => ({ ...columns[index]!, nullable: !key.includes(columns[index]!.name) }));
-    const inferred = [...this.#inferred.values()].filter(
-      ({ name }) => kind === "upsert" || key.includes(name) || (kind === "update" && others.has(name)),
-    );
+    const inferred = [...this.#inferred.values()].filter(({ name }) => has(name, others.has(name)));
     return [...declared, ...inferred];
   }
 
@@ -186,10 +194,10 @@ function inferredOf({ index, infers }: DeclaredTable, { columns }: Table): Map<s
   return new Map(columns.filter(({ name }) => infers && !index.has(name)).map((column) => [column.name, column]));
 }
 
-/** Only given columns belong to the shape: others keep their value. */
-function updateShape({ cells, others }: GivenRow): string {
+/** Only given columns belong to the shape: others keep their value, or do not matter. */
+function partialShape(kind: Change, { cells, others }: GivenRow): string {
   const given = cells.flatMap((cell, index) => (cell === undefined ? [] : [index]));
-  return JSON.stringify(["update", given, [...others.keys()]]);
+  return JSON.stringify([kind, given, [...others.keys()]]);
 }
 
 /** Whole numbers go into 64 bits without a BigInt in between. */

@@ -9,7 +9,7 @@ import type { CheckResult, Reading, Source, SourceContext } from "../protocol/so
 import type { Table } from "../protocol/table.ts";
 import { explain } from "./errors.ts";
 import { mistake, shown } from "./mistake.ts";
-import { OperationMaker, type UpdateOperation } from "./operations.ts";
+import { calledAs, OperationMaker, type UpdateOperation } from "./operations.ts";
 import type { Tables } from "./row-types.ts";
 import { type DeclaredTable, declaredTables, tableOf } from "./schema.ts";
 import { emptyState, givenState, keptState } from "./state.ts";
@@ -179,8 +179,10 @@ function notMade(value: unknown, source: string): HeadwatersError {
 }
 
 function notYielded(operation: UpdateOperation): HeadwatersError {
-  const called = operation.kind === "delete" ? "remove" : operation.kind;
-  const what = operation.kind === "checkpoint" ? called : `${called}("${operation.table.id}", …)`;
+  const what =
+    operation.kind === "checkpoint"
+      ? operation.kind
+      : `${operation.kind === "truncate" ? operation.kind : calledAs[operation.kind]}("${operation.table.id}", …)`;
   return mistake(
     `${what} was called, but its operation was not yielded`,
     `Write: yield ${what}. Then run with --full.`,

@@ -230,7 +230,7 @@ function assertMoved(table: TableVerdict, movesOn: boolean): void {
   const said = JSON.stringify({ ...table, shown: table.shown.slice(0, 5) });
   if (!movesOn) return assert.equal(table.verdict, "CONVERGED", said);
   assert.equal(table.verdict, "NOT PROVEN", said);
-  assert.match(table.reasons.join(" "), /written in the source after|as the last sync left it/, said);
+  assert.match(table.reasons.join(" "), /committed in the source after|as the last sync left it/, said);
 }
 
 /** The three laws of a proof, on one destination. */

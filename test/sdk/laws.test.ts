@@ -26,26 +26,32 @@ type Step =
       readonly y?: number;
     }
   | { readonly kind: "remove"; readonly table: "a" | "b"; readonly id: number }
+  | { readonly kind: "removeAll"; readonly table: "a" | "b"; readonly third: number }
   | { readonly kind: "truncate"; readonly table: "a" | "b" }
   | { readonly kind: "checkpoint" };
 
-const columns = { id: "INT", x: "STRING", y: "LONG" } as const;
+/** The key has a column more than it needs, by which rows are removed together. */
+const columns = { third: "INT", id: "INT", x: "STRING", y: "LONG" } as const;
+const key = ["third", "id"] as const;
+const keyOf = (id: number): { third: number; id: number } => ({ third: id % 3, id });
 
 /** A source that plays a script; its state is how many steps are behind it. Fails before step `cut`. */
 function player(script: readonly Step[], cut = Infinity): SourceDefinition {
   return defineSource({
     name: "player",
     state: z.object({ played: z.number().default(0) }),
-    schema: { a: { key: ["id"], columns }, b: { key: ["id"], columns } },
-    async *update({ state, upsert, update, remove, truncate, checkpoint }) {
+    schema: { a: { key, columns }, b: { key, columns } },
+    async *update({ state, upsert, update, remove, removeAll, truncate, checkpoint }) {
       for (let at = state.played; at < script.length; at++) {
         if (at >= cut) throw new Error("cut");
         const step = script[at]!;
         if (step.kind === "checkpoint") yield checkpoint({ played: at + 1 });
         else if (step.kind === "truncate") yield truncate(step.table);
-        else if (step.kind === "remove") yield remove(step.table, { id: step.id });
+        else if (step.kind === "remove") yield remove(step.table, keyOf(step.id));
+        else if (step.kind === "removeAll") yield removeAll(step.table, { third: step.third });
         else {
-          const { kind, table, ...row } = step;
+          const { kind, table, id, ...rest } = step;
+          const row = { ...keyOf(id), ...rest };
           yield kind === "upsert" ? upsert(table, row) : update(table, row);
         }
       }
@@ -64,8 +70,11 @@ function played(script: readonly Step[]): Model {
     const rows = model[step.table];
     if (step.kind === "truncate") rows.clear();
     else if (step.kind === "remove") rows.delete(step.id);
-    else {
-      const { kind, table: _, ...row } = step;
+    else if (step.kind === "removeAll") {
+      for (const id of [...rows.keys()]) if (keyOf(id).third === step.third) rows.delete(id);
+    } else {
+      const { kind, table: _, id, ...rest } = step;
+      const row = { ...keyOf(id), ...rest };
       if (kind === "upsert") rows.set(step.id, { x: null, y: null, ...row });
       else if (rows.has(step.id)) rows.set(step.id, { ...rows.get(step.id), ...row });
     }
@@ -91,6 +100,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(table, row).map(([of, given]): Step => ({ kind: "upsert", table: of, ...given })) },
   { weight: 4, arbitrary: fc.tuple(table, row).map(([of, given]): Step => ({ kind: "update", table: of, ...given })) },
   { weight: 3, arbitrary: fc.tuple(table, fc.nat(9)).map(([of, id]): Step => ({ kind: "remove", table: of, id })) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(table, fc.nat(2)).map(([of, third]): Step => ({ kind: "removeAll", table: of, third })),
+  },
   { weight: 1, arbitrary: table.map((of): Step => ({ kind: "truncate", table: of })) },
   { weight: 3, arbitrary: fc.constant<Step>({ kind: "checkpoint" }) },
 );

@@ -8,6 +8,7 @@ interface Loose {
   upsert(table: unknown, row?: unknown): UpdateOperation;
   update(table: unknown, row?: unknown): UpdateOperation;
   remove(table: unknown, key?: unknown): UpdateOperation;
+  removeAll(table: unknown, part?: unknown): UpdateOperation;
   truncate(table: unknown): UpdateOperation;
   checkpoint(state?: unknown): UpdateOperation;
 }
@@ -54,6 +55,16 @@ describe("mistakes in update()", () => {
       "more than the key",
       ({ remove }) => remove("readings", { id: 1, note: "a" }),
       'SOURCE_MISTAKEN: remove("readings", …): column "note" is not in the key\nGive only the key: id.',
+    ],
+    [
+      "no column of the key",
+      ({ removeAll }) => removeAll("readings", {}),
+      'SOURCE_MISTAKEN: removeAll("readings", …): no column of the key is given\nTo delete all rows, use truncate.',
+    ],
+    [
+      "a part of a key without a value",
+      ({ removeAll }) => removeAll("readings", { id: null }),
+      'SOURCE_MISTAKEN: removeAll("readings", …): the key column "id" has no value: {"id":null}\nLeave out the columns that do not matter.',
     ],
     [
       "no row",

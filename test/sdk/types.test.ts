@@ -21,7 +21,7 @@ test("rows are typed by the declared tables", () => {
         mixed: { key: ["id", "part"], columns: { id: "INT" }, infer: true },
       };
     },
-    async *update({ configuration, state, upsert, update, remove, truncate, checkpoint, log, signal }) {
+    async *update({ configuration, state, upsert, update, remove, removeAll, truncate, checkpoint, log, signal }) {
       expectTypeOf(configuration.pages).toEqualTypeOf<number>();
       expectTypeOf(state).toEqualTypeOf<{ cursor: string }>();
       expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
@@ -30,6 +30,7 @@ test("rows are typed by the declared tables", () => {
       yield upsert("readings", { id: 1, at: null, celsius: undefined });
       yield update("readings", { id: 1, celsius: 3 });
       yield remove("readings", { id: 1 });
+      yield removeAll("mixed", { part: "a" });
       yield truncate("readings");
       yield [upsert("stations", { name: "north", anything: 1 }), checkpoint({ cursor: "a" })];
       yield upsert("mixed", { id: 1, part: "a", more: true });
@@ -54,6 +55,8 @@ test("rows are typed by the declared tables", () => {
       yield upsert("mixed", { id: "1", part: "a" });
       // @ts-expect-error only the key
       yield remove("readings", { id: 1, celsius: 3 });
+      // @ts-expect-error only columns of the key
+      yield removeAll("mixed", { more: true });
       // @ts-expect-error no such table
       yield truncate("nothing");
       // @ts-expect-error the state has another shape

@@ -9,7 +9,7 @@ import type { Counter, Loader, Session } from "./dialect.ts";
 import type { KeptRow, KeptRows, Ledger } from "./ledger.ts";
 import { bookkeepingSchema } from "./names.ts";
 import type { PassTable } from "./pass-tables.ts";
-import { waitingColumns, waitingInto } from "./pending.ts";
+import { type Family, familyOf, waitingColumns, waitingInto } from "./pending.ts";
 import { createStage, reshapeStage } from "./stage.ts";
 import { stored } from "./stored-json.ts";
 import type { Copy, Stage } from "./model.ts";
@@ -24,8 +24,7 @@ export interface HeldRun {
   readonly place: number;
   /** The id of the table. */
   readonly table: string;
-  /** `rows`: upserts and deletes. */
-  readonly kind: "rows" | "update" | "keys" | "truncate";
+  readonly kind: Family | "keys" | "truncate";
   /** `null`: for a truncate. */
   readonly stage: (Stage & { readonly name: string }) | null;
   /** The number of rows that all transactions have loaded into the stage. */
@@ -58,7 +57,7 @@ export class Held {
   async write(pass: Pass, split: Split, entry: PassTable, copy: Copy, operation: Operation): Promise<void> {
     const key = keyOf(pass.id, split.id, operation.table);
     const last = this.#last.get(key) ?? this.#lastStored(pass.id, split.id, operation.table);
-    const kind = operation.kind === "upsert" || operation.kind === "delete" ? "rows" : operation.kind;
+    const kind = kindOf(entry, operation);
     const columns = "rows" in operation ? this.#columns(entry, copy, operation) : new Map<string, Type>();
     let current = last;
     if (current === null || current.run.kind !== kind || !hasColumns(current.run.stage, columns)) {
@@ -121,7 +120,8 @@ export class Held {
     const place = 1 + Math.max(0, ...this.#of(pass).map((run) => (run.split === split ? run.place : 0)));
     const name = kind === "truncate" ? null : `held_${randomUUID().replaceAll("-", "")}`;
     const relation = name === null ? "" : this.#relation(name);
-    if (name !== null) await createStage(this.#session, "TABLE", relation, columns, { deleted: kind === "rows" });
+    if (name !== null)
+      await createStage(this.#session, "TABLE", relation, columns, { deleted: kind === "rows" || kind === "group" });
     this.#rows.set({ pass, split, place, id: table, kind, stage: name, columns: stored([...columns]), ordinal: 0 });
     const stage = name === null ? null : { name, relation, columns };
     return { pass, split, place, table, kind, stage, counter: { rows: 0 } };
@@ -162,7 +162,8 @@ export class Held {
   ): ReadonlyMap<string, Type> {
     const { mode, table, stage } = entry;
     if (operation.kind === "keys" || mode === "set aside" || mode === "replace") return stage!.columns;
-    return waitingColumns(this.#session.dialect, table, copy, operation.kind, operation.rows);
+    const family = familyOf(table, operation.kind, operation.rows);
+    return waitingColumns(this.#session.dialect, table, copy, family, operation.rows);
   }
 
   #saveCounter(run: HeldRun): void {
@@ -191,6 +192,11 @@ export function typesOf(
       stage?.columns.get(name) ?? (copy === null ? undefined : storedType(dialect, copy, name)) ?? type,
     ]),
   );
+}
+
+function kindOf({ table }: PassTable, operation: Operation): HeldRun["kind"] {
+  const { kind } = operation;
+  return kind === "truncate" || kind === "keys" ? kind : familyOf(table, kind, operation.rows);
 }
 
 /** A run of truncates is never continued. */

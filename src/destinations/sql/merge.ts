@@ -118,6 +118,22 @@ export async function deleteRows(writing: Writing, table: Table, copy: Copy, gon
   return { ...noChanges, deleted: count };
 }
 
+/** Deletes the live rows of the copy that have the values of a row in the stage, whose columns are some of the key's. */
+export async function deleteGroups(writing: Writing, table: Table, copy: Copy, stage: Stage): Promise<Changes> {
+  const { dialect } = writing.session;
+  const given = [...stage.columns.keys()];
+  const list = given.map((name) => staged(dialect, name)).join(", ");
+  const keys = table.key.map((name) => `t.${dialect.quote(name)} AS ${staged(dialect, name)}`).join(", ");
+  const found = dialect.merging.sameKey(dialect, { ...table, key: given }, copy, "s", "t");
+  return deleteRows(
+    writing,
+    table,
+    copy,
+    `SELECT ${keys} FROM ${copy.relation} t JOIN (SELECT DISTINCT ${list} FROM ${stage.relation}) s ON ${found}
+      WHERE NOT t.${quotedSystem(dialect, copy).deleted}`,
+  );
+}
+
 /** Updates the statistics of a newly filled table, if the database needs it. */
 export async function analyze(session: Session, relation: string): Promise<void> {
   if (session.dialect.analyzes) await session.run(`ANALYZE ${relation}`);

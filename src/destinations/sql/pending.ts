@@ -6,15 +6,18 @@ import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { sameColumns, sameShape } from "../../toolkit/vectors.ts";
 import { storedType } from "./copies.ts";
 import type { Counter, Dialect, Into, Loader, Writing } from "./dialect.ts";
-import { analyze, updateRows } from "./merge.ts";
+import { analyze, deleteGroups, updateRows } from "./merge.ts";
 import { temporary } from "./names.ts";
 import { createStage, stagedDeleted, stageTargets } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 
 type Kind = "upsert" | "update" | "delete";
 
-/** Operations that can wait in one stage: of the operations on one key only the last takes effect. */
-type Family = "rows" | "update";
+/**
+ * Operations that can wait in one stage: of the operations on one key only the last takes effect. `group`: deletes by some
+ * columns of the key.
+ */
+export type Family = "rows" | "update" | "group";
 
 interface Waiting {
   readonly family: Family;
@@ -44,7 +47,7 @@ export class Pending {
   }
 
   async write(kind: Kind, rows: Rows): Promise<void> {
-    const family: Family = kind === "update" ? "update" : "rows";
+    const family = familyOf(this.#table, kind, rows);
     const before = this.#waiting;
     const fits = before !== null && before.family === family && (family === "rows" || sameColumns(before.shape, rows));
     if (!fits) {
@@ -69,9 +72,9 @@ export class Pending {
 
   async #begin(family: Family, kind: Kind, rows: Rows): Promise<Waiting> {
     const { session } = this.#writing;
-    const columns = waitingColumns(session.dialect, this.#table, this.#copy, kind, rows);
+    const columns = waitingColumns(session.dialect, this.#table, this.#copy, family, rows);
     const relation = temporary(session, "pending");
-    const stage = await createStage(session, "TEMPORARY TABLE", relation, columns, { deleted: family === "rows" });
+    const stage = await createStage(session, "TEMPORARY TABLE", relation, columns, { deleted: family !== "update" });
     const counter = { rows: 0 };
     return { family, stage, counter, kind, shape: rows, loader: await this.#loader(stage, counter, kind, rows) };
   }
@@ -93,19 +96,24 @@ export class Pending {
   }
 }
 
-/** The columns of a stage for such operations: all columns, or the updated ones. */
+export function familyOf({ key }: Table, kind: Kind, rows: Rows): Family {
+  if (kind === "update") return "update";
+  return kind === "delete" && key.some((name) => !rows.columns.includes(name)) ? "group" : "rows";
+}
+
+/** The columns of a stage for such operations: all columns, or those that the operations have. */
 export function waitingColumns(
   dialect: Dialect,
   table: Table,
   copy: Copy,
-  kind: Kind,
+  family: Family,
   rows: Rows,
 ): ReadonlyMap<string, Type> {
   return new Map(
     table.columns.flatMap(({ name }): [string, Type][] => {
       const type = storedType(dialect, copy, name);
       // An update does not change the columns that it lacks.
-      return type === undefined || (kind === "update" && !rows.columns.includes(name)) ? [] : [[name, type]];
+      return type === undefined || (family !== "rows" && !rows.columns.includes(name)) ? [] : [[name, type]];
     }),
   );
 }
@@ -128,6 +136,7 @@ export async function mergeOperations(
   const { session } = writing;
   const { merging } = session.dialect;
   await analyze(session, stage.relation);
+  if (family === "group") return { changes: await deleteGroups(writing, table, old, stage), copy: old };
   await merging.keepLast(session, table, stage, false);
   const copy = await merging.makeRoom(session, table, old, stage);
   const changes =

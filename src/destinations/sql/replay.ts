@@ -21,7 +21,7 @@ export async function replay(
   const { merging } = session.dialect;
   const { mode, table } = entry;
   if (mode === "direct") await writing.changing();
-  if (stage === null) return { changes: await truncateCopy(writing, old), copy: old };
+  if (stage === null || kind === "truncate") return { changes: await truncateCopy(writing, old), copy: old };
   const held = { ...stage, rows: counter.rows };
   if (kind === "keys") {
     await setAside(writing, entry, held);
@@ -29,7 +29,7 @@ export async function replay(
   }
   if (mode === "merge" || mode === "keys") {
     if (mode === "keys") await setAside(writing, entry, held);
-    return mergeOperations(writing, table, old, stage, kind === "update" ? "update" : "rows");
+    return mergeOperations(writing, table, old, stage, kind);
   }
   // INSERT … SELECT does not keep the order of rows, so only the last row of each key is inserted.
   if (table.key.length > 0) await merging.keepLast(session, table, stage, pass.distinct === true);

@@ -143,6 +143,35 @@ export const heldChecks: readonly DestinationCheck[] = [
     },
   },
   {
+    name: "a delete by some columns of the key is held in its order too (case 36)",
+    async run(harness) {
+      const table = tableOf("lines", { order: "LONG", line: "STRING", n: "INT" }, ["order", "line"]);
+      await fill(harness, table, [
+        [1n, "a", 1],
+        [1n, "b", 1],
+        [2n, "a", 1],
+      ]);
+      const pass = passOf("stream", "stream", [table], syncAt(2));
+      const operations: readonly Change[] = [
+        upsert(table, [1n, "c", 2], [2n, "b", 2]),
+        some("delete", table, ["order"], [1n]),
+        upsert(table, [1n, "b", 3]),
+      ];
+      await holding(harness, async (warehouse, lease) => {
+        await transact(warehouse, lease, syncAt(2), (transaction) => transaction.open(pass));
+        await hold(warehouse, lease, pass, 0, operations);
+      });
+      await holding(harness, async (warehouse, lease) => {
+        await transact(warehouse, lease, syncAt(3), (transaction) => transaction.keep(pass, pass.splits[0]!));
+      });
+      assert.deepEqual(await live(harness, table), [
+        [1n, "b", 3],
+        [2n, "a", 1],
+        [2n, "b", 2],
+      ]);
+    },
+  },
+  {
     name: "what is discarded has no effect, and what other splits hold stays",
     async run(harness) {
       const pass = await openStream(harness);

@@ -106,6 +106,32 @@ export const operationChecks: readonly DestinationCheck[] = [
     },
   },
   {
+    name: "a delete by some columns of the key deletes every row that has them (case 36)",
+    async run(harness) {
+      const table = tableOf("lines", { order: "LONG", line: "STRING", n: "INT" }, ["order", "line"]);
+      const stream = { tables: [table], kind: "stream" } as const;
+      const lines = [1n, 2n, 3n].flatMap((order) => ["a", "b"].map((line) => [order, line, 1] as const));
+      await fill(harness, table, lines);
+      const changed = await sync(harness, { ...stream, sync: 2 }, [
+        upsert(table, [1n, "c", 2], [4n, "a", 2]),
+        some("delete", table, ["order"], [1n], [1n], [9n]),
+        upsert(table, [1n, "b", 3]),
+        some("delete", table, ["line"], ["a"]),
+        some("delete", table, ["order", "line"], [3n, "b"]),
+      ]);
+      // Of order 1 three lines went, and one came back; of the others the lines called a, and one by its key.
+      assert.deepEqual(await live(harness, table), [
+        [1n, "b", 3],
+        [2n, "b", 1],
+      ]);
+      assert.deepEqual(changed, new Map([["lines", { inserted: 3, updated: 0, deleted: 7 }]]));
+      assert.deepEqual(
+        await sync(harness, { ...stream, sync: 3 }, [some("delete", table, ["line"], ["a"])]),
+        new Map([["lines", { inserted: 0, updated: 0, deleted: 0 }]]),
+      );
+    },
+  },
+  {
     name: "operations are applied in their order",
     async run(harness) {
       await fill(harness, things, three);
