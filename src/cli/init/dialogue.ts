@@ -70,7 +70,7 @@ export async function dialogue(session: Session, prompts: Prompts, given: Given)
     async (one) => {
       const connection = await configured(session, { ...given, source: one, destination: null });
       await using open = await openSource(connection, session);
-      return works(session, open.check(session.signal));
+      return await works(session, open.check(session.signal));
     },
   );
   const name = given.name ?? (await prompts.text("Name of the connection", source.definition.name, true));
