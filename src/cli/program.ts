@@ -127,6 +127,8 @@ export async function run(argv: readonly string[], environment: Environment): Pr
     .version(packageManifest().version, "-V, --version", "show the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
+    // Flags behind the name of a command are that command's, also if the command above has one of the same name.
+    .enablePositionalOptions()
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .configureOutput({
       writeOut: (text) => environment.stdout.write(text),

@@ -1,0 +1,263 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runCli } from "../cli/run-cli.ts";
+
+interface Line {
+  readonly commands: string;
+  readonly meaning: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+const ending = { outcome: "how the command ended, in a word", exitCode: "the exit code that it stands for" };
+const table = { table: "the table's name in the source" };
+
+/** What each line of `--json` says, in the order of a session. */
+const lines: Readonly<Record<string, Line>> = {
+  init: {
+    commands: "init",
+    meaning: "A file was written.",
+    fields: {
+      file: "the file of connections",
+      variables: "environment variables that still need a value",
+      folder: "`init source`: the new folder",
+      files: "`init source`: the files in it",
+    },
+  },
+  check: {
+    commands: "check",
+    meaning: "One thing was looked at.",
+    fields: {
+      name: "which check",
+      label: "the same for people",
+      status: "`ok`, `warning` or `failed`",
+      message: "what was found; of a failure also what to do",
+      remedy: "of a failure: the remedy; absent: `reconfigure`",
+    },
+  },
+  checked: { commands: "check", meaning: "All checks of a connection are done.", fields: ending },
+  table: {
+    commands: "discover",
+    meaning: "A table that would be synced.",
+    fields: { table: "its name, columns, key, cursor column, estimated rows, and notes for people" },
+  },
+  written: {
+    commands: "discover --write",
+    meaning: "The tables were named in the file of connections.",
+    fields: { file: "the file", changed: "whether it was changed" },
+  },
+  preview: {
+    commands: "sync --dry-run",
+    meaning: "What a sync would do to a table.",
+    fields: {
+      ...table,
+      passes: "which passes",
+      why: "why these",
+      estimatedRows: "rows of the table, if the source can tell",
+      sweepMilliseconds: "how long the last sweep took",
+      error: "why it can't be synced; else null",
+    },
+  },
+  selected: { commands: "sync, run", meaning: "The sync begins.", fields: { tables: "the tables, in order" } },
+  pass: {
+    commands: "sync, run",
+    meaning: "A pass begins, or goes on.",
+    fields: {
+      ...table,
+      pass: "`full`, `window`, `keys` (a sweep) or `stream`",
+      resumed: "whether an earlier sync began it",
+      splits: "splits of the pass",
+      splitsDone: "those that are done",
+      estimatedRows: "rows of the pass, if they can be estimated",
+    },
+  },
+  read: {
+    commands: "sync, run, verify",
+    meaning: "Rows were read.",
+    fields: {
+      ...table,
+      rows: "rows since the last line of this kind",
+      bytes: "sync: their bytes",
+      splitsDone: "sync: splits that are done",
+    },
+  },
+  settling: {
+    commands: "sync, run",
+    meaning: "Every row of a pass was read; the copy is compared and completed.",
+    fields: table,
+  },
+  retry: {
+    commands: "sync, run",
+    meaning: "A reading failed and will be tried again.",
+    fields: { ...table, error: "the error", milliseconds: "how long it waits first" },
+  },
+  committed: {
+    commands: "sync, run",
+    meaning: "Rows and progress are durable.",
+    fields: { changes: "by table: rows inserted, updated and deleted since the last commit" },
+  },
+  finished: {
+    commands: "sync, run",
+    meaning: "A table is whole, failed or was stopped.",
+    fields: {
+      result: "table, outcome, passes, rows and bytes read, rows changed, duration, read point, error",
+      error: "why it failed, with remedy and hint; else null",
+    },
+  },
+  summary: {
+    commands: "sync, run",
+    meaning: "The sync of a connection has ended.",
+    fields: { ...ending, run: "id, start, end, outcome, and the results of all tables" },
+  },
+  verifying: {
+    commands: "verify",
+    meaning: "A table is compared.",
+    fields: {
+      ...table,
+      reading: "1: sums of all rows; 2: the rows that differ, one by one",
+      estimatedRows: "rows of the table, if the source can tell",
+    },
+  },
+  verified: {
+    commands: "verify",
+    meaning: "The verdict of a table.",
+    fields: { result: "verdict, reasons, rows on both sides, how many differ, and some of them" },
+  },
+  verdict: {
+    commands: "verify",
+    meaning: "The verdict of a connection.",
+    fields: { ...ending, verdict: "`CONVERGED`, `NOT PROVEN` or `DIVERGED`", tables: "the verdicts of its tables" },
+  },
+  status: {
+    commands: "status",
+    meaning: "How the copies of a connection stand.",
+    fields: {
+      ...ending,
+      tables: "rows, read point, last sweep, and the pass that the next sync goes on with",
+      runs: "the last syncs, newest first, also those that failed",
+      unreadable: "why the destination can't be read; else null",
+      late: "with `--max-age`: what is too old",
+    },
+  },
+  state: { commands: "state show", meaning: "How far a table was read.", fields: { state: "the state" } },
+  imported: { commands: "state import", meaning: "A state was taken on.", fields: { tables: "its tables" } },
+  exported: {
+    commands: "export",
+    meaning: "A file was written.",
+    fields: { ...table, file: "the file", rows: "its rows", bytes: "its size" },
+  },
+  reset: {
+    commands: "reset",
+    meaning: "Tables will be read whole.",
+    fields: { tables: "the tables", dropped: "whether their copies are gone too" },
+  },
+  unfollowed: {
+    commands: "unfollow",
+    meaning: "The log of the source is no longer kept.",
+    fields: { removed: "what was removed at the source" },
+  },
+  error: {
+    commands: "all",
+    meaning: "The command, or one connection, failed.",
+    fields: { error: "code, remedy, message, hint, and the side: source or destination", exitCode: ending.exitCode },
+  },
+};
+
+const everywhere = ["time", "connection", "at", "run", "kind"];
+
+/** `npx vitest run test/docs -u` writes the page anew. */
+test("the page of events is that of the code", async () => {
+  const sections = Object.entries(lines).map(([kind, { commands, meaning, fields }]) => {
+    const rows = Object.entries(fields).map(([name, what]) => `| \`${name}\` | ${what} |`);
+    const named = commands.replaceAll(/[a-z]+(?: [a-z-]+)*/g, (name) =>
+      name === "all" ? "all commands" : `\`${name}\``,
+    );
+    return `## ${kind}\n\n${meaning} Written by ${named}.\n\n| field | meaning |\n|---|---|\n${rows.join("\n")}\n`;
+  });
+  const page = `# Events of --json
+
+With \`--json\`, a command writes one JSON object a line to standard output, and log lines as JSON to standard error. \`query
+--json\` writes the rows of the result instead.
+
+Every line has \`kind\` and \`time\` (ISO 8601, UTC), and \`connection\` where it belongs to one. Lines of a sync or a \`verify\`
+also have \`run\`, the id of that run, and \`at\`, when it happened. More kinds and fields may come with a minor version: ignore
+those that you don't know. An error has \`code\`, \`remedy\`, \`message\`, \`hint\` and \`side\`: [error codes](../errors.md).
+
+${sections.join("\n")}`;
+  await expect(page).toMatchFileSnapshot("../../docs/reference/events.md");
+});
+
+const src = fileURLToPath(new URL("../../src/", import.meta.url));
+const text = (path: string): string => readFileSync(src + path, "utf8");
+
+test("every kind is on the page, and no other", () => {
+  const cli = readdirSync(`${src}cli`, { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
+  );
+  const written = cli.flatMap((name) =>
+    [...text(`cli/${name}`).matchAll(/(?:tell\([^{]*|#write\()\{ kind: "(\w+)"/g)].map(([, kind]) => kind!),
+  );
+  const kinds = [...written, ...[...happenings()].map(([kind]) => kind)];
+  expect([...new Set(kinds)].sort()).toEqual(Object.keys(lines).sort());
+});
+
+/** Kinds and fields of the events of a sync and of `verify`, as their types say. */
+function* happenings(): Generator<[kind: string, fields: readonly string[]]> {
+  for (const path of ["engine/events.ts", "engine/commands/verify.ts"])
+    for (const [, body] of text(path).matchAll(/\| (\{[^}]*kind: "[^}]*\})/g)) {
+      const kind = /kind: "(\w+)"/.exec(body!)![1]!;
+      yield [kind, [...body!.matchAll(/readonly (\w+):/g)].map(([, name]) => name!).filter((name) => name !== "kind")];
+    }
+}
+
+test.each([...happenings()])("the fields of %s are on the page", (kind, fields) => {
+  expect(Object.keys(lines[kind]!.fields)).toEqual(expect.arrayContaining([...fields]));
+});
+
+const source = `
+import { defineSource } from "headwaters";
+export default defineSource({
+  name: "numbers",
+  schema: { numbers: { key: ["id"], columns: { id: "LONG" } } },
+  async *update({ upsert }) {
+    yield upsert("numbers", { id: 1 });
+  },
+});
+`;
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "headwaters-events-"));
+  await writeFile(join(folder, "source.ts"), source);
+  const connections = { numbers: { source: { type: "./source.ts" }, destination: "duckdb:warehouse.duckdb" } };
+  await writeFile(join(folder, "headwaters.yaml"), JSON.stringify({ connections }));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test.each([
+  "init --file other.yaml",
+  "init source weather",
+  "check",
+  "discover",
+  "discover --write",
+  "sync --dry-run",
+  "sync",
+  "verify",
+  "status",
+  "state show",
+  "export parquet --to exports",
+  "reset --yes",
+  "sync nothing",
+])("%s writes fields that are on the page", async (command) => {
+  const { out } = await runCli([...command.split(" "), "--json"], { folder, environment: {} });
+  const written = out.split("\n").filter((line) => line !== "");
+  expect(written.length).toBeGreaterThan(0);
+  for (const line of written) {
+    const { kind, ...fields } = JSON.parse(line) as { readonly kind: string };
+    const known = [...everywhere, ...Object.keys(lines[kind]?.fields ?? {})];
+    expect([kind, Object.keys(fields).filter((name) => !known.includes(name))]).toEqual([kind, []]);
+  }
+});
