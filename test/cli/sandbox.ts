@@ -23,7 +23,13 @@ export async function loadConnections(
 export class Sandbox implements AsyncDisposable {
   readonly folder: string;
   readonly redactor = new Redactor();
-  readonly environment = { YB_PASSWORD: "hunter2", YB_PORT: "5434", WEATHER_TOKEN: "sunny", EMPTY: "" };
+  readonly environment = {
+    YB_PASSWORD: "hunter2",
+    POSTGRESQL_PASSWORD: "hunter2",
+    YB_PORT: "5434",
+    WEATHER_TOKEN: "sunny",
+    EMPTY: "",
+  };
 
   constructor(folder: string) {
     this.folder = folder;

@@ -1,12 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Sandbox } from "../cli/sandbox.ts";
+import { pages as documents } from "./pages.ts";
 
 const docs = fileURLToPath(new URL("../../docs/", import.meta.url));
-const pages = ["../README.md", ...readdirSync(docs).filter((name) => name.endsWith(".md"))];
+const pages = ["../README.md", ...documents.map(({ path }) => path)];
 const examples = pages.flatMap((page) =>
   [...readFileSync(docs + page, "utf8").matchAll(/```yaml\n(.*?)```/gs)].map(
     ([, text], index) => [`${page}, ${index + 1}`, text!] as const,
@@ -17,6 +18,8 @@ let sandbox: Sandbox;
 
 beforeAll(async () => {
   sandbox = await Sandbox.create();
+  await mkdir(join(sandbox.folder, "secrets"));
+  await writeFile(join(sandbox.folder, "secrets", "shop"), "hunter2\n");
   // The source of one's own that the pages are about.
   await mkdir(join(sandbox.folder, "weather"));
   await writeFile(

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { Redactor } from "../../src/cli/redact.ts";
 import { loadConnections } from "../cli/sandbox.ts";
+import { pages as documents } from "./pages.ts";
 import { editorSchema } from "./editor-schema.ts";
 import { describedDestinations, describedSources } from "./schemas.ts";
 
@@ -46,9 +47,8 @@ async function refusal(file: unknown): Promise<string | null> {
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => join("docs", name))];
+const pages = ["README.md", ...documents.map(({ path }) => join("docs", path))];
 const examples: readonly (readonly [string, string])[] = pages
-  .filter((page) => page.endsWith(".md"))
   .flatMap((page) =>
     [...readFileSync(join(root, page), "utf8").matchAll(/```yaml\n(.*?)```/gs)].map(
       ([, text], index) => [`${page} ${index + 1}`, text!] as const,

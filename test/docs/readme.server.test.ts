@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCli } from "../cli/run-cli.ts";
 import { runSql, startPostgresql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
+import { words } from "./pages.ts";
 
 const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
 
@@ -18,11 +19,6 @@ const lines = [...readme.matchAll(/```sh\n(.*?)```/gs)]
 const elsewhere = /^npm |^headwaters (init source|run) /;
 
 const [, yaml] = /```yaml\n(# headwaters\.yaml\n.*?)```/s.exec(readme)!;
-
-/** The words of a line, as a shell takes them. `$` in single quotes stays. */
-function words(line: string): readonly string[] {
-  return [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].slice(1).map(([, a, b, c]) => a ?? b ?? c!);
-}
 
 await describeWith(startPostgresql, "README", ({ host, port, database, user, password, connectionString }) => {
   let folder: string;
