@@ -9,8 +9,8 @@ const pages = [
   ...readdirSync(root).filter((name) => name.endsWith(".md")),
   ...folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-      .filter((name) => name.endsWith(".md") && !name.includes("node_modules"))
-      .map((name) => join(folder, name)),
+      .map((name) => join(folder, name))
+      .filter((name) => name.endsWith(".md") && !name.startsWith(join("docs", "site"))),
   ),
 ];
 

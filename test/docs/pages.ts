@@ -51,7 +51,8 @@ function pageOf(path: string): Page {
 
 /** Every page of `docs/`. */
 export const pages: readonly Page[] = readdirSync(docs, { recursive: true, encoding: "utf8" })
-  .filter((name) => name.endsWith(".md") && !name.includes("node_modules"))
+  // The site has copies of the pages.
+  .filter((name) => name.endsWith(".md") && !name.startsWith("site"))
   .map((name) => pageOf(name.replaceAll("\\", "/")))
   .sort((a, b) => (a.path < b.path ? -1 : 1));
 
