@@ -30,7 +30,10 @@ await describeWith(
         await run("text" in input ? input.text : commandOf(input.typed));
       },
     };
-    const nothing = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP OWNED BY reader; DROP ROLE reader";
+    const nothing = `DROP SCHEMA public CASCADE; CREATE SCHEMA public;
+      DO $$ BEGIN
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader') THEN DROP OWNED BY reader; DROP ROLE reader; END IF;
+      END $$`;
     runPages("postgresql", stage, { reset: () => run(nothing) });
   },
 );
