@@ -5,18 +5,20 @@ import { basename, dirname, join, resolve } from "node:path";
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { RunRecord, TableRun } from "../protocol/state-store.ts";
+import type { LogLine } from "../service/api.ts";
 import type { Redactor } from "./redact.ts";
+import { readRunLog, RunLog } from "./run-log.ts";
 
 /** The folder beside the file of connections that keeps the attempts, unless HEADWATERS_STATE names another. */
 export const recordFolder = ".headwaters";
 
-/** So many attempts of a connection are kept. */
-const kept = 50;
+/** So many attempts of a connection are kept, with their logs. */
+const kept = 200;
 
 /** While tables end, the file is written at most so often, in milliseconds. */
 const interval = 1_000;
 
-/** One attempt to sync a connection: what the destination is told too, if it can be written. */
+/** One attempt to sync or verify a connection: what the destination is told too, if it can be written. */
 export interface Attempt extends RunRecord {
   readonly host: string;
   readonly pid: number;
@@ -37,26 +39,45 @@ export function attemptPlace(home: string, connection: string, variables: NodeJS
   return { folder: join(state === "" ? join(home, recordFolder) : resolve(state), connection) };
 }
 
+/** What a record needs of the process that it is written in. */
+export interface Recording {
+  readonly log: Log;
+  readonly redactor: Redactor;
+  /** Is given every line of the run's log. */
+  onLine?(line: LogLine): void;
+  /** Is given the attempt whenever it is written. */
+  onAttempt?(attempt: Attempt): void;
+}
+
 /**
  * Writes one attempt to a file of its own, so that nothing else is touched if this process is killed. A place that can't
  * be written is only a warning: the sync itself may still work.
  */
 export class AttemptRecord {
-  readonly id = randomUUID();
+  readonly log: RunLog;
+  /** The file of the attempt and of its log; the destination may be told a later start. */
+  readonly #file: string;
   readonly #place: AttemptPlace;
   readonly #log: Log;
   readonly #redactor: Redactor;
+  readonly #onAttempt: (attempt: Attempt) => void;
   readonly #tables = new Map<string, TableRun>();
   #attempt: Attempt;
   #writes = true;
   #written = 0;
 
-  constructor(place: AttemptPlace, destination: string | null, log: Log, redactor: Redactor) {
+  constructor(
+    place: AttemptPlace,
+    what: Pick<Attempt, "kind" | "trigger" | "destination"> & { readonly id?: string },
+    { log, redactor, onLine = () => {}, onAttempt = () => {} }: Recording,
+  ) {
+    this.#onAttempt = onAttempt;
     this.#place = place;
     this.#log = log;
     this.#redactor = redactor;
     this.#attempt = {
-      id: this.id,
+      id: randomUUID(),
+      ...what,
       started: new Date().toISOString(),
       ended: null,
       outcome: "running",
@@ -64,10 +85,15 @@ export class AttemptRecord {
       host: hostname(),
       pid: process.pid,
       process: processStart(process.pid),
-      destination,
     };
+    this.#file = fileOf(place, this.#attempt);
+    this.log = new RunLog(this.#file.replace(/json$/, "log"), redactor, onLine);
     this.#write();
     this.#prune();
+  }
+
+  get attempt(): Attempt {
+    return this.#attempt;
   }
 
   /** A table ended. */
@@ -84,6 +110,8 @@ export class AttemptRecord {
 
   /** `stopped`: by the user, so that failing was expected. */
   fail(thrown: unknown, stopped: boolean): void {
+    if (stopped) this.log.write("info", "stopped");
+    else this.log.failed(thrown);
     const { code, message, hint }: HeadwatersError = asHeadwatersError(thrown);
     this.#attempt = {
       ...this.#attempt,
@@ -93,21 +121,18 @@ export class AttemptRecord {
     this.#write();
   }
 
-  get #file(): string {
-    return join(this.#place.folder, `${this.#attempt.started.replaceAll(/[-:.]/g, "")}-${this.id.slice(0, 8)}.json`);
-  }
-
   #write(): void {
-    if (!this.#writes) return;
     this.#written = performance.now();
-    const file = this.#file;
-    const partial = `${file}.partial`;
+    const attempt = this.#redactor.json(this.#attempt) as Attempt;
+    this.#onAttempt(attempt);
+    if (!this.#writes) return;
+    const partial = `${this.#file}.partial`;
     try {
       mkdirSync(this.#place.folder, { recursive: true, mode: 0o700 });
       const parent = dirname(this.#place.folder);
       if (basename(parent) === recordFolder) writeFileSync(join(parent, ".gitignore"), "*\n");
-      writeFileSync(partial, JSON.stringify(this.#redactor.json(this.#attempt)), { mode: 0o600 });
-      renameSync(partial, file);
+      writeFileSync(partial, JSON.stringify(attempt), { mode: 0o600 });
+      renameSync(partial, this.#file);
     } catch (thrown) {
       this.#writes = false;
       this.#log.warn(
@@ -118,8 +143,20 @@ export class AttemptRecord {
 
   #prune(): void {
     if (!this.#writes) return;
-    for (const name of names(this.#place).slice(kept)) rmSync(join(this.#place.folder, name), { force: true });
+    for (const name of names(this.#place).slice(kept)) {
+      for (const gone of [name, name.replace(/json$/, "log")]) rmSync(join(this.#place.folder, gone), { force: true });
+    }
   }
+}
+
+function fileOf({ folder }: AttemptPlace, { id, started }: Pick<Attempt, "id" | "started">): string {
+  return join(folder, `${started.replaceAll(/[-:.]/g, "")}-${id.slice(0, 8)}.json`);
+}
+
+/** The log of a run, by the beginning of its id; `null`: it has none on this machine. */
+export function loadRunLog(place: AttemptPlace, id: string): readonly LogLine[] | null {
+  const name = names(place).find((name) => name.endsWith(`-${id.slice(0, 8)}.json`));
+  return name === undefined ? null : readRunLog(join(place.folder, name.replace(/json$/, "log")));
 }
 
 /** The attempts of a connection, newest first. `destination`: attempts at other destinations are left out. */

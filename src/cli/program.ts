@@ -11,6 +11,8 @@ import type { Environment } from "./environment.ts";
 interface CommandEntry {
   readonly name: string;
   readonly summary: string;
+  /** Started by other commands alone. */
+  readonly hidden?: true;
   load(): Promise<(environment: Environment) => Command>;
 }
 
@@ -77,6 +79,17 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./run.ts")).runSourceCommand,
   },
   {
+    name: "up",
+    summary: "run connections by their schedules, with a page, an API and metrics",
+    load: async () => (await import("./up/command.ts")).upCommand,
+  },
+  {
+    name: "worker",
+    summary: "work for headwaters up",
+    hidden: true,
+    load: async () => (await import("./worker.ts")).workerCommand,
+  },
+  {
     name: "serve",
     summary: "serve a source to Fivetran",
     load: async () => (await import("./serve.ts")).serveCommand,
@@ -98,7 +111,8 @@ const commands: readonly CommandEntry[] = [
 
 /** All commands, whole. */
 async function all(environment: Environment): Promise<readonly Command[]> {
-  const loaded = commands.map(async ({ summary, load }) => (await load())(environment).summary(summary));
+  const shown = commands.filter(({ hidden }) => hidden !== true);
+  const loaded = shown.map(async ({ summary, load }) => (await load())(environment).summary(summary));
   return Promise.all(loaded);
 }
 
@@ -141,9 +155,9 @@ export async function run(argv: readonly string[], environment: Environment): Pr
     .addHelpText("after", kinds)
     .addHelpText("after", firstSteps)
     .exitOverride();
-  for (const { name, summary, load } of commands) {
+  for (const { name, summary, load, hidden = false } of commands) {
     const command = argv.includes(name) ? (await load())(environment) : new Command(name);
-    program.addCommand(command.summary(summary).copyInheritedSettings(program));
+    program.addCommand(command.summary(summary).copyInheritedSettings(program), { hidden });
     for (const part of command.commands) part.copyInheritedSettings(command);
   }
   try {

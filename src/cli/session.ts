@@ -16,6 +16,7 @@ import { showError } from "./errors.ts";
 import { exitCode, type Outcome, worst } from "./exit-codes.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { Output } from "./output.ts";
+import type { RunContext } from "./recorded.ts";
 import { Redactor } from "./redact.ts";
 import type { Environment } from "./environment.ts";
 
@@ -42,6 +43,11 @@ export interface Session {
   tell(connection: string | null, value: Readonly<Record<string, unknown>>): void;
 }
 
+/** What a run needs of the session of its command. */
+export function runContext({ log, output, environment, signal }: Session): RunContext {
+  return { log, redactor: output.redactor, variables: environment.variables, signal };
+}
+
 /**
  * A stopped command ends in good order within this time, in milliseconds; after it, it ends at once. A server that hangs,
  * a merge or a commit that takes long would keep it, and everything durable is whole at any moment.
@@ -53,6 +59,7 @@ export async function runCommand(
   environment: Environment,
   options: OutputOptions,
   body: (session: Session) => Promise<Outcome>,
+  stopsWithin = mostStopping,
 ): Promise<void> {
   const { json = false, quiet = false } = options;
   const redactor = new Redactor([...Object.keys(sources), ...Object.keys(destinations)]);
@@ -71,7 +78,7 @@ export async function runCommand(
   };
   const unlisten = environment.onStop(() => {
     if (stop.signal.aborted) return quit();
-    late = setTimeout(quit, mostStopping);
+    late = setTimeout(quit, stopsWithin);
     const stopping = "Stopping: what is complete is kept. Ctrl-C once more quits at once.";
     if (json) log.info(stopping);
     else if (!quiet) output.error(stopping);

@@ -102,7 +102,9 @@ function outcomeOf({ unreadable }: Standing): Outcome {
 async function standingOf(session: Session, connection: CopySide, runs: number): Promise<Standing> {
   const { log, environment } = session;
   const place = attemptPlace(connection.home, connection.name, environment.variables);
-  const attempts = loadAttempts(place, placeOfCopies(connection), log).map(withDeath);
+  const attempts = loadAttempts(place, placeOfCopies(connection), log)
+    .filter(({ kind = "sync" }) => kind === "sync")
+    .map(withDeath);
   try {
     await using warehouse = await openWarehouse(connection, session, false);
     const stored = await status({ warehouse }, runs);

@@ -1,10 +1,6 @@
 import { type Command } from "commander";
-import { sync, type SyncOptions } from "../engine/run/sync.ts";
-import type { Connection } from "../engine/connection.ts";
-import type { RunRecord } from "../protocol/state-store.ts";
-import { attemptPlace, AttemptRecord } from "./attempts.ts";
-import { type ConfiguredConnection, placeOfCopies, type RawConnection } from "./configuration/resolve.ts";
-import { connect } from "./connect.ts";
+import type { SyncOptions } from "../engine/run/sync.ts";
+import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { syncDisplay } from "./display/sync-display.ts";
 import { dryRun } from "./dry-run.ts";
 import { outcomeOf } from "./errors.ts";
@@ -18,8 +14,9 @@ import {
   requestOf,
   withOutputOptions,
 } from "./options.ts";
-import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
-import { verifyOpen } from "./verify.ts";
+import { recordedProof, recordedSync, recordInvalid } from "./recorded.ts";
+import { forEachConnection, type OutputOptions, runCommand, runContext, type Session } from "./session.ts";
+import { verifyShown } from "./verify.ts";
 import type { Environment } from "./environment.ts";
 
 /** The options of one sync, in addition to the connection's settings. */
@@ -99,7 +96,7 @@ export function syncCommand(environment: Environment): Command {
           session,
           request,
           (connection) => syncConnection(session, connection, given(syncRequest)),
-          { onInvalid: (raw, thrown) => recordInvalid(session, raw, thrown) },
+          { onInvalid: (raw, thrown) => recordInvalid(runContext(session), raw, { kind: "sync" }, thrown) },
         );
       }),
     );
@@ -111,52 +108,31 @@ export async function syncConnection(
   configured: ConfiguredConnection,
   { verify = false, ...syncRequest }: SyncRequest,
 ): Promise<Outcome> {
-  const { output, signal } = session;
-  const place = attemptPlace(configured.home, configured.name, session.environment.variables);
-  const record = new AttemptRecord(place, placeOfCopies(configured), session.log, output.redactor);
-  let ended = false;
-  try {
-    await using connection = await connect(configured, session, true);
-    const run = await syncShown(session, connection, { ...syncRequest, id: record.id }, record);
-    const synced = worst(run.tables.map(outcomeOf));
-    record.end(run);
-    ended = true;
-    if (!verify || synced !== "ok") return synced;
-    return await verifyOpen(session, connection, syncRequest.tables ?? []);
-  } catch (thrown) {
-    if (!ended) record.fail(thrown, signal.aborted);
-    throw thrown;
-  }
-}
-
-async function syncShown(
-  { output, json, quiet, signal, tell, working }: Session,
-  connection: Connection,
-  options: Omit<SyncOptions, "signal">,
-  record: AttemptRecord,
-): Promise<RunRecord> {
+  const { output, json, quiet, tell, working } = session;
   using display = syncDisplay({
     output,
     tell,
-    connection: connection.name,
+    connection: configured.name,
     prefix: working.prefix,
     json,
     quiet,
     now: () => performance.now(),
   });
-  const run = await sync(connection, { ...options, signal }, (event) => {
-    if (event.kind === "finished") record.finished(event.result);
-    display.event(event);
-  });
-  display.end(run, worst(run.tables.map(outcomeOf)));
-  return run;
-}
-
-/** Records that a sync was attempted with settings that are wrong. */
-function recordInvalid({ environment, log, output }: Session, { name, folders }: RawConnection, thrown: unknown): void {
-  if (name === null) return;
-  const place = attemptPlace(folders.destination, name, environment.variables);
-  new AttemptRecord(place, null, log, output.redactor).fail(thrown, false);
+  const context = runContext(session);
+  return recordedSync(
+    context,
+    configured,
+    syncRequest,
+    (event) => display.event(event),
+    async (connection, run) => {
+      const synced = worst(run.tables.map(outcomeOf));
+      display.end(run, synced);
+      if (!verify || synced !== "ok") return synced;
+      return verifyShown(session, connection.name, (report) =>
+        recordedProof(context, configured, connection, { tables: syncRequest.tables ?? [] }, report),
+      );
+    },
+  );
 }
 
 /** The request without `undefined` values. */

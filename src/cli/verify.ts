@@ -1,8 +1,6 @@
 import { type Command } from "commander";
-import type { Connection } from "../engine/connection.ts";
-import { verify, type VerifyReport } from "../engine/commands/verify.ts";
+import type { VerifyEvent, VerifyReport } from "../engine/commands/verify.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
-import { connect } from "./connect.ts";
 import { eventJson } from "./display/events-json.ts";
 import { verdictOutcomes, VerifyProgress, verifySummary } from "./display/verify-display.ts";
 import { exitCode, type Outcome } from "./exit-codes.ts";
@@ -15,7 +13,8 @@ import {
   requestOf,
   withOutputOptions,
 } from "./options.ts";
-import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import { recordedVerify } from "./recorded.ts";
+import { forEachConnection, type OutputOptions, runCommand, runContext, type Session } from "./session.ts";
 import type { Environment } from "./environment.ts";
 
 export function verifyCommand(environment: Environment): Command {
@@ -47,34 +46,29 @@ export async function verifyConnection(
   configured: ConfiguredConnection,
   tables: readonly string[],
 ): Promise<Outcome> {
-  await using connection = await connect(configured, session, false);
-  return await verifyOpen(session, connection, tables);
+  return verifyShown(session, configured.name, (report) =>
+    recordedVerify(runContext(session), configured, { tables }, report),
+  );
 }
 
-/** Like {@link verifyConnection}, for an open connection. */
-export async function verifyOpen(
-  session: Session,
-  connection: Connection,
-  tables: readonly string[],
+/** Shows the progress of a verify, and its result. */
+export async function verifyShown(
+  { output, json, quiet, tell }: Session,
+  connection: string,
+  verify: (report: (event: VerifyEvent) => void) => Promise<VerifyReport>,
 ): Promise<Outcome> {
-  const { output, json, quiet } = session;
-  const report = await verifyShown(session, connection, tables);
+  let report: VerifyReport;
+  {
+    using progress = json || quiet ? null : new VerifyProgress(output);
+    report = await verify((event) => {
+      progress?.event(event);
+      if (json && event.kind === "verified") tell(connection, eventJson(event));
+    });
+  }
   const outcome = verdictOutcomes[report.verdict];
-  if (json) session.tell(connection.name, { kind: "verdict", outcome, exitCode: exitCode(outcome), ...report });
+  if (json) tell(connection, { kind: "verdict", outcome, exitCode: exitCode(outcome), ...report });
   else if (!quiet || outcome !== "ok") {
-    for (const line of verifySummary(connection.name, report, output)) output.line(line);
+    for (const line of verifySummary(connection, report, output)) output.line(line);
   }
   return outcome;
-}
-
-async function verifyShown(
-  { output, json, quiet, signal, tell }: Session,
-  connection: Connection,
-  tables: readonly string[],
-): Promise<VerifyReport> {
-  using progress = json || quiet ? null : new VerifyProgress(output);
-  return await verify(connection, { signal, tables }, (event) => {
-    progress?.event(event);
-    if (json && event.kind === "verified") tell(connection.name, eventJson(event));
-  });
 }

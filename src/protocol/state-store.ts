@@ -37,9 +37,30 @@ export interface StateStore {
   load(): Promise<Stored>;
 }
 
-/** The record of one sync, stored in the destination. */
+/** What a run was for. */
+export type RunKind = "sync" | "verify" | "follow";
+
+/** Who asked for a run. */
+export type Trigger = "schedule" | "retry" | "person" | "command line";
+
+/**
+ * What a comparison of source and copy ends with.
+ *
+ * - `CONVERGED`: they are equal.
+ * - `NOT PROVEN`: they differ, but the source has changed since the sync, which may be the reason.
+ * - `DIVERGED`: they differ without an explanation.
+ */
+export type Verdict = "CONVERGED" | "NOT PROVEN" | "DIVERGED";
+
+/** The record of one run, stored in the destination. */
 export interface RunRecord {
   readonly id: string;
+  /** Absent: a sync. */
+  readonly kind?: RunKind;
+  /** Absent: the command line. */
+  readonly trigger?: Trigger;
+  /** Of a verify that came to an end. */
+  readonly verdict?: Verdict;
   /** ISO 8601, UTC. */
   readonly started: string;
   readonly ended: string | null;
@@ -52,7 +73,7 @@ export interface RunRecord {
 /** An error as records keep it. */
 export type RecordedError = Pick<HeadwatersError, "code" | "message" | "hint">;
 
-/** What one sync did to one table. */
+/** What one run did to one table. */
 export interface TableRun {
   readonly table: string;
   readonly outcome: "running" | "whole" | "failed" | "stopped";
@@ -69,4 +90,7 @@ export interface TableRun {
   readonly asOf: string | null;
   /** Why the table failed. */
   readonly error: RecordedError | null;
+  /** Of a verify: what it found, and why, in whole sentences. */
+  readonly verdict?: Verdict;
+  readonly reasons?: readonly string[];
 }

@@ -200,6 +200,7 @@ export const answers = {
   "POST /alerts/{name}/test": z.object({ says: z.string() }),
 } as const;
 
+export type ErrorReport = z.output<typeof errorSchema>;
 export type Run = z.output<typeof runSchema>;
 export type TableRunReport = z.output<typeof tableRunSchema>;
 export type ConnectionReport = z.output<typeof connectionSchema>;

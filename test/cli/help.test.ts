@@ -16,6 +16,7 @@ const commands = [
   "state",
   "export",
   "run",
+  "up",
   "serve",
   "completion",
   "demo",

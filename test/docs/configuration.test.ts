@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { connection, type Described, describedDestinations, describedSources, type Schema } from "./schemas.ts";
+import {
+  connection,
+  type Described,
+  describedDestinations,
+  describedSources,
+  type Schema,
+  service,
+} from "./schemas.ts";
 
 /** What a value may be, in a few words. */
 function typeOf({ type, enum: values, anyOf, items, minimum, maximum }: Schema): string {
@@ -95,6 +102,13 @@ ${tableOf({ properties: own })}
 Below \`overrides\`, by the name of the table in the source. [Selecting what to sync](selection.md) has examples.
 
 ${tableOf(override)}
+
+## Service
+
+Below \`service\`, beside \`connections\`: how [\`headwaters up\`](up.md) works. Host, port, token and certificate count when it
+starts, all else as soon as the file is changed.
+
+${tableOf(service)}
 
 ## Sources
 

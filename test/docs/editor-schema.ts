@@ -1,7 +1,14 @@
 // oxlint-disable unicorn/no-thenable -- `then` is a keyword of JSON Schema.
 import type { FilterLanguage } from "../../src/protocol/source.ts";
 import { schemes } from "../../src/cli/configuration/source-address.ts";
-import { connection, type Described, describedDestinations, describedSources, type Schema } from "./schemas.ts";
+import {
+  connection,
+  type Described,
+  describedDestinations,
+  describedSources,
+  type Schema,
+  service,
+} from "./schemas.ts";
 
 // The schema for editors names one mistake as one. Its keywords therefore never offer alternatives by `anyOf`, of which a
 // validator reports every branch: what a keyword says of one type of value stands beside what others say of other
@@ -205,6 +212,30 @@ function connectionOf(): Schema {
   };
 }
 
+/** What stands below `service:`. */
+function serviceOf(): Schema {
+  const { tls, alerts, token, ...others } = service.properties!;
+  const alert = alerts!.additionalProperties as Schema;
+  const [, files] = tls!.anyOf!;
+  return {
+    description: "How headwaters up works.",
+    ...branchChecks({ ...service, properties: {} }),
+    properties: {
+      ...each(others, (setting) => loose(setting, inConnection)),
+      token: loose(token!, inConnector),
+      tls: { description: tls!.description!, ...textOr(`^proxy$|${reference}`, branchChecks(files!)) },
+      alerts: {
+        description: alerts!.description!,
+        type: "object",
+        additionalProperties: {
+          ...branchChecks(alert),
+          properties: each(alert.properties!, (setting) => loose(setting, inConnector)),
+        },
+      },
+    },
+  };
+}
+
 /** The names that connections may have. */
 const connectionName = "^[A-Za-z0-9][A-Za-z0-9_.-]*$";
 
@@ -222,6 +253,7 @@ export const editorSchema = {
       patternProperties: { [connectionName]: { $ref: "#/definitions/connection" } },
       additionalProperties: false,
     },
+    service: serviceOf(),
   },
   required: ["connections"],
   additionalProperties: false,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { FilterLanguage, SourceCapabilities } from "../../src/protocol/source.ts";
 import { connectionSchema } from "../../src/cli/configuration/connection-schema.ts";
+import { serviceSchema } from "../../src/cli/configuration/service-schema.ts";
 import { settingsOf } from "../../src/cli/configuration/settings.ts";
 import { destinations } from "../../src/destinations/index.ts";
 import { aliases, sources } from "../../src/sources/index.ts";
@@ -48,6 +49,7 @@ function inputSchema(schema: z.ZodType): Schema {
 }
 
 export const connection = inputSchema(connectionSchema);
+export const service = inputSchema(serviceSchema);
 
 interface Definition {
   readonly configuration: z.ZodType;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { defaultSettings } from "../../engine/connection.ts";
+import { parseSchedule, type Schedule } from "../../service/schedule.ts";
 import { bytesText, durationText, parseBytes, parseDuration } from "../../toolkit/quantities.ts";
 import { inAnyCase, typeSetting } from "../../toolkit/settings.ts";
 
@@ -11,7 +12,7 @@ function numeric(value: unknown): unknown {
 const numericText = String.raw`^\d+(\.\d+)?$`;
 const numericForm = new RegExp(numericText);
 
-function whole(least: number, most: number) {
+export function whole(least: number, most: number) {
   return z.preprocess(numeric, z.number().int().min(least).max(most)).meta({ text: numericText });
 }
 
@@ -38,8 +39,8 @@ function quantity(parse: (text: string) => number | null, what: string, pattern:
   );
 }
 
-const duration = quantity(parseDuration, "a duration with its unit: 500ms, 30s, 5m, 6h, 1d", durations);
-const size = quantity(parseBytes, "a size with its unit: 512KB, 64MB, 1GB", sizes);
+export const duration = quantity(parseDuration, "a duration with its unit: 500ms, 30s, 5m, 6h, 1d", durations);
+export const size = quantity(parseBytes, "a size with its unit: 512KB, 64MB, 1GB", sizes);
 
 const names = z.array(z.string().min(1));
 
@@ -92,6 +93,17 @@ function wordOrInterval<Word extends string>(...words: readonly Word[]) {
 
 const deletesSetting = wordOrInterval("auto", "each_sync", "never");
 const rereadSetting = wordOrInterval("auto", "never");
+
+/** `15m`, `0 3 * * *`, `0 3 * * * Europe/Berlin` */
+const schedule = z
+  .string()
+  .meta({ pattern: `^(\\s*${durations}\\s*|\\s*\\S+(\\s+\\S+){4,5}\\s*)$|\\$\\{` })
+  .transform((text, context): Schedule => {
+    const parsed = parseSchedule(text);
+    if (typeof parsed !== "string") return parsed;
+    context.addIssue({ code: "custom", message: parsed });
+    return z.NEVER;
+  });
 
 const maxDeleteFraction = z.preprocess(numeric, z.number().min(0).max(1)).meta({ text: numericText });
 const schemaChanges = z.enum(["allow_all", "allow_columns", "block_all"]);
@@ -196,6 +208,16 @@ export const connectionSchema = z.strictObject({
   }),
   maxRowsPerSecond: whole(1, 1_000_000_000).optional().meta({
     description: "The most rows that are read from the source in a second.",
+  }),
+  schedule: schedule.optional().meta({
+    description:
+      "When headwaters up syncs: an interval as 15m, or a cron expression, in UTC unless a time zone follows it: 0 3 * * * Europe/Berlin. Absent: only when it is asked to.",
+  }),
+  verify: schedule.optional().meta({
+    description: "When headwaters up verifies: as schedule.",
+  }),
+  freshness: duration.optional().meta({
+    description: "How old a copy may be before headwaters up calls it late: 1h.",
   }),
   attempts: whole(1, 100).default(defaultSettings.attempts).meta({
     description: "Readings of one split before its table fails.",

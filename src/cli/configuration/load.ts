@@ -32,6 +32,8 @@ export interface Request {
 export interface LoadContext {
   /** The current folder. */
   readonly folder: string;
+  /** What is in the file of connections, if it was read before. */
+  readonly text?: string;
 }
 
 /** Reads connections, in the order of the request's names, or else of the file. Their settings are not checked yet. */
@@ -87,9 +89,29 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
   });
 }
 
-async function fromFile(request: Request, { folder }: LoadContext): Promise<readonly RawConnection[]> {
+/** The text of the file of connections. */
+export async function readFileOf({ file = defaultFile }: Pick<Request, "file">, folder: string): Promise<string> {
+  return read(resolve(folder, file), file, missingFile);
+}
+
+/** The settings of the service, as the file has them. */
+export function readService({ file = defaultFile }: Pick<Request, "file">, text: string): RawService {
+  const document = parseYaml(text, file);
+  connectionsOf(document);
+  return {
+    value: (document.value as Readonly<Record<string, unknown>>)["service"] ?? {},
+    placeOf: (path) => ({ label: path.join("."), file, line: document.line(path) }),
+  };
+}
+
+export interface RawService {
+  readonly value: unknown;
+  placeOf(path: Path): Place;
+}
+
+async function fromFile(request: Request, { folder, text }: LoadContext): Promise<readonly RawConnection[]> {
   const file = request.file ?? defaultFile;
-  const document = parseYaml(await read(resolve(folder, file), file, missingFile), file);
+  const document = parseYaml(text ?? (await readFileOf(request, folder)), file);
   const connections = connectionsOf(document);
   const all = Object.keys(connections);
   const unknown = request.names.find((name) => !all.includes(name));
@@ -128,14 +150,16 @@ function missingFile(message: string): HeadwatersError {
   });
 }
 
+const settings: readonly string[] = ["connections", "service"];
+
 function connectionsOf({ value, file, line }: Document): Readonly<Record<string, unknown>> {
   const wrong = (message: string, hint: string): HeadwatersError =>
     new HeadwatersError("CONFIGURATION_INVALID", `${file}${message}`, { hint });
   const example = `Write "connections:", and below it, indented, a name for each connection; "headwaters init" writes an example.`;
   if (!isMapping(value)) throw wrong(" holds no settings.", example);
-  const stranger = Object.keys(value).find((name) => name !== "connections");
+  const stranger = Object.keys(value).find((name) => !settings.includes(name));
   if (stranger !== undefined) {
-    const meant = nearest(stranger, ["connections"]);
+    const meant = nearest(stranger, settings);
     const hint = meant === null ? example : `Did you mean ${meant}?`;
     throw wrong(`, line ${line([stranger])}: ${stranger} is not a setting.`, hint);
   }

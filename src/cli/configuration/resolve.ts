@@ -57,6 +57,8 @@ export interface ConfiguredConnection extends CopySide {
   readonly tableSettings: Readonly<Record<string, TableSettings>>;
   readonly types: "exact" | "example";
   readonly settings: Settings;
+  /** When `headwaters up` works on it. */
+  readonly service: Pick<ConnectionEntry, "schedule" | "verify" | "freshness">;
 }
 
 /** Settings that say where a destination is, of any kind. */
@@ -119,6 +121,7 @@ export async function resolveConnection(
     tableSettings: each(overrides, tableSettings),
     types: whole.output.types,
     settings: engineSettings(whole.output),
+    service: { schedule: whole.output.schedule, verify: whole.output.verify, freshness: whole.output.freshness },
   };
 }
 

@@ -8,7 +8,7 @@ import { eventJson } from "./events-json.ts";
 import { count, counted, duration, rate } from "./format.ts";
 import { LiveRegion } from "./live-region.ts";
 import { syncFrame } from "./sync-frame.ts";
-import { SyncProgress, type TableProgress } from "./sync-progress.ts";
+import { SyncProgress, type TableProgress } from "../../engine/progress.ts";
 import { exitCode, type Outcome } from "../exit-codes.ts";
 import { syncSummary } from "./sync-summary.ts";
 

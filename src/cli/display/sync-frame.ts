@@ -1,5 +1,5 @@
 import { count, counted, duration, rate, size } from "./format.ts";
-import type { ShownState, SyncProgress, TableProgress } from "./sync-progress.ts";
+import type { ShownState, SyncProgress, TableProgress } from "../../engine/progress.ts";
 import { type ColumnLayout, cut, type Look, type Paint, type Style } from "./text.ts";
 import { tableLines } from "./table.ts";
 

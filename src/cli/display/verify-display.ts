@@ -1,5 +1,6 @@
-import type { TableVerdict, Verdict, VerifyEvent, VerifyReport } from "../../engine/commands/verify.ts";
+import type { TableVerdict, VerifyEvent, VerifyReport } from "../../engine/commands/verify.ts";
 import type { Difference } from "../../protocol/readable.ts";
+import type { Verdict } from "../../protocol/state-store.ts";
 import type { Outcome } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 import { count, counted, duration, rate } from "./format.ts";

@@ -6,7 +6,7 @@ import { Output } from "../output.ts";
 import { Redactor } from "../redact.ts";
 import { statusLines } from "./status-lines.ts";
 import { syncFrame } from "./sync-frame.ts";
-import { SyncProgress } from "./sync-progress.ts";
+import { SyncProgress } from "../../engine/progress.ts";
 import { syncSummary } from "./sync-summary.ts";
 import { width } from "./text.ts";
 import { verifySummary } from "./verify-display.ts";

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { asHeadwatersError, type ErrorCode } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference, Seal } from "../../protocol/readable.ts";
+import type { Verdict } from "../../protocol/state-store.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Connection } from "../connection.ts";
@@ -14,13 +15,6 @@ import { withProjection } from "../selection/projection.ts";
 import { scopeFor } from "../selection/scope.ts";
 import { narrowTo } from "../selection/selection.ts";
 import { readIndependently } from "./read-independently.ts";
-
-/**
- * - `CONVERGED`: source and copy are equal.
- * - `NOT PROVEN`: they differ, but the source has changed since the sync, which may be the reason.
- * - `DIVERGED`: they differ without an explanation.
- */
-export type Verdict = "CONVERGED" | "NOT PROVEN" | "DIVERGED";
 
 export interface TableVerdict {
   readonly table: string;
@@ -57,6 +51,8 @@ type VerifyHappening =
   | { readonly kind: "verified"; readonly result: TableVerdict };
 
 export interface VerifyOptions {
+  /** The id of the run. Absent: a new one. */
+  readonly id?: string;
   readonly signal: AbortSignal;
   /** Only these of the selected tables. */
   readonly tables?: readonly string[];
@@ -76,7 +72,7 @@ export async function verify(
   const projected = withProjection(given);
   const connection = { ...projected, source: retryingSource(projected.source, retryPolicy(given)) };
   const { warehouse } = connection;
-  const tell = reporter<VerifyHappening>(connection.name, randomUUID(), report);
+  const tell = reporter<VerifyHappening>(connection.name, options.id ?? randomUUID(), report);
   let stored = await atDestination(warehouse.load());
   /** The state of a table. It is read again if a sync has written the copy since. */
   const stateOf = async (name: string, written: string | null): Promise<TableState | null> => {

@@ -27,7 +27,8 @@ export interface Flags {
   /** The user agrees that the copy takes on another scope. */
   readonly acceptScope: boolean;
   /** The user agrees to more deletes than `maxDeleteFraction`. */
-  readonly acceptDeletes: boolean;
+  /** `true`: any number; a number: no more than so many of a table. */
+  readonly acceptDeletes: boolean | number;
 }
 
 /** What source and destination together can do for one table. */
@@ -100,7 +101,8 @@ export function decide(
   if (hasCleared(abandon, table)) return full("a pass that is given up has cleared columns");
   if (rereadDue(state, settings.reread, streamed ? { reread: streamedReread } : abilities, now))
     return full("its last full read is too old (reread)");
-  const agreed = state.held !== undefined && (flags.acceptDeletes || !exceeds(state.held, settings.maxDeleteFraction));
+  const agreed =
+    state.held !== undefined && (flags.acceptDeletes !== false || !exceeds(state.held, settings.maxDeleteFraction));
   if (streamed) {
     if (flags.sweep || agreed) return full("deleted rows are to be looked for");
     const why = "its stream shows what changed";

@@ -65,13 +65,15 @@ export async function settle(
   }
   const { distinct: _, ...repeating } = pass;
   const settled = (how: Settled["how"]): Settled => ({ how, pass: found > 0 ? repeating : pass });
-  if (context.flags.acceptDeletes) return settled("find");
+  const { acceptDeletes } = context.flags;
+  if (acceptDeletes === true) return settled("find");
   // Rows that had an end and reached it count on neither side of the limit.
   const { gone: left, expired = 0 } = looksUp ? await settlement() : first;
   const of = Math.min(copyRows - expired, state?.held?.of ?? copyRows);
   const most = settingsOf(context.connection, table.id).maxDeleteFraction;
   const held = { gone: left - expired, of };
-  if (held.gone === 0 || most === 1 || (!empty && !exceeds(held, most))) return settled("find");
+  const agreed = acceptDeletes !== false && held.gone <= acceptDeletes;
+  if (held.gone === 0 || most === 1 || agreed || (!empty && !exceeds(held, most))) return settled("find");
   return settled(held);
 }
 

@@ -3,7 +3,7 @@ import { setMaxListeners } from "node:events";
 import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
-import type { RecordedError, RunRecord, Stored } from "../../protocol/state-store.ts";
+import type { RecordedError, RunRecord, Stored, Trigger } from "../../protocol/state-store.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type RetryPolicy, withRetries } from "../../net/retry.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
@@ -26,6 +26,8 @@ import { mostClosed, RolledBack, Writer } from "./writer.ts";
 export interface SyncOptions {
   /** The id of the run. Absent: a new one. */
   readonly id?: string;
+  /** Who asked for it. Absent: the command line. */
+  readonly trigger?: Trigger;
   /** Ends the sync: what is complete stays committed, and the next sync goes on from there. */
   readonly signal: AbortSignal;
   /** Only these of the selected tables. */
@@ -36,8 +38,8 @@ export interface SyncOptions {
   readonly sweep?: boolean;
   /** The user agrees that the copy takes on another scope. */
   readonly acceptScope?: boolean;
-  /** The user agrees to more deletes than `maxDeleteFraction`. */
-  readonly acceptDeletes?: boolean;
+  /** The user agrees to more deletes than `maxDeleteFraction`; a number: to so many of each table. */
+  readonly acceptDeletes?: boolean | number;
 }
 
 /**
@@ -361,6 +363,7 @@ class Run {
     const stopped = tables.some((table) => table.outcome === "stopped");
     return {
       id: this.#id,
+      ...(this.#options.trigger === undefined ? {} : { trigger: this.#options.trigger }),
       started: this.#started,
       ended: ended ? new Date().toISOString() : null,
       outcome: !ended ? "running" : failed ? "failed" : stopped ? "stopped" : "succeeded",

@@ -1,8 +1,9 @@
-import type { SyncEvent } from "../../engine/events.ts";
-import type { HeadwatersError } from "../../protocol/errors.ts";
-import type { PassKind } from "../../protocol/pass.ts";
-import type { TableRun } from "../../protocol/state-store.ts";
-import type { Changes } from "../../protocol/transaction.ts";
+import type { VerifyEvent } from "./commands/verify.ts";
+import type { SyncEvent, SyncHappening } from "./events.ts";
+import type { HeadwatersError } from "../protocol/errors.ts";
+import type { PassKind } from "../protocol/pass.ts";
+import type { TableRun } from "../protocol/state-store.ts";
+import type { Changes } from "../protocol/transaction.ts";
 
 export type ShownState = "waiting" | "reading" | "settling" | "retrying" | TableRun["outcome"];
 
@@ -12,6 +13,8 @@ const sampleInterval = 250;
 
 /** Before this many milliseconds, the remaining time can't be predicted. */
 const predictAfter = 2_000;
+
+type ReadRows = Extract<SyncHappening, { kind: "read" }>;
 
 /** The progress of one table's sync. Times are milliseconds of any steady clock. */
 export class TableProgress {
@@ -23,10 +26,13 @@ export class TableProgress {
   splitsDone = 0;
   /** The rows of this pass that were read in this run. */
   rows = 0;
+  bytes = 0;
   estimatedRows: number | null = null;
   changes: Changes = { inserted: 0, updated: 0, deleted: 0 };
   run: TableRun | null = null;
   error: HeadwatersError | null = null;
+  /** Why a reading is tried again; `null`: it goes on. */
+  retried: HeadwatersError | null = null;
   #passBegan = 0;
   #fractionAtBegin = 0;
   #samples: { readonly at: number; readonly rows: number }[] = [];
@@ -35,22 +41,25 @@ export class TableProgress {
     this.table = table;
   }
 
-  begin(event: Extract<SyncEvent, { kind: "pass" }>, now: number): void {
+  begin(event: Omit<Extract<SyncHappening, { kind: "pass" }>, "kind" | "table">, now: number): void {
     this.state = "reading";
     this.pass = event.pass;
     this.resumed = event.resumed;
     this.splits = event.splits;
     this.splitsDone = event.splitsDone;
     this.rows = 0;
+    this.bytes = 0;
     this.estimatedRows = event.estimatedRows;
     this.#passBegan = now;
     this.#samples = [{ at: now, rows: 0 }];
     this.#fractionAtBegin = this.fraction ?? 0;
   }
 
-  read(rows: number, splitsDone: number, now: number): void {
+  read({ rows, bytes, splitsDone }: Omit<ReadRows, "kind" | "table">, now: number): void {
     this.state = "reading";
+    this.retried = null;
     this.rows += rows;
+    this.bytes += bytes;
     this.splitsDone = splitsDone;
     if (now - this.#samples.at(-1)!.at >= sampleInterval) this.#samples.push({ at: now, rows: this.rows });
     while (this.#samples.length > 1 && now - this.#samples[1]!.at >= rateWindow) this.#samples.shift();
@@ -111,11 +120,12 @@ export class SyncProgress {
       case "read":
         this.rows += event.rows;
         this.bytes += event.bytes;
-        return this.of(event.table).read(event.rows, event.splitsDone, now);
+        return this.of(event.table).read(event, now);
       case "settling":
         return this.of(event.table).settle();
       case "retry":
         this.of(event.table).state = "retrying";
+        this.of(event.table).retried = event.error;
         return;
       case "committed":
         for (const [table, { inserted, updated, deleted }] of event.changes) {
@@ -132,6 +142,18 @@ export class SyncProgress {
         this.of(event.result.table).run = event.result;
         this.of(event.result.table).error = event.error;
     }
+  }
+
+  /** The same for a verify: a table's first reading is a pass, and so is its second. */
+  applyVerify(event: VerifyEvent, now: number): void {
+    if (event.kind === "verified") {
+      this.of(event.result.table).state = "whole";
+      return;
+    }
+    const table = this.of(event.table);
+    if (event.kind === "read") return table.read({ rows: event.rows, bytes: 0, splitsDone: 0 }, now);
+    const { estimatedRows } = event;
+    table.begin({ pass: "full", resumed: false, splits: 0, splitsDone: 0, estimatedRows }, now);
   }
 
   of(table: string): TableProgress {

@@ -1,0 +1,114 @@
+import { resolve } from "node:path";
+import { z } from "zod";
+import { alertKinds, type ServiceSettings } from "../../service/settings.ts";
+import type { Redactor } from "../redact.ts";
+import { duration, size, whole } from "./connection-schema.ts";
+import type { RawService } from "./load.ts";
+import { invalid, validate } from "./problems.ts";
+import { settingNames } from "./settings.ts";
+import { resolveValues } from "./values.ts";
+
+const alert = z.strictObject({
+  url: z
+    .string()
+    .regex(/^https?:\/\/\S+$|\$\{/, "must be an address that begins with https:// or http://")
+    .meta({ description: "Where alerts are posted to." }),
+  secret: z.string().min(16, "must have at least 16 characters").optional().meta({
+    secret: true,
+    description: "Signs each request: the header Headwaters-Signature has an HMAC-SHA256 of moment and body.",
+  }),
+  events: z
+    .array(z.enum(alertKinds))
+    .default([...alertKinds])
+    .meta({ description: "What is told; all where it is absent." }),
+  after: whole(1, 1_000).default(1).meta({ description: "So many runs in a row fail before `failed` is told." }),
+  template: z.string().optional().meta({
+    description:
+      'The body that is sent instead of ours, as JSON with {{message}}, {{connection}}, {{event}}, {{hint}} or {{at}} in texts: {"text": "{{message}}"} is what Slack takes.',
+  }),
+});
+
+/** What stands below `service:` in the file of connections: how `headwaters up` works. */
+export const serviceSchema = z.strictObject({
+  concurrency: whole(1, 1_000).default(2).meta({ description: "How many runs there are at the same time." }),
+  memory: size.optional().meta({
+    description: "What all runs together may read ahead of the destinations; each run has an equal part of it.",
+  }),
+  keepRuns: duration.prefault("90d").meta({ description: "How long the history of runs is kept." }),
+  pauseAfter: whole(1, 1_000).default(5).meta({
+    description:
+      "So many runs in a row that failed for a reason that a person must mend, and copied no table, pause a connection.",
+  }),
+  token: z.string().min(16, "must have at least 16 characters").optional().meta({
+    secret: true,
+    description: "The token that users of the page and the API have; else one is made and kept in .headwaters/token.",
+  }),
+  hosts: z.array(z.string().min(1)).default([]).meta({
+    description: "Names by which browsers reach this host, besides the address that it listens at.",
+  }),
+  tls: z
+    .union(
+      [
+        z.literal("proxy"),
+        z.strictObject({
+          certificate: z.string().min(1).meta({ description: "The file of the certificate and its chain, in PEM." }),
+          key: z.string().min(1).meta({ description: "The file of its private key, in PEM." }),
+        }),
+      ],
+      { error: "must be proxy, or a mapping of certificate and key" },
+    )
+    .optional()
+    .meta({
+      description:
+        "The files of a certificate, or proxy: one before it has TLS. One of both is needed at an address that is not of this machine alone.",
+    }),
+  alerts: z.record(z.string(), alert).default({}).meta({ description: "Where alerts go, by names." }),
+});
+
+/** Files and commands may give secrets. */
+const fetched = new Set(["token", "secret", "url"]);
+
+/** Inserts outside values into the settings of the service and checks them. Throws all problems at once. */
+export async function resolveService(
+  raw: RawService,
+  folder: string,
+  variables: NodeJS.ProcessEnv,
+  redactor: Redactor,
+): Promise<ServiceSettings> {
+  const resolved = await resolveValues(raw.value, {
+    folder,
+    environment: variables,
+    mayFetch: (path) => fetched.has(String(path.at(-1))),
+    asks: () => true,
+  });
+  for (const { path, value } of resolved.fetched) if (fetched.has(String(path.at(-1)))) redactor.add(value);
+  const { output, problems } = validate(serviceSchema, resolved.value, {
+    at: [],
+    secrets: new Set(["token", "alerts"]),
+    known: (path) => settingNames(serviceSchema, path),
+  });
+  const found = [...resolved.problems, ...problems];
+  if (output === null || found.length > 0) throw invalid(found, (path) => raw.placeOf(["service", ...path]));
+  const { token = null, tls = null } = output;
+  if (token !== null) redactor.add(token);
+  const alerts = Object.entries(output.alerts).map(([name, { secret = null, template = null, ...webhook }]) => {
+    if (secret !== null) redactor.add(secret);
+    // An address of Slack's or Teams' is a secret: whoever has it may write.
+    redactor.add(webhook.url);
+    return [name, { ...webhook, secret, template }] as const;
+  });
+  const { concurrency, memory = null, keepRuns, pauseAfter, hosts } = output;
+  return {
+    concurrency,
+    memoryBytes: memory,
+    keepRuns,
+    pauseAfter,
+    token,
+    hosts,
+    tls:
+      tls === null || tls === "proxy"
+        ? tls
+        : { certificate: resolve(folder, tls.certificate), key: resolve(folder, tls.key) },
+    alerts: Object.fromEntries(alerts),
+  };
+}

@@ -1,0 +1,135 @@
+import type { Connection } from "../engine/connection.ts";
+import { verify, type VerifyEvent, type VerifyReport } from "../engine/commands/verify.ts";
+import type { SyncEvent } from "../engine/events.ts";
+import { sync, type SyncOptions } from "../engine/run/sync.ts";
+import type { Log } from "../protocol/log.ts";
+import type { RunKind, RunRecord, TableRun, Trigger } from "../protocol/state-store.ts";
+import { attemptPlace, AttemptRecord, type Recording } from "./attempts.ts";
+import { type ConfiguredConnection, placeOfCopies, type RawConnection } from "./configuration/resolve.ts";
+import { connect, type ConnectOptions } from "./connect.ts";
+
+/** What a run needs of the process that it is made in. */
+export interface RunContext extends Recording {
+  readonly variables: NodeJS.ProcessEnv;
+  /** Ends the run. */
+  readonly signal: AbortSignal;
+}
+
+/** Which run it is. */
+export interface RunIdentity {
+  /** Absent: a new one. */
+  readonly id?: string;
+  /** Absent: the command line. */
+  readonly trigger?: Trigger;
+}
+
+/**
+ * Syncs one connection. The attempt is recorded, however it ends. `after` is called with the connection that is still
+ * open.
+ */
+export async function recordedSync<Result>(
+  context: RunContext,
+  configured: ConfiguredConnection,
+  options: Omit<SyncOptions, "signal">,
+  report: (event: SyncEvent) => void,
+  after: (connection: Connection, run: RunRecord) => Promise<Result>,
+): Promise<Result> {
+  const record = newRecord(context, configured, "sync", options);
+  return failing(record, context, async () => {
+    await using connection = await connect(configured, connecting(context, record.log.over(context.log)), true);
+    const run = await sync(connection, { ...options, id: record.attempt.id, signal: context.signal }, (event) => {
+      record.log.event(event);
+      if (event.kind === "finished") record.finished(event.result);
+      report(event);
+    });
+    record.end(run);
+    return await after(connection, run);
+  });
+}
+
+/**
+ * Verifies one connection. The attempt is recorded, unless there is nothing that could be verified. `tables` empty: all
+ * that are selected.
+ */
+export async function recordedVerify(
+  context: RunContext,
+  configured: ConfiguredConnection,
+  what: RunIdentity & { readonly tables: readonly string[] },
+  report: (event: VerifyEvent) => void,
+): Promise<VerifyReport> {
+  await using connection = await connect(configured, connecting(context, context.log), false);
+  return await recordedProof(context, configured, connection, what, report);
+}
+
+/** Verifies an open connection, as a run of its own. */
+export async function recordedProof(
+  context: RunContext,
+  configured: ConfiguredConnection,
+  connection: Connection,
+  { tables, ...identity }: RunIdentity & { readonly tables: readonly string[] },
+  report: (event: VerifyEvent) => void,
+): Promise<VerifyReport> {
+  const record = newRecord(context, configured, "verify", identity);
+  return failing(record, context, async () => {
+    const { id } = record.attempt;
+    const found = await verify(connection, { tables, id, signal: context.signal }, (event) => {
+      record.log.event(event);
+      if (event.kind === "verified") record.finished(proofOf(event.result));
+      report(event);
+    });
+    record.end({
+      ...record.attempt,
+      verdict: found.verdict,
+      ended: new Date().toISOString(),
+      outcome: "succeeded",
+      tables: found.tables.map(proofOf),
+    });
+    return found;
+  });
+}
+
+function connecting({ redactor, signal }: RunContext, log: Log): ConnectOptions {
+  return { log, withoutSecrets: (text) => redactor.text(text), signal };
+}
+
+/** Records that a run was attempted with settings that are wrong. */
+export function recordInvalid(
+  context: RunContext,
+  { name, folders }: RawConnection,
+  what: RunIdentity & { readonly kind: RunKind },
+  thrown: unknown,
+): void {
+  if (name === null) return;
+  const place = attemptPlace(folders.destination, name, context.variables);
+  new AttemptRecord(place, { ...what, destination: null }, context).fail(thrown, false);
+}
+
+function newRecord(
+  context: RunContext,
+  configured: ConfiguredConnection,
+  kind: RunKind,
+  { id, trigger }: RunIdentity,
+): AttemptRecord {
+  const place = attemptPlace(configured.home, configured.name, context.variables);
+  const given = { ...(id === undefined ? {} : { id }), ...(trigger === undefined ? {} : { trigger }) };
+  return new AttemptRecord(place, { kind, ...given, destination: placeOfCopies(configured) }, context);
+}
+
+/** Whatever is thrown before the record has ended is how it ended. */
+async function failing<Result>(
+  record: AttemptRecord,
+  { signal }: RunContext,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (record.attempt.ended === null) record.fail(thrown, signal.aborted);
+    throw thrown;
+  }
+}
+
+function proofOf({ table, verdict, reasons, sourceRows, milliseconds }: VerifyReport["tables"][number]): TableRun {
+  const nothing = { passes: [], bytesRead: 0, inserted: 0, updated: 0, deleted: 0, asOf: null, error: null };
+  return { ...nothing, table, outcome: "whole", rowsRead: sourceRows ?? 0, milliseconds, verdict, reasons };
+}

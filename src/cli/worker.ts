@@ -1,0 +1,177 @@
+import process from "node:process";
+import { Command } from "commander";
+import { copiesOf } from "../engine/commands/status.ts";
+import { SyncProgress } from "../engine/progress.ts";
+import { asHeadwatersError } from "../protocol/errors.ts";
+import type { TableProgress } from "../service/api.ts";
+import type { Answers, Configuration, FromWorker, Question, Task, ToWorker } from "../service/messages.ts";
+import { errorReport, progressReport, tableReport } from "../service/reports.ts";
+import { readConnections, type Request } from "./configuration/load.ts";
+import { withEnvFile } from "./configuration/env-file.ts";
+import { type ConfiguredConnection, type RawConnection, resolveConnection } from "./configuration/resolve.ts";
+import { openWarehouse } from "./connect.ts";
+import type { Environment } from "./environment.ts";
+import { recordedSync, recordedVerify, recordInvalid, type RunContext } from "./recorded.ts";
+import { runCommand, type Session } from "./session.ts";
+
+/** How often the progress of a run is told, in milliseconds. */
+const progressInterval = 250;
+
+/** A worker whose service is gone ends within this time, in milliseconds. What is committed is kept. */
+const mostStopping = 4_000;
+
+/**
+ * `headwaters worker`, which `headwaters up` starts for each destination: it alone opens it. It is told what to do by
+ * messages of its parent, and ends with it.
+ */
+export function workerCommand(environment: Environment): Command {
+  return new Command("worker")
+    .description("Does the work of `headwaters up` for one destination. Nobody else starts it.")
+    .action(() => runCommand(environment, { quiet: true }, (session) => new Worker(session).run()));
+}
+
+class Worker {
+  readonly #session: Session;
+  readonly #runs = new Map<string, AbortController>();
+  readonly #gone = new AbortController();
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Resolves once the parent is gone, or the process was asked to stop, and no run is under way. */
+  async run(): Promise<"ok"> {
+    const { signal, environment } = this.#session;
+    const over = new Promise<void>((resolve) => {
+      const end = (): void => {
+        for (const run of this.#runs.values()) run.abort();
+        resolve();
+      };
+      signal.addEventListener("abort", end);
+      this.#gone.signal.addEventListener("abort", () => {
+        setTimeout(() => environment.exit(1), mostStopping).unref();
+        end();
+      });
+    });
+    process.on("disconnect", () => this.#gone.abort());
+    process.on("message", (message) => this.#take(message as ToWorker));
+    if (process.connected !== true) this.#gone.abort();
+    this.#tell({ kind: "ready" });
+    await over;
+    while (this.#runs.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    if (process.connected === true) process.disconnect();
+    return "ok";
+  }
+
+  #tell(message: FromWorker): void {
+    if (process.connected !== true) return;
+    // The parent may be gone before its channel is closed.
+    process.send!(this.#session.output.redactor.json(message), undefined, undefined, () => {});
+  }
+
+  #take(message: ToWorker): void {
+    if (message.kind === "stop") this.#runs.get(message.run)?.abort();
+    else if (message.kind === "ask") void this.#answer(message);
+    else void this.#make(message);
+  }
+
+  async #make({ task, memoryBytes, configuration }: Extract<ToWorker, { kind: "run" }>): Promise<void> {
+    const stop = new AbortController();
+    this.#runs.set(task.run, stop);
+    if (this.#session.signal.aborted || this.#gone.signal.aborted) stop.abort();
+    const { run } = task;
+    const { environment, log, output } = this.#session;
+    let context: RunContext = {
+      log,
+      redactor: output.redactor,
+      variables: environment.variables,
+      signal: stop.signal,
+      onLine: (line) => this.#tell({ kind: "line", run, line }),
+      onAttempt: (record) => this.#tell({ kind: "record", run, record }),
+    };
+    let raw: RawConnection | undefined;
+    let resolved = false;
+    try {
+      [raw] = await readConnections(requestFor(task.connection, configuration), configuration);
+      context = { ...context, variables: await withEnvFile(raw!.folders.destination, environment.variables) };
+      const connection = await resolveConnection(raw!, context.variables, output.redactor);
+      resolved = true;
+      await this.#perform(task, context, limited(connection, memoryBytes));
+      this.#tell({ kind: "ended", run, error: null });
+    } catch (thrown) {
+      const { kind, trigger } = task;
+      if (!resolved && raw !== undefined) recordInvalid(context, raw, { id: run, kind, trigger }, thrown);
+      this.#tell({ kind: "ended", run, error: errorReport(asHeadwatersError(thrown)) });
+    } finally {
+      this.#runs.delete(run);
+    }
+  }
+
+  async #perform(task: Task, context: RunContext, connection: ConfiguredConnection): Promise<void> {
+    const { run: id, trigger, tables, kind } = task;
+    const progress = new SyncProgress(performance.now());
+    const told = new Map<string, string>();
+    const tell = (): void => {
+      const now = performance.now();
+      const changed: TableProgress[] = [];
+      for (const table of progress.tables.values()) {
+        const report = progressReport(table, kind === "verify", now);
+        const text = JSON.stringify(report);
+        if (told.get(report.table) !== text) changed.push(report);
+        told.set(report.table, text);
+      }
+      if (changed.length > 0) this.#tell({ kind: "progress", run: id, tables: changed });
+    };
+    const timer = setInterval(tell, progressInterval);
+    try {
+      if (kind === "verify") {
+        await recordedVerify(context, connection, { id, trigger, tables }, (event) =>
+          progress.applyVerify(event, performance.now()),
+        );
+      } else {
+        const { sweep = false, full = false, acceptScope = false, acceptDeletes } = task;
+        await recordedSync(
+          context,
+          connection,
+          { id, trigger, tables, sweep, full, acceptScope, acceptDeletes: acceptDeletes ?? false },
+          (event) => progress.apply(event, performance.now()),
+          async () => {},
+        );
+      }
+    } finally {
+      clearInterval(timer);
+      tell();
+    }
+  }
+
+  async #answer({ ask, connection, question, configuration }: Extract<ToWorker, { kind: "ask" }>): Promise<void> {
+    try {
+      this.#tell({ kind: "answer", ask, answer: await this.#find(connection, question, configuration) });
+    } catch (thrown) {
+      this.#tell({ kind: "refused", ask, error: errorReport(asHeadwatersError(thrown)) });
+    }
+  }
+
+  async #find(name: string, question: Question, configuration: Configuration): Promise<Answers[keyof Answers]> {
+    const { environment, output, log, withoutSecrets } = this.#session;
+    const [raw] = await readConnections(requestFor(name, configuration), configuration);
+    const variables = await withEnvFile(raw!.folders.destination, environment.variables);
+    const connection = await resolveConnection(raw!, variables, output.redactor);
+    const options = { log, withoutSecrets, signal: this.#gone.signal };
+    await using warehouse = await openWarehouse(connection, options, false);
+    const { recount } = question;
+    const copies = await copiesOf(warehouse, (table) => recount === null || recount.includes(table));
+    return copies.map(({ table, state, rows, open }) => tableReport(table, state, { rows, open }));
+  }
+}
+
+function requestFor(connection: string, { file }: Configuration): Request {
+  return { names: [connection], file };
+}
+
+/** The connection with no more memory than the service gives it. */
+function limited(connection: ConfiguredConnection, memoryBytes: number | null): ConfiguredConnection {
+  const { settings } = connection;
+  if (memoryBytes === null || settings.memoryBytes <= memoryBytes) return connection;
+  return { ...connection, settings: { ...settings, memoryBytes } };
+}

@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import type { Trigger } from "../protocol/state-store.ts";
+import type { RecordedRun } from "./reports.ts";
+import { runReport } from "./reports.ts";
+import { dueAfter, type Schedule } from "./schedule.ts";
+
+/** What decides when a connection runs next. */
+export interface Plan {
+  readonly name: string;
+  readonly schedule: Schedule | null;
+  readonly verify: Schedule | null;
+  /** Runs that are over, newest first. */
+  readonly runs: readonly RecordedRun[];
+  /** Its last sync was stopped with the service: it goes on at once. */
+  readonly interrupted: boolean;
+}
+
+export interface Due {
+  readonly at: number;
+  readonly trigger: Trigger;
+}
+
+/** The waits after failures that may pass by themselves, in milliseconds: they double from the first to the longest. */
+const firstWait = 10_000;
+const longestWait = 15 * 60_000;
+
+/** Consecutive failures that came last. Runs that were stopped neither count nor end the row. */
+export function failuresOf(runs: readonly RecordedRun[]): readonly RecordedRun[] {
+  const told = runs.filter(({ kind = "sync", outcome }) => kind === "sync" && outcome !== "stopped");
+  const good = told.findIndex(({ outcome }) => outcome === "succeeded");
+  return good < 0 ? told : told.slice(0, good);
+}
+
+/** How many of the last syncs failed for a reason that a person must mend, and copied nothing, since `since`. */
+export function fruitless(runs: readonly RecordedRun[], since: string): number {
+  const failures = failuresOf(runs);
+  const other = failures.findIndex((run) => {
+    const { error, tables } = runReport("", run);
+    return run.started < since || error === null || error.remedy === "retry" || tables.whole > 0;
+  });
+  return other < 0 ? failures.length : other;
+}
+
+/** When the next sync is due; `null`: only when a person asks. A moment that is past was missed: it is made up once. */
+export function nextSync({ name, schedule, runs, interrupted }: Plan): Due | null {
+  if (schedule === null) return null;
+  const last = runs.find(({ kind = "sync" }) => kind === "sync");
+  if (last === undefined || (interrupted && last.outcome === "stopped")) return { at: 0, trigger: "schedule" };
+  const scheduled: Due = { at: dueAfter(schedule, name, Date.parse(last.started)), trigger: "schedule" };
+  const again = retryOf(last, failuresOf(runs).length);
+  return again !== null && again < scheduled.at ? { at: again, trigger: "retry" } : scheduled;
+}
+
+/** When the next verify is due; `null`: only when a person asks. The first one follows the first sync. */
+export function nextVerify({ name, verify, runs }: Plan): Due | null {
+  if (verify === null || !runs.some(({ kind = "sync", outcome }) => kind === "sync" && outcome === "succeeded"))
+    return null;
+  const proofs = runs.filter(({ kind }) => kind === "verify");
+  const [last] = proofs;
+  if (last === undefined) return { at: 0, trigger: "schedule" };
+  const scheduled: Due = { at: dueAfter(verify, name, Date.parse(last.started)), trigger: "schedule" };
+  const good = proofs.findIndex(({ outcome }) => outcome === "succeeded");
+  const again = retryOf(last, good < 0 ? proofs.length : good);
+  return again !== null && again < scheduled.at ? { at: again, trigger: "retry" } : scheduled;
+}
+
+/** When a run that failed is made again; `null`: it did not, or a person must do something first. */
+function retryOf(last: RecordedRun, failures: number): number | null {
+  if (last.outcome !== "failed" && last.outcome !== "died") return null;
+  if (runReport("", last).error?.remedy !== "retry") return null;
+  const full = Math.min(longestWait, firstWait * 2 ** Math.max(0, failures - 1));
+  const part = createHash("sha256").update(last.id).digest().readUInt32BE(0) / 2 ** 32;
+  return Date.parse(last.ended ?? last.started) + Math.round(full / 2 + (full / 2) * part);
+}

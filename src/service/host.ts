@@ -1,0 +1,72 @@
+import type { ChildProcess } from "node:child_process";
+import type { ErrorReport, LogLine } from "./api.ts";
+import type { Configuration } from "./messages.ts";
+import type { RecordedRun } from "./reports.ts";
+import type { Schedule } from "./schedule.ts";
+import type { ServiceSettings } from "./settings.ts";
+
+/** A connection of the file, as the service knows it. Nothing in it is a secret. */
+export interface LoadedConnection {
+  readonly name: string;
+  readonly source: { readonly type: string; readonly title: string };
+  readonly destination: { readonly type: string; readonly title: string; readonly place: string };
+  /** Identifies the place of its copies in records of runs. */
+  readonly copies: string;
+  /** Connections with the same one share a process. */
+  readonly worker: string;
+  readonly schedule: Schedule | null;
+  readonly verify: Schedule | null;
+  readonly freshness: number | null;
+  /** Its tables are read together: none can be synced alone. */
+  readonly together: boolean;
+  selects(table: string): boolean;
+  /** Its settings are wrong, and there were none before that could be kept. */
+  readonly error: ErrorReport | null;
+  /** Changes whenever its settings do. */
+  readonly version: string;
+}
+
+export interface Loaded {
+  readonly configuration: Configuration;
+  readonly settings: ServiceSettings;
+  readonly connections: readonly LoadedConnection[];
+}
+
+/** What the service needs of the program that it runs in. */
+export interface Host {
+  readonly version: string;
+  /** What the file of connections and what belongs to it hold, to see whether they changed. */
+  text(): Promise<string>;
+  /** Reads the file. Rejects if it is wrong as a whole. */
+  load(): Promise<Loaded>;
+  /** The runs of a connection on this machine, newest first. */
+  runs(connection: LoadedConnection): readonly RecordedRun[];
+  /** The log of a run; `null`: there is none on this machine. */
+  runLog(connection: string, run: string): readonly LogLine[] | null;
+  /** Starts a worker. */
+  start(): ChildProcess;
+  log: { info(message: string): void; warn(message: string): void };
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** What the service remembers over restarts. */
+  readonly memory: Memory;
+}
+
+/** A small document in a file. */
+export interface Memory {
+  load(): Remembered;
+  save(remembered: Remembered): void;
+}
+
+export interface Remembered {
+  /** Connections that a person paused. */
+  readonly paused: readonly string[];
+  /** When a person resumed a connection, or changed it: what failed before does not count. */
+  readonly mended: Readonly<Record<string, string>>;
+  /** Connections whose runs were stopped with the service. */
+  readonly interrupted: readonly string[];
+  /** What was told of, by webhook and matter. */
+  readonly told: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+export const nothingRemembered: Remembered = { paused: [], mended: {}, interrupted: [], told: {} };

@@ -1,0 +1,64 @@
+import type { ErrorReport, LogLine, TableProgress, TableReport } from "./api.ts";
+import type { RunKind, RunRecord, Trigger } from "../protocol/state-store.ts";
+
+/** The file of connections, as it was when it was taken on. */
+export interface Configuration {
+  readonly file: string;
+  /** The folder that its path, if it is relative, starts at. */
+  readonly folder: string;
+  readonly text: string;
+}
+
+/** A run that a worker is to make. */
+export interface Task {
+  readonly run: string;
+  readonly connection: string;
+  readonly kind: Exclude<RunKind, "follow">;
+  readonly trigger: Trigger;
+  /** Only these tables; empty: all that are selected. */
+  readonly tables: readonly string[];
+  readonly sweep?: boolean;
+  readonly full?: boolean;
+  readonly acceptScope?: boolean;
+  /** Deletes that a person agreed to: no more than so many of the one table. */
+  readonly acceptDeletes?: number;
+}
+
+/** What the service asks a worker of a connection. A worker knows the destination; the service never opens it. */
+export interface Question {
+  readonly kind: "tables";
+  /** The tables whose rows are counted; `null`: all. */
+  readonly recount: readonly string[] | null;
+}
+
+/** Which answer belongs to which question. */
+export interface Answers {
+  readonly tables: readonly TableReport[];
+}
+
+export type ToWorker =
+  | {
+      readonly kind: "run";
+      readonly task: Task;
+      readonly memoryBytes: number | null;
+      readonly configuration: Configuration;
+    }
+  | { readonly kind: "stop"; readonly run: string }
+  | {
+      readonly kind: "ask";
+      readonly ask: number;
+      readonly connection: string;
+      readonly question: Question;
+      readonly configuration: Configuration;
+    };
+
+/** Nothing in it is a secret. */
+export type FromWorker =
+  | { readonly kind: "ready" }
+  | { readonly kind: "record"; readonly run: string; readonly record: RunRecord }
+  | { readonly kind: "progress"; readonly run: string; readonly tables: readonly TableProgress[] }
+  | { readonly kind: "line"; readonly run: string; readonly line: LogLine }
+  /** The run is over: its last record came before. */
+  | { readonly kind: "ended"; readonly run: string; readonly error: ErrorReport | null }
+  | { readonly kind: "answer"; readonly ask: number; readonly answer: Answers[keyof Answers] }
+  | { readonly kind: "refused"; readonly ask: number; readonly error: ErrorReport };

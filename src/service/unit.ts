@@ -1,0 +1,122 @@
+import type { RunRecord } from "../protocol/state-store.ts";
+import type { ConnectionReport, ErrorReport, TableProgress, TableReport } from "./api.ts";
+import { failuresOf, nextSync, nextVerify } from "./due.ts";
+import type { LoadedConnection } from "./host.ts";
+import type { Task } from "./messages.ts";
+import { type RecordedRun, runReport } from "./reports.ts";
+import { scheduleText } from "./schedule.ts";
+
+/** A run that waits for its turn or is made. */
+export interface Active {
+  readonly task: Task;
+  /** It was given to its worker. */
+  begun: boolean;
+  /** As its worker wrote it last; before that, as it was asked for. */
+  record: RunRecord;
+  readonly progress: Map<string, TableProgress>;
+}
+
+/** What the service knows of one connection. */
+export interface Unit {
+  loaded: LoadedConnection;
+  /** Runs that are over, newest first. */
+  runs: RecordedRun[];
+  /** As its worker told them last; `null`: not yet. */
+  tables: readonly TableReport[] | null;
+  active: Active | null;
+  /** By whom it is paused; `null`: it is not. */
+  paused: "person" | "failures" | null;
+  interrupted: boolean;
+  /** It is no longer in the file. */
+  removed: boolean;
+}
+
+/** So many runs of a connection are kept in memory. */
+export const keptRuns = 200;
+
+export function connectionReport(unit: Unit, now: number): ConnectionReport {
+  const { loaded, runs, active, tables, paused } = unit;
+  const { name, source, destination, schedule, verify, freshness } = loaded;
+  const lastRun = runs.find(({ kind = "sync" }) => kind === "sync") ?? null;
+  const lastProof = runs.find(({ kind, outcome }) => kind === "verify" && outcome !== "stopped") ?? null;
+  const plan = { name, schedule, verify, runs, interrupted: unit.interrupted };
+  const isOff = paused !== null || loaded.error !== null;
+  const selected = (tables ?? []).filter(({ table }) => loaded.selects(table));
+  const moments = selected.map(({ asOf }) => asOf);
+  const asOf = moments.length === 0 || moments.includes(null) ? null : (moments.sort()[0] ?? null);
+  const counted = selected.flatMap(({ rows }) => (rows === null ? [] : [rows]));
+  const told = {
+    asOf,
+    rows: counted.length === 0 ? null : counted.reduce((sum, rows) => sum + rows, 0),
+    held: selected.flatMap(({ table, held }) => (held === null ? [] : [{ table, ...held }])),
+    lastRun: lastRun === null ? null : runReport(name, lastRun),
+    lastProof: lastProof === null ? null : runReport(name, lastProof),
+    failures: failuresOf(runs).length,
+  };
+  return {
+    name,
+    source: { ...source },
+    destination: { ...destination },
+    ...stateOf(unit, told, now),
+    failures: told.failures,
+    paused: paused !== null,
+    schedule: schedule === null ? null : scheduleText(schedule),
+    verifySchedule: verify === null ? null : scheduleText(verify),
+    nextRun: isOff ? null : momentOf(nextSync(plan)?.at, now),
+    nextVerify: isOff ? null : momentOf(nextVerify(plan)?.at, now),
+    asOf,
+    freshness,
+    rows: told.rows,
+    tables: selected.length,
+    running: active === null || !active.begun ? null : runReport(name, active.record),
+    lastRun: told.lastRun,
+    lastProof: told.lastProof,
+    held: told.held,
+  };
+}
+
+/** What is due already is due now. */
+function momentOf(at: number | undefined, now: number): string | null {
+  return at === undefined || !Number.isFinite(at) ? null : new Date(Math.max(at, now)).toISOString();
+}
+
+type Told = Pick<ConnectionReport, "asOf" | "held" | "lastRun" | "lastProof" | "failures">;
+
+/** The state, in one word and in a few, and the error that a person should see. */
+function stateOf(
+  { loaded, active, paused, tables }: Unit,
+  { asOf, held, lastRun, lastProof, failures }: Told,
+  now: number,
+): Pick<ConnectionReport, "state" | "says" | "error"> {
+  const error: ErrorReport | null =
+    loaded.error ?? (lastRun?.outcome === "succeeded" ? null : (lastRun?.error ?? null));
+  if (active?.begun === true)
+    return { state: "running", says: active.task.kind === "verify" ? "verifying" : "syncing", error };
+  if (loaded.error !== null) return { state: "problem", says: "its settings are wrong", error };
+  if (paused === "person") return { state: "paused", says: "paused", error };
+  if (paused === "failures")
+    return { state: "paused", says: `paused after ${failures} failures: a person must mend it and resume`, error };
+  if (active !== null) return { state: "waiting", says: "waits for its turn", error };
+  if (lastRun === null) return { state: "never", says: "never synced", error };
+  if (lastRun.outcome === "failed" || lastRun.outcome === "died") {
+    const { failed } = lastRun.tables;
+    const what =
+      lastRun.outcome === "died"
+        ? "the last sync died"
+        : failed === 0
+          ? "the last sync failed"
+          : `${failed} ${failed === 1 ? "table" : "tables"} failed`;
+    const row = failures > 1 ? `, ${failures} times in a row` : "";
+    return error?.remedy === "retry"
+      ? { state: "waiting", says: `${what}${row}; it is tried again`, error }
+      : { state: "problem", says: `${what}${row}`, error };
+  }
+  if (held.length > 0) {
+    const what = held.length === 1 ? `"${held[0]!.table}" are` : `${held.length} tables are`;
+    return { state: "problem", says: `deletes of ${what} held back`, error };
+  }
+  if (lastProof?.verdict === "DIVERGED") return { state: "problem", says: "the last proof is DIVERGED", error };
+  if (loaded.freshness !== null && tables !== null && (asOf === null || now - Date.parse(asOf) > loaded.freshness))
+    return { state: "late", says: asOf === null ? "a table was never whole" : "older than its limit", error };
+  return { state: "ok", says: "up to date", error };
+}
