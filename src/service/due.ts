@@ -11,8 +11,8 @@ export interface Plan {
   readonly verify: Schedule | null;
   /** Runs that are over, newest first. */
   readonly runs: readonly RecordedRun[];
-  /** Its last sync was stopped with the service: it goes on at once. */
-  readonly interrupted: boolean;
+  /** The id of the last run that a person stopped; `null`: none. */
+  readonly stopped: string | null;
 }
 
 export interface Due {
@@ -42,10 +42,14 @@ export function fruitless(runs: readonly RecordedRun[], since: string): number {
 }
 
 /** When the next sync is due; `null`: only when a person asks. A moment that is past was missed: it is made up once. */
-export function nextSync({ name, schedule, runs, interrupted }: Plan): Due | null {
+export function nextSync({ name, schedule, runs, stopped }: Plan): Due | null {
   if (schedule === null) return null;
   const last = runs.find(({ kind = "sync" }) => kind === "sync");
-  if (last === undefined || (interrupted && last.outcome === "stopped")) return { at: 0, trigger: "schedule" };
+  if (last === undefined) return { at: 0, trigger: "schedule" };
+  // Stopped with the service.
+  const { trigger = "command line" } = last;
+  if (last.outcome === "stopped" && last.id !== stopped && trigger !== "command line")
+    return { at: 0, trigger: "schedule" };
   const scheduled: Due = { at: dueAfter(schedule, name, Date.parse(last.started)), trigger: "schedule" };
   const again = retryOf(last, failuresOf(runs).length);
   return again !== null && again < scheduled.at ? { at: again, trigger: "retry" } : scheduled;

@@ -63,10 +63,10 @@ export interface Remembered {
   readonly paused: readonly string[];
   /** When a person resumed a connection, or changed it: what failed before does not count. */
   readonly mended: Readonly<Record<string, string>>;
-  /** Connections whose runs were stopped with the service. */
-  readonly interrupted: readonly string[];
+  /** The last run of a connection that a person stopped. Others that were stopped go on by themselves. */
+  readonly stopped: Readonly<Record<string, string>>;
   /** What was told of, by webhook and matter. */
   readonly told: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-export const nothingRemembered: Remembered = { paused: [], mended: {}, interrupted: [], told: {} };
+export const nothingRemembered: Remembered = { paused: [], mended: {}, stopped: {}, told: {} };

@@ -7,7 +7,7 @@ import { EventLog } from "./event-log.ts";
 import type { Host, Loaded, LoadedConnection, Remembered } from "./host.ts";
 import type { Task } from "./messages.ts";
 import { errorReport, type RecordedRun, runReport, tableRunReport } from "./reports.ts";
-import { type Active, connectionReport, keptRuns, type Unit } from "./unit.ts";
+import { type Active, connectionReport, keptRuns, underWay, type Unit } from "./unit.ts";
 import { WorkerProcess } from "./workers.ts";
 
 /** How often it is looked whether something is due, or the file has changed, in milliseconds. */
@@ -96,7 +96,7 @@ export class Service implements AsyncDisposable {
   runs(name: string, { kind, before, limit }: RunsAsked): readonly Run[] | null {
     const unit = this.#units.get(name);
     if (unit === undefined) return null;
-    const all = [...(unit.active?.begun === true ? [unit.active.record] : []), ...unit.runs];
+    const all = [...(unit.active?.begun === true ? [underWay(unit.active)] : []), ...unit.runs];
     return all
       .map((record) => runReport(name, record))
       .filter((run) => (kind === null || run.kind === kind) && (before === null || run.started < before))
@@ -106,7 +106,7 @@ export class Service implements AsyncDisposable {
   /** A run, with the name of its connection. */
   run(id: string): { readonly connection: string; readonly record: Unit["runs"][number] } | null {
     for (const [connection, { active, runs }] of this.#units) {
-      const record = active?.task.run === id ? active.record : runs.find((run) => run.id === id);
+      const record = active?.task.run === id ? underWay(active) : runs.find((run) => run.id === id);
       if (record !== undefined) return { connection, record };
     }
     return null;
@@ -171,8 +171,6 @@ export class Service implements AsyncDisposable {
     this.#stopping = true;
     if (this.#ticks !== null) clearInterval(this.#ticks);
     if (this.#files !== null) clearInterval(this.#files);
-    const running = [...this.#units].filter(([, { active }]) => active?.begun === true).map(([name]) => name);
-    this.#remember({ interrupted: running });
     this.#queue = [];
     const workers = [...this.#workers.values()];
     const late = setTimeout(() => {
@@ -190,7 +188,7 @@ export class Service implements AsyncDisposable {
       tables: null,
       active: null,
       paused: this.#remembered.paused.includes(name) ? "person" : null,
-      interrupted: this.#remembered.interrupted.includes(name),
+      stopped: this.#remembered.stopped[name] ?? null,
       removed: false,
     });
   }
@@ -198,10 +196,10 @@ export class Service implements AsyncDisposable {
   #tick(): void {
     const now = this.#host.now();
     for (const unit of this.#units.values()) {
-      const { loaded, runs, interrupted, active } = unit;
+      const { loaded, runs, stopped, active } = unit;
       const { name, schedule, verify } = loaded;
       if (active === null && loaded.error === null && !this.#isPaused(unit)) {
-        const plan = { name, schedule, verify, runs, interrupted };
+        const plan = { name, schedule, verify, runs, stopped };
         const sync = nextSync(plan);
         const proof = nextVerify(plan);
         if (sync !== null && sync.at <= now) this.#enqueue(unit, { kind: "sync", tables: [] }, sync.trigger);
@@ -261,11 +259,10 @@ export class Service implements AsyncDisposable {
       if (active === null) continue;
       active.begun = true;
       active.record = { ...active.record, started: new Date(this.#host.now()).toISOString() };
-      unit.interrupted = false;
       running += 1;
       const memory = memoryBytes === null ? null : Math.max(1 << 20, Math.floor(memoryBytes / concurrency));
       this.#workerOf(loaded).run(active.task, memory, this.#loaded.configuration);
-      this.#tell({ kind: "run", run: runReport(loaded.name, active.record) });
+      this.#tell({ kind: "run", run: runReport(loaded.name, underWay(active)) });
       this.#show(unit);
     }
   }
@@ -274,6 +271,8 @@ export class Service implements AsyncDisposable {
     const { active, loaded } = unit;
     if (active === null) throw new Unfit(`No run of ${loaded.name} is under way.`);
     if (active.begun) {
+      unit.stopped = active.task.run;
+      this.#remember({ stopped: { ...this.#remembered.stopped, [loaded.name]: active.task.run } });
       this.#workerOf(loaded).stop(active.task.run);
       return { run: active.task.run, says: `${loaded.name} is being stopped: what is complete is kept.` };
     }

@@ -11,7 +11,7 @@ export interface Active {
   readonly task: Task;
   /** It was given to its worker. */
   begun: boolean;
-  /** As its worker wrote it last; before that, as it was asked for. */
+  /** As its worker wrote it last; before that, as it was asked for. It may have an end before its worker is done. */
   record: RunRecord;
   readonly progress: Map<string, TableProgress>;
 }
@@ -26,7 +26,8 @@ export interface Unit {
   active: Active | null;
   /** By whom it is paused; `null`: it is not. */
   paused: "person" | "failures" | null;
-  interrupted: boolean;
+  /** The id of the last run that a person stopped; `null`: none. */
+  stopped: string | null;
   /** It is no longer in the file. */
   removed: boolean;
 }
@@ -39,7 +40,7 @@ export function connectionReport(unit: Unit, now: number): ConnectionReport {
   const { name, source, destination, schedule, verify, freshness } = loaded;
   const lastRun = runs.find(({ kind = "sync" }) => kind === "sync") ?? null;
   const lastProof = runs.find(({ kind, outcome }) => kind === "verify" && outcome !== "stopped") ?? null;
-  const plan = { name, schedule, verify, runs, interrupted: unit.interrupted };
+  const plan = { name, schedule, verify, runs, stopped: unit.stopped };
   const isOff = paused !== null || loaded.error !== null;
   const selected = (tables ?? []).filter(({ table }) => loaded.selects(table));
   const moments = selected.map(({ asOf }) => asOf);
@@ -68,11 +69,16 @@ export function connectionReport(unit: Unit, now: number): ConnectionReport {
     freshness,
     rows: told.rows,
     tables: selected.length,
-    running: active === null || !active.begun ? null : runReport(name, active.record),
+    running: active === null || !active.begun ? null : runReport(name, underWay(active)),
     lastRun: told.lastRun,
     lastProof: told.lastProof,
     held: told.held,
   };
+}
+
+/** The record of a run whose worker has not said that it is done. */
+export function underWay({ record }: Active): RunRecord {
+  return { ...record, ended: null, outcome: "running" };
 }
 
 /** What is due already is due now. */

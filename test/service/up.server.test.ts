@@ -1,29 +1,15 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
+import { runSql, startOwnPostgresql, startPostgresql } from "../servers/postgresql.ts";
+import { startOwnValkey } from "../servers/redis.ts";
 import { describeWith } from "../servers/require.ts";
+import { folderWith, sourceOf } from "./folder.ts";
 import { Up, until } from "./up.ts";
-
-/** A folder with a file of connections. */
-async function folderWith(
-  file: object,
-): Promise<AsyncDisposable & { readonly path: string; write(file: object | string): Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), "headwaters-up-"));
-  const write = async (file: object | string): Promise<void> =>
-    writeFile(join(path, "headwaters.yaml"), typeof file === "string" ? file : JSON.stringify(file), { mode: 0o600 });
-  await write(file);
-  return { path, write, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
-}
-
-function sourceOf({ host, port, user, password, database }: PostgresqlServer): object {
-  return { type: "postgresql", host, port, user, password, database, schema: "public" };
-}
 
 const tables = `
   CREATE TABLE readings (id int PRIMARY KEY, value text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now());
-  INSERT INTO readings SELECT n, 'value ' || n FROM generate_series(1, 5000) n;
+  INSERT INTO readings SELECT n, 'value ' || n, now() - interval '1 day' FROM generate_series(1, 5000) n;
   CREATE TABLE events (id int PRIMARY KEY, value text);
   INSERT INTO events SELECT n, 'event ' || n FROM generate_series(1, 100) n;`;
 
@@ -61,4 +47,277 @@ await describeWith(startPostgresql, "headwaters up", (server) => {
     expect(again.outcome).toBe("succeeded");
     expect(await up.stop()).toBe(0);
   });
+
+  test("events come as they happen, and go on after the last one that a reader has", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb" };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    await using up = await Up.start(folder.path);
+    const reading = up.events((events) =>
+      events.some((event) => event.kind === "run" && event.run.outcome === "succeeded"),
+    );
+    await until("somebody reads", async () => (await up.connection("shop")).state === "never");
+    expect(await up.act("shop", { action: "sync" })).toMatchObject({ status: 200 });
+    const { events, id } = await reading;
+    expect(events[0]).toMatchObject({ kind: "hello" });
+    const kinds = new Set(events.map(({ kind }) => kind));
+    expect([...kinds].sort()).toEqual(["connection", "hello", "log", "progress", "run"]);
+    const last = events.findLast((event) => event.kind === "progress");
+    expect(last?.tables.length).toBeGreaterThan(0);
+    const missed = await up.events((events) => events.some((event) => event.kind === "connection"), id);
+    expect(missed.events.some(({ kind }) => kind === "hello")).toBe(false);
+    const anew = await up.events((events) => events.length > 0, "0000-12");
+    expect(anew.events[0]).toMatchObject({ kind: "hello" });
+  });
+
+  test("a process of a destination that is killed in the middle is told as died, and its run goes on", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    await runSql(
+      database.connectionString,
+      "INSERT INTO readings SELECT n, 'value ' || n, now() - interval '1 day' FROM generate_series(5001, 100000) n",
+    );
+    const often = { commitInterval: "20ms", batchSize: "64KB", maxRowsPerSecond: 40_000 };
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb", schedule: "1h", ...often };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    await using up = await Up.start(folder.path);
+    await until("rows were read", async () =>
+      (await up.get("GET /connections/{name}/progress", { name: "shop" })).some(({ written }) => written > 0),
+    );
+    process.kill((await workersOf(up))[0]!, "SIGKILL");
+    const died = await up.ended("shop");
+    expect(died).toMatchObject({ outcome: "died", error: { code: "PROCESS_DIED", remedy: "retry" } });
+    expect(await up.connection("shop")).toMatchObject({ state: "waiting", failures: 1 });
+    const again = await up.ended("shop", "sync", died.started);
+    expect(again).toMatchObject({ outcome: "succeeded", trigger: "retry" });
+    await up.act("shop", { action: "verify" });
+    expect(await up.ended("shop", "verify")).toMatchObject({ verdict: "CONVERGED" });
+  });
+
+  test("the service that is killed leaves no process behind, and goes on where it was", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    await runSql(
+      database.connectionString,
+      "INSERT INTO readings SELECT n, 'value ' || n, now() - interval '1 day' FROM generate_series(5001, 100000) n",
+    );
+    const often = { commitInterval: "20ms", batchSize: "64KB", maxRowsPerSecond: 40_000 };
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb", schedule: "1h", ...often };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    let workers: readonly number[];
+    {
+      await using up = await Up.start(folder.path);
+      await until("rows were read", async () =>
+        (await up.get("GET /connections/{name}/progress", { name: "shop" })).some(({ written }) => written > 0),
+      );
+      workers = await workersOf(up);
+      expect(workers).toHaveLength(1);
+      await up.stop("SIGKILL");
+    }
+    await until("its processes are gone", () => workers.every((pid) => !isRunning(pid)), 6_000);
+    await using up = await Up.start(folder.path);
+    const first = await up.ended("shop");
+    expect(["died", "stopped"]).toContain(first.outcome);
+    const again = await up.ended("shop", "sync", first.started);
+    expect(again.outcome).toBe("succeeded");
+    await up.act("shop", { action: "verify" });
+    expect(await up.ended("shop", "verify")).toMatchObject({ verdict: "CONVERGED" });
+    const runs = await up.get("GET /connections/{name}/runs", { name: "shop" });
+    expect(runs.filter(({ outcome }) => outcome === "running")).toEqual([]);
+  });
+
+  test("SIGTERM ends a run within 10 s, and the next start goes on at once", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    await runSql(
+      database.connectionString,
+      "INSERT INTO readings SELECT n, 'value ' || n, now() - interval '1 day' FROM generate_series(5001, 100000) n",
+    );
+    const slow = { commitInterval: "20ms", batchSize: "64KB", maxRowsPerSecond: 40_000 };
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb", schedule: "1d", ...slow };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    {
+      await using up = await Up.start(folder.path);
+      await until("rows were read", async () =>
+        (await up.get("GET /connections/{name}/progress", { name: "shop" })).some(({ written }) => written > 0),
+      );
+      const began = performance.now();
+      expect(await up.stop()).toBe(0);
+      expect(performance.now() - began).toBeLessThan(10_000);
+    }
+    await using up = await Up.start(folder.path);
+    const runs = await until("it went on", async () => {
+      const runs = await up.get("GET /connections/{name}/runs", { name: "shop" });
+      return runs[0]?.outcome === "succeeded" && runs;
+    });
+    expect(runs.map(({ outcome }) => outcome)).toEqual(["succeeded", "stopped"]);
+  });
+
+  test("a change of the file counts, a mistake is told and the settings before it stay", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb" };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    await using up = await Up.start(folder.path);
+    await folder.write({ connections: { shop: { ...connection, schedule: "2s" }, other: connection } });
+    await until("the other one is there", async () => (await up.get("GET /connections")).length === 2);
+    const before = await up.ended("shop");
+    await folder.write({ connections: { shop: { ...connection, deletes: "sometimes" } } });
+    const wrong = await until("it is told", async () => (await up.get("GET /service")).configuration);
+    expect(wrong).toMatchObject({
+      code: "CONFIGURATION_INVALID",
+      message: expect.stringContaining("deletes") as string,
+    });
+    expect(await up.ended("shop", "sync", before.started)).toMatchObject({ outcome: "succeeded" });
+    await folder.write("connections: [");
+    await until("it is told", async () => (await up.get("GET /service")).configuration?.message !== wrong.message);
+    await folder.write({ connections: { shop: connection } });
+    await until("the other one is gone", async () => (await up.get("GET /connections")).length === 1);
+    expect((await up.get("GET /service")).configuration).toBe(null);
+    expect((await up.connection("shop")).schedule).toBe(null);
+  });
+
+  test("deletes past the limit are accepted by their numbers, and by no others", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb", deletes: "each_sync" };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    await using up = await Up.start(folder.path);
+    await up.act("shop", { action: "sync" });
+    const first = await up.ended("shop");
+    await runSql(database.connectionString, "DELETE FROM readings WHERE id > 100");
+    await up.act("shop", { action: "sync" });
+    const held = await up.ended("shop", "sync", first.started);
+    expect(held).toMatchObject({ outcome: "failed", error: { code: "DELETES_STOPPED", remedy: "resync" } });
+    const shown = await until("it is shown", async () => {
+      const shown = await up.connection("shop");
+      return shown.held.length > 0 && shown;
+    });
+    expect(shown).toMatchObject({ state: "problem", held: [{ table: "readings", gone: 4900, of: 5000 }] });
+    const agree = { action: "accept-deletes", table: "readings", of: 5000 } as const;
+    expect(await up.act("shop", { ...agree, gone: 4899 })).toMatchObject({ status: 409 });
+    await runSql(database.connectionString, "DELETE FROM readings WHERE id > 50");
+    // More is gone by now than the person saw.
+    expect(await up.act("shop", { ...agree, gone: 4900 })).toMatchObject({ status: 200 });
+    const more = await up.ended("shop", "sync", held.started);
+    expect(more).toMatchObject({ outcome: "failed", deleted: 0 });
+    await until("it is shown", async () => (await up.connection("shop")).held[0]?.gone === 4950);
+    await up.act("shop", { ...agree, gone: 4950 });
+    expect(await up.ended("shop", "sync", more.started)).toMatchObject({ outcome: "succeeded", deleted: 4950 });
+    await until("it is up to date", async () => (await up.connection("shop")).state === "ok");
+  });
+
+  test("pause, resume, stop, and what can't be done now", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb", maxRowsPerSecond: 1_000 };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    await using up = await Up.start(folder.path);
+    expect(await up.act("shop", { action: "stop" })).toMatchObject({ status: 409 });
+    expect(await up.act("nowhere", { action: "stop" })).toMatchObject({ status: 404 });
+    expect(await up.act("shop", { action: "accept-deletes", table: "readings", gone: 1, of: 2 })).toMatchObject({
+      status: 409,
+    });
+    await up.act("shop", { action: "pause" });
+    expect(await up.connection("shop")).toMatchObject({ state: "paused", paused: true });
+    const begun = await up.act("shop", { action: "sync" });
+    expect(begun).toMatchObject({ status: 200 });
+    await until("it runs", async () => (await up.connection("shop")).state === "running");
+    expect(await up.act("shop", { action: "verify" })).toMatchObject({ status: 409 });
+    expect(await up.act("shop", { action: "stop" })).toMatchObject({
+      status: 200,
+      body: { run: (begun.body as { run: string }).run },
+    });
+    expect(await up.ended("shop")).toMatchObject({ outcome: "stopped", trigger: "person" });
+    await up.stop();
+    await using later = await Up.start(folder.path);
+    expect(await later.connection("shop")).toMatchObject({ state: "paused" });
+    await later.act("shop", { action: "resume" });
+    expect(await later.connection("shop")).toMatchObject({ paused: false });
+  });
+
+  test("no secret is in what it writes, serves or logs", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    await runSql(
+      database.connectionString,
+      "CREATE TABLE broken (id int PRIMARY KEY, v text); ALTER TABLE broken OWNER TO CURRENT_USER",
+    );
+    const shop = { source: { ...sourceOf(database), password: "${SHOP_PASSWORD}" }, destination: "duckdb:copy.duckdb" };
+    const refused = { ...shop, source: { ...shop.source, password: "wrong-and-secret-1234" } };
+    const hooks = {
+      ops: { url: "https://127.0.0.1:1/services/T0SECRET/B0SECRET", secret: "signs-and-is-secret-5678" },
+    };
+    await using folder = await folderWith({ connections: { shop, refused }, service: { alerts: hooks } });
+    await using up = await Up.start(folder.path, ["--log-level", "debug"], { SHOP_PASSWORD: database.password });
+    await up.act("shop", { action: "sync" });
+    await up.act("refused", { action: "sync" });
+    await up.ended("shop");
+    const run = await up.ended("refused");
+    const answers = await Promise.all(
+      [
+        "/api/v1/service",
+        "/api/v1/connections",
+        "/metrics",
+        `/api/v1/runs/${run.id}`,
+        `/api/v1/runs/${run.id}/log`,
+      ].map(async (path) => (await up.fetch(path)).text()),
+    );
+    const files = readdirSync(join(folder.path, ".headwaters"), { recursive: true, withFileTypes: true }).filter(
+      (entry) => entry.isFile(),
+    );
+    const texts = files.map(({ parentPath, name }) => readFileSync(join(parentPath, name), "utf8"));
+    for (const { parentPath, name } of files) {
+      if (name !== ".gitignore") expect(statSync(join(parentPath, name)).mode & 0o077).toBe(0);
+    }
+    const all = [...answers, ...texts, up.stdout, up.stderr].join("\n");
+    for (const secret of ["wrong-and-secret-1234", "T0SECRET", "signs-and-is-secret-5678"])
+      expect(all).not.toContain(secret);
+    expect(all.replaceAll(up.token, "")).not.toContain(`:${database.password}@`);
+    await up.stop();
+  });
 });
+
+await describeWith(startOwnPostgresql, "a source of headwaters up that goes away", (server) => {
+  test("is tried again until it is back; beside it, a Valkey fills the same file", async () => {
+    await runSql(server.connectionString, tables);
+    await using valkey = await startOwnValkey().catch(() => null);
+    const destination = "duckdb:copy.duckdb";
+    const { host, port } = valkey ?? { host: "", port: 0 };
+    const cache =
+      valkey === null
+        ? {}
+        : { cache: { source: { type: "valkey", host, port, database: valkey.database }, destination, schedule: "2s" } };
+    const shop = { source: sourceOf(server), destination, schedule: "2s" };
+    await using folder = await folderWith({ connections: { shop, ...cache } });
+    await using up = await Up.start(folder.path);
+    const first = await up.ended("shop");
+    expect(first.outcome).toBe("succeeded");
+    await server.stop("immediate");
+    const away = await until("it fails", async () => {
+      const shown = await up.connection("shop");
+      return shown.failures > 0 && shown;
+    });
+    expect(away).toMatchObject({ lastRun: { outcome: "failed", error: { remedy: "retry" } } });
+    if (valkey !== null) expect(await up.ended("cache")).toMatchObject({ outcome: "succeeded" });
+    await server.start();
+    await until("it is back", async () => (await up.connection("shop")).state === "ok");
+    expect(await workersOf(up)).toHaveLength(1);
+  });
+});
+
+/** The processes that the service has started. */
+async function workersOf(up: Up): Promise<readonly number[]> {
+  const { pid } = up.process;
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
