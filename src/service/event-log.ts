@@ -16,10 +16,6 @@ export class EventLog {
   readonly #readers = new Set<(event: NumberedEvent) => void>();
   #last = 0;
 
-  get readers(): number {
-    return this.#readers.size;
-  }
-
   /** The number of the newest event. */
   get last(): string {
     return `${this.#instance}-${this.#last}`;

@@ -7,7 +7,7 @@ import { type Service, Unfit } from "../service.ts";
 import { hostCheck, isOwnOrigin } from "./hosts.ts";
 import { openApi } from "./open-api.ts";
 import type { PageFile } from "./page.ts";
-import { eventStream } from "./stream.ts";
+import { eventStreams } from "./stream.ts";
 import type { Doorkeeper } from "./token.ts";
 
 /** No request of ours is larger, in bytes. */
@@ -107,6 +107,7 @@ export function httpApp(options: AppOptions): Hono {
 
 function api({ service }: AppOptions): Hono {
   const app = new Hono();
+  const streams = eventStreams(service.events);
   const unknown = (context: Context, what: string): Response => refuse(context, 404, `There is no such ${what}.`);
   app.use(bodyLimit({ maxSize: mostBody, onError: (context) => refuse(context, 413, "The request is too large.") }));
   app.get("/openapi.json", (context) => context.json(openApi(service.version)));
@@ -162,10 +163,10 @@ function api({ service }: AppOptions): Hono {
   });
   app.get("/events", (context) => {
     const hello = { kind: "hello", version: service.version, started: service.started } as const;
-    const stream = eventStream(service.events, hello, context.req.header("Last-Event-ID"));
-    if (stream === null)
+    const opened = streams(hello, context.req.header("Last-Event-ID"));
+    if (opened === null)
       return refuse(context, 503, "There are too many readers of events.", "Close other pages.", "retry");
-    return context.body(stream, 200, { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" });
+    return context.body(opened, 200, { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" });
   });
   app.post("/connections/:name/actions", async (context) => {
     if (!/^application\/json\b/i.test(context.req.header("Content-Type") ?? ""))

@@ -48,7 +48,8 @@ function query(name: string, schema: object): object {
 export function openApi(version: string): object {
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(parts)) registry.add(schema, { id });
-  for (const [path, schema] of Object.entries(answers)) registry.add(schema, { id: path });
+  const others = Object.entries(answers).filter(([, schema]) => !registry.has(schema));
+  for (const [path, schema] of others) registry.add(schema, { id: path });
   const { schemas } = z.toJSONSchema(registry, { uri: (id) => `#/components/schemas/${id}`, io: "output" });
   const plain = (id: string): object => {
     const { $schema: _, $id: __, ...schema } = schemas[id] as Record<string, unknown>;
@@ -77,12 +78,16 @@ export function openApi(version: string): object {
       required: true,
       schema: { type: "string" },
     }));
+    const { id: registered } = registry.get(answers[id as keyof typeof answers])!;
     const body = path.endsWith("/actions") ? { requestBody: { required: true, ...json(reference("Action")) } } : {};
     (paths[path] ??= {})[method.toLowerCase()] = {
       summary: id,
       parameters: [...named, ...(queries[id] ?? [])],
       ...body,
-      responses: { 200: { description: "The answer.", ...json(plain(id)) }, ...refusals },
+      responses: {
+        200: { description: "The answer.", ...json(registered === id ? plain(id) : reference(registered)) },
+        ...refusals,
+      },
     };
   }
   return {
