@@ -10,6 +10,8 @@ export interface ConnectOptions {
   readonly log: Log;
   withoutSecrets(text: string): string;
   readonly signal: AbortSignal;
+  /** As in `DestinationContext`. */
+  readonly keepRuns?: number;
 }
 
 /** Opens the source of a connection, without connecting to its server yet. */
@@ -23,9 +25,10 @@ export async function openSource(
 /** The context that the destination of a connection is opened with. */
 export function destinationContext(
   { name, schema, systemColumnPrefix, deletion, deletions, rename }: CopySide,
-  { log }: Pick<ConnectOptions, "log">,
+  { log, keepRuns }: Pick<ConnectOptions, "log" | "keepRuns">,
 ): DestinationContext {
-  return { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename };
+  const kept = keepRuns === undefined ? {} : { keepRuns };
+  return { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename, ...kept };
 }
 
 /** Opens the destination of a connection. If it is empty: `create` sets it up, else throws `DESTINATION_EMPTY`. */

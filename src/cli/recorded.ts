@@ -2,6 +2,7 @@ import type { Connection } from "../engine/connection.ts";
 import { verify, type VerifyEvent, type VerifyReport } from "../engine/commands/verify.ts";
 import type { SyncEvent } from "../engine/events.ts";
 import { sync, type SyncOptions } from "../engine/run/sync.ts";
+import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { RunKind, RunRecord, TableRun, Trigger } from "../protocol/state-store.ts";
 import { attemptPlace, AttemptRecord, type Recording } from "./attempts.ts";
@@ -13,6 +14,8 @@ export interface RunContext extends Recording {
   readonly variables: NodeJS.ProcessEnv;
   /** Ends the run. */
   readonly signal: AbortSignal;
+  /** How long the destination keeps runs, in milliseconds. Absent: for ever. */
+  readonly keepRuns?: number;
 }
 
 /** Which run it is. */
@@ -84,12 +87,24 @@ export async function recordedProof(
       outcome: "succeeded",
       tables: found.tables.map(proofOf),
     });
+    await keep(connection, record);
     return found;
   });
 }
 
-function connecting({ redactor, signal }: RunContext, log: Log): ConnectOptions {
-  return { log, withoutSecrets: (text) => redactor.text(text), signal };
+function connecting({ redactor, signal, keepRuns }: RunContext, log: Log): ConnectOptions {
+  const kept = keepRuns === undefined ? {} : { keepRuns };
+  return { log, withoutSecrets: (text) => redactor.text(text), signal, ...kept };
+}
+
+/** Stores a proof in the destination. It changes no copy and needs no lease; where it can't be stored, it is true all the same. */
+async function keep({ warehouse, log }: Connection, { attempt }: AttemptRecord): Promise<void> {
+  const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
+  try {
+    await warehouse.keep(run);
+  } catch (thrown) {
+    log.warn(`the proof could not be stored in the destination: ${asHeadwatersError(thrown).message}`);
+  }
 }
 
 /** Records that a run was attempted with settings that are wrong. */

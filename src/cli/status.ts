@@ -1,6 +1,7 @@
 import { type Command } from "commander";
-import { type RunStatus, status, type TableStatus } from "../engine/commands/status.ts";
+import { status, type TableStatus } from "../engine/commands/status.ts";
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
+import type { RunRecord } from "../protocol/state-store.ts";
 import { selects } from "../toolkit/patterns.ts";
 import { type Attempt, attemptPlace, isAlive, loadAttempts } from "./attempts.ts";
 import { parseDuration } from "../toolkit/quantities.ts";
@@ -116,13 +117,13 @@ async function standingOf(session: Session, connection: CopySide, runs: number):
   }
 }
 
-function withDeath(attempt: Attempt): RunStatus {
+function withDeath(attempt: Attempt): RunRecord {
   const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
   return run.outcome === "running" && !isAlive(attempt) ? { ...run, outcome: "died" } : run;
 }
 
 /** Newest first, each once. What the destination says of a run counts, unless it has not learnt how the run ended. */
-function together(stored: readonly RunStatus[], attempts: readonly RunStatus[]): readonly RunStatus[] {
+function together(stored: readonly RunRecord[], attempts: readonly RunRecord[]): readonly RunRecord[] {
   const runs = new Map(attempts.map((attempt) => [attempt.id, attempt]));
   for (const run of stored) {
     const attempt = runs.get(run.id);
@@ -132,7 +133,7 @@ function together(stored: readonly RunStatus[], attempts: readonly RunStatus[]):
 }
 
 /** Each table as the newest attempt that has it tells. */
-function tablesOf(attempts: readonly RunStatus[]): readonly TableStatus[] {
+function tablesOf(attempts: readonly RunRecord[]): readonly TableStatus[] {
   const tables = new Map<string, TableStatus>();
   for (const { table, asOf } of attempts.flatMap((attempt) => attempt.tables)) {
     if (!tables.has(table)) tables.set(table, { table, rows: null, asOf, sweptAt: null, open: null });

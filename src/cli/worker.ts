@@ -75,7 +75,7 @@ class Worker {
     else void this.#make(message);
   }
 
-  async #make({ task, memoryBytes, configuration }: Extract<ToWorker, { kind: "run" }>): Promise<void> {
+  async #make({ task, memoryBytes, keepRuns, configuration }: Extract<ToWorker, { kind: "run" }>): Promise<void> {
     const stop = new AbortController();
     this.#runs.set(task.run, stop);
     if (this.#session.signal.aborted || this.#gone.signal.aborted) stop.abort();
@@ -86,6 +86,7 @@ class Worker {
       redactor: output.redactor,
       variables: environment.variables,
       signal: stop.signal,
+      keepRuns,
       onLine: (line) => this.#tell({ kind: "line", run, line }),
       onAttempt: (record) => this.#tell({ kind: "record", run, record }),
     };
@@ -159,6 +160,8 @@ class Worker {
     const connection = await resolveConnection(raw!, variables, output.redactor);
     const options = { log, withoutSecrets, signal: this.#gone.signal };
     await using warehouse = await openWarehouse(connection, options, false);
+    if (question.kind === "runs") return await warehouse.runs(question.limit, question.which);
+    if (question.kind === "schema changes") return await warehouse.schemaChanges(question.limit);
     const { recount } = question;
     const copies = await copiesOf(warehouse, (table) => recount === null || recount.includes(table));
     return copies.map(({ table, state, rows, open }) => tableReport(table, state, { rows, open }));

@@ -56,6 +56,8 @@ export interface DestinationContext {
   readonly deletions?: Readonly<Record<string, Deletion>>;
   /** By table id: the names in the destination of tables that the user renamed. */
   readonly rename: Readonly<Record<string, string>>;
+  /** How long runs and schema changes are kept, in milliseconds. Absent: for ever. */
+  readonly keepRuns?: number;
 }
 
 /** A kind of destination, as the registry knows it. */

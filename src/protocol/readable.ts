@@ -1,5 +1,5 @@
 import type { Rows } from "./rows.ts";
-import type { Holder, RunRecord } from "./state-store.ts";
+import type { Holder, RunKind, RunRecord } from "./state-store.ts";
 import type { Table } from "./table.ts";
 
 /** A destination whose copies and records can be read. */
@@ -11,8 +11,12 @@ export interface Readable {
   compare(table: Table): Promise<Comparison>;
   /** The process that holds the lease of the connection now; `null`: nobody. A holder that died holds nothing. */
   holder(): Promise<Holder | null>;
-  /** The last runs, newest first. */
-  runs(limit: number): Promise<readonly RunRecord[]>;
+  /** The last runs, newest first; only those that are asked for. */
+  runs(limit: number, which?: RunsAsked): Promise<readonly RunRecord[]>;
+  /** The last changes of the tables' schemas, newest first. */
+  schemaChanges(limit: number): Promise<readonly SchemaChange[]>;
+  /** Stores the record of a run that holds no lease, such as a verify. Not allowed during a transaction. */
+  keep(run: RunRecord): Promise<void>;
   /** Rows of the copy that are not deleted, with the transaction under way; `null`: there is no copy. */
   count(table: string): Promise<number | null>;
   /**
@@ -23,6 +27,22 @@ export interface Readable {
     files: ReadonlyMap<string, string>,
     how: { readonly systemColumns: boolean; readonly signal: AbortSignal },
   ): AsyncGenerator<{ readonly table: string; readonly rows: number }>;
+}
+
+export interface RunsAsked {
+  readonly kind?: RunKind | null;
+  /** Those that started before this moment. */
+  readonly before?: string | null;
+  readonly id?: string | null;
+}
+
+/** A column that came, went or became another, or another key. */
+export interface SchemaChange {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly table: string;
+  /** Such as `column "email" added as STRING`. */
+  readonly change: string;
 }
 
 /** One key at which source and copy differ. */

@@ -64,7 +64,8 @@ export interface RunRecord {
   /** ISO 8601, UTC. */
   readonly started: string;
   readonly ended: string | null;
-  readonly outcome: "running" | "succeeded" | "failed" | "stopped";
+  /** `died`: its process ended without a word, killed mostly. */
+  readonly outcome: "running" | "succeeded" | "failed" | "stopped" | "died";
   readonly tables: readonly TableRun[];
   /** Why the whole run failed, whatever became of its tables. Absent: nothing but tables failed. */
   readonly error?: RecordedError;

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Trigger } from "../protocol/state-store.ts";
-import type { RecordedRun } from "./reports.ts";
+import type { RunRecord, Trigger } from "../protocol/state-store.ts";
 import { runReport } from "./reports.ts";
 import { dueAfter, type Schedule } from "./schedule.ts";
 
@@ -10,7 +9,7 @@ export interface Plan {
   readonly schedule: Schedule | null;
   readonly verify: Schedule | null;
   /** Runs that are over, newest first. */
-  readonly runs: readonly RecordedRun[];
+  readonly runs: readonly RunRecord[];
   /** The id of the last run that a person stopped; `null`: none. */
   readonly stopped: string | null;
 }
@@ -25,14 +24,14 @@ const firstWait = 10_000;
 const longestWait = 15 * 60_000;
 
 /** Consecutive failures that came last. Runs that were stopped neither count nor end the row. */
-export function failuresOf(runs: readonly RecordedRun[]): readonly RecordedRun[] {
+export function failuresOf(runs: readonly RunRecord[]): readonly RunRecord[] {
   const told = runs.filter(({ kind = "sync", outcome }) => kind === "sync" && outcome !== "stopped");
   const good = told.findIndex(({ outcome }) => outcome === "succeeded");
   return good < 0 ? told : told.slice(0, good);
 }
 
 /** How many of the last syncs failed for a reason that a person must mend, and copied nothing, since `since`. */
-export function fruitless(runs: readonly RecordedRun[], since: string): number {
+export function fruitless(runs: readonly RunRecord[], since: string): number {
   const failures = failuresOf(runs);
   const other = failures.findIndex((run) => {
     const { error, tables } = runReport("", run);
@@ -69,7 +68,7 @@ export function nextVerify({ name, verify, runs }: Plan): Due | null {
 }
 
 /** When a run that failed is made again; `null`: it did not, or a person must do something first. */
-function retryOf(last: RecordedRun, failures: number): number | null {
+function retryOf(last: RunRecord, failures: number): number | null {
   if (last.outcome !== "failed" && last.outcome !== "died") return null;
   if (runReport("", last).error?.remedy !== "retry") return null;
   const full = Math.min(longestWait, firstWait * 2 ** Math.max(0, failures - 1));

@@ -1,7 +1,8 @@
 import type { ChildProcess } from "node:child_process";
+import type { Log } from "../protocol/log.ts";
+import type { RunRecord } from "../protocol/state-store.ts";
 import type { ErrorReport, LogLine } from "./api.ts";
 import type { Configuration } from "./messages.ts";
-import type { RecordedRun } from "./reports.ts";
 import type { Schedule } from "./schedule.ts";
 import type { ServiceSettings } from "./settings.ts";
 
@@ -40,12 +41,12 @@ export interface Host {
   /** Reads the file. Rejects if it is wrong as a whole. */
   load(): Promise<Loaded>;
   /** The runs of a connection on this machine, newest first. */
-  runs(connection: LoadedConnection): readonly RecordedRun[];
+  runs(connection: LoadedConnection): readonly RunRecord[];
   /** The log of a run; `null`: there is none on this machine. */
   runLog(connection: string, run: string): readonly LogLine[] | null;
   /** Starts a worker. */
   start(): ChildProcess;
-  log: { info(message: string): void; warn(message: string): void };
+  readonly log: Log;
   /** Milliseconds since 1970. */
   now(): number;
   /** What the service remembers over restarts. */

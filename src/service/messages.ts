@@ -1,3 +1,4 @@
+import type { RunsAsked, SchemaChange } from "../protocol/readable.ts";
 import type { ErrorReport, LogLine, TableProgress, TableReport } from "./api.ts";
 import type { RunKind, RunRecord, Trigger } from "../protocol/state-store.ts";
 
@@ -25,15 +26,17 @@ export interface Task {
 }
 
 /** What the service asks a worker of a connection. A worker knows the destination; the service never opens it. */
-export interface Question {
-  readonly kind: "tables";
-  /** The tables whose rows are counted; `null`: all. */
-  readonly recount: readonly string[] | null;
-}
+export type Question =
+  /** `recount`: the tables whose rows are counted; `null`: all. */
+  | { readonly kind: "tables"; readonly recount: readonly string[] | null }
+  | { readonly kind: "runs"; readonly which: RunsAsked; readonly limit: number }
+  | { readonly kind: "schema changes"; readonly limit: number };
 
 /** Which answer belongs to which question. */
 export interface Answers {
   readonly tables: readonly TableReport[];
+  readonly runs: readonly RunRecord[];
+  readonly "schema changes": readonly SchemaChange[];
 }
 
 export type ToWorker =
@@ -41,6 +44,7 @@ export type ToWorker =
       readonly kind: "run";
       readonly task: Task;
       readonly memoryBytes: number | null;
+      readonly keepRuns: number;
       readonly configuration: Configuration;
     }
   | { readonly kind: "stop"; readonly run: string }

@@ -6,9 +6,6 @@ import type { TableProgress as Progress } from "../engine/progress.ts";
 import { typeName } from "../toolkit/types.ts";
 import type { ErrorReport, Run, TableProgress, TableReport, TableRunReport } from "./api.ts";
 
-/** A record of a run, or one whose process ended without a word. */
-export type RecordedRun = Omit<RunRecord, "outcome"> & { readonly outcome: RunRecord["outcome"] | "died" };
-
 export function errorReport({ code, message, hint }: RecordedError | HeadwatersError): ErrorReport {
   // A record of a newer Headwaters may have codes that this one does not know.
   const remedy = Object.hasOwn(errorCodes, code) ? errorCodes[code as ErrorCode][0] : "report";
@@ -19,13 +16,13 @@ export function errorReport({ code, message, hint }: RecordedError | HeadwatersE
 const gravest = ["report", "resync", "reconfigure", "retry"] as const;
 
 /** The error that tells most of why a run failed; `null`: it did not. */
-function errorOf({ error, tables }: RecordedRun): ErrorReport | null {
+function errorOf({ error, tables }: RunRecord): ErrorReport | null {
   if (error !== undefined) return errorReport(error);
   const errors = tables.flatMap((table) => (table.error === null ? [] : [errorReport(table.error)]));
   return gravest.flatMap((remedy) => errors.filter((found) => found.remedy === remedy))[0] ?? null;
 }
 
-export function runReport(connection: string, record: RecordedRun): Run {
+export function runReport(connection: string, record: RunRecord): Run {
   const { id, kind = "sync", trigger = "command line", started, ended, outcome, tables, verdict } = record;
   const sum = (field: "rowsRead" | "bytesRead" | "inserted" | "updated" | "deleted"): number =>
     tables.reduce((total, table) => total + table[field], 0);

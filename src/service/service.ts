@@ -1,13 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { asHeadwatersError } from "../protocol/errors.ts";
-import type { RecordedError, Trigger } from "../protocol/state-store.ts";
-import type { Action, ConnectionReport, ErrorReport, LogLine, Run, ServiceEvent, TableReport } from "./api.ts";
+import type { Trigger } from "../protocol/state-store.ts";
+import type { Action, ConnectionReport, ErrorReport, ServiceEvent } from "./api.ts";
+import { Alerts, deliver, testAlert } from "./alerts.ts";
+import { Archive } from "./archive.ts";
 import { fruitless, nextSync, nextVerify } from "./due.ts";
 import { EventLog } from "./event-log.ts";
 import type { Host, Loaded, LoadedConnection, Remembered } from "./host.ts";
-import type { Task } from "./messages.ts";
-import { errorReport, type RecordedRun, runReport, tableRunReport } from "./reports.ts";
-import { type Active, connectionReport, keptRuns, underWay, type Unit } from "./unit.ts";
+import type { Answers, Question, Task } from "./messages.ts";
+import { errorReport, runReport } from "./reports.ts";
+import { type Active, connectionReport, endOf, keptRuns, later, underWay, type Unit } from "./unit.ts";
 import { WorkerProcess } from "./workers.ts";
 
 /** How often it is looked whether something is due, or the file has changed, in milliseconds. */
@@ -30,6 +32,7 @@ export interface Done {
 export class Service implements AsyncDisposable {
   readonly started: string;
   readonly events = new EventLog();
+  readonly archive: Archive;
   readonly #host: Host;
   readonly #units = new Map<string, Unit>();
   readonly #workers = new Map<string, WorkerProcess>();
@@ -39,6 +42,8 @@ export class Service implements AsyncDisposable {
   #text: string;
   #configurationError: ErrorReport | null = null;
   #remembered: Remembered;
+  readonly #alerts: Alerts;
+  readonly #over = new AbortController();
   readonly #shown = new Map<string, string>();
   #ticks: NodeJS.Timeout | null = null;
   #files: NodeJS.Timeout | null = null;
@@ -49,7 +54,9 @@ export class Service implements AsyncDisposable {
     this.#loaded = loaded;
     this.#text = text;
     this.started = new Date(host.now()).toISOString();
+    this.archive = new Archive(this.#units, host, (unit, question) => this.#asked(unit, question));
     this.#remembered = host.memory.load();
+    this.#alerts = new Alerts(host.log, this.#over.signal, this.#remembered.told, (told) => this.#remember({ told }));
     for (const connection of loaded.connections) this.#add(connection);
   }
 
@@ -92,46 +99,21 @@ export class Service implements AsyncDisposable {
     return unit === undefined ? null : connectionReport(unit, this.#host.now());
   }
 
-  /** The runs of a connection, newest first, with the one under way. */
-  runs(name: string, { kind, before, limit }: RunsAsked): readonly Run[] | null {
-    const unit = this.#units.get(name);
-    if (unit === undefined) return null;
-    const all = [...(unit.active?.begun === true ? [underWay(unit.active)] : []), ...unit.runs];
-    return all
-      .map((record) => runReport(name, record))
-      .filter((run) => (kind === null || run.kind === kind) && (before === null || run.started < before))
-      .slice(0, limit);
-  }
-
-  /** A run, with the name of its connection. */
-  run(id: string): { readonly connection: string; readonly record: Unit["runs"][number] } | null {
-    for (const [connection, { active, runs }] of this.#units) {
-      const record = active?.task.run === id ? underWay(active) : runs.find((run) => run.id === id);
-      if (record !== undefined) return { connection, record };
+  /** Sends a test to a webhook. Resolves to what came of it; `null`: there is no such one. */
+  async testAlert(name: string): Promise<string | null> {
+    const { alerts } = this.settings;
+    if (!Object.hasOwn(alerts, name)) return null;
+    try {
+      await deliver(alerts[name]!, testAlert(), this.#over.signal, 1);
+      return `The test was sent to ${name}.`;
+    } catch (thrown) {
+      throw new Unfit(`The test could not be sent to ${name}: ${asHeadwatersError(thrown).message}.`);
     }
-    return null;
-  }
-
-  runLog(id: string): readonly LogLine[] | null {
-    const found = this.run(id);
-    return found === null ? null : (this.#host.runLog(found.connection, id) ?? []);
   }
 
   progress(name: string) {
     const unit = this.#units.get(name);
     return unit === undefined ? null : [...(unit.active?.progress.values() ?? [])];
-  }
-
-  /** The tables of a connection, with what its last sync did to each. */
-  async tables(name: string): Promise<readonly TableReport[] | null> {
-    const unit = this.#units.get(name);
-    if (unit === undefined) return null;
-    if (unit.tables === null) await this.#lookAt(unit, null);
-    const syncs = unit.runs.filter(({ kind = "sync" }) => kind === "sync");
-    return (unit.tables ?? []).map((report) => {
-      const last = syncs.flatMap(({ tables }) => tables.find(({ table }) => table === report.table) ?? [])[0];
-      return last === undefined ? report : { ...report, last: tableRunReport(last) };
-    });
   }
 
   /** Throws {@link Unfit}. `null`: there is no such connection. */
@@ -169,6 +151,7 @@ export class Service implements AsyncDisposable {
   /** Ends all runs: what is complete is kept. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
+    this.#over.abort();
     if (this.#ticks !== null) clearInterval(this.#ticks);
     if (this.#files !== null) clearInterval(this.#files);
     this.#queue = [];
@@ -250,7 +233,7 @@ export class Service implements AsyncDisposable {
 
   /** Begins runs that wait, as long as there is room. */
   #serve(): void {
-    const { concurrency, memoryBytes } = this.settings;
+    const { concurrency, memoryBytes, keepRuns } = this.settings;
     let running = [...this.#units.values()].filter(({ active }) => active?.begun === true).length;
     while (running < concurrency && !this.#stopping) {
       const unit = this.#queue.shift();
@@ -260,8 +243,8 @@ export class Service implements AsyncDisposable {
       active.begun = true;
       active.record = { ...active.record, started: new Date(this.#host.now()).toISOString() };
       running += 1;
-      const memory = memoryBytes === null ? null : Math.max(1 << 20, Math.floor(memoryBytes / concurrency));
-      this.#workerOf(loaded).run(active.task, memory, this.#loaded.configuration);
+      const part = memoryBytes === null ? null : Math.max(1 << 20, Math.floor(memoryBytes / concurrency));
+      this.#workerOf(loaded).run(active.task, { memoryBytes: part, keepRuns }, this.#loaded.configuration);
       this.#tell({ kind: "run", run: runReport(loaded.name, underWay(active)) });
       this.#show(unit);
     }
@@ -325,20 +308,9 @@ export class Service implements AsyncDisposable {
     for (const unit of this.#units.values()) if (unit.active?.task.run === run) return work(unit, unit.active);
   }
 
-  #ended(unit: Unit, active: Active, { error, died }: { error: ErrorReport | null; died: boolean }): void {
+  #ended(unit: Unit, active: Active, how: { error: ErrorReport | null; died: boolean }): void {
     const { name } = unit.loaded;
-    const { record } = active;
-    const ended = record.ended ?? new Date(this.#host.now()).toISOString();
-    // A run that could not even be recorded failed by the error that it ended with.
-    const over: RecordedRun =
-      record.outcome !== "running"
-        ? { ...record, ended }
-        : {
-            ...record,
-            ended,
-            outcome: died ? "died" : error === null ? "stopped" : "failed",
-            ...(error === null ? {} : { error: error as RecordedError }),
-          };
+    const over = endOf(active, how, this.#host.now());
     unit.runs = [over, ...unit.runs].slice(0, keptRuns);
     unit.active = null;
     this.#tell({ kind: "run", run: runReport(name, over) });
@@ -347,32 +319,54 @@ export class Service implements AsyncDisposable {
     else if (!this.#stopping) {
       const changed = over.tables.filter((table) => table.inserted + table.updated + table.deleted > 0);
       void this.#lookAt(unit, active.task.kind === "verify" ? [] : changed.map(({ table }) => table));
+      if (active.task.kind === "sync") void this.#tellSchema(name);
     }
     this.#show(unit);
     this.#serve();
   }
 
+  /** What a worker answers; `null`: nothing is there yet, or another process has the destination open. */
+  async #asked<Kind extends keyof Answers>(
+    unit: Unit,
+    question: Extract<Question, { kind: Kind }>,
+  ): Promise<Answers[Kind] | null> {
+    const { loaded } = unit;
+    if (loaded.error !== null || this.#stopping) return null;
+    try {
+      return await this.#workerOf(loaded).ask(loaded.name, question, this.#loaded.configuration);
+    } catch (thrown) {
+      this.#host.log.debug(`${loaded.name}: the destination can't be asked: ${(thrown as Error).message}`);
+      return null;
+    }
+  }
+
   /** Asks the worker how the copies stand. `recount`: tables whose rows changed; `null`: all are counted. */
   async #lookAt(unit: Unit, recount: readonly string[] | null): Promise<void> {
-    const { loaded } = unit;
-    if (loaded.error !== null) return;
     const known = unit.tables;
-    try {
-      const all = known === null ? null : recount;
-      const tables = await this.#workerOf(loaded).ask(
-        loaded.name,
-        { kind: "tables", recount: all },
-        this.#loaded.configuration,
-      );
+    // What was known before stays where the worker can't look now.
+    const tables = await this.#asked(unit, { kind: "tables", recount: known === null ? null : recount });
+    if (tables !== null) {
       unit.tables = tables.map((table) => ({
         ...table,
         rows: table.rows ?? known?.find((one) => one.table === table.table)?.rows ?? null,
       }));
-    } catch (thrown) {
-      // Nothing is there yet, or another process has it open: what was known before stays.
-      this.#host.log.info(`${loaded.name}: the copies can't be looked at: ${(thrown as Error).message}`);
     }
     this.#show(unit);
+  }
+
+  /** Tells of the newest change of a schema. */
+  async #tellSchema(name: string): Promise<void> {
+    if (Object.keys(this.settings.alerts).length === 0) return;
+    const [newest, ...older] = (await this.archive.schemaChanges(name)) ?? [];
+    if (newest === undefined) return;
+    const { at, table, change } = newest;
+    const more = older.filter((one) => one.at === at).length;
+    const message = `${name}: "${table}": ${change}${more === 0 ? "" : `, and ${more} more changes`}.`;
+    this.#alerts.happened(
+      this.settings.alerts,
+      { event: "schema change", connection: name, at, message, hint: null, code: null },
+      at,
+    );
   }
 
   /** Tells of a connection if what is shown of it has changed. */
@@ -391,6 +385,7 @@ export class Service implements AsyncDisposable {
     ]);
     if (this.#shown.get(name) === text) return;
     this.#shown.set(name, text);
+    if (!this.#stopping) this.#alerts.look(this.settings.alerts, connection);
     this.#tell({ kind: "connection", connection });
   }
 
@@ -452,24 +447,14 @@ export class Service implements AsyncDisposable {
     this.#queue = this.#queue.filter((waiting) => waiting !== unit);
     this.#units.delete(name);
     this.#shown.delete(name);
+    this.#alerts.forget(name);
     this.#tell({ kind: "removed", connection: name });
   }
 }
 
 type Asked = Omit<Task, "run" | "connection" | "trigger">;
 
-export interface RunsAsked {
-  readonly kind: Run["kind"] | null;
-  readonly before: string | null;
-  readonly limit: number;
-}
-
 /** A table, if it can be synced without the others. */
 function alone({ loaded }: Unit, table: string): readonly string[] {
   return loaded.together ? [] : [table];
-}
-
-/** A moment that is still to come. */
-function later(moment: string | null, now: number): string | null {
-  return moment === null || Date.parse(moment) <= now ? null : moment;
 }

@@ -1,10 +1,10 @@
 /** What an alert is about. Each is sent once until it changes. */
 export const alertKinds = ["failed", "recovered", "stale", "diverged", "delete limit", "schema change"] as const;
 
-type AlertKind = (typeof alertKinds)[number];
+export type AlertKind = (typeof alertKinds)[number];
 
 /** A place that alerts are sent to. */
-interface Webhook {
+export interface Webhook {
   readonly url: string;
   /** The key of the signature; `null`: it is not signed. */
   readonly secret: string | null;

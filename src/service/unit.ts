@@ -1,9 +1,9 @@
-import type { RunRecord } from "../protocol/state-store.ts";
+import type { RecordedError, RunRecord } from "../protocol/state-store.ts";
 import type { ConnectionReport, ErrorReport, TableProgress, TableReport } from "./api.ts";
 import { failuresOf, nextSync, nextVerify } from "./due.ts";
 import type { LoadedConnection } from "./host.ts";
 import type { Task } from "./messages.ts";
-import { type RecordedRun, runReport } from "./reports.ts";
+import { runReport } from "./reports.ts";
 import { scheduleText } from "./schedule.ts";
 
 /** A run that waits for its turn or is made. */
@@ -20,7 +20,7 @@ export interface Active {
 export interface Unit {
   loaded: LoadedConnection;
   /** Runs that are over, newest first. */
-  runs: RecordedRun[];
+  runs: RunRecord[];
   /** As its worker told them last; `null`: not yet. */
   tables: readonly TableReport[] | null;
   active: Active | null;
@@ -81,6 +81,18 @@ export function underWay({ record }: Active): RunRecord {
   return { ...record, ended: null, outcome: "running" };
 }
 
+/** The record of a run that is over. One that could not even be recorded failed by the error that it ended with. */
+export function endOf(
+  { record }: Active,
+  { error, died }: { readonly error: ErrorReport | null; readonly died: boolean },
+  now: number,
+): RunRecord {
+  const ended = record.ended ?? new Date(now).toISOString();
+  if (record.outcome !== "running") return { ...record, ended };
+  const outcome = died ? "died" : error === null ? "stopped" : "failed";
+  return { ...record, ended, outcome, ...(error === null ? {} : { error: error as RecordedError }) };
+}
+
 /** What is due already is due now. */
 function momentOf(at: number | undefined, now: number): string | null {
   return at === undefined || !Number.isFinite(at) ? null : new Date(Math.max(at, now)).toISOString();
@@ -125,4 +137,9 @@ function stateOf(
   if (loaded.freshness !== null && tables !== null && (asOf === null || now - Date.parse(asOf) > loaded.freshness))
     return { state: "late", says: asOf === null ? "a table was never whole" : "older than its limit", error };
   return { state: "ok", says: "up to date", error };
+}
+
+/** A moment that is still to come. */
+export function later(moment: string | null, now: number): string | null {
+  return moment === null || Date.parse(moment) <= now ? null : moment;
 }

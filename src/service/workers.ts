@@ -58,9 +58,13 @@ export class WorkerProcess {
     return this.#child?.pid ?? null;
   }
 
-  run(task: Task, memoryBytes: number | null, configuration: Configuration): void {
+  run(
+    task: Task,
+    limits: { readonly memoryBytes: number | null; readonly keepRuns: number },
+    configuration: Configuration,
+  ): void {
     this.#runs.add(task.run);
-    this.#send({ kind: "run", task, memoryBytes, configuration });
+    this.#send({ kind: "run", task, ...limits, configuration });
   }
 
   stop(run: string): void {

@@ -72,7 +72,7 @@ describe("who may ask", () => {
   });
 
   test("names of other hosts are refused: a page elsewhere may have its name lead here", async () => {
-    for (const Host of ["evil.example", "evil.example:7717", "127.0.0.1.evil.example", "a b"]) {
+    for (const Host of ["evil.example", "evil.example:7717", "127.0.0.1.evil.example"]) {
       expect([Host, (await send("/api/v1/service", withToken({ Host }))).status]).toEqual([Host, 403]);
       expect((await send("/", { Host })).status).toBe(403);
     }

@@ -1,5 +1,6 @@
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { expect, test } from "vitest";
 import { runSql, startOwnPostgresql, startPostgresql } from "../servers/postgresql.ts";
 import { startOwnValkey } from "../servers/redis.ts";
@@ -208,6 +209,54 @@ await describeWith(startPostgresql, "headwaters up", (server) => {
     await until("it is up to date", async () => (await up.connection("shop")).state === "ok");
   });
 
+  test("history is in the destination, by columns, with what changed of the schema", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb" };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    await using up = await Up.start(folder.path);
+    await up.act("shop", { action: "sync" });
+    const first = await up.ended("shop");
+    await runSql(database.connectionString, "ALTER TABLE events ADD COLUMN place text");
+    await up.act("shop", { action: "sync" });
+    const second = await up.ended("shop", "sync", first.started);
+    await up.act("shop", { action: "verify" });
+    const proof = await up.ended("shop", "verify");
+    const changes = await up.get("GET /connections/{name}/schema-changes", { name: "shop" });
+    expect(changes.map(({ table, change }) => [table, change])).toEqual([["events", 'column "place" added as STRING']]);
+    await up.stop();
+    // Another machine has the destination alone.
+    rmSync(join(folder.path, ".headwaters"), { recursive: true });
+    await using other = await Up.start(folder.path);
+    const runs = await other.get("GET /connections/{name}/runs", { name: "shop" });
+    expect(runs.map(({ id }) => id)).toEqual([proof.id, second.id, first.id]);
+    expect(await other.get("GET /runs/{id}", { id: proof.id })).toMatchObject({
+      run: { kind: "verify", verdict: "CONVERGED", trigger: "person" },
+      tables: [
+        { table: "events", verdict: "CONVERGED" },
+        { table: "readings", verdict: "CONVERGED" },
+      ],
+    });
+    await other.stop();
+    const views = await duckdbRows(
+      join(folder.path, "copy.duckdb"),
+      `SELECT kind, asked_by, outcome, verdict, tables::INT AS tables, rows_read::INT AS rows_read, typeof(started) AS type
+        FROM copy._headwaters.run_history ORDER BY started`,
+    );
+    expect(views).toMatchObject([
+      {
+        kind: "sync",
+        asked_by: "person",
+        outcome: "succeeded",
+        tables: 2,
+        rows_read: 5100,
+        type: "TIMESTAMP WITH TIME ZONE",
+      },
+      { kind: "sync", outcome: "succeeded" },
+      { kind: "verify", outcome: "succeeded", verdict: "CONVERGED" },
+    ]);
+  });
+
   test("pause, resume, stop, and what can't be done now", async () => {
     await using database = await server.createDatabase();
     await runSql(database.connectionString, tables);
@@ -306,6 +355,18 @@ await describeWith(startOwnPostgresql, "a source of headwaters up that goes away
     expect(await workersOf(up)).toHaveLength(1);
   });
 });
+
+async function duckdbRows(file: string, sql: string): Promise<unknown[]> {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  try {
+    await connection.run(`ATTACH '${file}' AS copy (READ_ONLY)`);
+    return (await connection.runAndReadAll(sql)).getRowObjects();
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
 
 /** The processes that the service has started. */
 async function workersOf(up: Up): Promise<readonly number[]> {

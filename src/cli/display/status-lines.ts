@@ -1,6 +1,6 @@
-import type { RunStatus, Status, TableStatus } from "../../engine/commands/status.ts";
+import type { Status, TableStatus } from "../../engine/commands/status.ts";
 import type { HeadwatersError } from "../../protocol/errors.ts";
-import type { RecordedError } from "../../protocol/state-store.ts";
+import type { RecordedError, RunRecord } from "../../protocol/state-store.ts";
 import type { CopySide } from "../configuration/resolve.ts";
 import { count, counted, duration, moment } from "./format.ts";
 import { type ColumnLayout, type Look, type Paint } from "./text.ts";
@@ -53,7 +53,7 @@ function openPass({ open }: TableStatus): string {
   return open === null ? "" : `${open.kind}, ${open.splitsDone} of ${counted(open.splits, "split")} done`;
 }
 
-function runLine({ started, ended, outcome, tables, error }: RunStatus, paint: Paint): string {
+function runLine({ started, ended, outcome, tables, error }: RunRecord, paint: Paint): string {
   const whole = tables.filter((table) => table.outcome === "whole").length;
   const read = tables.reduce((sum, table) => sum + table.rowsRead, 0);
   const took = ended === null ? "" : ` in ${duration(Date.parse(ended) - Date.parse(started))}`;
@@ -63,7 +63,7 @@ function runLine({ started, ended, outcome, tables, error }: RunStatus, paint: P
 }
 
 /** Why a run failed, and what to do. */
-function reasons({ outcome, error, tables }: RunStatus): readonly string[] {
+function reasons({ outcome, error, tables }: RunRecord): readonly string[] {
   const lines = (where: string, { code, message, hint }: RecordedError): readonly string[] => [
     `  ${where}${message} (${code})`,
     ...(hint === null ? [] : [`    ${hint}`]),

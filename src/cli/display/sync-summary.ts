@@ -54,4 +54,5 @@ const endings: Readonly<Record<RunRecord["outcome"], readonly [Style, string]>> 
   succeeded: ["green", "synced"],
   failed: ["red", "failed"],
   stopped: ["yellow", "stopped"],
+  died: ["red", "died"],
 };

@@ -1,5 +1,5 @@
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
+import { openBookkeeping, refuseOwnSchema } from "../sql/opening.ts";
 import { warehouseOn } from "../sql/warehouse.ts";
 import { exportParquet } from "./export-parquet.ts";
 import { acquireInProcess, holderInProcess, releaseInProcess } from "./leases.ts";

@@ -1,5 +1,5 @@
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
+import { openBookkeeping, refuseOwnSchema } from "../sql/opening.ts";
 import { bookkeepingSchema, literal } from "../sql/names.ts";
 import { exportParquet } from "../duckdb/export-parquet.ts";
 import type { Session } from "../duckdb/session.ts";

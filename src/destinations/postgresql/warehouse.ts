@@ -1,5 +1,5 @@
 import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import { openBookkeeping, refuseOwnSchema } from "../sql/kept.ts";
+import { openBookkeeping, refuseOwnSchema } from "../sql/opening.ts";
 import { warehouseOn } from "../sql/warehouse.ts";
 import { checkDestination } from "./check.ts";
 import type { Configuration } from "./config.ts";

@@ -1,10 +1,10 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass, Progress } from "../../protocol/pass.ts";
-import type { RunRecord, Stored } from "../../protocol/state-store.ts";
+import type { Stored } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
 import type { Session } from "./dialect.ts";
 import { type Kept, kept } from "./kept.ts";
-import { stored } from "./stored-json.ts";
+import { loadRuns } from "./runs.ts";
 
 /**
  * Runs in the transaction that is about to commit. Throws `LEASE_LOST` if `lease` is not the newest or was released.
@@ -72,7 +72,7 @@ export async function load(session: Session, connection: string): Promise<Stored
     connection,
     "pass, split, attempt, version, state, as_of, CASE WHEN done THEN 1 ELSE 0 END AS done",
   );
-  const [lastRun = null] = await loadRuns(session, connection, 1);
+  const [lastRun = null] = await loadRuns(session, connection, 1, { kind: "sync" });
   const stamp = await lastStamp(session, connection);
   return {
     lastRun,
@@ -123,24 +123,4 @@ export async function checkProgress(
     `the progress of split "${String(stale["split"])}" does not follow what is stored: another writer went on with it; nothing was committed`,
     { hint: "Sync again." },
   );
-}
-
-/** Replaces the record of a run. */
-export async function saveRun(session: Session, connection: string, run: RunRecord): Promise<void> {
-  const runs = kept(session, "runs", connection);
-  await session.run(`DELETE FROM ${runs} WHERE connection = $1 AND id = $2`, [connection, run.id]);
-  await session.run(`INSERT INTO ${runs} (connection, id, started, run) VALUES ($1, $2, $3, $4)`, [
-    connection,
-    run.id,
-    run.started,
-    stored(run),
-  ]);
-}
-
-export async function loadRuns(session: Session, connection: string, limit: number): Promise<RunRecord[]> {
-  const rows = await session.rows(
-    `SELECT run FROM ${kept(session, "runs", connection)} WHERE connection = $1 ORDER BY started DESC, id LIMIT ${Math.trunc(limit)}`,
-    [connection],
-  );
-  return rows.map(({ run }) => parsed<RunRecord>(run));
 }

@@ -3,13 +3,14 @@ import type { ErrorCode } from "../../protocol/errors.ts";
 import type { Type } from "../../protocol/types.ts";
 import type { Session } from "./dialect.ts";
 import { bookkeepingSchema } from "./names.ts";
+import { insertRuns, type RunTables } from "./runs.ts";
 import { stored } from "./stored-json.ts";
 
 /** Converts the rows of the bookkeeping to a version. The version's new tables and columns exist already. */
 export interface Migration {
   readonly version: number;
   /** `own`: the quoted name of a bookkeeping table, of one connection or shared by all. */
-  run(session: Session, own: (table: "runs" | "pass_tables") => string): Promise<void>;
+  run(session: Session, own: (table: "runs" | "run_tables" | "pass_tables") => string): Promise<void>;
 }
 
 /** In order. A released migration is never changed. */
@@ -23,7 +24,22 @@ export const migrations: readonly Migration[] = [
   },
   // The new table `seals` is empty: nothing is known of the copies that older versions wrote.
   { version: 3, async run() {} },
+  {
+    version: 4,
+    run: (session, own) => tellRuns(session, { runs: own("runs"), run_tables: own("run_tables") }),
+  },
 ];
+
+/** Until version 3 a run was JSON in one column. It is taken out and put in again, by columns. */
+async function tellRuns(session: Session, tables: RunTables): Promise<void> {
+  const rows = await session.rows(`SELECT connection, run FROM ${tables.runs} WHERE run IS NOT NULL`);
+  const records = rows.map(({ connection, run }) => ({
+    connection: connection as string,
+    run: JSON.parse(run as string) as RunRecord,
+  }));
+  await session.run(`DELETE FROM ${tables.runs}`);
+  await insertRuns(session, tables, records);
+}
 
 /** Version 1 kept an error as the text `CODE: message`. */
 async function tellErrors(session: Session, runs: string): Promise<void> {

@@ -9,7 +9,9 @@ import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
-import { asLeaseLost, checkLease, checkProgress, saveRun } from "./bookkeeping.ts";
+import { asLeaseLost, checkLease, checkProgress } from "./bookkeeping.ts";
+import { addSchemaChanges, forgetRuns, saveRun } from "./runs.ts";
+import { schemaChanges } from "./schema-changes.ts";
 import { Copies, copyTargets, countLive, quotedSystem } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf } from "./held.ts";
@@ -182,7 +184,18 @@ export class SqlTransaction implements Transaction {
       await this.#seals.renew(entry.table, await this.#copy(id), pass.kind === "full" && deletes !== "hold");
     }
     await this.#end(pass.id);
+    await this.#tellSchemaChanges(states);
     for (const [id, state] of states) this.#shared.ledger.tables.set({ id, state: stored(state) });
+  }
+
+  async #tellSchemaChanges(states: ReadonlyMap<string, TableState>): Promise<void> {
+    const changes = [...states].flatMap(([id, { table }]) => {
+      const known = this.#shared.ledger.tables.get(id);
+      if (known === null) return [];
+      const before = (JSON.parse(known["state"] as string) as TableState).table;
+      return schemaChanges(before, table).map((change) => ({ at: this.#stamp, table: id, change }));
+    });
+    await addSchemaChanges(this.#session, this.#context.connection, changes);
   }
 
   async reset(tables: readonly string[], drop: boolean): Promise<void> {
@@ -201,7 +214,10 @@ export class SqlTransaction implements Transaction {
   }
 
   async record(run: RunRecord): Promise<void> {
-    await saveRun(this.#session, this.#context.connection, run);
+    const { connection, keepRuns } = this.#context;
+    await saveRun(this.#session, connection, run);
+    if (run.ended === null || keepRuns === undefined) return;
+    await forgetRuns(this.#session, connection, new Date(Date.parse(run.ended) - keepRuns).toISOString());
   }
 
   async commit(progress: readonly Progress[]): Promise<ReadonlyMap<string, Changes>> {

@@ -2,11 +2,12 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import type { CheckResult } from "../../protocol/source.ts";
-import { lastStamp, load, loadRuns } from "./bookkeeping.ts";
+import { lastStamp, load } from "./bookkeeping.ts";
 import { compareCopy } from "./compare.ts";
 import { Copies, countLive } from "./copies.ts";
 import type { Session } from "./dialect.ts";
 import { KeptRows } from "./ledger.ts";
+import { loadRuns, loadSchemaChanges, saveRun } from "./runs.ts";
 import { type Shared, SqlTransaction } from "./transaction.ts";
 import type { Copy } from "./model.ts";
 
@@ -89,7 +90,19 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
       }
       return compareCopy(session, context.connection, table, copy);
     },
-    runs: async (limit) => loadRuns(await ground.session(), context.connection, limit),
+    runs: async (limit, which) => loadRuns(await ground.session(), context.connection, limit, which),
+    schemaChanges: async (limit) => loadSchemaChanges(await ground.session(), context.connection, limit),
+    async keep(run) {
+      const session = await ground.reader();
+      await session.run(session.dialect.begin);
+      try {
+        await saveRun(session, context.connection, run);
+        await session.run("COMMIT");
+      } catch (thrown) {
+        await session.rollback();
+        throw thrown;
+      }
+    },
     async count(table) {
       const session = await ground.session();
       const copy = transaction === null ? await copyIn(session, table) : await transaction.copy(table);

@@ -16,20 +16,17 @@ export interface TableStatus {
   readonly open: { readonly kind: Pass["kind"]; readonly splits: number; readonly splitsDone: number } | null;
 }
 
-/** The record of a run. `died`: its process ended without a word, killed mostly. */
-export type RunStatus = Omit<RunRecord, "outcome"> & { readonly outcome: RunRecord["outcome"] | "died" };
-
 export interface Status {
   readonly tables: readonly TableStatus[];
   /** Newest first. */
-  readonly runs: readonly RunStatus[];
+  readonly runs: readonly RunRecord[];
 }
 
 /** What the destination holds of a connection. Does not use the source. */
 export async function status(connection: Pick<Connection, "warehouse">, runs: number): Promise<Status> {
   const { warehouse } = connection;
   const tables = await copiesOf(warehouse, () => true);
-  const records = await atDestination(warehouse.runs(runs));
+  const records = await atDestination(warehouse.runs(runs, { kind: "sync" }));
   const holder = await atDestination(warehouse.holder());
   // There is one writer, so that only the newest run can still go on.
   const isOver = (index: number): boolean => index > 0 || holder === null;

@@ -130,7 +130,7 @@ function api({ service }: AppOptions): Hono {
     return found === null ? unknown(context, "connection") : context.json(found);
   });
   app.get("/connections/:name/tables", async (context) => {
-    const found = await service.tables(context.req.param("name"));
+    const found = await service.archive.tables(context.req.param("name"));
     return found === null ? unknown(context, "connection") : context.json(found);
   });
   app.get("/connections/:name/runs", async (context) => {
@@ -140,7 +140,11 @@ function api({ service }: AppOptions): Hono {
     const known = kind === null ? null : runKind.safeParse(kind);
     if (limit === null || known?.success === false || (before !== null && Number.isNaN(Date.parse(before))))
       return refuse(context, 400, "kind must be sync, verify or follow, limit 1 to 500, and before a moment.");
-    const found = await service.runs(context.req.param("name"), { kind: known?.data ?? null, before, limit });
+    const found = await service.archive.runs(context.req.param("name"), { kind: known?.data ?? null, before, limit });
+    return found === null ? unknown(context, "connection") : context.json(found);
+  });
+  app.get("/connections/:name/schema-changes", async (context) => {
+    const found = await service.archive.schemaChanges(context.req.param("name"));
     return found === null ? unknown(context, "connection") : context.json(found);
   });
   app.get("/connections/:name/progress", (context) => {
@@ -148,7 +152,7 @@ function api({ service }: AppOptions): Hono {
     return found === null ? unknown(context, "connection") : context.json(found);
   });
   app.get("/runs/:id", async (context) => {
-    const found = await service.run(context.req.param("id"));
+    const found = await service.archive.run(context.req.param("id"));
     if (found === null) return unknown(context, "run");
     const { connection, record } = found;
     return context.json({ run: runReport(connection, record), tables: record.tables.map(tableRunReport) });
@@ -156,7 +160,7 @@ function api({ service }: AppOptions): Hono {
   app.get("/runs/:id/log", async (context) => {
     const limit = limitOf(context.req.query("limit"), 1_000, 5_000);
     if (limit === null) return refuse(context, 400, "limit must be 1 to 5000.");
-    const lines = await service.runLog(context.req.param("id"));
+    const lines = await service.archive.runLog(context.req.param("id"));
     if (lines === null) return unknown(context, "run");
     const search = (context.req.query("search") ?? "").toLowerCase();
     return context.json(lines.filter(({ message }) => message.toLowerCase().includes(search)).slice(-limit));
@@ -176,6 +180,10 @@ function api({ service }: AppOptions): Hono {
     if (!action.success) return refuse(context, 400, "The body is no action.", "See /api/v1/openapi.json.");
     const done = service.act(context.req.param("name"), action.data);
     return done === null ? unknown(context, "connection") : context.json(done);
+  });
+  app.post("/alerts/:name/test", async (context) => {
+    const says = await service.testAlert(context.req.param("name"));
+    return says === null ? unknown(context, "alert") : context.json({ says });
   });
   return app;
 }

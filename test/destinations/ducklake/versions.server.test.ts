@@ -24,6 +24,12 @@ function asVersion1(suffixes: readonly string[]): readonly string[] {
       `ALTER TABLE copy._headwaters.pass_tables${suffix} DROP COLUMN columns`,
       `ALTER TABLE copy._headwaters.pass_tables${suffix} DROP COLUMN ordinal`,
       `DROP TABLE copy._headwaters.held${suffix}`,
+      `DROP TABLE copy._headwaters.run_tables${suffix}`,
+      `DROP TABLE copy._headwaters.schema_changes${suffix}`,
+      ...["kind", "asked_by", "ended", "outcome", "verdict", "error_code", "error_message", "error_hint"].map(
+        (column) => `ALTER TABLE copy._headwaters.runs${suffix} DROP COLUMN ${column}`,
+      ),
+      `ALTER TABLE copy._headwaters.runs${suffix} ADD COLUMN run text`,
     ]),
     "UPDATE copy._headwaters.format SET version = 1",
   ];
@@ -54,9 +60,10 @@ await describeWith(duckdbExtensions, "a lake", ({ folder: extensions }) => {
     const suffixes = found.map((row) => String(row["table_name"]).slice("leases".length));
     expect(suffixes).toHaveLength(2);
     for (const statement of asVersion1(suffixes)) await harness.tamper(statement);
+    const old = { ...run, tables: [{ ...failed, error: `${error.code}: ${error.message}` }] };
     for (const suffix of suffixes) {
       await harness.tamper(
-        `UPDATE copy._headwaters.runs${suffix} SET run = replace(run, '${JSON.stringify(error)}', '"${error.code}: ${error.message}"')`,
+        `UPDATE copy._headwaters.runs${suffix} SET run = '${JSON.stringify(old)}' WHERE id = '${run.id}'`,
       );
     }
     {

@@ -1,0 +1,214 @@
+import { createHmac } from "node:crypto";
+import type { Log } from "../protocol/log.ts";
+import { backoff, sleep } from "../toolkit/backoff.ts";
+import type { ConnectionReport } from "./api.ts";
+import type { AlertKind, Webhook } from "./settings.ts";
+
+/** What is told of a connection: the JSON body, as `docs/up.md` describes it. */
+export interface Alert {
+  readonly event: AlertKind | "test";
+  readonly connection: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** One sentence or two. */
+  readonly message: string;
+  /** What to do. */
+  readonly hint: string | null;
+  readonly code: string | null;
+}
+
+/** An alert, and what must be another for it to be told again. */
+export interface Matter {
+  readonly alert: Alert;
+  /** Told once for each matter and value. */
+  readonly matter: string;
+  readonly value: string;
+}
+
+const attempts = 5;
+/** In milliseconds. */
+const mostAnswer = 10_000;
+
+/** What is to be told of a connection now. `after`: so many failures in a row. */
+export function mattersOf(connection: ConnectionReport, after: number, at: string): readonly Matter[] {
+  const { name, error, failures, state, held, lastProof, lastRun } = connection;
+  const matters: Matter[] = [];
+  const add = (event: AlertKind, value: string, message: string, more: Partial<Alert> = {}): void => {
+    const alert = { event, connection: name, at, message: `${name}: ${message}`, hint: null, code: null, ...more };
+    matters.push({ alert, matter: `${event}:${name}`, value });
+  };
+  const failed = lastRun?.outcome === "failed" || lastRun?.outcome === "died" ? lastRun.error : null;
+  const wrong = failed ?? (state === "problem" && lastRun === null ? error : null);
+  if (wrong !== null && (failures >= after || failed === null)) {
+    const row = failures > 1 ? `${failures} syncs in a row failed` : "the last sync failed";
+    add("failed", wrong.code, `${row}: ${wrong.message} (${wrong.code})`, { hint: wrong.hint, code: wrong.code });
+  }
+  if (state === "late")
+    add("stale", "late", `its copy is ${connection.says}.`, { hint: "Look at why its runs are late." });
+  if (lastProof?.verdict === "DIVERGED") {
+    const hint = "headwaters verify names the rows; headwaters sync --full writes what differs.";
+    add("diverged", "DIVERGED", "the last proof is DIVERGED: the copy differs from its source.", { hint });
+  }
+  for (const { table, gone, of } of held) {
+    const alert: Alert = {
+      event: "delete limit",
+      connection: name,
+      at,
+      message: `${name}: ${gone} of ${of} rows of "${table}" are no longer in the source; their deletes are held back.`,
+      hint: "If that is right, accept the deletes; otherwise check the source.",
+      code: "DELETES_STOPPED",
+    };
+    matters.push({ alert, matter: `delete limit:${name}:${table}`, value: `${gone}/${of}` });
+  }
+  return matters;
+}
+
+/** What webhooks were told, by webhook and matter. */
+export type Told = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** Tells webhooks of what is new, each once until it changes. */
+export class Alerts {
+  readonly #log: Log;
+  readonly #signal: AbortSignal;
+  readonly #save: (told: Told) => void;
+  #told: Told;
+  readonly #sending = new Set<string>();
+
+  constructor(log: Log, signal: AbortSignal, told: Told, save: (told: Told) => void) {
+    this.#log = log;
+    this.#signal = signal;
+    this.#told = told;
+    this.#save = save;
+  }
+
+  /** Looks at a connection, and sends what was not told yet. */
+  look(webhooks: Readonly<Record<string, Webhook>>, connection: ConnectionReport): void {
+    // While it runs, nothing is known that was not known before.
+    if (connection.state === "running") return;
+    const at = new Date().toISOString();
+    for (const [name, webhook] of Object.entries(webhooks)) {
+      const told = this.#told[name] ?? {};
+      const matters = mattersOf(connection, webhook.after, at);
+      for (const { alert, matter, value } of matters)
+        if (told[matter] !== value) this.#tell(name, webhook, alert, matter, value);
+      const over = Object.keys(told).filter(
+        (matter) => isOf(matter, connection.name) && !matters.some((one) => one.matter === matter),
+      );
+      for (const matter of over) {
+        const isFailure = matter.startsWith("failed:");
+        // Nothing ended yet that would show whether it is over.
+        if (isFailure && connection.lastRun?.outcome !== "succeeded") continue;
+        if (isFailure) this.#tell(name, webhook, recovered(connection.name, at), matter, null);
+        else this.#remember(name, matter, null);
+      }
+    }
+  }
+
+  /** Tells of something that has happened, and does not last. */
+  happened(webhooks: Readonly<Record<string, Webhook>>, alert: Alert, value: string): void {
+    for (const [name, webhook] of Object.entries(webhooks)) {
+      const matter = `happened:${alert.event}:${alert.connection}`;
+      if (this.#told[name]?.[matter] !== value) this.#tell(name, webhook, alert, matter, value);
+    }
+  }
+
+  /** Forgets what was told of a connection that is no longer there. */
+  forget(connection: string): void {
+    for (const [name, told] of Object.entries(this.#told))
+      for (const matter of Object.keys(told)) if (isOf(matter, connection)) this.#remember(name, matter, null);
+  }
+
+  #tell(name: string, webhook: Webhook, alert: Alert, matter: string, value: string | null): void {
+    const key = `${name} ${matter}`;
+    if (this.#sending.has(key)) return;
+    if (alert.event !== "test" && !webhook.events.includes(alert.event)) return this.#remember(name, matter, value);
+    this.#sending.add(key);
+    void deliver(webhook, alert, this.#signal)
+      .then(
+        () => this.#remember(name, matter, value),
+        (thrown: unknown) => {
+          if (this.#signal.aborted) return;
+          this.#log.warn(
+            `the alert "${alert.event}" of ${alert.connection} could not be sent to ${name}: ${reason(thrown)}`,
+          );
+          // Told as far as it can be: it comes again when it changes, not at each look.
+          this.#remember(name, matter, value);
+        },
+      )
+      .finally(() => this.#sending.delete(key));
+  }
+
+  #remember(name: string, matter: string, value: string | null): void {
+    const { [matter]: before, ...others } = this.#told[name] ?? {};
+    if ((before ?? null) === value) return;
+    this.#told = { ...this.#told, [name]: value === null ? others : { ...others, [matter]: value } };
+    this.#save(this.#told);
+  }
+}
+
+function isOf(matter: string, connection: string): boolean {
+  return matter.split(":").includes(connection);
+}
+
+function recovered(connection: string, at: string): Alert {
+  return {
+    event: "recovered",
+    connection,
+    at,
+    message: `${connection}: its syncs succeed again.`,
+    hint: null,
+    code: null,
+  };
+}
+
+export function testAlert(): Alert {
+  const message = "This is a test: alerts of headwaters reach you here.";
+  return { event: "test", connection: "", at: new Date().toISOString(), message, hint: null, code: null };
+}
+
+/** Sends an alert, several times if need be. */
+export async function deliver(webhook: Webhook, alert: Alert, signal: AbortSignal, tries = attempts): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await post(webhook, bodyOf(webhook, alert), signal);
+    } catch (thrown) {
+      if (attempt >= tries || signal.aborted) throw thrown;
+      await sleep(backoff(attempt + 1), signal);
+    }
+  }
+}
+
+/** The header of the signature: the moment, and the HMAC-SHA256 of the moment, a dot and the body. */
+export function signature(secret: string, body: string, seconds: number): string {
+  const digest = createHmac("sha256", secret).update(`${seconds}.${body}`).digest("hex");
+  return `t=${seconds},v1=${digest}`;
+}
+
+async function post({ url, secret }: Webhook, body: string, signal: AbortSignal): Promise<void> {
+  const signed =
+    secret === null ? {} : { "Headwaters-Signature": signature(secret, body, Math.floor(Date.now() / 1_000)) };
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "User-Agent": "headwaters", ...signed },
+    body,
+    // Nobody else is to get what is signed for this address.
+    redirect: "error",
+    signal: AbortSignal.any([signal, AbortSignal.timeout(mostAnswer)]),
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`it answers with status ${response.status}`);
+}
+
+/** The body: ours, or the template with what stands in double braces filled in, as text within its JSON. */
+export function bodyOf({ template }: Pick<Webhook, "template">, alert: Alert): string {
+  if (template === null) return JSON.stringify(alert);
+  return template.replaceAll(/\{\{(\w+)\}\}/g, (whole, field: string) => {
+    if (!Object.hasOwn(alert, field)) return whole;
+    return JSON.stringify(alert[field as keyof Alert] ?? "").slice(1, -1);
+  });
+}
+
+function reason(thrown: unknown): string {
+  const { cause } = thrown as { readonly cause?: { readonly code?: string } };
+  return cause?.code ?? (thrown instanceof Error ? thrown.message : String(thrown));
+}

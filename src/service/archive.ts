@@ -1,0 +1,92 @@
+import type { RunsAsked } from "../protocol/readable.ts";
+import type { RunRecord } from "../protocol/state-store.ts";
+import type { LogLine, Run, SchemaChange, TableReport } from "./api.ts";
+import type { Host } from "./host.ts";
+import type { Answers, Question } from "./messages.ts";
+import { runReport, tableRunReport } from "./reports.ts";
+import { underWay, type Unit } from "./unit.ts";
+
+/** So many changes of schemas are told. */
+const mostSchemaChanges = 500;
+
+/** Asks the worker of a connection; `null`: nothing is there yet, or another process has the destination open. */
+type Ask = <Kind extends keyof Answers>(
+  unit: Unit,
+  question: Extract<Question, { kind: Kind }>,
+) => Promise<Answers[Kind] | null>;
+
+/** What was: runs of this machine and of the destination, their logs, tables and changes of schemas. */
+export class Archive {
+  readonly #units: ReadonlyMap<string, Unit>;
+  readonly #host: Pick<Host, "runLog">;
+  readonly #asked: Ask;
+
+  constructor(units: ReadonlyMap<string, Unit>, host: Pick<Host, "runLog">, asked: Ask) {
+    this.#units = units;
+    this.#host = host;
+    this.#asked = asked;
+  }
+
+  /** The runs of a connection, newest first, with the one under way: of this machine, and of the destination. */
+  async runs(
+    name: string,
+    { kind, before, limit }: Required<Omit<RunsAsked, "id">> & { limit: number },
+  ): Promise<readonly Run[] | null> {
+    const unit = this.#units.get(name);
+    if (unit === undefined) return null;
+    const known = [...(unit.active?.begun === true ? [underWay(unit.active)] : []), ...unit.runs];
+    const fitting = known.filter(
+      (run) => (kind ?? run.kind ?? "sync") === (run.kind ?? "sync") && run.started < (before ?? "9"),
+    );
+    const ids = new Set(known.map(({ id }) => id));
+    const older = fitting.length >= limit ? [] : await this.#stored(unit, { kind, before }, limit);
+    return [...known, ...older.filter(({ id }) => !ids.has(id))]
+      .sort((a, b) => (a.started < b.started ? 1 : -1))
+      .map((record) => runReport(name, record))
+      .filter((run) => (kind === null || run.kind === kind) && (before === null || run.started < before))
+      .slice(0, limit);
+  }
+
+  /** A run, with the name of its connection. */
+  async run(id: string): Promise<{ readonly connection: string; readonly record: RunRecord } | null> {
+    for (const [connection, { active, runs }] of this.#units) {
+      const record = active?.task.run === id ? underWay(active) : runs.find((run) => run.id === id);
+      if (record !== undefined) return { connection, record };
+    }
+    if (!/^[0-9a-f-]{36}$/.test(id)) return null;
+    for (const [connection, unit] of this.#units) {
+      const [record] = await this.#stored(unit, { id }, 1);
+      if (record !== undefined) return { connection, record };
+    }
+    return null;
+  }
+
+  async runLog(id: string): Promise<readonly LogLine[] | null> {
+    const found = await this.run(id);
+    return found === null ? null : (this.#host.runLog(found.connection, id) ?? []);
+  }
+
+  async schemaChanges(name: string): Promise<readonly SchemaChange[] | null> {
+    const unit = this.#units.get(name);
+    if (unit === undefined) return null;
+    const changes = await this.#asked(unit, { kind: "schema changes", limit: mostSchemaChanges });
+    return (changes ?? []).map((change) => ({ ...change, connection: name }));
+  }
+
+  /** The tables of a connection, with what its last sync did to each. */
+  async tables(name: string): Promise<readonly TableReport[] | null> {
+    const unit = this.#units.get(name);
+    if (unit === undefined) return null;
+    const known = unit.tables ?? (await this.#asked(unit, { kind: "tables", recount: null })) ?? [];
+    const syncs = unit.runs.filter(({ kind = "sync" }) => kind === "sync");
+    return known.map((report) => {
+      const last = syncs.flatMap(({ tables }) => tables.find(({ table }) => table === report.table) ?? [])[0];
+      return last === undefined ? report : { ...report, last: tableRunReport(last) };
+    });
+  }
+
+  /** What the destination has of runs, whoever made them. */
+  async #stored(unit: Unit, which: RunsAsked, limit: number): Promise<readonly RunRecord[]> {
+    return (await this.#asked(unit, { kind: "runs", which, limit })) ?? [];
+  }
+}
