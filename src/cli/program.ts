@@ -49,6 +49,16 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./status.ts")).statusCommand,
   },
   {
+    name: "history",
+    summary: "show the last runs",
+    load: async () => (await import("./history.ts")).historyCommand,
+  },
+  {
+    name: "logs",
+    summary: "show the log of a run",
+    load: async () => (await import("./logs.ts")).logsCommand,
+  },
+  {
     name: "query",
     summary: "look at the copies by SQL",
     load: async () => (await import("./query.ts")).queryCommand,
@@ -82,6 +92,11 @@ const commands: readonly CommandEntry[] = [
     name: "up",
     summary: "run connections by their schedules, with a page, an API and metrics",
     load: async () => (await import("./up/command.ts")).upCommand,
+  },
+  {
+    name: "alert",
+    summary: "test whether alerts arrive",
+    load: async () => (await import("./alert.ts")).alertCommand,
   },
   {
     name: "worker",

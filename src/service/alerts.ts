@@ -179,7 +179,7 @@ export async function deliver(webhook: Webhook, alert: Alert, signal: AbortSigna
 }
 
 /** The header of the signature: the moment, and the HMAC-SHA256 of the moment, a dot and the body. */
-export function signature(secret: string, body: string, seconds: number): string {
+function signature(secret: string, body: string, seconds: number): string {
   const digest = createHmac("sha256", secret).update(`${seconds}.${body}`).digest("hex");
   return `t=${seconds},v1=${digest}`;
 }
@@ -194,6 +194,9 @@ async function post({ url, secret }: Webhook, body: string, signal: AbortSignal)
     // Nobody else is to get what is signed for this address.
     redirect: "error",
     signal: AbortSignal.any([signal, AbortSignal.timeout(mostAnswer)]),
+  }).catch((thrown: unknown) => {
+    // The address may be a secret, and is not repeated.
+    throw new Error(reason(thrown), { cause: thrown });
   });
   await response.body?.cancel();
   if (!response.ok) throw new Error(`it answers with status ${response.status}`);

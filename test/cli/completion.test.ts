@@ -9,7 +9,9 @@ async function script(shell: string): Promise<string> {
 }
 
 const commands =
-  "init check discover sync verify status query reset unfollow state export run up serve completion demo".split(" ");
+  "init check discover sync verify status history logs query reset unfollow state export run up alert serve completion demo".split(
+    " ",
+  );
 
 function isHere(shell: string): boolean {
   return spawnSync(shell, ["--version"]).status === 0;

@@ -10,6 +10,8 @@ const commands = [
   "sync",
   "verify",
   "status",
+  "history",
+  "logs",
   "query",
   "reset",
   "unfollow",
@@ -17,11 +19,12 @@ const commands = [
   "export",
   "run",
   "up",
+  "alert",
   "serve",
   "completion",
   "demo",
 ];
-const parts = ["init source", "state show", "state export", "state import"];
+const parts = ["init source", "state show", "state export", "state import", "alert test"];
 
 /** Which connectors there are is told by the registries; with every new one all help would else be another. */
 function withoutKinds(help: string): string {
