@@ -9,7 +9,7 @@ import { EventLog } from "./event-log.ts";
 import type { Host, Loaded, LoadedConnection, Remembered } from "./host.ts";
 import type { Answers, Question, Task } from "./messages.ts";
 import { errorReport, runReport } from "./reports.ts";
-import { type Active, connectionReport, endOf, keptRuns, later, underWay, type Unit } from "./unit.ts";
+import { type Active, connectionReport, endOf, later, newest, underWay, type Unit } from "./unit.ts";
 import { WorkerProcess } from "./workers.ts";
 
 /** How often it is looked whether something is due, or the file has changed, in milliseconds. */
@@ -167,7 +167,7 @@ export class Service implements AsyncDisposable {
     const { name } = loaded;
     this.#units.set(name, {
       loaded,
-      runs: this.#host.runs(loaded).slice(0, keptRuns),
+      runs: newest(this.#host.runs(loaded)),
       tables: null,
       active: null,
       paused: this.#remembered.paused.includes(name) ? "person" : null,
@@ -311,7 +311,7 @@ export class Service implements AsyncDisposable {
   #ended(unit: Unit, active: Active, how: { error: ErrorReport | null; died: boolean }): void {
     const { name } = unit.loaded;
     const over = endOf(active, how, this.#host.now());
-    unit.runs = [over, ...unit.runs].slice(0, keptRuns);
+    unit.runs = newest([over, ...unit.runs]);
     unit.active = null;
     this.#tell({ kind: "run", run: runReport(name, over) });
     this.#host.log.info(`${name}: ${active.task.kind} ${over.outcome}`);

@@ -32,8 +32,17 @@ export interface Unit {
   removed: boolean;
 }
 
-/** So many runs of a connection are kept in memory. */
-export const keptRuns = 200;
+/** So many runs of a connection are kept in memory: no more than have so many tables together, but the last few. */
+const most = { runs: 200, tables: 2_000, last: 10 };
+
+/** The runs that are kept in memory. The destination has the others. */
+export function newest(runs: readonly RunRecord[]): RunRecord[] {
+  let tables = 0;
+  return runs.filter((run, index) => {
+    tables += run.tables.length;
+    return index < most.last || (index < most.runs && tables <= most.tables);
+  });
+}
 
 export function connectionReport(unit: Unit, now: number): ConnectionReport {
   const { loaded, runs, active, tables, paused } = unit;

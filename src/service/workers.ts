@@ -82,7 +82,7 @@ export class WorkerProcess {
       const answer = await new Promise<Answers[keyof Answers]>((resolve, reject) => {
         const refuse = (error: ErrorReport): void => reject(new Refused(error));
         this.#asked.set(ask, { answer: resolve, refuse });
-        late = setTimeout(() => refuse(lost), mostAnswer);
+        late = setTimeout(() => refuse(lost), mostAnswer).unref();
         this.#send({ kind: "ask", ask, connection, question, configuration });
       });
       return answer as Answers[Kind];
@@ -97,6 +97,8 @@ export class WorkerProcess {
   async end(): Promise<void> {
     const child = this.#child;
     if (child === null) return;
+    // What comes from now on is for another process.
+    if (this.#runs.size + this.#asked.size === 0) this.#child = null;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     if (child.connected) child.disconnect();
     await gone;
@@ -128,7 +130,8 @@ export class WorkerProcess {
     const gone = (): void => {
       if (over) return;
       over = true;
-      if (this.#child === child) this.#child = null;
+      if (this.#child !== child) return;
+      this.#child = null;
       for (const run of this.#runs) this.#events.onEnd(run, { error: null, died: true });
       this.#runs.clear();
       for (const asked of this.#asked.values()) asked.refuse(lost);
