@@ -236,7 +236,7 @@ describe("clients that hold on", () => {
     expect(readers.every(({ status }) => status === 200)).toBe(true);
     const began = performance.now();
     expect((await up.fetch("/api/v1/connections")).status).toBe(200);
-    expect(performance.now() - began).toBeLessThan(200);
+    expect(performance.now() - began).toBeLessThan(1_000);
     const more = await Promise.all(
       Array.from({ length: 20 }, () => up.fetch("/api/v1/events", { signal: stops.signal })),
     );
