@@ -14,6 +14,12 @@ const stage = {
   ordinal: "rows that were loaded into it",
 };
 
+const error = {
+  error_code: "why it failed, see [errors](../errors.md)",
+  error_message: "in words",
+  error_hint: "what to do",
+};
+
 const meanings: Readonly<Record<Kept, Meaning>> = {
   format: { table: "The version of these tables. One row.", columns: { version: "raised when these tables change" } },
   leases: {
@@ -90,8 +96,41 @@ const meanings: Readonly<Record<Kept, Meaning>> = {
     },
   },
   runs: {
-    table: "One row for each sync that could write to the destination.",
-    columns: { id: "the sync", started: "when it began", run: "JSON: end, outcome, and what it did to each table" },
+    table: "One row for each sync or verify that could write to the destination.",
+    columns: {
+      id: "the run",
+      started: "when it began",
+      kind: "`sync` or `verify`",
+      asked_by: "who asked for it: `schedule`, `retry`, `person`; NULL: the command line",
+      ended: "when it ended",
+      outcome: "`running`, `succeeded`, `failed`, `stopped` or `died`",
+      verdict: "of a verify",
+      ...error,
+    },
+  },
+  run_tables: {
+    table: "What a run did to each table.",
+    columns: {
+      run: "the run",
+      id: "the table",
+      place: "the order of the tables",
+      outcome: "`running`, `whole`, `failed` or `stopped`",
+      passes: "the kinds of its passes, with blanks between them",
+      rows_read: "rows that were read from the source",
+      bytes_read: "their bytes",
+      inserted: "rows of the copy that are new",
+      updated: "… that changed",
+      deleted: "… that were deleted",
+      milliseconds: "how long it took",
+      as_of: "the read point of the copy after it",
+      verdict: "of a verify",
+      reasons: "why, one a line",
+      ...error,
+    },
+  },
+  schema_changes: {
+    table: "What changed of the tables of the source.",
+    columns: { seen: "when a sync saw it", id: "the table", change: "in few words" },
   },
 };
 
