@@ -5,7 +5,7 @@ import type { CheckResult, Source } from "../protocol/source.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { destinationContext, openSource } from "./connect.ts";
 import { explained } from "../toolkit/checks.ts";
-import { counted } from "./display/format.ts";
+import { counted } from "../toolkit/figures.ts";
 import type { Style } from "./display/text.ts";
 import { exitCode, type Outcome, worst } from "./exit-codes.ts";
 import {

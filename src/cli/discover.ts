@@ -9,7 +9,7 @@ import { defaultFile } from "./configuration/load.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { type FoundTable, writeTables } from "./configuration/write-tables.ts";
 import { openSource } from "./connect.ts";
-import { count, counted } from "./display/format.ts";
+import { count, counted } from "../toolkit/figures.ts";
 import { type ColumnLayout, type Paint } from "./display/text.ts";
 import { tableLines } from "./display/table.ts";
 import { type Outcome, worst } from "./exit-codes.ts";

@@ -5,7 +5,7 @@ import type { Warehouse } from "../protocol/destination.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { openSource, openWarehouse, sidesOf } from "./connect.ts";
 import { errorJson } from "./display/events-json.ts";
-import { count, counted } from "./display/format.ts";
+import { count, counted } from "../toolkit/figures.ts";
 import { tableLines } from "./display/table.ts";
 import type { ColumnLayout } from "./display/text.ts";
 import { showError } from "./errors.ts";

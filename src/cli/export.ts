@@ -7,7 +7,7 @@ import type { Warehouse } from "../protocol/destination.ts";
 import type { CopySide } from "./configuration/resolve.ts";
 import { assertFolderCreatable } from "../toolkit/creatable.ts";
 import { openWarehouse } from "./connect.ts";
-import { counted, size } from "./display/format.ts";
+import { counted, size } from "../toolkit/figures.ts";
 import type { Outcome } from "./exit-codes.ts";
 import {
   type ConnectionOptions,

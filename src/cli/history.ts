@@ -5,7 +5,7 @@ import { runReport } from "../service/reports.ts";
 import { type Attempt, attemptPlace, isAlive, loadAttempts } from "./attempts.ts";
 import { type CopySide, placeOfCopies } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
-import { count, duration, moment } from "./display/format.ts";
+import { count, duration, moment } from "../toolkit/figures.ts";
 import { tableLines } from "./display/table.ts";
 import type { ColumnLayout } from "./display/text.ts";
 import type { Environment } from "./environment.ts";

@@ -3,7 +3,7 @@ import { HeadwatersError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { QueryResult } from "../protocol/query.ts";
 import type { CopySide } from "./configuration/resolve.ts";
-import { counted } from "./display/format.ts";
+import { counted } from "../toolkit/figures.ts";
 import { tableLines } from "./display/table.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { type ConnectionOptions, examples, requestOf, withConnectionOptions, withOutputOptions } from "./options.ts";

@@ -3,7 +3,7 @@ import { reset } from "../engine/commands/reset.ts";
 import type { CopySide } from "./configuration/resolve.ts";
 import { confirmed } from "./confirm.ts";
 import { openWarehouse } from "./connect.ts";
-import { counted } from "./display/format.ts";
+import { counted } from "../toolkit/figures.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
 import { forEachCopySide, type OutputOptions, runCommand, type Session } from "./session.ts";

@@ -5,7 +5,7 @@ import type { SyncEvent } from "../engine/events.ts";
 import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { LogLine } from "../service/api.ts";
-import { counted, duration } from "./display/format.ts";
+import { counted, duration } from "../toolkit/figures.ts";
 import type { Redactor } from "./redact.ts";
 
 /** A log has at most about this many bytes. */

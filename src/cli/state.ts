@@ -10,7 +10,7 @@ import type { TableState } from "../protocol/table.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { confirmed } from "./confirm.ts";
 import { openWarehouse } from "./connect.ts";
-import { counted, moment } from "./display/format.ts";
+import { counted, moment } from "../toolkit/figures.ts";
 import { tableLines } from "./display/table.ts";
 import { type ColumnLayout } from "./display/text.ts";
 import type { Outcome } from "./exit-codes.ts";

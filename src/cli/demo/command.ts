@@ -6,7 +6,7 @@ import type { RunRecord } from "../../protocol/state-store.ts";
 import type { Changes } from "../../protocol/transaction.ts";
 import { type ConfiguredConnection, resolveConnection } from "../configuration/resolve.ts";
 import { openWarehouse } from "../connect.ts";
-import { count, duration } from "../display/format.ts";
+import { count, duration } from "../../toolkit/figures.ts";
 import { examples } from "../options.ts";
 import type { Outcome } from "../exit-codes.ts";
 import { runCommand, type Session } from "../session.ts";

@@ -1,5 +1,5 @@
 import { DuckDBInstance } from "@duckdb/node-api";
-import { count } from "../display/format.ts";
+import { count } from "../../toolkit/figures.ts";
 import { type ColumnLayout, type Look } from "../display/text.ts";
 import { tableLines } from "../display/table.ts";
 

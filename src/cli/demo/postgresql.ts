@@ -1,6 +1,6 @@
 import { Client } from "pg";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import { counted } from "../display/format.ts";
+import { counted } from "../../toolkit/figures.ts";
 import type { Session } from "../session.ts";
 import { changes, createStatements, rowCounts } from "./dataset.ts";
 import { launchPostgresql, type LocalPostgresql } from "../../servers/postgresql.ts";

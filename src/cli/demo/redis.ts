@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { Commands } from "../../wire/resp/commands.ts";
 import { connectResp, type RespConnection, type RespSettings } from "../../wire/resp/connection.ts";
 import { RespError } from "../../wire/resp/errors.ts";
-import { counted } from "../display/format.ts";
+import { counted } from "../../toolkit/figures.ts";
 import type { Session } from "../session.ts";
 import type { Scenario, ScenarioOptions } from "./scenario.ts";
 import { changes, counts, keys, life, made, type RedisCommand } from "./shop.ts";

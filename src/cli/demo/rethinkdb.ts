@@ -5,7 +5,7 @@ import { explain } from "../../sources/rethinkdb/errors.ts";
 import type { ReqlAddress } from "../../wire/reql/address.ts";
 import { ReqlConnection } from "../../wire/reql/connection.ts";
 import { datum, type Term, term } from "../../wire/reql/terms.ts";
-import { counted } from "../display/format.ts";
+import { counted } from "../../toolkit/figures.ts";
 import type { Session } from "../session.ts";
 import { counts, document, documents, type Event, events, type TableName } from "./collaboration.ts";
 import type { Scenario, ScenarioOptions } from "./scenario.ts";

@@ -1,7 +1,7 @@
 import type { Client } from "cassandra-driver";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { abortable } from "../../toolkit/abortable.ts";
-import { count } from "../display/format.ts";
+import { count } from "../../toolkit/figures.ts";
 import type { Session } from "../session.ts";
 import { launchCassandra } from "../../servers/cassandra.ts";
 import { type CqlAddress, cqlClient, parseCqlAddress } from "../../servers/cql-client.ts";

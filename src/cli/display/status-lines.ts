@@ -2,7 +2,7 @@ import type { Status, TableStatus } from "../../engine/commands/status.ts";
 import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { RecordedError, RunRecord } from "../../protocol/state-store.ts";
 import type { CopySide } from "../configuration/resolve.ts";
-import { count, counted, duration, moment } from "./format.ts";
+import { count, counted, duration, moment } from "../../toolkit/figures.ts";
 import { type ColumnLayout, type Look, type Paint } from "./text.ts";
 import { tableLines } from "./table.ts";
 

@@ -5,7 +5,7 @@ import { showError } from "../errors.ts";
 import type { Output } from "../output.ts";
 import type { Session } from "../session.ts";
 import { eventJson } from "./events-json.ts";
-import { count, counted, duration, rate } from "./format.ts";
+import { count, counted, duration, rate } from "../../toolkit/figures.ts";
 import { LiveRegion } from "./live-region.ts";
 import { syncFrame } from "./sync-frame.ts";
 import { SyncProgress, type TableProgress } from "../../engine/progress.ts";

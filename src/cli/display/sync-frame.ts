@@ -1,4 +1,4 @@
-import { count, counted, duration, rate, size } from "./format.ts";
+import { count, counted, duration, rate, size } from "../../toolkit/figures.ts";
 import type { ShownState, SyncProgress, TableProgress } from "../../engine/progress.ts";
 import { type ColumnLayout, cut, type Look, type Paint, type Style } from "./text.ts";
 import { tableLines } from "./table.ts";

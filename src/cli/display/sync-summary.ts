@@ -1,5 +1,5 @@
 import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
-import { count, counted, duration, moment, rate } from "./format.ts";
+import { count, counted, duration, moment, rate } from "../../toolkit/figures.ts";
 import { type ColumnLayout, type Look, type Paint, type Style } from "./text.ts";
 import { tableLines } from "./table.ts";
 

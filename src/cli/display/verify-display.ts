@@ -3,7 +3,7 @@ import type { Difference } from "../../protocol/readable.ts";
 import type { Verdict } from "../../protocol/state-store.ts";
 import type { Outcome } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
-import { count, counted, duration, rate } from "./format.ts";
+import { count, counted, duration, rate } from "../../toolkit/figures.ts";
 import { LiveRegion } from "./live-region.ts";
 import { type ColumnLayout, cut, type Look, type Paint, type Style } from "./text.ts";
 import { tableLines } from "./table.ts";

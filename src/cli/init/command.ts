@@ -6,7 +6,7 @@ import { sourceName, sources } from "../../sources/index.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { defaultFile } from "../configuration/load.ts";
 import { isAddress, sourceFromAddress } from "../configuration/source-address.ts";
-import { count, duration } from "../display/format.ts";
+import { count, duration } from "../../toolkit/figures.ts";
 import { listOf } from "../display/wrap.ts";
 import type { Outcome } from "../exit-codes.ts";
 import { initSourceCommand } from "../init-source/command.ts";
