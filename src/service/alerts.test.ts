@@ -21,6 +21,7 @@ const run: Run = {
   inserted: 0,
   updated: 0,
   deleted: 0,
+  asOf: null,
   verdict: null,
   error: null,
 };

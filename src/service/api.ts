@@ -41,6 +41,8 @@ export const runSchema = z.object({
   inserted: count,
   updated: count,
   deleted: count,
+  /** The read point of the oldest copy that the run wrote; `null`: not every table ended whole. */
+  asOf: moment.nullable(),
   /** Of a verify. */
   verdict: verdict.nullable(),
   error: errorSchema.nullable(),

@@ -42,6 +42,7 @@ export function runReport(connection: string, record: RunRecord): Run {
     inserted: sum("inserted"),
     updated: sum("updated"),
     deleted: sum("deleted"),
+    asOf: tables.every((table) => table.asOf !== null) ? (tables.map((table) => table.asOf!).sort()[0] ?? null) : null,
     verdict: verdict ?? null,
     error: outcome === "died" ? died : errorOf(record),
   };
