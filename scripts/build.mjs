@@ -13,7 +13,7 @@ const old = `${fresh}-old`;
 
 try {
   declareTypes(fresh);
-  writePapers(fresh, await bundleProgram(fresh));
+  writePapers(fresh, [...(await bundleProgram(fresh)), ...(await bundlePage(join(fresh, "page")))]);
   chmodSync(join(fresh, "cli", "main.js"), 0o755);
   // Read when a source is served.
   cpSync(join(root, "src", "fivetran", "connector.proto"), join(fresh, "fivetran", "connector.proto"));
@@ -52,6 +52,23 @@ function bundleProgram(outdir) {
       js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
     },
   });
+}
+
+/** The page of the service, for browsers: one script and one style sheet, which ask no other host for anything. */
+async function bundlePage(outdir) {
+  const page = join(root, "src", "page");
+  const packages = await bundle({
+    entryPoints: ["main.tsx", "page.css"].map((file) => ({ in: join(page, file), out: "page" })),
+    outdir,
+    platform: "browser",
+    target: "es2023",
+    format: "esm",
+    minify: true,
+    // The licences are in LICENSES.txt.
+    legalComments: "none",
+  });
+  for (const file of ["index.html", "icon.svg"]) cpSync(join(page, file), join(outdir, file));
+  return packages;
 }
 
 /** `unless`: an error code that is as good as done. */

@@ -1,0 +1,179 @@
+import { useState } from "preact/hooks";
+import type { ConnectionReport, TableProgress } from "../../service/api.ts";
+import { count, counted, duration, rate, size } from "../../toolkit/figures.ts";
+import { useClock, useLoaded, usePage, useStore } from "../context.ts";
+import { fraction, matches, outcomes, tableStates } from "../format.ts";
+import { Badge, Bar, Choice, Empty, Search, When } from "../parts/words.tsx";
+import { href } from "../router.ts";
+
+type Filter = "all" | TableProgress["state"];
+
+/** The run that is under way, table by table, as the terminal shows it; else how the last one ended. */
+export function Live({ connection }: { readonly connection: ConnectionReport }) {
+  const { name, running, lastRun } = connection;
+  const { client, store } = usePage();
+  const progress = useStore((state) => state.progress.get(name));
+  const shown = running ?? lastRun;
+  // What happened before the page was open; what comes later comes as events.
+  useLoaded(`progress ${name} ${running?.id}`, null, async () => {
+    if (running === null) return;
+    const tables = await client.progress(name);
+    const live = store.state.progress.get(name);
+    const newer = live?.run === running.id ? live.tables : new Map<string, TableProgress>();
+    const missing = tables.filter(({ table }) => !newer.has(table));
+    store.apply({ kind: "progress", run: running.id, connection: name, tables: missing });
+  });
+  if (shown === null) return <Empty>This connection has not run yet.</Empty>;
+  const tables = progress?.run === shown.id ? [...progress.tables.values()] : [];
+  if (running === null && tables.length === 0) {
+    return (
+      <p>
+        No run is under way. The last one <b>{outcomes[shown.outcome][1].toLowerCase()}</b>{" "}
+        <When at={shown.ended ?? shown.started} />: {counted(shown.rowsRead, "row")} read in{" "}
+        {duration(shown.milliseconds)}. <a href={href({ screen: "run", name, id: shown.id })}>What it did</a>
+      </p>
+    );
+  }
+  return <RunTables name={name} run={shown} tables={tables} />;
+}
+
+function RunTables(props: {
+  readonly name: string;
+  readonly run: NonNullable<ConnectionReport["running"]>;
+  readonly tables: readonly TableProgress[];
+}) {
+  const { name, run, tables } = props;
+  const [search, setSearch] = useState("");
+  const [filter, setFilter] = useState<Filter>("all");
+  const states = [...new Set(tables.map(({ state }) => state))];
+  const shown = tables.filter(({ table, state }) => (filter === "all" || filter === state) && matches(search, table));
+  return (
+    <section aria-label={run.outcome === "running" ? "The run that is under way" : "The last run"}>
+      <div class="head">
+        <Totals run={run} tables={tables} />
+        {tables.length > 5 && (
+          <div class="tools">
+            <Choice<Filter>
+              label="Show tables"
+              value={filter}
+              onChange={setFilter}
+              options={[
+                ["all", "All", tables.length],
+                ...states.map((state) => [state, state, tables.filter((one) => one.state === state).length] as const),
+              ]}
+            />
+            <Search label="Search tables" value={search} onChange={setSearch} />
+          </div>
+        )}
+      </div>
+      {tables.length === 0 && <Empty>The run is starting …</Empty>}
+      {tables.length > 0 && (
+        <table class="grid stacked live" aria-label="Tables of the run">
+          <thead>
+            <tr>
+              <th>Table</th>
+              <th>State</th>
+              <th>Pass</th>
+              <th class="number">Rows</th>
+              <th class="number">Rows/s</th>
+              <th>Done</th>
+              <th class="number">Left</th>
+              <th class="number">Splits</th>
+              <th class="number">Written</th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((table) => (
+              <Row key={table.table} name={name} progress={table} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
+
+function Totals({
+  run,
+  tables,
+}: {
+  readonly run: NonNullable<ConnectionReport["running"]>;
+  readonly tables: readonly TableProgress[];
+}) {
+  const running = run.outcome === "running";
+  const seconds = useClock((now) => (running ? Math.floor((now - Date.parse(run.started)) / 1_000) : 0));
+  const rows = sum(tables, (table) => table.rows);
+  const pace = sum(tables, (table) =>
+    table.state === "reading" || table.state === "verifying" ? table.rowsPerSecond : 0,
+  );
+  const took = running ? Math.max(0, seconds * 1_000) : run.milliseconds;
+  const [tone, word] = outcomes[run.outcome];
+  return (
+    <p class="totals">
+      <Badge tone={tone}>
+        {running ? (run.kind === "verify" ? "Verifying" : run.kind === "follow" ? "Following" : "Syncing") : word}
+      </Badge>{" "}
+      <b>{counted(rows, "row")}</b> read, {size(sum(tables, (table) => table.bytes))}, {duration(took)}
+      {running && pace > 0 && (
+        <>
+          , <b>{rate(pace)}</b>
+        </>
+      )}
+      {!running && (
+        <>
+          {" "}
+          <a href={href({ screen: "run", name: run.connection, id: run.id })}>What it did</a>
+        </>
+      )}
+    </p>
+  );
+}
+
+function Row({ name, progress }: { readonly name: string; readonly progress: TableProgress }) {
+  const { table, state, pass, rows, rowsPerSecond, splits, splitsDone, written, left, note } = progress;
+  const done = fraction(progress);
+  const active = state === "reading" || state === "verifying";
+  return (
+    <tr class={state === "failed" ? "edge-bad" : undefined}>
+      <td class="title-cell">
+        <a class="name" href={href({ screen: "table", name, table })}>
+          {table}
+        </a>
+        {note !== null && <div class="faint small">{note}</div>}
+      </td>
+      <td data-label="State">
+        <Badge tone={tableStates[state]}>{state}</Badge>
+      </td>
+      <td data-label="Pass">{pass ?? "–"}</td>
+      <td data-label="Rows" class="number">
+        {state === "waiting" ? "–" : count(rows)}
+      </td>
+      <td data-label="Rows/s" class="number">
+        {active ? rate(rowsPerSecond) : "–"}
+      </td>
+      <td data-label="Done">
+        {done === null ? (
+          "–"
+        ) : (
+          <span class="done">
+            <Bar fraction={done} label={`${table}, done`} />
+            <span class="done-text">{Math.floor(done * 100)}%</span>
+          </span>
+        )}
+      </td>
+      <td data-label="Left" class="number">
+        {left === null || !active ? "–" : duration(left)}
+      </td>
+      <td data-label="Splits" class="number">
+        {splits === 0 ? "–" : `${splitsDone}/${splits}`}
+      </td>
+      <td data-label="Written" class="number">
+        {state === "waiting" || state === "verifying" ? "–" : count(written)}
+      </td>
+    </tr>
+  );
+}
+
+function sum(tables: readonly TableProgress[], of: (table: TableProgress) => number): number {
+  return tables.reduce((total, table) => total + of(table), 0);
+}
