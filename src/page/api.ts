@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Action, answers, Run } from "../service/api.ts";
+import type { Action, answers, ErrorReport, Run } from "../service/api.ts";
 
 export type Answer<Path extends keyof typeof answers> = z.output<(typeof answers)[Path]>;
 export type ServiceReport = Answer<"GET /service">;
@@ -117,8 +117,9 @@ function at(name: string, rest: string): string {
 }
 
 async function refusal(response: Response): Promise<RequestError> {
-  const said: unknown = await response.json().catch(() => null);
-  const { message, hint } = (said ?? {}) as { readonly message?: unknown; readonly hint?: unknown };
+  // A proxy may answer in its own words.
+  const said = (await response.json().catch(() => null)) as { readonly error?: Partial<ErrorReport> } | null;
+  const { message, hint } = said?.error ?? {};
   return new RequestError(
     response.status,
     typeof message === "string" ? message : `The service answered ${response.status}.`,

@@ -1,54 +1,76 @@
 import type { LogLine, Run } from "../service/api.ts";
 
-/** What the charts of a connection's history show. All lists have one value for each of `times`, in ms, ascending. */
-export interface RunSeries {
+/** How long each sync took, in milliseconds, at the time at which it ended, ascending. */
+export interface Durations {
   readonly times: readonly number[];
   readonly succeeded: readonly (number | null)[];
   readonly failed: readonly (number | null)[];
+}
+
+/** Runs come newest first. */
+export function durations(runs: readonly Run[]): Durations {
+  const ended = syncs(runs);
+  return {
+    times: ended.map(timeOf),
+    succeeded: ended.map((run) => (run.outcome === "succeeded" ? run.milliseconds : null)),
+    failed: ended.map((run) => (run.outcome === "succeeded" ? null : run.milliseconds)),
+  };
+}
+
+/** What the syncs of each interval did together. */
+export interface Sums {
+  /** The middle of each interval. */
+  readonly times: readonly number[];
   readonly read: readonly number[];
   readonly written: readonly number[];
   readonly deleted: readonly number[];
 }
 
-/** Syncs that ended, by the time at which they did. Runs come newest first. */
-export function runSeries(runs: readonly Run[]): RunSeries {
-  const ended = runs.filter(({ ended, kind }) => ended !== null && kind !== "verify").toReversed();
-  const good = ({ outcome }: Run): boolean => outcome === "succeeded";
-  return {
-    times: ended.map(timeOf),
-    succeeded: ended.map((run) => (good(run) ? run.milliseconds : null)),
-    failed: ended.map((run) => (good(run) ? null : run.milliseconds)),
-    read: ended.map((run) => run.rowsRead),
-    written: ended.map((run) => run.inserted + run.updated),
-    deleted: ended.map((run) => run.deleted),
-  };
+/** Adds up syncs by intervals of this length, from `from` on. */
+export function sums(runs: readonly Run[], from: number, to: number, interval: number): Sums {
+  const number = Math.max(1, Math.round((to - from) / interval));
+  const zeros = (): number[] => Array.from({ length: number }, () => 0);
+  const [read, written, deleted] = [zeros(), zeros(), zeros()];
+  for (const run of syncs(runs)) {
+    if (timeOf(run) < from || timeOf(run) > to) continue;
+    const at = Math.min(number - 1, Math.floor((timeOf(run) - from) / interval));
+    read[at]! += run.rowsRead;
+    written[at]! += run.inserted + run.updated;
+    deleted[at]! += run.deleted;
+  }
+  return { times: read.map((_, at) => from + (at + 0.5) * interval), read, written, deleted };
 }
 
-/** The age of the oldest copy over time: it grows with the clock, and falls when a run ends. */
-export function ageSeries(
+/**
+ * The highest age of the oldest copy in each interval: it grows with the clock, and falls when a run ends. `null`: not
+ * known, because no run before tells it.
+ */
+export function ages(
   runs: readonly Run[],
-  now: number,
-): { readonly times: readonly number[]; readonly ages: readonly number[] } {
-  const times: number[] = [];
-  const ages: number[] = [];
+  from: number,
+  to: number,
+  interval: number,
+): { readonly times: readonly number[]; readonly highest: readonly (number | null)[] } {
+  const falls = syncs(runs).flatMap(({ ended, asOf }) =>
+    asOf == null ? [] : [{ at: Date.parse(ended!), asOf: Date.parse(asOf) }],
+  );
+  const number = Math.max(1, Math.round((to - from) / interval));
+  const times = Array.from({ length: number }, (_, at) => (at === number - 1 ? to : from + (at + 1) * interval));
+  let next = 0;
   let asOf: number | null = null;
-  const add = (time: number): void => {
-    if (asOf === null) return;
-    times.push(time);
-    ages.push(Math.max(0, time - asOf));
-  };
-  for (const run of runs.toReversed()) {
-    if (run.ended === null || run.asOf === null || run.kind === "verify") continue;
-    const ended = timeOf(run);
-    const next = Date.parse(run.asOf);
-    if (next === asOf) continue;
-    // Charts want ascending times: the fall is one millisecond wide.
-    add(Math.max(ended - 1, (times.at(-1) ?? 0) + 1));
-    asOf = next;
-    add(Math.max(ended, (times.at(-1) ?? 0) + 1));
-  }
-  add(Math.max(now, (times.at(-1) ?? 0) + 1));
-  return { times, ages };
+  const highest = times.map((end) => {
+    let most: number | null = null;
+    const see = (time: number): void => {
+      if (asOf !== null) most = Math.max(most ?? 0, time - asOf);
+    };
+    for (; next < falls.length && falls[next]!.at <= end; next++) {
+      see(falls[next]!.at);
+      asOf = falls[next]!.asOf;
+    }
+    see(end);
+    return most;
+  });
+  return { times, highest };
 }
 
 /** Runs as they are known now: `newest` replaces or joins those that were loaded, newest first. */
@@ -64,6 +86,11 @@ export function withLive(loaded: readonly LogLine[], live: readonly LogLine[]): 
   const last = loaded.at(-1)?.at ?? "";
   const atLast = new Set(loaded.filter(({ at }) => at === last).map(({ message }) => message));
   return [...loaded, ...live.filter(({ at, message }) => at > last || (at === last && !atLast.has(message)))];
+}
+
+/** Those that ended, the oldest first. */
+function syncs(runs: readonly Run[]): readonly Run[] {
+  return runs.filter(({ ended, kind }) => ended !== null && kind !== "verify").toReversed();
 }
 
 function timeOf({ started, ended }: Run): number {

@@ -78,15 +78,13 @@ async function* messages(
     const parse = messageParser();
     const decoder = new TextDecoder();
     const reader = response.body!.getReader();
-    let heard = false;
+    own.signal.addEventListener("abort", () => void reader.cancel().catch(() => {}));
+    opened();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
       clearTimeout(timer);
       timer = setTimeout(stop, silence);
-      // A proxy may open a stream whose service is away: only what is heard counts.
-      if (!heard) opened();
-      heard = true;
       for (const message of parse(decoder.decode(value, { stream: true }))) {
         yield { id: message.id === "" ? lastId : message.id, data: message.data };
       }

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { localTime } from "../format.ts";
 import { useTheme } from "../theme.ts";
 
 export interface Line {
@@ -46,7 +47,7 @@ export function Chart(props: {
   );
 }
 
-const height = 150;
+const height = 160;
 
 function data(props: Parameters<typeof Chart>[0]): uPlot.AlignedData {
   return [props.times.map((time) => time / 1_000), ...props.lines.map((line) => [...line.values])];
@@ -64,7 +65,10 @@ function options(element: HTMLElement, props: Parameters<typeof Chart>[0]): uPlo
     width: element.clientWidth,
     height,
     cursor,
-    legend: { live: true },
+    legend: {
+      live: true,
+      markers: { width: 0, fill: (_, at) => (at === 0 ? "" : color(`--chart-${props.lines[at - 1]!.color}`)) },
+    },
     padding: [8, 8, 0, 0],
     scales: {
       x: {
@@ -76,8 +80,13 @@ function options(element: HTMLElement, props: Parameters<typeof Chart>[0]): uPlo
       y: { range: (_, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
     axes: [
-      { ...axis, space: 70 },
-      { ...axis, size: 64, space: 32, values: (_, splits) => splits.map(props.format) },
+      {
+        ...axis,
+        space: 70,
+        size: 26,
+        values: (_, splits, _axis, _space, step) => splits.map((at) => timeLabel(at, step)),
+      },
+      { ...axis, size: 56, space: 32, values: (_, splits) => splits.map(props.format) },
     ],
     series: [
       { label: "Time", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
@@ -88,9 +97,9 @@ function options(element: HTMLElement, props: Parameters<typeof Chart>[0]): uPlo
 
 function series(line: Line, stroke: string, format: (value: number) => string): uPlot.Series {
   const shape: Partial<Record<Line["shape"], uPlot.Series>> = {
-    line: { width: 1.5, points: { show: line.values.length < 60, size: 5 } },
-    bars: { width: 0, fill: stroke, paths: uPlot.paths.bars!({ size: [0.7, 14, 3] }), points: { show: false } },
-    points: { width: 0, paths: () => null, points: { show: true, size: 7, fill: stroke } },
+    line: { width: 1.5, fill: `color-mix(in srgb, ${stroke} 12%, transparent)`, points: { show: false } },
+    bars: { width: 0, fill: stroke, paths: uPlot.paths.bars!({ size: [0.75, 24, 2] }), points: { show: false } },
+    points: { width: 0, paths: () => null, points: { show: true, size: 4, fill: stroke } },
     limit: { width: 1, dash: [5, 4], points: { show: false } },
   };
   return {
@@ -99,6 +108,12 @@ function series(line: Line, stroke: string, format: (value: number) => string): 
     value: (_, value: number | null) => (value === null ? "–" : format(value)),
     ...shape[line.shape],
   };
+}
+
+/** A time of the axis, in seconds: a day, or a minute of one. */
+function timeLabel(at: number, step: number): string {
+  const [date, time] = localTime(new Date(at * 1_000).toISOString()).split(" ") as [string, string];
+  return step >= 86_400 || time.startsWith("00:00") ? date.slice(5) : time.slice(0, 5);
 }
 
 /** A color of the style sheet as the canvas needs it: a custom property alone is not resolved. */

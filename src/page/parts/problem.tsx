@@ -1,10 +1,8 @@
 import type { ComponentChildren } from "preact";
-import type { ConnectionReport } from "../../service/api.ts";
-
-type ServiceError = NonNullable<ConnectionReport["error"]>;
+import type { ErrorReport } from "../../service/api.ts";
 
 /** What becomes of an error by its remedy. */
-const remedies: Readonly<Record<ServiceError["remedy"], string>> = {
+const remedies: Readonly<Record<ErrorReport["remedy"], string>> = {
   retry: "It may pass by itself, and is tried again.",
   reconfigure: "Change a setting, a privilege or the machine.",
   resync: "Agree to it here, or reset the table.",
@@ -13,7 +11,7 @@ const remedies: Readonly<Record<ServiceError["remedy"], string>> = {
 
 /** An error: its code, what is wrong, what to do, and where it came up. */
 export function Problem(props: {
-  readonly error: ServiceError;
+  readonly error: ErrorReport;
   readonly tone?: "bad" | "warn";
   readonly children?: ComponentChildren;
 }) {

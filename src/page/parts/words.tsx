@@ -35,6 +35,12 @@ export function When({ at, none = "never" }: { readonly at: string | null; reado
   );
 }
 
+/** When something is to happen. */
+export function Next({ at, none }: { readonly at: string | null; readonly none: string }) {
+  const due = useClock((now) => at !== null && Date.parse(at) <= now);
+  return due ? <span>due now</span> : <When at={at} none={none} />;
+}
+
 /** A time that must be exact. */
 export function At({ at }: { readonly at: string }) {
   return (

@@ -28,7 +28,7 @@ export function Actions({ connection }: { readonly connection: ConnectionReport 
       {busy ? (
         <button
           type="button"
-          class="primary"
+          class="stop"
           onClick={() => act({ action: "stop" })}
           title="Ends the run soon. What is committed stays, and the next run goes on from there."
         >

@@ -1,11 +1,18 @@
 import { useMemo } from "preact/hooks";
 import type { Run } from "../../service/api.ts";
 import { count, counted, duration } from "../../toolkit/figures.ts";
+import { durationText } from "../../toolkit/quantities.ts";
 import { useClock } from "../context.ts";
 import { age, compact } from "../format.ts";
-import { Chart, type Line } from "../parts/chart.tsx";
+import { Chart } from "../parts/chart.tsx";
 import { Empty } from "../parts/words.tsx";
-import { ageSeries, runSeries } from "../series.ts";
+import { ages, durations, sums } from "../series.ts";
+
+const minute = 60_000;
+const day = 86_400_000;
+
+/** The lengths of the intervals in which runs are added up. A chart has about sixty of them. */
+const intervals = [5 * minute, 30 * minute, 180 * minute, day / 2, day];
 
 /** Charts over time. What each shows is also said in words. */
 export function Charts(props: {
@@ -14,39 +21,48 @@ export function Charts(props: {
   readonly freshness: number | null;
 }) {
   const { runs, from, freshness } = props;
-  // The charts end at this minute, so that they are not drawn each second.
-  const now = useClock((now) => Math.floor(now / 60_000) * 60_000);
+  // The charts end with this minute, so that they are not drawn each second.
+  const to = useClock((now) => Math.ceil(now / minute) * minute);
   const shown = useMemo(() => {
-    const series = runSeries(runs);
-    const { times, ages } = ageSeries(runs, now);
-    const limit: readonly Line[] =
-      freshness === null
-        ? []
-        : [{ label: "Limit", color: "limit", shape: "limit", values: times.map(() => freshness) }];
-    const durations: readonly Line[] = [
-      { label: "Succeeded", color: "a", shape: "line", values: series.succeeded },
-      { label: "Failed", color: "bad", shape: "points", values: series.failed },
-    ];
-    const rows: readonly Line[] = [
-      { label: "Read", color: "a", shape: "line", values: series.read },
-      { label: "Written", color: "b", shape: "line", values: series.written },
-    ];
-    const deletes: readonly Line[] = [{ label: "Deleted", color: "c", shape: "bars", values: series.deleted }];
-    const copies: readonly Line[] = [{ label: "Age", color: "a", shape: "line", values: ages }, ...limit];
-    return { series, times, ages, durations, rows, deletes, copies };
-  }, [runs, now, freshness]);
-  const { series, times, ages } = shown;
-  if (series.times.length === 0) return <Empty>No sync has ended in this time.</Empty>;
-  const span = { from, to: Math.max(now, series.times.at(-1)!) };
-  const failed = series.failed.filter((value) => value !== null).length;
-  const good = series.succeeded.filter((value) => value !== null).sort((a, b) => a - b);
+    const interval = intervals.find((one) => (to - from) / one <= 90) ?? day;
+    const taken = durations(runs);
+    const done = sums(runs, from, to, interval);
+    const old = ages(runs, from, to, interval);
+    const limit = freshness === null ? [] : [{ label: "Limit", color: "limit", shape: "limit" } as const];
+    return {
+      interval,
+      taken,
+      done,
+      old,
+      durations: [
+        { label: "Succeeded", color: "a", shape: "points", values: taken.succeeded },
+        { label: "Failed", color: "bad", shape: "points", values: taken.failed },
+      ] as const,
+      ages: [
+        { label: "Highest age", color: "a", shape: "line", values: old.highest } as const,
+        ...limit.map((line) => ({ ...line, values: old.times.map(() => freshness) })),
+      ],
+      rows: [
+        { label: "Read", color: "a", shape: "bars", values: done.read },
+        { label: "Written", color: "b", shape: "bars", values: done.written },
+      ] as const,
+      deletes: [{ label: "Deleted", color: "c", shape: "bars", values: done.deleted }] as const,
+    };
+  }, [runs, from, to, freshness]);
+  const { taken, done, old } = shown;
+  if (taken.times.length === 0) return <Empty>No sync has ended in this time.</Empty>;
+  const span = { from, to };
+  const each = `in each ${durationText(shown.interval).replace(/\D/, " $&")}`;
+  const failed = taken.failed.filter((value) => value !== null).length;
+  const good = taken.succeeded.filter((value) => value !== null).sort((a, b) => a - b);
   const middle = good[Math.floor(good.length / 2)];
+  const oldest = Math.max(...old.highest.map((value) => value ?? 0));
   return (
     <div class="charts">
       <Chart
         title="Duration"
-        summary={`${middle === undefined ? "no sync succeeded" : `half of the syncs took at most ${duration(middle)}`}, ${count(failed)} of ${counted(series.times.length, "sync")} did not succeed`}
-        times={series.times}
+        summary={`${middle === undefined ? "No sync succeeded" : `Half of the syncs took at most ${duration(middle)}`}; ${count(failed)} of ${counted(taken.times.length, "sync")} did not succeed.`}
+        times={taken.times}
         {...span}
         lines={shown.durations}
         format={duration}
@@ -54,27 +70,27 @@ export function Charts(props: {
       <Chart
         title="Age of the copy"
         summary={
-          ages.length === 0
-            ? "no copy was whole"
-            : `${age(Math.max(...ages))} at most${freshness === null ? "" : `, the limit is ${duration(freshness)}`}`
+          oldest === 0
+            ? "No copy was whole."
+            : `At most ${age(oldest)}${freshness === null ? "" : `; the limit is ${age(freshness)}`}.`
         }
-        times={times}
+        times={old.times}
         {...span}
-        lines={shown.copies}
+        lines={shown.ages}
         format={age}
       />
       <Chart
         title="Rows read and written"
-        summary={`${counted(total(series.read), "row")} read, ${count(total(series.written))} written`}
-        times={series.times}
+        summary={`${counted(total(done.read), "row")} read, ${count(total(done.written))} written; ${each}.`}
+        times={done.times}
         {...span}
         lines={shown.rows}
         format={compact}
       />
       <Chart
         title="Deletes"
-        summary={`${counted(total(series.deleted), "row")} deleted`}
-        times={series.times}
+        summary={`${counted(total(done.deleted), "row")} deleted; ${each}.`}
+        times={done.times}
         {...span}
         lines={shown.deletes}
         format={compact}

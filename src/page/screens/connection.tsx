@@ -3,7 +3,7 @@ import { count } from "../../toolkit/figures.ts";
 import { usePage, useStore } from "../context.ts";
 import { connectionStates, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
-import { Age, Badge, Empty, Fact, Pending, When } from "../parts/words.tsx";
+import { Age, Badge, Empty, Fact, Next, Pending, When } from "../parts/words.tsx";
 import { href, type Route, type Tab } from "../router.ts";
 import { Actions, HeldDeletes } from "./actions.tsx";
 import { History } from "./history.tsx";
@@ -101,7 +101,7 @@ function Head({ connection }: { readonly connection: ConnectionReport }) {
           {connection.paused ? (
             "paused"
           ) : (
-            <When at={connection.nextRun} none={schedule === "follow" ? "follows" : "none"} />
+            <Next at={connection.nextRun} none={schedule === "follow" ? "follows" : "none"} />
           )}{" "}
           {schedule !== null && <span class="small faint name">{schedule}</span>}
         </Fact>
@@ -118,7 +118,7 @@ function Head({ connection }: { readonly connection: ConnectionReport }) {
           )}
         </Fact>
         <Fact name="Next proof">
-          <When at={connection.nextVerify} none="none" />{" "}
+          <Next at={connection.nextVerify} none="none" />{" "}
           {verifySchedule !== null && <span class="small faint name">{verifySchedule}</span>}
         </Fact>
       </dl>

@@ -4,7 +4,7 @@ import { count, duration } from "../../toolkit/figures.ts";
 import { usePage, useStore } from "../context.ts";
 import { connectionStates, grouped, matches, outcomes, problemsFirst, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
-import { Age, Badge, Choice, Empty, Pending, Search, When } from "../parts/words.tsx";
+import { Age, Badge, Choice, Empty, Next, Pending, Search, When } from "../parts/words.tsx";
 import { href } from "../router.ts";
 
 type Filter = "all" | "attention" | "running" | "ok" | "idle";
@@ -141,7 +141,8 @@ function Row({ connection }: { readonly connection: ConnectionReport }) {
           <>
             <When at={lastRun.ended ?? lastRun.started} />
             <div class="faint small">
-              {outcomes[lastRun.outcome][1].toLowerCase()}, took {duration(lastRun.milliseconds)}
+              {outcomes[lastRun.outcome][1].toLowerCase()} in{" "}
+              <span class="nowrap">{duration(lastRun.milliseconds)}</span>
             </div>
           </>
         )}
@@ -150,7 +151,7 @@ function Row({ connection }: { readonly connection: ConnectionReport }) {
         {paused ? (
           <span class="faint">paused</span>
         ) : (
-          <When at={nextRun} none={schedule === "follow" ? "follows" : "none"} />
+          <Next at={nextRun} none={schedule === "follow" ? "follows" : "none"} />
         )}
         {schedule !== null && <div class="faint small name">{schedule}</div>}
       </td>

@@ -3,8 +3,9 @@ import type { ConnectionReport, TableProgress } from "../../service/api.ts";
 import { count, counted, duration, rate, size } from "../../toolkit/figures.ts";
 import { useClock, useLoaded, usePage, useStore } from "../context.ts";
 import { fraction, matches, outcomes, tableStates } from "../format.ts";
-import { Badge, Bar, Choice, Empty, Search, When } from "../parts/words.tsx";
+import { Badge, Bar, Choice, Empty, Pending, Search, When } from "../parts/words.tsx";
 import { href } from "../router.ts";
+import { RunTables } from "./run.tsx";
 
 type Filter = "all" | TableProgress["state"];
 
@@ -25,28 +26,44 @@ export function Live({ connection }: { readonly connection: ConnectionReport }) 
   });
   if (shown === null) return <Empty>This connection has not run yet.</Empty>;
   const tables = progress?.run === shown.id ? [...progress.tables.values()] : [];
-  if (running === null && tables.length === 0) {
-    return (
-      <p>
-        No run is under way. The last one <b>{outcomes[shown.outcome][1].toLowerCase()}</b>{" "}
-        <When at={shown.ended ?? shown.started} />: {counted(shown.rowsRead, "row")} read in{" "}
-        {duration(shown.milliseconds)}. <a href={href({ screen: "run", name, id: shown.id })}>What it did</a>
-      </p>
-    );
-  }
-  return <RunTables name={name} run={shown} tables={tables} />;
+  if (running === null && tables.length === 0) return <LastRun run={shown} />;
+  return <ProgressTables name={name} run={shown} tables={tables} />;
 }
 
-function RunTables(props: {
+type Run = NonNullable<ConnectionReport["lastRun"]>;
+
+/** How the last run ended, where its progress was not seen. */
+function LastRun({ run }: { readonly run: Run }) {
+  const { client } = usePage();
+  const { value, error, reload } = useLoaded(`run ${run.id}`, null, () => client.run(run.id));
+  return (
+    <>
+      <p class="totals">
+        No run is under way. The last one <b>{outcomes[run.outcome][1].toLowerCase()}</b>{" "}
+        <When at={run.ended ?? run.started} />: {counted(run.rowsRead, "row")} read in {duration(run.milliseconds)}.{" "}
+        <a href={href({ screen: "run", name: run.connection, id: run.id })}>Its log</a>
+      </p>
+      {value === null ? (
+        <Pending error={error} retry={reload} />
+      ) : (
+        <RunTables tables={value.tables} name={run.connection} />
+      )}
+    </>
+  );
+}
+
+function ProgressTables(props: {
   readonly name: string;
-  readonly run: NonNullable<ConnectionReport["running"]>;
+  readonly run: Run;
   readonly tables: readonly TableProgress[];
 }) {
   const { name, run, tables } = props;
   const [search, setSearch] = useState("");
   const [filter, setFilter] = useState<Filter>("all");
   const states = [...new Set(tables.map(({ state }) => state))];
-  const shown = tables.filter(({ table, state }) => (filter === "all" || filter === state) && matches(search, table));
+  const shown = failedFirst(tables).filter(
+    ({ table, state }) => (filter === "all" || filter === state) && matches(search, table),
+  );
   return (
     <section aria-label={run.outcome === "running" ? "The run that is under way" : "The last run"}>
       <div class="head">
@@ -93,13 +110,7 @@ function RunTables(props: {
   );
 }
 
-function Totals({
-  run,
-  tables,
-}: {
-  readonly run: NonNullable<ConnectionReport["running"]>;
-  readonly tables: readonly TableProgress[];
-}) {
+function Totals({ run, tables }: { readonly run: Run; readonly tables: readonly TableProgress[] }) {
   const running = run.outcome === "running";
   const seconds = useClock((now) => (running ? Math.floor((now - Date.parse(run.started)) / 1_000) : 0));
   const rows = sum(tables, (table) => table.rows);
@@ -172,6 +183,12 @@ function Row({ name, progress }: { readonly name: string; readonly progress: Tab
       </td>
     </tr>
   );
+}
+
+/** Failed tables, then the others by name, so that rows keep their places. */
+function failedFirst(tables: readonly TableProgress[]): readonly TableProgress[] {
+  const rank = ({ state }: TableProgress): number => (state === "failed" ? 0 : 1);
+  return tables.toSorted((a, b) => rank(a) - rank(b) || a.table.localeCompare(b.table));
 }
 
 function sum(tables: readonly TableProgress[], of: (table: TableProgress) => number): number {

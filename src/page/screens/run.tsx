@@ -74,7 +74,7 @@ function Errors(props: {
   if (groups.length === 0 && ofRun === null) return null;
   return (
     <section aria-labelledby="run-errors">
-      <h3 id="run-errors">Errors by code</h3>
+      <h2 id="run-errors">Errors by code</h2>
       <div class="cards">
         {ofRun !== null && <Problem error={ofRun} />}
         {groups.map((group) => (
@@ -100,13 +100,14 @@ const tableOutcomes: Readonly<Record<TableRunReport["outcome"], Tone>> = {
   stopped: "idle",
 };
 
-function RunTables({ tables, name }: { readonly tables: readonly TableRunReport[]; readonly name: string }) {
+/** What each table of a run did. */
+export function RunTables({ tables, name }: { readonly tables: readonly TableRunReport[]; readonly name: string }) {
   const [search, setSearch] = useState("");
   const shown = tables.filter(({ table, error }) => matches(search, table, error?.code ?? ""));
   return (
     <section aria-labelledby="run-tables">
       <div class="head">
-        <h3 id="run-tables">{counted(tables.length, "table")}</h3>
+        <h2 id="run-tables">{counted(tables.length, "table")}</h2>
         {tables.length > 5 && <Search label="Search tables" value={search} onChange={setSearch} />}
       </div>
       {tables.length === 0 ? (
@@ -209,7 +210,7 @@ function Log({ id, revision }: { readonly id: string; readonly revision: unknown
   return (
     <section aria-labelledby="log">
       <div class="head">
-        <h3 id="log">Log</h3>
+        <h2 id="log">Log</h2>
         <div class="tools">
           <Choice<Level>
             label="Level"

@@ -92,7 +92,7 @@ function Report({ name, report }: { readonly name: string; readonly report: Tabl
       </dl>
       <div class="columns">
         <section aria-labelledby="reading">
-          <h3 id="reading">How it is read, and why</h3>
+          <h2 id="reading">How it is read, and why</h2>
           {reading.length === 0 ? (
             <Empty>Not known before the next sync.</Empty>
           ) : (
@@ -102,7 +102,7 @@ function Report({ name, report }: { readonly name: string; readonly report: Tabl
               ))}
             </ul>
           )}
-          <h3>Cost of the last passes</h3>
+          <h2>Cost of the last passes</h2>
           {last === null ? (
             <Empty>No pass yet.</Empty>
           ) : (
@@ -119,7 +119,7 @@ function Report({ name, report }: { readonly name: string; readonly report: Tabl
           )}
         </section>
         <section aria-labelledby="columns">
-          <h3 id="columns">{counted(columns.length, "column")}</h3>
+          <h2 id="columns">{counted(columns.length, "column")}</h2>
           <table class="grid" aria-labelledby="columns">
             <thead>
               <tr>
