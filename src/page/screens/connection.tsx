@@ -38,7 +38,12 @@ export function Connection({ route }: { readonly route: ConnectionRoute }) {
   return (
     <>
       <Head connection={connection} />
-      <Problems connection={connection} />
+      {route.screen === "connection" && (
+        <>
+          <Facts connection={connection} />
+          <Problems connection={connection} />
+        </>
+      )}
       <nav class="tabs" aria-label={`Screens of ${name}`}>
         {tabs.map(([tab, title]) => (
           <a
@@ -68,61 +73,65 @@ function Screen({ route, connection }: { readonly route: ConnectionRoute; readon
 }
 
 function Head({ connection }: { readonly connection: ConnectionReport }) {
-  const { name, source, destination, state, says, rows, tables, schedule, verifySchedule, lastProof } = connection;
+  const { name, source, destination } = connection;
+  return (
+    <div class="head">
+      <div>
+        <h1 tabIndex={-1} class="name">
+          {name}
+        </h1>
+        <p class="faint">
+          {source.title} → {destination.title} <span class="name">{destination.place}</span>
+        </p>
+      </div>
+      <Actions connection={connection} />
+    </div>
+  );
+}
+
+function Facts({ connection }: { readonly connection: ConnectionReport }) {
+  const { state, says, rows, tables, schedule, verifySchedule, lastProof } = connection;
   const [tone, word] = connectionStates[state];
   return (
-    <>
-      <div class="head">
-        <div>
-          <h1 tabIndex={-1} class="name">
-            {name}
-          </h1>
-          <p class="faint">
-            {source.title} → {destination.title} <span class="name">{destination.place}</span>
-          </p>
-        </div>
-        <Actions connection={connection} />
-      </div>
-      <dl class="facts">
-        <Fact name="State">
-          <Badge tone={tone}>{word}</Badge>
-          {says !== "" && says.toLowerCase() !== word.toLowerCase() && <span class="small faint"> {says}</span>}
-        </Fact>
-        <Fact name="Age of the copy">
-          <Age connection={connection} />
-        </Fact>
-        <Fact name="Rows">
-          {rows === null ? "no copy" : count(rows)}{" "}
-          <span class="small faint">
-            in {count(tables)} {tables === 1 ? "table" : "tables"}
-          </span>
-        </Fact>
-        <Fact name="Next run">
-          {connection.paused ? (
-            "paused"
-          ) : (
-            <Next at={connection.nextRun} none={schedule === "follow" ? "follows" : "none"} />
-          )}{" "}
-          {schedule !== null && <span class="small faint name">{schedule}</span>}
-        </Fact>
-        <Fact name="Last proof">
-          {lastProof === null || lastProof.verdict === null ? (
-            "never"
-          ) : (
-            <>
-              <Badge tone={verdicts[lastProof.verdict]}>{lastProof.verdict}</Badge>{" "}
-              <span class="small faint">
-                <When at={lastProof.ended ?? lastProof.started} />
-              </span>
-            </>
-          )}
-        </Fact>
-        <Fact name="Next proof">
-          <Next at={connection.nextVerify} none="none" />{" "}
-          {verifySchedule !== null && <span class="small faint name">{verifySchedule}</span>}
-        </Fact>
-      </dl>
-    </>
+    <dl class="facts">
+      <Fact name="State">
+        <Badge tone={tone}>{word}</Badge>
+        {says !== "" && says.toLowerCase() !== word.toLowerCase() && <span class="small faint"> {says}</span>}
+      </Fact>
+      <Fact name="Age of the copy">
+        <Age connection={connection} />
+      </Fact>
+      <Fact name="Rows">
+        {rows === null ? "no copy" : count(rows)}{" "}
+        <span class="small faint">
+          in {count(tables)} {tables === 1 ? "table" : "tables"}
+        </span>
+      </Fact>
+      <Fact name="Next run">
+        {connection.paused ? (
+          "paused"
+        ) : (
+          <Next at={connection.nextRun} none={schedule === "follow" ? "follows" : "none"} />
+        )}{" "}
+        {schedule !== null && <span class="small faint name">{schedule}</span>}
+      </Fact>
+      <Fact name="Last proof">
+        {lastProof === null || lastProof.verdict === null ? (
+          "never"
+        ) : (
+          <>
+            <Badge tone={verdicts[lastProof.verdict]}>{lastProof.verdict}</Badge>{" "}
+            <span class="small faint">
+              <When at={lastProof.ended ?? lastProof.started} />
+            </span>
+          </>
+        )}
+      </Fact>
+      <Fact name="Next proof">
+        <Next at={connection.nextVerify} none="none" />{" "}
+        {verifySchedule !== null && <span class="small faint name">{verifySchedule}</span>}
+      </Fact>
+    </dl>
   );
 }
 

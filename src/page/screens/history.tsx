@@ -10,14 +10,14 @@ import { withNewest } from "../series.ts";
 import { Charts } from "./charts.tsx";
 
 const day = 86_400_000;
-const spans = { "24 h": day, "7 d": 7 * day, "30 d": 30 * day, "90 d": 90 * day } as const;
+const spans = { "24 hours": day, "7 days": 7 * day, "30 days": 30 * day, "90 days": 90 * day } as const;
 type Span = keyof typeof spans;
 
 /** What the runs of a connection did over time. */
 export function History({ connection }: { readonly connection: ConnectionReport }) {
   const { name } = connection;
   const { client } = usePage();
-  const [span, setSpan] = useState<Span>("7 d");
+  const [span, setSpan] = useState<Span>("7 days");
   const newest = useStore((state) => state.runs.get(name));
   const { value, error, reload } = useLoaded(`runs ${name} ${span}`, null, async () => {
     const now = Date.now() + client.skew;
@@ -28,10 +28,10 @@ export function History({ connection }: { readonly connection: ConnectionReport 
     <>
       <div class="tools">
         <Choice<Span>
-          label="Time span"
+          label="Show the last"
           value={span}
           onChange={setSpan}
-          options={(Object.keys(spans) as Span[]).map((one) => [one, `Last ${one}`] as const)}
+          options={(Object.keys(spans) as Span[]).map((one) => [one, one] as const)}
         />
       </div>
       {value === null ? (

@@ -155,33 +155,33 @@ function Row({ name, progress }: { readonly name: string; readonly progress: Tab
       <td data-label="State">
         <Badge tone={tableStates[state]}>{state}</Badge>
       </td>
-      <td data-label="Pass">{pass ?? "–"}</td>
-      <td data-label="Rows" class="number">
-        {state === "waiting" ? "–" : count(rows)}
-      </td>
-      <td data-label="Rows/s" class="number">
-        {active ? rate(rowsPerSecond) : "–"}
-      </td>
-      <td data-label="Done">
-        {done === null ? (
-          "–"
-        ) : (
+      <Cell label="Pass" text={pass} left />
+      <Cell label="Rows" text={state === "waiting" ? null : count(rows)} />
+      <Cell label="Rows/s" text={active ? rate(rowsPerSecond) : null} />
+      {done === null ? (
+        <Cell label="Done" text={null} left />
+      ) : (
+        <td data-label="Done">
           <span class="done">
             <Bar fraction={done} label={`${table}, done`} />
             <span class="done-text">{Math.floor(done * 100)}%</span>
           </span>
-        )}
-      </td>
-      <td data-label="Left" class="number">
-        {left === null || !active ? "–" : duration(left)}
-      </td>
-      <td data-label="Splits" class="number">
-        {splits === 0 ? "–" : `${splitsDone}/${splits}`}
-      </td>
-      <td data-label="Written" class="number">
-        {state === "waiting" || state === "verifying" ? "–" : count(written)}
-      </td>
+        </td>
+      )}
+      <Cell label="Left" text={left === null || !active ? null : duration(left)} />
+      <Cell label="Splits" text={splits === 0 ? null : `${splitsDone}/${splits}`} />
+      <Cell label="Written" text={state === "waiting" || state === "verifying" ? null : count(written)} />
     </tr>
+  );
+}
+
+/** A figure, where there is one: a narrow screen leaves out what is not there. */
+function Cell(props: { readonly label: string; readonly text: string | null; readonly left?: boolean }) {
+  const { label, text, left } = props;
+  return (
+    <td data-label={label} class={`${left === true ? "" : "number"} ${text === null ? "void" : ""}`}>
+      {text ?? "–"}
+    </td>
   );
 }
 
