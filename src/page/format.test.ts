@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { ConnectionReport, TableProgress } from "../service/api.ts";
 import {
   age,
+  attention,
   compact,
   fraction,
   freshness,
@@ -11,6 +12,7 @@ import {
   percent,
   problemsFirst,
   relative,
+  stateOf,
 } from "./format.ts";
 
 const now = Date.parse("2026-01-31T09:05:00Z");
@@ -132,16 +134,43 @@ describe("the fraction of a pass", () => {
   });
 });
 
-test("problems come first, the others by name", () => {
-  const all = [
-    ["d", "ok"],
-    ["c", "running"],
-    ["b", "late"],
-    ["a", "waiting"],
-    ["z", "problem"],
-  ] as const;
-  const connections = all.map(([name, state]) => ({ name, state }) as ConnectionReport);
-  expect(problemsFirst(connections).map(({ name }) => name)).toEqual(["z", "b", "a", "c", "d"]);
+describe("what asks for a person", () => {
+  const error = { code: "CONNECTION_REFUSED", message: "refused", hint: null, remedy: "retry" } as const;
+  const of = (name: string, state: ConnectionReport["state"], more: Partial<ConnectionReport> = {}): ConnectionReport =>
+    ({ name, state, says: "", error: null, held: [], lastProof: null, ...more }) as ConnectionReport;
+
+  test("comes first, the others by name", () => {
+    const all = [
+      of("d", "ok"),
+      of("c", "running", { error }),
+      of("b", "late"),
+      of("a", "waiting", { error }),
+      of("e", "paused", { error }),
+      of("w", "waiting"),
+      of("p", "paused"),
+      of("z", "problem"),
+    ];
+    expect(problemsFirst(all).map(({ name }) => name)).toEqual(["z", "b", "a", "e", "c", "d", "p", "w"]);
+  });
+
+  test.each([
+    [of("a", "ok"), undefined],
+    [of("a", "running", { error }), undefined],
+    [of("a", "waiting"), undefined],
+    [of("a", "waiting", { error }), "CONNECTION_REFUSED"],
+    [of("a", "late"), "LATE"],
+    [of("a", "problem", { held: [{ table: "t", gone: 1, of: 2 }] }), "DELETES_STOPPED"],
+    [of("a", "problem", { lastProof: { verdict: "DIVERGED" } as ConnectionReport["lastProof"] }), "DIVERGED"],
+  ])("has a code: %j", (connection, code) => {
+    expect(attention(connection)?.code).toBe(code);
+  });
+
+  test("waiting for a turn is no warning", () => {
+    expect([stateOf(of("a", "waiting")), stateOf(of("a", "waiting", { error }))]).toEqual([
+      ["idle", "Waiting"],
+      ["warn", "Waiting"],
+    ]);
+  });
 });
 
 test("a search wants each of its words", () => {

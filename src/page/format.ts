@@ -1,4 +1,4 @@
-import type { ConnectionReport, Run, TableProgress } from "../service/api.ts";
+import type { ConnectionReport, ErrorReport, Run, TableProgress } from "../service/api.ts";
 import { duration } from "../toolkit/figures.ts";
 
 const minute = 60_000;
@@ -82,10 +82,10 @@ export function fraction(table: TableProgress): number | null {
 export type Tone = "ok" | "run" | "warn" | "bad" | "idle";
 
 /** A state's word on the page, and its tone. The tone decides color and shape. */
-export const connectionStates: Readonly<Record<ConnectionReport["state"], readonly [Tone, string]>> = {
+const connectionStates: Readonly<Record<ConnectionReport["state"], readonly [Tone, string]>> = {
   problem: ["bad", "Problem"],
   late: ["warn", "Late"],
-  waiting: ["warn", "Waiting to retry"],
+  waiting: ["warn", "Waiting"],
   running: ["run", "Running"],
   ok: ["ok", "Up to date"],
   paused: ["idle", "Paused"],
@@ -116,14 +116,41 @@ export const tableStates: Readonly<Record<TableProgress["state"], Tone>> = {
   whole: "ok",
 };
 
-const urgency: readonly ConnectionReport["state"][] = ["problem", "late", "waiting"];
+/** The state of a connection as tone and word. Waiting for its turn is no reason to worry. */
+export function stateOf({ state, error }: Pick<ConnectionReport, "state" | "error">): readonly [Tone, string] {
+  const [tone, word] = connectionStates[state];
+  return [state === "waiting" && error === null ? "idle" : tone, word];
+}
+
+/** Why a connection asks for a person, and what to do; `null`: it does not. */
+export function attention(connection: ConnectionReport): ErrorReport | null {
+  const { state, says, error, held, lastProof } = connection;
+  if (state !== "problem" && state !== "late" && error === null) return null;
+  if (error !== null) return state === "running" || state === "ok" ? null : error;
+  if (held.length > 0)
+    return {
+      code: "DELETES_STOPPED",
+      message: says,
+      hint: "Review them, and agree if they are right.",
+      remedy: "resync",
+    };
+  if (lastProof?.verdict === "DIVERGED")
+    return {
+      code: "DIVERGED",
+      message: says,
+      hint: "Its run names the rows that differ. A full read makes the copy good.",
+      remedy: "resync",
+    };
+  const late = "Run it now. If it is late again, see how long its runs take, or let it run more often.";
+  return { code: state === "late" ? "LATE" : "PROBLEM", message: says, hint: late, remedy: "retry" };
+}
+
+const urgency: readonly ConnectionReport["state"][] = ["problem", "late", "waiting", "paused"];
 
 /** What asks for a person comes first; the others by name, so that a run does not move them. */
 export function problemsFirst(connections: Iterable<ConnectionReport>): readonly ConnectionReport[] {
-  const rank = ({ state }: ConnectionReport): number => {
-    const at = urgency.indexOf(state);
-    return at < 0 ? urgency.length : at;
-  };
+  const rank = (one: ConnectionReport): number =>
+    attention(one) === null ? urgency.length : urgency.indexOf(one.state);
   return [...connections].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
 }
 

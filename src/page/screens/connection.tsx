@@ -1,7 +1,7 @@
 import type { ConnectionReport } from "../../service/api.ts";
 import { count } from "../../toolkit/figures.ts";
 import { usePage, useStore } from "../context.ts";
-import { connectionStates, verdicts } from "../format.ts";
+import { attention, stateOf, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
 import { Age, Badge, Empty, Fact, Next, Pending, When } from "../parts/words.tsx";
 import { href, type Route, type Tab } from "../router.ts";
@@ -90,8 +90,8 @@ function Head({ connection }: { readonly connection: ConnectionReport }) {
 }
 
 function Facts({ connection }: { readonly connection: ConnectionReport }) {
-  const { state, says, rows, tables, schedule, verifySchedule, lastProof } = connection;
-  const [tone, word] = connectionStates[state];
+  const { says, rows, tables, schedule, verifySchedule, lastProof } = connection;
+  const [tone, word] = stateOf(connection);
   return (
     <dl class="facts">
       <Fact name="State">
@@ -136,7 +136,8 @@ function Facts({ connection }: { readonly connection: ConnectionReport }) {
 }
 
 function Problems({ connection }: { readonly connection: ConnectionReport }) {
-  const { error, held, failures, name } = connection;
+  const { held, failures, name } = connection;
+  const error = connection.error ?? attention(connection);
   if (error === null && held.length === 0) return null;
   return (
     <section aria-label="What needs attention" class="cards">

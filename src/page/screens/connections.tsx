@@ -2,22 +2,18 @@ import { useState } from "preact/hooks";
 import type { ConnectionReport } from "../../service/api.ts";
 import { count, duration } from "../../toolkit/figures.ts";
 import { usePage, useStore } from "../context.ts";
-import { connectionStates, grouped, matches, outcomes, problemsFirst, verdicts } from "../format.ts";
+import { attention, grouped, matches, outcomes, problemsFirst, stateOf, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
 import { Age, Badge, Choice, Empty, Next, Pending, Search, When } from "../parts/words.tsx";
 import { href } from "../router.ts";
 
 type Filter = "all" | "attention" | "running" | "ok" | "idle";
 
-const filters: Readonly<Record<ConnectionReport["state"], Filter>> = {
-  problem: "attention",
-  late: "attention",
-  waiting: "attention",
-  running: "running",
-  ok: "ok",
-  paused: "idle",
-  never: "idle",
-};
+function filterOf(connection: ConnectionReport): Filter {
+  if (attention(connection) !== null) return "attention";
+  const { state } = connection;
+  return state === "running" || state === "ok" ? state : "idle";
+}
 
 /** All connections at a glance. */
 export function Connections() {
@@ -27,10 +23,10 @@ export function Connections() {
   const [filter, setFilter] = useState<Filter>("all");
   if (known === null) return <Pending error={null} retry={tryNow} />;
   const all = problemsFirst(known.values());
-  const number = (of: Filter): number => all.filter(({ state }) => filters[state] === of).length;
+  const number = (of: Filter): number => all.filter((one) => filterOf(one) === of).length;
   const shown = all.filter(
     (one) =>
-      (filter === "all" || filters[one.state] === filter) &&
+      (filter === "all" || filterOf(one) === filter) &&
       matches(search, one.name, one.source.title, one.destination.title, one.destination.place, one.error?.code ?? ""),
   );
   return (
@@ -47,7 +43,7 @@ export function Connections() {
               ["attention", "Need attention", number("attention")],
               ["running", "Running", number("running")],
               ["ok", "Up to date", number("ok")],
-              ["idle", "Paused or never run", number("idle")],
+              ["idle", "Idle", number("idle")],
             ]}
           />
           <Search label="Search connections" value={search} onChange={setSearch} />
@@ -65,17 +61,24 @@ export function Connections() {
 
 /** What asks for a person, with what to do. Connections with the same error share a card. */
 function Attention({ connections }: { readonly connections: readonly ConnectionReport[] }) {
-  const failing = connections.filter(({ error, state }) => error !== null && filters[state] === "attention");
+  const failing = connections.flatMap((connection) => {
+    const error = attention(connection);
+    return error === null ? [] : [{ connection, error }];
+  });
   if (failing.length === 0) return null;
-  const groups = grouped(failing, ({ error }) => JSON.stringify([error!.code, error!.message, error!.hint]));
+  const groups = grouped(failing, ({ error }) => JSON.stringify([error.code, error.message, error.hint]));
   return (
     <section aria-labelledby="attention" class="attention">
       <h2 id="attention">Needs attention</h2>
       <div class="cards">
         {groups.map((group) => (
-          <Problem key={group[0]!.name} error={group[0]!.error!} tone={group[0]!.state === "problem" ? "bad" : "warn"}>
+          <Problem
+            key={group[0]!.connection.name}
+            error={group[0]!.error}
+            tone={group[0]!.connection.state === "problem" ? "bad" : "warn"}
+          >
             <p class="links">
-              {group.map(({ name }) => (
+              {group.map(({ connection: { name } }) => (
                 <a key={name} class="name" href={href({ screen: "connection", name, tab: "live" })}>
                   {name}
                 </a>
@@ -112,8 +115,8 @@ function ConnectionTable({ connections }: { readonly connections: readonly Conne
 }
 
 function Row({ connection }: { readonly connection: ConnectionReport }) {
-  const { name, source, destination, state, says, rows, lastRun, lastProof, nextRun, paused, schedule } = connection;
-  const [tone, word] = connectionStates[state];
+  const { name, source, destination, says, rows, lastRun, lastProof, nextRun, paused, schedule } = connection;
+  const [tone, word] = stateOf(connection);
   return (
     <tr class={tone === "bad" || tone === "warn" ? `edge-${tone}` : undefined}>
       <td class="title-cell">

@@ -14,7 +14,9 @@ export function Live({ connection }: { readonly connection: ConnectionReport }) 
   const { name, running, lastRun } = connection;
   const { client, store } = usePage();
   const progress = useStore((state) => state.progress.get(name));
-  const shown = running ?? lastRun;
+  // A proof is no sync: it is not the last run of the connection, but it may be what was seen last.
+  const newest = useStore((state) => state.runs.get(name));
+  const shown = running ?? newest ?? lastRun;
   // What happened before the page was open; what comes later comes as events.
   useLoaded(`progress ${name} ${running?.id}`, null, async () => {
     if (running === null) return;
