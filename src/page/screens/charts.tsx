@@ -12,7 +12,7 @@ const minute = 60_000;
 const day = 86_400_000;
 
 /** The lengths of the intervals in which runs are added up. A chart has about sixty of them. */
-const intervals = [5 * minute, 30 * minute, 180 * minute, day / 2, day];
+const intervals = [minute, 30 * minute, 180 * minute, day / 2, day];
 
 /** Charts over time. What each shows is also said in words. */
 export function Charts(props: {

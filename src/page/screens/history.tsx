@@ -10,7 +10,13 @@ import { withNewest } from "../series.ts";
 import { Charts } from "./charts.tsx";
 
 const day = 86_400_000;
-const spans = { "24 hours": day, "7 days": 7 * day, "30 days": 30 * day, "90 days": 90 * day } as const;
+const spans = {
+  "1 hour": day / 24,
+  "24 hours": day,
+  "7 days": 7 * day,
+  "30 days": 30 * day,
+  "90 days": 90 * day,
+} as const;
 type Span = keyof typeof spans;
 
 /** What the runs of a connection did over time. */
