@@ -7,6 +7,7 @@ import {
   fraction,
   freshness,
   grouped,
+  here,
   localTime,
   matches,
   percent,
@@ -163,6 +164,11 @@ describe("what asks for a person", () => {
     [of("a", "problem", { lastProof: { verdict: "DIVERGED" } as ConnectionReport["lastProof"] }), "DIVERGED"],
   ])("has a code: %j", (connection, code) => {
     expect(attention(connection)?.code).toBe(code);
+  });
+
+  test("has its remedy on the page", () => {
+    const stopped = { ...error, code: "DELETES_STOPPED", hint: "run sync with --accept-deletes" };
+    expect(here(stopped).hint).toContain("review the deletes here");
   });
 
   test("waiting for a turn is no warning", () => {

@@ -13,6 +13,11 @@ export function age(milliseconds: number): string {
   return `${Math.floor(milliseconds / day)} d`;
 }
 
+/** A duration without a second unit that is zero: `1 h` and not `1 h 00 m`. */
+export function roundDuration(milliseconds: number): string {
+  return duration(milliseconds).replace(/ 00 [ms]$/, "");
+}
+
 /** `3 m ago`, `in 12 m`, `now`. */
 export function relative(iso: string, now: number): string {
   const past = now - Date.parse(iso);
@@ -58,7 +63,7 @@ export function freshness(
   { asOf, freshness: limit }: Pick<ConnectionReport, "asOf" | "freshness">,
   now: number,
 ): Freshness {
-  const of = limit === null ? "" : ` of ${duration(limit).replace(/ 00 [ms]$/, "")}`;
+  const of = limit === null ? "" : ` of ${roundDuration(limit)}`;
   if (asOf === null) return { tone: "none", used: null, text: "never whole" };
   const old = Math.max(0, now - Date.parse(asOf));
   if (limit === null) return { tone: "none", used: null, text: age(old) };
@@ -131,7 +136,7 @@ export function attention(connection: ConnectionReport): ErrorReport | null {
     return {
       code: "DELETES_STOPPED",
       message: says,
-      hint: "Review them, and agree if they are right.",
+      hint: hints["DELETES_STOPPED"]!,
       remedy: "resync",
     };
   if (lastProof?.verdict === "DIVERGED")
@@ -144,6 +149,19 @@ export function attention(connection: ConnectionReport): ErrorReport | null {
   const late = "Run it now. If it is late again, see how long its runs take, or let it run more often.";
   return { code: state === "late" ? "LATE" : "PROBLEM", message: says, hint: late, remedy: "retry" };
 }
+
+/** An error whose remedy is on this page, instead of a flag of the command line. */
+export function here(error: ErrorReport): ErrorReport {
+  const hint = hints[error.code];
+  return hint === undefined ? error : { ...error, hint };
+}
+
+const hints: Readonly<Record<string, string>> = {
+  DELETES_STOPPED:
+    "If the rows were deleted on purpose, review the deletes here and agree. If not, mend the source first.",
+  SCOPE_CHANGED:
+    "If the copy shall follow the file, review the new scope here and accept it. If not, restore the file.",
+};
 
 const urgency: readonly ConnectionReport["state"][] = ["problem", "late", "waiting", "paused"];
 

@@ -61,6 +61,15 @@ const screens: Readonly<Record<string, (page: Page, place: Place) => Promise<unk
   },
 };
 
+/** More tables, so that a picture of a run shows several states. */
+const events = ["clicks", "payments", "returns", "reviews", "shipments", "visits"]
+  .map(
+    (table, at) =>
+      `CREATE TABLE ${table} (id int PRIMARY KEY, value text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now());
+       INSERT INTO ${table} SELECT n, repeat('x', 40) || n FROM generate_series(1, ${9_000 + at * 9_000}) n;`,
+  )
+  .join("\n");
+
 async function show(page: Page, route: string, waitsFor: string): Promise<void> {
   await page.evaluate(`location.hash = ${JSON.stringify(route)}`);
   await page.locator(waitsFor).first().waitFor();
@@ -75,6 +84,7 @@ await describeWith(startPlace, "how the page looks", (place: Place) => {
     await place.up.act("shop", { action: "verify" });
     await place.up.ended("shop", "verify");
     const runs = pictures === "" ? 0 : 24;
+    if (runs > 0) await place.sql(events);
     for (let at = 0; at < runs; at++) {
       await place.sql(`INSERT INTO items SELECT n, 1, 'new' FROM generate_series(${30_000 + at * 600}, ${30_100 + at * 600 + at * 20}) n;
         UPDATE orders SET amount = amount + 1, updated_at = now() WHERE id % 10 = ${at % 10};

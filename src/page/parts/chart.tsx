@@ -23,6 +23,8 @@ export function Chart(props: {
   readonly to: number;
   readonly lines: readonly Line[];
   readonly format: (value: number) => string;
+  /** Values that are milliseconds have marks at round times. */
+  readonly unit?: "time";
 }) {
   const place = useRef<HTMLDivElement>(null);
   const theme = useTheme();
@@ -46,6 +48,9 @@ export function Chart(props: {
     </figure>
   );
 }
+
+const seconds = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
+const roundTimes = [...seconds, ...[2, 5, 10, 30, 100].map((days) => days * 86_400)].map((value) => value * 1_000);
 
 const height = 160;
 
@@ -86,7 +91,13 @@ function options(element: HTMLElement, props: Parameters<typeof Chart>[0]): uPlo
         size: 26,
         values: (_, splits, _axis, _space, step) => splits.map((at) => timeLabel(at, step)),
       },
-      { ...axis, size: 56, space: 32, values: (_, splits) => splits.map(props.format) },
+      {
+        ...axis,
+        size: 56,
+        space: 32,
+        ...(props.unit === "time" && { incrs: roundTimes }),
+        values: (_, splits) => splits.map(props.format),
+      },
     ],
     series: [
       { label: "Time", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import type { ErrorReport } from "../../service/api.ts";
+import { here } from "../format.ts";
 
 /** What becomes of an error by its remedy. */
 const remedies: Readonly<Record<ErrorReport["remedy"], string>> = {
@@ -15,7 +16,7 @@ export function Problem(props: {
   readonly tone?: "bad" | "warn";
   readonly children?: ComponentChildren;
 }) {
-  const { code, message, hint, remedy } = props.error;
+  const { code, message, hint, remedy } = here(props.error);
   return (
     <article class={`problem tone-${props.tone ?? (remedy === "retry" ? "warn" : "bad")}`}>
       <p class="problem-head">

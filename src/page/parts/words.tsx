@@ -81,7 +81,7 @@ export function Bar(props: {
       aria-valuemin={0}
       aria-valuemax={100}
     >
-      <span class="bar-fill" style={{ inlineSize: `${value}%` }} />
+      <span class="bar-fill" style={{ transform: `scaleX(${value / 100})` }} />
     </span>
   );
 }

@@ -107,7 +107,8 @@ export function HeldDeletes({ name, held }: { readonly name: string; readonly he
         </span>
       </p>
       <p class="problem-hint">
-        <b>What to do:</b> If the rows were deleted on purpose, agree. If not, mend the source first.
+        <b>What to do:</b> If the rows were deleted on purpose, review the deletes and agree. If not, mend the source
+        first.
       </p>
       <button type="button" onClick={() => ask(true)}>
         Review the deletes of {table} …

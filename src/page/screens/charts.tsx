@@ -3,7 +3,7 @@ import type { Run } from "../../service/api.ts";
 import { count, counted, duration } from "../../toolkit/figures.ts";
 import { durationText } from "../../toolkit/quantities.ts";
 import { useClock } from "../context.ts";
-import { age, compact } from "../format.ts";
+import { age, compact, roundDuration } from "../format.ts";
 import { Chart } from "../parts/chart.tsx";
 import { Empty } from "../parts/words.tsx";
 import { ages, durations, sums } from "../series.ts";
@@ -12,15 +12,18 @@ const minute = 60_000;
 const day = 86_400_000;
 
 /** The lengths of the intervals in which runs are added up. A chart has about sixty of them. */
-const intervals = [minute, 30 * minute, 180 * minute, day / 2, day];
+const intervals = [10_000, minute, 5 * minute, 30 * minute, 180 * minute, day / 2, day];
 
 /** Charts over time. What each shows is also said in words. */
 export function Charts(props: {
   readonly runs: readonly Run[];
-  readonly from: number;
+  /** The begin of the time that was asked for. */
+  readonly since: number;
   readonly freshness: number | null;
 }) {
-  const { runs, from, freshness } = props;
+  const { runs, since, freshness } = props;
+  // With a short history, the charts begin with its first run.
+  const from = Math.max(since, Date.parse(runs.at(-1)?.started ?? "") || since);
   // The charts end with this minute, so that they are not drawn each second.
   const to = useClock((now) => Math.ceil(now / minute) * minute);
   const shown = useMemo(() => {
@@ -66,18 +69,20 @@ export function Charts(props: {
         {...span}
         lines={shown.durations}
         format={duration}
+        unit="time"
       />
       <Chart
         title="Age of the copy"
         summary={
           oldest === 0
             ? "No copy was whole."
-            : `At most ${age(oldest)}${freshness === null ? "" : `; the limit is ${age(freshness)}`}.`
+            : `At most ${age(oldest)}${freshness === null ? "" : `; the limit is ${roundDuration(freshness)}`}.`
         }
         times={old.times}
         {...span}
         lines={shown.ages}
         format={age}
+        unit="time"
       />
       <Chart
         title="Rows read and written"

@@ -5,12 +5,12 @@ import { attention, stateOf, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
 import { Age, Badge, Empty, Fact, Next, Pending, When } from "../parts/words.tsx";
 import { href, type Route, type Tab } from "../router.ts";
-import { Actions, HeldDeletes } from "./actions.tsx";
+import { Actions, ChangedScope, HeldDeletes } from "./actions.tsx";
 import { History } from "./history.tsx";
 import { Live } from "./live.tsx";
 import { RunScreen } from "./run.tsx";
 import { TableScreen } from "./table.tsx";
-import { Tables } from "./tables.tsx";
+import { Tables, useTables } from "./tables.tsx";
 
 const tabs: readonly (readonly [Tab, string])[] = [
   ["live", "Live"],
@@ -146,9 +146,23 @@ function Problems({ connection }: { readonly connection: ConnectionReport }) {
       ))}
       {error !== null && !(error.code === "DELETES_STOPPED" && held.length > 0) && (
         <Problem error={error} tone={connection.state === "problem" ? "bad" : "warn"}>
+          {error.code === "SCOPE_CHANGED" && <ChangedScopes connection={connection} />}
           {failures > 1 && <p class="small faint">{count(failures)} runs failed in a row.</p>}
         </Problem>
       )}
     </section>
+  );
+}
+
+/** All tables of which the new scope waits for a person. */
+function ChangedScopes({ connection }: { readonly connection: ConnectionReport }) {
+  const { value } = useTables(connection);
+  const changed = (value ?? []).filter(({ last }) => last?.error?.code === "SCOPE_CHANGED");
+  return (
+    <div class="actions">
+      {changed.map(({ table, rows }) => (
+        <ChangedScope key={table} name={connection.name} table={table} rows={rows} />
+      ))}
+    </div>
   );
 }

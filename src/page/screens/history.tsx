@@ -44,7 +44,7 @@ export function History({ connection }: { readonly connection: ConnectionReport 
         <Pending error={error} retry={reload} />
       ) : (
         <>
-          <Charts runs={runs} from={value.from} freshness={connection.freshness} />
+          <Charts runs={runs} since={value.from} freshness={connection.freshness} />
           <div class="columns">
             <Proofs runs={runs} name={name} />
             <SchemaChanges connection={connection} />
