@@ -83,13 +83,13 @@ await describeWith(startPlace, "how the page looks", (place: Place) => {
     await place.up.ended("shop");
     await place.up.act("shop", { action: "verify" });
     await place.up.ended("shop", "verify");
-    const runs = pictures === "" ? 0 : 24;
+    const runs = pictures === "" ? 0 : 20;
     if (runs > 0) await place.sql(events);
     for (let at = 0; at < runs; at++) {
       await place.sql(`INSERT INTO items SELECT n, 1, 'new' FROM generate_series(${30_000 + at * 600}, ${30_100 + at * 600 + at * 20}) n;
         UPDATE orders SET amount = amount + 1, updated_at = now() WHERE id % 10 = ${at % 10};
         DELETE FROM customers WHERE id BETWEEN ${at * 20} AND ${at * 20 + (at % 7)};
-        SELECT pg_sleep(2.5)`);
+        SELECT pg_sleep(1)`);
       const before = (await place.up.connection("shop")).lastRun!.started;
       await place.up.act("shop", { action: "sync" });
       await place.up.ended("shop", "sync", before);
@@ -97,7 +97,7 @@ await describeWith(startPlace, "how the page looks", (place: Place) => {
     await place.sql("DELETE FROM orders WHERE id > 880");
     await place.up.act("shop", { action: "sync", sweep: true });
     await until("the delete limit holds", async () => (await place.up.connection("shop")).held.length > 0);
-  });
+  }, 300_000);
 
   const all = themes.flatMap((theme) =>
     (Object.keys(widths).map(Number) as Width[]).map((width) => [theme, width] as const),

@@ -74,7 +74,7 @@ function options(element: HTMLElement, props: Parameters<typeof Chart>[0]): uPlo
       live: true,
       markers: { width: 0, fill: (_, at) => (at === 0 ? "" : color(`--chart-${props.lines[at - 1]!.color}`)) },
     },
-    padding: [8, 8, 0, 0],
+    padding: [8, 28, 0, 0],
     scales: {
       x: {
         time: true,
@@ -110,7 +110,11 @@ function series(line: Line, stroke: string, format: (value: number) => string): 
   const shape: Partial<Record<Line["shape"], uPlot.Series>> = {
     line: { width: 1.5, fill: `color-mix(in srgb, ${stroke} 12%, transparent)`, points: { show: false } },
     bars: { width: 0, fill: stroke, paths: uPlot.paths.bars!({ size: [0.75, 24, 2] }), points: { show: false } },
-    points: { width: 0, paths: () => null, points: { show: true, size: 4, fill: stroke } },
+    points: {
+      width: 0,
+      paths: () => null,
+      points: { show: true, size: line.values.length < 200 ? 6 : 4, fill: stroke },
+    },
     limit: { width: 1, dash: [5, 4], points: { show: false } },
   };
   return {

@@ -55,7 +55,7 @@ export function Charts(props: {
   const { taken, done, old } = shown;
   if (taken.times.length === 0) return <Empty>No sync has ended in this time.</Empty>;
   const span = { from, to };
-  const each = `in each ${durationText(shown.interval).replace(/\D/, " $&")}`;
+  const each = `each bar has ${durationText(shown.interval).replace(/\D/, " $&")}`;
   const failed = taken.failed.filter((value) => value !== null).length;
   const good = taken.succeeded.filter((value) => value !== null).sort((a, b) => a - b);
   const middle = good[Math.floor(good.length / 2)];

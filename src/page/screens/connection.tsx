@@ -113,7 +113,7 @@ function Facts({ connection }: { readonly connection: ConnectionReport }) {
         ) : (
           <Next at={connection.nextRun} none={schedule === "follow" ? "follows" : "none"} />
         )}{" "}
-        {schedule !== null && <span class="small faint name">{schedule}</span>}
+        {schedule !== null && schedule !== "follow" && <span class="small faint name">{schedule}</span>}
       </Fact>
       <Fact name="Last proof">
         {lastProof === null || lastProof.verdict === null ? (

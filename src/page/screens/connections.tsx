@@ -156,7 +156,7 @@ function Row({ connection }: { readonly connection: ConnectionReport }) {
         ) : (
           <Next at={nextRun} none={schedule === "follow" ? "follows" : "none"} />
         )}
-        {schedule !== null && <div class="faint small name">{schedule}</div>}
+        {schedule !== null && schedule !== "follow" && <div class="faint small name">{schedule}</div>}
       </td>
       <td data-label="Last proof">
         {lastProof === null || lastProof.verdict === null ? (
