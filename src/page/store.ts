@@ -20,7 +20,7 @@ export interface State {
   readonly logs: ReadonlyMap<string, readonly LogLine[]>;
 }
 
-export interface RunProgress {
+interface RunProgress {
   readonly run: string;
   readonly tables: ReadonlyMap<string, TableProgress>;
 }

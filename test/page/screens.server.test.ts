@@ -160,14 +160,17 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
       const filter = { ...shop, overrides: { customers: { filter: "id <= 1500" } } };
       await idle("shop");
       await place.configure({ ...place.file, connections: { ...place.file.connections, shop: filter } });
-      await go("#/connections/shop/tables/customers");
+      await go("#/connections/shop");
       await until("the new filter is taken on", async () => {
         await idle("shop");
         await place.up.act("shop", { action: "sync" });
         await idle("shop");
         return (await place.up.connection("shop")).error?.code === "SCOPE_CHANGED";
       });
-      await press("Review the new scope of customers …");
+      const review = page.getByRole("button", { name: "Review the new scope of customers …" });
+      await seen(review);
+      await go("#/connections/shop/tables/customers");
+      await review.click();
       await page.getByRole("dialog").getByRole("button", { name: "Compare 2,000 rows with the new scope" }).click();
       await until("the rows are gone", async () => (await place.up.connection("shop")).rows === 22_380);
       await text("SCOPE_CHANGED").waitFor({ state: "detached" });

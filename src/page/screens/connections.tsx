@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { ConnectionReport } from "../../service/api.ts";
-import { count, duration } from "../../toolkit/figures.ts";
+import { count, counted, duration } from "../../toolkit/figures.ts";
 import { usePage, useStore } from "../context.ts";
 import { attention, grouped, matches, outcomes, problemsFirst, stateOf, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
@@ -49,6 +49,9 @@ export function Connections() {
           <Search label="Search connections" value={search} onChange={setSearch} />
         </div>
       </div>
+      <p class="hidden" role="status">
+        {number("attention") === 0 ? "" : `${counted(number("attention"), "connection")} in need of attention`}
+      </p>
       <Attention connections={shown} />
       {shown.length === 0 ? (
         <Empty>{all.length === 0 ? "The file has no connections yet." : "No connection fits."}</Empty>
