@@ -18,6 +18,7 @@ test.each(routes)("%s is a route, and its address", (hash, route) => {
 test.each([
   ["", { screen: "connections" }],
   ["#", { screen: "connections" }],
+  ["#token=abc", { screen: "connections" }],
   ["#/connections", { screen: "connections" }],
   ["#/connections/iot/", { screen: "connection", name: "iot", tab: "live" }],
 ])("%s is read too", (hash, route) => {

@@ -10,6 +10,8 @@ export type Tab = "live" | "tables" | "history";
 
 /** `#/connections/iot/history` as a route. */
 export function parseRoute(hash: string): Route {
+  // The address with the token was opened once more.
+  if (hash.startsWith("#token=")) return { screen: "connections" };
   const parts = decoded(hash.replace(/^#?\/?/, ""));
   if (parts === null) return { screen: "unknown" };
   const [room, name, tab, id] = parts;

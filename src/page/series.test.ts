@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { LogLine, Run } from "../service/api.ts";
-import { ages, durations, sums, withLive, withNewest } from "./series.ts";
+import { ages, durations, sums, withLive, withRecent } from "./series.ts";
 
 const run = (id: string, ended: number | null, change: Partial<Run> = {}): Run => ({
   id,
@@ -54,11 +54,12 @@ describe("series of runs", () => {
   });
 });
 
-test("the newest run replaces itself, or joins", () => {
-  const ended = run("e", 500);
-  expect(withNewest(runs, ended).map(({ id, ended }) => [id, ended])[0]).toEqual(["e", ended.ended]);
-  expect(withNewest(runs, run("f", 60_000)).map(({ id }) => id)).toEqual(["f", "e", "d", "c", "b", "a"]);
-  expect(withNewest(runs, undefined)).toBe(runs);
+test("runs that events told of replace those that were loaded, or join them", () => {
+  const recent = [run("g", null, { started: new Date(70_000).toISOString() }), run("f", 60_000), run("e", 10_000)];
+  const known = withRecent(runs, recent);
+  expect(known.map(({ id }) => id)).toEqual(["g", "f", "e", "d", "c", "b", "a"]);
+  expect(known[2]).toBe(recent[2]);
+  expect(withRecent(runs, [])).toBe(runs);
 });
 
 test("live lines follow those that were loaded, each once", () => {

@@ -73,12 +73,11 @@ export function ages(
   return { times, highest };
 }
 
-/** Runs as they are known now: `newest` replaces or joins those that were loaded, newest first. */
-export function withNewest(runs: readonly Run[], newest: Run | undefined): readonly Run[] {
-  if (newest === undefined) return runs;
-  const known = runs.some(({ id }) => id === newest.id);
-  if (known) return runs.map((run) => (run.id === newest.id ? newest : run));
-  return [newest, ...runs].sort((a, b) => Date.parse(b.started) - Date.parse(a.started));
+/** Runs as they are known now, newest first: those that events told of replace or join those that were loaded. */
+export function withRecent(loaded: readonly Run[], recent: readonly Run[]): readonly Run[] {
+  if (recent.length === 0) return loaded;
+  const all = new Map([...loaded, ...recent].map((run) => [run.id, run]));
+  return [...all.values()].sort((a, b) => Date.parse(b.started) - Date.parse(a.started));
 }
 
 /** A log as it was loaded, and the lines that came since. Some of those may be among the loaded ones. */

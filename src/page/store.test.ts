@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import type { ConnectionReport, LogLine, TableProgress } from "../service/api.ts";
+import type { ConnectionReport, LogLine, Run, TableProgress } from "../service/api.ts";
 import type { ServiceReport } from "./api.ts";
 import { type Change, initial, reduce, type State, Store } from "./store.ts";
 
@@ -44,6 +44,16 @@ test("progress has the tables of one run", () => {
   expect([...state.progress.get("iot")!.tables.values()]).toEqual([table("a", 2), table("b", 1)]);
   const next = reduce(state, progress("2", table("c", 1)));
   expect([...next.progress.get("iot")!.tables.keys()]).toEqual(["c"]);
+});
+
+test("runs are kept newest first, each as it was told last, until the next hello", () => {
+  const run = (id: string, outcome: Run["outcome"]): Change => ({
+    kind: "run",
+    run: { id, connection: "iot", outcome } as Run,
+  });
+  const state = after(run("a", "running"), run("a", "succeeded"), run("b", "running"), run("a", "failed"));
+  expect(state.runs.get("iot")!.map(({ id, outcome }) => `${id} ${outcome}`)).toEqual(["a failed", "b running"]);
+  expect(reduce(state, hello("1")).runs.size).toBe(0);
 });
 
 test("logs keep their newest lines, of the newest runs", () => {

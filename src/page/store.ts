@@ -14,8 +14,8 @@ export interface State {
   readonly connections: ReadonlyMap<string, ConnectionReport> | null;
   /** The run under way of a connection, or its last one. */
   readonly progress: ReadonlyMap<string, RunProgress>;
-  /** The newest run that an event told of, by connection. */
-  readonly runs: ReadonlyMap<string, Run>;
+  /** The runs that events told of since the service said hello, newest first, by connection. */
+  readonly runs: ReadonlyMap<string, readonly Run[]>;
   /** What runs under way have logged since the page is open, the newest lines, by run. */
   readonly logs: ReadonlyMap<string, readonly LogLine[]>;
 }
@@ -48,7 +48,8 @@ export const initial: State = {
   logs: new Map(),
 };
 
-/** The most lines and runs whose log is kept: what a person reads, not an archive. */
+/** The most that is kept of what events told: what a person reads, not an archive. */
+const keptRuns = 200;
 const keptLines = 2_000;
 const keptLogs = 20;
 
@@ -65,7 +66,8 @@ export function reduce(state: State, change: Change): State {
         ...state,
         hellos: state.hellos + 1,
         versions: state.versions.includes(change.version) ? state.versions : [...state.versions, change.version],
-        // Logs may have a gap.
+        // Both may have a gap.
+        runs: new Map(),
         logs: new Map(),
       };
     case "connection":
@@ -73,7 +75,7 @@ export function reduce(state: State, change: Change): State {
     case "removed":
       return { ...state, connections: without(state.connections ?? new Map(), change.connection) };
     case "run":
-      return { ...state, runs: withEntry(state.runs, change.run.connection, change.run) };
+      return { ...state, runs: withEntry(state.runs, change.run.connection, told(state, change.run)) };
     case "progress":
       return { ...state, progress: withEntry(state.progress, change.connection, progressed(state, change)) };
     case "log":
@@ -98,6 +100,11 @@ function progressed({ progress }: State, change: Extract<Change, { kind: "progre
   const tables = new Map(known?.run === change.run ? known.tables : []);
   for (const table of change.tables) tables.set(table.table, table);
   return { run: change.run, tables };
+}
+
+function told({ runs }: State, run: Run): readonly Run[] {
+  const others = (runs.get(run.connection) ?? []).filter(({ id }) => id !== run.id);
+  return [run, ...others].slice(0, keptRuns);
 }
 
 function logged(logs: State["logs"], run: string, line: LogLine): State["logs"] {

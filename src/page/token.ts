@@ -7,7 +7,7 @@ const key = "headwaters.token";
 export function knownToken(): string | null {
   const given = /^#token=(.+)$/.exec(location.hash)?.[1];
   if (given !== undefined) {
-    keepToken(decodeURIComponent(given));
+    keepToken(given);
     history.replaceState(null, "", `${location.pathname}${location.search}#/`);
   }
   return sessionStorage.getItem(key);

@@ -6,7 +6,7 @@ import { grouped, matches, outcomes, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
 import { At, Badge, Choice, Empty, Pending, Search, When } from "../parts/words.tsx";
 import { href } from "../router.ts";
-import { withNewest } from "../series.ts";
+import { withRecent } from "../series.ts";
 import { Charts } from "./charts.tsx";
 
 const day = 86_400_000;
@@ -18,18 +18,19 @@ const spans = {
   "90 days": 90 * day,
 } as const;
 type Span = keyof typeof spans;
+const none: readonly Run[] = [];
 
 /** What the runs of a connection did over time. */
 export function History({ connection }: { readonly connection: ConnectionReport }) {
   const { name } = connection;
   const { client } = usePage();
   const [span, setSpan] = useState<Span>("7 days");
-  const newest = useStore((state) => state.runs.get(name));
+  const recent = useStore((state) => state.runs.get(name)) ?? none;
   const { value, error, reload } = useLoaded(`runs ${name} ${span}`, null, async () => {
     const now = Date.now() + client.skew;
     return { runs: await client.runs(name, now - spans[span]), from: now - spans[span] };
   });
-  const runs = useMemo(() => withNewest(value?.runs ?? [], newest), [value, newest]);
+  const runs = useMemo(() => withRecent(value?.runs ?? none, recent), [value, recent]);
   return (
     <>
       <div class="tools">

@@ -15,7 +15,7 @@ export function Live({ connection }: { readonly connection: ConnectionReport }) 
   const { client, store } = usePage();
   const progress = useStore((state) => state.progress.get(name));
   // A proof is no sync: it is not the last run of the connection, but it may be what was seen last.
-  const newest = useStore((state) => state.runs.get(name));
+  const newest = useStore((state) => state.runs.get(name)?.[0]);
   const shown = running ?? newest ?? lastRun;
   // What happened before the page was open; what comes later comes as events.
   useLoaded(`progress ${name} ${running?.id}`, null, async () => {
