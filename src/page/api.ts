@@ -94,7 +94,7 @@ export class Client {
       });
     } catch (error) {
       if (init.signal?.aborted === true) throw error;
-      throw new RequestError(0, "The service did not answer.", "It is tried again by itself.");
+      throw new RequestError(0, "The service did not answer.", "Try again when it is back.");
     }
     this.#compareClocks(response);
     if (response.ok) return response;

@@ -125,8 +125,8 @@ function Banners({ tryNow }: { readonly tryNow: () => void }) {
       {link.state === "away" && (
         <div class="notice tone-bad">
           <span>
-            The service is away since <When at={new Date(link.since).toISOString()} />. This is its last known state. It
-            is tried again <When at={new Date(link.retryAt).toISOString()} />.
+            The service went away <When at={new Date(link.since).toISOString()} />. This is its last known state. It is
+            tried again <When at={new Date(link.retryAt).toISOString()} />.
           </span>
           <button type="button" onClick={tryNow}>
             Try now

@@ -241,11 +241,11 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
       await go("#/connections/sessions");
       await seen(page.locator("header").getByText("Live"));
       await place.up.stop("SIGKILL");
-      await seen(text(/The service is away since/));
+      await seen(text(/The service went away/));
       await seen(page.locator(".facts").getByText("Up to date", { exact: true }));
       await place.restart();
       await seen(page.locator("header").getByText("Live"));
-      expect(await text(/The service is away since/).count()).toBe(0);
+      expect(await text(/The service went away/).count()).toBe(0);
       await place.cache.run("HSET", "session:new", "user", "one more");
       await press("Run now");
       await seen(text(/501\s+in \d+ table/));
