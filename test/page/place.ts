@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { json } from "node:stream/consumers";
 import type { Browser } from "playwright-core";
 import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
 import { type RedisServer, startValkey } from "../servers/redis.ts";
@@ -13,6 +14,8 @@ export interface Place extends AsyncDisposable {
   readonly database: PostgresqlServer;
   readonly cache: RedisServer;
   readonly up: Up;
+  /** What came to the webhook of the file's one alert. */
+  alerts(): readonly unknown[];
   /** Changes the file of connections. */
   configure(file: object): Promise<void>;
   /** The file as it was at first. */
@@ -49,7 +52,8 @@ export async function startPlace(): Promise<Place> {
     await cache.runAll(
       Array.from({ length: 500 }, (_, at) => ["HSET", `session:${at}`, "user", `user ${at}`, "hits", at]),
     );
-    const webhook = await answering();
+    const alerts: unknown[] = [];
+    const webhook = await receiver(alerts);
     ends.push(async () => webhook.close());
     const shop = sourceOf(database);
     const file = {
@@ -75,6 +79,7 @@ export async function startPlace(): Promise<Place> {
       database,
       cache,
       file,
+      alerts: () => alerts,
       configure: (content) => folder.write(content),
       get up() {
         return up;
@@ -93,10 +98,12 @@ export async function startPlace(): Promise<Place> {
 }
 
 /** A receiver of webhooks. */
-async function answering(): Promise<Server> {
+async function receiver(received: unknown[]): Promise<Server> {
   const server = createServer((request, response) => {
-    request.resume();
-    response.end("ok");
+    void json(request).then((body) => {
+      received.push(body);
+      response.end();
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return server;

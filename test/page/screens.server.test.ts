@@ -206,6 +206,18 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
       expect(await runs.count()).toBe(all);
     });
 
+    test("schema changes", async () => {
+      await place.sql("ALTER TABLE customers ADD COLUMN phone text");
+      await idle("shop");
+      await press("Run now");
+      await seen(
+        page
+          .locator("section", { hasText: "Schema changes" })
+          .getByText(/"phone" added/)
+          .last(),
+      );
+    });
+
     test("a failed run has its error by code, and a log that is searched", async () => {
       await go("#/connections/billing/history");
       await seen(page.locator("section", { hasText: "Errors by code" }).getByText("CONNECTION_REFUSED").first());
@@ -227,6 +239,12 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
     test("is named with its file", async () => {
       await open();
       await seen(page.locator("footer").getByText("headwaters.yaml"));
+    });
+
+    test("sends a test of an alert", async () => {
+      await press("Test the alert team");
+      await seen(page.locator(".said").getByText("The test was sent to team."));
+      expect(place.alerts().at(-1)).toMatchObject({ event: "test" });
     });
 
     test("a file that is not taken on is reported, and the old one holds", async () => {
