@@ -125,9 +125,10 @@ function series(line: Line, stroke: string, format: (value: number) => string): 
   };
 }
 
-/** A time of the axis, in seconds: a day, or a minute of one. */
+/** A time of the axis, in seconds: a day, or as exact as the steps between its marks. */
 function timeLabel(at: number, step: number): string {
   const [date, time] = localTime(new Date(at * 1_000).toISOString()).split(" ") as [string, string];
+  if (step < 60) return time;
   return step >= 86_400 || time.startsWith("00:00") ? date.slice(5) : time.slice(0, 5);
 }
 
