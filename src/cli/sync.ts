@@ -1,5 +1,6 @@
 import { type Command } from "commander";
-import { sync, type SyncOptions } from "../engine/run/sync.ts";
+import type { SyncOptions } from "../engine/run/run.ts";
+import { sync } from "../engine/run/sync.ts";
 import type { Connection } from "../engine/connection.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import { attemptPlace, AttemptRecord } from "./attempts.ts";
