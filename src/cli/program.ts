@@ -37,6 +37,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./sync.ts")).syncCommand,
   },
   {
+    name: "follow",
+    summary: "keep copies up to date, from the source's stream of changes",
+    load: async () => (await import("./follow.ts")).followCommand,
+  },
+  {
     name: "verify",
     summary: "prove that the copies are right",
     load: async () => (await import("./verify.ts")).verifyCommand,

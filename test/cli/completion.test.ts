@@ -9,7 +9,9 @@ async function script(shell: string): Promise<string> {
 }
 
 const commands =
-  "init check discover sync verify status query reset unfollow state export run serve completion demo".split(" ");
+  "init check discover sync follow verify status query reset unfollow state export run serve completion demo".split(
+    " ",
+  );
 
 function isHere(shell: string): boolean {
   return spawnSync(shell, ["--version"]).status === 0;

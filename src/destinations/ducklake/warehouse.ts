@@ -53,7 +53,13 @@ export async function openWarehouse(
       {
         session: async () => session,
         reader: async () => (reading ??= await opened.instance.connect()),
-        capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "while written" },
+        capabilities: {
+          atomic: "connection",
+          writers: "one",
+          ddl: "transactional",
+          reads: "while written",
+          freshEach: 60_000,
+        },
         acquire: leases.acquire,
         holder: leases.holder,
         async release(lease) {

@@ -1,0 +1,89 @@
+import { type Command } from "commander";
+import { follow } from "../engine/run/follow.ts";
+import type { Log } from "../protocol/log.ts";
+import { attemptPlace, AttemptRecord } from "./attempts.ts";
+import { type ConfiguredConnection, placeOfCopies } from "./configuration/resolve.ts";
+import { connect } from "./connect.ts";
+import { FollowDisplay } from "./display/follow-display.ts";
+import { outcomeOf } from "./errors.ts";
+import { type Outcome, worst } from "./exit-codes.ts";
+import {
+  connectionCommand,
+  type ConnectionOptions,
+  examples,
+  exitCodesHelp,
+  narrowed,
+  requestOf,
+  withOutputOptions,
+} from "./options.ts";
+import { forEachConnection, type OutputOptions, runCommand, type Session } from "./session.ts";
+import type { Environment } from "./environment.ts";
+
+interface FollowFlags extends ConnectionOptions, OutputOptions {}
+
+export function followCommand(environment: Environment): Command {
+  const command = connectionCommand("follow").description(
+    "Keeps copies up to date until it is stopped: reads each table as sync does, and then what changes, from the stream of the source (changes: stream). Several connections are followed side by side.",
+  );
+  return withOutputOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        ["follow", "every connection of headwaters.yaml"],
+        ["follow shop --tables orders,customers", "two tables of one connection"],
+        ["follow shop --json | jq -c 'select(.kind == \"followed\")'", "for a program"],
+      ),
+    )
+    .addHelpText("after", exitCodesHelp())
+    .action((connections: readonly string[], flags: FollowFlags) =>
+      runCommand(environment, flags, async (session) => {
+        const request = requestOf(connections, flags);
+        using display = new FollowDisplay(session);
+        return forEachConnection(
+          session,
+          request,
+          (connection) => followConnection(session, connection, narrowed(request), display),
+          { together: true },
+        );
+      }),
+    );
+}
+
+/** Ends in good order when the user stops it, which is how it ends. */
+async function followConnection(
+  session: Session,
+  configured: ConfiguredConnection,
+  tables: readonly string[],
+  display: FollowDisplay,
+): Promise<Outcome> {
+  const { output, signal } = session;
+  const { name } = configured;
+  const log = named(session.log, name);
+  const place = attemptPlace(configured.home, name, session.environment.variables);
+  const record = new AttemptRecord(place, placeOfCopies(configured), log, output.redactor);
+  try {
+    await using connection = await connect(configured, { ...session, log }, true);
+    const run = await follow(connection, { id: record.id, signal, tables }, (event) => {
+      if (event.kind === "finished") record.finished(event.result);
+      display.event(event);
+    });
+    record.end(run);
+    const failed = run.tables.filter(({ outcome }) => outcome === "failed").map(outcomeOf);
+    const outcome = worst(failed);
+    display.end(name, run, outcome);
+    return outcome;
+  } catch (thrown) {
+    record.fail(thrown, signal.aborted);
+    throw thrown;
+  }
+}
+
+/** Says which of the connections that are followed side by side a message is about. */
+function named(log: Log, connection: string): Log {
+  const say = (message: string): string => `${connection}: ${message}`;
+  return {
+    debug: (message) => log.debug(say(message)),
+    info: (message) => log.info(say(message)),
+    warn: (message) => log.warn(say(message)),
+  };
+}
