@@ -16,6 +16,8 @@ import { RolledBack } from "./writer.ts";
 const quietEach = 60_000;
 /** The longest wait before a table that failed is tried again, in milliseconds. */
 const longestWait = 60_000;
+/** Who waits for the destination for longer than this says so, and then as often, in milliseconds. */
+const sayEach = 10_000;
 /** The part of the time that commits may take. */
 const mostCommitting = 0.3;
 /** While some tables are read for longer, the others go on after this many milliseconds. */
@@ -67,6 +69,8 @@ class Following {
   /** Those of them that have ended, with what undid the transaction. */
   readonly #ended = new Map<string, unknown>();
   #tables: readonly Table[] = [];
+  /** What the destination had when it was asked last. */
+  #durable: Stored | null = null;
   /** When the source is asked again for its tables. */
   #discoverAt = 0;
   /** Not before this moment the next tables begin. */
@@ -215,7 +219,11 @@ class Following {
     const failed = this.#run.statistics.get(id)!.outcome === "failed";
     const streamed = this.#tables.find((table) => table.id === id)?.streamed === true;
     turn.failures = failed ? turn.failures + 1 : 0;
-    const wait = failed ? backoff(turn.failures + 1, 1_000, longestWait) : streamed ? quietEach : followInterval;
+    const wait = failed
+      ? backoff(turn.failures + 1, 1_000, longestWait)
+      : streamed
+        ? Math.min(quietEach, followInterval)
+        : followInterval;
     turn.at = performance.now() + wait;
   }
 
@@ -227,13 +235,16 @@ class Following {
     const policy: RetryPolicy = {
       attempts: Infinity,
       onRetry: (_, { message, code }) => {
-        if (performance.now() - said < 10_000) return;
+        // The source is told on, so that it keeps no more than it may.
+        if (this.#durable !== null) void this.#run.keepFrom(async () => this.#durable!);
+        if (performance.now() - said < sayEach) return;
         said = performance.now();
         const seconds = Math.round((said - since) / 1_000);
         log.warn(`waits for the destination since ${seconds} s: ${message} (${code})`);
       },
     };
-    return withRetries(null, this.#options.signal, policy, () => atDestination(warehouse.load()));
+    this.#durable = await withRetries(null, this.#options.signal, policy, () => atDestination(warehouse.load()));
+    return this.#durable;
   }
 
   async #discover(stored: Stored): Promise<void> {

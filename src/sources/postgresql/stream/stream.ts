@@ -235,7 +235,7 @@ export class ChangeStream {
     const { slot: name, publication } = this.names;
     const feed = this.#listener?.feed ?? null;
     if (this.#system === null) await checkStreaming(connection, signal);
-    if (feed === null) await this.#learnSystem(connection, signal);
+    await this.#learnSystem(connection, signal);
     const { catalog } = shape;
     const { schema, name: table, partitioned } = catalog;
     const relation = relationOf(shape, null);
