@@ -8,7 +8,7 @@ import { type PostgresqlServer, runSql } from "../servers/postgresql.ts";
 import type { Workplace } from "./program.ts";
 
 /** A `headwaters follow` under way. */
-export class Follower {
+class Follower {
   readonly child: ChildProcess;
   #error = "";
   #lines = "";
@@ -35,7 +35,7 @@ export class Follower {
   }
 }
 
-export const followed = ["plain", "whole", "parts", "numbers"] as const;
+const followed = ["plain", "whole", "parts", "numbers"] as const;
 
 export const followedTables = `
   CREATE TABLE plain (id int PRIMARY KEY, name text, wide text);
@@ -50,7 +50,7 @@ export const followedTables = `
   INSERT INTO numbers SELECT i, 'n' || i FROM generate_series(1, 200) i`;
 
 /** Writes transactions of every kind, also ones that are rolled back, until it is stopped. */
-export async function writeAtRandom(
+async function writeAtRandom(
   server: PostgresqlServer,
   seed: number,
   pause: number,
@@ -94,13 +94,13 @@ export async function writeAtRandom(
 }
 
 /** The rows of both sides by clients that are not ours; `null`: a copy can't be read now. */
-export async function rowsOfSource(server: PostgresqlServer, table: string): Promise<unknown> {
+async function rowsOfSource(server: PostgresqlServer, table: string): Promise<unknown> {
   const order = `id::text COLLATE "C"`;
   return runSql(server.connectionString, `SELECT id::text AS id, name FROM ${table} ORDER BY ${order}`);
 }
 
 /** Ends sessions of ours at the source. */
-export async function cutSessions(server: PostgresqlServer): Promise<void> {
+async function cutSessions(server: PostgresqlServer): Promise<void> {
   await runSql(
     server.connectionString,
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'headwaters' AND datname = current_database()`,

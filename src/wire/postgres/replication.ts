@@ -16,6 +16,8 @@ const dataHead = 25;
 const aliveBytes = 18;
 /** A status is sent at least this often, in milliseconds; more often where the server asks for it sooner. */
 const statusEach = 10_000;
+/** A server that asks so often within so many milliseconds shuts down: it waits until all its log is said to be flushed. */
+const shuttingDown = { asks: 8, within: 400 };
 /** The server ends the stream within this time after it was asked to, in milliseconds. */
 const endTimeout = 1_500;
 
@@ -68,6 +70,9 @@ export class Replication implements AsyncDisposable {
   #first: Buffer | null = null;
   #received = 0n;
   #flushed = 0n;
+  /** The moments at which the server has asked last. */
+  readonly #asked: number[] = [];
+  #done = false;
   #over = false;
 
   private constructor(connection: PostgresConnection, chunks: AsyncGenerator<Buffer, void>, each: number) {
@@ -126,13 +131,28 @@ export class Replication implements AsyncDisposable {
         yield message;
         if (message.kind !== "alive") continue;
         if (message.end > this.#received) this.#received = message.end;
-        if (message.asks) this.#send(false);
+        if (!message.asks) continue;
+        this.#send(false);
+        this.#leaveIfItEnds();
       }
     }
   }
 
+  /** Otherwise the server could not shut down while this side has not flushed everything. */
+  #leaveIfItEnds(): void {
+    const now = performance.now();
+    this.#asked.push(now);
+    if (this.#asked.length > shuttingDown.asks && now - this.#asked.shift()! < shuttingDown.within) this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#done || !this.#connection.alive) return;
+    this.#done = true;
+    this.#connection.send(copyDone);
+  }
+
   #send(asks: boolean): void {
-    if (this.#over || !this.#connection.alive) return;
+    if (this.#done || !this.#connection.alive) return;
     this.#connection.send(statusMessage(this.#received, this.#flushed, asks));
   }
 
@@ -144,7 +164,7 @@ export class Replication implements AsyncDisposable {
     this.#over = true;
     const late = setTimeout(() => this.#connection.destroy(), endTimeout);
     try {
-      if (this.#connection.alive) this.#connection.send(copyDone);
+      this.#leave();
       while ((await this.#chunks.next()).done !== true);
     } catch {
       // The session is over, one way or the other.

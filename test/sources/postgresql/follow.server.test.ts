@@ -320,6 +320,8 @@ await describeWith(
       await server.start();
       await sql(server, `UPDATE t SET name = 'b' WHERE id = 1`);
       await following.expectRows({ 1: "b", 2: "a" });
+      // The server does not wait for what the destination lacks.
+      await sql(server, `CREATE TABLE unknown (id int); INSERT INTO unknown VALUES (1); DROP TABLE unknown`);
       await server.stop("fast");
       await server.start();
       await sql(server, `DELETE FROM t WHERE id = 1`);

@@ -188,8 +188,7 @@ export class ChangeStream {
       // Somebody else's tables in the publication.
       for (const table of feed?.hints.tables ?? [])
         if (!(table in next)) feed!.hints.forget(table, feed!.hints.reached);
-      const [oldest] = [...this.#durable.values()].sort((a, b) => (a < b ? -1 : 1));
-      if (oldest === undefined) return null;
+      const [oldest = slot.confirmed] = [...this.#durable.values()].sort((a, b) => (a < b ? -1 : 1));
       const most = BigInt(parseBytes(this.#context.configuration.max_retained)!);
       const [row] = await connection.query("SELECT pg_current_wal_lsn()::text AS lsn", [], signal);
       const written = lsnOf(row!["lsn"]!);
