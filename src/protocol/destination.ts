@@ -30,8 +30,8 @@ export interface Destination extends StateStore, AsyncDisposable {
    */
   begin(lease: number, stamp: string): Promise<Transaction>;
   /**
-   * Between transactions: lets others read what was committed, until it is used again. The lease stays, even if this
-   * process does nothing for a while. Absent: others can read all the time.
+   * Called between commits of a stream that is followed. Where others can't read while this destination is open, it lets go
+   * until it is used again; the lease stays.
    */
   rest?(): Promise<void>;
   /**

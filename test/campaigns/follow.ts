@@ -19,14 +19,14 @@ for (const kind of ["duckdb", "postgresql"]) {
   await runSql(database.connectionString, followedTables);
   const { host, port, user, password } = database;
   const at = { type: "postgresql", host, port, user, password };
-  const destination = kind === "duckdb" ? "duckdb:c.duckdb" : { ...at, database: copies.database };
+  const destination = kind === "duckdb" ? "duckdb:copy.duckdb" : { ...at, database: copies.database };
   const source = { ...at, database: database.database, changes: "stream" };
   const c = { source, destination, schema: "c", commitInterval: "100ms", maxDeleteFraction: 1 };
   await place.write("headwaters.yaml", { connections: { c } });
   const rows = (table: string): Promise<unknown> =>
     kind === "duckdb"
       ? place.query(
-          "c.duckdb",
+          "copy.duckdb",
           `SELECT id::text AS id, name FROM copy.c.${table} WHERE NOT _headwaters_deleted ORDER BY id::text`,
         )
       : runSql(
@@ -36,6 +36,6 @@ for (const kind of ["duckdb", "postgresql"]) {
   for (let done = 0; done < kills; done += each) {
     const how = { kills: Math.min(each, kills - done), seed: seed + done, span: 2_500 };
     const result = await expectFollowed({ server: database, place, connection: "c" }, how, rows);
-    console.log(`${kind}: ${JSON.stringify(result)}: equal, CONVERGED`);
+    process.stdout.write(`${kind}: ${JSON.stringify(result)}: equal, CONVERGED\n`);
   }
 }

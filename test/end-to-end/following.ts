@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { isDeepStrictEqual } from "node:util";
 import pg from "pg";
 import { expect } from "vitest";
 import { built } from "../built.ts";
@@ -8,7 +9,7 @@ import { type PostgresqlServer, runSql } from "../servers/postgresql.ts";
 import type { Workplace } from "./program.ts";
 
 /** A `headwaters follow` under way. */
-class Follower {
+export class Follower {
   readonly child: ChildProcess;
   #error = "";
   #lines = "";
@@ -72,10 +73,10 @@ async function writeAtRandom(
     if (kind < 995) return `DELETE FROM ${table} WHERE id = '${other}'`;
     return `TRUNCATE ${table}`;
   };
-  let goesOn = true;
+  const writer = { goesOn: true };
   let transactions = 0;
   const writing = (async () => {
-    for (; goesOn; transactions++) {
+    for (; writer.goesOn; transactions++) {
       await client.query("BEGIN");
       for (let count = 1 + pick(4); count > 0; count--) await client.query(change());
       if (pick(20) === 0) await client.query("SAVEPOINT a; DELETE FROM plain; ROLLBACK TO a");
@@ -86,7 +87,7 @@ async function writeAtRandom(
   writing.catch(() => {});
   return {
     async stop() {
-      goesOn = false;
+      writer.goesOn = false;
       await writing.finally(() => client.end());
       return transactions;
     },
@@ -145,12 +146,14 @@ export async function expectFollowed(
   try {
     for (const table of followed) {
       const rows = await rowsOfSource(server, table);
-      await expect
-        .poll(() => rowsOfCopy(table).catch((thrown: unknown) => String(thrown)), {
-          timeout: 40_000,
-          interval: 300,
-        })
-        .toEqual(rows);
+      const until = performance.now() + 40_000;
+      const look = (): Promise<unknown> => rowsOfCopy(table).catch((thrown: unknown) => String(thrown));
+      let copied = await look();
+      while (!isDeepStrictEqual(copied, rows) && performance.now() < until) {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        copied = await look();
+      }
+      expect(copied).toEqual(rows);
     }
     const { code, milliseconds } = await follower.end("SIGTERM");
     expect(code, follower.said).toBe(0);

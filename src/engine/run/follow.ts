@@ -17,7 +17,7 @@ const quietEach = 60_000;
 /** The longest wait before a table that failed is tried again, in milliseconds. */
 const longestWait = 60_000;
 /** Who waits for the destination for longer than this says so, and then as often, in milliseconds. */
-const sayEach = 10_000;
+const sayEach = 5_000;
 /** The part of the time that commits may take. */
 const mostCommitting = 0.3;
 /** While some tables are read for longer, the others go on after this many milliseconds. */
