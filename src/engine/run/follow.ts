@@ -68,6 +68,7 @@ class Following {
   readonly #running = new Map<string, Promise<void>>();
   /** Those of them that have ended, with what undid the transaction. */
   readonly #ended = new Map<string, unknown>();
+  #onEnd = (): void => {};
   #tables: readonly Table[] = [];
   /** What the destination had when it was asked last. */
   #durable: Stored | null = null;
@@ -115,7 +116,10 @@ class Following {
             run.statistics.get(table.id)!.again();
             const work = run.attempt([table], turns, writer, () => syncTable(table, known, now));
             this.#running.set(table.id, work);
-            const end = (thrown: unknown = null): void => void this.#ended.set(table.id, thrown);
+            const end = (thrown: unknown = null): void => {
+              this.#ended.set(table.id, thrown);
+              this.#onEnd();
+            };
             work.then(() => end(), end);
           }
         }
@@ -133,7 +137,7 @@ class Following {
     }
   }
 
-  /** The tables that begin now; empty: others are still read, or the signal came. */
+  /** The tables that begin now; empty: one that is read has ended, nothing is due, or the signal came. */
   async #dueTables(stored: Stored): Promise<readonly Table[]> {
     const { signal } = this.#options;
     const { source } = this.#run.connection;
@@ -146,8 +150,12 @@ class Following {
     const first = Math.min(this.#discoverAt, ...free.map(({ id }) => this.#turns.get(id)!.at));
     const most = this.#running.size > 0 ? leastTogether : quietEach;
     const within = Math.min(most, Math.max(0, first - performance.now()));
-    const changed = await source.changed!(within, new Set(heard), signal).catch((thrown: unknown) => {
-      if (signal.aborted) return null;
+    if (this.#ended.size > 0) return [];
+    const ended = new AbortController();
+    this.#onEnd = () => ended.abort();
+    const either = AbortSignal.any([signal, ended.signal]);
+    const changed = await source.changed!(within, new Set(heard), either).catch((thrown: unknown) => {
+      if (either.aborted) return null;
       throw thrown;
     });
     if (changed === null) return [];
@@ -179,7 +187,7 @@ class Following {
     await Promise.race([ended, sleep(Math.max(interval, leastTogether), signal).catch(() => ended)]);
     stop.abort();
     const results = await this.#reap();
-    if (results.length === 0 && this.#running.size === 0) return this.#load();
+    if (results.length === 0) return this.#unchanged();
     const committing = performance.now();
     if (performance.now() >= this.#recordAt) {
       await writer.run(null, async (transaction) => transaction.record(run.record(false)));
@@ -196,6 +204,16 @@ class Following {
     if (this.#running.size === 0) await warehouse.rest?.();
     const took = performance.now() - committing;
     this.#next = Math.max(began + interval, performance.now() + took / mostCommitting - took);
+    return stored;
+  }
+
+  /** Nothing was written that could be committed: the source goes on, and the lease is kept. */
+  async #unchanged(): Promise<Stored> {
+    const { warehouse } = this.#run.connection;
+    const isQuiet = this.#running.size === 0;
+    const stored = isQuiet ? await this.#load() : this.#durable!;
+    await this.#run.keepFrom(async () => stored);
+    if (isQuiet) await warehouse.rest?.();
     return stored;
   }
 

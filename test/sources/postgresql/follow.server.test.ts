@@ -14,7 +14,7 @@ import { describeWith } from "../../servers/require.ts";
 import { never, openSource, type Said, session, sql } from "./harness.ts";
 
 const { capabilities } = definition;
-const soon = { timeout: 20_000, interval: 50 };
+const soon = { timeout: 40_000, interval: 50 };
 
 /** What is otherwise than usual. */
 interface How {
