@@ -39,6 +39,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./sync.ts")).syncCommand,
   },
   {
+    name: "follow",
+    summary: "keep copies up to date, from the source's stream of changes",
+    load: async () => (await import("./follow.ts")).followCommand,
+  },
+  {
     name: "verify",
     summary: "prove that the copies are right",
     load: async () => (await import("./verify.ts")).verifyCommand,
@@ -99,10 +104,10 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./alert.ts")).alertCommand,
   },
   {
-    name: "worker",
+    name: "up-worker",
     summary: "work for headwaters up",
     hidden: true,
-    load: async () => (await import("./worker.ts")).workerCommand,
+    load: async () => (await import("./up/worker.ts")).workerCommand,
   },
   {
     name: "serve",

@@ -1,7 +1,9 @@
 import type { Connection } from "../engine/connection.ts";
 import { verify, type VerifyEvent, type VerifyReport } from "../engine/commands/verify.ts";
-import type { SyncEvent } from "../engine/events.ts";
-import { sync, type SyncOptions } from "../engine/run/sync.ts";
+import { isNotable, type SyncEvent } from "../engine/events.ts";
+import { follow } from "../engine/run/follow.ts";
+import type { SyncOptions } from "../engine/run/run.ts";
+import { sync } from "../engine/run/sync.ts";
 import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
 import type { RunKind, RunRecord, TableRun, Trigger } from "../protocol/state-store.ts";
@@ -47,6 +49,27 @@ export async function recordedSync<Result>(
     });
     record.end(run);
     return await after(connection, run);
+  });
+}
+
+/** Follows one connection until it is stopped. The attempt is recorded, however it ends. */
+export async function recordedFollow(
+  context: RunContext,
+  configured: ConfiguredConnection,
+  { tables, ...identity }: RunIdentity & { readonly tables: readonly string[] },
+  report: (event: SyncEvent) => void,
+): Promise<RunRecord> {
+  const record = newRecord(context, configured, "follow", identity);
+  return failing(record, context, async () => {
+    await using connection = await connect(configured, connecting(context, record.log.over(context.log)), true);
+    const options = { ...identity, id: record.attempt.id, tables, signal: context.signal };
+    const run = await follow(connection, options, (event) => {
+      if (isNotable(event)) record.log.event(event);
+      if (event.kind === "finished") record.finished(event.result);
+      report(event);
+    });
+    record.end(run);
+    return run;
   });
 }
 

@@ -132,6 +132,8 @@ export async function attempt(
 interface Walk<Resolved> {
   resolve(raw: RawConnection, environment: NodeJS.ProcessEnv, redactor: Redactor): Promise<Resolved>;
   work(connection: Resolved): Promise<Outcome>;
+  /** All at the same time. Absent: one after the other. */
+  readonly together?: true;
   /** The maximum number of connections; with more, it throws before any work. */
   readonly most?: number;
   /** Told of a connection whose settings are wrong. */
@@ -139,14 +141,14 @@ interface Walk<Resolved> {
 }
 
 /**
- * Runs `work` for each connection, one after the other. A connection that fails, or whose settings are wrong, does not
+ * Runs `work` for each connection, one after the other unless `together` is set. A connection that fails, or whose settings are wrong, does not
  * stop the others.
  */
 export function forEachConnection(
   session: Session,
   request: Request,
   work: (connection: ConfiguredConnection) => Promise<Outcome>,
-  more: Pick<Walk<ConfiguredConnection>, "most" | "onInvalid"> = {},
+  more: Pick<Walk<ConfiguredConnection>, "most" | "onInvalid" | "together"> = {},
 ): Promise<Outcome> {
   return walk(session, request, { resolve: resolveConnection, work, ...more });
 }
@@ -164,7 +166,7 @@ export function forEachCopySide(
 async function walk<Resolved extends CopySide>(
   session: Session,
   request: Request,
-  { resolve, work, most = Infinity, onInvalid }: Walk<Resolved>,
+  { resolve, work, most = Infinity, onInvalid, together }: Walk<Resolved>,
 ): Promise<Outcome> {
   const { environment, output } = session;
   const raws = await readConnections(request, { folder: environment.folder });
@@ -190,10 +192,12 @@ async function walk<Resolved extends CopySide>(
     });
     if (resolved !== "ok") outcomes.push(resolved);
   }
+  const one = (connection: Resolved): Promise<Outcome> => attempt(session, connection.name, () => work(connection));
+  if (together === true) return worst([...outcomes, ...(await Promise.all(connections.map(one)))]);
   for (const connection of connections) {
     if (connections.length > 1) session.working.prefix = `${connection.name}: `;
     if (session.signal.aborted) outcomes.push("stopped");
-    else outcomes.push(await attempt(session, connection.name, () => work(connection)));
+    else outcomes.push(await one(connection));
   }
   session.working.prefix = "";
   return worst(outcomes);

@@ -1,5 +1,5 @@
 import { type Command } from "commander";
-import type { SyncOptions } from "../engine/run/sync.ts";
+import type { SyncOptions } from "../engine/run/run.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { syncDisplay } from "./display/sync-display.ts";
 import { dryRun } from "./dry-run.ts";

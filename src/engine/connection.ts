@@ -64,6 +64,10 @@ export interface Settings {
   readonly commitMilliseconds: number;
   /** … and after this many rows; `null`: by time alone. */
   readonly commitRows: number | null;
+  /** While a stream is followed, commits are at least so far apart, in milliseconds; `null`: as the destination says. */
+  readonly followMilliseconds: number | null;
+  /** While a stream is followed, tables that have none are synced this often, in milliseconds. */
+  readonly followInterval: number;
   /** How many rows are read from the source per second, at most; `null`: no limit. */
   readonly maxRowsPerSecond: number | null;
   /** How often one split is tried before its table fails. */
@@ -90,6 +94,8 @@ export const defaultSettings: Settings = {
   batchBytes: 1 << 20,
   commitMilliseconds: 5_000,
   commitRows: null,
+  followMilliseconds: null,
+  followInterval: 15 * 60 * 1_000,
   maxRowsPerSecond: null,
   attempts: 5,
 };

@@ -1,5 +1,6 @@
 import type { HeadwatersError } from "../protocol/errors.ts";
 import type { PassKind } from "../protocol/pass.ts";
+import type { KeptStream } from "../protocol/source.ts";
 import type { TableRun } from "../protocol/state-store.ts";
 import type { Changes } from "../protocol/transaction.ts";
 
@@ -51,5 +52,32 @@ export type SyncHappening =
   | { readonly kind: "retry"; readonly table: string; readonly error: HeadwatersError; readonly milliseconds: number }
   /** Data and state are durable; changes by table id since the last commit. */
   | { readonly kind: "committed"; readonly changes: ReadonlyMap<string, Changes> }
+  /**
+   * While a stream is followed: these tables were brought up to date, and it is durable. `lag`: the age of the oldest of
+   * their changes then, in milliseconds; `null`: there was none. `kept`: what the source keeps.
+   */
+  | {
+      readonly kind: "followed";
+      readonly tables: readonly string[];
+      readonly lag: number | null;
+      readonly kept: KeptStream | null;
+    }
   /** A table is whole, failed or was stopped; `error` is that of `result`, whole. */
   | { readonly kind: "finished"; readonly result: TableRun; readonly error: HeadwatersError | null };
+
+/** Whether a follower tells of an event. What happens with every commit is told once, by `followed`. */
+export function isNotable(event: SyncEvent): boolean {
+  switch (event.kind) {
+    case "read":
+    case "settling":
+      return false;
+    case "pass":
+      return event.pass !== "stream";
+    case "finished":
+      return event.error !== null || event.result.passes.some((pass) => pass !== "stream");
+    case "committed":
+      return event.changes.size > 0;
+    default:
+      return true;
+  }
+}

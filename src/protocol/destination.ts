@@ -17,6 +17,8 @@ export interface DestinationCapabilities {
   readonly ddl: "transactional" | "not";
   /** When others can read the copies; `never`: nobody can, so that no sweep can be made. */
   readonly reads: "while written" | "between syncs" | "never";
+  /** While a stream is followed, commits are this far apart unless the user says otherwise, in milliseconds. */
+  readonly freshEach?: number;
 }
 
 /** Where rows and state go: what every destination offers. */
@@ -27,6 +29,11 @@ export interface Destination extends StateStore, AsyncDisposable {
    * earlier stamp of this connection, whatever the clock says. It goes on from {@link Stored.lastStamp}.
    */
   begin(lease: number, stamp: string): Promise<Transaction>;
+  /**
+   * Called between commits of a stream that is followed. Where others can't read while this destination is open, it lets go
+   * until it is used again; the lease stays.
+   */
+  rest?(): Promise<void>;
   /**
    * Only if `reads` is `never`: what a full pass does to a table that was copied before. `settles`: the destination
    * remembers its keys, so that only what differs is written. `replaces`: the copy is truncated and every row written.

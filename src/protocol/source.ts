@@ -59,16 +59,41 @@ export interface Source extends AsyncDisposable {
   acknowledge?(split: Split, state: Json): Promise<void>;
 
   /**
-   * Called at the end of a sync. `next`: of every selected table whose `next` the destination holds durably, or else that
-   * of its open pass. The source may drop what lies before all of them.
+   * Called after commits, and at the end of a sync. `next`: by the id of every selected table, the `next` that the
+   * destination holds durably, or else that of its open pass, or else `null`. The source may drop what lies before all of
+   * them. Resolves to what it keeps; `null`: nothing.
    */
-  keepFrom?(next: readonly Json[], signal: AbortSignal): Promise<void>;
+  keepFrom?(next: Readonly<Record<string, Json>>, signal: AbortSignal): Promise<KeptStream | null>;
+
+  /**
+   * From the first call on, the source listens to its stream all the time. Resolves to those `among` some tables that have
+   * changed since their last `stream` pass was planned, once there is one, or after `within` milliseconds. Absent: no stream
+   * is configured.
+   */
+  changed?(within: number, among: ReadonlySet<string>, signal: AbortSignal): Promise<Changed>;
 
   /**
    * Removes what a stream keeps at the source, whether a stream is still configured or not. Resolves to what was removed,
    * such as `replication slot "s"`.
    */
   unfollow?(signal: AbortSignal): Promise<readonly string[]>;
+}
+
+/** What a stream keeps at the source. */
+export interface KeptStream {
+  /** From where on, as the source writes it. */
+  readonly position: string;
+  readonly bytes: number;
+}
+
+/** What a stream has told. */
+export interface Changed {
+  /** Ids of tables. */
+  readonly tables: readonly string[];
+  /** When the oldest of the changes was committed that came since the last answer: milliseconds since 1970. `null`: none came. */
+  readonly since: number | null;
+  /** Tables may have other columns than before, or be others. */
+  readonly altered: boolean;
 }
 
 /** How to read. */

@@ -8,6 +8,7 @@ const commands = [
   "check",
   "discover",
   "sync",
+  "follow",
   "verify",
   "status",
   "history",

@@ -149,6 +149,15 @@ const lines: Readonly<Record<string, Line>> = {
     meaning: "A file was written.",
     fields: { ...table, file: "the file", rows: "its rows", bytes: "its size" },
   },
+  followed: {
+    commands: "follow",
+    meaning: "While a stream is followed: tables were brought up to date, and that is durable.",
+    fields: {
+      tables: "the tables",
+      lag: "the age of the oldest of their changes then, in milliseconds; null: there was none",
+      kept: "from which position on the source keeps its log, and the bytes of it; null: nothing",
+    },
+  },
   reset: {
     commands: "reset",
     meaning: "Tables will be read whole.",

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,6 +77,25 @@ export class Workplace implements AsyncDisposable {
     } finally {
       connection.closeSync();
       instance.closeSync();
+    }
+  }
+
+  /** Another process has a DuckDB file open for reading while `work` runs, which is given its id. */
+  async holdOpen(file: string, work: (pid: number) => Promise<void>): Promise<void> {
+    const program = `const { DuckDBInstance } = require("@duckdb/node-api");
+      (async function open() {
+        const opened = await DuckDBInstance.create(${JSON.stringify(join(this.folder, file))}, { access_mode: "READ_ONLY" }).catch(() => null);
+        if (opened === null) return setTimeout(open, 20);
+        console.log("open");
+        setInterval(() => opened, 1e6);
+      })();`;
+    const child = spawn(process.execPath, ["-e", program], { cwd: import.meta.dirname });
+    try {
+      await once(child.stdout, "data");
+      await work(child.pid!);
+    } finally {
+      child.kill();
+      await once(child, "exit");
     }
   }
 

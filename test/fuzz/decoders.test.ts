@@ -8,6 +8,7 @@ import { HeadwatersError } from "../../src/protocol/errors.ts";
 import type { Column } from "../../src/protocol/table.ts";
 import { sourceError } from "../../src/sources/redis/errors.ts";
 import { explain } from "../../src/sources/rethinkdb/errors.ts";
+import { Hints } from "../../src/sources/postgresql/stream/hints.ts";
 import { RowsBuilder } from "../../src/toolkit/vectors.ts";
 import { controlRows } from "../../src/wire/cql/control-rows.ts";
 import { exactType } from "../../src/wire/cql/decode.ts";
@@ -19,11 +20,21 @@ import { connectPostgres } from "../../src/wire/postgres/connection.ts";
 import { BinaryRows } from "../../src/wire/postgres/copy-binary.ts";
 import { copyOut } from "../../src/wire/postgres/copy-out.ts";
 import { postgresError } from "../../src/wire/postgres/errors.ts";
+import { decodeWal } from "../../src/wire/postgres/replication.ts";
 import { FrameReader as ReqlFrames } from "../../src/wire/reql/frames.ts";
 import { Scanner } from "../../src/wire/reql/scanner.ts";
 import { Replies } from "../../src/wire/resp/replies.ts";
 import { chunks, mutated, Random } from "./mutations.ts";
-import { copyAnswer, copyCodecs, copyRows, cqlFrames, postgresqlAnswers, reqlAnswers, respReplies } from "./streams.ts";
+import {
+  copyAnswer,
+  copyCodecs,
+  copyRows,
+  cqlFrames,
+  postgresqlAnswers,
+  reqlAnswers,
+  respReplies,
+  walMessages,
+} from "./streams.ts";
 
 /** Each decoder is fed for so long. */
 const seconds = Number(process.env["HEADWATERS_FUZZ_SECONDS"] ?? 10);
@@ -124,6 +135,18 @@ const targets: Readonly<Record<string, Target>> = {
     },
   },
   "binary COPY": { streams: [copyRows], explain: postgres, decode: (stream) => decodeCopy(framed(stream)) },
+  "PostgreSQL's stream of changes": {
+    streams: [walMessages],
+    explain: postgres,
+    decode(stream) {
+      const hints = new Hints("public", new Map([["t", ["id"]]]), 1 << 20);
+      for (const message of decodeWal(framed(stream))) {
+        if (message.kind === "data") hints.take(message.payload);
+        else hints.reach(message.end);
+      }
+      hints.see("10:10:");
+    },
+  },
   "CQL's frames and values": {
     streams: [cqlFrames],
     explain: (thrown) =>
@@ -198,13 +221,16 @@ function framed(stream: Buffer): Buffer {
   return bytes;
 }
 
-test.each(["PostgreSQL's COPY", "binary COPY", "CQL's frames and values", "ReQL's JSON"])(
-  "%s is read as it is",
-  async (name) => {
-    const { streams, decode } = targets[name]!;
-    for (const stream of streams) await decode(stream, new Random(firstSeed));
-  },
-);
+test.each([
+  "PostgreSQL's COPY",
+  "PostgreSQL's stream of changes",
+  "binary COPY",
+  "CQL's frames and values",
+  "ReQL's JSON",
+])("%s is read as it is", async (name) => {
+  const { streams, decode } = targets[name]!;
+  for (const stream of streams) await decode(stream, new Random(firstSeed));
+});
 
 describe("decoders, fed with mutated streams (case 21)", () => {
   test.each(Object.entries(targets))("%s", { timeout: (seconds + 60) * 1_000 }, async (_name, target) => {

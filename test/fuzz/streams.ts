@@ -165,3 +165,24 @@ export const reqlAnswers: readonly Buffer[] = [
   head.writeUInt32LE(Buffer.byteLength(text), 8);
   return Buffer.concat([head, Buffer.from(text)]);
 });
+
+const copied = (body: Buffer): Buffer => {
+  const head = Buffer.alloc(5);
+  head.write("d", "latin1");
+  head.writeUInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+};
+const changed = (payload: string): Buffer =>
+  copied(Buffer.concat([Buffer.from("w"), Buffer.alloc(24), Buffer.from(payload, "latin1")]));
+
+/** What a server sends of a slot: a table, an insert, an update that changes the key, a delete, a TRUNCATE, a keepalive. */
+export const walMessages = Buffer.concat([
+  changed("B\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\x07"),
+  changed("R\0\0\0\x01public\0t\0d\0\x02\x01id\0\0\0\0\x17\xff\xff\xff\xff\0name\0\0\0\0\x19\xff\xff\xff\xff"),
+  changed("I\0\0\0\x01N\0\x02t\0\0\0\x011n"),
+  changed("U\0\0\0\x01K\0\x02t\0\0\0\x011nN\0\x02t\0\0\0\x0212u"),
+  changed("D\0\0\0\x01K\0\x02t\0\0\0\x0212n"),
+  changed("T\0\0\0\x01\0\0\0\0\x01"),
+  changed("C\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\x20\0\0\0\0\0\0\0\0"),
+  copied(Buffer.from(`k${"\0".repeat(16)}\x01`, "latin1")),
+]);

@@ -1,4 +1,4 @@
-import type { SyncOptions } from "../../src/engine/run/sync.ts";
+import type { SyncOptions } from "../../src/engine/run/run.ts";
 import type { Settings } from "../../src/engine/connection.ts";
 import type { SyncEvent } from "../../src/engine/events.ts";
 import type { RunRecord } from "../../src/protocol/state-store.ts";

@@ -56,6 +56,8 @@ export default defineConfig({
           page("Choose tables and columns", "/how-to/tables-and-columns"),
           page("Deletes", "/how-to/deletes"),
           page("Schema changes", "/how-to/schema-changes"),
+          page("A service", "/up"),
+          page("Its page", "/page"),
           page("Schedules", "/how-to/schedule"),
           page("Many connections", "/how-to/many-connections"),
           page("Follow the log", "/following"),

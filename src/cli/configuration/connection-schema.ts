@@ -200,8 +200,11 @@ export const connectionSchema = z.strictObject({
   batchSize: size
     .prefault(bytesText(defaultSettings.batchBytes))
     .meta({ description: "About how much one batch of rows takes." }),
-  commitInterval: duration.prefault(durationText(defaultSettings.commitMilliseconds)).meta({
-    description: "Data and state are committed at least this often while rows arrive.",
+  commitInterval: duration.optional().meta({
+    description: `Data and state are committed at least this often while rows arrive; absent: ${durationText(defaultSettings.commitMilliseconds)}. Under follow, commits are at least so far apart; absent: 500ms into PostgreSQL, 1s into DuckDB, 60s into DuckLake.`,
+  }),
+  interval: duration.prefault("15m").meta({
+    description: "Under follow: how often tables are synced whose changes no stream tells.",
   }),
   commitRows: whole(1, 1_000_000_000).optional().meta({
     description: "… and after this many rows (the checkpoint interval of the published examples: 1000).",

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { destinations } from "../../destinations/index.ts";
-import type { Settings, TableSettings } from "../../engine/connection.ts";
+import { defaultSettings, type Settings, type TableSettings } from "../../engine/connection.ts";
 import type { Deletion, DestinationContext, DestinationDefinition } from "../../protocol/destination.ts";
 import type { Selection, SourceDefinition, TableOptions } from "../../protocol/source.ts";
 import { sourceName, sources } from "../../sources/index.ts";
@@ -205,7 +205,9 @@ function engineSettings(entry: ConnectionEntry): Settings {
     parallel: entry.parallel,
     memoryBytes: entry.memory,
     batchBytes: entry.batchSize,
-    commitMilliseconds: entry.commitInterval,
+    commitMilliseconds: entry.commitInterval ?? defaultSettings.commitMilliseconds,
+    followMilliseconds: entry.commitInterval ?? null,
+    followInterval: entry.interval,
     commitRows: entry.commitRows ?? null,
     maxRowsPerSecond: entry.maxRowsPerSecond ?? null,
     attempts: entry.attempts,

@@ -82,7 +82,7 @@ async function up(session: Session, flags: UpFlags): Promise<Outcome> {
       );
     },
     runLog: (connection, run) => loadRunLog(attemptPlace(home, connection, environment.variables), run),
-    start: () => fork(process.argv[1]!, ["worker"], { stdio: ["ignore", "ignore", "inherit", "ipc"] }),
+    start: () => fork(process.argv[1]!, ["up-worker"], { stdio: ["ignore", "ignore", "inherit", "ipc"] }),
     log,
     now: () => Date.now(),
     memory: memoryIn(folder),

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, resolve, sep } from "node:path";
 import { asHeadwatersError } from "../../protocol/errors.ts";
 import type { Loaded, LoadedConnection } from "../../service/host.ts";
 import { errorReport } from "../../service/reports.ts";
@@ -75,7 +75,7 @@ function told(raw: RawConnection, connection: ConfiguredConnection, redactor: Re
     destination: {
       type: destination.definition.name,
       title: destination.definition.title,
-      place: redactor.text(place),
+      place: redactor.text(beside(connection.home, place)),
     },
     copies: placeOfCopies(connection),
     worker: JSON.stringify([destination.definition.name, place]),
@@ -121,6 +121,12 @@ function placeOf(settings: Settings): string {
   if (typeof catalog === "string") return catalog;
   if (typeof path === "string") return real(path);
   return `${String(host)}:${String(port)}/${String(database)}`;
+}
+
+/** For people, files beside the file of connections are called by their names. */
+function beside(home: string, place: string): string {
+  const folder = `${real(home)}${sep}`;
+  return place.startsWith(folder) ? place.slice(folder.length) : place;
 }
 
 /** A file may be named by several paths. */

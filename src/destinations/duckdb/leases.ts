@@ -1,6 +1,7 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import type { Session } from "../sql/dialect.ts";
+import { hasDied } from "../sql/died.ts";
 import { kept } from "../sql/kept.ts";
 import type { Instance } from "./instance.ts";
 
@@ -38,8 +39,14 @@ export function syncRunning(connection: string, { host, pid, since }: Holder): H
 }
 
 /**
+ * A holder that lets go of the file between its commits keeps the lease for so long, in milliseconds: `since` in the file then
+ * is an interval, which is renewed once half of it is over.
+ */
+const keptFor = 120_000;
+
+/**
  * Acquires the lease of a connection in a file. No other process can have the file open, so a holder from another
- * process is dead.
+ * process is dead, unless it has let go of the file for a while.
  */
 export async function acquireInProcess(instance: Instance, connection: string, holder: Holder): Promise<number> {
   const running = instance.holders.get(connection);
@@ -47,6 +54,8 @@ export async function acquireInProcess(instance: Instance, connection: string, h
   // Set before the first await, so that one of two concurrent callers is refused.
   instance.holders.set(connection, { lease: 0, holder });
   try {
+    const away = await holderAway(instance, connection);
+    if (away !== null) throw syncRunning(connection, away);
     const lease = await takeLease(await instance.control(), connection, holder);
     instance.holders.set(connection, { lease, holder });
     return lease;
@@ -56,9 +65,49 @@ export async function acquireInProcess(instance: Instance, connection: string, h
   }
 }
 
-/** As in `Readable`: whoever has the file open in this process is the only one who can. */
-export function holderInProcess(instance: Instance, connection: string): Holder | null {
-  return instance.holders.get(connection)?.holder ?? null;
+/** As in `Readable`: who has the file open in this process, or has let go of it for a while. */
+export async function holderOf(instance: Instance, connection: string): Promise<Holder | null> {
+  return instance.holders.get(connection)?.holder ?? (await holderAway(instance, connection));
+}
+
+/** Keeps the lease while the file is closed. */
+export async function keepLease(
+  instance: Instance,
+  connection: string,
+  { lease, holder }: { readonly lease: number; readonly holder: Holder },
+): Promise<void> {
+  const control = await instance.control();
+  const leases = kept(control, "leases", connection);
+  const [row] = await control.rows(`SELECT since FROM ${leases} WHERE connection = $1`, [connection]);
+  if (Date.parse(untilOf(row?.["since"] as string) ?? "") > Date.now() + keptFor / 2) return;
+  const until = new Date(Date.now() + keptFor).toISOString();
+  await control.run(`UPDATE ${leases} SET since = $3 WHERE connection = $1 AND lease = $2::BIGINT AND held`, [
+    connection,
+    lease,
+    `${holder.since}/${until}`,
+  ]);
+}
+
+/** The end of an interval of ISO 8601; `null`: it is a moment. */
+function untilOf(since: string | undefined): string | null {
+  return since?.split("/")[1] ?? null;
+}
+
+/** Who has let go of the file and comes back; a process of this machine that has ended does not. */
+async function holderAway(instance: Instance, connection: string): Promise<Holder | null> {
+  const control = await instance.control();
+  const [row] = await control.rows(
+    `SELECT host, pid, since FROM ${kept(control, "leases", connection)} WHERE connection = $1 AND held`,
+    [connection],
+  );
+  const until = untilOf(row?.["since"] as string | undefined);
+  if (row === undefined || until === null || Date.parse(until) < Date.now()) return null;
+  const holder = {
+    host: row["host"] as string,
+    pid: Number(row["pid"]),
+    since: (row["since"] as string).split("/")[0]!,
+  };
+  return hasDied(holder) ? null : holder;
 }
 
 export async function releaseInProcess(instance: Instance, connection: string, lease: number): Promise<void> {

@@ -5,7 +5,7 @@ import { kept } from "../sql/kept.ts";
 import {
   acquireInProcess,
   giveLeaseBack,
-  holderInProcess,
+  holderOf,
   releaseInProcess,
   syncRunning,
   takeLease,
@@ -27,7 +27,7 @@ export function leasesInProcess({ instance }: Lake, connection: string): Leases 
   return {
     acquire: (holder) => retried(null, () => acquireInProcess(instance, connection, holder)),
     release: (lease) => retried(null, () => releaseInProcess(instance, connection, lease)),
-    holder: async () => holderInProcess(instance, connection),
+    holder: () => holderOf(instance, connection),
   };
 }
 

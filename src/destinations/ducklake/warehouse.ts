@@ -48,18 +48,29 @@ export async function openWarehouse(
     const control = await opened.instance.control();
     const session = await opened.instance.connect();
     let reading: Session | null = null;
+    let rests = 0;
     const leases = lock === null ? leasesInProcess(opened, connection) : leasesUnder(lock, control, connection);
     return warehouseOn(
       {
         session: async () => session,
         reader: async () => (reading ??= await opened.instance.connect()),
-        capabilities: { atomic: "connection", writers: "one", ddl: "transactional", reads: "while written" },
+        capabilities: {
+          atomic: "connection",
+          writers: "one",
+          ddl: "transactional",
+          reads: "while written",
+          freshEach: 60_000,
+        },
         acquire: leases.acquire,
         holder: leases.holder,
         async release(lease) {
           // Merged under the lease, because two concurrent writers of a table conflict.
           if (configuration.merge_small_files === "auto") await tidy(control, context);
           await leases.release(lease);
+        },
+        // Merged as it goes: each commit makes files.
+        async rest() {
+          if (configuration.merge_small_files === "auto" && ++rests % mergeEach === 0) await tidy(control, context);
         },
         check: (signal) => checkLake(opened, lock, session, signal),
         exportParquet: (files, how) => exportParquet(session, context, files, how),
@@ -76,6 +87,9 @@ export async function openWarehouse(
     throw thrown;
   }
 }
+
+/** Small files are merged after so many commits while a stream is followed. */
+const mergeEach = 10;
 
 /** Merges small files. A failure is only a warning, because the next sync can merge them too. */
 async function tidy(control: Session, context: DestinationContext): Promise<void> {

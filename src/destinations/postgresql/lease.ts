@@ -1,7 +1,7 @@
-import { hostname } from "node:os";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import { lockTaken } from "../../wire/postgres/literals.ts";
+import { hasDied } from "../sql/died.ts";
 import { kept } from "../sql/kept.ts";
 import { lockKey } from "./dialect.ts";
 import type { Session, TextRow } from "./session.ts";
@@ -86,7 +86,7 @@ export class Lease {
     const [tried] = await this.#control.rows("SELECT pg_try_advisory_lock($1) AS locked", [key]);
     if (tried!["locked"] === "t") return;
     const row = await this.#row();
-    if (row !== null && !hasDied(row)) throw this.#running(row);
+    if (row !== null && !hasDied({ host: row["host"]!, pid: Number(row["pid"]) })) throw this.#running(row);
     // The holder's session is about to end: the server has not noticed yet, or is finishing the running statement.
     await this.#control.run(`SET lock_timeout = ${row === null ? unknown : lastBreath}`);
     try {
@@ -135,16 +135,5 @@ export class Lease {
     return new HeadwatersError("SYNC_RUNNING", `connection "${this.#connection}" is in use by ${who}`, {
       hint: "Wait until it has ended, or stop it.",
     });
-  }
-}
-
-/** Whether the holder was a process of this machine that no longer exists. */
-function hasDied({ host, pid }: TextRow): boolean {
-  if (host !== hostname() || Number(pid) === process.pid) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (thrown) {
-    return thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH";
   }
 }

@@ -13,6 +13,7 @@ const capabilities: DestinationCapabilities = {
   writers: "one",
   ddl: "transactional",
   reads: "while written",
+  freshEach: 500,
 };
 
 /** Opens two sessions: one holds the lease, outside of transactions, and the other one writes. */

@@ -25,12 +25,14 @@ export interface Ground {
   holder(): Promise<Holder | null>;
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
   readonly exportParquet?: NonNullable<Warehouse["exportParquet"]>;
+  /** As in `Destination`: sessions end, and are opened anew by who asks for one. */
+  rest?(): Promise<void>;
   /** Closes the session and the destination. Called once, after the lease is released. */
   close(): Promise<void>;
 }
 
 export function warehouseOn(ground: Ground, context: DestinationContext): Warehouse {
-  const { capabilities, check, exportParquet } = ground;
+  const { capabilities, check, exportParquet, rest } = ground;
   let transaction: SqlTransaction | null = null;
   let lease: number | null = null;
   /** What the next transaction takes over from the last one. */
@@ -62,6 +64,15 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     capabilities,
     check,
     ...(exportParquet === undefined ? {} : { exportParquet }),
+    ...(rest === undefined
+      ? {}
+      : {
+          async rest() {
+            shared = null;
+            seen = null;
+            await rest();
+          },
+        }),
     async acquire(holder) {
       shared = null;
       lease = await ground.acquire(holder);

@@ -31,8 +31,12 @@ export function nextState(
       return { ...known, table, ...(table.version === null ? {} : read), ...swept, ...reread };
     }
     case "window":
-    case "stream":
       return { ...wholeState(before, pass), table, next, ...read, ...reread };
+    case "stream": {
+      const known = wholeState(before, pass);
+      // A full pass may have been read at a later moment than the one that the stream has reached.
+      return { ...known, table, next, ...(known.asOf > asOf ? {} : read), ...reread };
+    }
   }
 }
 

@@ -60,6 +60,9 @@ export function retryingSource(source: Source, policy: RetryPolicy): Source {
     ...(source.release === undefined ? {} : { release: (tables) => source.release!(tables) }),
     ...(source.acknowledge === undefined ? {} : { acknowledge: (split, state) => source.acknowledge!(split, state) }),
     ...(source.keepFrom === undefined ? {} : { keepFrom: (next, signal) => source.keepFrom!(next, signal) }),
+    ...(source.changed === undefined
+      ? {}
+      : { changed: (within, among, signal) => source.changed!(within, among, signal) }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   };
 }

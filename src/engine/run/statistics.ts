@@ -22,6 +22,13 @@ export class Statistics {
     this.asOf = asOf;
   }
 
+  /** The table is synced again in the same run. */
+  again(): void {
+    this.outcome = "running";
+    this.error = null;
+    this.passes.length = 0;
+  }
+
   start(): void {
     this.#started ??= performance.now();
   }

@@ -1,46 +1,15 @@
-import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
-import type { Json } from "../../protocol/json.ts";
-import type { Split } from "../../protocol/pass.ts";
-import type { RecordedError, RunRecord, Stored, Trigger } from "../../protocol/state-store.ts";
-import type { Table } from "../../protocol/table.ts";
 import { type RetryPolicy, withRetries } from "../../net/retry.ts";
-import { backoff, sleep } from "../../toolkit/backoff.ts";
-import { Semaphore } from "../../toolkit/semaphore.ts";
+import type { RunRecord, Stored } from "../../protocol/state-store.ts";
+import type { Table } from "../../protocol/table.ts";
 import type { SyncConnection } from "../connection.ts";
-import { reporter, type SyncEvent, type SyncHappening } from "../events.ts";
+import type { SyncEvent } from "../events.ts";
 import { atDestination, withLease } from "../lease.ts";
-import { discover } from "../selection/discover.ts";
-import { withProjection } from "../selection/projection.ts";
-import { narrowTo, mayCome } from "../selection/selection.ts";
-import { CommitClock } from "./commit-clock.ts";
-import { storedTable, type SyncContext } from "./context.ts";
-import { retryPolicy, retryingSource } from "./retrying-source.ts";
-import { recorded, Statistics } from "./statistics.ts";
+import { storedTable } from "./context.ts";
+import { Run, type SyncOptions } from "./run.ts";
 import { syncTable } from "./sync-table.ts";
 import { syncTogether } from "./sync-together.ts";
-import { throttle } from "./throttle.ts";
-import { mostClosed, RolledBack, Writer } from "./writer.ts";
-
-export interface SyncOptions {
-  /** The id of the run. Absent: a new one. */
-  readonly id?: string;
-  /** Who asked for it. Absent: the command line. */
-  readonly trigger?: Trigger;
-  /** Ends the sync: what is complete stays committed, and the next sync goes on from there. */
-  readonly signal: AbortSignal;
-  /** Only these of the selected tables. */
-  readonly tables?: readonly string[];
-  /** Read every row, whatever is stored. */
-  readonly full?: boolean;
-  /** Sweep, whatever `deletes` says. */
-  readonly sweep?: boolean;
-  /** The user agrees that the copy takes on another scope. */
-  readonly acceptScope?: boolean;
-  /** The user agrees to more deletes than `maxDeleteFraction`; a number: to so many of each table. */
-  readonly acceptDeletes?: boolean | number;
-}
+import { RolledBack } from "./writer.ts";
 
 /**
  * Runs one sync of a connection. A table that fails does not stop the others: the record says how each of them ended.
@@ -56,9 +25,9 @@ export async function sync(
   setMaxListeners(0, options.signal);
   return await withLease(warehouse, async (lease) => {
     const stored = await atDestination(warehouse.load());
-    const run = new Run(connection, options, report, startAfter(stored.lastStamp), lease);
+    const run = new Run(connection, options, report, stored, lease);
     try {
-      return await run.run(stored);
+      return await syncOnce(run, stored, options.signal);
     } catch (thrown) {
       await run.recordFailure(thrown);
       throw thrown;
@@ -66,316 +35,47 @@ export async function sync(
   });
 }
 
-/** Now, or right after the last commit if the clock went back, so that runs stay in order. */
-function startAfter(lastStamp: string | null): string {
-  const least = lastStamp === null ? 0 : Date.parse(lastStamp) + 1;
-  return new Date(Math.max(Date.now(), least)).toISOString();
+async function syncOnce(run: Run, stored: Stored, signal: AbortSignal): Promise<RunRecord> {
+  const { warehouse } = run.connection;
+  let left = await run.tables(stored);
+  run.report({ kind: "selected", tables: [...run.statistics.keys()] });
+  // An error of the destination at one table undoes the transaction that it shares with the others. They go on from
+  // the last commit without it, so each round has one table less.
+  try {
+    while (left.length > 0) left = await round(run, left, signal);
+  } catch (thrown) {
+    throw thrown instanceof RolledBack ? thrown.cause : thrown;
+  }
+  // What a destination that can't be read has received is durable only if the next sync is given it.
+  const isRead = warehouse.capabilities.reads !== "never";
+  await run.keepFrom(async () => (isRead ? atDestination(warehouse.load()) : stored));
+  return run.record(true);
 }
 
-class Run {
-  readonly #connection: SyncConnection;
-  readonly #options: SyncOptions;
-  readonly #report: (happening: SyncHappening) => void;
-  readonly #started: string;
-  readonly #clock: CommitClock;
-  readonly #lease: number;
-  readonly #id: string;
-  readonly #statistics = new Map<string, Statistics>();
-  /** Tables whose work is done, and whose last rows the next commit makes durable. */
-  readonly #complete = new Set<string>();
-  /** Tables that are worked on: the source may hold sessions for them. */
-  readonly #begun = new Set<string>();
-  /** All that are selected and still there, whichever of them this sync is about. */
-  #selected: readonly string[] = [];
-  #rounds = 0;
-  /** Each table has the transaction for itself, since a commit of several failed. */
-  #alone = false;
-  /** How many transactions were undone by an error that may pass by itself. */
-  #undone = 0;
-
-  constructor(
-    connection: SyncConnection,
-    options: SyncOptions,
-    report: (event: SyncEvent) => void,
-    started: string,
-    lease: number,
-  ) {
-    const projected = withProjection(connection);
-    this.#connection = { ...projected, source: retryingSource(projected.source, this.#retryPolicy(connection)) };
-    this.#options = options;
-    this.#id = options.id ?? randomUUID();
-    this.#report = reporter<SyncHappening>(connection.name, this.#id, report);
-    this.#started = started;
-    this.#clock = new CommitClock(started);
-    this.#lease = lease;
-  }
-
-  /** Whether the tables share one state: then none goes on, and none ends, without the others. */
-  get #together(): boolean {
-    return this.#connection.capabilities.together === true;
-  }
-
-  /** Retries of one table are reported as events, those that concern all tables are logged. */
-  #retryPolicy(connection: SyncConnection): RetryPolicy {
-    const policy = retryPolicy(connection);
-    return {
-      ...policy,
-      onRetry: (table, error, milliseconds) => {
-        if (table === null) policy.onRetry(table, error, milliseconds);
-        else this.#report({ kind: "retry", table, error, milliseconds });
-      },
-    };
-  }
-
-  async run(stored: Stored): Promise<RunRecord> {
-    const tables = await this.#tables(stored);
-    this.#report({ kind: "selected", tables: [...this.#statistics.keys()] });
-    let left = tables;
-    // An error of the destination at one table undoes the transaction that it shares with the others. They go on from
-    // the last commit without it, so each round has one table less.
-    try {
-      while (left.length > 0) left = await this.#round(left);
-    } catch (thrown) {
-      throw thrown instanceof RolledBack ? thrown.cause : thrown;
-    }
-    await this.#keepFrom(stored);
-    return this.#record(true);
-  }
-
-  /**
-   * Says from where on the source must keep its stream. What a destination that can't be read has received is durable only
-   * if the next sync is given it.
-   */
-  async #keepFrom(before: Stored): Promise<void> {
-    const { source, warehouse, log } = this.#connection;
-    if (source.keepFrom === undefined || this.#options.signal.aborted) return;
-    try {
-      const durable = warehouse.capabilities.reads === "never" ? before : await atDestination(warehouse.load());
-      const next = this.#selected.flatMap((id) => {
-        const { state, open } = storedTable(durable, id);
-        return state?.next ?? open?.next[id] ?? [];
-      });
-      await source.keepFrom(next, this.#options.signal);
-    } catch (thrown) {
-      log.warn(`the source could not be told what it may drop: ${asHeadwatersError(thrown).message}`);
-    }
-  }
-
-  /**
-   * The tables to sync. Tables that the source no longer shows fail, and their copies are not emptied. Tables that
-   * the source refuses, or whose settings don't fit them, fail too.
-   */
-  async #tables(stored: Stored): Promise<readonly Table[]> {
-    const only = this.#options.tables ?? [];
-    if (this.#together && only.length > 0) {
-      throw new HeadwatersError("CONFIGURATION_INVALID", "--tables: this source reads all its tables together", {
-        hint: "Leave --tables out; tables.include and tables.exclude select tables for every sync.",
-      });
-    }
-    const { tables: discovered, refused, vanished } = await discover(this.#connection, this.#options.signal, stored);
-    const tables = discovered.filter(({ id }) => mayCome(id, stored, this.#connection));
-    const broken = [...refused].filter(([id]) => mayCome(id, stored, this.#connection));
-    this.#selected = [...tables.map(({ id }) => id), ...broken.map(([id]) => id)];
-    const failed = new Map([...broken, ...vanished.map((id): [string, HeadwatersError] => [id, gone(id)])]);
-    const names = narrowTo([...tables.map(({ id }) => id), ...failed.keys()], only);
-    for (const name of names) this.#statistics.set(name, new Statistics(name, stored.tables.get(name)?.asOf ?? null));
-    for (const [name, error] of failed) if (names.includes(name)) this.#end(name, error);
-    return tables.filter(({ id }) => names.includes(id));
-  }
-
-  /** Syncs tables at the same time. Resolves to those that must go on because the transaction was undone. */
-  async #round(tables: readonly Table[]): Promise<readonly Table[]> {
-    const { warehouse, settings } = this.#connection;
-    // A destination that the round before ended at may still be away.
-    const policy: RetryPolicy = { attempts: settings.attempts, onRetry: this.#retryPolicy(this.#connection).onRetry };
-    const stored = await withRetries(null, this.#options.signal, policy, () => atDestination(warehouse.load()));
-    await using writer = new Writer(
-      warehouse,
-      this.#lease,
-      this.#clock,
-      settings,
-      stored.progress,
-      (changes, segments) => {
-        for (const [table, change] of changes) this.#statistics.get(table)?.addChanges(change);
-        this.#report({ kind: "committed", changes });
-        this.#endComplete();
-        for (const { split, state } of segments) void this.#acknowledge(split, state);
-      },
-      // Each table that fails undoes what others did since the last commit: the more there are, the less that may be.
-      this.#alone ? 1 : Math.max(1, mostClosed >> this.#rounds++),
-    );
-    const context: SyncContext = {
-      connection: this.#connection,
-      flags: {
-        full: this.#options.full ?? false,
-        sweep: this.#options.sweep ?? false,
-        acceptScope: this.#options.acceptScope ?? false,
-        acceptDeletes: this.#options.acceptDeletes ?? false,
-      },
-      writer,
-      statistics: this.#statistics,
-      started: this.#started,
-      signal: this.#options.signal,
-      memory: new Semaphore(settings.memoryBytes),
-      readers: new Semaphore(settings.parallel),
-      throttle: throttle(settings.maxRowsPerSecond),
-      report: this.#report,
-    };
-    await writer.run(null, async (transaction) => transaction.record(this.#record(false)));
-    // As many tables as splits at a time: planning a table takes a connection of its own.
-    const turns = new Semaphore(this.#alone ? 1 : settings.parallel);
-    const work = this.#together
-      ? [this.#attempt(tables, turns, writer, () => syncTogether(tables, stored, context))]
-      : tables.map((table) =>
-          this.#attempt([table], turns, writer, () => syncTable(table, storedTable(stored, table.id), context)),
-        );
-    try {
-      const ended = await Promise.allSettled(work);
-      for (const result of ended) if (result.status === "rejected") throw result.reason;
-      await writer.commit();
-    } catch (thrown) {
-      if (thrown instanceof RolledBack) return this.#afterRollback(tables, thrown);
-      throw thrown;
-    }
-    this.#endComplete();
-    await writer.run(null, async (transaction) => transaction.record(this.#record(true)));
-    await writer.commit();
-    return [];
-  }
-
-  /**
-   * Works on tables when it is their turn. Throws only if the transaction was undone: then no other table begins, and those
-   * that were begun keep what they hold at the source, since they go on first.
-   */
-  async #attempt(tables: readonly Table[], turns: Semaphore, writer: Writer, work: () => Promise<void>): Promise<void> {
-    const ids = tables.map(({ id }) => id);
-    let release: (() => void) | null = null;
-    try {
-      release = await turns.acquire(1, this.#options.signal);
-      writer.assertAlive();
-      for (const id of ids) this.#begun.add(id);
-      for (const id of ids) this.#statistics.get(id)!.start();
-      await work();
-      await this.#release(ids);
-      for (const id of ids) this.#complete.add(id);
-    } catch (thrown) {
-      if (thrown instanceof RolledBack) throw thrown;
-      await this.#release(ids);
-      for (const id of ids) this.#end(id, thrown);
-    } finally {
-      release?.();
-    }
-  }
-
-  /** Gives back what the source holds for tables that are done. */
-  async #release(ids: readonly string[]): Promise<void> {
-    for (const id of ids) this.#begun.delete(id);
-    await this.#connection.source.release?.(ids);
-  }
-
-  /** A commit has made everything durable that was done before it. */
-  #endComplete(): void {
-    for (const id of this.#complete) this.#end(id, null);
-    this.#complete.clear();
-  }
-
-  /** Failing here is harmless: the source only keeps more of its stream than it must. */
-  async #acknowledge(split: Split, state: Json): Promise<void> {
-    try {
-      await this.#connection.source.acknowledge?.(split, state);
-    } catch (thrown) {
-      this.#connection.log.warn(
-        `the commit could not be acknowledged to the source: ${asHeadwatersError(thrown).message}`,
+/** Syncs tables at the same time. Resolves to those that must go on because the transaction was undone. */
+async function round(run: Run, tables: readonly Table[], signal: AbortSignal): Promise<readonly Table[]> {
+  const { warehouse, settings } = run.connection;
+  // A destination that the round before ended at may still be away.
+  const policy: RetryPolicy = { attempts: settings.attempts, onRetry: run.retryPolicy(run.connection).onRetry };
+  const stored = await withRetries(null, signal, policy, () => atDestination(warehouse.load()));
+  const { writer, context, turns } = run.begin(stored);
+  await using _ = writer;
+  await writer.run(null, async (transaction) => transaction.record(run.record(false)));
+  const work = run.together
+    ? [run.attempt(tables, turns, writer, () => syncTogether(tables, stored, context))]
+    : tables.map((table) =>
+        run.attempt([table], turns, writer, () => syncTable(table, storedTable(stored, table.id), context)),
       );
-    }
+  try {
+    const ended = await Promise.allSettled(work);
+    for (const result of ended) if (result.status === "rejected") throw result.reason;
+    await writer.commit();
+  } catch (thrown) {
+    if (thrown instanceof RolledBack) return run.afterRollback(tables, thrown);
+    throw thrown;
   }
-
-  /** The tables that go on after the transaction was undone. */
-  async #afterRollback(tables: readonly Table[], { table, cause }: RolledBack): Promise<readonly Table[]> {
-    this.#complete.clear();
-    // Those that were begun come first, so that sessions held for them do not add up from round to round.
-    const running = (): readonly Table[] =>
-      tables
-        .filter((candidate) => this.#statistics.get(candidate.id)!.outcome === "running")
-        .sort((a, b) => Number(this.#begun.has(b.id)) - Number(this.#begun.has(a.id)));
-    // Nothing is wrong with any table: all go on from the last commit.
-    if (cause.remedy === "retry" && ++this.#undone < this.#connection.settings.attempts) {
-      const milliseconds = backoff(this.#undone + 1);
-      for (const { id } of running()) this.#report({ kind: "retry", table: id, error: cause, milliseconds });
-      await sleep(milliseconds, this.#options.signal);
-      return running();
-    }
-    if (cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
-    if (table === null) {
-      // A commit of several tables failed: one after the other shows which of them it is. If it is none, nothing can go on.
-      if (this.#alone || this.#together || cause.remedy === "retry") throw cause;
-      this.#alone = true;
-      return running();
-    }
-    const failed = this.#together ? tables.map(({ id }) => id) : [table];
-    await this.#release(failed);
-    for (const id of failed) this.#end(id, cause);
-    return running();
-  }
-
-  #end(table: string, thrown: unknown): void {
-    const statistics = this.#statistics.get(table)!;
-    if (thrown === null) statistics.end("whole");
-    else if (this.#options.signal.aborted) statistics.end("stopped");
-    else statistics.end("failed", asHeadwatersError(thrown));
-    this.#report({ kind: "finished", result: statistics.run, error: statistics.error });
-  }
-
-  /** Records that the run failed as a whole. What keeps the record from being stored is only logged: `thrown` counts. */
-  async recordFailure(thrown: unknown): Promise<void> {
-    const { warehouse, log } = this.#connection;
-    if (warehouse.capabilities.reads === "never") return;
-    const stopped = this.#options.signal.aborted;
-    for (const statistics of this.#statistics.values()) {
-      if (statistics.outcome === "running") statistics.end("stopped");
-    }
-    const record: RunRecord = {
-      ...this.#record(true),
-      ...(stopped
-        ? { outcome: "stopped" }
-        : { outcome: "failed", error: this.#cleaned(recorded(asHeadwatersError(thrown))) }),
-    };
-    try {
-      await using transaction = await warehouse.begin(this.#lease, this.#clock.next());
-      await transaction.record(record);
-      await transaction.commit([]);
-    } catch (failure) {
-      log.debug(`the record of this sync could not be stored: ${asHeadwatersError(failure).message}`);
-    }
-  }
-
-  #cleaned({ code, message, hint }: RecordedError): RecordedError {
-    const clean = this.#connection.withoutSecrets ?? ((text) => text);
-    return { code, message: clean(message), hint: hint === null ? null : clean(hint) };
-  }
-
-  #record(ended: boolean): RunRecord {
-    const tables = [...this.#statistics.values()].map(({ run }) => ({
-      ...run,
-      error: run.error === null ? null : this.#cleaned(run.error),
-    }));
-    const failed = tables.some((table) => table.outcome === "failed");
-    const stopped = tables.some((table) => table.outcome === "stopped");
-    return {
-      id: this.#id,
-      ...(this.#options.trigger === undefined ? {} : { trigger: this.#options.trigger }),
-      started: this.#started,
-      ended: ended ? new Date().toISOString() : null,
-      outcome: !ended ? "running" : failed ? "failed" : stopped ? "stopped" : "succeeded",
-      tables,
-    };
-  }
-}
-
-function gone(table: string): HeadwatersError {
-  return new HeadwatersError(
-    "TABLE_UNKNOWN",
-    `table "${table}" is no longer in the source, or this user may no longer see it`,
-    { hint: "Its copy was left as it is. If the table is gone for good, exclude it (tables.exclude) or reset it." },
-  );
+  run.endComplete();
+  await writer.run(null, async (transaction) => transaction.record(run.record(true)));
+  await writer.commit();
+  return [];
 }

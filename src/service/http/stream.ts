@@ -36,6 +36,8 @@ export function eventStreams(
           };
           const tell = ({ id, event }: NumberedEvent): void => send(`id: ${id}\ndata: ${JSON.stringify(event)}\n\n`);
           readers.add(reader);
+          // The reader learns at once that it is heard.
+          send(": connected\n\n");
           const missed = lastId === undefined ? null : events.after(lastId);
           if (missed === null) tell({ id: events.last, event: hello });
           unread = events.read(tell);

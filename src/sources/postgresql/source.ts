@@ -4,7 +4,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { CheckResult, KeptStream, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { connectPostgres, type PostgresConnection, type PostgresSettings } from "../../wire/postgres/connection.ts";
 import { passColumns, tableOfSplit } from "../../toolkit/passes.ts";
@@ -68,6 +68,7 @@ export class PostgresqlSource implements Source {
   readonly #asText: TextColumns;
   /** `null`: changes are seen by cursors. */
   readonly #stream: ChangeStream | null;
+  readonly changed?: NonNullable<Source["changed"]>;
   /** The keys that the stream pass of a table looks up. */
   readonly #changed = new Map<string, readonly (readonly string[])[]>();
 
@@ -90,8 +91,12 @@ export class PostgresqlSource implements Source {
             configuration,
             keys: (connection, signal) => keysOfTables(connection, configuration.schema, signal),
             takePoint: (connection, signal) => this.#takePoint(connection, 0, signal),
+            use: (signal, work) => this.#pool.use(signal, work),
+            settings: this.#settings,
             warn: this.#warnOnce,
           });
+    const stream = this.#stream;
+    if (stream !== null) this.changed = (within, among, signal) => stream.changed(within, among, signal);
   }
 
   check(signal: AbortSignal): AsyncIterable<CheckResult> {
@@ -230,9 +235,10 @@ export class PostgresqlSource implements Source {
     }
   }
 
-  async keepFrom(next: readonly Json[], signal: AbortSignal): Promise<void> {
+  async keepFrom(next: Readonly<Record<string, Json>>, signal: AbortSignal): Promise<KeptStream | null> {
     const stream = this.#stream;
-    if (stream !== null) await this.#pool.use(signal, (connection) => stream.keepFrom(connection, next, signal));
+    if (stream === null) return null;
+    return this.#pool.use(signal, (connection) => stream.keepFrom(connection, next, signal));
   }
 
   async unfollow(signal: AbortSignal): Promise<readonly string[]> {
@@ -244,6 +250,7 @@ export class PostgresqlSource implements Source {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stream?.[Symbol.asyncDispose]();
     await this.#snapshots[Symbol.asyncDispose]();
     await this.#pool[Symbol.asyncDispose]();
   }

@@ -32,6 +32,8 @@ export interface PostgresSettings {
   readonly readOnly: boolean;
   /** How long the server may send nothing while an answer is due before it is probed, in milliseconds. */
   readonly silence: number;
+  /** The session can read a replication slot. */
+  readonly replication?: true;
 }
 
 /**
@@ -131,6 +133,7 @@ async function connectOnce(
       // What `pg` asks for a connection has one already.
       stream: () => Object.assign(stream, { connect: () => process.nextTick(() => stream.emit("connect")) }),
       application_name: "headwaters",
+      ...(settings.replication === undefined ? {} : { replication: "database" }),
       types: { getTypeParser: () => (value: string) => value },
     });
     const connecting = client.connect();
@@ -328,6 +331,11 @@ export class PostgresConnection implements AsyncDisposable {
       if (!done) this.destroy();
       this.#idle();
     }
+  }
+
+  /** Sends messages while a {@link copy} runs in both directions. */
+  send(messages: Buffer): void {
+    this.#client.connection.stream.write(messages);
   }
 
   /** Runs a statement; resolves to how many rows it changed. */

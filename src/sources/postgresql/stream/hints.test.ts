@@ -22,6 +22,7 @@ const short = (value: number): Buffer => int(value).subarray(2);
 
 const begin = (commit: bigint, xid: number): Buffer =>
   Buffer.concat([Buffer.from("B"), long(commit), long(0n), int(xid)]);
+const commit = (end: bigint): Buffer => Buffer.concat([Buffer.from("C\0"), long(end - 5n), long(end), long(0n)]);
 const relation = (id: number, name: string, columns: readonly string[], schema = "public"): Buffer =>
   Buffer.concat([
     ...[Buffer.from("R"), int(id), text(schema), text(name), Buffer.from("d"), short(columns.length)],
@@ -39,8 +40,18 @@ const change = (kind: "I" | "U" | "D", id: number, ...tuples: readonly Buffer[])
   Buffer.concat([Buffer.from(kind), int(id), ...tuples]);
 
 function hintsOf(messages: readonly Buffer[], { snapshot = "100:100:", most = 1 << 20 } = {}): Hints {
-  const hints = new Hints("public", keys, snapshot, most);
-  for (const message of messages) hints.take(message);
+  const hints = new Hints("public", keys, most);
+  let open: bigint | null = null;
+  const end = (): void => (open === null ? undefined : hints.take(commit(open + 5n)));
+  for (const message of messages) {
+    if (message[0] === 0x42) {
+      end();
+      open = message.readBigUInt64BE(1);
+    }
+    hints.take(message);
+  }
+  end();
+  hints.see(snapshot);
   return hints;
 }
 
@@ -109,7 +120,33 @@ test.each([
   ["of this lap, not begun", 4, "4294967300:4294967300:", 20n],
   ["of the next lap", 2, "4294967290:4294967295:", 20n],
 ])("the position stays before a commit that is not visible: %s", (_, xid, snapshot, unseen) => {
-  expect(hintsOf([begin(20n, xid), begin(30n, xid)], { snapshot }).unseen).toBe(unseen);
+  const insert = change("I", 1, tuple("N", ["1"]));
+  const messages = [relation(1, "t", ["id"]), begin(20n, xid), insert, begin(30n, xid), insert];
+  expect(hintsOf(messages, { snapshot }).unseen).toBe(unseen);
+});
+
+test("of a transaction that is on its way nothing is told, unless the key changed before", () => {
+  const insert = (id: string): Buffer => change("I", 1, tuple("N", [id]));
+  const hints = hintsOf([relation(1, "t", ["id"]), begin(10n, 5), insert("1")]);
+  expect([...hints.fresh]).toEqual(["t"]);
+  hints.fresh.clear();
+  for (const message of [begin(20n, 6), insert("1"), insert("2")]) hints.take(message);
+  hints.reach(30n);
+  expect([hints.reached, hints.of("t", 0n), [...hints.fresh]]).toEqual([15n, [["1"]], []]);
+  hints.take(commit(25n));
+  expect([hints.reached, hints.of("t", 0n), [...hints.fresh]]).toEqual([25n, [["1"], ["2"]], ["t"]]);
+});
+
+test("what the copy has is forgotten", () => {
+  const insert = (id: string): Buffer => change("I", 1, tuple("N", [id]));
+  const hints = hintsOf([
+    ...[relation(1, "t", ["id"]), begin(10n, 5), insert("1"), insert("2")],
+    ...[begin(20n, 6), insert("2")],
+  ]);
+  hints.forget("t", 15n);
+  expect(hints.of("t", 0n)).toEqual([["2"]]);
+  hints.forget("t", 25n);
+  expect([hints.of("t", 0n), hints.tables]).toEqual([[], []]);
 });
 
 test("positions are compared by their value", () => {

@@ -1,4 +1,5 @@
 import { ProtocolBroken } from "../../../net/broken.ts";
+import { millisecondsOf } from "../../../wire/postgres/replication.ts";
 
 /** The values of a row as text, in the order of its columns; `null` is NULL, `undefined` one that is not told. */
 export type Tuple = readonly (string | null | undefined)[];
@@ -9,9 +10,13 @@ export type StreamMessage =
       readonly kind: "begin";
       /** Where the record of its commit begins. */
       readonly commit: bigint;
+      /** When it was committed, by the server's clock: milliseconds since 1970. */
+      readonly at: number;
       /** The transaction, without its epoch. */
       readonly xid: number;
     }
+  /** `end`: where the record of the commit ends. */
+  | { readonly kind: "commit"; readonly end: bigint }
   | { readonly kind: "relation"; readonly id: number; readonly relation: StreamRelation }
   /** The row as it was, where the message has it, and as it is now. */
   | { readonly kind: "change"; readonly id: number; readonly tuples: readonly Tuple[] }
@@ -47,9 +52,12 @@ class Message {
     switch (String.fromCharCode(this.#bytes[0]!)) {
       case "B": {
         const commit = this.#long();
-        this.#long();
-        return { kind: "begin", commit, xid: this.#int() };
+        return { kind: "begin", commit, at: millisecondsOf(this.#long()), xid: this.#int() };
       }
+      case "C":
+        this.#byte();
+        this.#long();
+        return { kind: "commit", end: this.#long() };
       case "R":
         return this.#relation();
       case "I":

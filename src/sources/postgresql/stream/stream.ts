@@ -1,6 +1,7 @@
 import { nativeCode } from "../../../net/errors.ts";
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import type { Json } from "../../../protocol/json.ts";
+import type { Changed, KeptStream } from "../../../protocol/source.ts";
 import { parseBytes } from "../../../toolkit/quantities.ts";
 import { Semaphore } from "../../../toolkit/semaphore.ts";
 import { sleep } from "../../../toolkit/backoff.ts";
@@ -11,6 +12,7 @@ import type { Configuration } from "../config.ts";
 import { identityOf } from "../discover.ts";
 import type { ReadPoint } from "../snapshot/read-point.ts";
 import { Hints } from "./hints.ts";
+import { Listener, type ListenerContext, mostHints } from "./listener.ts";
 import { lsnOf, lsnText } from "./lsn.ts";
 import { checkStreaming } from "./requirements.ts";
 import {
@@ -25,8 +27,6 @@ import {
   streamNames,
 } from "./slot.ts";
 
-/** All hints of a sync take at most this much memory, in bytes. */
-const mostHints = 64 << 20;
 /** A collection of hints that took longer than this, in milliseconds, is used again for as long as so many times that. */
 const reuse = { longerThan: 500, times: 20 };
 /** How often it is looked whether transactions have ended, in milliseconds. */
@@ -50,6 +50,10 @@ interface Collected {
   readonly hints: Hints;
   readonly position: bigint;
   readonly point: ReadPoint;
+}
+
+/** What a look at the slot gave, for the tables that ask soon after. */
+interface Peeked extends Collected {
   readonly began: number;
   readonly took: number;
 }
@@ -62,12 +66,10 @@ export interface TableChanges {
 }
 
 /** What a stream asks of the source that it belongs to. */
-export interface StreamContext {
+export interface StreamContext extends ListenerContext {
   readonly configuration: Configuration;
   /** The key columns of every table of the schema that has a key. */
   keys(connection: PostgresConnection, signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
-  takePoint(connection: PostgresConnection, signal: AbortSignal): Promise<ReadPoint>;
-  warn(message: string): void;
 }
 
 /**
@@ -80,7 +82,13 @@ export class ChangeStream {
   /** The slot and the publication have one user at a time. */
   readonly #turns = new Semaphore(1);
   #system: string | null = null;
-  #collected: Collected | null = null;
+  /** What was listened to when the system was asked for. */
+  #systemOf: object | null = null;
+  #collected: Peeked | null = null;
+  /** Listens to the slot all the time, once somebody asked for changes. */
+  #listener: Listener | null = null;
+  /** By table: where its stream goes on, as the destination holds it. */
+  readonly #durable = new Map<string, bigint>();
   /** Tables that have begun a pass since the hints were collected. */
   readonly #given = new Set<string>();
 
@@ -109,6 +117,7 @@ export class ChangeStream {
       const goesOn = before !== null && this.#lostBecause(before, slot, published) === null;
       if (goesOn && !hints.needsWhole(name, lsnOf(before.lsn))) return before;
       this.#given.add(name);
+      hints.fresh.delete(name);
       const [row] = await connection.query("SELECT pg_current_wal_insert_lsn()::text AS lsn", [], signal);
       await this.#waitForOthers(connection, signal);
       return this.#positionAt(lsnOf(row!["lsn"]!), published);
@@ -131,6 +140,7 @@ export class ChangeStream {
       if (before === null || lost !== null) return null;
       const { hints, position, point } = await this.#collect(connection, name, signal);
       const from = lsnOf(before.lsn);
+      hints.fresh.delete(name);
       if (hints.needsWhole(name, from)) {
         this.#context.warn(`table "${name}" is read whole: it was truncated, or more of it changed than fits memory`);
         return null;
@@ -153,32 +163,57 @@ export class ChangeStream {
     });
   }
 
-  /** Lets the server drop the log before the oldest of these positions, and what is more than `max_retained` anyway. */
-  async keepFrom(connection: PostgresConnection, next: readonly Json[], signal: AbortSignal): Promise<void> {
-    await this.#inTurn(signal, async () => {
+  /**
+   * Lets the server drop the log before the oldest of these positions, and what is more than `max_retained` anyway.
+   * `next`: by table, as the destination holds it. Resolves to what is kept; `null`: there is no stream.
+   */
+  async keepFrom(
+    connection: PostgresConnection,
+    next: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<KeptStream | null> {
+    return this.#inTurn(signal, async () => {
       this.#collected = null;
-      const slot = await findSlot(connection, this.names.slot, signal);
-      if (slot === null || slot.lost) return;
+      const feed = this.#listener?.feed ?? null;
+      const slot = feed ?? (await findSlot(connection, this.names.slot, signal));
+      if (slot === null || slot.lost) return null;
       await this.#learnSystem(connection, signal);
-      const held = next.flatMap((one) => {
+      this.#durable.clear();
+      for (const [table, one] of Object.entries(next)) {
         const position = positionIn(one);
-        return position === null || this.#lostBecause(position, slot, position.published) !== null
-          ? []
-          : lsnOf(position.lsn);
-      });
-      const [oldest] = held.sort((a, b) => (a < b ? -1 : 1));
-      if (oldest === undefined) return;
+        if (position === null || this.#lostBecause(position, slot, position.published) !== null) continue;
+        this.#durable.set(table, lsnOf(position.lsn));
+        feed?.hints.forget(table, lsnOf(position.lsn));
+      }
+      // Somebody else's tables in the publication.
+      for (const table of feed?.hints.tables ?? [])
+        if (!(table in next)) feed!.hints.forget(table, feed!.hints.reached);
+      const [oldest = slot.confirmed] = [...this.#durable.values()].sort((a, b) => (a < b ? -1 : 1));
       const most = BigInt(parseBytes(this.#context.configuration.max_retained)!);
       const [row] = await connection.query("SELECT pg_current_wal_lsn()::text AS lsn", [], signal);
-      const least = lsnOf(row!["lsn"]!) - most;
+      const written = lsnOf(row!["lsn"]!);
+      const least = written - most;
       if (least > oldest) {
         this.#context.warn(
           `the slot "${this.names.slot}" keeps more log than max_retained for tables that fail: they will be read whole again`,
         );
       }
       const upTo = least > oldest ? least : oldest;
-      if (upTo > slot.confirmed) await advanceSlot(connection, this.names.slot, lsnText(upTo), signal);
+      if (feed !== null) feed.confirm(upTo, least > oldest);
+      else if (upTo > slot.confirmed) await advanceSlot(connection, this.names.slot, lsnText(upTo), signal);
+      return { position: lsnText(upTo), bytes: Number(written > upTo ? written - upTo : 0n) };
     });
+  }
+
+  /** As `Source.changed`. */
+  async changed(within: number, among: ReadonlySet<string>, signal: AbortSignal): Promise<Changed> {
+    this.#listener ??= new Listener(this.names, this.#context, (work) => this.#inTurn(signal, work));
+    return this.#listener.changed(within, among, signal);
+  }
+
+  /** Ends the listening; the slot is free then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#listener?.[Symbol.asyncDispose]();
   }
 
   async #inTurn<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
@@ -197,6 +232,7 @@ export class ChangeStream {
     signal: AbortSignal,
   ): Promise<{ readonly slot: Slot; readonly published: string }> {
     const { slot: name, publication } = this.names;
+    const feed = this.#listener?.feed ?? null;
     if (this.#system === null) await checkStreaming(connection, signal);
     await this.#learnSystem(connection, signal);
     const { catalog } = shape;
@@ -206,7 +242,8 @@ export class ChangeStream {
     // Keys that were written by another type can't be looked up.
     const types = shape.key.map((column) => columnOf(shape, column).sql);
     const published = [place, identityOf(catalog), ...types].join(" ");
-    const found = await findSlot(connection, name, signal);
+    // Nobody can drop a slot that is being read.
+    const found = feed ?? (await findSlot(connection, name, signal));
     if (found !== null && !found.lost) return { slot: found, published };
     if (found !== null) {
       this.#context.warn(`the server has dropped log that the slot "${name}" needed; the slot is made again`);
@@ -217,13 +254,17 @@ export class ChangeStream {
     return { slot: (await findSlot(connection, name, signal))!, published };
   }
 
+  /** A session that listens stays on one server. */
   async #learnSystem(connection: PostgresConnection, signal: AbortSignal): Promise<void> {
+    const feed = this.#listener?.feed ?? null;
+    if (feed !== null && feed === this.#systemOf) return;
     const [row] = await connection.query(
       `SELECT system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS system FROM pg_control_system()`,
       [],
       signal,
     );
     this.#system = row!["system"]!;
+    this.#systemOf = feed;
   }
 
   #positionAt(lsn: bigint, published: string): StreamPosition {
@@ -240,8 +281,13 @@ export class ChangeStream {
     return `the slot "${slot}" was made again or read by something else (each copy needs a slot of its own), or its log had grown past max_retained`;
   }
 
-  /** Reads the log up to now, unless another table just did. */
+  /** What the log says up to now. Where nothing listens to it, the slot is looked at, unless another table just did. */
   async #collect(connection: PostgresConnection, table: string, signal: AbortSignal): Promise<Collected> {
+    const listened = await this.#listener?.collect(connection, signal);
+    if (listened != null) {
+      const { hints, point } = listened;
+      return { hints, point, position: before(hints.unseen, hints.reached) };
+    }
     const last = this.#collected;
     const isCostly = last !== null && last.took > reuse.longerThan;
     const isFresh = isCostly && performance.now() - last.began < reuse.times * last.took;
@@ -254,11 +300,10 @@ export class ChangeStream {
     const point = await this.#context.takePoint(connection, signal);
     const keys = await this.#context.keys(connection, signal);
     const [[end, snapshot] = []] = await connection.simple(endSql, signal);
-    const hints = new Hints(configuration.schema, keys, snapshot!, mostHints);
+    const hints = new Hints(configuration.schema, keys, mostHints);
     await this.#peek(connection, end!, (message) => hints.take(message), signal);
-    const reached = lsnOf(end!);
-    const { unseen } = hints;
-    const position = unseen !== null && unseen < reached ? unseen : reached;
+    hints.see(snapshot!);
+    const position = before(hints.unseen, lsnOf(end!));
     this.#collected = { hints, position, point, began, took: performance.now() - began };
     this.#given.clear();
     this.#given.add(table);
@@ -316,6 +361,11 @@ export class ChangeStream {
  */
 const endSql = `BEGIN READ WRITE; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'headwaters', ''); COMMIT;
 SELECT pg_current_wal_flush_lsn()::text, txid_current_snapshot()::text`;
+
+/** The earlier of two positions; `null` is none. */
+function before(unseen: bigint | null, reached: bigint): bigint {
+  return unseen !== null && unseen < reached ? unseen : reached;
+}
 
 function positionIn(next: Json): StreamPosition | null {
   return (next as { readonly stream?: StreamPosition } | null)?.stream ?? null;

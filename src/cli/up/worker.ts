@@ -1,18 +1,18 @@
 import process from "node:process";
 import { Command } from "commander";
-import { copiesOf } from "../engine/commands/status.ts";
-import { SyncProgress } from "../engine/progress.ts";
-import { asHeadwatersError } from "../protocol/errors.ts";
-import type { TableProgress } from "../service/api.ts";
-import type { Answers, Configuration, FromWorker, Question, Task, ToWorker } from "../service/messages.ts";
-import { errorReport, progressReport, tableReport } from "../service/reports.ts";
-import { readConnections, type Request } from "./configuration/load.ts";
-import { withEnvFile } from "./configuration/env-file.ts";
-import { type ConfiguredConnection, type RawConnection, resolveConnection } from "./configuration/resolve.ts";
-import { openWarehouse } from "./connect.ts";
-import type { Environment } from "./environment.ts";
-import { recordedSync, recordedVerify, recordInvalid, type RunContext } from "./recorded.ts";
-import { runCommand, type Session } from "./session.ts";
+import { copiesOf } from "../../engine/commands/status.ts";
+import { SyncProgress } from "../../engine/progress.ts";
+import { asHeadwatersError } from "../../protocol/errors.ts";
+import type { TableProgress } from "../../service/api.ts";
+import type { Answers, Configuration, FromWorker, Question, Task, ToWorker } from "../../service/messages.ts";
+import { errorReport, progressReport, tableReport } from "../../service/reports.ts";
+import { readConnections, type Request } from "../configuration/load.ts";
+import { withEnvFile } from "../configuration/env-file.ts";
+import { type ConfiguredConnection, type RawConnection, resolveConnection } from "../configuration/resolve.ts";
+import { openWarehouse } from "../connect.ts";
+import type { Environment } from "../environment.ts";
+import { recordedSync, recordedVerify, recordInvalid, type RunContext } from "../recorded.ts";
+import { runCommand, type Session } from "../session.ts";
 
 /** How often the progress of a run is told, in milliseconds. */
 const progressInterval = 250;
@@ -21,11 +21,11 @@ const progressInterval = 250;
 const mostStopping = 4_000;
 
 /**
- * `headwaters worker`, which `headwaters up` starts for each destination: it alone opens it. It is told what to do by
+ * `headwaters up-worker`, which `headwaters up` starts for each destination: it alone opens it. It is told what to do by
  * messages of its parent, and ends with it.
  */
 export function workerCommand(environment: Environment): Command {
-  return new Command("worker")
+  return new Command("up-worker")
     .description("Does the work of `headwaters up` for one destination. Nobody else starts it.")
     .action(() => runCommand(environment, { quiet: true }, (session) => new Worker(session).run()));
 }
