@@ -158,6 +158,26 @@ const lines: Readonly<Record<string, Line>> = {
       kept: "from which position on the source keeps its log, and the bytes of it; null: nothing",
     },
   },
+  run: {
+    commands: "history",
+    meaning: "A run that is over or under way, newest first.",
+    fields: { run: "as the API of the service tells it: id, kind, trigger, times, outcome, rows, error" },
+  },
+  log: {
+    commands: "logs",
+    meaning: "A line of a run's log.",
+    fields: { line: "`at`, `level` and `message`" },
+  },
+  listening: {
+    commands: "up",
+    meaning: "The service can be asked.",
+    fields: { address: "of the page and the API", tokenFile: "the file with the token; null: you set it" },
+  },
+  sent: {
+    commands: "alert test",
+    meaning: "A webhook has taken a test alert.",
+    fields: { alert: "the name of the webhook" },
+  },
   reset: {
     commands: "reset",
     meaning: "Tables will be read whole.",
@@ -203,8 +223,9 @@ const src = fileURLToPath(new URL("../../src/", import.meta.url));
 const text = (path: string): string => readFileSync(src + path, "utf8");
 
 test("every kind is on the page, and no other", () => {
+  // What the worker tells is for the service, by messages.
   const cli = readdirSync(`${src}cli`, { recursive: true, encoding: "utf8" }).filter(
-    (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
+    (name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && name !== join("up", "worker.ts"),
   );
   const written = cli.flatMap((name) =>
     [...text(`cli/${name}`).matchAll(/(?:tell\([^{]*|#write\()\{ kind: "(\w+)"/g)].map(([, kind]) => kind!),
