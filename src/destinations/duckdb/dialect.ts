@@ -69,6 +69,7 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
     async lockBookkeeping() {},
     describe,
     vet: storage.vet,
+    slicing: storage.sizes,
     merging: merging(storage),
   };
 }

@@ -9,11 +9,17 @@ const buckets = 65_536;
 
 /** The rows of a stage and of its copy that may differ. */
 export interface DifferingBuckets {
-  /** A query of the buckets of these rows. */
-  readonly buckets: string;
-  /** The rows of the stage and of the copy in these buckets, as relations. `chosen` is the relation of the buckets. */
-  stage(chosen: string): string;
-  copy(chosen: string): string;
+  /** A query of the buckets of these rows, by the sums of both sides: relations, or queries in parentheses. */
+  buckets(stage: string, copy: string): string;
+  /** A query of the sums of rows of the stage, or of the copy. */
+  stageSums(rows: string): string;
+  copySums(rows: string): string;
+  /**
+   * The condition that a row of the stage, or the row `t` of the copy, is in these buckets. `chosen` is the relation of the
+   * buckets.
+   */
+  inStage(chosen: string): string;
+  inCopy(chosen: string): string;
 }
 
 /**
@@ -42,13 +48,17 @@ export function differingBuckets(
       (SELECT ${bucket(inStage)} AS bucket, ${dialect.hash(targets([...table.key, ...known], inStage))} AS digest,
         ${told === null ? "false" : `${inStage(told)} IS NULL`} AS untold FROM ${rows} r) hashed GROUP BY bucket`;
   const inCopy = (name: string): string => `t.${dialect.quote(name)}`;
-  const live = `(SELECT ${[...table.key, ...known].map((name) => `${inCopy(name)} AS ${inStage(name)}`).join(", ")}
-    FROM ${copy.relation} t WHERE NOT t.${quotedSystem(dialect, copy).deleted})`;
+  const live = (
+    rows: string,
+  ): string => `(SELECT ${[...table.key, ...known].map((name) => `${inCopy(name)} AS ${inStage(name)}`).join(", ")}
+    FROM ${rows} t WHERE NOT t.${quotedSystem(dialect, copy).deleted})`;
   return {
-    buckets: `SELECT coalesce(a.bucket, b.bucket) AS bucket
-      FROM (${sums(stage.relation)}) a FULL JOIN (${sums(live)}) b ON a.bucket = b.bucket
+    buckets: (ofStage, ofCopy) => `SELECT coalesce(a.bucket, b.bucket) AS bucket
+      FROM ${ofStage} a FULL JOIN ${ofCopy} b ON a.bucket = b.bucket
       WHERE a.n IS DISTINCT FROM b.n OR a.digest IS DISTINCT FROM b.digest OR a.untold`,
-    stage: (chosen) => `(SELECT * FROM ${stage.relation} WHERE ${bucket(inStage)} IN (FROM ${chosen}))`,
-    copy: (chosen) => `(SELECT t.* FROM ${copy.relation} t WHERE ${bucket(inCopy)} IN (FROM ${chosen}))`,
+    stageSums: sums,
+    copySums: (rows) => sums(live(rows)),
+    inStage: (chosen) => `${bucket(inStage)} IN (FROM ${chosen})`,
+    inCopy: (chosen) => `${bucket(inCopy)} IN (FROM ${chosen})`,
   };
 }

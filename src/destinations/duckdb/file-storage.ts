@@ -1,10 +1,12 @@
 import type { Storage } from "./storage.ts";
+import { Sizes } from "./sizes.ts";
 import { converted, duckdbType } from "./types.ts";
 import { fileError } from "./file-error.ts";
 
 /** How tables are stored in the DuckDB file at `path`. */
-export function fileStorage(path: string): Storage {
+export function fileStorage(path: string, memoryLimit: string): Storage {
   return {
+    sizes: new Sizes(memoryLimit),
     catalog: null,
     ownSuffix: () => "",
     // (Measured, 1 M rows of 9 columns: 0.1 s.)

@@ -17,7 +17,7 @@ export async function openFile(configuration: Configuration, create: boolean): P
   if (!create) assertThere(path);
   const instance = await openInstance({
     key: path,
-    storage: fileStorage(path),
+    storage: fileStorage(path, configuration.memory_limit),
     open: () => openDatabase(path, configuration, configuration.temp_directory ?? `${path}.tmp`),
     // Merges the log into the file, so that other tools can read the file.
     finish: async (control) => void (await control.run("CHECKPOINT")),

@@ -3,7 +3,7 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
 import { typeName, widen } from "../../toolkit/types.ts";
-import { reservedBytes, sameShape } from "../../toolkit/vectors.ts";
+import { reservedBytes, rowsBytes, sameShape } from "../../toolkit/vectors.ts";
 import { type FeedColumn, feedName, type Slice } from "./feed.ts";
 import type { Into, Loader, Row, Target } from "../sql/dialect.ts";
 import { timestamp } from "../sql/names.ts";
@@ -24,15 +24,22 @@ class GroupLoader implements Loader {
   readonly #session: Feeding;
   readonly #columns: readonly FeedColumn[];
   readonly #sql: (source: string) => string;
+  readonly #loaded: (group: readonly Slice[]) => Promise<void>;
   #queue: Slice[] = [];
   #rows = 0;
   #bytes = 0;
   #underWay: Promise<unknown> = Promise.resolve();
 
-  constructor(session: Feeding, columns: readonly FeedColumn[], sql: (source: string) => string) {
+  constructor(
+    session: Feeding,
+    columns: readonly FeedColumn[],
+    sql: (source: string) => string,
+    loaded: (group: readonly Slice[]) => Promise<void> = async () => {},
+  ) {
     this.#session = session;
     this.#columns = columns;
     this.#sql = sql;
+    this.#loaded = loaded;
   }
 
   async push(rows: Rows): Promise<void> {
@@ -52,7 +59,7 @@ class GroupLoader implements Loader {
   async #next(): Promise<void> {
     await this.#underWay;
     const group = this.#group();
-    this.#underWay = this.#session.feed(this.#columns, group, this.#sql);
+    this.#underWay = this.#session.feed(this.#columns, group, this.#sql).then(() => this.#loaded(group));
     // The next `push` or `flush` reports this error.
     this.#underWay.catch(() => {});
   }
@@ -92,13 +99,30 @@ export function tableLoader(session: Feeding, table: Table, into: Into, shape: R
     ...(into.hashed ? [{ sql: stagedId, value: rowHash(dialect, table, named) }] : []),
   ];
   const inner = columns.map(({ name, expression }) => `${expression} AS ${named.get(name)!}`).join(", ") || noColumns;
+  const { relation } = into;
+  const sized = {
+    relation,
+    columns: columns.map(({ target }) => target),
+    isTemporary: relation.startsWith(dialect.temporary("").slice(0, -2)),
+  };
   return new GroupLoader(
     session,
     feedOf(shape),
     (source) =>
-      `INSERT INTO ${into.relation} (${written.map(({ sql }) => sql).join(", ")})
+      `INSERT INTO ${relation} (${written.map(({ sql }) => sql).join(", ")})
         SELECT ${written.map(({ value }) => value).join(", ")} FROM (SELECT ${inner} FROM ${source})`,
+    (group) => session.sizes.loaded(session, table, sized, sizeOf(group)),
   );
+}
+
+/** The rows of a group, and about how many bytes they take. */
+function sizeOf(group: readonly Slice[]): { readonly rows: number; readonly bytes: number } {
+  const size = { rows: 0, bytes: 0 };
+  for (const { rows, from, to } of group) {
+    size.rows += to - from;
+    size.bytes += (rowsBytes(rows) * (to - from)) / rows.length;
+  }
+  return size;
 }
 
 /** As in `Session.through`. `statement` reads from the feed itself. */

@@ -14,7 +14,7 @@ export async function queryFile(configuration: Configuration, query: UserQuery):
   const temporary = configuration.temp_directory ?? `${path}.tmp`;
   const instance = await openInstance({
     key: `reading ${path}`,
-    storage: fileStorage(path),
+    storage: fileStorage(path, configuration.memory_limit),
     open: () => openDatabase(path, configuration, temporary, { access_mode: "READ_ONLY" }),
     finish: async () => {},
   });

@@ -12,6 +12,7 @@ import type { Feeding } from "./feeding.ts";
 import { fetchPages } from "./fetch.ts";
 import { overMemory, tableLoader, throughLoader } from "./loader.ts";
 import { firstRows } from "./first-rows.ts";
+import type { Sizes } from "./sizes.ts";
 import type { Storage } from "./storage.ts";
 
 interface Settings {
@@ -34,6 +35,7 @@ export class Session implements Feeding {
   /** The catalog that holds the copies. DuckDB names the catalog of a file after the file. */
   readonly catalog: string;
   readonly dialect: Dialect;
+  readonly sizes: Sizes;
   readonly #storage: Storage;
   readonly #connection: DuckDBConnection;
   readonly #native: Connection;
@@ -45,6 +47,7 @@ export class Session implements Feeding {
   private constructor(native: Connection, connection: DuckDBConnection, storage: Storage, settings: Settings) {
     this.catalog = settings.catalog;
     this.dialect = duckdbDialect(settings.catalog, storage);
+    this.sizes = storage.sizes;
     this.#storage = storage;
     this.#threads = settings.threads;
     this.#native = native;

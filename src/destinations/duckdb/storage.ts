@@ -2,6 +2,7 @@ import type { HeadwatersError } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
+import type { Sizes } from "./sizes.ts";
 
 /** The differences between tables in a DuckDB file and in DuckLake. */
 export interface Storage {
@@ -11,6 +12,8 @@ export interface Storage {
   ownSuffix(connection: string): string;
   /** As in `Dialect`. */
   readonly sealedRows: number;
+  /** What is known of the sizes of rows; shared by all sessions. */
+  readonly sizes: Sizes;
   /** Whether `=` on values of this type finds all rows although files are skipped by their statistics. */
   skips(type: Type): boolean;
   /** Statements that give a column a wider type. Every value stays exactly the same. */

@@ -55,9 +55,9 @@ export function cellText(value: string, type: Type): string {
     case "STRING":
     case "XML":
     case "JSON":
-      return `coalesce(strlen(${text}) || ':' || ${text}, '~')`;
+      return sizedText(`strlen(${text})`, text, text);
     case "BINARY":
-      return `coalesce(octet_length(${value}) || ':' || ${text}, '~')`;
+      return sizedText(`octet_length(${value})`, value, text);
     // Much faster than as text. An infinite time has no microseconds.
     case "NAIVE_DATETIME":
     case "UTC_DATETIME":
@@ -69,6 +69,16 @@ export function cellText(value: string, type: Type): string {
     default:
       return `coalesce(${text}, '~')`;
   }
+}
+
+/**
+ * Texts and bytes with more bytes than this stand in the text of a row by their own MD5: the text of a whole row would
+ * hold each long value several times over.
+ */
+const longBytes = 4_096;
+
+function sizedText(size: string, value: string, text: string): string {
+  return `CASE WHEN ${size} <= ${longBytes} THEN ${size} || ':' || ${text} WHEN ${value} IS NULL THEN '~' ELSE ${size} || '#' || md5(${value}) END`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { digestName } from "../sql/names.ts";
 import { quote } from "../duckdb/dialect.ts";
+import { Sizes } from "../duckdb/sizes.ts";
 import type { Storage } from "../duckdb/storage.ts";
 import { converted, duckdbType } from "../duckdb/types.ts";
 import type { Kind } from "../../protocol/types.ts";
@@ -19,6 +20,7 @@ const rewritten: ReadonlySet<Kind> = new Set([...texts, "NAIVE_DATETIME", "UTC_D
 export function lakeStorage(place: string): Storage {
   return {
     catalog: lakeCatalog,
+    sizes: new Sizes(null),
     // Two transactions that write the same table conflict, even on different rows. So connections do not share tables.
     ownSuffix: (connection) => `_${digestName(connection).slice(0, 12)}`,
     // Files may be far away.

@@ -86,6 +86,12 @@ export const postgresqlDialect: Dialect = {
     void (await session.run("SELECT pg_advisory_xact_lock($1)", [lockKey("the bookkeeping")])),
   describe,
   vet() {},
+  // The server reads row by row.
+  slicing: {
+    parts: async (_session, relation) => [relation],
+    pick: async (_session, relation, which) => `(SELECT t.* FROM ${relation} t ${which})`,
+    async moved() {},
+  },
   merging,
 };
 

@@ -8,6 +8,7 @@ import { quotedSystem, storedType } from "./copies.ts";
 import type { Loader, Row, Session, Target } from "./dialect.ts";
 import { type Explain, judge } from "./judge.ts";
 import { temporary } from "./names.ts";
+import { partsOfCopy, partsOfStage } from "./parts.ts";
 import { lastWritten, sealOf } from "./seals.ts";
 import { createStage, staged, stagedPlace } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
@@ -24,17 +25,12 @@ export function compareCopy(session: Session, connection: string, table: Table, 
       const stored = storedType(dialect, copy, name);
       const both = stored === undefined ? type : widen(stored, type);
       const value = stored === undefined ? "NULL" : `t.${dialect.quote(name)}`;
-      return {
-        name,
-        type: both,
-        sql: staged(dialect, name),
-        copy: `CAST(${value} AS ${dialect.typeName(both)}) AS ${staged(dialect, name)}`,
-      };
+      return { name, type: both, sql: staged(dialect, name), copy: `CAST(${value} AS ${dialect.typeName(both)})` };
     });
   // Rows without columns are compared by their number: each has one NULL.
   if (columns.length === 0) {
     const [type, sql] = [{ kind: "BOOLEAN" } as const, staged(dialect, "")];
-    columns.push({ name: "", type, sql, copy: `CAST(NULL AS ${dialect.typeName(type)}) AS ${sql}` });
+    columns.push({ name: "", type, sql, copy: `CAST(NULL AS ${dialect.typeName(type)})` });
   }
   return new CopyComparison(session, connection, table, copy, columns);
 }
@@ -42,7 +38,7 @@ export function compareCopy(session: Session, connection: string, table: Table, 
 /** A compared column. Both sides have a type that holds the values of both, and the column's name in a stage. */
 interface Compared extends Target {
   readonly name: string;
-  /** The expression for the column of the copy `t`; NULL if the copy lacks the column. */
+  /** The expression for the value in row `t` of the copy; NULL if the copy lacks the column. */
   readonly copy: string;
 }
 
@@ -54,8 +50,10 @@ class CopyComparison implements Comparison {
   /** The columns that identify a row: the key, or all columns of a table without a key. */
   readonly #key: readonly Compared[];
   readonly #columns: readonly Compared[];
-  /** A query of the copy's live rows, with the column names of a stage. */
-  readonly #copied: string;
+  /** The parts of the copy. They are known from the end of the first reading. */
+  #copyParts: readonly string[] = [];
+  /** The number of live rows of the copy. */
+  #copied = 0;
   /** The source's rows, while they are few; `null`: they are summed up in `#digests`. */
   #read: Unstaged | null = new Unstaged();
   /** The temporary table of the sums of the source's rows; `null`: there is none yet. */
@@ -63,6 +61,8 @@ class CopyComparison implements Comparison {
   #loader: Loader | null = null;
   /** Whether the rows in memory turned out to be those of the copy. */
   #equal = false;
+  /** The temporary table of the sums of the copy's parts; `null`: it is one part. */
+  #copyDigests: string | null = null;
   /** The temporary table of the differing buckets; `null`: there is none yet. */
   #differing: string | null = null;
   /** The source's rows in differing buckets. */
@@ -75,8 +75,6 @@ class CopyComparison implements Comparison {
     this.#copy = copy;
     this.#columns = columns;
     this.#key = table.key.length > 0 ? columns.filter(({ name }) => table.key.includes(name)) : columns;
-    this.#copied = `(SELECT ${columns.map((column) => column.copy).join(", ")} FROM ${copy.relation} t
-      WHERE NOT t.${quotedSystem(session.dialect, copy).deleted})`;
   }
 
   written(): Promise<string | null> {
@@ -94,8 +92,11 @@ class CopyComparison implements Comparison {
   }
 
   async digested(): ReturnType<Comparison["digested"]> {
+    this.#copyParts = await partsOfCopy(this.#session, this.#copy);
+    const copied = await this.#copySums();
     if (this.#read !== null) {
-      const source = (rows: string): string => this.#counted(`(${this.#joined(`(${this.#digestsOf(rows)})`)}) joined`);
+      const source = (rows: string): string =>
+        this.#counted(`(${this.#joined(`(${this.#digestsOf(rows)})`, copied)}) joined`);
       const found = foundIn(await this.#session.over(this.#table, this.#types, this.#read.batches, source));
       if (found.differing === 0) {
         this.#equal = true;
@@ -105,9 +106,10 @@ class CopyComparison implements Comparison {
     }
     await this.#flush();
     const differing = temporary(this.#session, "differing");
-    await this.#session.run(`CREATE TEMPORARY TABLE ${differing} AS ${this.#joined(this.#firstReading())}`);
+    await this.#session.run(`CREATE TEMPORARY TABLE ${differing} AS ${this.#joined(summed(this.#digests!), copied)}`);
     this.#differing = differing;
     const found = foundIn(await this.#session.rows(this.#counted(differing)));
+    this.#copied = found.copy;
     await this.#session.run(`DELETE FROM ${differing} WHERE NOT differs`);
     return found;
   }
@@ -125,32 +127,37 @@ class CopyComparison implements Comparison {
   }
 
   async differences(limit: number, explain: Explain): Promise<Differences> {
-    const differing = await this.#differingBuckets();
     await this.#flush();
     const collected = await this.#collection();
     const keyed = this.#table.key.length > 0;
     const conflicts = keyed ? await this.#conflicts(collected.relation, limit) : { count: 0, moved: 0, shown: [] };
     const { merging } = this.#session.dialect;
     const again = keyed ? await merging.keepLast(this.#session, this.#table, collected, false) : 0;
-    const found = temporary(this.#session, "found");
-    const copied = `(SELECT * FROM ${this.#copied} c WHERE ${this.#bucket()} IN (SELECT bucket FROM ${differing}))`;
-    const query = keyed
-      ? this.#keyedDifferences(collected.relation, copied)
-      : this.#countedDifferences(collected.relation, copied);
-    await this.#session.run(
-      `CREATE TEMPORARY TABLE ${found} AS
-        SELECT *, row_number() OVER (ORDER BY kind, coalesce(s0, t0)) AS spot FROM (${query}) f`,
-    );
+    const found = await this.#found(collected);
     const version = this.#columns.findIndex(({ name }) => name === this.#table.version);
-    const sides = version < 0 ? null : ([`s${version}`, `t${version}`] as const);
-    const judged = await judge(this.#session, this.#table, found, sides, limit, explain);
+    const sides = version < 0 ? "" : `, s${version}, t${version}`;
+    const first = this.#columns.indexOf(this.#key[0]!);
+    const spots = temporary(this.#session, "spots");
+    // Only short columns are sorted.
+    await this.#session.run(
+      `CREATE TEMPORARY TABLE ${spots} AS
+        SELECT f.kind, f.n, f.nr${sides}, row_number() OVER (ORDER BY kind, coalesce(s${first}, t${first})) AS spot FROM ${found} f`,
+    );
+    const versions = version < 0 ? null : ([`s${version}`, `t${version}`] as const);
+    const judged = await judge(this.#session, this.#table, spots, versions, limit, explain);
     const { places, unexplained, ...counts } = judged;
     const rows = new Map<number, Readonly<Record<string, string | null>>>();
     if (places.length > 0) {
-      for (const row of await this.#session.rows(`SELECT * FROM ${found} WHERE spot IN (${places.join(", ")})`))
+      const shown = `SELECT nr, spot FROM ${spots} WHERE spot IN (${places.join(", ")})`;
+      const { slicing } = this.#session.dialect;
+      const picked = await slicing.pick(this.#session, found, `WHERE t.nr IN (SELECT nr FROM (${shown}) shown)`);
+      for (const row of await this.#session.rows(
+        `SELECT p.*, s.spot FROM ${picked} p JOIN (${shown}) s ON s.nr = p.nr`,
+      ))
         rows.set(Number(row["spot"]), row as Readonly<Record<string, string | null>>);
     }
     await this.#session.run(`DROP TABLE ${found}`);
+    await this.#session.run(`DROP TABLE ${spots}`);
     return {
       ...counts,
       repeated: conflicts.count,
@@ -164,7 +171,7 @@ class CopyComparison implements Comparison {
   async [Symbol.asyncDispose](): Promise<void> {
     // After a failure in a transaction, statements fail too. Temporary tables end with the transaction or the session.
     await this.#flush().catch(() => {});
-    for (const relation of [this.#digests, this.#differing, this.#collected?.relation ?? null])
+    for (const relation of [this.#digests, this.#copyDigests, this.#differing, this.#collected?.relation ?? null])
       if (relation !== null) await this.#session.run(`DROP TABLE IF EXISTS ${relation}`).catch(() => {});
   }
 
@@ -180,22 +187,34 @@ class CopyComparison implements Comparison {
     const { comparable, strong } = this.#session.dialect;
     const keys = this.#key.map(({ sql, type }) => ({ value: comparable(sql, type), type }));
     const texts = keys.map(({ value, type }, place) => `${asText(value, type)} AS k${place}`);
-    const conflicts = temporary(this.#session, "conflicts");
+    const list = keys.map(({ value }) => value).join(", ");
+    const again = temporary(this.#session, "again");
     await this.#session.run(
-      `CREATE TEMPORARY TABLE ${conflicts} AS SELECT ${texts.join(", ")}, min(${this.#bucket()}) AS bucket
-        FROM ${collected} c GROUP BY ${keys.map(({ value }) => value).join(", ")}
-        HAVING count(*) > 1 AND count(DISTINCT ${strong(this.#columns)}) > 1`,
+      `CREATE TEMPORARY TABLE ${again} AS SELECT DISTINCT bucket FROM
+        (SELECT min(${this.#bucket()}) AS bucket FROM ${collected} c GROUP BY ${list} HAVING count(*) > 1) repeated`,
     );
+    const some = (await this.#session.number(`SELECT count(*) FROM ${again}`)) > 0;
+    const which = `WHERE ${this.#bucket()} IN (SELECT bucket FROM ${again})`;
+    const rows = some ? await this.#session.dialect.slicing.pick(this.#session, collected, which) : null;
+    const conflicts = temporary(this.#session, "conflicts");
+    if (rows !== null)
+      await this.#session.run(
+        `CREATE TEMPORARY TABLE ${conflicts} AS SELECT ${texts.join(", ")}, min(${this.#bucket()}) AS bucket
+        FROM ${rows} c GROUP BY ${list}
+        HAVING count(*) > 1 AND count(DISTINCT ${strong(this.#columns)}) > 1`,
+      );
+    await this.#session.run(`DROP TABLE ${again}`);
+    if (rows === null) return { count: 0, moved: 0, shown: [] };
     const count = await this.#session.number(`SELECT count(*) FROM ${conflicts}`);
-    const still = `SELECT first.bucket FROM ${this.#firstReading()} first
+    const still = `SELECT first.bucket FROM ${summed(this.#digests!)} first
       JOIN (${this.#digestsOf(collected)}) second ON first.bucket = second.bucket
       WHERE first.n = second.n AND first.low = second.low AND first.high = second.high`;
-    const which = `FROM ${conflicts} WHERE bucket IN (${still})`;
-    const repeated = count === 0 ? 0 : await this.#session.number(`SELECT count(*) ${which}`);
-    const rows =
-      repeated === 0 ? [] : await this.#session.rows(`SELECT * ${which} ORDER BY k0 LIMIT ${Math.trunc(limit)}`);
+    const those = `FROM ${conflicts} WHERE bucket IN (${still})`;
+    const repeated = count === 0 ? 0 : await this.#session.number(`SELECT count(*) ${those}`);
+    const first =
+      repeated === 0 ? [] : await this.#session.rows(`SELECT * ${those} ORDER BY k0 LIMIT ${Math.trunc(limit)}`);
     await this.#session.run(`DROP TABLE ${conflicts}`);
-    const shown = rows.map((row): Difference => ({
+    const shown = first.map((row): Difference => ({
       kind: "repeated",
       key: Object.fromEntries(this.#key.map(({ name }, place) => [name, row[`k${place}`] as string | null])),
       version: { source: null, copy: null },
@@ -204,9 +223,69 @@ class CopyComparison implements Comparison {
     return { count: repeated, moved: count - repeated, shown };
   }
 
-  /** The sums of the first reading, by bucket. */
-  #firstReading(): string {
-    return `(SELECT bucket, sum(n) AS n, sum(low) AS low, sum(high) AS high FROM ${this.#digests} GROUP BY bucket)`;
+  /** The sums of the copy by bucket, as a relation. */
+  async #copySums(): Promise<string> {
+    const [first, ...others] = this.#copyParts.map((part) => this.#digestsOf(this.#live(part)));
+    if (others.length === 0) return `(${first})`;
+    const digests = await this.#createDigests();
+    this.#copyDigests = digests;
+    for (const query of [first, ...others]) await this.#session.run(`INSERT INTO ${digests} ${query}`);
+    return summed(digests);
+  }
+
+  /** Creates a temporary table of sums by bucket. */
+  async #createDigests(): Promise<string> {
+    const { sumType } = this.#session.dialect;
+    const digests = temporary(this.#session, "digests");
+    await this.#session.run(
+      `CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, low ${sumType}, high ${sumType})`,
+    );
+    return digests;
+  }
+
+  /** The live rows of these rows of the copy, with the column names of a stage. */
+  #live(rows: string): string {
+    return `(SELECT ${this.#columns.map(({ sql, copy }) => `${copy} AS ${sql}`).join(", ")} FROM ${rows} t
+      WHERE NOT t.${quotedSystem(this.#session.dialect, this.#copy).deleted})`;
+  }
+
+  /** The number of groups of differing buckets whose rows are compared one after the other. */
+  async #groups(collected: Stage, differing: string): Promise<number> {
+    const ofStage = (await partsOfStage(this.#session, collected)).length;
+    const ofCopy = this.#copyParts.length;
+    if (ofStage === 1 && ofCopy === 1) return 1;
+    const copied = await this.#session.number(`SELECT coalesce(sum(copy), 0) FROM ${differing}`);
+    return ofStage + Math.ceil((ofCopy * copied) / Math.max(1, this.#copied));
+  }
+
+  /**
+   * Finds all differences, as a temporary table. A bucket has all rows of a key, so that long rows are compared by a few
+   * buckets at a time.
+   */
+  async #found(collected: Stage): Promise<string> {
+    const { slicing, bucket, hash } = this.#session.dialect;
+    const differing = await this.#differingBuckets();
+    const groups = await this.#groups(collected, differing);
+    const inCopy = bucket(hash(this.#key.map(({ copy, type }) => ({ sql: copy, type }))), buckets);
+    const found = temporary(this.#session, "found");
+    for (let group = 0; group < groups; group++) {
+      const chosen = `(SELECT bucket FROM ${differing} WHERE bucket % ${groups} = ${group})`;
+      const stage =
+        groups === 1
+          ? collected.relation
+          : await slicing.pick(this.#session, collected.relation, `WHERE ${this.#bucket()} IN ${chosen}`);
+      const copy =
+        groups === 1
+          ? `(SELECT * FROM ${this.#live(this.#copy.relation)} c WHERE ${this.#bucket()} IN ${chosen})`
+          : this.#live(await slicing.pick(this.#session, this.#copy.relation, `WHERE ${inCopy} IN ${chosen}`));
+      const query =
+        this.#table.key.length > 0 ? this.#keyedDifferences(stage, copy) : this.#countedDifferences(stage, copy);
+      const numbered = `SELECT *, ${group} * CAST(4294967296 AS bigint) + row_number() OVER () AS nr FROM (${query}) f`;
+      await this.#session.run(
+        group === 0 ? `CREATE TEMPORARY TABLE ${found} AS ${numbered}` : `INSERT INTO ${found} ${numbered}`,
+      );
+    }
+    return found;
   }
 
   /** The differences of a table with a key. A second row of the copy with the same key is `extra`. */
@@ -269,11 +348,7 @@ class CopyComparison implements Comparison {
 
   /** Sums up the source's rows in a temporary table, from those in memory on. */
   async #sumUp(): Promise<void> {
-    const { sumType } = this.#session.dialect;
-    const digests = temporary(this.#session, "digests");
-    await this.#session.run(
-      `CREATE TEMPORARY TABLE ${digests} (bucket bigint, n bigint, low ${sumType}, high ${sumType})`,
-    );
+    const digests = await this.#createDigests();
     this.#digests = digests;
     const loader = this.#through((source) => `INSERT INTO ${digests} ${this.#digestsOf(source)}`);
     this.#loader = loader;
@@ -282,11 +357,11 @@ class CopyComparison implements Comparison {
     for (const rows of batches) await loader.push(rows);
   }
 
-  /** The sums of both sides by bucket. `sums`: those of the source. */
-  #joined(sums: string): string {
+  /** The sums of both sides by bucket. `sums`: those of the source. `copied`: those of the copy. */
+  #joined(sums: string, copied: string): string {
     return `SELECT coalesce(s.bucket, t.bucket) AS bucket, coalesce(s.n, 0) AS source, coalesce(t.n, 0) AS copy,
         s.n IS DISTINCT FROM t.n OR s.low IS DISTINCT FROM t.low OR s.high IS DISTINCT FROM t.high AS differs
-      FROM ${sums} s FULL JOIN (${this.#digestsOf(this.#copied)}) t ON s.bucket = t.bucket`;
+      FROM ${sums} s FULL JOIN ${copied} t ON s.bucket = t.bucket`;
   }
 
   #counted(joined: string): string {
@@ -338,13 +413,18 @@ class CopyComparison implements Comparison {
   async #differingBuckets(): Promise<string> {
     if (this.#differing === null && this.#equal) {
       const none = temporary(this.#session, "differing");
-      await this.#session.run(`CREATE TEMPORARY TABLE ${none} (bucket bigint)`);
+      await this.#session.run(`CREATE TEMPORARY TABLE ${none} (bucket bigint, copy bigint)`);
       this.#differing = none;
     }
     if (this.#differing === null)
       throw new HeadwatersError("DEFECT", "the second reading of verify came before the first ended");
     return this.#differing;
   }
+}
+
+/** The sums in a table of sums by bucket, one row for each bucket. */
+function summed(digests: string): string {
+  return `(SELECT bucket, sum(n) AS n, sum(low) AS low, sum(high) AS high FROM ${digests} GROUP BY bucket)`;
 }
 
 function foundIn([row]: readonly Row[]): Awaited<ReturnType<Comparison["digested"]>> {

@@ -183,7 +183,27 @@ export interface Dialect {
   describe(session: Session, schema: string, table: string | null): Promise<readonly Described[]>;
   /** Throws if the database can't store the table's names, or the values of these rows. */
   vet(table: Table, rows: Rows | null): void;
+  readonly slicing: Slicing;
   readonly merging: Merging;
+}
+
+/**
+ * How a statement over long values stays within the memory that the database may use. A relation whose values are short
+ * is one part, and nothing is picked from it.
+ */
+export interface Slicing {
+  /** Cuts a table into relations that hold some MiB at most, each with all of its columns. */
+  parts(session: Session, relation: string, columns: readonly Target[]): Promise<readonly string[]>;
+  /**
+   * The rows `t` of a table that `which` finds, as a relation. `which` is the SQL after `FROM … t`; it must read short
+   * columns only, because the long ones are then read only for the rows that it finds.
+   */
+  pick(session: Session, relation: string, which: string): Promise<string>;
+  /**
+   * Must be called after rows of the table `from` were inserted into the table `into`. Throws `DESTINATION_UNUSABLE` if
+   * the rows are too long to be stored.
+   */
+  moved(session: Session, table: Table, from: string, into: string, columns: readonly Target[]): Promise<void>;
 }
 
 /** The settings for writing rows to a copy. */

@@ -3,6 +3,7 @@ import type { Pass } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
 import { type Copies, countLive } from "./copies.ts";
 import { analyze, insertedColumns, insertedValues, mergedColumns } from "./merge.ts";
+import { columnsOfCopy, partsOfStage } from "./parts.ts";
 import { keyedSource } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 import type { Writing } from "./dialect.ts";
@@ -24,10 +25,16 @@ export async function replaceCopy(
   copies.dropped(table.id);
   const made = await copies.prepare(table);
   const columns = mergedColumns(dialect, stage, made);
-  const inserted = await session.run(
-    `INSERT INTO ${made.relation} (${insertedColumns(dialect, table, made, columns)})
-      SELECT ${insertedValues(dialect, table, columns, stamp)} FROM ${keyedSource(dialect, table, stage)} s`,
-  );
+  // Equal rows of a table without a key are numbered, which takes them all.
+  const sources = table.key.length > 0 ? await partsOfStage(session, stage) : [keyedSource(dialect, table, stage)];
+  let inserted = 0;
+  for (const source of sources) {
+    inserted += await session.run(
+      `INSERT INTO ${made.relation} (${insertedColumns(dialect, table, made, columns)})
+        SELECT ${insertedValues(dialect, table, columns, stamp)} FROM ${source} s`,
+    );
+  }
+  await dialect.slicing.moved(session, table, stage.relation, made.relation, columnsOfCopy(session, made));
   const copy = await dialect.merging.prepare(session, "merge", table, made);
   await analyze(session, copy.relation);
   return { changes: { inserted, updated: 0, deleted }, copy };

@@ -5,7 +5,8 @@ import type { HeldRun } from "./held.ts";
 import { insertedColumns, insertedValues, mergedColumns, truncateCopy } from "./merge.ts";
 import type { PassTable } from "./pass-tables.ts";
 import { mergeOperations } from "./pending.ts";
-import { rowHash, staged, stagedId, stagedPlace } from "./stage.ts";
+import { columnsOfCopy, partsOfStage } from "./parts.ts";
+import { rowHash, staged, stagedId, stagedPlace, stageTargets } from "./stage.ts";
 import type { Copy } from "./model.ts";
 import type { Writing } from "./dialect.ts";
 
@@ -57,10 +58,14 @@ async function setAside({ session }: Writing, { table, stage, counter }: PassTab
       : []),
     ...(dialect.numbered ? [{ sql: stagedPlace, value: `${counter.rows} + ${stagedPlace}` }] : []),
   ];
-  await session.run(
-    `INSERT INTO ${stage!.relation} (${written.map(({ sql }) => sql).join(", ")})
-      SELECT ${written.map(({ value }) => value).join(", ")} FROM ${held.relation}`,
-  );
+  for (const part of await partsOfStage(session, held)) {
+    await session.run(
+      `INSERT INTO ${stage!.relation} (${written.map(({ sql }) => sql).join(", ")})
+        SELECT ${written.map(({ value }) => value).join(", ")} FROM ${part} h`,
+    );
+  }
+  const targets = [...stageTargets(dialect, stage!).values()];
+  await dialect.slicing.moved(session, table, held.relation, stage!.relation, targets);
   counter.rows += held.rows;
 }
 
@@ -72,9 +77,13 @@ async function append(
   held: HeldStage,
 ): Promise<Changes> {
   const columns = mergedColumns(session.dialect, held, copy);
-  const inserted = await session.run(
-    `INSERT INTO ${copy.relation} (${insertedColumns(session.dialect, table, copy, columns)})
-      SELECT ${insertedValues(session.dialect, table, columns, stamp)} FROM ${held.relation} s`,
-  );
+  let inserted = 0;
+  for (const part of await partsOfStage(session, held)) {
+    inserted += await session.run(
+      `INSERT INTO ${copy.relation} (${insertedColumns(session.dialect, table, copy, columns)})
+        SELECT ${insertedValues(session.dialect, table, columns, stamp)} FROM ${part} s`,
+    );
+  }
+  await session.dialect.slicing.moved(session, table, held.relation, copy.relation, columnsOfCopy(session, copy));
   return { ...noChanges, inserted };
 }

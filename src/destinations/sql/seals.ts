@@ -1,11 +1,12 @@
 import type { Seal } from "../../protocol/readable.ts";
 import type { Table } from "../../protocol/table.ts";
-import { quotedSystem, storedType } from "./copies.ts";
+import { countLive, quotedSystem, storedType } from "./copies.ts";
 import type { Row, Session } from "./dialect.ts";
 import { kept } from "./kept.ts";
 import type { KeptRows, Ledger } from "./ledger.ts";
 import type { Copy } from "./model.ts";
 import { digestName } from "./names.ts";
+import { partsOfCopy } from "./parts.ts";
 
 /**
  * What is known of a copy since our last write to it.
@@ -141,18 +142,24 @@ async function sumOf(session: Session, table: Table, copy: Copy, most: number | 
     const type = storedType(dialect, copy, name);
     return volatile === true || type === undefined ? [] : [{ name, sql: `t.${dialect.quote(name)}`, type }];
   });
-  const [row] = await session.rows(
-    `SELECT count(*) AS n, CAST(coalesce(sum(hashed.h), 0) AS text) AS digest, version() AS version
-      FROM (SELECT ${columns.length === 0 ? "0" : dialect.hash(columns)} AS h FROM ${copy.relation} t
-        WHERE NOT t.${quotedSystem(dialect, copy).deleted}${most === null ? "" : ` LIMIT ${most + 1}`}) hashed`,
-  );
-  if (most !== null && Number(row!["n"]) > most) return null;
+  const live = `NOT t.${quotedSystem(dialect, copy).deleted}`;
+  const parts = await partsOfCopy(session, copy);
+  // The parts would be limited one by one.
+  if (most !== null && parts.length > 1 && (await countLive(session, copy)) > most) return null;
+  const sum = { n: 0, digest: 0n, version: "" };
+  for (const part of parts) {
+    const [row] = await session.rows(
+      `SELECT count(*) AS n, CAST(coalesce(sum(hashed.h), 0) AS text) AS digest, version() AS version
+        FROM (SELECT ${columns.length === 0 ? "0" : dialect.hash(columns)} AS h FROM ${part} t
+          WHERE ${live}${most === null ? "" : ` LIMIT ${most + 1}`}) hashed`,
+    );
+    sum.n += Number(row!["n"]);
+    sum.digest += BigInt(row!["digest"] as string);
+    sum.version = row!["version"] as string;
+  }
+  if (most !== null && sum.n > most) return null;
   const shape = columns.map(({ name, type }) => `${name} ${dialect.typeName(type)}`);
-  return {
-    n: Number(row!["n"]),
-    digest: row!["digest"] as string,
-    how: digestName(row!["version"] as string, ...shape),
-  };
+  return { n: sum.n, digest: String(sum.digest), how: digestName(sum.version, ...shape) };
 }
 
 function isSame(one: Sum, other: Sum): boolean {
