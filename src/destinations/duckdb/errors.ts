@@ -22,6 +22,13 @@ const everywhere: readonly KnownError[] = [
     hint: "Make room and sync again: what was committed is whole, and the sync goes on from there.",
   },
   {
+    // From here on every statement fails, until the file is opened again.
+    pattern: /autocheckpoint failed.*(failed to (allocate|pin|offload)|could not allocate block)/is,
+    code: "DESTINATION_UNUSABLE",
+    message: () => "memory_limit: DuckDB needs more memory than it may use to write its log into the file",
+    hint: "Raise memory_limit, for instance to twice as much, and sync again: what was committed is whole, and the sync goes on from there.",
+  },
+  {
     pattern: /Out of Memory Error|failed to (allocate|pin|offload)|could not allocate block/i,
     code: "DESTINATION_UNUSABLE",
     message: () => "memory_limit: DuckDB needs more memory than it may use",

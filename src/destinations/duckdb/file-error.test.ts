@@ -35,6 +35,11 @@ describe("errors of DuckDB", () => {
       "memory_limit",
     ],
     [
+      "FATAL Error: Transaction COMMIT succeeded and is durable, but the autocheckpoint failed. Reopen the database instance to recover. Failed to create checkpoint because of error: failed to pin block of size 256.0 KiB (183.0 MiB/183.1 MiB used)\n\nPossible solutions:",
+      "DESTINATION_UNUSABLE",
+      "write its log",
+    ],
+    [
       'Conversion Error: Casting value "99999.99" to type DECIMAL(5,2) failed: value is out of range!\n\nLINE 1: …',
       "VALUE_OUT_OF_RANGE",
       "99999.99",

@@ -110,7 +110,7 @@ export class Sizes implements Slicing {
     const enough = Math.ceil(((bytes / rows) * chunkRows * 2) / 100_000_000) * 100;
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
-      `table "${table.id}": memory_limit: ${this.#memoryLimit} is not enough for rows of ${Math.round(bytes / rows / 1_000)} KB, because DuckDB stores ${chunkRows} rows at a time`,
+      `table "${table.id}": memory_limit: ${this.#memoryLimit} is not enough for rows that take ${Math.round(bytes / rows / 1_000)} KB each, because DuckDB stores ${chunkRows} rows at a time`,
       { hint: `Set memory_limit to ${enough}MB, and sync again. The other tables are not affected.` },
     );
   }

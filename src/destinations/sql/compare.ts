@@ -16,6 +16,8 @@ import { Unstaged } from "./unstaged.ts";
 
 /** The number of buckets for hashes of keys: few enough to sum up at once, many enough that each holds few rows. */
 const buckets = 4_096;
+/** So many buckets are named in a statement. */
+const fewBuckets = 100;
 
 export function compareCopy(session: Session, connection: string, table: Table, copy: Copy): Comparison {
   const { dialect } = session;
@@ -65,6 +67,8 @@ class CopyComparison implements Comparison {
   #copyDigests: string | null = null;
   /** The temporary table of the differing buckets; `null`: there is none yet. */
   #differing: string | null = null;
+  /** The differing buckets, as the list of an `IN`; `null`: not asked for yet. */
+  #which: string | null = null;
   /** The source's rows in differing buckets. */
   #collected: Stage | null = null;
 
@@ -119,11 +123,19 @@ class CopyComparison implements Comparison {
     const differing = await this.#differingBuckets();
     const own = this.#session.dialect.numbered ? [stagedPlace] : [];
     const names = [...this.#columns.map(({ sql }) => sql), ...own].join(", ");
+    const which = (this.#which ??= await this.#chosen(differing));
     this.#loader ??= this.#through(
       (source) => `INSERT INTO ${relation} (${names}) SELECT ${names} FROM ${source} d
-        WHERE ${this.#bucket()} IN (SELECT bucket FROM ${differing})`,
+        WHERE ${this.#bucket()} IN (${which})`,
     );
     await this.#loader.push(rows);
+  }
+
+  /** The differing buckets, if they are few as constants: DuckDB may put all rows of a join into memory. */
+  async #chosen(differing: string): Promise<string> {
+    const rows = await this.#session.rows(`SELECT bucket FROM ${differing} LIMIT ${fewBuckets + 1}`);
+    const few = rows.length > 0 && rows.length <= fewBuckets;
+    return few ? rows.map(({ bucket }) => String(bucket)).join(", ") : `SELECT bucket FROM ${differing}`;
   }
 
   async differences(limit: number, explain: Explain): Promise<Differences> {

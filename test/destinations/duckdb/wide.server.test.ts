@@ -130,6 +130,10 @@ await describeWith(startPostgresql, "long values in a DuckDB file, with the defa
     await passes("sync", "--sweep");
     await passes("sync", "--full");
     await passes("verify");
+    await place.tamper("UPDATE copy.s.wide SET body = 'x' WHERE id = 7");
+    const tampered = await place.run("verify");
+    expect(tampered.code).toBe(5);
+    expect(tampered.output).toMatch(/different id="7": body is/);
   });
 
   test(
@@ -141,7 +145,7 @@ await describeWith(startPostgresql, "long values in a DuckDB file, with the defa
       const refused = await place.run("sync");
       expect(refused.code).toBe(2);
       expect(refused.output).toMatch(/1 of 2 tables whole/);
-      expect(refused.output).toMatch(/memory_limit: 192MB is not enough for rows of 2\d\d KB/);
+      expect(refused.output).toMatch(/memory_limit: 192MB is not enough for rows that take 2\d\d KB each/);
       // The file can still be written and read.
       expect((await place.run("sync", "--tables", "small")).code).toBe(0);
       const [, enough] = /Set memory_limit to (\d+MB)/.exec(refused.output)!;
