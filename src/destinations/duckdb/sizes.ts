@@ -43,6 +43,11 @@ export class Sizes implements Slicing {
     this.#safeBytes = memoryLimit === null ? Infinity : bytesOf(memoryLimit) * safePart;
   }
 
+  created(relation: string): void {
+    this.#short.set(relation, true);
+    this.#lastBytes.delete(relation);
+  }
+
   async parts(session: Session, relation: string, columns: readonly Target[]): Promise<readonly string[]> {
     const size = sizeOf(columns);
     if (this.#memoryLimit === null || size === null || this.#short.get(relation) === true) return [relation];

@@ -90,6 +90,7 @@ export const postgresqlDialect: Dialect = {
   slicing: {
     parts: async (_session, relation) => [relation],
     pick: async (_session, relation, which) => `(SELECT t.* FROM ${relation} t ${which})`,
+    created() {},
     async moved() {},
   },
   merging,

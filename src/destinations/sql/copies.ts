@@ -211,7 +211,7 @@ export class Copies {
   }
 
   async #create(table: Table, system: SystemColumns): Promise<void> {
-    const { quote, physical, relation, typeName, constraints, title, identity } = this.#session.dialect;
+    const { quote, physical, relation, typeName, constraints, title, identity, slicing } = this.#session.dialect;
     const name = copyName(this.#context, table.id);
     const mandatory = constraints ? " NOT NULL" : "";
     const columns = [
@@ -221,7 +221,9 @@ export class Copies {
       { name: system.deleted, type: "boolean", more: mandatory },
     ];
     const definitions = columns.map((column) => `${quote(column.name)} ${column.type}${column.more}`);
-    await this.#session.run(`CREATE TABLE ${relation(this.#context.schema, name)} (${definitions.join(", ")})`);
+    const copy = relation(this.#context.schema, name);
+    await this.#session.run(`CREATE TABLE ${copy} (${definitions.join(", ")})`);
+    slicing.created(copy);
     this.#described?.set(identity(physical(name)), {
       table: physical(name),
       columns: columns.map((column) => ({ name: physical(column.name), type: column.type })),

@@ -192,6 +192,8 @@ export interface Dialect {
  * is one part, and nothing is picked from it.
  */
 export interface Slicing {
+  /** Must be called after a copy was created: it has no rows yet. */
+  created(relation: string): void;
   /** Cuts a table into relations that hold some MiB at most, each with all of its columns. */
   parts(session: Session, relation: string, columns: readonly Target[]): Promise<readonly string[]>;
   /**
