@@ -10,6 +10,8 @@ import { describeWith } from "./servers/require.ts";
 
 const papers =
   /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|LICENSES\.txt|sbom\.cdx\.json|headwaters\.schema\.json)$/;
+/** … and of the page. */
+const program = /\.js$|\.d\.ts$|^(?:connector\.proto|index\.html|page\.css|icon\.svg)$/;
 
 await describeWith(startPostgresql, "the packed package, installed elsewhere", (server) => {
   let folder: string;
@@ -39,7 +41,7 @@ await describeWith(startPostgresql, "the packed package, installed elsewhere", (
     const entries = await readdir(join(folder, "node_modules", "headwaters"), { recursive: true, withFileTypes: true });
     const unexpected = entries
       .filter((entry) => entry.isFile() && !papers.test(entry.name))
-      .filter((entry) => !/\.js$|\.d\.ts$|^connector\.proto$/.test(entry.name) || /\.test\./.test(entry.name));
+      .filter((entry) => !program.test(entry.name) || /\.test\./.test(entry.name));
     expect(unexpected.map((entry) => entry.name)).toEqual([]);
   });
 
