@@ -136,7 +136,7 @@ async function configure(
   const destination =
     kind === "postgresql"
       ? { type: "postgresql", ...place, database: "postgres", sslmode: "disable" }
-      : `duckdb:${connection}.duckdb`;
+      : `duckdb:${connection}-copy.duckdb`;
   const text = JSON.stringify({ connections: { [connection]: { source, destination, schema: connection } } });
   await writeFile(join(folder, "headwaters.yaml"), text, { mode: 0o600 });
 }
