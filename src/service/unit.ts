@@ -134,7 +134,8 @@ function stateOf(
           ? "the last sync failed"
           : `${failed} ${failed === 1 ? "table" : "tables"} failed`;
     const row = failures > 1 ? `, ${failures} times in a row` : "";
-    return error?.remedy === "retry"
+    // Without a schedule nobody tries it again.
+    return error?.remedy === "retry" && loaded.schedule !== null
       ? { state: "waiting", says: `${what}${row}; it is tried again`, error }
       : { state: "problem", says: `${what}${row}`, error };
   }

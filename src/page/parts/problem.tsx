@@ -4,7 +4,7 @@ import { here } from "../format.ts";
 
 /** What becomes of an error by its remedy. */
 const remedies: Readonly<Record<ErrorReport["remedy"], string>> = {
-  retry: "It may pass by itself, and is tried again.",
+  retry: "It may pass by itself: the next run tries it again.",
   reconfigure: "Change a setting, a privilege or the machine.",
   resync: "Agree to it here, or reset the table.",
   report: "This is a defect. Report it with the log of the run.",
