@@ -44,6 +44,8 @@ export class WorkerProcess {
     number,
     { answer(answer: Answers[keyof Answers]): void; refuse(error: ErrorReport): void }
   >();
+  /** Processes that were asked to end: their runs are stopped, and can't say so any more. */
+  readonly #ending = new WeakSet<ChildProcess>();
   #child: ChildProcess | null = null;
   #ready: Promise<void> = Promise.resolve();
   #asks = 0;
@@ -99,6 +101,7 @@ export class WorkerProcess {
     if (child === null) return;
     // What comes from now on is for another process.
     if (this.#runs.size + this.#asked.size === 0) this.#child = null;
+    this.#ending.add(child);
     const gone = new Promise((resolve) => child.once("exit", resolve));
     if (child.connected) child.disconnect();
     await gone;
@@ -132,7 +135,7 @@ export class WorkerProcess {
       over = true;
       if (this.#child !== child) return;
       this.#child = null;
-      for (const run of this.#runs) this.#events.onEnd(run, { error: null, died: true });
+      for (const run of this.#runs) this.#events.onEnd(run, { error: null, died: !this.#ending.has(child) });
       this.#runs.clear();
       for (const asked of this.#asked.values()) asked.refuse(lost);
     };

@@ -146,6 +146,7 @@ await describeWith(startPostgresql, "headwaters up", (server) => {
       const began = performance.now();
       expect(await up.stop()).toBe(0);
       expect(performance.now() - began).toBeLessThan(10_000);
+      expect(up.stderr).toContain("shop: sync stopped");
     }
     await using up = await Up.start(folder.path);
     const runs = await until("it went on", async () => {
