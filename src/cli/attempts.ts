@@ -159,8 +159,8 @@ export function loadRunLog(place: AttemptPlace, id: string): readonly LogLine[] 
   return name === undefined ? null : readRunLog(join(place.folder, name.replace(/json$/, "log")));
 }
 
-/** The attempts of a connection, newest first. `destination`: attempts at other destinations are left out. */
-export function loadAttempts(place: AttemptPlace, destination: string | null, log: Log): readonly Attempt[] {
+/** The attempts of a connection as they stand now, newest first. `destination`: those at other destinations are left out. */
+export function loadAttempts(place: AttemptPlace, destination: string | null, log: Log): readonly RunRecord[] {
   const attempts: Attempt[] = [];
   for (const name of names(place)) {
     try {
@@ -169,11 +169,23 @@ export function loadAttempts(place: AttemptPlace, destination: string | null, lo
       log.warn(`${join(place.folder, name)} can't be read (${reason(thrown)}); it is left out`);
     }
   }
-  return attempts.filter((attempt) => attempt.destination === null || attempt.destination === destination);
+  return attempts
+    .filter((attempt) => attempt.destination === null || attempt.destination === destination)
+    .map((attempt) => {
+      const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
+      return run.outcome === "running" && !isAlive(attempt) ? { ...run, outcome: "died" } : run;
+    });
+}
+
+/** Newest first, each once. What the destination says of a run counts, unless it has not learnt how the run ended. */
+export function together(stored: readonly RunRecord[], attempts: readonly RunRecord[]): readonly RunRecord[] {
+  const runs = new Map(attempts.map((attempt) => [attempt.id, attempt]));
+  for (const run of stored) if (run.ended !== null || !runs.has(run.id)) runs.set(run.id, run);
+  return [...runs.values()].sort((a, b) => (a.started < b.started ? 1 : a.started > b.started ? -1 : 0));
 }
 
 /** Whether the process of an attempt still runs. On another machine nobody can tell: then it is taken to run. */
-export function isAlive({ host, pid, process: started }: Pick<Attempt, "host" | "pid" | "process">): boolean {
+function isAlive({ host, pid, process: started }: Pick<Attempt, "host" | "pid" | "process">): boolean {
   if (host !== hostname()) return true;
   if (pid === process.pid) return started === processStart(pid);
   try {

@@ -2,7 +2,7 @@ import { type Command } from "commander";
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import { runReport } from "../service/reports.ts";
-import { type Attempt, attemptPlace, isAlive, loadAttempts } from "./attempts.ts";
+import { attemptPlace, loadAttempts, together } from "./attempts.ts";
 import { type CopySide, placeOfCopies } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
 import { count, duration, moment } from "../toolkit/figures.ts";
@@ -75,23 +75,19 @@ async function showHistory(session: Session, connection: CopySide, most: number)
   return "ok";
 }
 
-/** Newest first, each once. What the destination says of a run counts, unless it has not learnt how the run ended. */
+/** From the destination and from the attempts of this machine. If the destination can't be read: from these alone. */
 async function historyOf(session: Session, connection: CopySide, most: number): Promise<readonly RunRecord[]> {
   const { log, environment } = session;
   const place = attemptPlace(connection.home, connection.name, environment.variables);
-  const attempts = loadAttempts(place, placeOfCopies(connection), log).map(ended);
-  const runs = new Map<string, RunRecord>(attempts.map((attempt) => [attempt.id, attempt]));
+  const attempts = loadAttempts(place, placeOfCopies(connection), log);
+  let stored: readonly RunRecord[] = [];
   try {
     await using warehouse = await openWarehouse(connection, session, false);
-    for (const run of await warehouse.runs(most)) if (run.ended !== null || !runs.has(run.id)) runs.set(run.id, run);
+    stored = await warehouse.runs(most);
   } catch (thrown) {
     const error = asHeadwatersError(thrown);
     if (attempts.length === 0 || error.code === "DEFECT") throw error;
     log.warn(`${error.message}: what follows is what the runs on this machine have noted`);
   }
-  return [...runs.values()].sort((a, b) => (a.started < b.started ? 1 : -1)).slice(0, most);
-}
-
-function ended(attempt: Attempt): RunRecord {
-  return attempt.outcome === "running" && !isAlive(attempt) ? { ...attempt, outcome: "died" } : attempt;
+  return together(stored, attempts).slice(0, most);
 }

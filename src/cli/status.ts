@@ -3,7 +3,7 @@ import { status, type TableStatus } from "../engine/commands/status.ts";
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import { selects } from "../toolkit/patterns.ts";
-import { type Attempt, attemptPlace, isAlive, loadAttempts } from "./attempts.ts";
+import { attemptPlace, loadAttempts, together } from "./attempts.ts";
 import { parseDuration } from "../toolkit/quantities.ts";
 import { type CopySide, placeOfCopies } from "./configuration/resolve.ts";
 import { openWarehouse } from "./connect.ts";
@@ -103,9 +103,7 @@ function outcomeOf({ unreadable }: Standing): Outcome {
 async function standingOf(session: Session, connection: CopySide, runs: number): Promise<Standing> {
   const { log, environment } = session;
   const place = attemptPlace(connection.home, connection.name, environment.variables);
-  const attempts = loadAttempts(place, placeOfCopies(connection), log)
-    .filter(({ kind = "sync" }) => kind === "sync")
-    .map(withDeath);
+  const attempts = loadAttempts(place, placeOfCopies(connection), log).filter(({ kind = "sync" }) => kind === "sync");
   try {
     await using warehouse = await openWarehouse(connection, session, false);
     const stored = await status({ warehouse }, runs);
@@ -115,21 +113,6 @@ async function standingOf(session: Session, connection: CopySide, runs: number):
     if (attempts.length === 0 || unreadable.code === "DEFECT") throw unreadable;
     return { tables: tablesOf(attempts), runs: attempts.slice(0, runs), unreadable };
   }
-}
-
-function withDeath(attempt: Attempt): RunRecord {
-  const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
-  return run.outcome === "running" && !isAlive(attempt) ? { ...run, outcome: "died" } : run;
-}
-
-/** Newest first, each once. What the destination says of a run counts, unless it has not learnt how the run ended. */
-function together(stored: readonly RunRecord[], attempts: readonly RunRecord[]): readonly RunRecord[] {
-  const runs = new Map(attempts.map((attempt) => [attempt.id, attempt]));
-  for (const run of stored) {
-    const attempt = runs.get(run.id);
-    if (run.ended !== null || attempt === undefined) runs.set(run.id, run);
-  }
-  return [...runs.values()].sort((a, b) => (a.started < b.started ? 1 : a.started > b.started ? -1 : 0));
 }
 
 /** Each table as the newest attempt that has it tells. */

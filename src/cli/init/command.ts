@@ -80,33 +80,31 @@ async function init(session: Session, name: string | null, flags: InitFlags): Pr
 }
 
 function sourceGiven(text: string): Given["source"] {
-  if (!isAddress(text)) return { type: knownSource(text), values: null };
+  if (!isAddress(text)) {
+    const type = sourceName(text);
+    assertKnown("source", type, Object.keys(sources));
+    return { type, values: null };
+  }
   const { type, ...values } = sourceFromAddress(text, "--source");
   const texts = Object.entries(values).map(([name, value]) => [name, String(value)] as const);
   return { type: String(type), values: Object.fromEntries(texts) };
 }
 
-function knownSource(text: string): string {
-  const name = sourceName(text);
-  if (Object.hasOwn(sources, name)) return name;
-  const meant = nearest(name, Object.keys(sources));
-  throw new HeadwatersError("CONFIGURATION_INVALID", `--source names no source that there is: "${name}".`, {
-    hint: meant === null ? `There is ${Object.keys(sources).join(", ")}.` : `Did you mean ${meant}?`,
-  });
-}
-
 async function destinationGiven({ environment }: Session, text: string): Promise<Given["destination"]> {
   const [type = "", ...rest] = text.split(":");
-  if (!Object.hasOwn(destinations, type)) {
-    const meant = nearest(type, Object.keys(destinations));
-    throw new HeadwatersError("CONFIGURATION_INVALID", `--destination names no destination that there is: "${type}".`, {
-      hint: meant === null ? `There is ${Object.keys(destinations).join(", ")}.` : `Did you mean ${meant}?`,
-    });
-  }
+  assertKnown("destination", type, Object.keys(destinations));
   if (rest.length === 0) return { type, values: null };
   const values = (await destinations[type]!.load()).fromAddress(rest.join(":"), environment.variables);
   const texts = Object.entries(values ?? {}).map(([name, value]) => [name, String(value)] as const);
   return { type, values: Object.fromEntries(texts) };
+}
+
+function assertKnown(side: "source" | "destination", type: string, known: readonly string[]): void {
+  if (known.includes(type)) return;
+  const meant = nearest(type, known);
+  throw new HeadwatersError("CONFIGURATION_INVALID", `--${side} names no ${side} that there is: "${type}".`, {
+    hint: meant === null ? `There is ${known.join(", ")}.` : `Did you mean ${meant}?`,
+  });
 }
 
 /** Asks step by step, then writes the file and offers a first sync. */

@@ -1,9 +1,8 @@
 import { destinations } from "../../destinations/index.ts";
-import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
+import { asHeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationDefinition } from "../../protocol/destination.ts";
 import type { CheckResult, SourceDefinition } from "../../protocol/source.ts";
 import { sources } from "../../sources/index.ts";
-import { nearest } from "../../toolkit/nearest.ts";
 import { selects } from "../../toolkit/patterns.ts";
 import { shownCheck } from "../check.ts";
 import { type ConfiguredConnection, resolveConnection } from "../configuration/resolve.ts";
@@ -18,7 +17,7 @@ import type { Prompts } from "./prompts.ts";
 /** Values of settings, by name. */
 export type Values = Readonly<Record<string, string>>;
 
-/** One side of a connection. `values` of its settings; `null`: they are asked. */
+/** One side of a connection: a kind that there is, and values of its settings; `null`: they are asked. */
 export interface GivenSide {
   readonly type: string;
   readonly values: Values | null;
@@ -132,7 +131,6 @@ async function side<Definition extends SourceDefinition | DestinationDefinition>
 ): Promise<Side<Definition>> {
   const kinds = Object.entries(registry).map(([value, { title }]) => ({ value, label: title }));
   const type = given?.type ?? (await prompts.one(question, kinds));
-  if (!Object.hasOwn(registry, type)) throw unknownKind(type, Object.keys(registry));
   const definition = await registry[type]!.load();
   const settings = settingsOf(definition.configuration).filter(({ name, required }) => required || asked.has(name));
   let values = given?.values ?? (await ask(prompts, settings, {}));
@@ -145,13 +143,6 @@ async function side<Definition extends SourceDefinition | DestinationDefinition>
     if (next === "go on") return { definition, values };
     values = await ask(prompts, settings, values);
   }
-}
-
-function unknownKind(type: string, known: readonly string[]): HeadwatersError {
-  const meant = nearest(type, known);
-  return new HeadwatersError("CONFIGURATION_INVALID", `there is no "${type}".`, {
-    hint: meant === null ? `There is ${known.join(", ")}.` : `Did you mean ${meant}?`,
-  });
 }
 
 async function ask(prompts: Prompts, settings: readonly Setting[], before: Values): Promise<Values> {

@@ -4,6 +4,7 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { parseEnv } from "node:util";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import { recordFolder } from "../attempts.ts";
+import { withEnvFile } from "../configuration/env-file.ts";
 import { literal, sampleFile, variableOf } from "../configuration/sample.ts";
 import { settingsOf } from "../configuration/settings.ts";
 import { packagedSchema } from "../package-manifest.ts";
@@ -35,7 +36,7 @@ export async function writeConnection(
   environment: NodeJS.ProcessEnv,
 ): Promise<Written> {
   const folder = dirname(path);
-  const known = { ...(await envFile(folder)), ...environment };
+  const known = await withEnvFile(folder, environment);
   const sides = [
     written(source, [source.definition.name, `${name}_${source.definition.name}`], known),
     written(destination, ["warehouse", `${name}_warehouse`], known),
@@ -98,11 +99,6 @@ function written(
     } else inFile[name] = literal(value);
   }
   return { values: inFile, secrets, unset };
-}
-
-async function envFile(folder: string): Promise<NodeJS.ProcessEnv> {
-  const path = join(folder, ".env");
-  return existsSync(path) ? parseEnv(await readFile(path, "utf8")) : {};
 }
 
 /** A value as `parseEnv` of Node.js reads it back: there is no way to write a quotation mark within its own kind. */

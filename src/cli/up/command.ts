@@ -12,7 +12,7 @@ import { listen } from "../../service/http/server.ts";
 import { Doorkeeper } from "../../service/http/token.ts";
 import type { ServiceSettings } from "../../service/settings.ts";
 import { parseBytes } from "../../toolkit/quantities.ts";
-import { attemptPlace, isAlive, loadAttempts, loadRunLog } from "../attempts.ts";
+import { attemptPlace, loadAttempts, loadRunLog } from "../attempts.ts";
 import { defaultFile } from "../configuration/load.ts";
 import type { Environment } from "../environment.ts";
 import type { Outcome } from "../exit-codes.ts";
@@ -75,12 +75,7 @@ async function up(session: Session, flags: UpFlags): Promise<Outcome> {
     version: packageManifest().version,
     text: () => textOf(given),
     load: () => loadService(given),
-    runs: ({ name, copies }) => {
-      const attempts = loadAttempts(attemptPlace(home, name, environment.variables), copies, log);
-      return attempts.map((attempt) =>
-        attempt.outcome === "running" && !isAlive(attempt) ? { ...attempt, outcome: "died" as const } : attempt,
-      );
-    },
+    runs: ({ name, copies }) => loadAttempts(attemptPlace(home, name, environment.variables), copies, log),
     runLog: (connection, run) => loadRunLog(attemptPlace(home, connection, environment.variables), run),
     start: () => fork(process.argv[1]!, ["up-worker"], { stdio: ["ignore", "ignore", "inherit", "ipc"] }),
     log,
