@@ -78,7 +78,7 @@ test("a memory of other key columns says nothing", () => {
   expect(new DigestStore(notes).of(tableOf([{ kind: "LONG" }]))).toBeNull();
 });
 
-test("a table that is said to be large, or has no key, is not remembered", () => {
+test("no digests are kept of a table with a large estimate, or without a key", () => {
   const digests = new DigestStore(new Map());
   expect(digests.begin(tableOf([{ kind: "STRING" }], 1_000_000))).toBeNull();
   expect(digests.fits("t")).toBe(false);

@@ -66,7 +66,7 @@ function forget(
   });
 }
 
-/** What is so at the moment, of every connection that there is. */
+/** The gauges of every connection, as it stands now. */
 function standings(service: Service, registry: Registry): void {
   const gauge = (name: string, help: string, ...labelNames: string[]): Gauge =>
     new Gauge({ name: `headwaters_${name}`, help, labelNames: ["connection", ...labelNames], registers: [registry] });

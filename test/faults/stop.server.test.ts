@@ -12,11 +12,11 @@ import { describeWith } from "../servers/require.ts";
 import { type Filled, filledPostgresql, kinds } from "./kinds.ts";
 
 /** Waits that are far longer than a stop may take. */
-const patient = { read_timeout: 60, connect_timeout: 60, request_timeout: 60 };
+const longWaits = { read_timeout: 60, connect_timeout: 60, request_timeout: 60 };
 
 /** The settings of a source with such waits, as far as it has them. */
-function patiently(settings: Record<string, unknown>): Record<string, unknown> {
-  const own = Object.entries(patient).filter(([name]) => name in settings);
+function withLongWaits(settings: Record<string, unknown>): Record<string, unknown> {
+  const own = Object.entries(longWaits).filter(([name]) => name in settings);
   return { ...settings, ...Object.fromEntries(own) };
 }
 
@@ -73,19 +73,19 @@ for (const [name, start] of Object.entries(kinds)) {
     test.each(["SIGTERM", "SIGINT"] as const)("%s in the middle of a transfer", { timeout: 60_000 }, async (signal) => {
       await using front = await startFront(server);
       const hit = front.after(700_000, () => front.break("silent"));
-      await stopped(patiently(server.source(front.port)), "duckdb:copy.duckdb", signal, () => hit);
+      await stopped(withLongWaits(server.source(front.port)), "duckdb:copy.duckdb", signal, () => hit);
     });
 
     test("SIGTERM while it connects", { timeout: 60_000 }, async () => {
       await using silent = await silentPort();
-      await stopped(patiently(server.source(silent.port)), "duckdb:copy.duckdb", "SIGTERM", () => silent.came);
+      await stopped(withLongWaits(server.source(silent.port)), "duckdb:copy.duckdb", "SIGTERM", () => silent.came);
     });
 
     test("SIGTERM in the pause before another attempt", { timeout: 60_000 }, async () => {
       await using front = await startFront(server);
       let gone: Promise<void> | null = null;
       const hit = front.after(700_000, () => (gone = front.stop()));
-      await stopped(patiently(server.source(front.port)), "duckdb:copy.duckdb", "SIGTERM", () => hit);
+      await stopped(withLongWaits(server.source(front.port)), "duckdb:copy.duckdb", "SIGTERM", () => hit);
       await gone;
     });
   });

@@ -14,7 +14,9 @@ function tablesOf(session: Session, connection: string): RunTables {
   return { runs: kept(session, "runs", connection), run_tables: kept(session, "run_tables", connection) };
 }
 
-/** Replaces the record of a run. One that is said to go on though another one began died: there is one writer. */
+/**
+ * Replaces the record of a run. There is one writer: once another run has begun, an older run without an end has died.
+ */
 export async function saveRun(session: Session, connection: string, run: RunRecord): Promise<void> {
   const tables = tablesOf(session, connection);
   for (const [relation, id] of [

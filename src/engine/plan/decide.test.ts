@@ -257,7 +257,7 @@ describe("a table with a stream", () => {
     ["a sweep is asked for", { ...of, flags: { sweep: true } }, ["full", "stream"]],
     ["a week has passed", { ...of, now: "2026-01-09T12:00:00.000Z" }, ["full", "stream"]],
     ["deletes are to be looked for each time", { ...of, settings: { deletes: "each_sync" } }, ["stream"]],
-    ["healing is turned off", { ...of, now: "2026-01-09T12:00:00.000Z", settings: { reread: "never" } }, ["stream"]],
+    ["rereading is turned off", { ...of, now: "2026-01-09T12:00:00.000Z", settings: { reread: "never" } }, ["stream"]],
     ["Fivetran", { ...of, fullPass: "settles" }, ["stream"]],
   ])("%s", (_, given, passes) => {
     expect(decided(given)).toMatchObject({ resume: null, passes });

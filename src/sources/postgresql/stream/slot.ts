@@ -28,7 +28,7 @@ export function streamNames({ slot, publication, database, schema }: Configurati
   return { slot: name, publication: publication ?? name };
 }
 
-/** A slot's name is short, and unique on the server: what had to be changed or cut off is told by a digest. */
+/** Slots have short names, unique on the server. Where characters are replaced or cut off, a digest keeps names apart. */
 function defaultSlot(place: string): string {
   const plain = place.toLowerCase().replace(/[^a-z0-9_]/g, "_");
   const digest = createHash("sha256").update(place).digest("hex").slice(0, 8);
