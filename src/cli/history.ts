@@ -1,5 +1,5 @@
 import { type Command } from "commander";
-import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
+import { asHeadwatersError } from "../protocol/errors.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import { runReport } from "../service/reports.ts";
 import { attemptPlace, loadAttempts, together } from "./attempts.ts";
@@ -10,7 +10,14 @@ import { tableLines } from "./display/table.ts";
 import type { ColumnLayout } from "./display/text.ts";
 import type { Environment } from "./environment.ts";
 import type { Outcome } from "./exit-codes.ts";
-import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
+import {
+  connectionCommand,
+  type ConnectionOptions,
+  examples,
+  requestOf,
+  runsOf,
+  withOutputOptions,
+} from "./options.ts";
 import { forEachCopySide, type OutputOptions, runCommand, type Session } from "./session.ts";
 
 interface HistoryFlags extends ConnectionOptions, OutputOptions {
@@ -31,14 +38,9 @@ export function historyCommand(environment: Environment): Command {
     )
     .action((connections: readonly string[], flags: HistoryFlags) =>
       runCommand(environment, flags, (session) => {
-        if (!/^[1-9]\d{0,5}$/.test(flags.runs)) {
-          throw new HeadwatersError(
-            "CONFIGURATION_INVALID",
-            `--runs must be a whole number from 1, not ${JSON.stringify(flags.runs)}.`,
-          );
-        }
+        const most = runsOf(flags.runs);
         return forEachCopySide(session, requestOf(connections, flags), (connection) =>
-          showHistory(session, connection, Number(flags.runs)),
+          showHistory(session, connection, most),
         );
       }),
     );

@@ -1,3 +1,4 @@
+import { HeadwatersError } from "../protocol/errors.ts";
 import { Command, Option } from "commander";
 import { defaultDestination, defaultFile, type Request } from "./configuration/load.ts";
 import { isAddress } from "./configuration/source-address.ts";
@@ -81,5 +82,14 @@ export function exitCodesHelp(): string {
 export function examples(...shown: readonly (readonly [command: string, what: string])[]): string {
   return ["", "Examples:", ...shown.flatMap(([command, what]) => [`  # ${what}`, `  $ headwaters ${command}`])].join(
     "\n",
+  );
+}
+
+/** The number of `--runs`. Throws `CONFIGURATION_INVALID`. */
+export function runsOf(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new HeadwatersError(
+    "CONFIGURATION_INVALID",
+    `--runs must be a whole number from 1, not ${JSON.stringify(text)}.`,
   );
 }

@@ -17,6 +17,7 @@ import {
   exitCodesHelp,
   narrowed,
   requestOf,
+  runsOf,
   withOutputOptions,
 } from "./options.ts";
 import { forEachCopySide, type OutputOptions, runCommand, type Session } from "./session.ts";
@@ -63,13 +64,15 @@ interface Limits {
 }
 
 function limitsOf({ runs, maxAge }: StatusFlags): Limits {
-  const wrong = (message: string): HeadwatersError => new HeadwatersError("CONFIGURATION_INVALID", message);
-  if (!/^[1-9]\d{0,5}$/.test(runs)) throw wrong(`--runs must be a whole number from 1, not ${JSON.stringify(runs)}.`);
+  const most = runsOf(runs);
   const age = maxAge === undefined ? null : parseDuration(maxAge);
   if (maxAge !== undefined && (age === null || age <= 0)) {
-    throw wrong(`--max-age must be a duration with its unit, such as 30m or 6h, not ${JSON.stringify(maxAge)}.`);
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `--max-age must be a duration with its unit, such as 30m or 6h, not ${JSON.stringify(maxAge)}.`,
+    );
   }
-  return { runs: Number(runs), maxAge: age };
+  return { runs: most, maxAge: age };
 }
 
 async function statusOfConnection(
