@@ -1,5 +1,4 @@
-import type { Session } from "../sql/dialect.ts";
-import { literal } from "../sql/names.ts";
+import type { Session, Target } from "../sql/dialect.ts";
 
 /** Rows that a transaction has not committed yet have their places from here on (DuckDB's `MAX_ROW_ID`). */
 const firstUncommitted = 36_028_797_018_960_000n;
@@ -10,39 +9,44 @@ export interface Range {
   readonly to: bigint;
 }
 
-interface Places {
-  /** The places of committed rows, and those of the others; as far as there are any. */
-  readonly ranges: readonly Range[];
-  /** The most bytes that the long values of a row take; `null`: unknown. */
-  readonly longest: number | null;
-}
-
 /** A range whose rows take about `rowBytes` each. */
 interface Region extends Range {
   readonly rowBytes: number;
 }
 
-/** Where the rows of a table are. Reads no value. */
-export async function placesOf(session: Session, relation: string): Promise<Places> {
-  // The statistics have no uncommitted rows. DuckDB 1.5.5 does not find names that have a quote in them.
-  const longest = relation.includes('""')
-    ? "NULL"
-    : `(SELECT coalesce(sum(longest), 0)::BIGINT FROM
-        (SELECT max(regexp_extract(stats, 'Max String Length: (\\d+)', 1)::BIGINT) AS longest
-          FROM pragma_storage_info(${literal(relation)}) WHERE stats LIKE '%Max String Length%' GROUP BY column_id))`;
+/**
+ * The most bytes that the long values of a row take, by DuckDB's statistics, which also count rows that are gone; `null`:
+ * they don't tell. `columns`: those that may hold long values. Reads no value.
+ */
+export async function longestRow(
+  session: Session,
+  relation: string,
+  columns: readonly Target[],
+): Promise<number | null> {
+  const stats = columns.map(({ sql }, place) => `stats(${sql}) AS c${place}`).join(", ");
+  const [row] = await session.rows(`SELECT ${stats} FROM ${relation} LIMIT 1`);
+  let bytes = 0;
+  for (const text of Object.values(row ?? {})) {
+    // While the table has uncommitted rows, it says "?".
+    const found = /Max String Length: (\d+)/.exec(String(text));
+    if (found === null) return null;
+    bytes += Number(found[1]);
+  }
+  return bytes;
+}
+
+/** The places of a table's committed rows, and those of the others; as far as there are any. Reads no value. */
+export async function placesOf(session: Session, relation: string): Promise<readonly Range[]> {
   const [row] = await session.rows(
-    `SELECT min(rowid) AS first, max(rowid) AS last, max(rowid) FILTER (rowid < ${firstUncommitted}) AS committed,
-      ${longest} AS longest
+    `SELECT min(rowid) AS first, max(rowid) AS last, max(rowid) FILTER (rowid < ${firstUncommitted}) AS committed
       FROM ${relation}`,
   );
   const number = (name: string): bigint | null => (row![name] === null ? null : BigInt(row![name] as bigint));
   const [first, committed, last] = [number("first"), number("committed"), number("last")];
   const ranges: Range[] = [];
   if (committed !== null) ranges.push({ from: first!, to: committed });
-  const uncommitted = last !== null && last >= firstUncommitted;
-  if (uncommitted) ranges.push({ from: firstUncommitted, to: last });
-  const bytes = number("longest");
-  return { ranges, longest: uncommitted || bytes === null ? null : Number(bytes) };
+  if (last !== null && last >= firstUncommitted) ranges.push({ from: firstUncommitted, to: last });
+  return ranges;
 }
 
 /** The number of regions of a range. */
@@ -55,7 +59,7 @@ const regionsOf = 16n;
 export async function sampled(
   session: Session,
   relation: string,
-  { ranges }: Places,
+  ranges: readonly Range[],
   size: string,
   enough: number | null,
 ): Promise<readonly Region[]> {
@@ -113,7 +117,7 @@ export function slices(regions: readonly Region[], bytes: number): readonly Rang
 }
 
 /** The last so many places. */
-export function tail({ ranges }: Places, rows: number): readonly Range[] {
+export function tail(ranges: readonly Range[], rows: number): readonly Range[] {
   const last: Range[] = [];
   let left = BigInt(rows);
   for (const { from, to } of ranges.toReversed()) {

@@ -2,7 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { Row, Session, Slicing, Target } from "../sql/dialect.ts";
 import { chunkRows } from "./fill.ts";
-import { placesOf, type Range, sampled, slices, tail, totalBytes } from "./places.ts";
+import { longestRow, placesOf, type Range, sampled, slices, tail, totalBytes } from "./places.ts";
 
 /** The bytes that a part of a table holds. */
 const partBytes = 16 << 20;
@@ -51,15 +51,15 @@ export class Sizes implements Slicing {
   async parts(session: Session, relation: string, columns: readonly Target[]): Promise<readonly string[]> {
     const size = sizeOf(columns);
     if (this.#memoryLimit === null || size === null || this.#short.get(relation) === true) return [relation];
-    const places = await placesOf(session, relation);
-    const { longest, ranges } = places;
+    const longest = await longestRow(session, relation, longColumns(columns));
     if (longest === null || longest * chunkRows > shortBytes) {
-      const rows = ranges.reduce((sum, { from, to }) => sum + Number(to - from) + 1, 0);
+      const places = await placesOf(session, relation);
+      const rows = places.reduce((sum, { from, to }) => sum + Number(to - from) + 1, 0);
       // Nothing long was loaded in this process, as far as `short` says.
       const enough = this.#short.has(relation) ? null : shortBytes / chunkRows;
       const regions =
         longest !== null && rows * longest <= fewBytes
-          ? ranges.map((range) => ({ ...range, rowBytes: longest }))
+          ? places.map((range) => ({ ...range, rowBytes: longest }))
           : await sampled(session, relation, places, size, enough);
       if (regions.some(({ rowBytes }) => rowBytes * chunkRows > shortBytes)) {
         const ranges = slices(regions, partBytes);
@@ -121,12 +121,16 @@ export class Sizes implements Slicing {
   }
 }
 
+/** The columns that may hold long values. */
+function longColumns(columns: readonly Target[]): readonly Target[] {
+  return columns.filter(({ type: { kind } }) => ["BINARY", "STRING", "XML", "JSON"].includes(kind));
+}
+
 /** The bytes of a row's long values in memory; `null`: the table has no column that could hold one. */
 function sizeOf(columns: readonly Target[]): string | null {
-  const sizes = columns.flatMap(({ sql, type: { kind } }) => {
-    if (kind !== "BINARY" && kind !== "STRING" && kind !== "XML" && kind !== "JSON") return [];
+  const sizes = longColumns(columns).map(({ sql, type: { kind } }) => {
     const length = kind === "BINARY" ? `octet_length(${sql})` : `strlen(CAST(${sql} AS VARCHAR))`;
-    return [`coalesce(${inBlocks(length)}, 0)`];
+    return `coalesce(${inBlocks(length)}, 0)`;
   });
   return sizes.length === 0 ? null : sizes.join(" + ");
 }
