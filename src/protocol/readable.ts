@@ -65,8 +65,10 @@ export interface Difference {
  * the digest does not depend on the order of rows. The second keeps only rows of buckets that differ, and names the keys.
  */
 export interface Comparison extends AsyncDisposable {
-  /** The stamp of the last commit that wrote to the copy, which shows whether a sync writes meanwhile; `null`: unknown. */
-  written(): Promise<string | null>;
+  /** The stamp of the last commit that had written to the copy when the comparison began; `null`: unknown. */
+  readonly written: string | null;
+  /** Whether a sync has written to the copy since then. */
+  rewritten(): Promise<boolean>;
   /** May read the copy whole. */
   seal(): Promise<Seal>;
   /** First reading. */

@@ -19,7 +19,14 @@ const buckets = 4_096;
 /** So many buckets are named in a statement. */
 const fewBuckets = 100;
 
-export function compareCopy(session: Session, connection: string, table: Table, copy: Copy): Comparison {
+/** `written`: as in `Comparison`. */
+export function compareCopy(
+  session: Session,
+  connection: string,
+  table: Table,
+  copy: Copy,
+  written: string | null,
+): Comparison {
   const { dialect } = session;
   const columns = table.columns
     .filter(({ volatile }) => volatile !== true)
@@ -34,7 +41,7 @@ export function compareCopy(session: Session, connection: string, table: Table, 
     const [type, sql] = [{ kind: "BOOLEAN" } as const, staged(dialect, "")];
     columns.push({ name: "", type, sql, copy: `CAST(NULL AS ${dialect.typeName(type)})` });
   }
-  return new CopyComparison(session, connection, table, copy, columns);
+  return new CopyComparison(session, connection, table, copy, written, columns);
 }
 
 /** A compared column. Both sides have a type that holds the values of both, and the column's name in a stage. */
@@ -45,6 +52,7 @@ interface Compared extends Target {
 }
 
 class CopyComparison implements Comparison {
+  readonly written: string | null;
   readonly #session: Session;
   readonly #connection: string;
   readonly #table: Table;
@@ -72,7 +80,15 @@ class CopyComparison implements Comparison {
   /** The source's rows in differing buckets. */
   #collected: Stage | null = null;
 
-  constructor(session: Session, connection: string, table: Table, copy: Copy, columns: readonly Compared[]) {
+  constructor(
+    session: Session,
+    connection: string,
+    table: Table,
+    copy: Copy,
+    written: string | null,
+    columns: readonly Compared[],
+  ) {
+    this.written = written;
     this.#session = session;
     this.#connection = connection;
     this.#table = table;
@@ -81,8 +97,8 @@ class CopyComparison implements Comparison {
     this.#key = table.key.length > 0 ? columns.filter(({ name }) => table.key.includes(name)) : columns;
   }
 
-  written(): Promise<string | null> {
-    return lastWritten(this.#session, this.#connection, this.#table.id);
+  async rewritten(): Promise<boolean> {
+    return (await lastWritten(this.#session, this.#connection, this.#table.id)) !== this.written;
   }
 
   seal(): Promise<Seal> {

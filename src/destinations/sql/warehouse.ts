@@ -48,16 +48,17 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
   const copyIn = async (session: Session, table: string): Promise<Copy | null> =>
     new Copies(session, context, await KeptRows.load(session, "copies", context.connection)).find(table);
 
-  let seen: { readonly stamp: string | null; readonly copies: Copies } | null = null;
+  let seen: { readonly stamp: string | null; readonly copies: Copies; readonly seals: KeptRows } | null = null;
 
-  /** All copies, described at once; again only after a sync has written. */
-  const copiesSeenBy = async (session: Session): Promise<Copies> => {
+  /** All copies and their seals, read at once; again only after a sync has written. */
+  const seenBy = async (session: Session): Promise<NonNullable<typeof seen>> => {
     const stamp = await lastStamp(session, context.connection);
     if (seen === null || seen.stamp !== stamp) {
       const rows = await KeptRows.load(session, "copies", context.connection);
-      seen = { stamp, copies: await Copies.of(session, context, rows) };
+      const seals = await KeptRows.load(session, "seals", context.connection);
+      seen = { stamp, copies: await Copies.of(session, context, rows), seals };
     }
-    return seen.copies;
+    return seen;
   };
 
   return {
@@ -92,14 +93,15 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     },
     async compare(table) {
       const session = await ground.reader();
-      const copies = await copiesSeenBy(session);
+      const { copies, seals } = await seenBy(session);
       const copy = await copies.find(table.id);
       if (copy === null) {
         throw new HeadwatersError("DESTINATION_EMPTY", `the destination has no copy of table "${table.id}"`, {
           hint: "Run sync first.",
         });
       }
-      return compareCopy(session, context.connection, table, copy);
+      const written = (seals.get(table.id)?.["written"] ?? null) as string | null;
+      return compareCopy(session, context.connection, table, copy, written);
     },
     runs: async (limit, which) => loadRuns(await ground.session(), context.connection, limit, which),
     schemaChanges: async (limit) => loadSchemaChanges(await ground.session(), context.connection, limit),

@@ -192,8 +192,7 @@ async function compareOnce(
   report: (happening: VerifyHappening) => void,
 ): Promise<{ readonly wider: Table | null; readonly result: Findings }> {
   await using comparison = await atDestination(connection.warehouse.compare(table));
-  const written = await atDestination(comparison.written());
-  const state = (await stateOf(table.id, written))!;
+  const state = (await stateOf(table.id, comparison.written))!;
   const read = async (reading: 1 | 2, take: (rows: Rows) => Promise<void>): Promise<Table | null> => {
     report({ kind: "verifying", table: table.id, reading, estimatedRows: table.estimatedRows });
     return await readIndependently(table, connection, options.signal, async (rows) => {
@@ -211,7 +210,7 @@ async function compareOnce(
   }
   await read(2, (rows) => comparison.collect(rows));
   const judged = await judge(table, state, comparison, options.limit ?? 5);
-  const rewritten = judged.verdict !== "CONVERGED" && (await atDestination(comparison.written())) !== written;
+  const rewritten = judged.verdict !== "CONVERGED" && (await atDestination(comparison.rewritten()));
   const reasons = ["A sync wrote to the copy while it was compared: verify again once the sync has ended."];
   return { wider, result: { ...counts, ...judged, ...(rewritten ? { verdict: "NOT PROVEN", reasons } : {}) } };
 }
