@@ -203,7 +203,7 @@ test("what the source alone changed is NOT PROVEN, with or without a version (ca
       },
       { table: "u", verdict: "CONVERGED" },
     ]);
-    // A window seals the copy anew, after a look at the seal before it.
+    // A window adds what it changes to the seal.
     source.put("t", 5, "changed");
     await copy.sync(source);
     source.remove("t", 6);

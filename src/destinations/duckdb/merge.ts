@@ -170,25 +170,28 @@ async function mergeRows(
       ) GROUP BY ${list}`,
   );
   const counts = await countChanges(session, changes);
-  if (counts.inserted + counts.updated + counts.deleted > 0) await writing.changing();
   const found = same(keys, "m", "t");
-  if (counts.rewritten > 0 || (deletion === "hard" && counts.deleted > 0)) {
-    const which = deletion === "hard" ? `m.what >= ${revive}` : `m.what IN (${revive}, ${rewrite})`;
-    await session.run(`DELETE FROM ${copy.relation} t USING ${changes} m WHERE ${which} AND ${found}`);
-  }
-  if (deletion === "soft" && counts.deleted > 0) {
-    await session.run(
-      `UPDATE ${copy.relation} t SET ${markedDeleted(writing, copy)} FROM ${changes} m
-        WHERE m.what = ${remove} AND NOT t.${deleted} AND ${found}`,
-    );
-  }
-  if (counts.inserted + counts.updated > 0) {
-    await session.run(
-      `INSERT INTO ${copy.relation} (${insertedColumns(dialect, table, copy, columns)})
-        SELECT ${insertedValues(dialect, table, columns, stamp)} FROM ${source} s
-        JOIN ${changes} m ON ${same(keys, "s", "m", "stage")} WHERE m.what <> ${remove}`,
-    );
-  }
+  const write = async (): Promise<void> => {
+    if (counts.rewritten > 0 || (deletion === "hard" && counts.deleted > 0)) {
+      const which = deletion === "hard" ? `m.what >= ${revive}` : `m.what IN (${revive}, ${rewrite})`;
+      await session.run(`DELETE FROM ${copy.relation} t USING ${changes} m WHERE ${which} AND ${found}`);
+    }
+    if (deletion === "soft" && counts.deleted > 0) {
+      await session.run(
+        `UPDATE ${copy.relation} t SET ${markedDeleted(writing, copy)} FROM ${changes} m
+          WHERE m.what = ${remove} AND NOT t.${deleted} AND ${found}`,
+      );
+    }
+    if (counts.inserted + counts.updated > 0) {
+      await session.run(
+        `INSERT INTO ${copy.relation} (${insertedColumns(dialect, table, copy, columns)})
+          SELECT ${insertedValues(dialect, table, columns, stamp)} FROM ${source} s
+          JOIN ${changes} m ON ${same(keys, "s", "m", "stage")} WHERE m.what <> ${remove}`,
+      );
+    }
+  };
+  if (counts.inserted + counts.updated + counts.deleted > 0)
+    await writing.changing(`JOIN ${changes} m ON ${found}`, write);
   await session.run(`DROP TABLE ${changes}`);
   return { inserted: counts.inserted, updated: counts.updated, deleted: counts.deleted };
 }

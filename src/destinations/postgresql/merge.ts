@@ -61,31 +61,34 @@ export const merging: Merging = {
     );
     await analyze(session, changes);
     const counts = await countChanges(session, changes);
-    if (counts.inserted + counts.updated + counts.deleted > 0) await writing.changing();
     const matched = `${source} s JOIN ${changes} m ON s.${stagedPlace} = m.place`;
     // The key is compared too, because users may write to the copy. The next pass handles a row that a user moved.
     const here = `t.ctid = m.row AND ${sameKey(keyColumns(dialect, table, copy), "s", "t", false)}`;
-    if (counts.rewritten > 0) {
-      const set = assignments(dialect, table, columns);
-      const stamped = [...set, `${synced} = ${timestamp(stamp)}`, `${deleted} = false`].join(", ");
-      await session.run(
-        `UPDATE ${copy.relation} t SET ${stamped} FROM ${matched} WHERE m.what IN (${revive}, ${rewrite}) AND ${here}`,
-      );
-    }
-    if (counts.deleted > 0) {
-      const which = `m.what = ${remove} AND ${here}`;
-      await session.run(
-        deletion === "hard"
-          ? `DELETE FROM ${copy.relation} t USING ${matched} WHERE ${which}`
-          : `UPDATE ${copy.relation} t SET ${markedDeleted(writing, copy)} FROM ${matched} WHERE ${which}`,
-      );
-    }
-    if (counts.inserted > counts.revived) {
-      await session.run(
-        `INSERT INTO ${copy.relation} (${insertedColumns(dialect, table, copy, columns)})
-          SELECT ${insertedValues(dialect, table, columns, stamp)} FROM ${matched} WHERE m.what = ${insert}`,
-      );
-    }
+    const write = async (): Promise<void> => {
+      if (counts.rewritten > 0) {
+        const set = assignments(dialect, table, columns);
+        const stamped = [...set, `${synced} = ${timestamp(stamp)}`, `${deleted} = false`].join(", ");
+        await session.run(
+          `UPDATE ${copy.relation} t SET ${stamped} FROM ${matched} WHERE m.what IN (${revive}, ${rewrite}) AND ${here}`,
+        );
+      }
+      if (counts.deleted > 0) {
+        const which = `m.what = ${remove} AND ${here}`;
+        await session.run(
+          deletion === "hard"
+            ? `DELETE FROM ${copy.relation} t USING ${matched} WHERE ${which}`
+            : `UPDATE ${copy.relation} t SET ${markedDeleted(writing, copy)} FROM ${matched} WHERE ${which}`,
+        );
+      }
+      if (counts.inserted > counts.revived) {
+        await session.run(
+          `INSERT INTO ${copy.relation} (${insertedColumns(dialect, table, copy, columns)})
+            SELECT ${insertedValues(dialect, table, columns, stamp)} FROM ${matched} WHERE m.what = ${insert}`,
+        );
+      }
+    };
+    if (counts.inserted + counts.updated + counts.deleted > 0)
+      await writing.changing(`JOIN (${matched}) ON ${found(dialect, table, copy, "s", "t")}`, write);
     await session.run(`DROP TABLE ${changes}`);
     return { inserted: counts.inserted, updated: counts.updated, deleted: counts.deleted };
   },

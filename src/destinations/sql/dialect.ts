@@ -124,10 +124,7 @@ export interface Dialect {
   readonly leaseColumns: string;
   /** The type of a sum of parts of {@link strong}. */
   readonly sumType: string;
-  /**
-   * If a table's passes need not read every row, a copy with more rows gets no seal: it would take too long to sum them up
-   * before and after a change.
-   */
+  /** If a table has a cursor, a copy with more rows gets no seal: it would take too long to sum up all rows. */
   readonly sealedRows: number;
   /** The end of a subquery that keeps its expressions from being evaluated for each use. */
   readonly fence: string;
@@ -214,8 +211,11 @@ export interface Writing {
   /** The value of the synced column: ISO 8601, UTC. */
   readonly stamp: string;
   readonly deletion: Deletion;
-  /** Must be called before the copy is changed. */
-  changing(): Promise<void>;
+  /**
+   * Does work that changes rows of the copy. `which` finds these rows `t` before the work, and their successors after it,
+   * each once: it is SQL after `FROM … t`. `null`: the work leaves no live row.
+   */
+  changing<Result>(which: string | null, work: () => Promise<Result>): Promise<Result>;
 }
 
 /** Rows that are merged into a copy. */

@@ -58,11 +58,12 @@ export async function updateRows(
   const { synced, deleted } = quotedSystem(dialect, copy);
   const set = assignments(dialect, table, [...columns.keys()]);
   if (set.length === 0) return noChanges;
-  await changing();
-  const updated = await session.run(
-    `UPDATE ${copy.relation} t SET ${set.join(", ")}, ${synced} = ${timestamp(stamp)} FROM ${relation} s
-      WHERE ${dialect.merging.sameKey(dialect, table, copy, "s", "t")} AND NOT t.${deleted}
-        AND (${difference(dialect, table, copy, [...columns.keys()])})`,
+  const found = dialect.merging.sameKey(dialect, table, copy, "s", "t");
+  const updated = await changing(`JOIN ${relation} s ON ${found}`, () =>
+    session.run(
+      `UPDATE ${copy.relation} t SET ${set.join(", ")}, ${synced} = ${timestamp(stamp)} FROM ${relation} s
+        WHERE ${found} AND NOT t.${deleted} AND (${difference(dialect, table, copy, [...columns.keys()])})`,
+    ),
   );
   return { ...noChanges, updated };
 }
@@ -83,18 +84,17 @@ export function markedDeleted({ session: { dialect }, stamp }: Writing, copy: Co
 /** Deletes every row of the copy. */
 export async function truncateCopy(writing: Writing, copy: Copy): Promise<Changes> {
   const { session, deletion } = writing;
-  await writing.changing();
-  if (deletion === "soft") {
-    const { deleted } = quotedSystem(session.dialect, copy);
-    const marked = await session.run(
-      `UPDATE ${copy.relation} SET ${markedDeleted(writing, copy)} WHERE NOT ${deleted}`,
-    );
-    return { ...noChanges, deleted: marked };
-  }
-  const live = await countLive(session, copy);
-  // Not TRUNCATE: in PostgreSQL, a reader with an older snapshot would see no rows.
-  await session.run(`DELETE FROM ${copy.relation}`);
-  return { ...noChanges, deleted: live };
+  const truncated = await writing.changing(null, async () => {
+    if (deletion === "soft") {
+      const { deleted } = quotedSystem(session.dialect, copy);
+      return session.run(`UPDATE ${copy.relation} SET ${markedDeleted(writing, copy)} WHERE NOT ${deleted}`);
+    }
+    const live = await countLive(session, copy);
+    // Not TRUNCATE: in PostgreSQL, a reader with an older snapshot would see no rows.
+    await session.run(`DELETE FROM ${copy.relation}`);
+    return live;
+  });
+  return { ...noChanges, deleted: truncated };
 }
 
 /** Deletes live rows of the copy. `gone` is a query of their keys, with the column names of a stage. */
@@ -104,14 +104,16 @@ export async function deleteRows(writing: Writing, table: Table, copy: Copy, gon
   const keysToDelete = temporary(session, "delete");
   await session.run(`CREATE TEMPORARY TABLE ${keysToDelete} AS ${gone}`);
   const count = await session.number(`SELECT count(*) FROM ${keysToDelete}`);
-  const which = `NOT t.${quotedSystem(dialect, copy).deleted} AND ${dialect.merging.sameKey(dialect, table, copy, "m", "t")}`;
+  const found = dialect.merging.sameKey(dialect, table, copy, "m", "t");
+  const which = `NOT t.${quotedSystem(dialect, copy).deleted} AND ${found}`;
   if (count > 0) {
-    await writing.changing();
     await analyze(session, keysToDelete);
-    await session.run(
-      deletion === "hard"
-        ? `DELETE FROM ${copy.relation} t USING ${keysToDelete} m WHERE ${which}`
-        : `UPDATE ${copy.relation} t SET ${markedDeleted(writing, copy)} FROM ${keysToDelete} m WHERE ${which}`,
+    await writing.changing(`JOIN (SELECT DISTINCT * FROM ${keysToDelete}) m ON ${found}`, () =>
+      session.run(
+        deletion === "hard"
+          ? `DELETE FROM ${copy.relation} t USING ${keysToDelete} m WHERE ${which}`
+          : `UPDATE ${copy.relation} t SET ${markedDeleted(writing, copy)} FROM ${keysToDelete} m WHERE ${which}`,
+      ),
     );
   }
   await session.run(`DROP TABLE ${keysToDelete}`);

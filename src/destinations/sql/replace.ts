@@ -10,7 +10,7 @@ import type { Writing } from "./dialect.ts";
 
 /** Completes a pass that replaces the copy: its rows become the copy, and are not compared with the old copy. */
 export async function replaceCopy(
-  { session, stamp, changing }: Writing,
+  { session, stamp }: Writing,
   copies: Copies,
   pass: Pass,
   table: Table,
@@ -19,7 +19,6 @@ export async function replaceCopy(
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
   const { dialect } = session;
   if (table.key.length > 0) await dialect.merging.keepLast(session, table, stage, pass.distinct === true);
-  await changing();
   const deleted = await countLive(session, old);
   await session.run(`DROP TABLE ${old.relation}`);
   copies.dropped(table.id);

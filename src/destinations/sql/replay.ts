@@ -21,7 +21,6 @@ export async function replay(
   const { session } = writing;
   const { merging } = session.dialect;
   const { mode, table } = entry;
-  if (mode === "direct") await writing.changing();
   if (stage === null || kind === "truncate") return { changes: await truncateCopy(writing, old), copy: old };
   const held = { ...stage, rows: counter.rows };
   if (kind === "keys") {

@@ -1,6 +1,6 @@
 import type { Seal } from "../../protocol/readable.ts";
 import type { Table } from "../../protocol/table.ts";
-import { countLive, quotedSystem, storedType } from "./copies.ts";
+import { quotedSystem, storedType } from "./copies.ts";
 import type { Row, Session } from "./dialect.ts";
 import { kept } from "./kept.ts";
 import type { KeptRows, Ledger } from "./ledger.ts";
@@ -12,16 +12,16 @@ import { partsOfCopy } from "./parts.ts";
  * What is known of a copy since our last write to it.
  *
  * - `sealed`: our last write left the copy with this number of rows and this digest.
- * - `open`: a pass is writing to it, and it was intact when the pass began to.
  * - `unknown`: it was never sealed, or is too large.
- * - `broken`: something else changed it before our last write.
+ * - `broken`: something else changed it before our last write. Only older versions stored this.
+ * - `open`: a pass was writing to it. Only older versions stored this.
  */
-type State = "sealed" | "open" | "unknown" | "broken";
+type State = "sealed" | "unknown" | "broken" | "open";
 
-/** The live rows of a copy, summed up. */
+/** Live rows of a copy, summed up. */
 interface Sum {
   readonly n: number;
-  readonly digest: string;
+  readonly digest: bigint;
   /** Identifies how they were summed up: the columns, and the database's version, which may change its hash. */
   readonly how: string;
 }
@@ -34,8 +34,9 @@ interface Stored {
 }
 
 /**
- * The seals that a transaction breaks and makes. A seal tells `verify` whether a copy is as a sync left it. A transaction
- * that changes a copy looks at its seal first, so that a later seal does not cover up what something else changed.
+ * The seals that a transaction makes. A seal tells `verify` whether a copy is as a sync left it. The rows that a transaction
+ * changes are summed up before and after, and the difference is added to the seal. So the cost does not depend on the size
+ * of the copy, and what something else changed stays visible.
  */
 export class Seals {
   readonly #session: Session;
@@ -50,25 +51,35 @@ export class Seals {
     this.#stamp = stamp;
   }
 
-  /** Call before the copy is changed. */
-  async changing(table: Table, copy: Copy): Promise<void> {
-    const own = this.#changed.get(table.id);
-    // Nothing else can have changed the copy since this transaction sealed it.
-    const state =
-      own === undefined
-        ? await this.#opened(this.#known(table.id), table, copy)
-        : own.state === "sealed"
-          ? "open"
-          : own.state;
-    this.#changed.set(table.id, { state, written: this.#stamp, sum: null });
+  /** Does work that changes rows of the copy. `which`: as in `Writing.changing`. */
+  async changing<Result>(table: Table, copy: Copy, which: string | null, work: () => Promise<Result>): Promise<Result> {
+    const known = this.#changed.get(table.id) ?? this.#known(table.id);
+    const sum = known?.sum ?? null;
+    if (sum === null || which === null) {
+      const result = await work();
+      if (which === null) await this.renew(table, copy);
+      else this.#keep(table.id, { state: known?.state ?? "unknown", sum });
+      return result;
+    }
+    const before = await sumOf(this.#session, table, copy, which);
+    const result = await work();
+    const after = await sumOf(this.#session, table, copy, which);
+    this.#keep(table.id, before.how === sum.how ? sealed(changed(sum, before, after)) : unknown);
+    return result;
   }
 
-  /** Call at the end of a pass. `read`: the pass read every row, so that the copy is right whatever was before. */
-  async renew(table: Table, copy: Copy, read: boolean): Promise<void> {
-    const known = this.#changed.get(table.id) ?? this.#known(table.id);
-    if (known?.state === "sealed" || (known?.state !== "open" && !read)) return;
-    const sum = await sumOf(this.#session, table, copy, this.#most(table));
-    this.#changed.set(table.id, { state: sum === null ? "unknown" : "sealed", written: this.#stamp, sum });
+  /** Call before rows are added to the copy that no sum will be made of until it is renewed. */
+  lose(id: string): void {
+    this.#keep(id, unknown);
+  }
+
+  /** Call after the copy was made right, whatever something else had done to it. */
+  async renew(table: Table, copy: Copy): Promise<void> {
+    const { sealedRows } = this.#session.dialect;
+    // Versions of a table without a cursor tell no time, so that `verify` needs the seal.
+    const most = table.cursor === null ? Infinity : sealedRows;
+    const isFew = most === Infinity || !(await hasMore(this.#session, copy, most));
+    this.#keep(table.id, isFew ? sealed(await sumOf(this.#session, table, copy, "")) : unknown);
   }
 
   forget(id: string): void {
@@ -78,23 +89,14 @@ export class Seals {
 
   /** Hands the seals over to the bookkeeping. */
   save(): void {
-    for (const [id, { state, written, sum }] of this.#changed)
-      this.#rows.set({ id, state, written, n: sum?.n ?? null, digest: sum?.digest ?? null, how: sum?.how ?? null });
+    for (const [id, { state, written, sum }] of this.#changed) {
+      const digest = sum === null ? null : String(sum.digest);
+      this.#rows.set({ id, state, written, n: sum?.n ?? null, digest, how: sum?.how ?? null });
+    }
   }
 
-  async #opened(known: Stored | null, table: Table, copy: Copy): Promise<State> {
-    if (known === null || known.sum === null) return known?.state ?? "unknown";
-    const now = await sumOf(this.#session, table, copy, this.#most(table));
-    if (now === null || now.how !== known.sum.how) return "unknown";
-    return isSame(now, known.sum) ? "open" : "broken";
-  }
-
-  /**
-   * The most rows that are summed up. Passes of tables without a cursor or a stream read every key of the source: summing
-   * up the copy, however large, is a small part of that. Their versions tell no time, so `verify` needs the seal.
-   */
-  #most({ cursor, streamed }: Table): number | null {
-    return cursor === null && streamed !== true ? null : this.#session.dialect.sealedRows;
+  #keep(id: string, { state, sum }: Pick<Stored, "state" | "sum">): void {
+    this.#changed.set(id, { state, written: this.#stamp, sum });
   }
 
   #known(id: string): Stored | null {
@@ -103,15 +105,25 @@ export class Seals {
   }
 }
 
+const unknown = { state: "unknown", sum: null } as const;
+
+function sealed(sum: Sum): Pick<Stored, "state" | "sum"> {
+  return { state: "sealed", sum };
+}
+
+function changed({ n, digest, how }: Sum, before: Sum, after: Sum): Sum {
+  return { n: n - before.n + after.n, digest: digest - before.digest + after.digest, how };
+}
+
 /** Compares a copy with its seal. */
 export async function sealOf(session: Session, connection: string, table: Table, copy: Copy): Promise<Seal> {
   const known = await storedSeal(session, connection, table.id);
   if (known === null) return "none";
   if (known.state === "broken") return "broken";
   if (known.sum === null) return "none";
-  const now = await sumOf(session, table, copy, null);
-  if (now === null || now.how !== known.sum.how) return "none";
-  return isSame(now, known.sum) ? "intact" : "broken";
+  const now = await sumOf(session, table, copy, "");
+  if (now.how !== known.sum.how) return "none";
+  return now.n === known.sum.n && now.digest === known.sum.digest ? "intact" : "broken";
 }
 
 /** The stamp of our last write to a copy; `null`: unknown. */
@@ -131,37 +143,39 @@ function storedOf({ state, written, n, digest, how }: Row): Stored {
   return {
     state: state as State,
     written: written as string,
-    sum: digest === null ? null : { n: Number(n), digest: digest as string, how: how as string },
+    sum: digest === null ? null : { n: Number(n), digest: BigInt(digest as string), how: how as string },
   };
 }
 
-/** Sums up the live rows of a copy; `null`: they are more than `most`. */
-async function sumOf(session: Session, table: Table, copy: Copy, most: number | null): Promise<Sum | null> {
+async function hasMore(session: Session, copy: Copy, rows: number): Promise<boolean> {
+  const limited = `SELECT 1 FROM ${copy.relation} LIMIT ${rows + 1}`;
+  return (await session.number(`SELECT count(*) FROM (${limited}) counted`)) > rows;
+}
+
+/** Sums up those live rows `t` of a copy that `which` finds: SQL after `FROM … t`. */
+async function sumOf(session: Session, table: Table, copy: Copy, which: string): Promise<Sum> {
   const { dialect } = session;
   const columns = table.columns.flatMap(({ name, volatile }) => {
     const type = storedType(dialect, copy, name);
     return volatile === true || type === undefined ? [] : [{ name, sql: `t.${dialect.quote(name)}`, type }];
   });
+  const hash = columns.length === 0 ? "0" : dialect.hash(columns);
   const live = `NOT t.${quotedSystem(dialect, copy).deleted}`;
   const parts = await partsOfCopy(session, copy);
-  // The parts would be limited one by one.
-  if (most !== null && parts.length > 1 && (await countLive(session, copy)) > most) return null;
-  const sum = { n: 0, digest: 0n, version: "" };
-  for (const part of parts) {
+  const picked =
+    which === "" || parts.length === 1
+      ? parts.map((part) => `${part} t ${which}`)
+      : [`${await dialect.slicing.pick(session, copy.relation, which)} t`];
+  let [n, digest, version] = [0, 0n, ""];
+  for (const rows of picked) {
     const [row] = await session.rows(
-      `SELECT count(*) AS n, CAST(coalesce(sum(hashed.h), 0) AS text) AS digest, version() AS version
-        FROM (SELECT ${columns.length === 0 ? "0" : dialect.hash(columns)} AS h FROM ${part} t
-          WHERE ${live}${most === null ? "" : ` LIMIT ${most + 1}`}) hashed`,
+      `SELECT count(*) AS n, CAST(coalesce(sum(h), 0) AS text) AS digest, version() AS version
+        FROM (SELECT ${hash} AS h FROM ${rows} WHERE ${live}) hashed`,
     );
-    sum.n += Number(row!["n"]);
-    sum.digest += BigInt(row!["digest"] as string);
-    sum.version = row!["version"] as string;
+    n += Number(row!["n"]);
+    digest += BigInt(row!["digest"] as string);
+    version = row!["version"] as string;
   }
-  if (most !== null && sum.n > most) return null;
   const shape = columns.map(({ name, type }) => `${name} ${dialect.typeName(type)}`);
-  return { n: sum.n, digest: String(sum.digest), how: digestName(sum.version, ...shape) };
-}
-
-function isSame(one: Sum, other: Sum): boolean {
-  return one.n === other.n && one.digest === other.digest;
+  return { n, digest, how: digestName(version, ...shape) };
 }

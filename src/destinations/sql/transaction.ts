@@ -132,6 +132,7 @@ export class SqlTransaction implements Transaction {
   async keep(pass: Pass, split: Split): Promise<void> {
     for (const run of await this.#held.of(pass.id, split.id)) {
       const { entry, copy } = await this.#inSight(pass, run.table);
+      if (entry.mode === "direct") this.#seals.lose(run.table);
       const kept = await replay(this.#writing(entry.table), pass, entry, copy, run);
       this.#count(run.table, kept.changes);
       // Later operations must start from the new copy.
@@ -180,8 +181,7 @@ export class SqlTransaction implements Transaction {
       else await this.flush(id);
       const entry = this.#passTable(pass, id);
       this.#count(id, await this.#settle(pass, entry, deletes));
-      // Where deletes are held back, rows that something else put into the copy may be among them.
-      await this.#seals.renew(entry.table, await this.#copy(id), pass.kind === "full" && deletes !== "hold");
+      if (readsAll(pass, deletes)) await this.#seals.renew(entry.table, await this.#copy(id));
     }
     await this.#end(pass.id);
     await this.#tellSchemaChanges(states);
@@ -308,7 +308,7 @@ export class SqlTransaction implements Transaction {
   /** Appends rows to the copy, which has no older rows to compare with. */
   async #append(table: Table, rows: Rows): Promise<void> {
     const copy = await this.#copy(table.id);
-    await this.#seals.changing(table, copy);
+    this.#seals.lose(table.id);
     const { synced, deleted } = quotedSystem(this.#session.dialect, copy);
     const constants = [
       { sql: synced, value: this.#stamp },
@@ -371,7 +371,7 @@ export class SqlTransaction implements Transaction {
   async #settle(pass: Pass, { mode, table, stage }: PassTable, deletes: Deletes): Promise<Changes> {
     if (mode === "merge" || (mode === "keys" && deletes !== "find")) return noChanges;
     const old = await this.#copy(table.id);
-    const writing = this.#writing(table);
+    const writing = this.#writing(table, readsAll(pass, deletes) ? "at the end" : "as it changes");
     if (mode === "keys") return settleKeys(writing, pass, table, old, stage!);
     if (mode === "direct") {
       const { merging } = this.#session.dialect;
@@ -400,7 +400,7 @@ export class SqlTransaction implements Transaction {
   async #oneOfEach(table: Table): Promise<void> {
     const copy = await this.#copies.find(table.id);
     if (copy === null) return;
-    await this.#seals.changing(table, copy);
+    this.#seals.lose(table.id);
     const { merging } = this.#session.dialect;
     const { copy: finished, removed } = await merging.finish(this.#session, table, copy, false);
     this.#count(table.id, { ...noChanges, inserted: -removed });
@@ -430,12 +430,16 @@ export class SqlTransaction implements Transaction {
     this.#copies.set(await this.#session.dialect.merging.prepare(this.#session, mode, table, copy));
   }
 
-  #writing(table: Table): Writing {
+  /** `sealing`: whether the pass renews the seal at its end, whatever it changed. */
+  #writing(table: Table, sealing: "as it changes" | "at the end" = "as it changes"): Writing {
     return {
       session: this.#session,
       stamp: this.#stamp,
       deletion: deletionOf(this.#context, table.id),
-      changing: async () => this.#seals.changing(table, await this.#copy(table.id)),
+      changing: async (which, work) => {
+        if (sealing === "at the end") return work();
+        return this.#seals.changing(table, await this.#copy(table.id), which, work);
+      },
     };
   }
 
@@ -474,6 +478,14 @@ export class SqlTransaction implements Transaction {
       throw new HeadwatersError("DEFECT", `table "${table.id}": a ${pass.kind} pass can't have the operation ${kind}`);
     return entry;
   }
+}
+
+/**
+ * Whether a pass makes the copy right, whatever was in it before. Where deletes are held back, rows that something else put
+ * into the copy may be among them.
+ */
+function readsAll({ kind }: Pass, deletes: Deletes): boolean {
+  return kind === "full" && deletes !== "hold";
 }
 
 async function load(session: Session, context: DestinationContext): Promise<Shared> {

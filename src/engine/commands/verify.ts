@@ -276,11 +276,13 @@ function explanationOf(
 ): string | null {
   if (movedSince(difference, state))
     return `Rows were committed in the source after the copy's read point (${state.asOf}): sync, then verify again.`;
-  // Differences that only a sweep finds, if none was made since.
   const { kind } = difference;
-  if (state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)))) {
+  // A log tells of deletes, and of every change.
+  const sweptAt = table.streamed === true ? state.asOf : state.sweptAt;
+  // Differences that only a sweep finds, if none was made since.
+  if (sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)))) {
     const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
-    return `${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`;
+    return `${what} were last looked for at ${sweptAt}: run sync with --sweep, then verify again.`;
   }
   // Versions that are no moments (or are missing) don't tell when a row changed. Then the copy must show that it is not
   // the one that changed.
@@ -288,7 +290,7 @@ function explanationOf(
   if (seal === "intact")
     return `The copy is exactly as the last sync left it, so the source has changed since (${state.asOf}): sync, then verify again.`;
   return seal === "none" && kind === "extra"
-    ? `Rows that only the copy has may have been deleted in the source since ${state.sweptAt}: run sync with --sweep, then verify again.`
+    ? `Rows that only the copy has may have been deleted in the source since ${sweptAt}: run sync with --sweep, then verify again.`
     : null;
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Pass } from "../../../src/protocol/pass.ts";
 import type { Warehouse } from "../../../src/protocol/destination.ts";
+import type { Seal } from "../../../src/protocol/readable.ts";
 import type { Change, Transaction } from "../../../src/protocol/transaction.ts";
 import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { cell } from "../../../src/toolkit/vectors.ts";
@@ -200,7 +201,10 @@ async function run(harness: DestinationHarness, syncs: readonly Sync[], deletion
     if (one.kind === "full") certain = !one.abandon || (certain && rows > 0);
     const all = await copied(harness, table.id);
     rows = all.length;
+    const seal = await inHand(trial, sealOf);
+    assert.notEqual(seal, "broken", `after sync ${index}, ${one.kind}`);
     if (!certain) continue;
+    assert.equal(seal, "intact", `after sync ${index}, ${one.kind}`);
     const names = all.map(({ row: { k, p } }) => `${String(k)} ${String(p)}`);
     assert.equal(new Set(names).size, names.length, "no key is twice");
     if (deletion === "hard") assert.ok(all.every(({ deleted }) => !deleted));
@@ -211,6 +215,11 @@ async function run(harness: DestinationHarness, syncs: readonly Sync[], deletion
       [...cells].map((each) => JSON.stringify(each)).sort();
     assert.deepEqual(sorted(living), sorted(model.values()), `after sync ${index}, ${one.kind}`);
   }
+}
+
+async function sealOf(warehouse: Warehouse): Promise<Seal> {
+  await using comparison = await warehouse.compare(table);
+  return await comparison.seal();
 }
 
 /** The version that a sweep saw of a key: a key that it saw in two is looked up. */
