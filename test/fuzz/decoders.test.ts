@@ -3,6 +3,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { PassThrough } from "node:stream";
 import type pg from "pg";
 import { describe, expect, test } from "vitest";
+import { connect } from "../../src/net/socket.ts";
 import { Watch } from "../../src/net/watch.ts";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
 import type { Column } from "../../src/protocol/table.ts";
@@ -16,12 +17,13 @@ import { PageDecoder } from "../../src/wire/cql/decode-page.ts";
 import { cqlError } from "../../src/wire/cql/errors.ts";
 import { FrameReader } from "../../src/wire/cql/frames.ts";
 import { pageColumns, readBody, readPage } from "../../src/wire/cql/messages.ts";
-import { connectPostgres } from "../../src/wire/postgres/connection.ts";
+import { connectPostgres, type PostgresSettings } from "../../src/wire/postgres/connection.ts";
 import { BinaryRows } from "../../src/wire/postgres/copy-binary.ts";
 import { copyOut } from "../../src/wire/postgres/copy-out.ts";
 import { postgresError } from "../../src/wire/postgres/errors.ts";
-import { decodeWal } from "../../src/wire/postgres/replication.ts";
+import { decodeWal, Replication } from "../../src/wire/postgres/replication.ts";
 import { FrameReader as ReqlFrames } from "../../src/wire/reql/frames.ts";
+import { shakeHands } from "../../src/wire/reql/handshake.ts";
 import { Scanner } from "../../src/wire/reql/scanner.ts";
 import { Replies } from "../../src/wire/resp/replies.ts";
 import { chunks, mutated, Random } from "./mutations.ts";
@@ -31,7 +33,9 @@ import {
   copyRows,
   cqlFrames,
   postgresqlAnswers,
+  replicationAnswers,
   reqlAnswers,
+  reqlLogin,
   respReplies,
   walMessages,
 } from "./streams.ts";
@@ -47,6 +51,63 @@ const never = new AbortController().signal;
 const place = { host: "127.0.0.1", port: 1 };
 const postgres = (thrown: unknown): unknown =>
   postgresError(thrown, { ...place, database: "d", user: "u", sslmode: "disable" });
+
+const settingsAt = (port: number): PostgresSettings => ({
+  ...{ host: "127.0.0.1", port, database: "d", user: "u", password: "p", ssl: { sslmode: "disable" } },
+  ...{ connectTimeout: 4_000, statementTimeout: null, silence: 4_000, readOnly: true },
+});
+
+/** A server whose answers are those given, one to each message. In place of one of them `stream` comes, and the end. */
+async function serving(
+  answers: readonly Buffer[],
+  stream: Buffer,
+  random: Random,
+  work: (port: number) => Promise<void>,
+  broken = random.int(answers.length),
+): Promise<void> {
+  let step = 0;
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.on("data", () => {
+      const answer = answers[step];
+      if (step++ !== broken && answer !== undefined) return void socket.write(answer);
+      for (const chunk of chunks(stream, random)) socket.write(chunk);
+      socket.end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    await work((server.address() as AddressInfo).port);
+  } finally {
+    server.close();
+  }
+}
+
+async function queryOnce(port: number): Promise<void> {
+  const connection = await connectPostgres(settingsAt(port), never);
+  try {
+    await connection.simple("SELECT 1", never);
+  } finally {
+    connection.destroy();
+  }
+}
+
+async function readSlot(port: number): Promise<void> {
+  await using session = await Replication.start(settingsAt(port), { slot: "s", publication: "p" }, never);
+  const hints = new Hints("public", new Map([["t", ["id"]]]), 1 << 20);
+  for await (const message of session.messages()) {
+    if (message.kind === "data") hints.take(message.payload);
+    else hints.reach(message.end);
+  }
+}
+
+async function logIn(port: number): Promise<void> {
+  await connect({ host: "127.0.0.1", port, tls: null, timeout: 4_000 }, never, async (socket) => {
+    await shakeHands(socket, "u", "p");
+    socket.destroy();
+  });
+}
 
 interface Target {
   readonly streams: readonly Buffer[];
@@ -81,40 +142,12 @@ const targets: Readonly<Record<string, Target>> = {
   "PostgreSQL's messages": {
     streams: postgresqlAnswers,
     explain: postgres,
-    async decode(stream, random) {
-      const broken = random.int(postgresqlAnswers.length);
-      let step = 0;
-      const server = createServer((socket) => {
-        socket.on("error", () => {});
-        socket.on("data", () => {
-          if (step !== broken && step < postgresqlAnswers.length) socket.write(postgresqlAnswers[step]!);
-          else {
-            for (const chunk of chunks(stream, random)) socket.write(chunk);
-            socket.end();
-          }
-          step += 1;
-        });
-      });
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      const { port } = server.address() as AddressInfo;
-      try {
-        const connection = await connectPostgres(
-          {
-            ...{ host: "127.0.0.1", port, database: "d", user: "u", password: "p", ssl: { sslmode: "disable" } },
-            ...{ connectTimeout: 4_000, statementTimeout: null, silence: 4_000, readOnly: true },
-          },
-          never,
-        );
-        try {
-          await connection.simple("SELECT 1", never);
-        } finally {
-          connection.destroy();
-        }
-      } finally {
-        server.close();
-      }
-    },
+    decode: (stream, random) => serving(postgresqlAnswers, stream, random, queryOnce),
+  },
+  "PostgreSQL's replication session": {
+    streams: replicationAnswers,
+    explain: postgres,
+    decode: (stream, random) => serving(replicationAnswers, stream, random, readSlot),
   },
   "PostgreSQL's COPY": {
     streams: [copyAnswer],
@@ -194,6 +227,11 @@ const targets: Readonly<Record<string, Target>> = {
       }
     },
   },
+  "RethinkDB's login": {
+    streams: [reqlLogin],
+    explain: (thrown) => explain(thrown, { ...place, database: "d", username: "u" }),
+    decode: (stream, random) => serving([reqlLogin], stream, random, logIn),
+  },
   "ReQL's JSON": {
     streams: reqlAnswers,
     explain: (thrown) => explain(thrown, { ...place, database: "d", username: "u" }),
@@ -232,8 +270,15 @@ test.each([
   for (const stream of streams) await decode(stream, new Random(firstSeed));
 });
 
+test.each([
+  ["PostgreSQL's messages", postgresqlAnswers, queryOnce],
+  ["PostgreSQL's replication session", replicationAnswers, readSlot],
+])("%s are read as they are", async (_name, answers, work) => {
+  await serving(answers, Buffer.alloc(0), new Random(firstSeed), work, answers.length);
+});
+
 describe("decoders, fed with mutated streams (case 21)", () => {
-  test.each(Object.entries(targets))("%s", { timeout: (seconds + 60) * 1_000 }, async (_name, target) => {
+  test.each(Object.entries(targets))("%s", { timeout: (seconds + 60) * 1_000 }, async (name, target) => {
     const { streams, decode, explain } = target;
     const end = performance.now() + seconds * 1_000;
     const before = process.memoryUsage().rss;
@@ -258,6 +303,7 @@ describe("decoders, fed with mutated streams (case 21)", () => {
       expect([seed, Math.floor((user + system) / 1_000 / mostMilliseconds)]).toEqual([seed, 0]);
       runs += 1;
     }
+    if (seconds > 10) process.stdout.write(`${name}: ${runs} streams, nothing found\n`);
     expect(runs).toBeGreaterThan(10);
     expect(process.memoryUsage().rss - before).toBeLessThan(mostGrowth);
   });

@@ -186,3 +186,20 @@ export const walMessages = Buffer.concat([
   changed("C\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\x20\0\0\0\0\0\0\0\0"),
   copied(Buffer.from(`k${"\0".repeat(16)}\x01`, "latin1")),
 ]);
+
+/** What a server says to a login, to the first query of a session, to a setting's, and then of a slot. */
+export const replicationAnswers: readonly Buffer[] = [
+  ...postgresqlAnswers.slice(0, 2),
+  Buffer.concat([described("setting"), row("0"), message("C", "SELECT 1\0"), ready]),
+  Buffer.concat([message("W", "\0\0\0"), walMessages, message("c"), message("C", "START_STREAMING\0"), ready]),
+];
+
+/** The messages of a RethinkDB at a login. */
+export const reqlLogin = Buffer.from(
+  [
+    '{"max_protocol_version":0,"min_protocol_version":0,"server_version":"2.4.4","success":true}',
+    '{"authentication":"r=abc,s=c2FsdA==,i=1","success":true}',
+    '{"error":"Wrong password","error_code":12,"success":false}',
+    "",
+  ].join("\0"),
+);
