@@ -57,6 +57,12 @@ export function tlsOptions(files: TlsFiles, verifies: Verification): ConnectionO
 /** The setting with the text of the file that it names. Throws `CONFIGURATION_INVALID`. */
 export function pemOf(setting: string, file: string | null | undefined): Pem {
   if (file === null || file === undefined) return [setting, null];
+  // The error of the system would show it, and it may be a private key.
+  if (file.includes("-----BEGIN ")) {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: it is the text of a file in PEM, not its name`, {
+      hint: `Write the text into a file that only its owner may read, and set ${setting} to its name.`,
+    });
+  }
   try {
     return [setting, readFileSync(file, "utf8")];
   } catch (thrown) {

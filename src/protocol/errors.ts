@@ -53,7 +53,7 @@ export const errorCodes = {
   SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],
   SYNC_RUNNING: ["retry", "Another sync of this connection is running."],
   DESTINATION_BUSY: ["retry", "Another process has the file of the destination open."],
-  LEASE_LOST: ["report", "Another writer took over this connection; nothing was committed."],
+  LEASE_LOST: ["retry", "Another writer took over this connection; nothing was committed."],
   WRITE_CONFLICT: [
     "retry",
     "Something else changed the destination at the same time; nothing of this commit was kept.",

@@ -154,3 +154,24 @@ test("a commit of several tables that fails costs only the table that it fails b
   expect(run.tables.flatMap(({ table, outcome }) => (outcome === "whole" ? [] : [table]))).toEqual(["t5"]);
   expect(await copy.rows("t11")).toEqual({ 1: "one" });
 });
+
+test("a sync whose lease another one took ends as what may pass, without another try (case 32)", async () => {
+  await using copy = await Copy.make();
+  let commits = 0;
+  const syncing = copy.sync(filled(5), {
+    wrap: (warehouse) => ({
+      ...warehouse,
+      async begin(...parameters) {
+        const transaction = await warehouse.begin(...parameters);
+        transaction.commit = async () => {
+          commits += 1;
+          throw new HeadwatersError("LEASE_LOST", "another writer took the connection over");
+        };
+        return transaction;
+      },
+    }),
+  });
+  await expect(syncing).rejects.toMatchObject({ code: "LEASE_LOST", remedy: "retry" });
+  // The plan's, and that of the record of the failure.
+  expect(commits).toBeLessThanOrEqual(2);
+});

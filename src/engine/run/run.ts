@@ -250,6 +250,8 @@ export class Run {
       tables
         .filter((candidate) => this.statistics.get(candidate.id)!.outcome === "running")
         .sort((a, b) => Number(this.#begun.has(b.id)) - Number(this.#begun.has(a.id)));
+    // The other writer goes on from the last commit.
+    if (cause.code === "LEASE_LOST") throw cause;
     // Nothing is wrong with any table: all go on from the last commit.
     if (cause.remedy === "retry" && ++this.#undone < this.connection.settings.attempts) {
       const milliseconds = backoff(this.#undone + 1);
@@ -257,7 +259,7 @@ export class Run {
       await sleep(milliseconds, this.#options.signal);
       return running();
     }
-    if (cause.code === "LEASE_LOST" || cause.code === "DESTINATION_FULL") throw cause;
+    if (cause.code === "DESTINATION_FULL") throw cause;
     if (table === null) {
       // A commit of several tables failed: one after the other shows which of them it is. If it is none, nothing can go on.
       if (this.#alone || this.together || cause.remedy === "retry") throw cause;
