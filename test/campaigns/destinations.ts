@@ -5,6 +5,7 @@ import pg from "pg";
 import { extensionsFolder } from "../../src/servers/duckdb-extensions.ts";
 import { launchPostgresql } from "../../src/servers/postgresql.ts";
 import { type Front, startFront } from "../servers/front.ts";
+import type { Random } from "./random.ts";
 
 /** What is compared of a copy. */
 interface Compared {
@@ -20,8 +21,8 @@ export interface CampaignDestination extends AsyncDisposable {
   /** Key and value of each row that is not deleted, by a client that is not ours. */
   rows(copy: string, of: Compared): Promise<readonly (readonly [string, string])[]>;
   forget(copy: string): Promise<void>;
-  /** Cuts every connection to it, where it has some. */
-  cut?(): Promise<void>;
+  /** What its connections go through, and what restarts it, if it is a server. */
+  readonly server?: { readonly front: Front; restart(random: Random): Promise<void> };
 }
 
 function live({ table, key, value }: Compared, relation: string): string {
@@ -96,14 +97,20 @@ async function postgresql(): Promise<CampaignDestination> {
   const { host, user, password } = server;
   return {
     name: "postgresql",
-    settings: () => ({ type: "postgresql", host, port: front.port, user, password, database: "postgres" }),
+    settings: () => ({
+      ...{ type: "postgresql", host, port: front.port, user, password, database: "postgres" },
+      ...{ connect_timeout: 3, read_timeout: 2 },
+    }),
     rows: async (copy, of) => (await run(live(of, `"${copy}"`))).map(({ key, value }) => [key, value] as const),
     async forget(copy) {
       await run(`DROP SCHEMA IF EXISTS "${copy}" CASCADE`);
     },
-    async cut() {
-      await front.stop();
-      await front.start();
+    server: {
+      front,
+      async restart(random) {
+        await server.stop(random.below(2) === 0 ? "SIGINT" : "SIGQUIT");
+        await server.start();
+      },
     },
     async [Symbol.asyncDispose]() {
       await front[Symbol.asyncDispose]();

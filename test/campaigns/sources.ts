@@ -1,4 +1,7 @@
+import type { Client } from "cassandra-driver";
 import pg from "pg";
+import { launchCassandra } from "../../src/servers/cassandra.ts";
+import { cqlClient } from "../../src/servers/cql-client.ts";
 import { launchPostgresql } from "../../src/servers/postgresql.ts";
 import { datum, term } from "../../src/wire/reql/terms.ts";
 import { startOwnValkey } from "../servers/redis.ts";
@@ -14,18 +17,20 @@ export interface CampaignSource extends AsyncDisposable {
   /** The columns of the copy that rows are compared by: the key, and SQL for the value as text. */
   readonly key: string;
   readonly value: string;
-  /** The settings of the source, behind this port. */
-  settings(port: number): object;
+  /** The settings of the source for a copy, behind this port. A server that is silent for a second or two is probed. */
+  settings(port: number, copy: string): object;
   /** Inserts, updates and deletes some rows. */
   change(random: Random): Promise<void>;
   /** Every row by its key, as a client that is not ours sees it (of RethinkDB: the stand-in's own). */
   rows(): Promise<ReadonlyMap<string, string>>;
   restart(random: Random): Promise<void>;
+  /** Removes what the copy has at the source. */
+  forget?(copy: string): Promise<void>;
 }
 
 const rowsAtFirst = 20_000;
 
-async function postgresql(): Promise<CampaignSource> {
+async function postgresql(changes: "cursor" | "stream"): Promise<CampaignSource> {
   const server = await launchPostgresql();
   const sql = async (text: string, values: readonly unknown[] = []): Promise<pg.QueryResult> => {
     const client = new pg.Client({ connectionString: server.connectionString() });
@@ -44,8 +49,13 @@ async function postgresql(): Promise<CampaignSource> {
   );
   const { host, port, user, password } = server;
   return {
-    ...{ name: "postgresql", host, port, table: "readings", key: "id", value: "coalesce(note, '')" },
-    settings: (port) => ({ type: "postgresql", host, port, user, password, database: "postgres", lag: "1" }),
+    ...{ name: changes === "stream" ? "postgresql-log" : "postgresql", host, port },
+    ...{ table: "readings", key: "id", value: "coalesce(note, '')" },
+    settings: (port, copy) => ({
+      ...{ type: "postgresql", host, port, user, password, database: "postgres", lag: "1" },
+      ...{ connect_timeout: 3, read_timeout: 2 },
+      ...(changes === "stream" ? { changes, slot: slotOf(copy) } : {}),
+    }),
     async change(random) {
       const [some, other] = [random.below(997), random.below(997)];
       await sql(
@@ -64,6 +74,11 @@ async function postgresql(): Promise<CampaignSource> {
       await server.stop(random.below(2) === 0 ? "SIGINT" : "SIGQUIT");
       await server.start();
     },
+    async forget(copy) {
+      const found = "FROM pg_replication_slots WHERE slot_name = $1";
+      await sql(`SELECT pg_terminate_backend(active_pid) ${found} AND active_pid IS NOT NULL`, [slotOf(copy)]);
+      await sql(`SELECT pg_drop_replication_slot(slot_name) ${found}`, [slotOf(copy)]);
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
@@ -75,7 +90,7 @@ async function valkey(): Promise<CampaignSource> {
   const { host, port } = server;
   return {
     ...{ name: "valkey", host, port, table: "dragonfly_data", key: "key", value: "value" },
-    settings: (port) => ({ type: "valkey", host, port, streams: false, time_series: false }),
+    settings: (port) => ({ type: "valkey", host, port, streams: false, time_series: false, read_timeout: 2 }),
     async change(random) {
       const most = rowsAtFirst;
       await server.runAll([
@@ -117,7 +132,10 @@ async function rethinkdb(): Promise<CampaignSource> {
   const { host, port, database } = server;
   return {
     ...{ name: "rethinkdb", host, port, table: "readings", key: "CAST(id AS BIGINT)", value: "coalesce(note, '')" },
-    settings: (port) => ({ type: "rethinkdb", host, port: String(port), database, username: "admin", password: "" }),
+    settings: (port) => ({
+      ...{ type: "rethinkdb", host, port: String(port), database, username: "admin", password: "" },
+      ...{ connect_timeout: 3, read_timeout: 2 },
+    }),
     async change(random) {
       await insert(some(random, 20), `changed ${random.below(1 << 30)}`, true);
       await insert(some(random, 3), `unstamped ${random.below(1 << 30)}`, false);
@@ -133,8 +151,71 @@ async function rethinkdb(): Promise<CampaignSource> {
   };
 }
 
+async function cassandra(): Promise<CampaignSource> {
+  const node = await launchCassandra();
+  const { host, port } = node;
+  const connected = async (): Promise<Client> => {
+    const client = await cqlClient({ host, port, username: null, password: null });
+    await client.connect();
+    return client;
+  };
+  const keyspace = "campaign";
+  let client = await connected();
+  await client.execute(
+    `CREATE KEYSPACE ${keyspace} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
+  );
+  await client.execute(`CREATE TABLE ${keyspace}.readings (id int PRIMARY KEY, note text)`);
+  const all = rowsAtFirst / 4;
+  const put = (id: number, note: string): Promise<unknown> =>
+    client.execute(`INSERT INTO ${keyspace}.readings (id, note) VALUES (?, ?)`, [id, note], { prepare: true });
+  for (let from = 0; from < all; from += 100)
+    await Promise.all(Array.from({ length: 100 }, (_, row) => put(from + row, "first")));
+  return {
+    ...{ name: "cassandra", host, port, table: "readings", key: "id", value: "coalesce(note, '')" },
+    settings: (port) => ({
+      ...{ type: "cassandra", hostname: host, port, keyspace, connect_timeout: 3, request_timeout: 3 },
+    }),
+    async change(random) {
+      const note = `changed ${random.below(1 << 30)}`;
+      for (let row = 0; row < 20; row++) await put(random.below(2 * all), note);
+      for (let row = 0; row < 8; row++)
+        await client.execute(`DELETE FROM ${keyspace}.readings WHERE id = ?`, [random.below(2 * all)], {
+          prepare: true,
+        });
+    },
+    async rows() {
+      const found = new Map<string, string>();
+      const rows = await client.execute(`SELECT id, note FROM ${keyspace}.readings`);
+      // It turns the pages.
+      for await (const row of rows) found.set(String(row["id"]), String(row["note"] ?? ""));
+      return found;
+    },
+    async restart(random) {
+      await node.stop(random.below(2) === 0 ? "SIGTERM" : "SIGKILL");
+      await node.start();
+      // The old one takes the node for down, for minutes.
+      await client.shutdown();
+      client = await connected();
+    },
+    async [Symbol.asyncDispose]() {
+      await client.shutdown();
+      await node[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function slotOf(copy: string): string {
+  return copy.replaceAll("-", "_");
+}
+
 function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString();
 }
 
-export const sources: Readonly<Record<string, () => Promise<CampaignSource>>> = { postgresql, valkey, rethinkdb };
+export const sources: Readonly<Record<string, () => Promise<CampaignSource>>> = {
+  postgresql: () => postgresql("cursor"),
+  "postgresql-log": () => postgresql("stream"),
+  valkey,
+  rethinkdb,
+  cassandra,
+};
