@@ -3,7 +3,7 @@ import type { Front } from "../servers/front.ts";
 import type { Random } from "./random.ts";
 
 /** What a fault may reach. */
-export interface Struck {
+interface Struck {
   readonly random: Random;
   /** What the connections to the source go through, and what restarts it. */
   readonly source: Side;

@@ -165,7 +165,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     expect((await ids("devices")).length).toBe(301);
   });
 
-  test("a source that shows no row any more does not empty the copy, until it is re-synced", async () => {
+  test("a source that shows no row any more does not empty the copy, until it is re-synced (case 45)", async () => {
     const large = configuration({ deletes: "each_sync" });
     const first = await sync(null, { configuration: large });
     await sql("DELETE FROM devices; DELETE FROM notes");

@@ -117,7 +117,7 @@ test("what a comparing pass met before it was cut is still there after it", asyn
   }
 });
 
-test("more deletes than half of a table stop it, unless the user allows for them", async () => {
+test("more deletes than half of a table stop it, unless the user allows for them (case 45)", async () => {
   const [source, fivetran] = [filled(false), new MemoryFivetran()];
   await fivetran.sync(source);
   for (let id = 1; id <= 20; id++) source.remove("t", id);
@@ -165,7 +165,7 @@ test("where columns are inferred, one that is selected again fills the rows that
   expect(fivetran.rows()).toEqual(expected(source));
 });
 
-test("a column that is left out in the form needs no agreement and no full read; key and cursor stay", async () => {
+test("a column that is left out in the form needs no agreement and no full read; key and cursor stay (case 49)", async () => {
   const [source, fivetran] = [filled(true), new MemoryFivetran()];
   const columns = { id: false, changed: false, name: true, gone: true };
   const tables = [
@@ -219,4 +219,38 @@ test("a memory that is damaged is dropped and said, and the copy stays right (ca
     "is damaged and was dropped",
   );
   expect(fivetran.rows()).toEqual(expected(source));
+});
+
+test("tables that are too large for digests are named in a warning where deletes are left to choose (case 47)", async () => {
+  const warned = async (large: boolean, configuration: Record<string, string>): Promise<readonly string[]> => {
+    const fivetran = new MemoryFivetran();
+    const source = filled(large);
+    await fivetran.sync(source, { configuration });
+    // The state tells that they are.
+    const { messages } = await fivetran.sync(source, { configuration });
+    return messages.flatMap(({ warning }) => (warning?.message.includes("once a week") ? [warning.message] : []));
+  };
+  expect(await warned(true, { deletes: "auto" })).toEqual([expect.stringMatching(/NULL .* set back: t\. Set daily/)]);
+  expect(await warned(true, {})).toHaveLength(1);
+  expect(await warned(true, { deletes: "daily" })).toEqual([]);
+  expect(await warned(false, { deletes: "auto" })).toEqual([]);
+});
+
+test("checkpoints come as often as the user says, however quickly rows come (case 51)", async () => {
+  const source = new MemorySource();
+  for (let id = 1; id <= 3_000; id++) source.put("t", id, `some text of row ${id}`);
+  source.onOperation = () => void vi.advanceTimersByTime(10);
+  const between = async (interval: string): Promise<number> => {
+    const { messages } = await new MemoryFivetran().sync(source, { configuration: { checkpoint_interval: interval } });
+    let [rows, most] = [0, 0];
+    for (const { records, checkpoint } of messages) {
+      rows += records?.records.length ?? 0;
+      most = Math.max(most, rows);
+      if (checkpoint !== undefined) rows = 0;
+    }
+    return most;
+  };
+  // A checkpoint follows a commit.
+  expect(await between("200")).toBeLessThanOrEqual(400);
+  expect(await between("100000")).toBeGreaterThanOrEqual(3_000);
 });

@@ -59,7 +59,7 @@ const deletions = { passes: "hard", copies: "hard" } as const;
 
 export const nameChecks: readonly DestinationCheck[] = [
   {
-    name: "columns and tables may be called as anything that our statements name",
+    name: "columns and tables may be called as anything that our statements name (case 15)",
     async run(harness) {
       const given = { deletions };
       const all = (key: string, at: number) => tables.map((table) => upsert(table, row(table, key, at)));
