@@ -14,6 +14,8 @@ export type Fault = "cut" | "reset" | "freeze" | "silent" | "drip";
 /** Stands before a server, and is away from `stop` on, until `start`: nothing listens at its port. */
 export interface Front extends AsyncDisposable {
   readonly port: number;
+  /** The most connections that were open at the same time. */
+  most(): number;
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Resolves, after `act` was called, as soon as that many more bytes have come from the server or gone to it. */
@@ -37,6 +39,7 @@ interface Line {
 
 export async function startFront({ host, port }: { readonly host: string; readonly port: number }): Promise<Front> {
   const lines = new Set<Line>();
+  let most = 0;
   let fault: Fault | null = null;
   let waiting: { left: number; act: () => void } | null = null;
 
@@ -84,6 +87,7 @@ export async function startFront({ host, port }: { readonly host: string; readon
     const behind = connect({ host, port, allowHalfOpen: true });
     const line: Line = { client, behind, frozen: false, came: 0 };
     lines.add(line);
+    most = Math.max(most, lines.size);
     carry(line, client, behind);
     carry(line, behind, client);
   });
@@ -111,6 +115,7 @@ export async function startFront({ host, port }: { readonly host: string; readon
   const own = await listen(0);
   return {
     port: own,
+    most: () => most,
     start: async () => void (await listen(own)),
     stop,
     after: (bytes, act) =>
