@@ -117,6 +117,23 @@ describe("a webhook", () => {
     expect(events().sort()).toEqual(["failed", "failed", "recovered", "recovered", "stale"]);
   });
 
+  test("is told of what has happened once, whatever is looked at meanwhile (case 7)", async () => {
+    const alerts = new Alerts(log, new AbortController().signal, {}, () => {});
+    const change = { ...testAlert(), event: "schema change", connection: "shop" } as const;
+    const held = report({ held: [{ table: "orders", gone: 3, of: 4 }] });
+    for (let times = 0; times < 3; times++) {
+      alerts.happened({ ops: webhook }, change, "2026-01-01T00:00:00Z");
+      alerts.look({ ops: webhook }, held);
+      await vi.waitFor(() => expect(received.length).toBeGreaterThanOrEqual(2));
+      // A connection that has the name of the table.
+      alerts.look({ ops: webhook }, report({ name: "orders" }));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(events().sort()).toEqual(["delete limit", "schema change"]);
+    alerts.happened({ ops: webhook }, change, "2026-01-02T00:00:00Z");
+    await vi.waitFor(() => expect(received).toHaveLength(3));
+  });
+
   test("gets a signature over moment and body", async () => {
     await deliver(webhook, testAlert(), new AbortController().signal, 1);
     const [{ body, headers }] = received as [(typeof received)[number]];

@@ -92,7 +92,10 @@ export class Alerts {
       for (const { alert, matter, value } of matters)
         if (told[matter] !== value) this.#tell(name, webhook, alert, matter, value);
       const over = Object.keys(told).filter(
-        (matter) => isOf(matter, connection.name) && !matters.some((one) => one.matter === matter),
+        (matter) =>
+          connectionOf(matter) === connection.name &&
+          !matter.startsWith("happened:") &&
+          !matters.some((one) => one.matter === matter),
       );
       for (const matter of over) {
         const isFailure = matter.startsWith("failed:");
@@ -115,7 +118,8 @@ export class Alerts {
   /** Forgets what was told of a connection that is no longer there. */
   forget(connection: string): void {
     for (const [name, told] of Object.entries(this.#told))
-      for (const matter of Object.keys(told)) if (isOf(matter, connection)) this.#remember(name, matter, null);
+      for (const matter of Object.keys(told))
+        if (connectionOf(matter) === connection) this.#remember(name, matter, null);
   }
 
   #tell(name: string, webhook: Webhook, alert: Alert, matter: string, value: string | null): void {
@@ -146,8 +150,9 @@ export class Alerts {
   }
 }
 
-function isOf(matter: string, connection: string): boolean {
-  return matter.split(":").includes(connection);
+/** Whose it is: `event:connection`, with a table behind it, or `happened:event:connection`. */
+function connectionOf(matter: string): string | undefined {
+  return matter.split(":")[matter.startsWith("happened:") ? 2 : 1];
 }
 
 function recovered(connection: string, at: string): Alert {
