@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { asHeadwatersError, type HeadwatersError } from "../protocol/errors.ts";
@@ -161,6 +161,31 @@ export function loadRunLog(place: AttemptPlace, id: string): readonly LogLine[] 
 
 /** The attempts of a connection as they stand now, newest first. `destination`: those at other destinations are left out. */
 export function loadAttempts(place: AttemptPlace, destination: string | null, log: Log): readonly RunRecord[] {
+  const attempts = readAttempts(place, log).filter(
+    (attempt) => attempt.destination === null || attempt.destination === destination,
+  );
+  return attempts.map((attempt, index) => {
+    const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
+    // There is one writer: what began before a sync that was made in full is over, though nobody here may see its process.
+    const isPast = attempts.slice(0, index).some(({ kind, outcome }) => kind !== "verify" && outcome === "succeeded");
+    const isOver = (isPast && run.kind !== "verify") || !isAlive(attempt);
+    return run.outcome === "running" && isOver ? { ...run, outcome: "died" } : run;
+  });
+}
+
+/** Whether a process of this machine makes a run of the connection now. */
+export function isUnderWay(place: AttemptPlace, log: Log): boolean {
+  return readAttempts(place, log).some(
+    (attempt) => attempt.outcome === "running" && attempt.host === hostname() && isAlive(attempt),
+  );
+}
+
+/** Another value whenever an attempt was written. */
+export function attemptsVersion({ folder }: AttemptPlace): string {
+  return String(statSync(folder, { throwIfNoEntry: false })?.mtimeMs);
+}
+
+function readAttempts(place: AttemptPlace, log: Log): readonly Attempt[] {
   const attempts: Attempt[] = [];
   for (const name of names(place)) {
     try {
@@ -169,12 +194,7 @@ export function loadAttempts(place: AttemptPlace, destination: string | null, lo
       log.warn(`${join(place.folder, name)} can't be read (${reason(thrown)}); it is left out`);
     }
   }
-  return attempts
-    .filter((attempt) => attempt.destination === null || attempt.destination === destination)
-    .map((attempt) => {
-      const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
-      return run.outcome === "running" && !isAlive(attempt) ? { ...run, outcome: "died" } : run;
-    });
+  return attempts;
 }
 
 /** Newest first, each once. What the destination says of a run counts, unless it has not learnt how the run ended. */

@@ -40,7 +40,8 @@ export class Archive {
     );
     const ids = new Set(known.map(({ id }) => id));
     const older = fitting.length >= limit ? [] : await this.#stored(unit, { kind, before }, limit);
-    return [...known, ...older.filter(({ id }) => !ids.has(id))]
+    const stored = older.filter(({ id }) => !ids.has(id)).map((run) => closed(run, unit.runs));
+    return [...known, ...stored]
       .sort((a, b) => (a.started < b.started ? 1 : -1))
       .map((record) => runReport(name, record))
       .filter((run) => (kind === null || run.kind === kind) && (before === null || run.started < before))
@@ -89,4 +90,12 @@ export class Archive {
   async #stored(unit: Unit, which: RunsAsked, limit: number): Promise<readonly RunRecord[]> {
     return (await this.#asked(unit, { kind: "runs", which, limit })) ?? [];
   }
+}
+
+/** There is one writer: a sync whose end nobody stored is over once a later one has ended. */
+function closed(run: RunRecord, later: readonly RunRecord[]): RunRecord {
+  const isOver = later.some(
+    ({ kind, started, outcome }) => kind !== "verify" && outcome === "succeeded" && started > run.started,
+  );
+  return run.outcome === "running" && isOver ? { ...run, outcome: "died" } : run;
 }

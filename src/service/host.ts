@@ -40,8 +40,12 @@ export interface Host {
   text(): Promise<string>;
   /** Reads the file. Rejects if it is wrong as a whole. */
   load(): Promise<Loaded>;
-  /** The runs of a connection on this machine, newest first. */
+  /** The runs of a connection that were recorded on this machine, newest first. */
   runs(connection: LoadedConnection): readonly RunRecord[];
+  /** Another value whenever a run was recorded. */
+  runsVersion(connection: LoadedConnection): string;
+  /** Whether a process of this machine makes a run of it now, be it one of ours or not. */
+  isUnderWay(connection: LoadedConnection): boolean;
   /** The log of a run; `null`: there is none on this machine. */
   runLog(connection: string, run: string): readonly LogLine[] | null;
   /** Starts a worker. */

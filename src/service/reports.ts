@@ -35,7 +35,7 @@ export function runReport(connection: string, record: RunRecord): Run {
     started,
     ended,
     outcome,
-    milliseconds: Math.max(0, (ended === null ? Date.now() : Date.parse(ended)) - Date.parse(started)),
+    milliseconds: durationOf(record),
     tables: { whole: count("whole"), failed: count("failed"), stopped: count("stopped") },
     rowsRead: sum("rowsRead"),
     bytesRead: sum("bytesRead"),
@@ -46,6 +46,12 @@ export function runReport(connection: string, record: RunRecord): Run {
     verdict: verdict ?? null,
     error: outcome === "died" ? died : errorOf(record),
   };
+}
+
+/** In milliseconds. Of a run that died nobody knows when: it was at work as long as its tables, at least. */
+function durationOf({ started, ended, outcome, tables }: RunRecord): number {
+  if (ended === null && outcome !== "running") return Math.max(0, ...tables.map(({ milliseconds }) => milliseconds));
+  return Math.max(0, (ended === null ? Date.now() : Date.parse(ended)) - Date.parse(started));
 }
 
 const died: ErrorReport = {

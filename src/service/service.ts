@@ -9,7 +9,7 @@ import { EventLog } from "./event-log.ts";
 import type { Host, Loaded, LoadedConnection, Remembered } from "./host.ts";
 import type { Answers, Question, Task } from "./messages.ts";
 import { errorReport, runReport } from "./reports.ts";
-import { type Active, connectionReport, endOf, later, newest, underWay, type Unit } from "./unit.ts";
+import { type Active, connectionReport, endOf, later, newest, readRuns, underWay, type Unit } from "./unit.ts";
 import { WorkerProcess } from "./workers.ts";
 
 /** How often it is looked whether something is due, or the file has changed, in milliseconds. */
@@ -85,7 +85,10 @@ export class Service implements AsyncDisposable {
   start(): void {
     for (const unit of this.#units.values()) void this.#lookAt(unit, null);
     this.#ticks = setInterval(() => this.#tick(), tickInterval);
-    this.#files = setInterval(() => void this.#readFile(), fileInterval);
+    this.#files = setInterval(() => {
+      void this.#readFile();
+      this.#readRuns();
+    }, fileInterval);
     this.#tick();
   }
 
@@ -165,15 +168,30 @@ export class Service implements AsyncDisposable {
 
   #add(loaded: LoadedConnection): void {
     const { name } = loaded;
-    this.#units.set(name, {
+    const unit: Unit = {
       loaded,
-      runs: newest(this.#host.runs(loaded)),
+      runs: [],
+      runsVersion: "",
+      isBusy: false,
       tables: null,
       active: null,
       paused: this.#remembered.paused.includes(name) ? "person" : null,
       stopped: this.#remembered.stopped[name] ?? null,
       removed: false,
-    });
+    };
+    readRuns(unit, this.#host);
+    this.#units.set(name, unit);
+  }
+
+  /** Looks for runs of other processes. Ours are told of by their workers. */
+  #readRuns(): void {
+    for (const unit of this.#units.values()) {
+      if (unit.active !== null) continue;
+      const { name } = unit.loaded;
+      const found = readRuns(unit, this.#host);
+      for (const run of found.toReversed()) this.#tell({ kind: "run", run: runReport(name, run) });
+      if (found.length > 0) void this.#lookAt(unit, null);
+    }
   }
 
   #tick(): void {
@@ -181,7 +199,7 @@ export class Service implements AsyncDisposable {
     for (const unit of this.#units.values()) {
       const { loaded, runs, stopped, active } = unit;
       const { name, schedule, verify } = loaded;
-      if (active === null && loaded.error === null && !this.#isPaused(unit)) {
+      if (active === null && !unit.isBusy && loaded.error === null && !this.#isPaused(unit)) {
         const plan = { name, schedule, verify, runs, stopped };
         const sync = nextSync(plan);
         const proof = nextVerify(plan);
@@ -312,6 +330,7 @@ export class Service implements AsyncDisposable {
     const { name } = unit.loaded;
     const over = endOf(active, how, this.#host.now());
     unit.runs = newest([over, ...unit.runs]);
+    unit.runsVersion = this.#host.runsVersion(unit.loaded);
     unit.active = null;
     this.#tell({ kind: "run", run: runReport(name, over) });
     this.#host.log.info(`${name}: ${active.task.kind} ${over.outcome}`);

@@ -1,7 +1,7 @@
 import type { RecordedError, RunRecord } from "../protocol/state-store.ts";
 import type { ConnectionReport, ErrorReport, TableProgress, TableReport } from "./api.ts";
 import { failuresOf, nextSync, nextVerify } from "./due.ts";
-import type { LoadedConnection } from "./host.ts";
+import type { Host, LoadedConnection } from "./host.ts";
 import type { Task } from "./messages.ts";
 import { runReport } from "./reports.ts";
 import { scheduleText } from "./schedule.ts";
@@ -21,6 +21,10 @@ export interface Unit {
   loaded: LoadedConnection;
   /** Runs that are over, newest first. */
   runs: RunRecord[];
+  /** The version of the records that `runs` was read from. */
+  runsVersion: string;
+  /** Another process makes a run of it: of the command line, or a worker of a service that was killed. */
+  isBusy: boolean;
   /** As its worker told them last; `null`: not yet. */
   tables: readonly TableReport[] | null;
   active: Active | null;
@@ -42,6 +46,22 @@ export function newest(runs: readonly RunRecord[]): RunRecord[] {
     tables += run.tables.length;
     return index < most.last || (index < most.runs && tables <= most.tables);
   });
+}
+
+/**
+ * Reads the records of runs again if another process has added some, or was making one. Those that are new are returned:
+ * copies may have changed.
+ */
+export function readRuns(unit: Unit, host: Pick<Host, "runs" | "runsVersion" | "isUnderWay">): readonly RunRecord[] {
+  const { loaded } = unit;
+  const version = host.runsVersion(loaded);
+  if (version === unit.runsVersion && !unit.isBusy) return [];
+  unit.runsVersion = version;
+  unit.isBusy = host.isUnderWay(loaded);
+  const known = new Set(unit.runs.map(({ id }) => id));
+  const found = host.runs(loaded).filter(({ id, outcome }) => outcome !== "running" && !known.has(id));
+  unit.runs = newest([...unit.runs, ...found].sort((a, b) => (a.started < b.started ? 1 : -1)));
+  return unit.runs.filter(({ id }) => !known.has(id));
 }
 
 export function connectionReport(unit: Unit, now: number): ConnectionReport {
@@ -111,7 +131,7 @@ type Told = Pick<ConnectionReport, "asOf" | "held" | "lastRun" | "lastProof" | "
 
 /** The state, in one word and in a few, and the error that a person should see. */
 function stateOf(
-  { loaded, active, paused, tables }: Unit,
+  { loaded, active, isBusy, paused, tables }: Unit,
   { asOf, held, lastRun, lastProof, failures }: Told,
   now: number,
 ): Pick<ConnectionReport, "state" | "says" | "error"> {
@@ -120,6 +140,7 @@ function stateOf(
   if (active?.begun === true)
     return { state: "running", says: active.task.kind === "verify" ? "verifying" : "syncing", error };
   if (loaded.error !== null) return { state: "problem", says: "its settings are wrong", error };
+  if (isBusy) return { state: "running", says: "another process works on it", error };
   if (paused === "person") return { state: "paused", says: "paused", error };
   if (paused === "failures")
     return { state: "paused", says: `paused after ${failures} failures: a person must mend it and resume`, error };

@@ -2,6 +2,7 @@ import { readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { expect, test } from "vitest";
+import { runCli } from "../cli/run-cli.ts";
 import { runSql, startOwnPostgresql, startPostgresql } from "../servers/postgresql.ts";
 import { startOwnValkey } from "../servers/redis.ts";
 import { describeWith } from "../servers/require.ts";
@@ -126,6 +127,53 @@ await describeWith(startPostgresql, "headwaters up", (server) => {
     expect(await up.ended("shop", "verify")).toMatchObject({ verdict: "CONVERGED" });
     const runs = await up.get("GET /connections/{name}/runs", { name: "shop" });
     expect(runs.filter(({ outcome }) => outcome === "running")).toEqual([]);
+  });
+
+  test("what ends after the service that began it, and what the command line does, is seen by the next one (case 7)", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    await runSql(
+      database.connectionString,
+      "INSERT INTO readings SELECT n, 'value ' || n, now() - interval '1 day' FROM generate_series(5001, 100000) n",
+    );
+    const often = { commitInterval: "20ms", batchSize: "64KB", maxRowsPerSecond: 40_000 };
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb", schedule: "1h", ...often };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    {
+      await using up = await Up.start(folder.path);
+      await until("rows were read", async () =>
+        (await up.get("GET /connections/{name}/progress", { name: "shop" })).some(({ written }) => written > 0),
+      );
+      const [worker] = await workersOf(up);
+      // It can't end, as one that waits for its server, while the next service begins.
+      process.kill(worker!, "SIGSTOP");
+      await up.stop("SIGKILL");
+      await using next = await Up.start(folder.path);
+      expect(await next.connection("shop")).toMatchObject({ state: "running", says: "another process works on it" });
+      process.kill(worker!, "SIGKILL");
+      const died = await until("its end is seen", async () =>
+        (await next.get("GET /connections/{name}/runs", { name: "shop" })).find(({ outcome }) => outcome === "died"),
+      );
+      // Nobody knows when it died: not until now.
+      expect(died.milliseconds).toBeLessThan(Date.now() - Date.parse(died.started));
+      expect(await next.ended("shop", "sync", died.started)).toMatchObject({ outcome: "succeeded", trigger: "retry" });
+      await runSql(database.connectionString, "DELETE FROM events WHERE id > 90");
+      await until(
+        "its file is free",
+        async () => (await runCli(["sync", "--sweep"], { folder: folder.path })).code === 0,
+      );
+      const seen = await until("the command line's sync is seen", async () => {
+        const { lastRun, rows } = await next.connection("shop");
+        return lastRun?.trigger === "command line" && rows === 100_090 && lastRun;
+      });
+      expect(seen).toMatchObject({ outcome: "succeeded", deleted: 10 });
+      const runs = await next.get("GET /connections/{name}/runs", { name: "shop" });
+      expect(runs.map(({ outcome }) => outcome).filter((outcome) => outcome !== "failed")).toEqual([
+        "succeeded",
+        "succeeded",
+        "died",
+      ]);
+    }
   });
 
   test("SIGTERM ends a run within 10 s, and the next start goes on at once", async () => {

@@ -12,7 +12,7 @@ import { listen } from "../../service/http/server.ts";
 import { Doorkeeper } from "../../service/http/token.ts";
 import type { ServiceSettings } from "../../service/settings.ts";
 import { parseBytes } from "../../toolkit/quantities.ts";
-import { attemptPlace, loadAttempts, loadRunLog } from "../attempts.ts";
+import { type AttemptPlace, attemptPlace, attemptsVersion, isUnderWay, loadAttempts, loadRunLog } from "../attempts.ts";
 import { defaultFile } from "../configuration/load.ts";
 import type { Environment } from "../environment.ts";
 import type { Outcome } from "../exit-codes.ts";
@@ -71,12 +71,15 @@ async function up(session: Session, flags: UpFlags): Promise<Outcome> {
   const port = portOf(flags.port);
   const home = homeOf(given);
   const folder = serviceFolder(home, environment.variables);
+  const placeOf = (connection: string): AttemptPlace => attemptPlace(home, connection, environment.variables);
   await using service = await Service.open({
     version: packageManifest().version,
     text: () => textOf(given),
     load: () => loadService(given),
-    runs: ({ name, copies }) => loadAttempts(attemptPlace(home, name, environment.variables), copies, log),
-    runLog: (connection, run) => loadRunLog(attemptPlace(home, connection, environment.variables), run),
+    runs: ({ name, copies }) => loadAttempts(placeOf(name), copies, log),
+    runsVersion: ({ name }) => attemptsVersion(placeOf(name)),
+    isUnderWay: ({ name }) => isUnderWay(placeOf(name), log),
+    runLog: (connection, run) => loadRunLog(placeOf(connection), run),
     start: () => fork(process.argv[1]!, ["up-worker"], { stdio: ["ignore", "ignore", "inherit", "ipc"] }),
     log,
     now: () => Date.now(),

@@ -16,6 +16,7 @@ function tablesOf(session: Session, connection: string): RunTables {
 
 /**
  * Replaces the record of a run. There is one writer: once another run has begun, an older run without an end has died.
+ * (A proof is no writer, and is saved when it has ended.)
  */
 export async function saveRun(session: Session, connection: string, run: RunRecord): Promise<void> {
   const tables = tablesOf(session, connection);
@@ -25,10 +26,9 @@ export async function saveRun(session: Session, connection: string, run: RunReco
   ] as const)
     await session.run(`DELETE FROM ${relation} WHERE connection = $1 AND ${id} = $2`, [connection, run.id]);
   if (run.ended === null) {
-    await session.run(
-      `UPDATE ${tables.runs} SET outcome = 'died' WHERE connection = $1 AND outcome = 'running' AND kind = $2`,
-      [connection, run.kind ?? "sync"],
-    );
+    await session.run(`UPDATE ${tables.runs} SET outcome = 'died' WHERE connection = $1 AND outcome = 'running'`, [
+      connection,
+    ]);
   }
   await insertRuns(session, tables, [{ connection, run }]);
 }
