@@ -18,12 +18,20 @@ const kept = 200;
 /** While tables end, the file is written at most so often, in milliseconds. */
 const interval = 1_000;
 
-/** One attempt to sync or verify a connection: what the destination is told too, if it can be written. */
-export interface Attempt extends RunRecord {
+/** A process, as files name it for others. */
+export interface RecordedProcess {
   readonly host: string;
   readonly pid: number;
   /** When the process started, as the system tells it: another process may get the same pid. `null`: unknown. */
   readonly process: string | null;
+}
+
+export function ownProcess(): RecordedProcess {
+  return { host: hostname(), pid: process.pid, process: processStart(process.pid) };
+}
+
+/** One attempt to sync or verify a connection: what the destination is told too, if it can be written. */
+export interface Attempt extends RunRecord, RecordedProcess {
   /** Identifies the destination; `null`: the settings were wrong. */
   readonly destination: string | null;
 }
@@ -82,9 +90,7 @@ export class AttemptRecord {
       ended: null,
       outcome: "running",
       tables: [],
-      host: hostname(),
-      pid: process.pid,
-      process: processStart(process.pid),
+      ...ownProcess(),
     };
     this.#file = fileOf(place, this.#attempt);
     this.log = new RunLog(this.#file.replace(/json$/, "log"), redactor, onLine);
@@ -204,8 +210,8 @@ export function together(stored: readonly RunRecord[], attempts: readonly RunRec
   return [...runs.values()].sort((a, b) => (a.started < b.started ? 1 : a.started > b.started ? -1 : 0));
 }
 
-/** Whether the process of an attempt still runs. On another machine nobody can tell: then it is taken to run. */
-function isAlive({ host, pid, process: started }: Pick<Attempt, "host" | "pid" | "process">): boolean {
+/** Whether a process still runs. On another machine nobody can tell: then it is taken to run. */
+export function isAlive({ host, pid, process: started }: RecordedProcess): boolean {
   if (host !== hostname()) return true;
   if (pid === process.pid) return started === processStart(pid);
   try {

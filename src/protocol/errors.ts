@@ -52,6 +52,7 @@ export const errorCodes = {
   DELETES_STOPPED: ["resync", "More rows would be deleted than the delete limit (`maxDeleteFraction`) allows."],
   SCHEMA_CHANGE_BLOCKED: ["reconfigure", "The source's schema changed in a way that `schemaChanges` does not allow."],
   SYNC_RUNNING: ["retry", "Another sync of this connection is running."],
+  SERVICE_RUNNING: ["retry", "Another `headwaters up` of this file is at work."],
   DESTINATION_BUSY: ["retry", "Another process has the file of the destination open."],
   LEASE_LOST: ["retry", "Another writer took over this connection; nothing was committed."],
   WRITE_CONFLICT: [

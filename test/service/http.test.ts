@@ -1,5 +1,7 @@
+import { readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { Ajv } from "ajv";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -211,6 +213,38 @@ describe("what is answered", () => {
     expect(body).toContain('headwaters_connection_state{connection="shop",state="never"} 1');
     for (const line of body.split("\n").filter((line) => line !== "" && !line.startsWith("#")))
       expect(line).toMatch(/^[a-z_]+[a-z0-9_]*(\{[^}]*\})? (?:[-+]?[0-9.e+-]+|NaN|\+Inf)$/i);
+  });
+});
+
+describe("two of one file", () => {
+  test("the second is refused with who is at work, and the first goes on (case 7)", async () => {
+    await expect(Up.start(folder.path)).rejects.toThrow(
+      new RegExp(`ended with 3: .*works with this file: process ${up.process.pid} on `),
+    );
+    expect((await up.fetch("/api/v1/service")).status).toBe(200);
+    // A second service of the same folder, with a place of its own for what it remembers.
+    await using own = await folderWith({ connections });
+    await using _ = await Up.start(folder.path, ["--log-level", "error"], { HEADWATERS_STATE: own.path });
+  });
+
+  test("one that was killed keeps no other from starting; nor does another machine that is gone", async () => {
+    await using own = await folderWith({ connections });
+    {
+      await using killed = await Up.start(own.path);
+      await killed.stop("SIGKILL");
+    }
+    const place = join(own.path, ".headwaters/.service");
+    const left = readdirSync(place).filter((name) => name.startsWith("up-"));
+    expect(left).toHaveLength(1);
+    const gone = join(place, "up-gone.json");
+    writeFileSync(gone, JSON.stringify({ host: "another machine", pid: 1, process: null, since: "yesterday" }));
+    await expect(Up.start(own.path)).rejects.toThrow("process 1 on another machine, since yesterday");
+    const past = new Date(Date.now() - 120_000);
+    utimesSync(gone, past, past);
+    await using next = await Up.start(own.path);
+    expect(readdirSync(place).filter((name) => name.startsWith("up-"))).not.toContain(left[0]);
+    expect(await next.stop()).toBe(0);
+    expect(readdirSync(place).filter((name) => name.startsWith("up-"))).toEqual([]);
   });
 });
 

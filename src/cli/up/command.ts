@@ -19,6 +19,7 @@ import type { Outcome } from "../exit-codes.ts";
 import { examples, exitCodesHelp, withOutputOptions } from "../options.ts";
 import { packageManifest } from "../package-manifest.ts";
 import { type OutputOptions, runCommand, type Session } from "../session.ts";
+import { claim } from "./claim.ts";
 import { homeOf, loadService, textOf } from "./load-service.ts";
 import { memoryIn, serviceFolder, tokenIn } from "./state-files.ts";
 
@@ -72,6 +73,7 @@ async function up(session: Session, flags: UpFlags): Promise<Outcome> {
   const home = homeOf(given);
   const folder = serviceFolder(home, environment.variables);
   const placeOf = (connection: string): AttemptPlace => attemptPlace(home, connection, environment.variables);
+  await using _ = claim(folder, log);
   await using service = await Service.open({
     version: packageManifest().version,
     text: () => textOf(given),
