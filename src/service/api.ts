@@ -159,20 +159,20 @@ export const eventSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("configuration"), error: errorSchema.nullable() }),
 ]);
 
-/** What a person may ask for. Those that agree to something name the numbers that the person saw. */
+/** What a person may ask for. Those that agree to something name the numbers that the person saw. A field with a typo must not be taken for none. */
 export const actionSchema = z.discriminatedUnion("action", [
-  z.object({
+  z.strictObject({
     action: z.literal("sync"),
     tables: z.array(z.string()).optional(),
     sweep: z.boolean().optional(),
     full: z.boolean().optional(),
   }),
-  z.object({ action: z.literal("verify"), tables: z.array(z.string()).optional() }),
-  z.object({ action: z.literal("stop") }),
-  z.object({ action: z.literal("pause") }),
-  z.object({ action: z.literal("resume") }),
-  z.object({ action: z.literal("accept-deletes"), table: z.string(), gone: count, of: count }),
-  z.object({ action: z.literal("accept-scope"), table: z.string() }),
+  z.strictObject({ action: z.literal("verify"), tables: z.array(z.string()).optional() }),
+  z.strictObject({ action: z.literal("stop") }),
+  z.strictObject({ action: z.literal("pause") }),
+  z.strictObject({ action: z.literal("resume") }),
+  z.strictObject({ action: z.literal("accept-deletes"), table: z.string(), gone: count, of: count }),
+  z.strictObject({ action: z.literal("accept-scope"), table: z.string() }),
 ]);
 
 /** By method and path, below `/api/v1`: what is answered. */

@@ -2,29 +2,27 @@ import type { RunsAsked } from "../protocol/readable.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import type { LogLine, Run, SchemaChange, TableReport } from "./api.ts";
 import type { Host } from "./host.ts";
-import type { Answers, Question } from "./messages.ts";
 import { runReport, tableRunReport } from "./reports.ts";
 import { underWay, type Unit } from "./unit.ts";
 
-/** So many changes of schemas are told. */
-const mostSchemaChanges = 500;
-
-/** Asks the worker of a connection; `null`: nothing is there yet, or another process has the destination open. */
-type Ask = <Kind extends keyof Answers>(
-  unit: Unit,
-  question: Extract<Question, { kind: Kind }>,
-) => Promise<Answers[Kind] | null>;
+/** Asks the worker of a connection. */
+interface Asking {
+  /** What the destination has of runs, whoever made them. */
+  stored(unit: Unit, which: RunsAsked, limit: number): Promise<readonly RunRecord[]>;
+  /** Has it look how the copies stand, or waits until it has; where it can't, nothing is known after it either. */
+  look(unit: Unit): Promise<void>;
+}
 
 /** What was: runs of this machine and of the destination, their logs, tables and changes of schemas. */
 export class Archive {
   readonly #units: ReadonlyMap<string, Unit>;
   readonly #host: Pick<Host, "runLog">;
-  readonly #asked: Ask;
+  readonly #asking: Asking;
 
-  constructor(units: ReadonlyMap<string, Unit>, host: Pick<Host, "runLog">, asked: Ask) {
+  constructor(units: ReadonlyMap<string, Unit>, host: Pick<Host, "runLog">, asking: Asking) {
     this.#units = units;
     this.#host = host;
-    this.#asked = asked;
+    this.#asking = asking;
   }
 
   /** The runs of a connection, newest first, with the one under way: of this machine, and of the destination. */
@@ -39,8 +37,11 @@ export class Archive {
       (run) => (kind ?? run.kind ?? "sync") === (run.kind ?? "sync") && run.started < (before ?? "9"),
     );
     const ids = new Set(known.map(({ id }) => id));
-    const older = fitting.length >= limit ? [] : await this.#stored(unit, { kind, before }, limit);
+    const isKnown = fitting.length >= limit || unit.hasAllRuns;
+    const older = isKnown ? [] : await this.#asking.stored(unit, { kind, before }, limit);
     const stored = older.filter(({ id }) => !ids.has(id)).map((run) => closed(run, unit.runs));
+    const isAll = !isKnown && kind === null && before === null && older.length < limit && stored.length === 0;
+    if (isAll && older.length > 0) unit.hasAllRuns = true;
     return [...known, ...stored]
       .sort((a, b) => (a.started < b.started ? 1 : -1))
       .map((record) => runReport(name, record))
@@ -56,7 +57,8 @@ export class Archive {
     }
     if (!/^[0-9a-f-]{36}$/.test(id)) return null;
     for (const [connection, unit] of this.#units) {
-      const [record] = await this.#stored(unit, { id }, 1);
+      if (unit.hasAllRuns) continue;
+      const [record] = await this.#asking.stored(unit, { id }, 1);
       if (record !== undefined) return { connection, record };
     }
     return null;
@@ -70,25 +72,21 @@ export class Archive {
   async schemaChanges(name: string): Promise<readonly SchemaChange[] | null> {
     const unit = this.#units.get(name);
     if (unit === undefined) return null;
-    const changes = await this.#asked(unit, { kind: "schema changes", limit: mostSchemaChanges });
-    return (changes ?? []).map((change) => ({ ...change, connection: name }));
+    // Who asks after a run has ended asks for what it changed.
+    if (unit.changes === null || unit.looking !== null) await this.#asking.look(unit);
+    return (unit.changes ?? []).map((change) => ({ ...change, connection: name }));
   }
 
   /** The tables of a connection, with what its last sync did to each. */
   async tables(name: string): Promise<readonly TableReport[] | null> {
     const unit = this.#units.get(name);
     if (unit === undefined) return null;
-    const known = unit.tables ?? (await this.#asked(unit, { kind: "tables", recount: null })) ?? [];
+    if (unit.tables === null) await this.#asking.look(unit);
     const syncs = unit.runs.filter(({ kind = "sync" }) => kind === "sync");
-    return known.map((report) => {
+    return (unit.tables ?? []).map((report) => {
       const last = syncs.flatMap(({ tables }) => tables.find(({ table }) => table === report.table) ?? [])[0];
       return last === undefined ? report : { ...report, last: tableRunReport(last) };
     });
-  }
-
-  /** What the destination has of runs, whoever made them. */
-  async #stored(unit: Unit, which: RunsAsked, limit: number): Promise<readonly RunRecord[]> {
-    return (await this.#asked(unit, { kind: "runs", which, limit })) ?? [];
   }
 }
 

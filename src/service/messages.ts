@@ -27,16 +27,14 @@ export interface Task {
 
 /** What the service asks a worker of a connection. A worker knows the destination; the service never opens it. */
 export type Question =
-  /** `recount`: the tables whose rows are counted; `null`: all. */
-  | { readonly kind: "tables"; readonly recount: readonly string[] | null }
-  | { readonly kind: "runs"; readonly which: RunsAsked; readonly limit: number }
-  | { readonly kind: "schema changes"; readonly limit: number };
+  /** `recount`: the tables whose rows are counted; `null`: all. `changes`: at most so many changes of schemas. */
+  | { readonly kind: "copies"; readonly recount: readonly string[] | null; readonly changes: number }
+  | { readonly kind: "runs"; readonly which: RunsAsked; readonly limit: number };
 
 /** Which answer belongs to which question. */
 export interface Answers {
-  readonly tables: readonly TableReport[];
+  readonly copies: { readonly tables: readonly TableReport[]; readonly changes: readonly SchemaChange[] };
   readonly runs: readonly RunRecord[];
-  readonly "schema changes": readonly SchemaChange[];
 }
 
 export type ToWorker =

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { asHeadwatersError } from "../protocol/errors.ts";
+import type { SchemaChange } from "../protocol/readable.ts";
 import type { Trigger } from "../protocol/state-store.ts";
 import type { Action, ConnectionReport, ErrorReport, ServiceEvent } from "./api.ts";
 import { Alerts, deliver, testAlert } from "./alerts.ts";
@@ -18,6 +19,9 @@ const fileInterval = 2_000;
 
 /** How long stopping may take, in milliseconds; then workers are killed. What they committed is kept. */
 const mostStopping = 8_000;
+
+/** So many changes of schemas are known. */
+const mostSchemaChanges = 500;
 
 /** What a person asked for can't be done now, or not in this way. */
 export class Unfit extends Error {}
@@ -54,7 +58,10 @@ export class Service implements AsyncDisposable {
     this.#loaded = loaded;
     this.#text = text;
     this.started = new Date(host.now()).toISOString();
-    this.archive = new Archive(this.#units, host, (unit, question) => this.#asked(unit, question));
+    this.archive = new Archive(this.#units, host, {
+      stored: async (unit, which, limit) => (await this.#asked(unit, { kind: "runs", which, limit })) ?? [],
+      look: (unit) => (unit.looking ??= this.#lookAt(unit, null)),
+    });
     this.#remembered = host.memory.load();
     this.#alerts = new Alerts(host.log, this.#over.signal, this.#remembered.told, (told) => this.#remember({ told }));
     for (const connection of loaded.connections) this.#add(connection);
@@ -174,6 +181,9 @@ export class Service implements AsyncDisposable {
       runsVersion: "",
       isBusy: false,
       tables: null,
+      changes: null,
+      looking: null,
+      hasAllRuns: false,
       active: null,
       paused: this.#remembered.paused.includes(name) ? "person" : null,
       stopped: this.#remembered.stopped[name] ?? null,
@@ -338,7 +348,6 @@ export class Service implements AsyncDisposable {
     else if (!this.#stopping) {
       const changed = over.tables.filter((table) => table.inserted + table.updated + table.deleted > 0);
       void this.#lookAt(unit, active.task.kind === "verify" ? [] : changed.map(({ table }) => table));
-      if (active.task.kind === "sync") void this.#tellSchema(name);
     }
     this.#show(unit);
     this.#serve();
@@ -360,23 +369,33 @@ export class Service implements AsyncDisposable {
   }
 
   /** Asks the worker how the copies stand. `recount`: tables whose rows changed; `null`: all are counted. */
-  async #lookAt(unit: Unit, recount: readonly string[] | null): Promise<void> {
+  #lookAt(unit: Unit, recount: readonly string[] | null): Promise<void> {
+    const looking = this.#look(unit, recount).finally(() => {
+      if (unit.looking === looking) unit.looking = null;
+    });
+    unit.looking = looking;
+    return looking;
+  }
+
+  async #look(unit: Unit, recount: readonly string[] | null): Promise<void> {
     const known = unit.tables;
+    const question = { kind: "copies", recount: known === null ? null : recount, changes: mostSchemaChanges } as const;
+    const found = await this.#asked(unit, question);
     // What was known before stays where the worker can't look now.
-    const tables = await this.#asked(unit, { kind: "tables", recount: known === null ? null : recount });
-    if (tables !== null) {
-      unit.tables = tables.map((table) => ({
+    if (found !== null) {
+      unit.tables = found.tables.map((table) => ({
         ...table,
         rows: table.rows ?? known?.find((one) => one.table === table.table)?.rows ?? null,
       }));
+      unit.changes = found.changes;
+      this.#tellSchema(unit.loaded.name, found.changes);
     }
     this.#show(unit);
   }
 
   /** Tells of the newest change of a schema. */
-  async #tellSchema(name: string): Promise<void> {
-    if (Object.keys(this.settings.alerts).length === 0) return;
-    const [newest, ...older] = (await this.archive.schemaChanges(name)) ?? [];
+  #tellSchema(name: string, changes: readonly SchemaChange[]): void {
+    const [newest, ...older] = changes;
     if (newest === undefined) return;
     const { at, table, change } = newest;
     const more = older.filter((one) => one.at === at).length;

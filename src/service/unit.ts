@@ -1,3 +1,4 @@
+import type { SchemaChange } from "../protocol/readable.ts";
 import type { RecordedError, RunRecord } from "../protocol/state-store.ts";
 import type { ConnectionReport, ErrorReport, TableProgress, TableReport } from "./api.ts";
 import { failuresOf, nextSync, nextVerify } from "./due.ts";
@@ -27,6 +28,12 @@ export interface Unit {
   isBusy: boolean;
   /** As its worker told them last; `null`: not yet. */
   tables: readonly TableReport[] | null;
+  /** The newest changes of schemas, likewise. */
+  changes: readonly SchemaChange[] | null;
+  /** It is being looked at how the copies stand. */
+  looking: Promise<void> | null;
+  /** The destination has no runs besides `runs`. */
+  hasAllRuns: boolean;
   active: Active | null;
   /** By whom it is paused; `null`: it is not. */
   paused: "person" | "failures" | null;
@@ -60,6 +67,7 @@ export function readRuns(unit: Unit, host: Pick<Host, "runs" | "runsVersion" | "
   unit.isBusy = host.isUnderWay(loaded);
   const known = new Set(unit.runs.map(({ id }) => id));
   const found = host.runs(loaded).filter(({ id, outcome }) => outcome !== "running" && !known.has(id));
+  if (found.length > 0) unit.hasAllRuns = false;
   unit.runs = newest([...unit.runs, ...found].sort((a, b) => (a.started < b.started ? 1 : -1)));
   return unit.runs.filter(({ id }) => !known.has(id));
 }

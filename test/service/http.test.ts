@@ -136,9 +136,12 @@ describe("what is answered", () => {
   });
 
   test("GET changes nothing, and other methods are not answered", async () => {
-    expect((await send("/api/v1/connections/shop/actions", withToken())).status).toBe(404);
-    for (const method of ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-      expect([method, (await send("/api/v1/connections", withToken(), method)).status]).toEqual([method, 404]);
+    const { status, headers } = await send("/api/v1/connections/shop/actions", withToken());
+    expect([status, headers["allow"]]).toEqual([405, "POST"]);
+    for (const method of ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "POST"]) {
+      const { status, headers } = await send("/api/v1/connections", withToken(), method);
+      expect([method, status, headers["allow"]]).toEqual([method, 405, "HEAD, GET"]);
+    }
   });
 
   test("bodies: JSON alone, an action alone, and small", async () => {
@@ -152,6 +155,7 @@ describe("what is answered", () => {
       "null",
       "[]",
       `{"action":"drop"}`,
+      `{"action":"sync","tabels":["t"]}`,
       `{"action":"accept-deletes","table":"t","gone":-1,"of":1}`,
     ])
       expect([body, (await post(body)).status]).toEqual([body, 400]);
@@ -174,7 +178,7 @@ describe("what is answered", () => {
   });
 
   test("queries and names that make no sense are refused", async () => {
-    for (const query of ["limit=0", "limit=501", "limit=x", "kind=dance", "before=yesterday-ish"])
+    for (const query of ["limit=0", "limit=501", "limit=x", "kind=dance", "before=yesterday-ish", "before=0.5"])
       expect([query, (await send(`/api/v1/connections/shop/runs?${query}`, withToken())).status]).toEqual([query, 400]);
     for (const path of [
       "/connections/none",

@@ -161,10 +161,12 @@ class Worker {
     const options = { log, withoutSecrets, signal: this.#gone.signal };
     await using warehouse = await openWarehouse(connection, options, false);
     if (question.kind === "runs") return await warehouse.runs(question.limit, question.which);
-    if (question.kind === "schema changes") return await warehouse.schemaChanges(question.limit);
-    const { recount } = question;
+    const { recount, changes } = question;
     const copies = await copiesOf(warehouse, (table) => recount === null || recount.includes(table));
-    return copies.map(({ table, state, rows, open }) => tableReport(table, state, { rows, open }));
+    return {
+      tables: copies.map(({ table, state, rows, open }) => tableReport(table, state, { rows, open })),
+      changes: await warehouse.schemaChanges(changes),
+    };
   }
 }
 

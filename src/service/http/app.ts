@@ -1,7 +1,8 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { getConnInfo } from "@hono/node-server/conninfo";
-import { actionSchema, type ErrorReport, runKind } from "../api.ts";
+import { z } from "zod";
+import { actionSchema, answers, type ErrorReport, runKind } from "../api.ts";
 import { runReport, tableRunReport } from "../reports.ts";
 import { type Service, Unfit } from "../service.ts";
 import { hostCheck, isOwnOrigin } from "./hosts.ts";
@@ -97,7 +98,12 @@ export function httpApp(options: AppOptions): Hono {
     if (context.req.header("If-None-Match") === file.tag) return context.body(null, 304, cached);
     return context.body(file.body, 200, { ...cached, "Content-Type": file.type });
   });
-  app.notFound((context) => refuse(context, 404, "There is nothing at this address."));
+  app.notFound((context) => {
+    const methods = methodsAt(context.req.path);
+    if (methods.length === 0) return refuse(context, 404, "There is nothing at this address.");
+    context.header("Allow", methods.join(", "));
+    return refuse(context, 405, `This address takes ${methods.join(", ")}.`);
+  });
   app.onError((error, context) => {
     if (error instanceof Unfit) return refuse(context, 409, error.message);
     return refuse(context, 500, "The service failed to answer.", "Please report it.", "report");
@@ -138,7 +144,7 @@ function api({ service }: AppOptions): Hono {
     const before = context.req.query("before") ?? null;
     const limit = limitOf(context.req.query("limit"), 100, 500);
     const known = kind === null ? null : runKind.safeParse(kind);
-    if (limit === null || known?.success === false || (before !== null && Number.isNaN(Date.parse(before))))
+    if (limit === null || known?.success === false || (before !== null && !moment.safeParse(before).success))
       return refuse(context, 400, "kind must be sync, verify or follow, limit 1 to 500, and before a moment.");
     const found = await service.archive.runs(context.req.param("name"), { kind: known?.data ?? null, before, limit });
     return found === null ? unknown(context, "connection") : context.json(found);
@@ -188,19 +194,35 @@ function api({ service }: AppOptions): Hono {
   return app;
 }
 
+const moment = z.iso.datetime({ offset: true });
+
+/** The paths of the API, as patterns, with their methods. */
+const paths = [...Object.keys(answers), "GET /events", "GET /openapi.json"].map((id) => {
+  const [method, path] = id.split(" ") as [string, string];
+  return [method, new RegExp(`^/api/v1${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`)] as const;
+});
+
+function methodsAt(path: string): readonly string[] {
+  const methods = paths.filter(([, pattern]) => pattern.test(path)).map(([method]) => method);
+  return methods.includes("GET") ? ["HEAD", ...methods] : methods;
+}
+
 /** A whole number from a query, between 1 and `most`; `null`: it is none. */
 function limitOf(text: string | undefined, usual: number, most: number): number | null {
   if (text === undefined) return usual;
   return /^[1-9]\d{0,5}$/.test(text) && Number(text) <= most ? Number(text) : null;
 }
 
+/** Of IPv6 with a port and a zone, in characters. Addresses are remembered. */
+const longestAddress = 64;
+
 /** Behind a proxy, the last address that it names is the one that it saw. */
 function addressOf(context: Context, proxy: boolean): string {
   const told = proxy ? context.req.header("X-Forwarded-For")?.split(",").at(-1)?.trim() : undefined;
-  return told ?? getConnInfo(context).remote.address ?? "";
+  return told?.slice(0, longestAddress) ?? getConnInfo(context).remote.address ?? "";
 }
 
-type Refusal = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503;
+type Refusal = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 429 | 500 | 503;
 
 function refuse(
   context: Context,

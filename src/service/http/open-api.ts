@@ -111,9 +111,9 @@ function json(schema: object): object {
   return { content: { "application/json": { schema } } };
 }
 
+const refusal = json({ type: "object", properties: { error: reference("Error") }, required: ["error"] });
+
 const refusals = {
-  "4XX": {
-    description: "It was refused.",
-    ...json({ type: "object", properties: { error: reference("Error") }, required: ["error"] }),
-  },
+  "4XX": { description: "It was refused.", ...refusal },
+  "5XX": { description: "It can't be answered now.", ...refusal },
 };

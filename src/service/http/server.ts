@@ -14,6 +14,9 @@ const limits = {
   connectionsCheckingInterval: 1_000,
 };
 
+/** A client that neither sends nor takes anything for so long is let go, in milliseconds: some answers take two minutes. */
+const mostSilence = 150_000;
+
 /** More connections than this at a time are closed at once. */
 const mostConnections = 512;
 
@@ -31,7 +34,8 @@ export async function listen(
   const server =
     tls === null || tls === "proxy"
       ? createPlain(options, listener)
-      : createTls({ ...options, cert: pem(tls.certificate, "certificate"), key: pem(tls.key, "key") }, listener);
+      : withCertificate(tls, (files) => createTls({ ...options, ...files }, listener));
+  server.setTimeout(mostSilence);
   server.maxConnections = mostConnections;
   server.maxHeadersCount = 100;
   // A reader of events that has gone without a word is noticed.
@@ -55,6 +59,23 @@ export async function listen(
       await closed;
     },
   };
+}
+
+/** Throws `CONFIGURATION_INVALID` if the files hold no certificate with its key. */
+function withCertificate<Server>(
+  { certificate, key }: { readonly certificate: string; readonly key: string },
+  create: (files: { readonly cert: string; readonly key: string }) => Server,
+): Server {
+  const files = { cert: pem(certificate, "certificate"), key: pem(key, "key") };
+  try {
+    return create(files);
+  } catch (thrown) {
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `service.tls: ${certificate} and ${key} are no certificate with its key (${(thrown as Error).message})`,
+      { hint: "Both must be PEM, and the key that of the first certificate in the file.", cause: thrown },
+    );
+  }
 }
 
 function pem(file: string, setting: string): string {
