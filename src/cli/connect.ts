@@ -10,6 +10,8 @@ export interface ConnectOptions {
   readonly log: Log;
   withoutSecrets(text: string): string;
   readonly signal: AbortSignal;
+  /** As in `SourceContext`. */
+  readonly follows?: true;
   /** As in `DestinationContext`. */
   readonly keepRuns?: number;
 }
@@ -17,9 +19,10 @@ export interface ConnectOptions {
 /** Opens the source of a connection, without connecting to its server yet. */
 export async function openSource(
   { source, tables, types }: ConfiguredConnection,
-  { log, signal }: Pick<ConnectOptions, "log" | "signal">,
+  { log, signal, follows }: Pick<ConnectOptions, "log" | "signal" | "follows">,
 ): Promise<Source> {
-  return source.definition.open(source.configuration, { log, tables, types, signal });
+  const how = follows === undefined ? {} : { follows };
+  return source.definition.open(source.configuration, { log, tables, types, signal, ...how });
 }
 
 /** The context that the destination of a connection is opened with. */

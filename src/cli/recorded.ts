@@ -61,7 +61,11 @@ export async function recordedFollow(
 ): Promise<RunRecord> {
   const record = newRecord(context, configured, "follow", identity);
   return failing(record, context, async () => {
-    await using connection = await connect(configured, connecting(context, record.log.over(context.log)), true);
+    await using connection = await connect(
+      configured,
+      { ...connecting(context, record.log.over(context.log)), follows: true },
+      true,
+    );
     const options = { ...identity, id: record.attempt.id, tables, signal: context.signal };
     const run = await follow(connection, options, (event) => {
       if (isNotable(event)) record.log.event(event);

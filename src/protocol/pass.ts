@@ -38,8 +38,8 @@ export interface Plan {
   readonly unseenFrom?: string;
   /**
    * For a `stream`: it does not go on from `previous`, so it does not show what was removed meanwhile. If tables are read
-   * together, their copies are emptied before its first row. A table that is planned alone is read whole instead, and
-   * settled; then its stream is planned again.
+   * together, their copies are emptied before its first row. A table that is planned alone is read whole instead and
+   * settled, or caught up with (`SourceCapabilities.catchesUp`); then its stream is planned again.
    */
   readonly startsOver?: true;
   /**

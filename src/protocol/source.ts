@@ -172,6 +172,10 @@ export interface SourceContext {
   readonly tables: Readonly<Record<string, TableOptions>>;
   /** `exact`: types that hold every value. `example`: the types of the published connector example. */
   readonly types: "exact" | "example";
+  /**
+   * The source is opened to be followed. One whose stream no other process can go on with has `streamed` tables only then.
+   */
+  readonly follows?: true;
   readonly signal: AbortSignal;
 }
 
@@ -195,6 +199,11 @@ export interface SourceCapabilities {
    * Absent: they do.
    */
   readonly reread?: number;
+  /**
+   * Where the stream of a table does not go on from its copy, a window (if it has a cursor) and a sweep show what changed, if
+   * it has a version. Absent: such a table is read whole.
+   */
+  readonly catchesUp?: true;
   /** Absent: filters are not supported. */
   readonly filter?: FilterLanguage;
 }

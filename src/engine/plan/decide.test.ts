@@ -56,6 +56,7 @@ interface Case {
   settings?: Partial<Settings>;
   fullPass?: Abilities["fullPass"];
   reread?: number;
+  catchesUp?: true;
   now?: string;
 }
 
@@ -71,6 +72,7 @@ function decided(given: Case): Decision {
       ...capabilities,
       fullPass: given.fullPass ?? null,
       ...(given.reread === undefined ? {} : { reread: given.reread }),
+      ...(given.catchesUp === undefined ? {} : { catchesUp: given.catchesUp }),
     },
     new Date(given.now ?? "2026-01-02T13:00:00.000Z"),
   );
@@ -255,6 +257,22 @@ describe("a table with a stream", () => {
     ["a copy that was made by a cursor", { table: { ...table, streamed: true } }, ["stream"]],
     ["another identity", { ...of, table: { ...streamed, identity: "2" } }, ["full", "stream"]],
     ["a sweep is asked for", { ...of, flags: { sweep: true } }, ["full", "stream"]],
+    ["a sweep is asked for, and shows nothing", { ...of, catchesUp: true, flags: { sweep: true } }, ["full", "stream"]],
+    [
+      "a sweep is asked for, and shows every change",
+      { table: { ...table, streamed: true }, catchesUp: true, flags: { sweep: true } },
+      ["window", "keys", "stream"],
+    ],
+    [
+      "a sweep is asked for, and shows every change without a cursor",
+      {
+        table: { ...table, cursor: null, streamed: true },
+        state: { ...state, table: { ...table, cursor: null } },
+        catchesUp: true,
+        flags: { sweep: true },
+      },
+      ["keys", "stream"],
+    ],
     ["a week has passed", { ...of, now: "2026-01-09T12:00:00.000Z" }, ["full", "stream"]],
     ["deletes are to be looked for each time", { ...of, settings: { deletes: "each_sync" } }, ["stream"]],
     ["rereading is turned off", { ...of, now: "2026-01-09T12:00:00.000Z", settings: { reread: "never" } }, ["stream"]],

@@ -104,9 +104,10 @@ export function decide(
   const agreed =
     state.held !== undefined && (flags.acceptDeletes !== false || !exceeds(state.held, settings.maxDeleteFraction));
   if (streamed) {
-    if (flags.sweep || agreed) return full("deleted rows are to be looked for");
-    const why = "its stream shows what changed";
-    return { resume: null, abandon: abandon ?? resume, passes: ["stream"], replace, why };
+    const looksFor = flags.sweep || agreed;
+    const passes = [...(looksFor ? withoutStream(table, abilities) : []), "stream"] as const;
+    const why = looksFor ? "deleted rows are to be looked for" : "its stream shows what changed";
+    return { resume: null, abandon: abandon ?? resume, passes, replace, why };
   }
   if (table.cursor === null && !swept) return full("nothing shows what changed");
   if (swept) {
@@ -128,6 +129,13 @@ export function decide(
     replace: false,
     why: resume === null ? why : `${goesOn(resume)}; ${why}`,
   };
+}
+
+/** The passes after which the stream of a copied table goes on, where it does not go on from the copy. */
+export function withoutStream(table: Table, abilities: Abilities): readonly PassKind[] {
+  const shown = abilities.catchesUp === true && table.version !== null && canSweep(table, abilities);
+  if (!shown) return ["full"];
+  return table.cursor === null ? ["keys"] : ["window", "keys"];
 }
 
 function goesOn({ kind }: Pass): string {

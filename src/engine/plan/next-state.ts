@@ -26,9 +26,10 @@ export function nextState(
     case "full":
       return { table, next, ...read, readAt: asOf, scope: pass.scope, ...swept, ...reread };
     case "keys": {
-      // Without a version a sweep does not show which rows changed. It never moves the cursor.
+      // Without a version a sweep does not show which rows changed. It never moves the cursor; a stream without one goes on after it.
       const { held: _, ...known } = wholeState(before, pass);
-      return { ...known, table, ...(table.version === null ? {} : read), ...swept, ...reread };
+      const goesOn = table.streamed === true && table.cursor === null ? { next } : {};
+      return { ...known, ...goesOn, table, ...(table.version === null ? {} : read), ...swept, ...reread };
     }
     case "window":
       return { ...wholeState(before, pass), table, next, ...read, ...reread };

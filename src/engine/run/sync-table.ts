@@ -5,7 +5,7 @@ import type { Table, TableState } from "../../protocol/table.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { settingsOf, tableSettings } from "../connection.ts";
 import { atDestination } from "../lease.ts";
-import { decide, type Decision } from "../plan/decide.ts";
+import { decide, type Decision, withoutStream } from "../plan/decide.ts";
 import { nextState, wholeState } from "../plan/next-state.ts";
 import { planPass } from "../plan/plan-pass.ts";
 import { knownTables, withSeenColumns } from "../selection/discover.ts";
@@ -87,8 +87,9 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
     const planned = await planPass(connection.source, [table], kind, states, how, signal);
     if (kind === "stream" && planned.startsOver === true) {
       if (++startedOver > mostStartOver) throw streamLost(table.id);
-      before = await rowsBefore({ ...decision, passes: ["full"] }, table, writer);
-      passes.splice(index--, 1, "full", "stream");
+      const instead = withoutStream(table, abilities);
+      before = await rowsBefore({ ...decision, passes: instead }, table, writer);
+      passes.splice(index--, 1, ...instead, "stream");
       continue;
     }
     state = await runPass(await openPass({ ...planned, ...before }, [], writer), table, state, [], context);

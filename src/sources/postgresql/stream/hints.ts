@@ -1,29 +1,8 @@
+import { ChangedKeys } from "../../../toolkit/hints/changed-keys.ts";
 import { decodeMessage, type StreamMessage, type StreamRelation, type Tuple } from "./pgoutput.ts";
 import { visibleIn } from "./visible.ts";
 
-/** A key that changed, as the server writes its values, with the first and the last commit that changed it. */
-interface Hint {
-  readonly key: readonly string[];
-  first: bigint;
-  last: bigint;
-}
-
-/** What the stream says of one table. */
-interface TableHints {
-  /** Each key once. */
-  readonly keys: Map<string, Hint>;
-  bytes: number;
-  /** The last commit after which the table has to be read whole; `null`: there was none. */
-  whole: bigint | null;
-}
-
-/** A key in memory takes about so many bytes besides its text. */
-const keyOverhead = 100;
-
-/**
- * The keys that changed, by table. Together they take at most `mostBytes`: of the table that takes the most they are
- * dropped, and it is to be read whole.
- */
+/** The keys that changed, by table, and the commits that changed them. */
 export class Hints {
   /** The key columns by table of the schema. */
   keys: ReadonlyMap<string, readonly string[]>;
@@ -34,8 +13,7 @@ export class Hints {
   /** A table looks otherwise than when it was described first. */
   altered = false;
   readonly #schema: string;
-  readonly #mostBytes: number;
-  readonly #tables = new Map<string, TableHints>();
+  readonly #changed: ChangedKeys<bigint>;
   readonly #relations = new Map<number, StreamRelation>();
   /** Transactions that no snapshot has shown yet, in the order of their commits. */
   #unseen: { readonly commit: bigint; readonly xid: number }[] = [];
@@ -44,13 +22,12 @@ export class Hints {
   #commit = 0n;
   #at = 0;
   #inside = false;
-  #bytes = 0;
   #since: number | null = null;
 
-  constructor(schema: string, keys: ReadonlyMap<string, readonly string[]>, mostBytes: number) {
+  constructor(schema: string, keys: ReadonlyMap<string, readonly string[]>, mostBytes?: number) {
     this.#schema = schema;
     this.keys = keys;
-    this.#mostBytes = mostBytes;
+    this.#changed = new ChangedKeys(mostBytes);
   }
 
   /**
@@ -78,34 +55,25 @@ export class Hints {
 
   /** The keys of a table that changed since `position`, in transactions that were read whole. */
   of(table: string, position: bigint): readonly (readonly string[])[] {
-    const changed = [...(this.#tables.get(table)?.keys.values() ?? [])];
-    return changed.filter(({ first, last }) => last >= position && first < this.reached).map(({ key }) => key);
+    const changed: (readonly string[])[] = [];
+    for (const [key, { first, last }] of this.#changed.of(table))
+      if (last >= position && first < this.reached) changed.push(JSON.parse(key) as readonly string[]);
+    return changed;
   }
 
   /** Whether keys can't tell what happened to the table since `position`. */
   needsWhole(table: string, position: bigint): boolean {
-    const whole = this.#tables.get(table)?.whole ?? null;
-    return whole !== null && whole >= position;
+    return this.#changed.hasDropped(table, position);
   }
 
   /** The copy has all that was committed before `position`. */
   forget(table: string, position: bigint): void {
-    const hints = this.#tables.get(table);
-    if (hints === undefined) return;
-    for (const [text, hint] of hints.keys) {
-      if (hint.last < position) {
-        hints.keys.delete(text);
-        this.#count(hints, -sizeOf(text));
-      } else if (hint.first < position) {
-        hint.first = position;
-      }
-    }
-    if (hints.whole !== null && hints.whole < position) hints.whole = null;
+    this.#changed.forget(table, position);
   }
 
   /** Tables with keys, or that are to be read whole. */
   get tables(): readonly string[] {
-    return [...this.#tables].filter(([, { keys, whole }]) => keys.size > 0 || whole !== null).map(([name]) => name);
+    return this.#changed.tables;
   }
 
   /** Whether the message describes a table whose key is not known, or was another when it was described before. */
@@ -171,47 +139,13 @@ export class Hints {
     // Columns that were renamed since, or a replica identity that does not hold the key.
     if (!key.every((value) => typeof value === "string")) return this.#readWhole(id);
     this.#touched.add(name);
-    const hints = this.#hintsOf(name);
-    const text = JSON.stringify(key);
-    const known = hints.keys.get(text);
-    if (known !== undefined) {
-      known.last = this.#commit;
-      return;
-    }
-    hints.keys.set(text, { key, first: this.#commit, last: this.#commit });
-    this.#count(hints, sizeOf(text));
-    if (this.#bytes <= this.#mostBytes) return;
-    const [largest] = [...this.#tables.values()].sort((a, b) => b.bytes - a.bytes);
-    this.#drop(largest!);
+    this.#changed.add(name, JSON.stringify(key), this.#commit);
   }
 
   #readWhole(id: number): void {
     const name = this.#tableOf(id);
     if (name === null) return;
     this.#touched.add(name);
-    this.#drop(this.#hintsOf(name));
+    this.#changed.drop(name, this.#commit);
   }
-
-  #drop(hints: TableHints): void {
-    this.#count(hints, -hints.bytes);
-    hints.keys.clear();
-    hints.whole = this.#commit;
-  }
-
-  #count(hints: TableHints, bytes: number): void {
-    hints.bytes += bytes;
-    this.#bytes += bytes;
-  }
-
-  #hintsOf(table: string): TableHints {
-    const known = this.#tables.get(table);
-    if (known !== undefined) return known;
-    const made: TableHints = { keys: new Map(), bytes: 0, whole: null };
-    this.#tables.set(table, made);
-    return made;
-  }
-}
-
-function sizeOf(text: string): number {
-  return keyOverhead + 4 * text.length;
 }

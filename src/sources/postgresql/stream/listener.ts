@@ -2,6 +2,7 @@ import { nativeCode } from "../../../net/errors.ts";
 import { asHeadwatersError } from "../../../protocol/errors.ts";
 import type { Changed } from "../../../protocol/source.ts";
 import { backoff, sleep } from "../../../toolkit/backoff.ts";
+import { Bell } from "../../../toolkit/bell.ts";
 import type { PostgresConnection, PostgresSettings } from "../../../wire/postgres/connection.ts";
 import { Replication } from "../../../wire/postgres/replication.ts";
 import type { ReadPoint } from "../snapshot/read-point.ts";
@@ -10,8 +11,6 @@ import { lsnOf } from "./lsn.ts";
 import { decodeMessage } from "./pgoutput.ts";
 import { findSlot, type Slot, type StreamNames } from "./slot.ts";
 
-/** All hints take at most this much memory, in bytes. */
-export const mostHints = 64 << 20;
 /** How often it is looked whether there is a slot to listen to, or whether commits are visible by now, in milliseconds. */
 const lookEach = 250;
 /** The longest wait before the next attempt to listen, in milliseconds. */
@@ -95,7 +94,7 @@ export class Listener implements AsyncDisposable {
   readonly #inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>;
   readonly #stop = new AbortController();
   readonly #listening: Promise<void>;
-  #wake = deferred();
+  readonly #bell = new Bell();
   #ending = false;
   /** The slot was read before. */
   #heard = false;
@@ -131,15 +130,7 @@ export class Listener implements AsyncDisposable {
         if (hints !== undefined) hints.altered = false;
         return { tables, since: hints?.takeSince() ?? null, altered };
       }
-      const ended = new AbortController();
-      const nap = sleep(Math.min(left, lookEach), AbortSignal.any([signal, ended.signal]));
-      try {
-        await Promise.race([nap, this.#wake.promise]);
-      } finally {
-        nap.catch(() => {});
-        ended.abort();
-      }
-      this.#wake = deferred();
+      await this.#bell.wait(Math.min(left, lookEach), signal);
     }
   }
 
@@ -176,7 +167,7 @@ export class Listener implements AsyncDisposable {
         await using _ = feed;
         const keys = (): Promise<Hints["keys"]> =>
           this.#context.use(signal, (connection) => this.#context.keys(connection, signal));
-        await feed.read(keys, () => this.#wake.resolve());
+        await feed.read(keys, () => this.#bell.ring());
         if (!this.#ending) await sleep(lookEach, signal);
       } catch (thrown) {
         if (this.#ending) break;
@@ -196,7 +187,7 @@ export class Listener implements AsyncDisposable {
       const keys = await this.#context.keys(connection, signal);
       const mark = await this.#mark(connection, signal);
       const replication = await Replication.start(this.#context.settings, this.#names, signal);
-      const hints = new Hints(this.#context.configuration.schema, keys, mostHints);
+      const hints = new Hints(this.#context.configuration.schema, keys);
       hints.reached = slot.confirmed;
       this.feed = new Feed(replication, slot, hints, mark);
       return this.feed;
@@ -246,7 +237,7 @@ export class Listener implements AsyncDisposable {
   #meet(): void {
     this.#heard = false;
     this.#broken = true;
-    this.#wake.resolve();
+    this.#bell.ring();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -255,14 +246,6 @@ export class Listener implements AsyncDisposable {
     this.#stop.abort();
     await this.#listening;
   }
-}
-
-function deferred(): { readonly promise: Promise<void>; resolve(): void } {
-  let resolve = (): void => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve: () => resolve() };
 }
 
 /** Where a page begins, the server counts its head as written. No record lies before it there. */

@@ -12,7 +12,7 @@ import type { Configuration } from "../config.ts";
 import { identityOf } from "../discover.ts";
 import type { ReadPoint } from "../snapshot/read-point.ts";
 import { Hints } from "./hints.ts";
-import { Listener, type ListenerContext, mostHints } from "./listener.ts";
+import { Listener, type ListenerContext } from "./listener.ts";
 import { lsnOf, lsnText } from "./lsn.ts";
 import { checkStreaming } from "./requirements.ts";
 import {
@@ -300,7 +300,7 @@ export class ChangeStream {
     const point = await this.#context.takePoint(connection, signal);
     const keys = await this.#context.keys(connection, signal);
     const [[end, snapshot] = []] = await connection.simple(endSql, signal);
-    const hints = new Hints(configuration.schema, keys, mostHints);
+    const hints = new Hints(configuration.schema, keys);
     await this.#peek(connection, end!, (message) => hints.take(message), signal);
     hints.see(snapshot!);
     const position = before(hints.unseen, lsnOf(end!));
