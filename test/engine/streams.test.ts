@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { HeadwatersError } from "../../src/protocol/errors.ts";
-import type { TableState } from "../../src/protocol/table.ts";
+import type { Column, TableState } from "../../src/protocol/table.ts";
+import { rowsOf } from "../../src/toolkit/vectors.ts";
 import { Copy } from "./harness.ts";
 import { momentOf, streamCapabilities, StreamSource } from "./stream-source.ts";
 
@@ -77,6 +78,31 @@ test("cut before every operation, a stream goes on to the end", { timeout: 120_0
     await expectCopied(copy, source);
     if (first.outcome === "succeeded") return;
   }
+});
+
+test("a column that comes after a changed row of the same transaction", async () => {
+  const source = filled();
+  await using copy = await Copy.make();
+  await copy.sync(source, { capabilities });
+  source.put("things", 2, "changed");
+  source.put("things", 4, "changed");
+  const note: Column = { name: "note", type: { kind: "STRING" }, nullable: true };
+  const read = source.read.bind(source);
+  source.read = async function* (pass, split, state, how) {
+    const table = pass.tables.find(({ id }) => id === "things")!;
+    for await (const operation of read(pass, split, state, how)) {
+      yield operation;
+      if (split.id === "even" && operation.kind === "upsert") {
+        const wider = { ...table, columns: [...table.columns, note] };
+        yield { kind: "schema", table: wider };
+        yield { kind: "upsert", table: "things", rows: rowsOf(wider.columns, [[6, "six", "new"]]) };
+      }
+    }
+  };
+  const run = await copy.sync(source, { capabilities });
+  expect(run.tables.map(({ error }) => error)).toEqual([null, null]);
+  expect(await copy.rows("things")).toEqual({ 1: "thing 1", 2: "changed", 3: "thing 3", 4: "changed", 6: "six" });
+  expect(await copy.query("SELECT id, note FROM s.things WHERE note IS NOT NULL")).toEqual([{ id: 6, note: "new" }]);
 });
 
 test("copies are emptied where the plan says that the source starts over, and only there", async () => {

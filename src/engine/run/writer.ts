@@ -131,9 +131,10 @@ export class Writer implements AsyncDisposable {
 
   /** Puts a segment into the transaction, and commits where that is due. */
   write(segment: Segment): Promise<void> {
+    const operations = this.#alterFirst(segment);
     return this.run(segment.split.tables[0] ?? null, async (transaction) => {
       if (segment.held) await transaction.keep(segment.pass, segment.split);
-      for (const operation of segment.operations) await transaction.write(segment.pass, segment.split, operation);
+      for (const operation of operations) await transaction.write(segment.pass, segment.split, operation);
       this.#pending.set(splitKey(segment.pass.id, segment.split.id), segment);
       await this.#wrote(segment.rows, segment.bytes);
     });
@@ -143,13 +144,9 @@ export class Writer implements AsyncDisposable {
    * Puts operations into the transaction that no checkpoint covers yet: commits make them durable, and they count once
    * the segment that has the checkpoint is written.
    */
-  hold({
-    pass,
-    split,
-    operations,
-    rows,
-    bytes,
-  }: Pick<Segment, "pass" | "split" | "operations" | "rows" | "bytes">): Promise<void> {
+  hold(gathered: Pick<Segment, "pass" | "split" | "operations" | "rows" | "bytes">): Promise<void> {
+    const { pass, split, rows, bytes } = gathered;
+    const operations = this.#alterFirst(gathered);
     return this.run(split.tables[0] ?? null, async (transaction) => {
       for (const operation of operations) await transaction.hold(pass, split, operation);
       await this.#wrote(rows, bytes);
@@ -171,6 +168,18 @@ export class Writer implements AsyncDisposable {
       await work(transaction);
       if (++this.#closedPasses >= this.#mostClosed) await this.#commit();
     });
+  }
+
+  /**
+   * Operations that alter a copy come first in a transaction of their own: DuckDB can't commit one that has deleted or updated
+   * rows of a table before it alters it. A full pass only adds rows until then.
+   */
+  #alterFirst({ pass, operations }: Pick<Segment, "pass" | "operations">): readonly Change[] {
+    const alters = ({ kind }: Change): boolean => kind === "schema";
+    if (pass.kind === "full" || !operations.some(alters)) return operations;
+    // Its error is not lost: it ends the writer, and whoever comes next is told.
+    this.commit().catch(() => {});
+    return [...operations.filter(alters), ...operations.filter((operation) => !alters(operation))];
   }
 
   #setDue(): void {
