@@ -80,6 +80,8 @@ export const termNumbers = {
   BRACKET: 170,
   CONFIG: 174,
   STATUS: 175,
+  RECONFIGURE: 176,
+  REBALANCE: 179,
   MINVAL: 180,
   MAXVAL: 181,
   BETWEEN: 182,

@@ -8,6 +8,7 @@ export const codes = {
   logic: 3_000_000,
   nonexistence: 3_100_000,
   failed: 4_100_000,
+  killed: 4_200_000,
   user: 5_000_000,
   permission: 6_000_000,
 } as const;

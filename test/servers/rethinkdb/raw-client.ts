@@ -1,6 +1,9 @@
 import { connect, type Socket } from "node:net";
+import { Scram } from "../../../src/wire/reql/scram.ts";
 import type { Term } from "../../../src/wire/reql/terms.ts";
 import type { Response } from "./recording.ts";
+
+const magic = Buffer.from("c3bdc234", "hex");
 
 /** A client that is not ours to ship: sends what it is told and gives back what comes. */
 export class RawClient implements AsyncDisposable {
@@ -61,6 +64,11 @@ export class RawClient implements AsyncDisposable {
     return answer;
   }
 
+  /** Bytes that came and were not taken. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   async ask(token: number, query: unknown): Promise<Response> {
     this.send(token, typeof query === "string" ? query : JSON.stringify(query));
     return JSON.parse((await this.answer()).text) as Response;
@@ -77,4 +85,23 @@ export class RawClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#socket.destroy();
   }
+}
+
+/** The server's messages of a handshake. */
+export async function* handshake(client: RawClient, user: string, password: string) {
+  const scram = new Scram(user, password);
+  const next = async (): Promise<{ message: Record<string, unknown> }> => ({
+    message: JSON.parse((await client.message())!) as Record<string, unknown>,
+  });
+  client.write(magic);
+  yield await next();
+  const first = { protocol_version: 0, authentication_method: "SCRAM-SHA-256", authentication: scram.first };
+  client.write(`${JSON.stringify(first)}\0`);
+  const answer = await next();
+  yield answer;
+  client.write(`${JSON.stringify({ authentication: await scram.second(String(answer.message["authentication"])) })}\0`);
+  const last = await next();
+  if (last.message["success"] === true && !scram.verifies(String(last.message["authentication"])))
+    throw new Error("the server does not know the password");
+  yield last;
 }

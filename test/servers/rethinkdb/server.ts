@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Certificate } from "../certificate.ts";
+import { codes, Failure } from "./failure.ts";
 import { type Behaviour, Session } from "./session.ts";
 import { Store } from "./storage.ts";
 import { setUser } from "./terms-write.ts";
@@ -74,6 +75,13 @@ export class StandIn implements AsyncDisposable {
     await this.stop();
     this.behaviour.unavailableUntil = Date.now() + unavailable;
     await this.#listen();
+  }
+
+  /** What `rethinkdb.jobs` is used for: ends every feed. */
+  killFeeds(): void {
+    const killed = new Failure(18, codes.killed, "Query terminated by the `rethinkdb.jobs` table.", []);
+    for (const { tables } of this.behaviour.store.databases.values())
+      for (const table of tables.values()) table.breakFeeds(killed);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

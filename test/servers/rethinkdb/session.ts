@@ -1,12 +1,13 @@
 import type { Socket } from "node:net";
 import { demand } from "./access.ts";
-import { print } from "./datum.ts";
+import { type Datum, print } from "./datum.ts";
 import { type Context, evaluate } from "./call.ts";
+import { Feed } from "./feeds.ts";
 import { fail, Failure } from "./failure.ts";
 import { Login } from "./login.ts";
 import { rules } from "./rules.ts";
 import type { Store, User } from "./storage.ts";
-import { type Row, rowsOf, toDatum, type Value } from "./values.ts";
+import { type FeedValue, type Row, rowsOf, toDatum, type Value } from "./values.ts";
 
 /** What the sessions of a server share. */
 export interface Behaviour {
@@ -57,7 +58,7 @@ export class Session {
   readonly #socket: Socket;
   readonly #behaviour: Behaviour;
   readonly #login: Login;
-  readonly #cursors = new Map<bigint, Cursor | Encoded>();
+  readonly #cursors = new Map<bigint, Cursor | Encoded | Feed>();
   #user: User | null = null;
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -74,6 +75,9 @@ export class Session {
     const session = new Session(socket, behaviour);
     socket.setNoDelay(true);
     socket.on("error", () => {});
+    socket.on("close", () => {
+      for (const cursor of session.#cursors.values()) if (cursor instanceof Feed) cursor.stop();
+    });
     socket.on("data", (chunk: Buffer) => {
       if (behaviour.frozen) return;
       if (session.#user === null) session.#shakeHands(chunk);
@@ -165,11 +169,13 @@ export class Session {
         return this.#start(token, term, options);
       case 2:
         if (cursor === undefined) throw client(`Token ${token} not in stream cache.`);
+        if (cursor instanceof Feed) return this.#more(token, cursor);
         return "answers" in cursor ? this.#nextEncoded(token, cursor) : this.#batch(token, cursor);
       case 3:
         if (cursor === undefined) throw client(`Token ${token} not in stream cache.`);
         this.#cursors.delete(token);
-        return Buffer.from(`{"t":2,"r":[],"n":[]}`);
+        if (cursor instanceof Feed) cursor.stop();
+        return Buffer.from(ended);
       case 4:
         return Buffer.from(`{"t":4,"r":[]}`);
       case 5:
@@ -188,6 +194,7 @@ export class Session {
     if (Date.now() < this.#behaviour.unavailableUntil && readsTable(value, term)) {
       throw fail("failed", `Cannot perform read: primary replica for shard ["", +inf) not available`, []);
     }
+    if (value.kind === "feed") return this.#subscribe(token, value, options);
     if (value.kind === "later") return Buffer.from(`{"t":1,"r":[${print(await value.promise)}]}`);
     if (value.kind !== "table" && value.kind !== "stream") {
       return Buffer.from(`{"t":1,"r":[${print(toDatum(value, []))}]}`);
@@ -201,6 +208,24 @@ export class Session {
     }
     this.#cursors.set(token, cursor);
     return this.#batch(token, cursor);
+  }
+
+  #subscribe(token: bigint, value: FeedValue, options: Context["options"]): Buffer {
+    if (Date.now() < this.#behaviour.unavailableUntil) {
+      const { database, table } = value.table;
+      const what = `cannot subscribe to table \`${database.name}.${table.name}\``;
+      throw fail("failed", `${what}: primary replica for shard ["", +inf) not available`, []);
+    }
+    const feed = new Feed(value, this.#user!, options);
+    this.#cursors.set(token, feed);
+    return itemsBody(feed, feed.first());
+  }
+
+  async #more(token: bigint, feed: Feed): Promise<Buffer> {
+    const items = await feed.next();
+    if (items !== null) return itemsBody(feed, items);
+    this.#cursors.delete(token);
+    return Buffer.from(ended);
   }
 
   #fromEncoded(token: bigint, cursor: Cursor, id: string): Buffer {
@@ -242,6 +267,12 @@ export class Session {
     if (next.done === true) this.#cursors.delete(token);
     return enclosed(`{"t":${next.done === true ? 2 : 3},"r":[`, parts, filled, `],"n":[]}`);
   }
+}
+
+const ended = `{"t":2,"r":[],"n":[]}`;
+
+function itemsBody(feed: Feed, items: readonly Datum[]): Buffer {
+  return Buffer.from(`{"t":3,"r":[${items.map(print).join(",")}],"n":${feed.notes}}`);
 }
 
 /** As `batching.cc` of RethinkDB has it, nearly: rows are counted by hash shard, bytes over all. */

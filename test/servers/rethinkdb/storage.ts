@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import type { Failure } from "./failure.ts";
 import { compare, compareText, type Datum, type DatumObject, normalize, print } from "./datum.ts";
 
 /** One document, with the bytes that are sent of it. */
@@ -27,6 +28,12 @@ export interface Index {
   ready: boolean;
 }
 
+/** Hears of every write of a table. */
+interface Listener {
+  push(before: DatumObject | null, after: DatumObject | null): void;
+  fail(failure: Failure): void;
+}
+
 /** Documents in memory. */
 export class Table {
   readonly id = randomUUID();
@@ -36,6 +43,7 @@ export class Table {
   /** Counts the changes: an order that was made before one is out of date. */
   version = 0;
   dropped = false;
+  readonly feeds = new Set<Listener>();
   readonly #entries = new Map<string, Entry>();
   readonly #orders = new Map<string, { readonly version: number; readonly places: readonly Place[] }>();
 
@@ -49,21 +57,30 @@ export class Table {
   }
 
   get(key: Datum): Entry | undefined {
-    return this.#entries.get(print(key));
+    return this.#entries.get(idOf(key));
   }
 
   put(document: DatumObject): void {
     const stored = normalize(document) as DatumObject;
     const key = stored[this.primaryKey]!;
-    const id = print(key);
+    const id = idOf(key);
     const text = Buffer.from(print(stored));
+    const before = this.#entries.get(id)?.document ?? null;
     this.#entries.set(id, { key, document: stored, text, hash: createHash("md5").update(id).digest("hex") });
     this.version++;
+    for (const feed of this.feeds) feed.push(before, stored);
   }
 
   remove(key: Datum): void {
-    this.#entries.delete(print(key));
+    const before = this.get(key)?.document ?? null;
+    this.#entries.delete(idOf(key));
     this.version++;
+    if (before !== null) for (const feed of this.feeds) feed.push(before, null);
+  }
+
+  /** Every feed of it breaks. */
+  breakFeeds(failure: Failure): void {
+    for (const feed of this.feeds) feed.fail(failure);
   }
 
   /** All places by primary key, by an index, or as they lie (`null`). */
@@ -92,6 +109,11 @@ export class Table {
     const all = index.multi && Array.isArray(value) ? value : value === undefined ? [] : [value];
     return all.filter(indexable);
   }
+}
+
+/** Equal keys have one; times are compared without their zones. */
+function idOf(key: Datum): string {
+  return print(key).replaceAll(/"timezone":"[^"]*"/g, "");
 }
 
 /** null, objects and geometries, also inside an array, keep a document out of an index. */

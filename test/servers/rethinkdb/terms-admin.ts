@@ -3,6 +3,7 @@ import { termNumbers as T } from "../../../src/wire/reql/terms.ts";
 import { demand } from "./access.ts";
 import { type Datum, type DatumObject, isObject } from "./datum.ts";
 import type { Call, TermRule } from "./call.ts";
+import { aborted } from "./feeds.ts";
 import { Failure, fail } from "./failure.ts";
 import { type Database, type Index, makeDatabase, type Permissions, Table } from "./storage.ts";
 import { indexNames, systemTables, tableConfig, tableStatus } from "./system-tables.ts";
@@ -22,6 +23,8 @@ export const adminTerms: Readonly<Record<number, TermRule>> = {
   [T.TABLE_DROP]: { takes: [1, 2], run: dropTable },
   [T.INFO]: { takes: [1, 1], run: info },
   [T.CONFIG]: { takes: [1, 1], run: config },
+  [T.RECONFIGURE]: { takes: [1, 1], run: (call) => rearranged(call, "reconfigured") },
+  [T.REBALANCE]: { takes: [1, 1], run: (call) => rearranged(call, "rebalanced") },
   [T.STATUS]: { takes: [1, 1], run: status },
   [T.INDEX_CREATE]: { takes: [2, 3], run: createIndex },
   [T.INDEX_DROP]: { takes: [2, 2], run: dropIndex },
@@ -52,6 +55,7 @@ function dropDatabase(call: Call): Value {
   if (database === undefined) throw fail("failed", `Database \`${name}\` does not exist.`, call.path);
   demand(call.context.user, "config", database, null, call.path);
   call.context.store.databases.delete(name);
+  for (const table of database.tables.values()) table.breakFeeds(aborted());
   return datum({ dbs_dropped: 1, tables_dropped: database.tables.size });
 }
 
@@ -79,6 +83,7 @@ function dropTable(call: Call): Value {
   database.tables.delete(name);
   // Readers that hold it notice.
   table.dropped = true;
+  table.breakFeeds(aborted());
   return datum({ tables_dropped: 1 });
 }
 
@@ -121,6 +126,13 @@ function asTable(call: Call): TableValue {
 function status(call: Call): Value {
   const { database, table } = readable(call, 0);
   return datum(tableStatus(database, table));
+}
+
+function rearranged(call: Call, how: "reconfigured" | "rebalanced"): Value {
+  const { database, table } = asTable(call);
+  demand(call.context.user, "config", database, table, call.path);
+  table.breakFeeds(aborted());
+  return datum({ [how]: 1 });
 }
 
 function createIndex(call: Call): Value {

@@ -2,6 +2,7 @@ import { termNumbers as T } from "../../../src/wire/reql/terms.ts";
 import { demand } from "./access.ts";
 import { compare, type Datum, type DatumObject, isObject, keyProblem, typeName } from "./datum.ts";
 import { type Call, isTrue, type TermRule } from "./call.ts";
+import { changes } from "./feeds.ts";
 import { Failure, fail, type Path } from "./failure.ts";
 import type { Database } from "./storage.ts";
 import { systemRows, systemTables } from "./system-tables.ts";
@@ -58,6 +59,7 @@ export const readTerms: Readonly<Record<number, TermRule>> = {
   [T.IS_EMPTY]: { takes: [1, 1], run: (call) => datum([...rows(call)].length === 0) },
   [T.UNION]: { takes: [0, Infinity], run: union },
   [T.COERCE_TO]: { takes: [2, 2], run: coerce },
+  [T.CHANGES]: { takes: [1, 1], run: changes },
   [T.SUM]: { takes: [1, 2], run: sum },
   [T.MIN]: { takes: [1, 2], run: (call) => extreme(call, "min") },
   [T.MAX]: { takes: [1, 2], run: (call) => extreme(call, "max") },
@@ -240,6 +242,11 @@ function derived(call: Call, make: (rows: Iterable<Row>) => Iterable<Row>): Valu
 
 function mapped(call: Call, apply: (fn: (args: readonly Datum[]) => Value, row: Datum) => Datum): Value {
   const fn = call.callable(1);
+  const of = call.value(0);
+  if (of.kind === "feed" && fn.kind === "function") {
+    const make = (item: Datum): Datum => apply((args) => fn.call(args), item);
+    return { ...of, made: [...of.made, make] };
+  }
   return derived(call, function* (rows) {
     for (const row of rows) yield { datum: fn.kind === "like" ? fn.datum : apply((args) => fn.call(args), row.datum) };
   });

@@ -34,6 +34,22 @@ export interface FunctionValue {
   call(args: readonly Datum[]): Value;
 }
 
+/** What `changes` was asked for. */
+interface FeedOptions {
+  readonly squash: boolean;
+  readonly initial: boolean;
+  readonly states: boolean;
+  readonly types: boolean;
+}
+
+/** A feed of a whole table, and what was made of its items. */
+export interface FeedValue {
+  readonly kind: "feed";
+  readonly table: TableValue;
+  readonly options: FeedOptions;
+  readonly made: readonly ((item: Datum) => Datum)[];
+}
+
 /** What a term evaluates to. */
 export type Value =
   | { readonly kind: "datum"; readonly datum: Datum }
@@ -42,6 +58,7 @@ export type Value =
   /** `get`: one document, which may not be there. */
   | { readonly kind: "selection"; readonly table: TableValue; readonly key: Datum }
   | { readonly kind: "stream"; readonly rows: () => Iterable<Row>; readonly of?: TableValue }
+  | FeedValue
   | FunctionValue
   | { readonly kind: "bound"; readonly bound: Bound }
   | { readonly kind: "direction"; readonly value: Value; readonly descending: boolean }
