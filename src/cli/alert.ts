@@ -1,14 +1,12 @@
 import { Command } from "commander";
 import { asHeadwatersError, HeadwatersError } from "../protocol/errors.ts";
 import { deliver, testAlert } from "../service/alerts.ts";
-import { withEnvFile } from "./configuration/env-file.ts";
-import { defaultFile, readFileOf, readService } from "./configuration/load.ts";
-import { resolveService } from "./configuration/service-schema.ts";
+import { defaultFile } from "./configuration/load.ts";
 import type { Environment } from "./environment.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { examples, withOutputOptions } from "./options.ts";
 import { type OutputOptions, runCommand, type Session } from "./session.ts";
-import { homeOf } from "./up/load-service.ts";
+import { loadSettings } from "./up/load-service.ts";
 
 interface AlertFlags extends OutputOptions {
   readonly file?: string;
@@ -33,11 +31,8 @@ export function alertCommand(environment: Environment): Command {
 
 async function sendTests(session: Session, names: readonly string[], flags: AlertFlags): Promise<Outcome> {
   const { environment, output, json, quiet, tell, signal } = session;
-  const home = homeOf({ file: flags.file, folder: environment.folder });
-  const request = flags.file === undefined ? {} : { file: flags.file };
-  const text = await readFileOf(request, environment.folder);
-  const variables = await withEnvFile(home, environment.variables);
-  const { alerts } = await resolveService(readService(request, text), home, variables, output.redactor);
+  const { folder, variables } = environment;
+  const { alerts } = await loadSettings({ file: flags.file, folder, variables, redactor: output.redactor });
   const all = Object.keys(alerts);
   const unknown = names.find((name) => !all.includes(name));
   if (unknown !== undefined || all.length === 0) {

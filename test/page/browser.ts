@@ -1,6 +1,7 @@
 import process from "node:process";
 import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type PostgresqlServer, startPostgresql } from "../servers/postgresql.ts";
 import { MissingServer } from "../servers/require.ts";
 
 const variable = "HEADWATERS_TEST_CHROMIUM";
@@ -27,6 +28,28 @@ export async function startBrowser(): Promise<Browser> {
   }
   const how = "apt-get install --no-install-recommends chromium";
   throw new MissingServer(`${variable} names no Chromium, and none is installed (${how}): ${reasons.at(-1)}`);
+}
+
+/** For tests that make their own tables. */
+interface BrowserAndPostgresql extends AsyncDisposable {
+  readonly browser: Browser;
+  readonly database: PostgresqlServer;
+}
+
+export async function startBrowserAndPostgresql(): Promise<BrowserAndPostgresql> {
+  const browser = await startBrowser();
+  const database = await startPostgresql().catch(async (error: unknown) => {
+    await browser.close();
+    throw error;
+  });
+  return {
+    browser,
+    database,
+    async [Symbol.asyncDispose]() {
+      await browser.close();
+      await database[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** A page that notes what must not happen: errors of scripts, refusals by the policy, requests to other hosts. */

@@ -1,30 +1,9 @@
 import { expect, test } from "vitest";
-import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
+import { runSql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
 import { folderWith, sourceOf } from "../service/folder.ts";
 import { Up } from "../service/up.ts";
-import { openPage, startBrowser } from "./browser.ts";
-
-interface Both extends AsyncDisposable {
-  readonly browser: Awaited<ReturnType<typeof startBrowser>>;
-  readonly database: PostgresqlServer;
-}
-
-async function startBoth(): Promise<Both> {
-  const browser = await startBrowser();
-  const database = await startPostgresql().catch(async (error: unknown) => {
-    await browser.close();
-    throw error;
-  });
-  return {
-    browser,
-    database,
-    async [Symbol.asyncDispose]() {
-      await browser.close();
-      await database[Symbol.asyncDispose]();
-    },
-  };
-}
+import { openPage, startBrowserAndPostgresql } from "./browser.ts";
 
 const tables = Array.from(
   { length: 200 },
@@ -32,7 +11,7 @@ const tables = Array.from(
     ALTER TABLE part_${at} ADD PRIMARY KEY (id);`,
 ).join("\n");
 
-await describeWith(startBoth, "the page with many connections and tables", ({ browser, database }: Both) => {
+await describeWith(startBrowserAndPostgresql, "the page with many connections and tables", ({ browser, database }) => {
   test("100 connections, and 200 tables in a run", async () => {
     await runSql(database.connectionString, tables);
     const source = sourceOf(database);

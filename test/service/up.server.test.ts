@@ -1,5 +1,6 @@
-import { readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { expect, test } from "vitest";
 import { runCli } from "../cli/run-cli.ts";
@@ -306,6 +307,66 @@ await describeWith(startPostgresql, "headwaters up", (server) => {
     ]);
   });
 
+  test("what a person must mend pauses a connection until its settings change or a person resumes it", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const right = { source: sourceOf(database), destination: "duckdb:copy.duckdb", schedule: "1s" };
+    const wrong = { ...right, source: { ...right.source, password: "wrong" } };
+    const file = (shop: object): object => ({ service: { pauseAfter: 2 }, connections: { shop } });
+    await using folder = await folderWith(file(wrong));
+    await using up = await Up.start(folder.path);
+    const paused = await until("it is paused", async () => {
+      const shown = await up.connection("shop");
+      return shown.paused && shown;
+    });
+    expect(paused).toMatchObject({ state: "paused", failures: 2, nextRun: null, error: { code: "LOGIN_FAILED" } });
+    expect(paused.says).toContain("paused after 2 failures");
+    await up.act("shop", { action: "resume" });
+    await until("it is paused again", async () => (await up.connection("shop")).failures === 4);
+    await folder.write(file(right));
+    await until("it is mended", async () => (await up.connection("shop")).state === "ok");
+  });
+
+  test("runs that were missed are made up once, and those older than keepRuns are forgotten", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb", schedule: "1h" };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    expect((await runCli(["sync"], { folder: folder.path })).code).toBe(0);
+    // As if the machine had been off for ten days.
+    const past = new Date(Date.now() - 10 * 86_400_000).toISOString();
+    const killed = new Date(Date.now() - 86_400_000).toISOString();
+    const place = join(folder.path, ".headwaters", "shop");
+    const [name] = readdirSync(place).filter((name) => name.endsWith(".json"));
+    const record = JSON.parse(readFileSync(join(place, name!), "utf8")) as object;
+    writeFileSync(join(place, name!), JSON.stringify({ ...record, started: past, ended: past }));
+    await duckdbRows(
+      join(folder.path, "copy.duckdb"),
+      `UPDATE copy._headwaters.runs SET started = '${past}', ended = '${past}';
+       INSERT INTO copy._headwaters.runs (connection, id, kind, started, outcome)
+         VALUES ('shop', 'a follow that was killed', 'follow', '${killed}', 'running')`,
+      "",
+    );
+    await folder.write({ connections: { shop: connection }, service: { keepRuns: "9d" } });
+    await using up = await Up.start(folder.path);
+    const run = await up.ended("shop", "sync", past);
+    expect(run).toMatchObject({ outcome: "succeeded", trigger: "schedule" });
+    await wait(2_000);
+    const runs = await up.get("GET /connections/{name}/runs", { name: "shop" });
+    expect(runs.map(({ started, outcome }) => [started, outcome])).toEqual([
+      [run.started, "succeeded"],
+      [killed, "died"],
+      [past, "succeeded"],
+    ]);
+    expect(Date.parse((await up.connection("shop")).nextRun!)).toBeGreaterThan(Date.now());
+    await up.stop();
+    const history = "SELECT run, outcome FROM copy._headwaters.run_history ORDER BY started";
+    expect(await duckdbRows(join(folder.path, "copy.duckdb"), history)).toEqual([
+      { run: "a follow that was killed", outcome: "died" },
+      { run: run.id, outcome: "succeeded" },
+    ]);
+  });
+
   test("pause, resume, stop, and what can't be done now", async () => {
     await using database = await server.createDatabase();
     await runSql(database.connectionString, tables);
@@ -405,11 +466,11 @@ await describeWith(startOwnPostgresql, "a source of headwaters up that goes away
   });
 });
 
-async function duckdbRows(file: string, sql: string): Promise<unknown[]> {
+async function duckdbRows(file: string, sql: string, mode = "(READ_ONLY)"): Promise<unknown[]> {
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
   try {
-    await connection.run(`ATTACH '${file}' AS copy (READ_ONLY)`);
+    await connection.run(`ATTACH '${file}' AS copy ${mode}`);
     return (await connection.runAndReadAll(sql)).getRowObjects();
   } finally {
     connection.closeSync();

@@ -39,14 +39,28 @@ export async function textOf(given: Given): Promise<string> {
   return `${text}\n${environment}`;
 }
 
+/** Reads what the service as a whole is set to. */
+export async function loadSettings(given: Omit<Given, "flags">): Promise<ServiceSettings> {
+  const { settings } = await readSettings(given, await readFileOf(requestOf(given), given.folder));
+  return settings;
+}
+
+async function readSettings(
+  given: Omit<Given, "flags">,
+  text: string,
+): Promise<{ readonly settings: ServiceSettings; readonly variables: NodeJS.ProcessEnv }> {
+  const home = homeOf(given);
+  const variables = await withEnvFile(home, given.variables);
+  const settings = await resolveService(readService(requestOf(given), text), home, variables, given.redactor);
+  return { settings, variables };
+}
+
 /** Reads the file of connections. A connection whose settings are wrong is told with its error. */
 export async function loadService(given: Given): Promise<Loaded> {
   const { folder, redactor, flags } = given;
   const request = requestOf(given);
   const text = await readFileOf(request, folder);
-  const home = homeOf(given);
-  const variables = await withEnvFile(home, given.variables);
-  const settings = await resolveService(readService(request, text), home, variables, redactor);
+  const { settings, variables } = await readSettings(given, text);
   const connections: LoadedConnection[] = [];
   for (const raw of await readConnections(request, { folder, text })) {
     try {
@@ -62,7 +76,7 @@ export async function loadService(given: Given): Promise<Loaded> {
   };
 }
 
-function requestOf({ file }: Given): { names: readonly string[]; file?: string } {
+function requestOf({ file }: Pick<Given, "file">): { names: readonly string[]; file?: string } {
   return file === undefined ? { names: [] } : { names: [], file };
 }
 
