@@ -337,7 +337,7 @@ await describeWith(startPostgresql, "headwaters up", (server) => {
     const past = new Date(Date.now() - 10 * 86_400_000).toISOString();
     const killed = new Date(Date.now() - 86_400_000).toISOString();
     const place = join(folder.path, ".headwaters", "shop");
-    const [name] = readdirSync(place).filter((name) => name.endsWith(".json"));
+    const name = readdirSync(place).find((name) => name.endsWith(".json"));
     const record = JSON.parse(readFileSync(join(place, name!), "utf8")) as object;
     writeFileSync(join(place, name!), JSON.stringify({ ...record, started: past, ended: past }));
     await duckdbRows(

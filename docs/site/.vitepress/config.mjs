@@ -95,6 +95,7 @@ export default defineConfig({
       {
         text: "Operating",
         items: [
+          page("The service in production", "/operating/service"),
           page("Backup", "/operating/backup"),
           page("Versions and upgrades", "/operating/upgrade"),
           page("Capacity", "/operating/capacity"),
