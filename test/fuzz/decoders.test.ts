@@ -163,7 +163,12 @@ const targets: Readonly<Record<string, Target>> = {
       const first = reading.next();
       for (const chunk of chunks(stream, random)) if (!socket.destroyed) socket.write(chunk);
       socket.end();
-      for (let next = await first; next.done !== true; next = await reading.next()) parts.push(next.value);
+      try {
+        for (let next = await first; next.done !== true; next = await reading.next()) parts.push(next.value);
+      } finally {
+        // Its timer would hold the stream for a minute.
+        watch.close();
+      }
       decodeCopy(...parts);
     },
   },
