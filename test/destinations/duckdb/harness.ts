@@ -33,8 +33,9 @@ export class DuckdbHarness implements DestinationHarness {
     return new DuckdbHarness(await mkdtemp(join(tmpdir(), "headwaters-duckdb-")), settings);
   }
 
-  open(given: Partial<DestinationContext> = {}, how = { create: true }): Promise<Warehouse> {
-    const configuration = definition.configuration.parse({ path: this.path, ...this.#settings });
+  /** `more`: settings for this time. */
+  open(given: Partial<DestinationContext> = {}, how = { create: true }, more: object = {}): Promise<Warehouse> {
+    const configuration = definition.configuration.parse({ path: this.path, ...this.#settings, ...more });
     return definition.open(configuration, context(given), how);
   }
 
