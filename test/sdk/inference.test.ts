@@ -116,3 +116,13 @@ test("what the user sets in overrides holds over declaration and inference", asy
   expect(failure(await place.sync(rows({ id: 1, n: "1.25" }), { types }))).toBeNull();
   expect(await place.types("t")).toEqual({ n: "DECIMAL(12,2)", id: "INTEGER" });
 });
+
+test("field names that are data fail clearly, before they take memory (case 43)", { timeout: 120_000 }, async () => {
+  await using place = await Place.make();
+  const odd = (id: number): Readonly<Record<string, unknown>> => ({ id, [`f_${id}_a`]: 1, [`f_${id}_b`]: 2 });
+  const many = await place.sync(rows(...Array.from({ length: 600 }, (_, id) => odd(id))));
+  expect(failure(many)).toMatch(/^(COLUMNS_TOO_MANY|DESTINATION_UNUSABLE): /);
+  await using other = await Place.make();
+  const fields = Object.fromEntries(Array.from({ length: 2_000 }, (_, at) => [`f_${at}`, at]));
+  expect(failure(await other.sync(rows({ id: 1, ...fields })))).toMatch(/^COLUMNS_TOO_MANY: .* have 2001 fields/);
+});
