@@ -17,6 +17,15 @@ for (const [title, start] of servers) {
     () => start(8),
     `the copy of ${title}`,
     (server) => {
+      test("field names that are data fail their table alone (case 43)", { timeout: 120_000 }, async () => {
+        await server.run("FLUSHDB");
+        await server.run("HSET", "user:1", ...Array.from({ length: 2_000 }, (_, at) => [`f_${at}`, "x"]).flat());
+        await using copy = await Copy.make();
+        const runs = await copy.sync(server, { tables: { users: { pattern: "user:{id}" } } });
+        expect(runs["dragonfly_data"]).toMatchObject({ outcome: "whole", inserted: 1 });
+        expect(runs["users"]).toMatchObject({ outcome: "failed", error: { code: "COLUMNS_TOO_MANY" } });
+      });
+
       test("only what is new or changed is written, and what is gone is deleted", async () => {
         await server.run("FLUSHDB");
         await server.runAll(Array.from({ length: 3_000 }, (_, index) => ["SET", `key:${index}`, `value ${index}`]));
