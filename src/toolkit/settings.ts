@@ -77,6 +77,20 @@ export function choice<const Words extends readonly string[]>(
     .meta({ text: oneOf(caseless ? options.map(inAnyCase) : options), blank: true });
 }
 
+/** One of these words for all tables, or one by table, where `*` is all others. */
+export function byTable<const Words extends readonly string[]>(options: Words) {
+  const word = z.enum(options, { error: `must be one of ${options.join(", ")}` });
+  return z.union([word, z.record(z.string(), word)]);
+}
+
+/** What a setting that {@link byTable} made says of a table; `undefined`: nothing. */
+export function ofTable<Word extends string>(
+  setting: Word | Readonly<Record<string, Word>>,
+  table: string,
+): Word | undefined {
+  return typeof setting === "string" ? setting : (setting[table] ?? setting["*"]);
+}
+
 /** A pattern for one of these, with blanks around it, or for blanks alone. */
 function oneOf(patterns: readonly string[]): string {
   return String.raw`^\s*((${patterns.join("|")})\s*)?$`;

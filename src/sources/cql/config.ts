@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { choice, flag, optionalPassword, optionalText, text, whole } from "../../toolkit/settings.ts";
+import { byTable, choice, flag, optionalPassword, optionalText, text, whole } from "../../toolkit/settings.ts";
 import { consistencies, type Consistency } from "../../wire/cql/messages.ts";
 
 /**
@@ -9,7 +9,6 @@ const changeModes = ["cursor", "writetime", "full"] as const;
 export type ChangeMode = (typeof changeModes)[number];
 
 const levels = Object.keys(consistencies) as [Consistency, ...Consistency[]];
-const mode = z.enum(changeModes, { error: `must be one of ${changeModes.join(", ")}` });
 
 /** The settings that both sources have, besides the address of the cluster. */
 export function sharedSettings(cursorColumn: string) {
@@ -70,14 +69,11 @@ export function sharedSettings(cursorColumn: string) {
       title: "Cursor column",
       description: "The column that tells when a row changed, in tables that have one of this name.",
     }),
-    changes: z
-      .union([mode, z.record(z.string(), mode)])
-      .default("cursor")
-      .meta({
-        title: "Changes",
-        description:
-          "How changes are seen: cursor (by the cursor column; tables without one are read whole), writetime (by the write times of all cells; needs no column), full (by reading whole). Or by table, with * for the others: { orders: writetime, '*': cursor }.",
-      }),
+    changes: byTable(changeModes).default("cursor").meta({
+      title: "Changes",
+      description:
+        "How changes are seen: cursor (by the cursor column; tables without one are read whole), writetime (by the write times of all cells; needs no column), full (by reading whole). Or by table, with * for the others: { orders: writetime, '*': cursor }.",
+    }),
     allow_filtering: flag.default(false).meta({
       title: "Allow filtering",
       description:

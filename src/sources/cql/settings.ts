@@ -1,5 +1,6 @@
 import { pemOf, type TlsFiles, tlsOptions } from "../../net/tls.ts";
 import type { ClusterOptions } from "../../wire/cql/cluster.ts";
+import { ofTable } from "../../toolkit/settings.ts";
 import type { Consistency } from "../../wire/cql/messages.ts";
 import type { ChangeMode, SharedConfiguration } from "./config.ts";
 
@@ -53,7 +54,7 @@ export function cqlSettings(
     lookupConsistency: shared.lookup_consistency,
     pageSize: shared.page_size,
     cursorColumn: shared.cursor_column,
-    changes: (table) => (typeof changes === "string" ? changes : (changes[table] ?? changes["*"] ?? "cursor")),
+    changes: (table) => ofTable<ChangeMode>(changes, table) ?? "cursor",
     allowFiltering: shared.allow_filtering,
     intervalHours,
     lag: shared.lag,

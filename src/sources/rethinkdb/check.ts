@@ -34,6 +34,7 @@ export async function* checkSource(
     yield tlsResult(labels.tls, configuration);
     yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
     yield* rights(username);
+    yield* feeds(configuration);
     yield* checkTables(connection, configuration, context, signal);
   } finally {
     await pool.release(connection);
@@ -94,6 +95,13 @@ function* rights(username: string): Generator<CheckResult> {
   const message =
     'User "admin" may do everything. Reading needs less: a user of its own, with grant("user", {read: true}) on the database.';
   yield { name: "rights", label: "Rights", status: "warning", message };
+}
+
+function* feeds({ changes }: Configuration): Generator<CheckResult> {
+  if (changes === "cursor") return;
+  const message =
+    "headwaters follow listens to change feeds, which need no other right than read and keep nothing at the server. A sync finds changes as without them.";
+  yield { name: "stream", label: "Change stream", status: "ok", message };
 }
 
 function privileges(readable: number, refused: readonly HeadwatersError[]): CheckResult {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { choice, flag, optionalText, text, whole } from "../../toolkit/settings.ts";
+import { byTable, choice, flag, optionalText, text, whole } from "../../toolkit/settings.ts";
 
 /** How current the documents must be, from the cheapest mode on: https://rethinkdb.com/docs/consistency/ */
 const readModes = ["outdated", "single", "majority"] as const;
@@ -40,6 +40,11 @@ export const configuration = z
       title: "Lag",
       description:
         "Seconds by which each window of changes overlaps the one before: documents that are stored later than this after their timestamp are found by sweeps only.",
+    }),
+    changes: byTable(["cursor", "stream"]).default("cursor").meta({
+      title: "Changes",
+      description:
+        "How changes are seen: cursor (by the timestamp of documents, and by sweeps), or stream (headwaters follow listens to change feeds; a sync works as with cursor). Or by table, with * for the others: { orders: stream, '*': cursor }.",
     }),
     connect_timeout: whole(1, 3_600)
       .default(20)

@@ -7,7 +7,13 @@ export const definition: SourceDefinition<typeof configuration> = {
   name: "rethinkdb",
   title: "RethinkDB",
   configuration,
-  capabilities: { passes: ["full", "window", "keys"], independentPath: true, schema: "inferred", filter: "fields" },
+  capabilities: {
+    passes: ["full", "window", "keys"],
+    independentPath: true,
+    schema: "inferred",
+    catchesUp: true,
+    filter: "fields",
+  },
   checks: {
     connect: "Connect to the server",
     login: "Log in",

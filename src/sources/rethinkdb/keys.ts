@@ -33,6 +33,15 @@ export function keyClass(range: { readonly first: Json; readonly last: Json }): 
   return first === last ? first : "mixed";
 }
 
+/** A key as JSON; equal keys have equal texts. Times are compared without their time zones. */
+export function keyText(key: Json): string {
+  return JSON.stringify(key, (_, value: Json) =>
+    (value as { readonly $reql_type$?: Json } | null)?.$reql_type$ === "TIME"
+      ? { ...(value as object), timezone: "+00:00" }
+      : value,
+  );
+}
+
 /** The identity of a table with this id and these keys; a table that is made again has another id. */
 export function identityOf(id: string, of: KeyClass): string {
   return `${id}/${of}`;

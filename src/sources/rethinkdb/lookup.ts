@@ -4,17 +4,11 @@ import type { Rows } from "../../protocol/rows.ts";
 import type { Reading } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { Scanner } from "../../wire/reql/scanner.ts";
-import { datum, term } from "../../wire/reql/terms.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Cell, cell, project } from "../../toolkit/vectors.ts";
-import { tableTerm } from "./catalog.ts";
-import { checked, chosen, skipping, type TableReader } from "./read.ts";
+import { byKeys, checked, keysAtOnce, rowsShape, type TableReader } from "./read.ts";
 import { DocumentRows } from "./documents/rows.ts";
 import { microsecondsOfText, timeTerm } from "./timestamps/timestamps.ts";
-import { timestampOf } from "./work.ts";
-
-/** Keys per query. */
-const atOnce = 1_000;
 
 /**
  * Reads documents by key, as a majority has them. If documents need columns that the table does not have, the columns
@@ -29,23 +23,14 @@ export async function* lookupRows(
 ): AsyncGenerator<Rows, void> {
   const type = table.columns.find(({ name }) => name === table.key[0])!.type.kind;
   const vector = project(keys, [table.key[0]!]).values[0]!;
-  const from = tableTerm(reader.database, table.id, "majority");
-  const rows = new DocumentRows(table, {
-    names: reader.names,
-    what: "rows",
-    timestamp: timestampOf(table),
-    isSkipped: skipping(reader, skipped),
-    context: reader.context,
-    onRounded: (column) => reader.onRounded(table.id, column),
-  });
+  const rows = new DocumentRows(table, rowsShape(reader, table, "rows", skipped));
   const documents = new Scanner();
   let wider: Table | null = null;
-  for (let first = 0; first < keys.length; first += atOnce) {
+  for (let first = 0; first < keys.length; first += keysAtOnce) {
     const wanted: Json[] = [];
-    for (let row = first; row < Math.min(keys.length, first + atOnce); row++) {
-      wanted.push(datum(keyOf(cell(vector, row), type)));
-    }
-    const query = chosen(reader, table, term("GET_ALL", [from, ...wanted]));
+    for (let row = first; row < Math.min(keys.length, first + keysAtOnce); row++)
+      wanted.push(keyOf(cell(vector, row), type));
+    const query = byKeys(reader, table, wanted);
     for await (const answer of reader.connection.answers(query, { min_batch_rows: 1 }, how.signal)) {
       documents.load(checked(answer, table));
       while (documents.next()) {

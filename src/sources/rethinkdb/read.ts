@@ -4,6 +4,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { PassKind } from "../../protocol/pass.ts";
+import type { Rows } from "../../protocol/rows.ts";
 import type { Reading, Selection, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import { selects } from "../../toolkit/patterns.ts";
@@ -11,11 +12,12 @@ import { unite } from "../../toolkit/types.ts";
 import type { Answer, ReqlConnection } from "../../wire/reql/connection.ts";
 import { ParsedDocuments } from "../../wire/reql/parsed.ts";
 import { Scanner } from "../../wire/reql/scanner.ts";
-import { lambda, type Term, term } from "../../wire/reql/terms.ts";
+import { datum, lambda, type Term, term } from "../../wire/reql/terms.ts";
 import { keysBetween, tableTerm } from "./catalog.ts";
 import type { FieldNames } from "./documents/fields.ts";
 import { type Condition, projected } from "./filter.ts";
-import { DocumentRows } from "./documents/rows.ts";
+import { DocumentRows, type RowsShape } from "./documents/rows.ts";
+import { keyText } from "./keys.ts";
 import { filtered, madeFields, notOlder, stretches, tellsMoment } from "./timestamps/timestamps.ts";
 import { timestampOf, type Work } from "./work.ts";
 
@@ -35,6 +37,9 @@ export interface TableReader {
   onRounded(table: string, column: string): void;
 }
 
+/** Keys that one query looks up. */
+export const keysAtOnce = 1_000;
+
 /** A huge document must not wait until seven more fill a batch. */
 const batchOptions = { min_batch_rows: 1 } as const;
 
@@ -48,17 +53,32 @@ export async function* readSplit(
   state: Json,
   how: Reading,
 ): AsyncGenerator<Operation, void> {
-  const key = table.key[0]!;
   const query = work.index === null ? byKey(reader, kind, table, work, state) : byIndex(reader, table, work);
+  const { skip } = work;
+  yield* readDocuments(reader, { kind, table, skip, ordered: work.index === null }, query, how);
+}
+
+/** What {@link readDocuments} reads. */
+interface Asked {
+  readonly kind: PassKind;
+  readonly table: Table;
+  /** Fields whose columns are not selected. */
+  readonly skip: readonly string[];
+  /** The documents come in the order of keys, so that each batch ends at a position. */
+  readonly ordered: boolean;
+}
+
+/** Reads the documents of a query. Returns the table with the columns that they needed. */
+async function* readDocuments(
+  reader: TableReader,
+  { kind, table, skip, ordered }: Asked,
+  query: Term,
+  how: Reading,
+  onKey: (key: Json) => void = () => {},
+): AsyncGenerator<Operation, Table> {
+  const key = table.key[0]!;
   const operation = kind === "keys" ? "keys" : "upsert";
-  const rows = new DocumentRows(table, {
-    names: reader.names,
-    what: kind === "keys" ? "keys" : "rows",
-    timestamp: timestampOf(table),
-    isSkipped: skipping(reader, work.skip),
-    context: reader.context,
-    onRounded: (column) => reader.onRounded(table.id, column),
-  });
+  const rows = new DocumentRows(table, rowsShape(reader, table, kind === "keys" ? "keys" : "rows", skip));
   const documents = how.path === "independent" ? new ParsedDocuments() : new Scanner();
   for await (const answer of reader.connection.answers(query, batchOptions, how.signal)) {
     documents.load(checked(answer, table));
@@ -72,14 +92,83 @@ export async function* readSplit(
         rows.widen(wider);
         if (rows.append(documents) !== null) throw stillTooNarrow(table, key);
       }
+      if (kind === "stream") onKey(rows.keyOf(documents));
       if (rows.bytes < how.batchBytes) continue;
       const position: Json = { after: rows.keyOf(documents) };
       for (const batch of rows.finish()) yield { kind: operation, table: table.id, rows: batch };
-      if (work.index === null) yield { kind: "checkpoint", state: position };
+      if (ordered) yield { kind: "checkpoint", state: position };
       how.signal.throwIfAborted();
     }
   }
   for (const batch of rows.finish()) yield { kind: operation, table: table.id, rows: batch };
+  return rows.table;
+}
+
+/** How documents become rows of a table. */
+export function rowsShape(
+  reader: TableReader,
+  { id, cursor }: Table,
+  what: RowsShape["what"],
+  skip: readonly string[],
+): RowsShape {
+  const { names, context } = reader;
+  const onRounded = (column: string): void => reader.onRounded(id, column);
+  return { names, what, timestamp: timestampOf({ cursor }), isSkipped: skipping(reader, skip), context, onRounded };
+}
+
+/**
+ * Looks up the keys that changed, from the one that `state` counts to on, as a majority has them: documents that are there are
+ * written, the rows of the other keys are deleted.
+ */
+export async function* readChanged(
+  reader: TableReader,
+  table: Table,
+  keys: readonly Json[],
+  skip: readonly string[],
+  state: Json,
+  how: Reading,
+): AsyncGenerator<Operation, void> {
+  let current = table;
+  for (let first = Number(state ?? 0); first < keys.length; first += keysAtOnce) {
+    const some = keys.slice(first, first + keysAtOnce);
+    const gone = new Map(some.map((key) => [keyText(key), key]));
+    const query = byKeys(reader, table, some);
+    current = yield* readDocuments(
+      reader,
+      { kind: "stream", table: current, skip, ordered: false },
+      query,
+      how,
+      (key) => gone.delete(keyText(key)),
+    );
+    if (gone.size > 0) {
+      for (const rows of keyRows(reader, current, [...gone.values()])) yield { kind: "delete", table: table.id, rows };
+    }
+    yield { kind: "checkpoint", state: first + some.length };
+  }
+}
+
+/** Documents by key, as a majority has them. */
+export function byKeys(reader: TableReader, table: Table, keys: readonly Json[]): Term {
+  const from = tableTerm(reader.database, table.id, "majority");
+  return chosen(reader, table, term("GET_ALL", [from, ...keys.map(datum)]));
+}
+
+/** Rows of keys alone. A key that the copy's key column can't hold is in no row of it. */
+function keyRows(reader: TableReader, table: Table, keys: readonly Json[]): readonly Rows[] {
+  const [key] = table.key;
+  const columns = table.columns.filter(({ name }) => name === key);
+  const only = { ...table, columns, cursor: null, version: null };
+  const rows = new DocumentRows(only, rowsShape(reader, only, "rows", []));
+  const documents = new Scanner();
+  documents.load(Buffer.from(JSON.stringify({ r: keys.map((value) => ({ [key!]: value })) })));
+  while (documents.next()) {
+    try {
+      rows.append(documents);
+    } catch (thrown) {
+      if (!(thrown instanceof HeadwatersError) || thrown.code !== "TABLE_CHANGED") throw thrown;
+    }
+  }
+  return rows.finish();
 }
 
 /**
@@ -124,14 +213,14 @@ function byKey(reader: TableReader, kind: PassKind, table: Table, work: Work, st
 }
 
 /** The documents that the user's filter selects, with the fields that are copied. */
-export function chosen({ filter, columns }: TableReader, table: Table, documents: Term): Term {
+function chosen({ filter, columns }: TableReader, table: Table, documents: Term): Term {
   const timestamp = timestampOf(table);
   const kept = [...table.key, ...(timestamp === null ? [] : [timestamp])];
   return projected(filter === null ? documents : filtered(documents, filter), columns, kept);
 }
 
 /** Which fields are skipped: those known to be excluded, and excluded fields that were not seen before. */
-export function skipping({ columns }: TableReader, known: readonly string[]): (field: string) => boolean {
+function skipping({ columns }: TableReader, known: readonly string[]): (field: string) => boolean {
   const skipped = new Set(known);
   return (field) => skipped.has(field) || (columns !== undefined && !selects(columns, field));
 }

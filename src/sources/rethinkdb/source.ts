@@ -4,28 +4,30 @@ import type { Json } from "../../protocol/json.ts";
 import type { Operation } from "../../protocol/operation.ts";
 import type { Pass, PassKind, Plan, Split } from "../../protocol/pass.ts";
 import type { Rows } from "../../protocol/rows.ts";
-import type { CheckResult, Reading, Source, SourceContext } from "../../protocol/source.ts";
+import type { CheckResult, KeptStream, Reading, Source, SourceContext } from "../../protocol/source.ts";
 import type { Table } from "../../protocol/table.ts";
 import type { ReqlAddress } from "../../wire/reql/address.ts";
 import { ReqlConnection } from "../../wire/reql/connection.ts";
 import { ReqlQueryError } from "../../wire/reql/failures.ts";
 import { tableOfSplit } from "../../toolkit/passes.ts";
 import { refusedTable } from "../../toolkit/refused-table.ts";
+import { ofTable } from "../../toolkit/settings.ts";
 import { hasColumnsOf, unite } from "../../toolkit/types.ts";
 import { warnOnce } from "../../toolkit/warn-once.ts";
-import { describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
+import { type Described, describeTable, keyRange, listTables, plainIndexes, serverTime, tableTerm } from "./catalog.ts";
 import { checkSource } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { discoverTable, unseenTable } from "./discover.ts";
 import { explain } from "./errors.ts";
+import { Feeds } from "./feed/feeds.ts";
 import { FieldNames, fieldOf } from "./documents/fields.ts";
 import { type Condition, conditionOf } from "./filter.ts";
 import { emptyClass, identityOf, keyClass } from "./keys.ts";
 import { lookupRows } from "./lookup.ts";
-import { readSplit, type TableReader } from "./read.ts";
+import { readChanged, readSplit, type TableReader } from "./read.ts";
 import { cutKeys, splitCount } from "./splits.ts";
 import { stretches } from "./timestamps/timestamps.ts";
-import { nextOf, sinceOf, timestampOf, type Work, workJson, workOf } from "./work.ts";
+import { feedPositionOf, nextOf, sinceOf, timestampOf, type Work, workJson, workOf } from "./work.ts";
 
 /** Tables that are examined at the same time. */
 const looksAtOnce = 8;
@@ -39,11 +41,18 @@ export class RethinkdbSource implements Source {
   readonly #filters: ReadonlyMap<string, Condition>;
   /** By table: the columns that `discover` showed. If a pass lacks one of these, the column was not selected. */
   readonly #shown = new Map<string, ReadonlySet<string>>();
+  /** By table, as its documents showed it last. */
+  readonly #seen = new Map<string, Table>();
   /** By table: the columns that documents needed besides the shown ones. */
   readonly #wider = new Map<string, Table>();
   /** By table, because splits that are read at the same time must agree on names. */
   readonly #names = new Map<string, FieldNames>();
   readonly #warnOnce: (message: string) => void;
+  /** `null`: nothing is followed. */
+  readonly #feeds: Feeds | null;
+  readonly changed?: NonNullable<Source["changed"]>;
+  /** The keys that the stream pass of a table looks up. */
+  readonly #looksUp = new Map<string, readonly Json[]>();
 
   constructor(configuration: Configuration, address: ReqlAddress, context: SourceContext) {
     this.#configuration = configuration;
@@ -55,6 +64,10 @@ export class RethinkdbSource implements Source {
         throw explain(thrown, configuration);
       }),
     );
+    const follows = context.follows === true && configuration.changes !== "cursor";
+    this.#feeds = follows ? new Feeds(configuration, address, context.log) : null;
+    const hints = this.#feeds?.hints;
+    if (hints !== undefined) this.changed = (within, among, signal) => hints.changed(within, among, signal);
     const filters = Object.entries(context.tables).map(([id, { filter }]) => [id, conditionOf(id, filter)] as const);
     this.#filters = new Map(filters.filter((entry): entry is [string, Condition] => entry[1] !== null));
   }
@@ -89,13 +102,16 @@ export class RethinkdbSource implements Source {
     previous: Readonly<Record<string, Json>>,
     signal: AbortSignal,
   ): Promise<Plan> {
+    if (kind === "stream") return this.#planStream(tables, previous, signal);
     const planned = await Promise.all(
       tables.map((table) =>
         this.#use(table.id, signal, async (connection) => {
-          // The time is taken before a document is read.
+          // The feed is opened before the time is taken, and both before a document is read.
+          const reads = kind !== "keys" && table.streamed === true;
+          const stream = reads ? await this.#feeds?.start(table, signal) : undefined;
           const now = await serverTime(connection, signal);
           const works = await this.#cut(connection, table, kind, previous[table.id], signal);
-          return { table, now, works };
+          return { table, now, works, next: nextOf(table, now, this.#configuration.lag, stream) };
         }),
       ),
     );
@@ -104,9 +120,7 @@ export class RethinkdbSource implements Source {
       splits: planned.flatMap(({ table, works }) =>
         works.map((work, index): Split => ({ id: `${table.id}/${index}`, tables: [table.id], work: workJson(work) })),
       ),
-      next: Object.fromEntries(
-        planned.map(({ table, now }) => [table.id, nextOf(table, now, this.#configuration.lag)] as const),
-      ),
+      next: Object.fromEntries(planned.map(({ table, next }) => [table.id, next] as const)),
       asOf: new Date(oldest).toISOString(),
       unseenFrom: new Date(oldest - this.#configuration.lag * 1_000).toISOString(),
       snapshot: null,
@@ -130,8 +144,18 @@ export class RethinkdbSource implements Source {
   async *read(pass: Pass, split: Split, state: Json, how: Reading): AsyncGenerator<Operation, void> {
     const table = tableOfSplit(pass, split);
     yield* this.#reading(table, how.signal, (reader) =>
-      readSplit(reader, { kind: pass.kind, table, work: workOf(split) }, state, how),
+      pass.kind === "stream"
+        ? readChanged(reader, table, this.#looksUp.get(table.id) ?? [], this.#skipped(table), state, how)
+        : readSplit(reader, { kind: pass.kind, table, work: workOf(split) }, state, how),
     );
+  }
+
+  async keepFrom(next: Readonly<Record<string, Json>>): Promise<KeptStream | null> {
+    for (const [table, one] of Object.entries(next)) {
+      const position = feedPositionOf(one);
+      if (position !== null) this.#feeds?.hints.forget(table, position);
+    }
+    return null;
   }
 
   async *lookup(table: Table, keys: Rows, how: Reading): AsyncGenerator<Rows, void> {
@@ -140,7 +164,36 @@ export class RethinkdbSource implements Source {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#feeds?.[Symbol.asyncDispose]();
     await this.#pool[Symbol.asyncDispose]();
+  }
+
+  /** Each table by itself: the feeds are shared. */
+  async #planStream(
+    tables: readonly Table[],
+    previous: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    const feeds = this.#feeds!;
+    const now = await this.#use(undefined, signal, (connection) => serverTime(connection, signal));
+    const next: Record<string, Json> = {};
+    for (const table of tables) {
+      const changes = await feeds.changes(table, feedPositionOf(previous[table.id]), signal);
+      if (changes === null) continue;
+      this.#looksUp.set(table.id, changes.keys);
+      next[table.id] = nextOf(table, now, this.#configuration.lag, changes.next);
+    }
+    const splits = tables.map(({ id }) => ({ id: `${id}/stream`, tables: [id], work: null }));
+    // What was told later may not be seen yet.
+    const asOf = now - feeds.hints.settle;
+    return {
+      splits,
+      next,
+      asOf: new Date(asOf).toISOString(),
+      unseenFrom: new Date(asOf - this.#configuration.lag * 1_000).toISOString(),
+      snapshot: null,
+      ...(tables.every(({ id }) => id in next) ? {} : { startsOver: true }),
+    };
   }
 
   /**
@@ -158,8 +211,13 @@ export class RethinkdbSource implements Source {
       const described = await describeTable(connection, database, name, signal);
       const wider = this.#wider.get(name);
       const before = [known.find(({ id }) => id === name), wider].filter((table) => table !== undefined);
-      const seen = await discoverTable(connection, database, described, this.#context, before, signal);
-      const table = wider?.identity === seen.identity ? unite(wider, seen) : seen;
+      const seen =
+        (await this.#followed(connection, described, signal)) ??
+        (await discoverTable(connection, database, described, this.#context, before, signal));
+      const streamed = this.#feeds !== null && this.#isStreamed(name) ? { streamed: true as const } : {};
+      const notes = this.#feeds === null && this.#isStreamed(name) ? [...seen.notes, feedNote] : seen.notes;
+      this.#seen.set(name, seen);
+      const table = { ...(wider?.identity === seen.identity ? unite(wider, seen) : seen), ...streamed, notes };
       this.#shown.set(name, new Set(table.columns.map((column) => column.name)));
       return table;
     } catch (thrown) {
@@ -174,6 +232,24 @@ export class RethinkdbSource implements Source {
       if (thrown instanceof ReqlQueryError || error.code === "SOURCE_FAILED") return error;
       return refusedTable(name, error);
     }
+  }
+
+  #isStreamed(table: string): boolean {
+    return ofTable(this.#configuration.changes, table) === "stream";
+  }
+
+  /**
+   * A table as it was seen last, if that holds: `discover` is called each minute while a feed tells of its documents, and its
+   * rows show new columns. `null`: documents have to be looked at.
+   */
+  async #followed(connection: ReqlConnection, described: Described, signal: AbortSignal): Promise<Table | null> {
+    const { name, id, primaryKey, estimatedRows } = described;
+    const seen = this.#seen.get(name);
+    if (seen === undefined || this.#feeds?.isOpen(name) !== true) return null;
+    const from = tableTerm(this.#configuration.database, name);
+    const range = await keyRange(connection, from, primaryKey, signal);
+    const of = range === null ? emptyClass([seen]) : keyClass(range);
+    return identityOf(id, of) === seen.identity ? { ...seen, estimatedRows } : null;
   }
 
   async #cut(
@@ -243,7 +319,8 @@ export class RethinkdbSource implements Source {
       yield* read({
         connection,
         database,
-        readMode,
+        // A replica may not have what the feed of the primary told before.
+        readMode: table.streamed === true && readMode === "outdated" ? "single" : readMode,
         names: this.#namesOf(table),
         context: this.#context,
         filter: this.#filters.get(table.id) ?? null,
@@ -287,6 +364,9 @@ export class RethinkdbSource implements Source {
     this.#wider.set(table.id, known?.identity === table.identity ? unite(known, table) : table);
   }
 }
+
+const feedNote =
+  "headwaters follow reads its change feed, which no later process can go on with: so a sync finds changes as without it.";
 
 function changed(table: Table): HeadwatersError {
   return new HeadwatersError(

@@ -3,6 +3,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { Split } from "../../protocol/pass.ts";
 import type { Table } from "../../protocol/table.ts";
 import { fieldOf } from "./documents/fields.ts";
+import type { FeedPosition } from "./feed/feeds.ts";
 import type { KeySplit } from "./splits.ts";
 
 /** What a split reads: keys, or one stretch of an index; for a window, also its start. */
@@ -26,13 +27,19 @@ export function workOf(split: Split): Work {
 }
 
 /** The field that a table's windows and versions use. */
-export function timestampOf({ cursor }: Table): string | null {
+export function timestampOf({ cursor }: Pick<Table, "cursor">): string | null {
   return cursor === null ? null : fieldOf(cursor);
 }
 
-/** Where the next window starts. */
-export function nextOf(table: Table, now: number, lag: number): Json {
-  return table.cursor === null ? null : { since: now - lag * 1_000 };
+/** Where the next window starts, and where the stream goes on. */
+export function nextOf(table: Table, now: number, lag: number, stream?: FeedPosition): Json {
+  const window = table.cursor === null ? null : { since: now - lag * 1_000 };
+  return stream === undefined ? window : { ...window, stream: { ...stream } };
+}
+
+/** Where the stream went on after the last pass; `null`: nowhere. */
+export function feedPositionOf(previous: Json | undefined): FeedPosition | null {
+  return (previous as { readonly stream?: FeedPosition } | null | undefined)?.stream ?? null;
 }
 
 export function sinceOf(table: Table, previous: Json | undefined): number {

@@ -70,8 +70,9 @@ export class LateHints {
     this.#heard(table, Date.now());
   }
 
-  /** Tables may look otherwise, or be gone. */
-  alter(): void {
+  /** The stream of a table broke: tables may look otherwise, or be gone, and its next pass tells. */
+  hearBreak(table: string): void {
+    this.#fresh.add(table);
     this.#altered = true;
     this.#bell.ring();
   }

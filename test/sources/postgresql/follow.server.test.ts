@@ -1,67 +1,25 @@
 import { DuckDBInstance } from "@duckdb/node-api";
 import { beforeEach, describe, expect, test } from "vitest";
 import { verify } from "../../../src/engine/commands/verify.ts";
-import type { SyncEvent } from "../../../src/engine/events.ts";
-import { follow } from "../../../src/engine/run/follow.ts";
 import { HeadwatersError } from "../../../src/protocol/errors.ts";
 import type { Warehouse } from "../../../src/protocol/destination.ts";
 import type { Source } from "../../../src/protocol/source.ts";
-import type { RunRecord } from "../../../src/protocol/state-store.ts";
 import { definition } from "../../../src/sources/postgresql/index.ts";
+import { FollowedCopy, soon, type Wrapped } from "../../engine/followed.ts";
 import { Copy } from "../../engine/harness.ts";
 import { type PostgresqlServer, startOwnPostgresql, startPostgresql } from "../../servers/postgresql.ts";
 import { describeWith } from "../../servers/require.ts";
-import { never, openSource, type Said, session, sql } from "./harness.ts";
+import { never, openSource, session, sql } from "./harness.ts";
 
 const { capabilities } = definition;
-const soon = { timeout: 40_000, interval: 50 };
-
 /** What is otherwise than usual. */
-interface How {
+interface How extends Wrapped {
   readonly settings?: Readonly<Record<string, unknown>>;
-  readonly wrapSource?: (source: Source) => Source;
-  readonly wrap?: (warehouse: Warehouse) => Warehouse;
 }
 
-/** A copy that is followed until this is disposed. */
-class Followed implements AsyncDisposable {
-  readonly events: SyncEvent[] = [];
-  readonly said: Said = { warnings: [] };
-  readonly #copy: Copy;
-  readonly #stop = new AbortController();
-  readonly #ended: Promise<RunRecord>;
-
-  constructor(server: PostgresqlServer, copy: Copy, { settings, wrapSource, wrap }: How = {}) {
-    this.#copy = copy;
-    this.#ended = (async () => {
-      await using source = await openSource(server, { changes: "stream", ...settings }, {}, this.said);
-      await using warehouse = await copy.open();
-      const configured = {
-        capabilities,
-        settings: { deletes: "never", commitMilliseconds: 300, followMilliseconds: 100, followInterval: 1_000 },
-      } as const;
-      const connection = copy.connection(wrapSource?.(source) ?? source, wrap?.(warehouse) ?? warehouse, configured);
-      return await follow(connection, { signal: this.#stop.signal }, (event) => void this.events.push(event));
-    })();
-    this.#ended.catch(() => {});
-  }
-
-  /** The rows of a table once they are these. */
-  async expectRows(rows: Readonly<Record<number, string>>, table = "t"): Promise<void> {
-    await expect.poll(() => this.#copy.rows(table).catch(String), soon).toEqual(rows);
-  }
-
-  get warnings(): string {
-    return [...this.said.warnings, ...this.#copy.warnings].join("\n");
-  }
-
-  async stop(): Promise<RunRecord> {
-    this.#stop.abort();
-    return this.#ended;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+class Followed extends FollowedCopy {
+  constructor(server: PostgresqlServer, copy: Copy, { settings, ...wrapped }: How = {}) {
+    super(copy, capabilities, (said) => openSource(server, { changes: "stream", ...settings }, {}, said), wrapped);
   }
 }
 
@@ -181,10 +139,7 @@ await describeWith(startPostgresql, "a copy that is followed", (shared) => {
     await following.expectRows({ 1: "c", 2: "a" });
     await sql(server, "GRANT SELECT ON u TO live");
     await following.expectRows({ 1: "b" }, "u");
-    const passes = following.events.flatMap((event) =>
-      event.kind === "pass" && event.table === "u" ? event.pass : [],
-    );
-    expect(passes.filter((pass) => pass === "full")).toHaveLength(1);
+    expect(following.passes("u").filter((pass) => pass === "full")).toHaveLength(1);
   });
 
   describe("failures at a commit", () => {
@@ -350,8 +305,7 @@ await describeWith(
       await expect.poll(async () => Number((await sql(server, kept))[0]!["n"]), soon).toBeLessThan(3 << 20);
       away = false;
       await following.expectRows({ 1: "b", 2: "b", 3: "c" });
-      const passes = following.events.flatMap((event) => (event.kind === "pass" ? event.pass : []));
-      expect(passes.filter((pass) => pass === "full")).toHaveLength(2);
+      expect(following.passes().filter((pass) => pass === "full")).toHaveLength(2);
     });
   },
 );

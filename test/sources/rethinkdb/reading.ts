@@ -29,6 +29,7 @@ export interface Opening {
   readonly configuration?: Record<string, unknown>;
   readonly tables?: Record<string, TableOptions>;
   readonly types?: SourceContext["types"];
+  readonly follows?: true;
   readonly warnings?: string[];
 }
 
@@ -42,10 +43,10 @@ function settingsOf(server: Address): Record<string, unknown> {
 }
 
 export async function openSource(server: Address, settings: Opening = {}): Promise<Source> {
-  const { warnings = [], tables = {}, types = "exact" } = settings;
+  const { warnings = [], tables = {}, types = "exact", follows } = settings;
   const log = { debug: () => {}, info: () => {}, warn: (message: string) => void warnings.push(message) };
   const configuration = definition.configuration.parse({ ...settingsOf(server), ...settings.configuration });
-  return definition.open(configuration, { log, tables, types, signal });
+  return definition.open(configuration, { log, tables, types, signal, ...(follows === undefined ? {} : { follows }) });
 }
 
 export async function tableOf(source: Source, id: string): Promise<Table> {
