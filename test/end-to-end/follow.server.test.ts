@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { describeWith } from "../servers/require.ts";
 import { runSql, startPostgresql } from "../servers/postgresql.ts";
-import { expectFollowed, followedTables, Follower } from "./following.ts";
+import { expectFollowed, followedTables, Follower, writtenPostgresql } from "./following.ts";
 import { Workplace } from "./program.ts";
 
 await describeWith(startPostgresql, "a source that is followed by a process that is killed", (server) => {
@@ -19,7 +19,7 @@ await describeWith(startPostgresql, "a source that is followed by a process that
         `SELECT id::text AS id, name FROM copy.public.${table} WHERE NOT _headwaters_deleted ORDER BY id::text`,
       );
     const how = { kills: 12, seed: 1, span: 2_500 };
-    await expectFollowed({ server: database, place, connection: "c" }, how, rows);
+    await expectFollowed({ source: writtenPostgresql(database), place, connection: "c" }, how, rows);
   });
 
   test("waits for a reader of the DuckDB file, and names it", { timeout: 120_000 }, async () => {
@@ -73,6 +73,6 @@ await describeWith(startPostgresql, "a source that is followed by a process that
         `SELECT id::text AS id, name FROM c.${table} WHERE NOT _headwaters_deleted ORDER BY id::text COLLATE "C"`,
       );
     const how = { kills: 12, seed: 2, span: 2_500 };
-    await expectFollowed({ server: database, place, connection: "c" }, how, rows);
+    await expectFollowed({ source: writtenPostgresql(database), place, connection: "c" }, how, rows);
   });
 });

@@ -36,7 +36,27 @@ export class Follower {
   }
 }
 
+/** A source that is written while it is followed, looked at by clients that are not ours. */
+export interface WrittenSource {
+  readonly tables: readonly string[];
+  /** Writes changes of every kind until it is stopped; that resolves to how many transactions it made. */
+  write(seed: number): Promise<{ stop(): Promise<number> }>;
+  /** Id and name of all rows, as text, by the id. */
+  rows(table: string): Promise<unknown>;
+  /** Ends sessions of ours. */
+  cut(): Promise<void>;
+}
+
 const followed = ["plain", "whole", "parts", "numbers"] as const;
+
+export function writtenPostgresql(server: PostgresqlServer): WrittenSource {
+  return {
+    tables: followed,
+    write: (seed) => writeAtRandom(server, seed, 4),
+    rows: (table) => rowsOfSource(server, table),
+    cut: () => cutSessions(server),
+  };
+}
 
 export const followedTables = `
   CREATE TABLE plain (id int PRIMARY KEY, name text, wide text);
@@ -114,15 +134,15 @@ async function cutSessions(server: PostgresqlServer): Promise<void> {
  */
 export async function expectFollowed(
   {
-    server,
+    source,
     place,
     connection,
-  }: { readonly server: PostgresqlServer; readonly place: Workplace; readonly connection: string },
+  }: { readonly source: WrittenSource; readonly place: Workplace; readonly connection: string },
   { kills, seed, span }: { readonly kills: number; readonly seed: number; readonly span: number },
   rowsOfCopy: (table: string) => Promise<unknown>,
 ): Promise<{ readonly kills: number; readonly cuts: number; readonly transactions: number }> {
   const random = seeded(seed);
-  const writer = await writeAtRandom(server, seed, 4);
+  const writer = await source.write(seed);
   let [killed, cuts] = [0, 0];
   try {
     while (killed < kills) {
@@ -130,7 +150,7 @@ export async function expectFollowed(
       const [wait, cut] = [300 + random.below(span), random.below(5) === 0];
       await new Promise((resolve) => setTimeout(resolve, wait));
       if (cut) {
-        await cutSessions(server);
+        await source.cut();
         cuts += 1;
         await new Promise((resolve) => setTimeout(resolve, random.below(span)));
       }
@@ -144,8 +164,8 @@ export async function expectFollowed(
   const transactions = await writer.stop();
   const follower = new Follower(place, connection);
   try {
-    for (const table of followed) {
-      const rows = await rowsOfSource(server, table);
+    for (const table of source.tables) {
+      const rows = await source.rows(table);
       const until = performance.now() + 40_000;
       const look = (): Promise<unknown> => rowsOfCopy(table).catch((thrown: unknown) => String(thrown));
       let copied = await look();
