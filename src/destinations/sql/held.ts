@@ -180,6 +180,23 @@ export class Held {
   }
 }
 
+/** Runs in their order; deletes of groups go with the rows of the same table that come next. */
+export function withGroups(
+  runs: readonly HeldRun[],
+): readonly { readonly run: HeldRun; readonly groups: HeldRun | null }[] {
+  const groups = new Map<string, HeldRun>();
+  return runs.flatMap((run, index) => {
+    const next = runs.slice(index + 1).find(({ table }) => table === run.table);
+    if (run.kind === "group" && next?.kind === "rows") {
+      groups.set(run.table, run);
+      return [];
+    }
+    const before = groups.get(run.table) ?? null;
+    groups.delete(run.table);
+    return [{ run, groups: before }];
+  });
+}
+
 /** The column types of the relation that a table's rows are replayed to. `copy`: `null` if the copy is replaced. */
 export function typesOf(
   { dialect }: Session,

@@ -2,9 +2,9 @@ import type { Changes } from "../../protocol/transaction.ts";
 import type { Table } from "../../protocol/table.ts";
 import { noChanges } from "../../toolkit/changes.ts";
 import { countLive, quotedSystem, storedType } from "./copies.ts";
-import type { Dialect, Session, Writing, Incoming } from "./dialect.ts";
+import type { Counter, Dialect, Session, Writing, Incoming } from "./dialect.ts";
 import { temporary, timestamp } from "./names.ts";
-import { staged, stagedDeleted, stagedId } from "./stage.ts";
+import { staged, stagedDeleted, stagedId, stagedPlace } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
 
 /** The actions for a row of a stage. */
@@ -122,18 +122,40 @@ export async function deleteRows(writing: Writing, table: Table, copy: Copy, gon
 
 /** Deletes the live rows of the copy that have the values of a row in the stage, whose columns are some of the key's. */
 export async function deleteGroups(writing: Writing, table: Table, copy: Copy, stage: Stage): Promise<Changes> {
-  const { dialect } = writing.session;
+  return deleteRows(writing, table, copy, keysOfGroups(writing.session.dialect, table, copy, stage));
+}
+
+/**
+ * Adds to a stage of rows, as deleted, the live rows of the copy that `groups` has and the stage lacks: those that come again
+ * are only compared. `counter` counts the rows of the stage.
+ */
+export async function addGroups(
+  { session }: Writing,
+  table: Table,
+  copy: Copy,
+  groups: Stage,
+  { stage, counter }: { readonly stage: Stage; readonly counter: Counter },
+): Promise<void> {
+  const { dialect } = session;
+  const again = `SELECT 1 FROM ${stage.relation} r WHERE ${dialect.merging.sameKey(dialect, table, copy, "r", "t")}`;
+  const gone = `${keysOfGroups(dialect, table, copy, groups)} AND NOT EXISTS (${again})`;
+  const keys = table.key.map((name) => staged(dialect, name)).join(", ");
+  const [place, number] = dialect.numbered
+    ? [`, ${stagedPlace}`, `, ${counter.rows} + row_number() OVER ()`]
+    : ["", ""];
+  counter.rows += await session.run(
+    `INSERT INTO ${stage.relation} (${keys}, ${stagedDeleted}${place}) SELECT ${keys}, true${number} FROM (${gone}) g`,
+  );
+}
+
+/** A query of the keys of those live rows, with the column names of a stage. */
+function keysOfGroups(dialect: Dialect, table: Table, copy: Copy, stage: Stage): string {
   const given = [...stage.columns.keys()];
   const list = given.map((name) => staged(dialect, name)).join(", ");
   const keys = table.key.map((name) => `t.${dialect.quote(name)} AS ${staged(dialect, name)}`).join(", ");
   const found = dialect.merging.sameKey(dialect, { ...table, key: given }, copy, "s", "t");
-  return deleteRows(
-    writing,
-    table,
-    copy,
-    `SELECT ${keys} FROM ${copy.relation} t JOIN (SELECT DISTINCT ${list} FROM ${stage.relation}) s ON ${found}
-      WHERE NOT t.${quotedSystem(dialect, copy).deleted}`,
-  );
+  return `SELECT ${keys} FROM ${copy.relation} t JOIN (SELECT DISTINCT ${list} FROM ${stage.relation}) s ON ${found}
+    WHERE NOT t.${quotedSystem(dialect, copy).deleted}`;
 }
 
 /** Updates the statistics of a newly filled table, if the database needs it. */

@@ -6,7 +6,7 @@ import { addChanges, noChanges } from "../../toolkit/changes.ts";
 import { sameColumns, sameShape } from "../../toolkit/vectors.ts";
 import { storedType } from "./copies.ts";
 import type { Counter, Dialect, Into, Loader, Writing } from "./dialect.ts";
-import { analyze, deleteGroups, updateRows } from "./merge.ts";
+import { addGroups, analyze, deleteGroups, updateRows } from "./merge.ts";
 import { temporary } from "./names.ts";
 import { createStage, stagedDeleted, stageTargets } from "./stage.ts";
 import type { Copy, Stage } from "./model.ts";
@@ -38,6 +38,8 @@ export class Pending {
   readonly #table: Table;
   #copy: Copy;
   #waiting: Waiting | null = null;
+  /** Deletes of groups that came before the rows that wait. */
+  #groups: Stage | null = null;
   #changes: Changes = noChanges;
 
   constructor(writing: Writing, copy: Copy, table: Table) {
@@ -51,7 +53,8 @@ export class Pending {
     const before = this.#waiting;
     const fits = before !== null && before.family === family && (family === "rows" || sameColumns(before.shape, rows));
     if (!fits) {
-      await this.#mergeWaiting();
+      if (before?.family === "group" && family === "rows") await this.#putBefore(before);
+      else await this.#mergeWaiting();
       this.#waiting = await this.#begin(family, kind, rows);
     } else if (before.kind !== kind || !sameShape(before.shape, rows)) {
       await before.loader.flush();
@@ -84,15 +87,24 @@ export class Pending {
     return session.loader(this.#table, waitingInto(session.dialect, stage, counter, kind), rows);
   }
 
-  async #mergeWaiting(): Promise<void> {
-    if (this.#waiting === null) return;
-    const { family, stage, loader } = this.#waiting;
+  async #putBefore({ stage, loader }: Waiting): Promise<void> {
     this.#waiting = null;
     await loader.flush();
-    const { changes, copy } = await mergeOperations(this.#writing, this.#table, this.#copy, stage, family);
+    this.#groups = stage;
+  }
+
+  async #mergeWaiting(): Promise<void> {
+    if (this.#waiting === null) return;
+    const [{ family, stage, counter, loader }, groups] = [this.#waiting, this.#groups];
+    this.#waiting = null;
+    this.#groups = null;
+    await loader.flush();
+    const operations = { family, stage, counter, groups };
+    const { changes, copy } = await mergeOperations(this.#writing, this.#table, this.#copy, operations);
     this.#copy = copy;
     this.#changes = addChanges(this.#changes, changes);
-    await this.#writing.session.run(`DROP TABLE ${stage.relation}`);
+    for (const { relation } of groups === null ? [stage] : [stage, groups])
+      await this.#writing.session.run(`DROP TABLE ${relation}`);
   }
 }
 
@@ -125,16 +137,19 @@ export function waitingInto(dialect: Dialect, stage: Stage, counter: Counter, ki
   return { relation: stage.relation, targets: stageTargets(dialect, stage), constants, hashed: false, counter };
 }
 
-/** Merges a stage of operations into the copy. The last operation on each key takes effect. */
+/**
+ * Merges a stage of operations into the copy. The last operation on each key takes effect. `groups`: deletes that came before
+ * its rows; what the rows bring again was never gone.
+ */
 export async function mergeOperations(
   writing: Writing,
   table: Table,
   old: Copy,
-  stage: Stage,
-  family: Family,
+  { family, stage, counter, groups }: Pick<Waiting, "family" | "stage" | "counter"> & { readonly groups: Stage | null },
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
   const { session } = writing;
   const { merging } = session.dialect;
+  if (groups !== null) await addGroups(writing, table, old, groups, { stage, counter });
   await analyze(session, stage.relation);
   if (family === "group") return { changes: await deleteGroups(writing, table, old, stage), copy: old };
   await merging.keepLast(session, table, stage, false);

@@ -10,13 +10,17 @@ import { rowHash, staged, stagedId, stagedPlace, stageTargets } from "./stage.ts
 import type { Copy } from "./model.ts";
 import type { Writing } from "./dialect.ts";
 
-/** Applies a held run. It takes the same ways as operations that are written directly, but from stage to stage. */
+/**
+ * Applies a held run. It takes the same ways as operations that are written directly, but from stage to stage. `groups`:
+ * deletes of groups that came before the rows of the run.
+ */
 export async function replay(
   writing: Writing,
   pass: Pass,
   entry: PassTable,
   old: Copy,
   { kind, stage, counter }: HeldRun,
+  groups: HeldRun["stage"],
 ): Promise<{ readonly changes: Changes; readonly copy: Copy }> {
   const { session } = writing;
   const { merging } = session.dialect;
@@ -29,7 +33,7 @@ export async function replay(
   }
   if (mode === "merge" || mode === "keys") {
     if (mode === "keys") await setAside(writing, entry, held);
-    return mergeOperations(writing, table, old, stage, kind);
+    return mergeOperations(writing, table, old, { family: kind, stage, counter, groups });
   }
   // INSERT … SELECT does not keep the order of rows, so only the last row of each key is inserted.
   if (table.key.length > 0) await merging.keepLast(session, table, stage, pass.distinct === true);

@@ -14,7 +14,7 @@ import { addSchemaChanges, forgetRuns, saveRun } from "./runs.ts";
 import { schemaChanges } from "./schema-changes.ts";
 import { Copies, copyTargets, countLive, quotedSystem } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
-import { Held, typesOf } from "./held.ts";
+import { Held, typesOf, withGroups } from "./held.ts";
 import { type KeptRows, type Ledger, loadLedger } from "./ledger.ts";
 import { truncateCopy } from "./merge.ts";
 import { keepsOrder, PassTables, type PassTable } from "./pass-tables.ts";
@@ -130,15 +130,15 @@ export class SqlTransaction implements Transaction {
   }
 
   async keep(pass: Pass, split: Split): Promise<void> {
-    for (const run of await this.#held.of(pass.id, split.id)) {
+    for (const { run, groups } of withGroups(await this.#held.of(pass.id, split.id))) {
       const { entry, copy } = await this.#inSight(pass, run.table);
       if (entry.mode === "direct") this.#seals.lose(run.table);
-      const kept = await replay(this.#writing(entry.table), pass, entry, copy, run);
+      const kept = await replay(this.#writing(entry.table), pass, entry, copy, run, groups?.stage ?? null);
       this.#count(run.table, kept.changes);
       // Later operations must start from the new copy.
       this.#pending.delete(run.table);
       this.#copies.set(kept.copy);
-      await this.#held.drop(run);
+      for (const done of groups === null ? [run] : [groups, run]) await this.#held.drop(done);
     }
   }
 

@@ -149,13 +149,14 @@ export const heldChecks: readonly DestinationCheck[] = [
       await fill(harness, table, [
         [1n, "a", 1],
         [1n, "b", 1],
-        [2n, "a", 1],
+        [1n, "e", 1],
+        [2n, "f", 1],
       ]);
       const pass = passOf("stream", "stream", [table], syncAt(2));
       const operations: readonly Change[] = [
-        upsert(table, [1n, "c", 2], [2n, "b", 2]),
+        upsert(table, [1n, "c", 2], [2n, "d", 2]),
         some("delete", table, ["order"], [1n]),
-        upsert(table, [1n, "b", 3]),
+        upsert(table, [1n, "b", 3], [1n, "e", 1]),
       ];
       await holding(harness, async (warehouse, lease) => {
         await transact(warehouse, lease, syncAt(2), (transaction) => transaction.open(pass));
@@ -166,9 +167,13 @@ export const heldChecks: readonly DestinationCheck[] = [
       });
       assert.deepEqual(await live(harness, table), [
         [1n, "b", 3],
-        [2n, "a", 1],
-        [2n, "b", 2],
+        [1n, "e", 1],
+        [2n, "d", 2],
+        [2n, "f", 1],
       ]);
+      const gone = "3 deleted";
+      const stamped = { a: gone, b: "3", c: gone, d: "3", e: "1", f: "1" };
+      assert.deepEqual(await stamps(harness, "lines", "line"), stamped);
     },
   },
   {

@@ -37,6 +37,7 @@ type Step =
   | { readonly kind: "upsert"; readonly rows: readonly Row[] }
   | { readonly kind: "update a" | "update b"; readonly rows: readonly Row[] }
   | { readonly kind: "delete"; readonly keys: readonly (readonly [number, string])[] }
+  | { readonly kind: "delete group"; readonly groups: readonly number[] }
   | { readonly kind: "truncate" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -48,6 +49,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant("delete" as const), keys: fc.array(key, { minLength: 1, maxLength: 4 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("delete group" as const),
+      groups: fc.array(
+        key.map(([k]) => k),
+        { minLength: 1, maxLength: 3 },
+      ),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("truncate" as const) }) },
 );
@@ -84,7 +95,9 @@ function applied(model: Model, steps: readonly Step[]): void {
   for (const one of steps) {
     if (one.kind === "truncate") model.clear();
     else if (one.kind === "delete") for (const each of one.keys) model.delete(id(each));
-    else {
+    else if (one.kind === "delete group") {
+      for (const [text, [k]] of model) if (one.groups.includes(k)) model.delete(text);
+    } else {
       for (const [k, p, a, b] of one.rows) {
         const known = model.get(id([k, p]));
         if (one.kind === "upsert") model.set(id([k, p]), [k, p, a, b]);
@@ -101,6 +114,8 @@ function operationOf(one: Step): Change {
       return { kind: "truncate", table: table.id };
     case "delete":
       return some("delete", table, ["k", "p"], ...one.keys);
+    case "delete group":
+      return some("delete", table, ["k"], ...one.groups.map((k) => [k]));
     case "upsert":
       return upsert(table, ...one.rows);
     case "update a":
