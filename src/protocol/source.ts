@@ -204,6 +204,11 @@ export interface SourceCapabilities {
    * it has a version. Absent: such a table is read whole.
    */
   readonly catchesUp?: true;
+  /**
+   * The age, in milliseconds, at which a copy that follows a stream is swept, since rows may go without a change in the
+   * stream. Under Fivetran, where no sweep can be made, such a stream is not read. Absent: the stream shows all that goes.
+   */
+  readonly resweep?: number;
   /** Absent: filters are not supported. */
   readonly filter?: FilterLanguage;
 }

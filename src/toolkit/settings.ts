@@ -77,9 +77,8 @@ export function choice<const Words extends readonly string[]>(
     .meta({ text: oneOf(caseless ? options.map(inAnyCase) : options), blank: true });
 }
 
-/** One of these words for all tables, or one by table, where `*` is all others. */
-export function byTable<const Words extends readonly string[]>(options: Words) {
-  const word = z.enum(options, { error: `must be one of ${options.join(", ")}` });
+/** One word for all tables, or one by table, where `*` is all others. */
+export function byTable<Word extends string>(word: z.ZodType<Word>) {
   return z.union([word, z.record(z.string(), word)]);
 }
 

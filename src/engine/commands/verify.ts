@@ -209,7 +209,10 @@ async function compareOnce(
     return { wider, result: { ...counts, verdict: "CONVERGED", reasons } };
   }
   await read(2, (rows) => comparison.collect(rows));
-  const judged = await judge(table, state, comparison, options.limit ?? 5);
+  // A stream tells of deletes and of every change, unless it needs sweeps besides.
+  const tellsAll = table.streamed === true && connection.capabilities.resweep === undefined;
+  const looked = tellsAll ? { ...state, sweptAt: state.asOf } : state;
+  const judged = await judge(table, looked, comparison, options.limit ?? 5);
   const rewritten = judged.verdict !== "CONVERGED" && (await atDestination(comparison.rewritten()));
   const reasons = ["A sync wrote to the copy while it was compared: verify again once the sync has ended."];
   return { wider, result: { ...counts, ...judged, ...(rewritten ? { verdict: "NOT PROVEN", reasons } : {}) } };
@@ -277,12 +280,10 @@ function explanationOf(
   if (movedSince(difference, state))
     return `Rows were committed in the source after the copy's read point (${state.asOf}): sync, then verify again.`;
   const { kind } = difference;
-  // A log tells of deletes, and of every change.
-  const sweptAt = table.streamed === true ? state.asOf : state.sweptAt;
   // Differences that only a sweep finds, if none was made since.
-  if (sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)))) {
+  if (state.sweptAt < state.asOf && (kind === "extra" || (table.cursor !== null && !cursorShowsAll(table)))) {
     const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
-    return `${what} were last looked for at ${sweptAt}: run sync with --sweep, then verify again.`;
+    return `${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`;
   }
   // Versions that are no moments (or are missing) don't tell when a row changed. Then the copy must show that it is not
   // the one that changed.
@@ -290,7 +291,7 @@ function explanationOf(
   if (seal === "intact")
     return `The copy is exactly as the last sync left it, so the source has changed since (${state.asOf}): sync, then verify again.`;
   return seal === "none" && kind === "extra"
-    ? `Rows that only the copy has may have been deleted in the source since ${sweptAt}: run sync with --sweep, then verify again.`
+    ? `Rows that only the copy has may have been deleted in the source since ${state.sweptAt}: run sync with --sweep, then verify again.`
     : null;
 }
 

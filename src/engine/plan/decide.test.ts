@@ -57,6 +57,7 @@ interface Case {
   fullPass?: Abilities["fullPass"];
   reread?: number;
   catchesUp?: true;
+  resweep?: number;
   now?: string;
 }
 
@@ -73,6 +74,7 @@ function decided(given: Case): Decision {
       fullPass: given.fullPass ?? null,
       ...(given.reread === undefined ? {} : { reread: given.reread }),
       ...(given.catchesUp === undefined ? {} : { catchesUp: given.catchesUp }),
+      ...(given.resweep === undefined ? {} : { resweep: given.resweep }),
     },
     new Date(given.now ?? "2026-01-02T13:00:00.000Z"),
   );
@@ -278,6 +280,25 @@ describe("a table with a stream", () => {
     ["rereading is turned off", { ...of, now: "2026-01-09T12:00:00.000Z", settings: { reread: "never" } }, ["stream"]],
     ["Fivetran", { ...of, fullPass: "settles" }, ["stream"]],
   ])("%s", (_, given, passes) => {
+    expect(decided(given)).toMatchObject({ resume: null, passes });
+  });
+
+  const day = 24 * 60 * 60 * 1_000;
+  const swept: Table = { ...plain, version: "updated_at", streamed: true };
+  const misses = { table: swept, state: { ...state, table: swept }, catchesUp: true, resweep: day } as const;
+
+  test.each<[string, Case, readonly PassKind[]]>([
+    ["a copy that was swept", misses, ["stream"]],
+    ["a day has passed", { ...misses, now: "2026-01-03T12:30:00.000Z" }, ["keys", "stream"]],
+    ["an hour is enough", { ...misses, settings: { deletes: 60 * 60 * 1_000 } }, ["keys", "stream"]],
+    ["each sync reads the stream", { ...misses, settings: { deletes: "each_sync" } }, ["stream"]],
+    [
+      "sweeps are turned off",
+      { ...misses, now: "2026-01-03T12:30:00.000Z", settings: { deletes: "never" } },
+      ["stream"],
+    ],
+    ["Fivetran, where no sweep is made", { ...misses, fullPass: "settles" }, ["full"]],
+  ])("a stream that misses rows that expire: %s", (_, given, passes) => {
     expect(decided(given)).toMatchObject({ resume: null, passes });
   });
 

@@ -73,7 +73,7 @@ export function decide(
   if (state?.scope === scope) checkSchemaChange(state.table, table, settings.schemaChanges);
 
   const inferred = abilities.schema === "inferred";
-  const streamed = table.streamed === true;
+  const streamed = hasStream(table, abilities);
   const resumable = open?.kind === "full" || (!streamed && open?.kind !== "stream");
   const fits =
     open !== null && resumable && open.scope === scope && !flags.full && sameShape(open.tables[0]!, table, inferred);
@@ -104,7 +104,7 @@ export function decide(
   const agreed =
     state.held !== undefined && (flags.acceptDeletes !== false || !exceeds(state.held, settings.maxDeleteFraction));
   if (streamed) {
-    const looksFor = flags.sweep || agreed;
+    const looksFor = flags.sweep || agreed || resweepDue(state, settings.deletes, abilities, now);
     const passes = [...(looksFor ? withoutStream(table, abilities) : []), "stream"] as const;
     const why = looksFor ? "deleted rows are to be looked for" : "its stream shows what changed";
     return { resume: null, abandon: abandon ?? resume, passes, replace, why };
@@ -131,6 +131,21 @@ export function decide(
   };
 }
 
+function hasStream({ streamed }: Table, { resweep, fullPass }: Abilities): boolean {
+  return streamed === true && (resweep === undefined || fullPass === null);
+}
+
+/** Where each sync reads the stream, it need not sweep (`deletes: each_sync`). */
+function resweepDue(
+  { sweptAt }: TableState,
+  deletes: Settings["deletes"],
+  { resweep = Infinity }: Abilities,
+  now: Date,
+): boolean {
+  const interval = typeof deletes === "number" && resweep < Infinity ? deletes : resweep;
+  return deletes !== "never" && now.getTime() - Date.parse(sweptAt) >= interval;
+}
+
 /** The passes after which the stream of a copied table goes on, where it does not go on from the copy. */
 export function withoutStream(table: Table, abilities: Abilities): readonly PassKind[] {
   const shown = abilities.catchesUp === true && table.version !== null && canSweep(table, abilities);
@@ -147,7 +162,7 @@ function goesOn({ kind }: Pass): string {
  * Without a cursor only a second reading shows it.
  */
 function catchUp(table: Table, abilities: Abilities): PassKind[] {
-  if (table.streamed === true) return ["stream"];
+  if (hasStream(table, abilities)) return ["stream"];
   // A second full pass would truncate what was just written. Without a cursor the next sync makes one anyway.
   if (abilities.fullPass !== null) return table.cursor === null ? [] : ["window"];
   if (table.cursor === null) return table.version !== null && canSweep(table, abilities) ? ["keys"] : ["full"];

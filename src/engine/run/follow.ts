@@ -37,7 +37,7 @@ export async function follow(
   const { warehouse, source } = connection;
   if (source.changed === undefined) {
     throw new HeadwatersError("CONFIGURATION_INVALID", "changes: there is no stream to follow", {
-      hint: "Set changes to stream. It is there for PostgreSQL and RethinkDB; other sources are brought up to date by sync.",
+      hint: "Set changes to stream. It is there for PostgreSQL, ScyllaDB and RethinkDB; other sources are brought up to date by sync.",
     });
   }
   setMaxListeners(0, options.signal);

@@ -94,6 +94,8 @@ async function syncAsPlanned(discovered: Table, stored: StoredTable, context: Sy
     }
     state = await runPass(await openPass({ ...planned, ...before }, [], writer), table, state, [], context);
     table = state.table;
+    // Before a stream that follows, which goes on from it.
+    if (kind === "keys" && state.reread === true) passes.splice(index + 1, 0, "full");
   }
   // Everything else has arrived, but the copy is not whole without the deletes.
   if (state?.held !== undefined) throw deletesStopped(table.id, state.held, settings.maxDeleteFraction);

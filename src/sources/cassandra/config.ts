@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hostList, sharedSettings } from "../cql/config.ts";
+import { changesByTable, hostList, sharedSettings } from "../cql/config.ts";
 import { optionalText, text } from "../../toolkit/settings.ts";
 
 /** The settings of a connection to Cassandra, under the names of the published example. */
@@ -9,7 +9,7 @@ export const configuration = z
       title: "Host",
       description: "Name or address of a node; several, separated by commas, are tried in turn.",
     }),
-    ...sharedSettings("created_at"),
+    ...sharedSettings("created_at", changesByTable),
     data_center: optionalText.meta({
       title: "Data centre",
       description: "The data centre whose nodes are read; absent: that of the node that answers first.",

@@ -3,6 +3,8 @@ import type { Table } from "../../protocol/table.ts";
 import { failedCheck, isLoopback } from "../../toolkit/checks.ts";
 import type { Cluster } from "../../wire/cql/cluster.ts";
 import { quoted } from "../../wire/cql/errors.ts";
+import { Generations } from "./cdc/generations.ts";
+import { enabling } from "./cdc/logs.ts";
 import { checkRights } from "./check-rights.ts";
 import { type CqlSettings, quorums } from "./settings.ts";
 
@@ -48,6 +50,7 @@ export async function* checkSource(
   // Whether a table that is refused matters is seen from the selection.
   const described = tables.filter(({ refused }) => refused === undefined);
   yield* privilegeChecks(cluster, settings, described, signal);
+  if (settings.mayStream) yield await logCheck(cluster, settings, described, signal);
   yield costCheck(described);
 }
 
@@ -87,13 +90,42 @@ async function* privilegeChecks(
   yield { name: "privileges", label: "Read every table", status: "ok", message };
 }
 
+/** Which tables have a log, and how the others get one. */
+async function logCheck(
+  cluster: Cluster,
+  settings: CqlSettings,
+  tables: readonly Table[],
+  signal: AbortSignal,
+): Promise<CheckResult> {
+  const shared = { name: "stream", label: "CDC logs" };
+  const { keyspace } = settings;
+  const asked = tables.filter(({ id }) => settings.changes(id) === "stream");
+  const having = asked.filter(({ streamed }) => streamed === true);
+  const without = asked.filter(({ streamed }) => streamed !== true);
+  const [first] = having;
+  try {
+    if (first !== undefined) await new Generations(cluster).all({ keyspace, name: first.id }, { signal });
+  } catch (thrown) {
+    signal.throwIfAborted();
+    return failedCheck(shared.name, shared.label, cluster.explain(thrown, first?.id));
+  }
+  const named = (some: readonly Table[]): string => some.map(({ id }) => id).join(", ") || "none";
+  const has = `Read by their logs: ${named(having)}.`;
+  if (without.length === 0) return { ...shared, status: "ok", message: has };
+  const statement = enabling({ keyspace, name: without[0]!.id });
+  const message = `${has} Without a log, so synced as with cursor: ${named(without)}. To turn one on: ${statement}`;
+  return { ...shared, status: "warning", message };
+}
+
 /** What each sync costs the cluster. */
 function costCheck(tables: readonly Table[]): CheckResult {
   const named = (some: readonly Table[]): string => some.map((table) => table.id).join(", ");
+  const streamed = tables.filter((table) => table.streamed === true);
   const whole = tables.filter((table) => table.cursor === null && table.version === null);
-  const swept = tables.filter((table) => table.cursor === null && table.version !== null);
+  const swept = tables.filter((table) => table.cursor === null && table.version !== null && !table.streamed);
   const windows = tables.filter((table) => table.cursor !== null);
   const parts = [
+    ...(streamed.length > 0 ? [`by the CDC log: ${named(streamed)}`] : []),
     ...(windows.length > 0 ? [`by index or filter: ${named(windows)}`] : []),
     ...(swept.length > 0 ? [`by a sweep over all keys: ${named(swept)}`] : []),
     ...(whole.length > 0 ? [`by reading the whole table: ${named(whole)}`] : []),

@@ -2,6 +2,7 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { SourceContext, TableOptions } from "../../protocol/source.ts";
 import type { Column, Table } from "../../protocol/table.ts";
 import type { Type } from "../../protocol/types.ts";
+import { duration } from "../../toolkit/figures.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 import { refusedTable } from "../../toolkit/refused-table.ts";
 import type { TextColumns } from "../../toolkit/text-columns.ts";
@@ -10,6 +11,7 @@ import type { Cluster, Routing } from "../../wire/cql/cluster.ts";
 import { decoderFor, exactType, exampleType } from "../../wire/cql/decode.ts";
 import { versionColumn } from "../../wire/cql/decode-page.ts";
 import { quoted } from "../../wire/cql/errors.ts";
+import { type CdcLog, enabling, isLog, readLogs } from "./cdc/logs.ts";
 import { keyLoss } from "../../wire/cql/keys.ts";
 import { columnNames, type CqlColumn, type CqlTable, hasRangeIndex, keyspaceNames, readTables } from "./catalog.ts";
 import { tableSizes } from "./cluster-state.ts";
@@ -26,9 +28,6 @@ const cursorTypes: ReadonlySet<string> = new Set(["timestamp", "timeuuid", "date
 /** Names of columns that are set when a row is made, and never again. */
 const insertOnly =
   /^(created|inserted|added|creation|event)(_?(at|on|time|date|ts|timestamp))?$|^(create|insert|add)_?(time|date|ts|timestamp)$|^(date|time)_?(created|inserted|added)$/i;
-
-/** Tables of ScyllaDB that hold the changes of another table. */
-const changeLog = /_scylla_cdc_log$/;
 
 /** What decides the types of columns. */
 export interface TypeContext extends Pick<SourceContext, "tables" | "types"> {
@@ -48,15 +47,16 @@ export async function discoverTables(
   const natives = await readTables(cluster, settings.keyspace, null, routing);
   if (natives.length === 0) await assertKeyspace(cluster, settings.keyspace, routing);
   const sizes = await tableSizes(cluster, settings.keyspace, null, routing);
+  const logs = settings.mayStream ? await readLogs(cluster, settings.keyspace, null, routing) : noLogs;
   return natives
-    .filter((native) => (settings.views || !native.isView) && !changeLog.test(native.name))
+    .filter((native) => (settings.views || !native.isView) && !isLog(native.name))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((native) => {
       // If partitions hold many rows, the number of rows is unknown.
       const partitions = sizes.get(native.name)?.partitions ?? null;
       const estimated = columnNames(native, "clustering").length > 0 ? null : partitions;
       try {
-        return tableOf(native, settings, context, dialect, estimated);
+        return tableOf(native, settings, context, dialect, estimated, logs.get(native.name) ?? null);
       } catch (thrown) {
         return refusedTable(native.name, thrown);
       }
@@ -74,6 +74,8 @@ async function assertKeyspace(cluster: Cluster, keyspace: string, routing: Routi
   });
 }
 
+const noLogs: Awaited<ReturnType<typeof readLogs>> = new Map();
+
 /** A table for the engine, and how its changes are detected. */
 export function tableOf(
   native: CqlTable,
@@ -81,11 +83,12 @@ export function tableOf(
   context: TypeContext,
   dialect: Dialect,
   estimatedRows: number | null,
+  log: CdcLog | null = null,
 ): Table {
   const options = context.tables[native.name] ?? {};
   const key = [...columnNames(native, "partition_key"), ...columnNames(native, "clustering")];
   const columns = native.columns.map((column) => columnOf(native, column, options, context));
-  const { cursor, version, notes } = changesOf(native, key, settings, options);
+  const { cursor, version, notes, ...streamed } = changesOf(native, key, settings, options, log);
   if (columnNames(native, "static").length > 0 && columnNames(native, "clustering").length > 0) {
     notes.push("A partition that holds nothing but static columns is one row, whose clustering columns are empty.");
   }
@@ -97,7 +100,7 @@ export function tableOf(
     // With other fields, values that nobody wrote since look different. No write time shows that.
     ...userTypesRecipe(native),
   ].join(" ");
-  return { id: native.name, columns, key, identity, cursor, version, estimatedRows, notes };
+  return { id: native.name, columns, key, identity, cursor, version, ...streamed, estimatedRows, notes };
 }
 
 /** The server's id of a table; it is the first part of the identity. */
@@ -152,10 +155,26 @@ interface ChangesOf {
   readonly cursor: string | null;
   readonly version: string | null;
   readonly notes: string[];
+  readonly streamed?: true;
 }
 
-function changesOf(table: CqlTable, key: readonly string[], settings: CqlSettings, options: TableOptions): ChangesOf {
+function changesOf(
+  table: CqlTable,
+  key: readonly string[],
+  settings: CqlSettings,
+  options: TableOptions,
+  log: CdcLog | null,
+): ChangesOf {
   const mode = settings.changes(table.name);
+  if (mode === "stream" && log !== null) {
+    const note = `Changes are read from its CDC log, which keeps them for ${log.keeps === Infinity ? "ever" : duration(log.keeps)}; a sweep each day finds rows that expired.`;
+    return { cursor: null, version: versionColumn, notes: [note], streamed: true };
+  }
+  if (mode === "stream") {
+    const found = byCursor(table, key, settings, options);
+    const way = table.isView || isCounterTable(table) ? "can't have one" : `turn it on: ${enabling(table)}`;
+    return { ...found, notes: [`It has no CDC log that could be read (${way}).`, ...found.notes] };
+  }
   if (mode === "full") {
     return {
       cursor: null,
@@ -163,7 +182,11 @@ function changesOf(table: CqlTable, key: readonly string[], settings: CqlSetting
       notes: ["Read whole in each sync, and compared with the copy (changes: full)."],
     };
   }
-  if (mode === "writetime" || isCounterTable(table)) return byWriteTime();
+  return mode === "writetime" ? byWriteTime() : byCursor(table, key, settings, options);
+}
+
+function byCursor(table: CqlTable, key: readonly string[], settings: CqlSettings, options: TableOptions): ChangesOf {
+  if (isCounterTable(table)) return byWriteTime();
   const column = cursorOf(table, settings, options);
   if (column === null) {
     const why =

@@ -16,6 +16,8 @@ export interface CqlSettings {
   /** The name of the cursor column, for tables that have such a column. */
   readonly cursorColumn: string;
   changes(table: string): ChangeMode;
+  /** Some table may be read by its log. */
+  readonly mayStream: boolean;
   /** Windows are read by ALLOW FILTERING if no index serves the cursor column. */
   readonly allowFiltering: boolean;
   /** Windows are cut into parts of this many hours; `null`: windows are not cut. */
@@ -24,6 +26,17 @@ export interface CqlSettings {
   readonly lag: number;
   /** Materialized views are read too. */
   readonly views: boolean;
+  readonly stream: StreamSettings;
+}
+
+/** How ScyllaDB's logs are read, in milliseconds. */
+export interface StreamSettings {
+  /** How often a log is looked into. */
+  readonly window: number;
+  /** How long before now what is read ends. */
+  readonly delay: number;
+  /** By how much an entry may come late. */
+  readonly overlap: number;
 }
 
 /** A weaker read may miss what a quorum has acknowledged, so nothing may be deleted because of it. */
@@ -34,6 +47,7 @@ export function cqlSettings(
   shared: SharedConfiguration,
   where: Pick<ClusterOptions, "contactPoints" | "dataCenter" | "names">,
   intervalHours: number | null,
+  stream: StreamSettings = { window: 30_000, delay: 30_000, overlap: 3_600_000 },
 ): CqlSettings {
   const { changes } = shared;
   return {
@@ -54,11 +68,13 @@ export function cqlSettings(
     lookupConsistency: shared.lookup_consistency,
     pageSize: shared.page_size,
     cursorColumn: shared.cursor_column,
+    mayStream: (typeof changes === "string" ? [changes] : Object.values(changes)).includes("stream"),
     changes: (table) => ofTable<ChangeMode>(changes, table) ?? "cursor",
     allowFiltering: shared.allow_filtering,
     intervalHours,
     lag: shared.lag,
     views: shared.views,
+    stream,
   };
 }
 

@@ -7,8 +7,10 @@ import type { CheckResult, Reading, Source, SourceContext } from "../../protocol
 import type { Table } from "../../protocol/table.ts";
 import { passColumns } from "../../toolkit/passes.ts";
 import { TextColumns } from "../../toolkit/text-columns.ts";
+import { warnOnce } from "../../toolkit/warn-once.ts";
 import { UnfitColumn } from "../../wire/cql/decode-page.ts";
 import { abortable } from "../../toolkit/abortable.ts";
+import { LogStream } from "./cdc/stream.ts";
 import { checkSource } from "./check.ts";
 import { Cluster, type Routing } from "../../wire/cql/cluster.ts";
 import { boundariesOf, clusterClock, isTiny, tableSizes } from "./cluster-state.ts";
@@ -41,6 +43,9 @@ export class CqlSource implements Source {
   readonly #asText: TextColumns;
   readonly #rowSizes = new Map<string, RowSize>();
   readonly #disposed = new AbortController();
+  /** `null`: no table is read by its log. */
+  readonly #stream: LogStream | null;
+  readonly changed?: NonNullable<Source["changed"]>;
   /** The driver of the independent path; it connects at the first use. */
   #driver: ReturnType<typeof connectDriver> | null = null;
 
@@ -50,6 +55,10 @@ export class CqlSource implements Source {
     this.#cluster = new Cluster(settings.cluster, context.log);
     this.#lookups = new Lookups(this.#cluster, settings.lookupConsistency, context.log);
     this.#asText = new TextColumns(context);
+    const warn = warnOnce(context.log);
+    const stream = settings.mayStream ? new LogStream(this.#cluster, settings, this.#lookups, warn) : null;
+    this.#stream = stream;
+    if (stream !== null) this.changed = (within, among, signal) => stream.changed(within, among, signal);
   }
 
   check(signal: AbortSignal): AsyncIterable<CheckResult> {
@@ -79,6 +88,8 @@ export class CqlSource implements Source {
       const topology = await this.#cluster.refresh(signal);
       const native = await this.#native(table, routing);
       await checkFilter(this.#cluster, native, this.#filterOf(table, native), routing);
+      const previousNext = previous[table.id] ?? null;
+      if (kind === "stream") return await this.#stream!.plan(native, previousNext, routing);
       const now = await clusterClock(this.#cluster, routing);
       const unseenFrom = now - this.#settings.lag * 1_000;
       const size = (await tableSizes(this.#cluster, native.keyspace, native.name, routing)).get(native.name) ?? null;
@@ -89,15 +100,21 @@ export class CqlSource implements Source {
       const count = Math.min(most, splitCount(size));
       const isCut = topology.partitioner === "Murmur3Partitioner";
       const ranges = isCut ? cutRing(boundaries, count) : [null];
-      const windows = kind === "window" ? this.#windows(table, native, previous[table.id] ?? null, now) : [null];
+      const windows = kind === "window" ? this.#windows(table, native, previousNext, now) : [null];
       const works = ranges.flatMap((tokens) => windows.map((window): Work => ({ tokens, window })));
+      const stream = table.streamed === true && this.#stream !== null;
+      const next = stream
+        ? await this.#stream.start(native, previousNext, now, routing)
+        : table.cursor === null
+          ? null
+          : unseenFrom;
       return {
         splits: shuffled(works).map((work, index) => ({
           id: String(index),
           tables: [table.id],
           work: workJson(work),
         })),
-        next: table.cursor === null ? {} : { [table.id]: unseenFrom },
+        next: next === null ? {} : { [table.id]: next },
         asOf: new Date(now).toISOString(),
         unseenFrom: new Date(unseenFrom).toISOString(),
         snapshot: null,
@@ -129,6 +146,12 @@ export class CqlSource implements Source {
     this.#rowSizes.set(read, rowSize);
     try {
       const native = await this.#native(table, routing);
+      if (pass.kind === "stream") {
+        const dialect = dialectOf(await this.#cluster.topology(how.signal));
+        const finding = { table, native, dialect, filter: this.#filterOf(table, native) };
+        yield* this.#stream!.read(finding, split.work, state, how);
+        return;
+      }
       const work = workOf(split);
       const fetch = await this.#fetcher(pass, table, native, work, how);
       const reading = {
@@ -152,7 +175,7 @@ export class CqlSource implements Source {
     try {
       const native = await this.#native(table, routing);
       const dialect = dialectOf(await this.#cluster.topology(how.signal));
-      yield* this.#lookups.find(table, native, dialect, this.#filterOf(table, native), keys, how);
+      yield* this.#lookups.find({ table, native, dialect, filter: this.#filterOf(table, native) }, keys, how);
     } catch (thrown) {
       how.signal.throwIfAborted();
       throw this.#explain(table, thrown);
@@ -225,11 +248,11 @@ export class CqlSource implements Source {
   /** A read below a quorum may miss rows or return old ones, so nothing may be deleted or undone because of it. */
   #refuseWeakReads(table: Table, kind: PassKind, previous: Readonly<Record<string, Json>>): void {
     const { consistency } = this.#settings;
-    const compares = kind === "keys" || (kind === "full" && Object.hasOwn(previous, table.id));
+    const compares = kind === "keys" || kind === "stream" || (kind === "full" && Object.hasOwn(previous, table.id));
     if (!compares || quorums.has(consistency)) return;
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      `consistency: ${consistency} is too weak to compare table "${table.id}" with its copy (${kind === "keys" ? "a sweep" : "another full read"}): it may miss rows that are there`,
+      `consistency: ${consistency} is too weak to compare table "${table.id}" with its copy (${kind === "keys" ? "a sweep" : kind === "stream" ? "its CDC log" : "another full read"}): it may miss rows that are there`,
       { hint: "Set consistency to LOCAL_QUORUM; or, where a cursor column has an index, deletes to never." },
     );
   }

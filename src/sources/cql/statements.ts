@@ -115,20 +115,24 @@ export function rangeStatement(cells: readonly string[], native: CqlTable, optio
   ].join(" ");
 }
 
-/** Selects one row by its key, or with `partition` the first row of a partition, if it meets the user's filter. */
+/**
+ * Selects one row by its key, or with `partition` the first row of a partition; with a number, every row whose key begins with
+ * so many values. Only rows that meet the user's filter.
+ */
 export function lookupStatement(
   cells: readonly string[],
   native: CqlTable,
-  scope: "row" | "partition",
+  scope: "row" | "partition" | number,
   filter: readonly string[],
 ): string {
-  const names = columnNames(native, "partition_key");
-  if (scope === "row") names.push(...columnNames(native, "clustering"));
+  const partition = columnNames(native, "partition_key");
+  const key = [...partition, ...columnNames(native, "clustering")];
+  const names = key.slice(0, scope === "row" ? key.length : scope === "partition" ? partition.length : scope);
   const conditions = names.map((name) => `${quoted(name)} = ?`);
   return [
     `SELECT ${cells.join(", ")} FROM ${quoted(native.keyspace)}.${quoted(native.name)}`,
     `WHERE ${[...conditions, ...filter].join(" AND ")}`,
-    ...(scope === "row" ? [] : ["LIMIT 1"]),
+    ...(scope === "partition" ? ["LIMIT 1"] : []),
     ...(filter.length > 0 ? ["ALLOW FILTERING"] : []),
   ].join(" ");
 }

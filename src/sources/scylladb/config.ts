@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hostList, sharedSettings } from "../cql/config.ts";
+import { changesByLog, hostList, sharedSettings } from "../cql/config.ts";
 import { optionalText, text, whole } from "../../toolkit/settings.ts";
 
 /** The settings of a connection to ScyllaDB, under the names of the published example. */
@@ -11,7 +11,25 @@ export const configuration = z
       description: "A node that is asked where the first does not answer.",
     }),
     host_3: optionalText.meta({ title: "Host 3", description: "A node that is asked where the others do not answer." }),
-    ...sharedSettings("updated_at"),
+    ...sharedSettings(
+      "updated_at",
+      changesByLog,
+      ", stream (by the log of tables with CDC; other tables as with cursor)",
+    ),
+    stream_window: whole(1, 3_600).default(30).meta({
+      title: "Stream window",
+      description: "With changes: stream, under follow: how often the logs are looked into, in seconds.",
+    }),
+    stream_delay: whole(1, 3_600).default(30).meta({
+      title: "Stream delay",
+      description:
+        "With changes: stream: the logs are read up to so many seconds before now, so that entries and rows are there when they are looked for.",
+    }),
+    stream_overlap: whole(1, 86_400).default(3_600).meta({
+      title: "Stream overlap",
+      description:
+        "With changes: stream: the logs are read again for so many seconds, for entries that come late, since a client sets the time of the write (USING TIMESTAMP).",
+    }),
     data_center_region: optionalText.meta({
       title: "Data centre",
       description: "The data centre whose nodes are read; absent: that of the node that answers first.",

@@ -8,4 +8,9 @@ export const definition = cqlDefinition({ name: "scylladb", title: "ScyllaDB", c
     names: { host: "host_1", dataCenter: "data_center_region" },
   },
   intervalHours: settings.interval_hours,
+  stream: {
+    window: settings.stream_window * 1_000,
+    delay: settings.stream_delay * 1_000,
+    overlap: settings.stream_overlap * 1_000,
+  },
 }));
