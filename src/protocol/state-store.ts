@@ -2,9 +2,11 @@ import type { HeadwatersError } from "./errors.ts";
 import type { Pass, Progress } from "./pass.ts";
 import type { TableState } from "./table.ts";
 
-/** The process that holds the lease of a connection. */
+/** The process, or the team of processes, that holds the lease of a connection. */
 export interface Holder {
+  /** Of a team: its name, such as that of its workflow. */
   readonly host: string;
+  /** 0: a team. */
   readonly pid: number;
   /** ISO 8601, UTC. */
   readonly since: string;
@@ -35,6 +37,33 @@ export interface StateStore {
   /** No-op for any lease but the one that is held. */
   release(lease: number): Promise<void>;
   load(): Promise<Stored>;
+  /** Absent: one process writes a connection at a time. */
+  readonly team?: Team;
+}
+
+/**
+ * The lease of several processes that write one connection together. It outlives each of them, and expires by the
+ * destination's clock. Members never wait for one another to commit; the compare-and-set of each split's progress keeps
+ * them apart, and what is done to a table as a whole (open, settle, abandon) is done by one of them.
+ */
+export interface Team {
+  /**
+   * As {@link StateStore.acquire}. The same team (its `host` and `since`) is given a new lease, by which members that have
+   * the earlier one are refused.
+   */
+  acquire(holder: Holder): Promise<number>;
+  /**
+   * From here on this process writes as a member, sees what the others have stored, and is the only one that does `work`:
+   * who did it before and was given up, frozen or out of reach, is cut off, and keeps no locks. Renews the lease. Throws
+   * `LEASE_LOST`. Resolves to the destination's clock: milliseconds since 1970.
+   */
+  join(lease: number, work: string): Promise<number>;
+  /** The lease stays for a while longer. Throws `LEASE_LOST`. */
+  renew(lease: number): Promise<number>;
+  /** No-op for a lease that is not the newest. */
+  release(lease: number): Promise<void>;
+  /** Replaces what the record of the run says of one table. No other member works on the table. */
+  recordTable(run: string, table: TableRun): Promise<void>;
 }
 
 /** What a run was for. */

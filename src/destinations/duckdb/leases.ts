@@ -1,8 +1,8 @@
-import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import type { Session } from "../sql/dialect.ts";
 import { hasDied } from "../sql/died.ts";
 import { kept } from "../sql/kept.ts";
+import { syncRunning } from "../sql/running.ts";
 import type { Instance } from "./instance.ts";
 
 /** Makes `holder` the newest holder of the connection's lease, even if it was held. Resolves to the lease. */
@@ -27,14 +27,6 @@ export async function giveLeaseBack(session: Session, connection: string, lease:
   await session.run(
     `UPDATE ${kept(session, "leases", connection)} SET held = FALSE WHERE connection = $1 AND lease = $2::BIGINT`,
     [connection, lease],
-  );
-}
-
-export function syncRunning(connection: string, { host, pid, since }: Holder): HeadwatersError {
-  return new HeadwatersError(
-    "SYNC_RUNNING",
-    `connection "${connection}" is in use by process ${pid} on ${host}, since ${since}`,
-    { hint: "Wait until it has ended, or stop it." },
   );
 }
 

@@ -2,14 +2,8 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Holder } from "../../protocol/state-store.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
 import { kept } from "../sql/kept.ts";
-import {
-  acquireInProcess,
-  giveLeaseBack,
-  holderOf,
-  releaseInProcess,
-  syncRunning,
-  takeLease,
-} from "../duckdb/leases.ts";
+import { syncRunning } from "../sql/running.ts";
+import { acquireInProcess, giveLeaseBack, holderOf, releaseInProcess, takeLease } from "../duckdb/leases.ts";
 import type { Session } from "../duckdb/session.ts";
 import type { Lake } from "./lake.ts";
 import type { CatalogLock } from "./lock.ts";
@@ -39,7 +33,8 @@ export function leasesUnder(lock: CatalogLock, control: Session, connection: str
   let held: number | null = null;
   return {
     async acquire(holder) {
-      if (held !== null || !(await lock.take())) throw await running(control, connection);
+      if (held !== null || !(await lock.take()))
+        throw syncRunning(connection, await writtenHolder(control, connection));
       held = 0;
       try {
         held = await retried(control, () => takeLease(control, connection, holder));
@@ -68,15 +63,6 @@ async function writtenHolder(control: Session, connection: string): Promise<Hold
   );
   if (row === undefined) return null;
   return { host: row["host"] as string, pid: Number(row["pid"]), since: row["since"] as string };
-}
-
-async function running(control: Session, connection: string): Promise<HeadwatersError> {
-  const holder = await writtenHolder(control, connection);
-  if (holder !== null) return syncRunning(connection, holder);
-  // The holder of the lock has not written its row yet.
-  return new HeadwatersError("SYNC_RUNNING", `connection "${connection}" is in use by another process`, {
-    hint: "Wait until it has ended, or stop it.",
-  });
 }
 
 /** How often work that conflicts with other writers is tried. */

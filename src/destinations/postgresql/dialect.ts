@@ -94,6 +94,11 @@ export const postgresqlDialect: Dialect = {
     async moved() {},
   },
   merging,
+  team: {
+    lock: async (session, what, shared) =>
+      void (await session.run(`SELECT pg_advisory_xact_lock${shared ? "_shared" : ""}($1)`, [lockKey(what)])),
+    number: (session) => session.number("SELECT txid_current()"),
+  },
 };
 
 /** Eight bytes of a digest as a bigint. */

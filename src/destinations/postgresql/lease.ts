@@ -1,7 +1,9 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { Holder } from "../../protocol/state-store.ts";
-import { lockTaken } from "../../wire/postgres/literals.ts";
+import type { Holder, Team } from "../../protocol/state-store.ts";
+import { isLock, lockTaken } from "../../wire/postgres/literals.ts";
+import { leaseLost } from "../sql/bookkeeping.ts";
 import { hasDied } from "../sql/died.ts";
+import { syncRunning } from "../sql/running.ts";
 import { kept } from "../sql/kept.ts";
 import { lockKey } from "./dialect.ts";
 import type { Session, TextRow } from "./session.ts";
@@ -11,10 +13,24 @@ const lastBreath = 20_000;
 /** The wait for a lock holder that has not written its row yet, in milliseconds: it may have died before writing it. */
 const unknown = 3_000;
 
+/** A team keeps its lease for so long without a member that renews it, in seconds; members renew it once half is over. */
+const keptFor = 120;
+
+/** The end of a team's lease, from which `since` in the row is an interval. As ISO 8601, like all moments there. */
+const until = `to_char((clock_timestamp() + interval '${keptFor} seconds') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+/** By the row `l`; NULL: the lease is that of one process. */
+const ends = "nullif(split_part(l.since, '/', 2), '')::timestamptz";
+
+/** Stamps go on after those of a team's members, which are by this clock. */
+const stampAfterTeam = `CASE WHEN ${ends} IS NULL THEN l.stamp
+  ELSE greatest(l.stamp, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) END`;
+
 /**
  * The lease of a connection: only its holder may write. The holder has an advisory lock in its own session, which ends
  * when the process ends for any reason. A row counts the leases and names the newest holder. A writer whose session
- * lost the lock may continue for a while, but can't commit; see `checkLease`.
+ * lost the lock may continue for a while, but can't commit; see `checkLease`. A team has no lock: its row has an end, by
+ * the server's clock.
  */
 export class Lease {
   readonly #control: Session;
@@ -31,10 +47,7 @@ export class Lease {
   /** `writer`: the session that commits under the lease. Throws `SYNC_RUNNING`. */
   async acquire(holder: Holder, writer: Session): Promise<number> {
     // The server would grant the lock again to the same session.
-    if (this.#held !== null || this.#asking) throw this.#running(await this.#row());
-    this.#asking = true;
-    try {
-      await this.#lock();
+    return this.#locked(holder, async () => {
       try {
         this.#held = await this.#take(holder, writer);
         return this.#held;
@@ -42,6 +55,73 @@ export class Lease {
         await this.#unlock();
         throw thrown;
       }
+    });
+  }
+
+  /** As in `StateStore`. The lock is held while the lease is taken, so that a process and a team exclude one another. */
+  readonly team: Omit<Team, "join" | "recordTable"> = {
+    acquire: (holder) =>
+      this.#locked(holder, async () => {
+        try {
+          return await this.#take(holder, null);
+        } finally {
+          await this.#unlock();
+        }
+      }),
+    renew: async (lease) => {
+      const [row] = await this.#control.rows(
+        `SELECT ${ends} < clock_timestamp() + interval '${keptFor / 2} seconds' AS late,
+          (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
+          FROM ${this.#leases} l WHERE connection = $1 AND lease = $2 AND held`,
+        [this.#connection, lease],
+      );
+      if (row === undefined) throw leaseLost(this.#connection);
+      if (row["late"] === "t") {
+        const renewed = await this.#control.run(
+          `UPDATE ${this.#leases} l SET since = split_part(l.since, '/', 1) || '/' || ${until}
+            WHERE connection = $1 AND lease = $2 AND held`,
+          [this.#connection, lease],
+        );
+        if (renewed === 0) throw leaseLost(this.#connection);
+      }
+      return Number(row["now"]);
+    },
+    release: async (lease) =>
+      void (await this.#control.run(
+        `UPDATE ${this.#leases} l SET held = false, stamp = ${stampAfterTeam} WHERE connection = $1 AND lease = $2 AND held`,
+        [this.#connection, lease],
+      )),
+  };
+
+  /** `writer`: the session that commits what a member does. */
+  async join(lease: number, work: string, writer: Session): Promise<number> {
+    const now = await this.team.renew(lease);
+    const key = lockKey(`connection ${this.#connection} work ${work}`);
+    await writer.run("SELECT pg_advisory_unlock_all()");
+    await writer.run(
+      `SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_locks
+        WHERE ${isLock} AND pid <> pg_backend_pid()`,
+      [key],
+    );
+    await writer.run(`SET lock_timeout = ${lastBreath}`);
+    await writer.run("SELECT pg_advisory_lock($1)", [key]);
+    await writer.run("SET lock_timeout = 0");
+    return now;
+  }
+
+  /** Runs `take` with the lock. Throws `SYNC_RUNNING` while somebody else has it, or another team has the lease. */
+  async #locked(holder: Holder, take: () => Promise<number>): Promise<number> {
+    if (this.#held !== null || this.#asking) throw await this.#running();
+    this.#asking = true;
+    try {
+      await this.#lock();
+      const row = await this.#row();
+      const isOwn = row?.["host"] === holder.host && sinceOf(row) === holder.since;
+      if (row?.["kept"] === "t" && !isOwn) {
+        await this.#unlock();
+        throw await this.#running();
+      }
+      return await take();
     } finally {
       this.#asking = false;
     }
@@ -50,8 +130,8 @@ export class Lease {
   /** As in `Readable`: the lock ends with the holder's session, the row may outlive it. */
   async holder(): Promise<Holder | null> {
     const [lock] = await this.#control.rows(lockTaken, [lockKey(`connection ${this.#connection}`)]);
-    const row = lock!["taken"] === "t" ? await this.#row() : null;
-    return row === null ? null : { host: row["host"]!, pid: Number(row["pid"]), since: row["since"]! };
+    const row = await this.#row();
+    return row !== null && (lock!["taken"] === "t" || row["kept"] === "t") ? holderOf(row) : null;
   }
 
   /** Moves the lease to another writing session. */
@@ -86,14 +166,13 @@ export class Lease {
     const [tried] = await this.#control.rows("SELECT pg_try_advisory_lock($1) AS locked", [key]);
     if (tried!["locked"] === "t") return;
     const row = await this.#row();
-    if (row !== null && !hasDied({ host: row["host"]!, pid: Number(row["pid"]) })) throw this.#running(row);
+    if (row !== null && !hasDied(holderOf(row))) throw await this.#running();
     // The holder's session is about to end: the server has not noticed yet, or is finishing the running statement.
     await this.#control.run(`SET lock_timeout = ${row === null ? unknown : lastBreath}`);
     try {
       await this.#control.run("SELECT pg_advisory_lock($1)", [key]);
     } catch (thrown) {
-      if (thrown instanceof HeadwatersError && thrown.code === "SERVER_UNAVAILABLE")
-        throw this.#running(await this.#row());
+      if (thrown instanceof HeadwatersError && thrown.code === "SERVER_UNAVAILABLE") throw await this.#running();
       throw thrown;
     } finally {
       await this.#control.run("SET lock_timeout = 0");
@@ -104,36 +183,46 @@ export class Lease {
     await this.#control.run("SELECT pg_advisory_unlock($1)", [lockKey(`connection ${this.#connection}`)]);
   }
 
-  async #take({ host, pid, since }: Holder, writer: Session): Promise<number> {
+  /** `writer`: `null` for a team. */
+  async #take({ host, pid, since }: Holder, writer: Session | null): Promise<number> {
     // The last holder did not release the lease: it is dead or disconnected. Its open transaction must not lock rows.
     await this.#control.run(
       `SELECT pg_terminate_backend(a.pid) FROM ${this.#leases} AS l JOIN pg_stat_activity AS a
         ON a.pid = l.session AND a.backend_start = l.started AND a.usename = current_user
-        WHERE l.connection = $1 AND l.held AND a.pid <> $2`,
-      [this.#connection, writer.processId],
+        WHERE l.connection = $1 AND l.held AND a.pid IS DISTINCT FROM $2::bigint`,
+      [this.#connection, writer?.processId ?? null],
     );
     return this.#control.number(
       `INSERT INTO ${this.#leases} AS l (connection, lease, host, pid, since, held, session, started)
-        SELECT $1, 1, $2, $3::bigint, $4, true, $5::bigint, (SELECT backend_start FROM pg_stat_activity WHERE pid = $5::bigint)
+        SELECT $1, 1, $2, $3::bigint, $4${writer === null ? ` || '/' || ${until}` : ""}, true, $5::bigint, (SELECT backend_start FROM pg_stat_activity WHERE pid = $5::bigint)
         ON CONFLICT (connection) DO UPDATE SET lease = l.lease + 1, host = excluded.host, pid = excluded.pid,
-          since = excluded.since, held = true, session = excluded.session, started = excluded.started
+          since = excluded.since, held = true, session = excluded.session, started = excluded.started,
+          stamp = ${stampAfterTeam}
         RETURNING lease`,
-      [this.#connection, host, pid, since, writer.processId],
+      [this.#connection, host, pid, since, writer?.processId ?? null],
     );
   }
 
+  /** `kept`: it is the lease of a team, which is not over. */
   async #row(): Promise<TextRow | null> {
     const [row] = await this.#control.rows(
-      `SELECT host, pid, since FROM ${this.#leases} WHERE connection = $1 AND held`,
+      `SELECT host, pid, since, coalesce(${ends} > clock_timestamp(), false) AS kept
+        FROM ${this.#leases} l WHERE connection = $1 AND held`,
       [this.#connection],
     );
     return row ?? null;
   }
 
-  #running(row: TextRow | null): HeadwatersError {
-    const who = row === null ? "another process" : `process ${row["pid"]} on ${row["host"]}, since ${row["since"]}`;
-    return new HeadwatersError("SYNC_RUNNING", `connection "${this.#connection}" is in use by ${who}`, {
-      hint: "Wait until it has ended, or stop it.",
-    });
+  async #running(): Promise<HeadwatersError> {
+    const row = await this.#row();
+    return syncRunning(this.#connection, row === null ? null : holderOf(row));
   }
+}
+
+function sinceOf(row: TextRow): string {
+  return row["since"]!.split("/")[0]!;
+}
+
+function holderOf(row: TextRow): Holder {
+  return { host: row["host"]!, pid: Number(row["pid"]), since: sinceOf(row) };
 }

@@ -10,7 +10,7 @@ import { Session } from "./session.ts";
 /** The capabilities of PostgreSQL. Readers see only whole commits. */
 const capabilities: DestinationCapabilities = {
   atomic: "connection",
-  writers: "one",
+  writers: "many",
   ddl: "transactional",
   reads: "while written",
   freshEach: 500,
@@ -49,6 +49,13 @@ export async function openWarehouse(
         acquire: (holder) => lease.acquire(holder, writer),
         release: (given) => lease.release(given),
         holder: () => lease.holder(),
+        team: {
+          ...lease.team,
+          async join(given, work) {
+            if (!writer.alive) writer = await Session.open(configuration, signal);
+            return lease.join(given, work, writer);
+          },
+        },
         check: (asked) => checkDestination(configuration, context, asked),
         async close() {
           await reader?.[Symbol.asyncDispose]();

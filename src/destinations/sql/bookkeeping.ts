@@ -35,7 +35,7 @@ export async function asLeaseLost(
   return held === 1 ? thrown : leaseLost(connection, thrown);
 }
 
-function leaseLost(connection: string, cause?: unknown): HeadwatersError {
+export function leaseLost(connection: string, cause?: unknown): HeadwatersError {
   return new HeadwatersError(
     "LEASE_LOST",
     `another writer took connection "${connection}" over; nothing was committed`,

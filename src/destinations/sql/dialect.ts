@@ -182,6 +182,16 @@ export interface Dialect {
   vet(table: Table, rows: Rows | null): void;
   readonly slicing: Slicing;
   readonly merging: Merging;
+  /** Absent: one process writes a connection at a time. */
+  readonly team?: TeamSql;
+}
+
+/** What members of a team need of the database, in a transaction. */
+interface TeamSql {
+  /** A lock that ends with the transaction; `shared`: with others that ask for it so. */
+  lock(session: Session, what: string, shared: boolean): Promise<void>;
+  /** A number of the transaction that no other has; a transaction that begins later and commits has a greater one. */
+  number(session: Session): Promise<number>;
 }
 
 /**

@@ -40,6 +40,19 @@ export class KeptRows {
     );
   }
 
+  /** Takes over what another process has made of the row with this id. */
+  async reload(session: Session, id: string): Promise<void> {
+    const types = keptTypes(this.#table);
+    const [row] = await session.rows(
+      `SELECT ${Object.keys(types).join(", ")} FROM ${kept(session, this.#table, this.#connection)}
+        WHERE connection = $1 AND id = $2`,
+      [this.#connection, id],
+    );
+    if (row === undefined || this.#changed.has(id)) return;
+    this.#stored.add(id);
+    this.#rows.set(id, plain(row, types));
+  }
+
   /** `key`: the values of the key's columns, in order. */
   get(...key: readonly string[]): KeptRow | null {
     return this.#rows.get(key.join("\n")) ?? null;

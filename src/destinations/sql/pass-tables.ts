@@ -1,3 +1,4 @@
+import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Pass } from "../../protocol/pass.ts";
 import type { DestinationContext } from "../../protocol/destination.ts";
 import type { Table } from "../../protocol/table.ts";
@@ -10,6 +11,24 @@ import { createStage, reshapeStage } from "./stage.ts";
 import { stored } from "./stored-json.ts";
 import { Unstaged } from "./unstaged.ts";
 import type { Copy, Stage, Mode } from "./model.ts";
+
+/**
+ * Several members of a team load into one stage. The numbers of its rows then begin with that of the transaction, so that
+ * no two are the same, and later rows of a split have greater ones. `ordinal` in the bookkeeping is negative: the number
+ * of the transaction that opened the pass.
+ */
+const rowsInTransaction = 2 ** 22;
+
+/** Who writes. */
+export interface By {
+  readonly lease: number;
+  /** Stamps the rows that are written: ISO 8601, UTC. */
+  readonly stamp: string;
+  /** Of a team. */
+  readonly member: boolean;
+  /** The number of the transaction; `null`: no team writes, or has written to a pass that is open. */
+  readonly number: number | null;
+}
 
 /** One table of an open pass. */
 export interface PassTable {
@@ -31,12 +50,14 @@ export class PassTables {
   readonly #session: Session;
   readonly #connection: string;
   readonly #ledger: Ledger;
+  readonly #by: By;
   readonly #known = new Map<string, PassTable>();
 
-  constructor(session: Session, { connection }: DestinationContext, ledger: Ledger) {
+  constructor(session: Session, { connection }: DestinationContext, ledger: Ledger, by: By) {
     this.#session = session;
     this.#connection = connection;
     this.#ledger = ledger;
+    this.#by = by;
   }
 
   /** `null`: the pass is not open, or it lacks the table. */
@@ -50,7 +71,7 @@ export class PassTables {
     const columns = (): Stage["columns"] => new Map(JSON.parse(row["columns"] as string) as [string, Type][]);
     const stage =
       row["stage"] === null ? null : { relation: this.#relation(row["stage"] as string), columns: columns() };
-    const counter = { rows: Number(row["ordinal"]) };
+    const counter = { rows: this.#counted(Number(row["ordinal"])) };
     return this.#keep({ pass, mode: row["mode"] as Mode, table, stage, unstaged: null, counter });
   }
 
@@ -61,7 +82,7 @@ export class PassTables {
     const columns =
       name === null ? null : stageColumns(this.#session.dialect, mode, table, mode === "replace" ? null : copy);
     const stage = columns === null ? null : { relation: this.#relation(name!), columns };
-    const unstaged = mode === "keys" ? new Unstaged() : null;
+    const unstaged = mode === "keys" && !this.#by.member ? new Unstaged() : null;
     const entry = this.#keep({ pass: pass.id, mode, table, stage, unstaged, counter: { rows: 0 } });
     this.#ledger.pass_tables.set({
       pass: pass.id,
@@ -69,7 +90,7 @@ export class PassTables {
       mode,
       stage: name,
       columns: stored([...(columns ?? [])]),
-      ordinal: 0,
+      ordinal: this.#by.member ? -this.#by.number! : 0,
     });
     if (stage !== null && unstaged === null) await this.createStage(entry);
   }
@@ -126,9 +147,31 @@ export class PassTables {
     const { pass_tables } = this.#ledger;
     for (const { pass, table, stage, counter } of this.#known.values()) {
       const row = pass_tables.get(pass, table.id);
-      if (row === null || stage === null || row["ordinal"] === counter.rows) continue;
-      pass_tables.set({ ...row, ordinal: counter.rows });
+      const ordinal = Number(row?.["ordinal"] ?? 0);
+      if (row === null || stage === null || ordinal === counter.rows) continue;
+      if (ordinal >= 0) pass_tables.set({ ...row, ordinal: counter.rows });
+      else if (counter.rows - this.#counted(ordinal) > rowsInTransaction)
+        throw new HeadwatersError(
+          "DEFECT",
+          `a transaction of a team has more than ${rowsInTransaction} rows of a table`,
+        );
     }
+  }
+
+  /** Lets a team go on with a pass that one process opened: its rows are numbered behind those that are there. */
+  handOver(id: string): void {
+    const { pass_tables } = this.#ledger;
+    for (const row of pass_tables.all()) {
+      const ordinal = Number(row["ordinal"]);
+      if (row["id"] !== id || ordinal < 0) continue;
+      this.#known.delete(digestName(row["pass"] as string, id));
+      pass_tables.set({ ...row, ordinal: Math.ceil(ordinal / rowsInTransaction) + 1 - this.#by.number! });
+    }
+  }
+
+  /** The number before that of the next row. */
+  #counted(ordinal: number): number {
+    return ordinal < 0 ? (this.#by.number! + ordinal) * rowsInTransaction : ordinal;
   }
 
   /** Drops the stages of a pass, and forgets its tables. */

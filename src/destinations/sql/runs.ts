@@ -33,6 +33,16 @@ export async function saveRun(session: Session, connection: string, run: RunReco
   await insertRuns(session, tables, [{ connection, run }]);
 }
 
+/** Replaces what the record of a run says of one table. */
+export async function saveTableRun(session: Session, connection: string, id: string, table: TableRun): Promise<void> {
+  const { run_tables } = tablesOf(session, connection);
+  const which = "WHERE connection = $1 AND run = $2 AND id = $3";
+  const place = await session.number(`SELECT max(place) FROM ${run_tables} ${which}`, [connection, id, table.table]);
+  await session.run(`DELETE FROM ${run_tables} ${which}`, [connection, id, table.table]);
+  const row = { connection, ...tableRow(id, place, table) };
+  await insert(session, run_tables, { connection: "text", ...keptTypes("run_tables") }, [row]);
+}
+
 /** Forgets runs, and changes of schemas, that are older than a moment. */
 export async function forgetRuns(session: Session, connection: string, before: string): Promise<void> {
   const { runs, run_tables } = tablesOf(session, connection);

@@ -42,13 +42,16 @@ export class Seals {
   readonly #session: Session;
   readonly #rows: KeptRows;
   readonly #stamp: string;
+  readonly #member: boolean;
   /** By table id: what this transaction stores. */
   readonly #changed = new Map<string, Stored>();
 
-  constructor(session: Session, { seals }: Ledger, stamp: string) {
+  /** `member`: of a team, whose members would wait for one another to say the same of one copy. */
+  constructor(session: Session, { seals }: Ledger, stamp: string, member: boolean) {
     this.#session = session;
     this.#rows = seals;
     this.#stamp = stamp;
+    this.#member = member;
   }
 
   /** Does work that changes rows of the copy. `which`: as in `Writing.changing`. */
@@ -70,6 +73,8 @@ export class Seals {
 
   /** Call before rows are added to the copy that no sum will be made of until it is renewed. */
   lose(id: string): void {
+    // Said when the pass was opened: members would wait for one another to say it again.
+    if (this.#member && this.#known(id)?.sum === null) return;
     this.#keep(id, unknown);
   }
 
@@ -131,9 +136,19 @@ export async function sealOf(session: Session, connection: string, table: Table,
   return now.n === known.sum.n && now.digest === known.sum.digest ? "intact" : "broken";
 }
 
-/** The stamp of our last write to a copy; `null`: unknown. */
+/**
+ * The stamp of our last write to a copy, and what members of a team have committed since a pass was opened that writes to
+ * the copy; `null`: unknown.
+ */
 export async function lastWritten(session: Session, connection: string, id: string): Promise<string | null> {
-  return (await storedSeal(session, connection, id))?.written ?? null;
+  const written = (await storedSeal(session, connection, id))?.written ?? null;
+  const commits = await session.number(
+    `SELECT coalesce(sum(p.version), 0) FROM ${kept(session, "progress", connection)} p
+      JOIN ${kept(session, "pass_tables", connection)} t ON t.connection = p.connection AND t.pass = p.pass
+      WHERE p.connection = $1 AND t.id = $2 AND t.mode IN ('direct', 'merge')`,
+    [connection, id],
+  );
+  return written === null || commits === 0 ? written : `${written} ${commits}`;
 }
 
 async function storedSeal(session: Session, connection: string, id: string): Promise<Stored | null> {

@@ -16,8 +16,9 @@ import { Copies, copyTargets, countLive, quotedSystem } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf, withGroups } from "./held.ts";
 import { type KeptRows, type Ledger, loadLedger } from "./ledger.ts";
+import { Membership } from "./membership.ts";
 import { truncateCopy } from "./merge.ts";
-import { keepsOrder, PassTables, type PassTable } from "./pass-tables.ts";
+import { type By, keepsOrder, PassTables, type PassTable } from "./pass-tables.ts";
 import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
@@ -37,10 +38,10 @@ export interface Shared {
 export class SqlTransaction implements Transaction {
   readonly #session: Session;
   readonly #context: DestinationContext;
-  readonly #lease: number;
-  /** Stamps the rows that are written: ISO 8601, UTC. */
-  readonly #stamp: string;
+  readonly #by: By;
   readonly #passes: PassTables;
+  /** `null`: there is one writer. */
+  readonly #membership: Membership | null;
   readonly #held: Held;
   readonly #seals: Seals;
   readonly #shared: Shared;
@@ -57,17 +58,17 @@ export class SqlTransaction implements Transaction {
     session: Session,
     context: DestinationContext,
     shared: Shared,
-    { lease, stamp }: { readonly lease: number; readonly stamp: string },
+    by: By,
     onEnd: (shared: Shared | null) => void,
   ) {
     this.#session = session;
     this.#context = context;
     this.#shared = shared;
-    this.#lease = lease;
-    this.#stamp = stamp;
-    this.#passes = new PassTables(session, context, shared.ledger);
+    this.#by = by;
+    this.#passes = new PassTables(session, context, shared.ledger, by);
+    this.#membership = by.member ? new Membership(session, context, shared.ledger, by.lease, this.#passes) : null;
     this.#held = new Held(session, shared.ledger);
-    this.#seals = new Seals(session, shared.ledger, stamp);
+    this.#seals = new Seals(session, shared.ledger, by.stamp, by.member);
     this.#onEnd = onEnd;
   }
 
@@ -76,16 +77,20 @@ export class SqlTransaction implements Transaction {
     session: Session,
     context: DestinationContext,
     shared: Shared | null,
-    by: { readonly lease: number; readonly stamp: string },
+    by: Omit<By, "number">,
     onEnd: (shared: Shared | null) => void,
   ): Promise<SqlTransaction> {
     await session.run(session.dialect.begin);
-    return new SqlTransaction(session, context, shared ?? (await load(session, context)), by, onEnd);
+    const known = shared ?? (await load(session, context));
+    const numbered = by.member || known.ledger.pass_tables.all().some(({ ordinal }) => Number(ordinal) < 0);
+    const number = numbered ? await session.dialect.team!.number(session) : null;
+    return new SqlTransaction(session, context, known, { ...by, number }, onEnd);
   }
 
   async open(pass: Pass): Promise<void> {
     for (const table of pass.tables) {
       this.#session.dialect.vet(table, null);
+      await this.#membership?.exclude(pass, table.id);
       await this.flush(table.id);
       if (this.#passes.find(pass.id, table.id) !== null) continue;
       const known = await this.#copies.find(table.id);
@@ -94,12 +99,16 @@ export class SqlTransaction implements Transaction {
       const mode = replaces ? "replace" : await this.#modeOf(pass, table, known);
       await this.#passes.add(pass, table, copy, mode);
       await this.#ready(mode, table, copy);
+      if (this.#membership !== null && mode === "direct") this.#seals.lose(table.id);
     }
     this.#shared.ledger.passes.set({ id: pass.id, pass: stored(pass) });
   }
 
   async abandon(pass: Pass): Promise<void> {
-    for (const table of pass.tables) await this.#flushRows(table.id);
+    for (const table of pass.tables) {
+      await this.#membership?.exclude(pass, table.id);
+      await this.#flushRows(table.id);
+    }
     await this.#giveUp(pass.id);
   }
 
@@ -133,6 +142,7 @@ export class SqlTransaction implements Transaction {
     for (const { run, groups } of withGroups(await this.#held.of(pass.id, split.id))) {
       const { entry, copy } = await this.#inSight(pass, run.table);
       if (entry.mode === "direct") this.#seals.lose(run.table);
+      await this.#membership?.merging(run.table);
       const kept = await replay(this.#writing(entry.table), pass, entry, copy, run, groups?.stage ?? null);
       this.#count(run.table, kept.changes);
       // Later operations must start from the new copy.
@@ -143,6 +153,7 @@ export class SqlTransaction implements Transaction {
   }
 
   async discard(pass: Pass, split: Split | null): Promise<void> {
+    if (split === null) for (const { id } of pass.tables) await this.#membership?.exclude(pass, id);
     for (const run of await this.#held.of(pass.id, split?.id ?? null)) await this.#held.drop(run);
   }
 
@@ -153,6 +164,7 @@ export class SqlTransaction implements Transaction {
   }
 
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
+    await this.#membership?.exclude(pass, id);
     await this.#flushRows(id);
     const entry = this.#passTable(pass, id);
     const inMemory = entry.unstaged !== null;
@@ -178,6 +190,7 @@ export class SqlTransaction implements Transaction {
 
   async close(pass: Pass, states: ReadonlyMap<string, TableState>, deletes: Deletes = "find"): Promise<void> {
     for (const { id } of pass.tables) {
+      await this.#membership?.exclude(pass, id);
       if (deletes === "none") await this.#flushRows(id);
       else await this.flush(id);
       const entry = this.#passTable(pass, id);
@@ -194,13 +207,16 @@ export class SqlTransaction implements Transaction {
       const known = this.#shared.ledger.tables.get(id);
       if (known === null) return [];
       const before = (JSON.parse(known["state"] as string) as TableState).table;
-      return schemaChanges(before, table).map((change) => ({ at: this.#stamp, table: id, change }));
+      return schemaChanges(before, table).map((change) => ({ at: this.#by.stamp, table: id, change }));
     });
     await addSchemaChanges(this.#session, this.#context.connection, changes);
   }
 
   async reset(tables: readonly string[], drop: boolean): Promise<void> {
-    for (const id of tables) await this.flush(id);
+    for (const id of tables) {
+      await this.#membership?.exclude(null, id);
+      await this.flush(id);
+    }
     for (const pass of this.#passes.of(tables)) await this.#giveUp(pass);
     this.#shared.ledger.tables.delete(({ id }) => tables.includes(id as string));
     if (!drop) return;
@@ -227,12 +243,13 @@ export class SqlTransaction implements Transaction {
     const { connection } = this.#context;
     const open = progress.filter(({ pass }) => !this.#ended.has(pass));
     try {
-      await checkLease(this.#session, connection, this.#lease, this.#stamp);
+      if (this.#membership !== null) await this.#membership.check(open);
+      else await checkLease(this.#session, connection, this.#by.lease, this.#by.stamp);
       this.#seals.save();
       await this.#saveBookkeeping(open);
       await this.#session.run("COMMIT");
     } catch (thrown) {
-      throw await asLeaseLost(thrown, this.#session, connection, this.#lease);
+      throw await asLeaseLost(thrown, this.#session, connection, this.#by.lease);
     }
     this.#over = true;
     this.#onEnd(this.#shared);
@@ -264,6 +281,7 @@ export class SqlTransaction implements Transaction {
     }
     for (const [id, pending] of this.#pending) {
       if (table !== null && table !== id) continue;
+      await this.#membership?.merging(id);
       const { changes, copy } = await pending.merge();
       this.#count(id, changes);
       this.#copies.set(copy);
@@ -312,7 +330,7 @@ export class SqlTransaction implements Transaction {
     this.#seals.lose(table.id);
     const { synced, deleted } = quotedSystem(this.#session.dialect, copy);
     const constants = [
-      { sql: synced, value: this.#stamp },
+      { sql: synced, value: this.#by.stamp },
       { sql: deleted, value: false },
     ];
     const targets = copyTargets(this.#session, copy, table);
@@ -435,7 +453,7 @@ export class SqlTransaction implements Transaction {
   #writing(table: Table, sealing: "as it changes" | "at the end" = "as it changes"): Writing {
     return {
       session: this.#session,
-      stamp: this.#stamp,
+      stamp: this.#by.stamp,
       deletion: deletionOf(this.#context, table.id),
       changing: async (which, work) => {
         if (sealing === "at the end") return work();

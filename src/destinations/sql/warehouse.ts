@@ -1,13 +1,13 @@
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { DestinationCapabilities, DestinationContext, Warehouse } from "../../protocol/destination.ts";
-import type { Holder } from "../../protocol/state-store.ts";
+import type { Holder, Team } from "../../protocol/state-store.ts";
 import type { CheckResult } from "../../protocol/source.ts";
 import { lastStamp, load } from "./bookkeeping.ts";
 import { compareCopy } from "./compare.ts";
 import { Copies, countLive } from "./copies.ts";
 import type { Session } from "./dialect.ts";
 import { KeptRows } from "./ledger.ts";
-import { loadRuns, loadSchemaChanges, saveRun } from "./runs.ts";
+import { loadRuns, loadSchemaChanges, saveRun, saveTableRun } from "./runs.ts";
 import { type Shared, SqlTransaction } from "./transaction.ts";
 import type { Copy } from "./model.ts";
 
@@ -21,6 +21,8 @@ export interface Ground {
   /** As in `StateStore`. */
   acquire(holder: Holder): Promise<number>;
   release(lease: number): Promise<void>;
+  /** As in `StateStore`. The session's dialect has what its members need. */
+  readonly team?: Omit<Team, "recordTable">;
   /** As in `Readable`. */
   holder(): Promise<Holder | null>;
   check(signal: AbortSignal): AsyncIterable<CheckResult>;
@@ -32,9 +34,11 @@ export interface Ground {
 }
 
 export function warehouseOn(ground: Ground, context: DestinationContext): Warehouse {
-  const { capabilities, check, exportParquet, rest } = ground;
+  const { capabilities, check, exportParquet, rest, team } = ground;
   let transaction: SqlTransaction | null = null;
   let lease: number | null = null;
+  /** The lease of the team that this process is a member of. */
+  let membership: number | null = null;
   /** What the next transaction takes over from the last one. */
   let shared: Shared | null = null;
   let closed = false;
@@ -47,6 +51,19 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
   /** The copy of a table that a session sees. */
   const copyIn = async (session: Session, table: string): Promise<Copy | null> =>
     new Copies(session, context, await KeptRows.load(session, "copies", context.connection)).find(table);
+
+  /** Works in a transaction of its own, beside the writer's. */
+  const aside = async (work: (session: Session) => Promise<void>): Promise<void> => {
+    const session = await ground.reader();
+    await session.run(session.dialect.begin);
+    try {
+      await work(session);
+      await session.run("COMMIT");
+    } catch (thrown) {
+      await session.rollback();
+      throw thrown;
+    }
+  };
 
   let seen: { readonly stamp: string | null; readonly copies: Copies; readonly seals: KeptRows } | null = null;
 
@@ -80,12 +97,27 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
       return lease;
     },
     release,
+    ...(team === undefined
+      ? {}
+      : {
+          team: {
+            ...team,
+            async join(given, work) {
+              const now = await team.join(given, work);
+              shared = null;
+              membership = given;
+              return now;
+            },
+            recordTable: (run, table) => aside((session) => saveTableRun(session, context.connection, run, table)),
+          },
+        }),
     holder: () => ground.holder(),
     load: async () => load(await ground.session(), context.connection),
     async begin(given, stamp) {
       if (transaction !== null) throw new HeadwatersError("DEFECT", "a transaction of this warehouse is under way");
       const session = await ground.session();
-      transaction = await SqlTransaction.begin(session, context, shared, { lease: given, stamp }, (kept) => {
+      const by = { lease: given, stamp, member: given === membership };
+      transaction = await SqlTransaction.begin(session, context, shared, by, (kept) => {
         transaction = null;
         shared = kept;
       });
@@ -105,17 +137,7 @@ export function warehouseOn(ground: Ground, context: DestinationContext): Wareho
     },
     runs: async (limit, which) => loadRuns(await ground.session(), context.connection, limit, which),
     schemaChanges: async (limit) => loadSchemaChanges(await ground.session(), context.connection, limit),
-    async keep(run) {
-      const session = await ground.reader();
-      await session.run(session.dialect.begin);
-      try {
-        await saveRun(session, context.connection, run);
-        await session.run("COMMIT");
-      } catch (thrown) {
-        await session.rollback();
-        throw thrown;
-      }
-    },
+    keep: (run) => aside((session) => saveRun(session, context.connection, run)),
     async count(table) {
       const session = await ground.session();
       const copy = transaction === null ? await copyIn(session, table) : await transaction.copy(table);

@@ -15,7 +15,9 @@ export function qualifiedName(schema: string, name: string): string {
   return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
 }
 
+/** Of `pg_locks`: an advisory lock of the bigint $1, which a session of this database has. */
+export const isLock = `locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = $1::bigint
+    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
+
 /** Asks whether any session of this database has the advisory lock of the bigint $1, as `taken`. */
-export const lockTaken = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
-  WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = $1::bigint
-    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) AS taken`;
+export const lockTaken = `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE ${isLock}) AS taken`;
