@@ -1,7 +1,7 @@
 // Builds `dist` anew from `src`. It is built beside and moved into place, so that what runs from `dist` meanwhile finds
 // its files, and a build that fails leaves the last good one.
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -14,6 +14,7 @@ const old = `${fresh}-old`;
 try {
   declareTypes(fresh);
   writePapers(fresh, [...(await bundleProgram(fresh)), ...(await bundlePage(join(fresh, "page")))]);
+  await bundleWorkflows(join(fresh, "cluster"));
   chmodSync(join(fresh, "cli", "main.js"), 0o755);
   // Read when a source is served.
   cpSync(join(root, "src", "fivetran", "connector.proto"), join(fresh, "fivetran", "connector.proto"));
@@ -46,11 +47,31 @@ function bundleProgram(outdir) {
     splitting: true,
     format: "esm",
     // What users install with it; and what pg looks for where it may be missing.
-    external: [...Object.keys(manifest.dependencies), "pg-native"],
+    external: [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), "pg-native"],
     // Packages of the older module system ask for Node.js's own parts by it.
     banner: {
       js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
     },
+  });
+}
+
+/** What runs in Temporal's sandbox: bundled here, so that workers of one version run the same, and need no bundler. */
+async function bundleWorkflows(outdir) {
+  const { bundleWorkflowCode } = await import("@temporalio/worker");
+  const quiet = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error: (message) => console.error(message) };
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(root, "src", "cluster", "workflow.ts"),
+    logger: quiet,
+  });
+  mkdirSync(outdir, { recursive: true });
+  writeFileSync(join(outdir, "workflow-bundle.js"), withoutPaths(code));
+}
+
+/** Workers want the map that a bundle ends with. It would say the paths of this machine, and the sources, which are in the code. */
+function withoutPaths(code) {
+  return code.replace(/(sourceMappingURL=data:[^,]*,)(\S+)/, (_, head, encoded) => {
+    const { sourcesContent: _content, ...map } = JSON.parse(Buffer.from(encoded, "base64").toString());
+    return head + Buffer.from(JSON.stringify(map).replaceAll(root, "")).toString("base64");
   });
 }
 

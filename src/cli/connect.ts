@@ -61,16 +61,14 @@ async function nameOfCopy(connection: CopySide, options: ConnectOptions): Promis
   return own;
 }
 
-/** What the engine needs of a connection besides the destination. */
+/** What the engine needs of a connection besides its two sides. */
 export function sidesOf(
   configured: ConfiguredConnection,
   { log, withoutSecrets }: Pick<ConnectOptions, "log" | "withoutSecrets">,
-  source: Source,
-): Omit<Connection, "warehouse"> {
+): Omit<Connection, "source" | "warehouse"> {
   const { definition, configuration } = configured.source;
   return {
     name: configured.name,
-    source,
     capabilities: definition.capabilities,
     ...scopesOf(definition, configuration),
     selection: configured.selection,
@@ -91,7 +89,8 @@ export async function connect(
   try {
     const warehouse = await openWarehouse(configured, options, create);
     return {
-      ...sidesOf(configured, options, source),
+      ...sidesOf(configured, options),
+      source,
       warehouse,
       async [Symbol.asyncDispose]() {
         try {

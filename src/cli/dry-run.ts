@@ -29,7 +29,7 @@ export async function dryRun(
   const { output, json, quiet, tell, signal } = session;
   await using source = await openSource(configured, session);
   await using warehouse = await existing(session, configured);
-  const found = await preview({ ...sidesOf(configured, session, source), warehouse }, { tables, flags, signal });
+  const found = await preview({ ...sidesOf(configured, session), source, warehouse }, { tables, flags, signal });
   const errors = found.flatMap(({ error }) => error ?? []);
   if (json) {
     for (const { error, ...table } of found)

@@ -99,6 +99,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./up/command.ts")).upCommand,
   },
   {
+    name: "worker",
+    summary: "work for syncs on Temporal, with any number of machines",
+    load: async () => (await import("./temporal/worker.ts")).workerCommand,
+  },
+  {
     name: "alert",
     summary: "test whether alerts arrive",
     load: async () => (await import("./alert.ts")).alertCommand,

@@ -1,5 +1,7 @@
-import { type Command } from "commander";
+import { type Command, Option } from "commander";
 import type { SyncOptions } from "../engine/run/run.ts";
+import { HeadwatersError } from "../protocol/errors.ts";
+import type { Request } from "./configuration/load.ts";
 import type { ConfiguredConnection } from "./configuration/resolve.ts";
 import { syncDisplay } from "./display/sync-display.ts";
 import { dryRun } from "./dry-run.ts";
@@ -34,6 +36,7 @@ interface SyncFlags extends ConnectionOptions, OutputOptions {
   readonly acceptScope?: boolean;
   readonly acceptDeletes?: boolean;
   readonly dryRun?: boolean;
+  readonly on?: string;
 }
 
 export function syncCommand(environment: Environment): Command {
@@ -49,6 +52,11 @@ export function syncCommand(environment: Environment): Command {
     .option("--parallel <number>", "splits to read at the same time")
     .option("--accept-scope", "go on although the server, database or selection is another than before")
     .option("--accept-deletes", "go on although more rows would be deleted than maxDeleteFraction allows")
+    .addOption(
+      new Option("--on <engine>", "have workers do it, on any number of machines (headwaters worker)").choices([
+        "temporal",
+      ]),
+    )
     .option("--dry-run", "show what would be read and why; write nothing");
   return withOutputOptions(command)
     .addHelpText(
@@ -66,40 +74,69 @@ export function syncCommand(environment: Environment): Command {
     )
     .addHelpText("after", exitCodesHelp())
     .action((connections: readonly string[], flags: SyncFlags) =>
-      runCommand(environment, flags, (session) => {
-        const { deletes, parallel, full, sweep, verify, acceptScope, acceptDeletes } = flags;
-        const syncRequest = {
-          full,
-          sweep,
-          verify,
-          acceptScope,
-          acceptDeletes,
-          tables: narrowed(requestOf(connections, flags)),
-        };
-        const overrides = {
-          ...(deletes === undefined ? {} : { deletes }),
-          ...(parallel === undefined ? {} : { parallel }),
-        };
-        const request = { ...requestOf(connections, flags), ...overrides };
-        if (flags.dryRun === true) {
-          const wanted = {
-            full: full ?? false,
-            sweep: sweep ?? false,
-            acceptScope: acceptScope ?? false,
-            acceptDeletes: acceptDeletes ?? false,
+      runCommand(
+        environment,
+        flags,
+        (session) => {
+          const { deletes, parallel, full, sweep, verify, acceptScope, acceptDeletes } = flags;
+          const syncRequest = {
+            full,
+            sweep,
+            verify,
+            acceptScope,
+            acceptDeletes,
+            tables: narrowed(requestOf(connections, flags)),
           };
-          return forEachConnection(session, request, (connection) =>
-            dryRun(session, connection, syncRequest.tables, wanted),
+          const overrides = {
+            ...(deletes === undefined ? {} : { deletes }),
+            ...(parallel === undefined ? {} : { parallel }),
+          };
+          const request = { ...requestOf(connections, flags), ...overrides };
+          if (flags.dryRun === true) {
+            const wanted = {
+              full: full ?? false,
+              sweep: sweep ?? false,
+              acceptScope: acceptScope ?? false,
+              acceptDeletes: acceptDeletes ?? false,
+            };
+            return forEachConnection(session, request, (connection) =>
+              dryRun(session, connection, syncRequest.tables, wanted),
+            );
+          }
+          if (flags.on === "temporal") return onTemporal(session, request, given(syncRequest));
+          return forEachConnection(
+            session,
+            request,
+            (connection) => syncConnection(session, connection, given(syncRequest)),
+            { onInvalid: (raw, thrown) => recordInvalid(runContext(session), raw, { kind: "sync" }, thrown) },
           );
-        }
-        return forEachConnection(
-          session,
-          request,
-          (connection) => syncConnection(session, connection, given(syncRequest)),
-          { onInvalid: (raw, thrown) => recordInvalid(runContext(session), raw, { kind: "sync" }, thrown) },
-        );
-      }),
+        },
+        flags.on === "temporal" ? mostAsking : undefined,
+      ),
     );
+}
+
+/** So long Ctrl-C waits for the answer whether the workers should stop too, in milliseconds. */
+const mostAsking = 600_000;
+
+/** Loads nothing of Temporal unless it is asked for. */
+async function onTemporal(session: Session, request: Request, syncRequest: SyncRequest): Promise<Outcome> {
+  const beside = ["source", "exclude", "deletes", "parallel"].find((flag) => flag in request);
+  if (beside !== undefined || syncRequest.verify === true) {
+    const flag = beside ?? "verify";
+    throw new HeadwatersError("CONFIGURATION_INVALID", `--${flag} can't go with --on temporal.`, {
+      hint: "Workers read headwaters.yaml: put it there. Verify afterwards, with headwaters verify.",
+    });
+  }
+  const { syncOnTemporal } = await import("./temporal/sync.ts");
+  return forEachConnection(
+    session,
+    request,
+    (connection) => syncOnTemporal(session, connection, request, syncRequest),
+    {
+      together: true,
+    },
+  );
 }
 
 /** Syncs one connection and shows its progress. The attempt is recorded, however it ends. */

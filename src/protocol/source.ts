@@ -111,6 +111,8 @@ export interface Reading {
   readonly path: "fast" | "independent";
   /** Of a look-up: rows that are not met are deleted, so the source reads as surely as it can. */
   readonly confirms?: true;
+  /** Another process may have planned the pass and may keep its snapshot, which is tried then. */
+  readonly elsewhere?: true;
 }
 
 /** The result of one check. */

@@ -6,6 +6,7 @@ import {
   describedSources,
   type Schema,
   service,
+  temporal,
 } from "./schemas.ts";
 
 /** What a value may be, in a few words. */
@@ -109,6 +110,12 @@ Below \`service\`, beside \`connections\`: how [\`headwaters up\`](up.md) works.
 starts, all else as soon as the file is changed.
 
 ${tableOf(service)}
+
+## Temporal
+
+Below \`temporal\`, beside \`connections\`: where [syncs of many machines](how-to/many-machines.md) are driven from.
+
+${tableOf(temporal)}
 
 ## Sources
 

@@ -8,6 +8,7 @@ import {
   describedSources,
   type Schema,
   service,
+  temporal,
 } from "./schemas.ts";
 
 // The schema for editors names one mistake as one. Its keywords therefore never offer alternatives by `anyOf`, of which a
@@ -236,6 +237,21 @@ function serviceOf(): Schema {
   };
 }
 
+/** What stands below `temporal:`. */
+function temporalOf(): Schema {
+  const { tls, apiKey, ...others } = temporal.properties!;
+  const [, files] = tls!.anyOf!;
+  return {
+    description: "Where syncs of many machines are driven from.",
+    ...branchChecks({ ...temporal, properties: {} }),
+    properties: {
+      ...each(others, (setting) => loose(setting, inConnection)),
+      apiKey: loose(apiKey!, inConnector),
+      tls: { description: tls!.description!, anyOf: [{ type: "boolean" }, branchChecks(files!)] },
+    },
+  };
+}
+
 /** The names that connections may have. */
 const connectionName = "^[A-Za-z0-9][A-Za-z0-9_.-]*$";
 
@@ -254,6 +270,7 @@ export const editorSchema = {
       additionalProperties: false,
     },
     service: serviceOf(),
+    temporal: temporalOf(),
   },
   required: ["connections"],
   additionalProperties: false,

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Ajv } from "ajv";
 import { afterAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { readFileOf, readService } from "../../src/cli/configuration/load.ts";
+import { readFileOf, readSection } from "../../src/cli/configuration/load.ts";
 import { resolveService } from "../../src/cli/configuration/service-schema.ts";
 import { Redactor } from "../../src/cli/redact.ts";
 import { loadConnections } from "../cli/sandbox.ts";
@@ -42,7 +42,7 @@ async function refusal(file: unknown): Promise<string | null> {
   writeFileSync(join(folder, "headwaters.yaml"), typeof file === "string" ? file : stringify(file));
   try {
     await loadConnections({ names: [] }, { folder, environment, redactor: new Redactor() });
-    await resolveService(readService({}, await readFileOf({}, folder)), folder, environment, new Redactor());
+    await resolveService(readSection("service", {}, await readFileOf({}, folder)), folder, environment, new Redactor());
     return null;
   } catch (thrown) {
     return (thrown as Error).message;

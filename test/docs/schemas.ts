@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { FilterLanguage, SourceCapabilities } from "../../src/protocol/source.ts";
 import { connectionSchema } from "../../src/cli/configuration/connection-schema.ts";
 import { serviceSchema } from "../../src/cli/configuration/service-schema.ts";
+import { temporalSchema } from "../../src/cli/configuration/temporal-schema.ts";
 import { settingsOf } from "../../src/cli/configuration/settings.ts";
 import { destinations } from "../../src/destinations/index.ts";
 import { aliases, sources } from "../../src/sources/index.ts";
@@ -50,6 +51,7 @@ function inputSchema(schema: z.ZodType): Schema {
 
 export const connection = inputSchema(connectionSchema);
 export const service = inputSchema(serviceSchema);
+export const temporal = inputSchema(temporalSchema);
 
 interface Definition {
   readonly configuration: z.ZodType;

@@ -94,17 +94,21 @@ export async function readFileOf({ file = defaultFile }: Pick<Request, "file">, 
   return read(resolve(folder, file), file, missingFile);
 }
 
-/** The settings of the service, as the file has them. */
-export function readService({ file = defaultFile }: Pick<Request, "file">, text: string): RawService {
+/** The settings beside the connections that stand below a name, as the file has them; absent ones are an empty mapping. */
+export function readSection(
+  section: "service" | "temporal",
+  { file = defaultFile }: Pick<Request, "file">,
+  text: string,
+): RawSection {
   const document = parseYaml(text, file);
   connectionsOf(document);
   return {
-    value: (document.value as Readonly<Record<string, unknown>>)["service"] ?? {},
+    value: (document.value as Readonly<Record<string, unknown>>)[section] ?? {},
     placeOf: (path) => ({ label: path.join("."), file, line: document.line(path) }),
   };
 }
 
-export interface RawService {
+export interface RawSection {
   readonly value: unknown;
   placeOf(path: Path): Place;
 }
@@ -150,7 +154,7 @@ function missingFile(message: string): HeadwatersError {
   });
 }
 
-const settings: readonly string[] = ["connections", "service"];
+const settings: readonly string[] = ["connections", "service", "temporal"];
 
 function connectionsOf({ value, file, line }: Document): Readonly<Record<string, unknown>> {
   const wrong = (message: string, hint: string): HeadwatersError =>

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { alertKinds, type ServiceSettings } from "../../service/settings.ts";
 import type { Redactor } from "../redact.ts";
 import { duration, size, whole } from "./connection-schema.ts";
-import type { RawService } from "./load.ts";
+import type { RawSection } from "./load.ts";
 import { invalid, validate } from "./problems.ts";
 import { settingNames } from "./settings.ts";
 import { resolveValues } from "./values.ts";
@@ -70,7 +70,7 @@ const fetched = new Set(["token", "secret", "url"]);
 
 /** Inserts outside values into the settings of the service and checks them. Throws all problems at once. */
 export async function resolveService(
-  raw: RawService,
+  raw: RawSection,
   folder: string,
   variables: NodeJS.ProcessEnv,
   redactor: Redactor,

@@ -8,7 +8,7 @@ import { errorReport } from "../../service/reports.ts";
 import type { ServiceSettings } from "../../service/settings.ts";
 import { selects } from "../../toolkit/patterns.ts";
 import { withEnvFile } from "../configuration/env-file.ts";
-import { defaultFile, readConnections, readFileOf, readService } from "../configuration/load.ts";
+import { defaultFile, readConnections, readFileOf, readSection } from "../configuration/load.ts";
 import {
   type ConfiguredConnection,
   placeOfCopies,
@@ -51,7 +51,12 @@ async function readSettings(
 ): Promise<{ readonly settings: ServiceSettings; readonly variables: NodeJS.ProcessEnv }> {
   const home = homeOf(given);
   const variables = await withEnvFile(home, given.variables);
-  const settings = await resolveService(readService(requestOf(given), text), home, variables, given.redactor);
+  const settings = await resolveService(
+    readSection("service", requestOf(given), text),
+    home,
+    variables,
+    given.redactor,
+  );
   return { settings, variables };
 }
 

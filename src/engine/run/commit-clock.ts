@@ -7,14 +7,19 @@ import { microsecondsOf } from "../../toolkit/moments.ts";
 export class CommitClock {
   /** Microseconds since 1970. */
   #last: bigint;
+  readonly #ahead: number;
 
-  /** `last`: the stamp of the last commit; `null`: there was none. */
-  constructor(last: string | null) {
+  /**
+   * `last`: the stamp of the last commit; `null`: there was none. `ahead`: how far the clock that counts is before this
+   * machine's, in milliseconds.
+   */
+  constructor(last: string | null, ahead = 0) {
     this.#last = last === null ? 0n : microsecondsOf(last);
+    this.#ahead = ahead;
   }
 
   next(): string {
-    const now = BigInt(Date.now()) * 1_000n;
+    const now = BigInt(Date.now() + this.#ahead) * 1_000n;
     this.#last = now > this.#last ? now : this.#last + 1n;
     const iso = new Date(Number(this.#last / 1_000n)).toISOString();
     return `${iso.slice(0, -1)}${String(this.#last % 1_000n).padStart(3, "0")}Z`;

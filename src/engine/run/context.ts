@@ -18,6 +18,8 @@ export interface SyncContext {
   /** The start of the sync: ISO 8601, UTC. */
   readonly started: string;
   readonly signal: AbortSignal;
+  /** Of a team: others may have planned the passes that are read. */
+  readonly isMember: boolean;
   /** The bytes that all splits together may hold. */
   readonly memory: Semaphore;
   /** How many splits may be read at the same time. */

@@ -19,6 +19,7 @@ export interface SplitReading {
   readonly memory: Semaphore;
   readonly throttle: (rows: number, signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
+  readonly isMember: boolean;
   onRows(table: string, rows: number, bytes: number): void;
   /** From here on, the split's rows need the columns of this table. */
   onSchema(table: Table): void;
@@ -99,8 +100,10 @@ class Attempt {
   }
 
   async read(): Promise<void> {
-    const { source, settings, signal } = this.#reading;
-    const how: Reading = { signal, batchBytes: settings.batchBytes, until: "caught up", path: "fast" };
+    const { source, settings, signal, isMember } = this.#reading;
+    const { batchBytes } = settings;
+    const elsewhere = isMember ? { elsewhere: true as const } : {};
+    const how: Reading = { signal, batchBytes, until: "caught up", path: "fast", ...elsewhere };
     const operations = source.read(this.#pass, this.#split, this.reached.state, how)[Symbol.asyncIterator]();
     // Splits never wait for one another: complete segments always get a part of the budget.
     const most = settings.memoryBytes / (settings.parallel + 1);

@@ -38,6 +38,7 @@ export async function readSplits(
         memory,
         throttle,
         signal,
+        isMember: context.isMember,
         onRows: (table, rows, bytes) => reading.onRows(table, rows, bytes, splitsDone),
         onSchema: reading.onSchema,
         onRetry: reading.onRetry,

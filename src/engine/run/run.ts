@@ -7,6 +7,7 @@ import type { RecordedError, RunKind, RunRecord, Stored, Trigger } from "../../p
 import type { Table } from "../../protocol/table.ts";
 import type { RetryPolicy } from "../../net/retry.ts";
 import { backoff, sleep } from "../../toolkit/backoff.ts";
+import { microsecondsOf } from "../../toolkit/moments.ts";
 import { Semaphore } from "../../toolkit/semaphore.ts";
 import type { SyncConnection } from "../connection.ts";
 import { reporter, type SyncEvent, type SyncHappening } from "../events.ts";
@@ -39,12 +40,24 @@ export interface SyncOptions {
   readonly acceptScope?: boolean;
   /** The user agrees to more deletes than `maxDeleteFraction`; a number: to so many of each table. */
   readonly acceptDeletes?: boolean | number;
+  /** For a member of a team: what all members have in common. */
+  readonly member?: {
+    /** When the run began: ISO 8601, UTC. `null`: it begins now. */
+    readonly started: string | null;
+    /** How far the destination's clock, by which members stamp, is before this machine's, in milliseconds. */
+    readonly ahead: number;
+  };
 }
 
 /** Now, or right after the last commit if the clock went back, so that runs stay in order. */
 function startAfter(lastStamp: string | null): string {
   const least = lastStamp === null ? 0 : Date.parse(lastStamp) + 1;
   return new Date(Math.max(Date.now(), least)).toISOString();
+}
+
+function inTime(one: string, other: string): number {
+  const [a, b] = [microsecondsOf(one), microsecondsOf(other)];
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** One run of a connection: its tables, what became of them, and its record. */
@@ -81,8 +94,11 @@ export class Run {
     this.#options = options;
     this.#id = options.id ?? randomUUID();
     this.report = reporter<SyncHappening>(connection.name, this.#id, report);
-    this.#started = startAfter(stored.lastStamp);
-    this.#clock = new CommitClock(this.#started);
+    const { started = null, ahead = 0 } = options.member ?? {};
+    this.#started = started ?? startAfter(stored.lastStamp);
+    // What a pass deletes was written before it was opened, so a member goes on after the passes that others opened.
+    const opened = options.member === undefined ? [] : stored.passes.map((pass) => pass.opened);
+    this.#clock = new CommitClock([this.#started, ...opened].sort(inTime).at(-1)!, ahead);
     this.#lease = lease;
   }
 
@@ -148,6 +164,13 @@ export class Run {
     return tables.filter(({ id }) => names.includes(id));
   }
 
+  /** Counts what is done to a table that another process has selected. */
+  follow(table: string, asOf: string | null): Statistics {
+    const statistics = new Statistics(table, asOf);
+    this.statistics.set(table, statistics);
+    return statistics;
+  }
+
   /** The one writer of the next transactions, and what the tables share that are synced with it. */
   begin(stored: Stored): { readonly writer: Writer; readonly context: SyncContext; readonly turns: Semaphore } {
     const { warehouse, settings } = this.connection;
@@ -178,6 +201,7 @@ export class Run {
       statistics: this.statistics,
       started: this.#started,
       signal: this.#options.signal,
+      isMember: this.#options.member !== undefined,
       memory: new Semaphore(settings.memoryBytes),
       readers: new Semaphore(settings.parallel),
       throttle: throttle(settings.maxRowsPerSecond),
@@ -191,7 +215,12 @@ export class Run {
    * Works on tables when it is their turn. Throws only if the transaction was undone: then no other table begins, and those
    * that were begun keep what they hold at the source, since they go on first.
    */
-  async attempt(tables: readonly Table[], turns: Semaphore, writer: Writer, work: () => Promise<void>): Promise<void> {
+  async attempt(
+    tables: readonly Table[],
+    turns: Semaphore,
+    writer: Writer,
+    work: () => Promise<unknown>,
+  ): Promise<void> {
     const ids = tables.map(({ id }) => id);
     let release: (() => void) | null = null;
     try {

@@ -101,7 +101,7 @@ async function* readPart(
   const result = new Result(shape, passColumns(table, split.kind), terms);
   const sql = selectSql(shape, work, terms, position, partOf(work, position), result.expressions);
   const connection = await pool.acquire(signal);
-  const seen = snapshotFor(reader, split);
+  const seen = snapshotFor(reader, split, how);
   const frame = frameOf(seen, reader.staleness);
   const begin = `${frame.begin}; ${plannerSql(server, work)}${lookSql(reader, split, result)}`;
   const copies = reader.way === "copy" && how.path === "fast";
@@ -136,8 +136,8 @@ async function* readPart(
  * own: the next window starts before the pass, so it reads again what changed meanwhile. A row's place in the file
  * means nothing in another snapshot.
  */
-function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: SplitOf): Snapshot {
-  if (snapshots.holds(snapshot)) return snapshot;
+function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: SplitOf, { elsewhere }: Reading): Snapshot {
+  if (snapshots.holds(snapshot, elsewhere === true)) return snapshot;
   if (work.order !== "ctid") return { mode: "none" };
   throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": the snapshot that it was read in is gone`, {
     hint: "The session that kept it was closed. The table is planned anew.",

@@ -44,7 +44,7 @@ interface Coordinator {
 export class Snapshots implements AsyncDisposable {
   readonly #pool: Pool<PostgresConnection>;
   readonly #coordinators = new Map<string, Coordinator>();
-  /** Moments for which the server no longer has history. */
+  /** Moments for which the server no longer has history, and exported snapshots that are gone. */
   readonly #past = new Set<string>();
 
   constructor(pool: Pool<PostgresConnection>) {
@@ -85,11 +85,13 @@ export class Snapshots implements AsyncDisposable {
     }
   }
 
-  /** Whether the snapshot is still there for splits that are read now. */
-  holds(snapshot: Snapshot): boolean {
+  /** Whether the snapshot is still there for splits that are read now. `elsewhere`: another process may keep it. */
+  holds(snapshot: Snapshot, elsewhere = false): boolean {
     switch (snapshot.mode) {
-      case "exported":
-        return this.#coordinators.get(snapshot.id)?.connection.alive === true;
+      case "exported": {
+        const own = this.#coordinators.get(snapshot.id);
+        return own === undefined ? elsewhere && !this.#past.has(snapshot.id) : own.connection.alive;
+      }
       case "read_time":
         return !this.#past.has(snapshot.at);
       case "none":
@@ -100,7 +102,10 @@ export class Snapshots implements AsyncDisposable {
   /** Drops a snapshot that the server no longer has. */
   async lose(snapshot: Snapshot): Promise<void> {
     if (snapshot.mode === "read_time") this.#past.add(snapshot.at);
-    if (snapshot.mode === "exported") await this.#end(snapshot.id);
+    if (snapshot.mode === "exported") {
+      this.#past.add(snapshot.id);
+      await this.#end(snapshot.id);
+    }
   }
 
   /** Notes that a split was read to its end. The last split of a snapshot releases it. */

@@ -1,0 +1,280 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import {
+  beginTeamSync,
+  endTeamSync,
+  failTable,
+  type Member,
+  nothingDone,
+  readShare,
+  stepTable,
+} from "../engine/run/member.ts";
+import { sync } from "../engine/run/sync.ts";
+import type { SyncConnection } from "../engine/connection.ts";
+import { asHeadwatersError, errorCodes, HeadwatersError } from "../protocol/errors.ts";
+import type { Destination } from "../protocol/destination.ts";
+import type { RunRecord } from "../protocol/state-store.ts";
+import type { Source } from "../protocol/source.ts";
+import type { Activities, Asked, Begun, Ended, TableAsked } from "./contract.ts";
+import { workflowId } from "./contract.ts";
+
+/** A connection as a worker's configuration has it. */
+export interface Known {
+  readonly fingerprint: string;
+  /** What the engine needs besides the two sides, which are opened here. */
+  readonly sides: Omit<SyncConnection, "source" | "warehouse">;
+  openSource(): Promise<Source>;
+  openDestination(): Promise<Destination>;
+}
+
+export interface Host {
+  /** Reads the configuration. Throws where it has no such connection, or it is wrong. */
+  find(connection: string): Promise<Known>;
+  /** Told of errors, whose texts do not go to Temporal. */
+  warn(message: string): void;
+  debug(message: string): void;
+}
+
+/** What Temporal tells of the attempt that is made. */
+export interface Attempt {
+  readonly signal: AbortSignal;
+  readonly attempt: number;
+  /** When the first attempt was asked for: ISO 8601, UTC. */
+  readonly began: string;
+  heartbeat(): void;
+}
+
+/** What an activity throws, as Temporal needs it: a code, and whether another attempt may do better. */
+export type Failed = (code: string, retryable: boolean, message: string) => Error;
+
+const heartbeatEach = 5_000;
+/** A share of a pass ends after the split that passes this time, in milliseconds: activities take minutes. */
+const shareTime = 180_000;
+
+/** A source, and destinations that no activity uses now. */
+interface Opened {
+  readonly known: Known;
+  readonly source: Source;
+  readonly idle: Destination[];
+  users: number;
+}
+
+/** What a worker does for workflows. `queue`: the task queue of this process alone. */
+export class Work implements AsyncDisposable {
+  readonly #host: Host;
+  readonly #queue: string;
+  readonly #failed: Failed;
+  readonly #attempt: () => Attempt;
+  /** By the run of a sync: its tables share a source, as in a sync of one process. */
+  readonly #opened = new Map<string, Promise<Opened>>();
+
+  constructor(host: Host, queue: string, attempt: () => Attempt, failed: Failed) {
+    this.#host = host;
+    this.#queue = queue;
+    this.#attempt = attempt;
+    this.#failed = failed;
+  }
+
+  readonly activities: Activities = {
+    begin: (asked) =>
+      this.#perform(asked, asked.run, 1, async (connection, { began }): Promise<Begun | "whole"> => {
+        const { capabilities, settings, warehouse } = connection;
+        if (warehouse.team === undefined || capabilities.together === true) return "whole";
+        const holder = { host: `workflow ${workflowId(asked.connection)} on Temporal`, pid: 0, since: began };
+        const { flags, run } = asked;
+        const options = { ...flags, id: run, signal: this.#attempt().signal };
+        const { tables, ...begun } = await beginTeamSync(connection, options, holder);
+        const { tables: _, ...rest } = flags;
+        return {
+          sync: { run, ...begun, flags: rest },
+          tables,
+          parallel: settings.parallel,
+          attempts: settings.attempts,
+        };
+      }),
+    syncWhole: (asked) =>
+      this.#perform(asked, randomUUID(), 1, async (connection, { signal }) => {
+        const record = await sync(connection, { ...asked.flags, id: asked.run, signal }, () => {});
+        return endedOf(record);
+      }),
+    stepTable: (asked) =>
+      this.#onTable(asked, async (member) => ({
+        ...(await stepTable(member, asked.table, asked.counts, asked.read)),
+        holder: this.#queue,
+      })),
+    readShare: (asked) =>
+      this.#onTable(asked, async (member) => {
+        const began = performance.now();
+        let counts = nothingDone;
+        const left = [...asked.places];
+        while (left.length > 0 && performance.now() - began < shareTime) {
+          const places = left.splice(0, 1);
+          const share = await readShare(member, asked.table, { pass: asked.pass, places });
+          counts = plus(counts, share.counts);
+          if (share.again !== null) return { counts, left: [], again: { ...share.again, holder: this.#queue } };
+        }
+        return { counts, left, again: null };
+      }),
+    hold: async (asked) => {
+      // What the pass was planned with is closed: a source that is opened now keeps nothing of it.
+      const opened = await this.#opened.get(asked.run);
+      if (opened === undefined) throw this.#failed("CONNECTION_LOST", false, "the snapshot is gone");
+      const { signal, heartbeat } = this.#attempt();
+      const timer = setInterval(heartbeat, heartbeatEach);
+      opened.users += 1;
+      try {
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+      } finally {
+        clearInterval(timer);
+        await opened.source.release?.([asked.table]);
+        await this.#leave(asked.run, opened);
+      }
+      signal.throwIfAborted();
+    },
+    failTable: (asked) => this.#onTable(asked, (member) => failTable(member, asked.table, asked.counts)),
+    end: (asked) =>
+      this.#perform(asked, asked.sync.run, 1, async (connection, { signal }) => {
+        const member: Member = { connection, sync: asked.sync, signal, isLast: false, report: () => {} };
+        return endedOf(await endTeamSync(member, asked.stopped));
+      }),
+  };
+
+  #onTable<Result>(asked: TableAsked, work: (member: Member) => Promise<Result>): Promise<Result> {
+    const { sync } = asked;
+    return this.#perform(asked, sync.run, asked.parallel, async (connection, { signal, attempt }) => {
+      const isLast = attempt >= asked.attempts;
+      try {
+        return await work({ connection, sync, signal, isLast, report: () => {} });
+      } catch (thrown) {
+        const error = asHeadwatersError(thrown);
+        if (error.code !== "LEASE_LOST") throw error;
+        // Refused at one split or table, while the team has its lease: what is stored has gone on meanwhile.
+        await connection.warehouse.team!.renew(sync.lease);
+        throw new HeadwatersError("WRITE_CONFLICT", error.message, { cause: error });
+      }
+    });
+  }
+
+  /** Opens a connection for an activity, and tells Temporal that it is at work. */
+  async #perform<Result>(
+    asked: Asked,
+    run: string,
+    parallel: number,
+    work: (connection: SyncConnection, attempt: Attempt) => Promise<Result>,
+  ): Promise<Result> {
+    const attempt = this.#attempt();
+    const timer = setInterval(attempt.heartbeat, heartbeatEach);
+    try {
+      const opened = await this.#openedFor(asked, run);
+      opened.users += 1;
+      const warehouse = opened.idle.pop() ?? (await opened.known.openDestination());
+      try {
+        const { sides } = opened.known;
+        const result = await work(
+          { ...sides, settings: shared(sides.settings, parallel), source: opened.source, warehouse },
+          attempt,
+        );
+        opened.idle.push(warehouse);
+        return result;
+      } catch (thrown) {
+        // What is left of a transaction goes with its sessions.
+        await Promise.allSettled([warehouse[Symbol.asyncDispose]()]);
+        throw thrown;
+      } finally {
+        await this.#leave(run, opened);
+      }
+    } catch (thrown) {
+      attempt.signal.throwIfAborted();
+      const error = asHeadwatersError(thrown);
+      this.#host.warn(`${asked.connection}: ${error.message} (${error.code})`);
+      const mayPass = errorCodes[error.code][0] === "retry" && error.code !== "SYNC_RUNNING";
+      throw this.#failed(error.code, mayPass, textOf(error));
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  async #openedFor({ connection, fingerprint }: Asked, run: string): Promise<Opened> {
+    const known = this.#opened.get(run);
+    if (known !== undefined) return known;
+    const opening = this.#open(connection, fingerprint);
+    this.#opened.set(run, opening);
+    opening.catch(() => this.#opened.delete(run));
+    return opening;
+  }
+
+  async #open(connection: string, fingerprint: string): Promise<Opened> {
+    const known = await this.#host.find(connection);
+    if (known.fingerprint !== fingerprint) throw otherConfiguration(connection, fingerprint, known.fingerprint);
+    return { known, source: await known.openSource(), idle: [], users: 0 };
+  }
+
+  /** Sessions are kept while the sync uses this worker. */
+  async #leave(run: string, opened: Opened): Promise<void> {
+    opened.users -= 1;
+    if (opened.users > 0) return;
+    setTimeout(() => {
+      if (opened.users === 0 && this.#opened.delete(run)) void close(opened).catch(() => {});
+    }, keptFor).unref();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const opening of this.#opened.values()) await opening.then(close, () => {});
+    this.#opened.clear();
+  }
+}
+
+/** A source and its sessions stay open for so long without an activity, in milliseconds. */
+const keptFor = 10_000;
+
+async function close({ source, idle }: Opened): Promise<void> {
+  for (const warehouse of idle) await warehouse[Symbol.asyncDispose]();
+  await source[Symbol.asyncDispose]();
+}
+
+/** The source's limits hold for all workers together: each share may have its part of them. */
+function shared(settings: SyncConnection["settings"], parallel: number): SyncConnection["settings"] {
+  if (parallel === 1) return settings;
+  const { maxRowsPerSecond, commitRows } = settings;
+  return {
+    ...settings,
+    parallel: 1,
+    commitRows: Math.min(commitRows ?? Infinity, mostRows),
+    maxRowsPerSecond: maxRowsPerSecond === null ? null : Math.max(1, maxRowsPerSecond / parallel),
+  };
+}
+
+/** A member numbers the rows of a transaction: it may have some four million. */
+const mostRows = 1 << 20;
+
+function otherConfiguration(connection: string, asked: string, own: string): HeadwatersError {
+  return new HeadwatersError(
+    "CONFIGURATION_INVALID",
+    `connection "${connection}" is another at the worker on ${hostname()} (${own}) than where the sync was asked for (${asked})`,
+    { hint: "Give all workers the same headwaters.yaml, and start them anew." },
+  );
+}
+
+/** Only the texts of our own that hold nothing of a source or a destination go to Temporal. */
+function textOf(error: HeadwatersError): string {
+  const isOurs = error.code === "SYNC_RUNNING" || (error.code === "CONFIGURATION_INVALID" && error.side === null);
+  return isOurs ? error.message : error.code;
+}
+
+function endedOf({ outcome, tables }: RunRecord): Ended {
+  const count = (wanted: string): number => tables.filter((table) => table.outcome === wanted).length;
+  const ended = outcome === "succeeded" || outcome === "failed" ? outcome : "stopped";
+  return { outcome: ended, whole: count("whole"), failed: count("failed") };
+}
+
+function plus(one: typeof nothingDone, other: typeof nothingDone): typeof nothingDone {
+  return {
+    passes: [],
+    rowsRead: one.rowsRead + other.rowsRead,
+    bytesRead: one.bytesRead + other.bytesRead,
+    inserted: one.inserted + other.inserted,
+    updated: one.updated + other.updated,
+    deleted: one.deleted + other.deleted,
+    milliseconds: one.milliseconds + other.milliseconds,
+  };
+}

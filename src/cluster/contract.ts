@@ -1,0 +1,104 @@
+import type { Counts, Reading, Stepped, TeamSync } from "../engine/run/member.ts";
+import type { SyncOptions } from "../engine/run/run.ts";
+import type { TableRun } from "../protocol/state-store.ts";
+
+/*
+ * What passes through Temporal: ids, counters and kinds. No rows, no states of a source, no secrets, and no texts of
+ * errors, which may hold any of them: these are in the destination.
+ */
+
+/** What a sync is asked for. */
+export interface SyncRequest {
+  readonly connection: string;
+  /** Identifies the connection's configuration. A worker with another one refuses to work on it. */
+  readonly fingerprint: string;
+  /** The id of the run. */
+  readonly run: string;
+  readonly flags: TeamSync["flags"] & Pick<SyncOptions, "tables">;
+  /** Of a sync that goes on in another history. */
+  readonly begun?: Begun;
+}
+
+/** A sync that has begun. */
+export interface Begun {
+  readonly sync: TeamSync;
+  /** Tables that have not begun. */
+  readonly tables: readonly string[];
+  /** How many splits, and tables, are worked on at the same time by all workers. */
+  readonly parallel: number;
+  readonly attempts: number;
+}
+
+/** A connection that a worker opens. */
+export type Asked = Pick<SyncRequest, "connection" | "fingerprint">;
+
+export interface TableAsked extends Asked {
+  readonly sync: TeamSync;
+  readonly table: string;
+  readonly attempts: number;
+  readonly parallel: number;
+  readonly counts: Counts;
+}
+
+interface StepAsked extends TableAsked {
+  /** The pass whose splits are all read; `null`: the table begins. */
+  readonly read: (Omit<Reading, "left"> & { readonly milliseconds: number; readonly isOneSnapshot: boolean }) | null;
+}
+
+interface ShareAsked extends TableAsked {
+  readonly pass: string;
+  readonly places: readonly number[];
+}
+
+/** `holder`: the task queue of the process that planned the pass, and keeps its snapshot while it is told to. */
+export type Step = Stepped & { readonly holder: string };
+
+interface Share {
+  readonly counts: Counts;
+  /** Splits that were not begun, because the share took long enough. */
+  readonly left: readonly number[];
+  readonly again: Step | null;
+}
+
+interface HoldAsked extends Asked {
+  readonly run: string;
+  readonly table: string;
+}
+
+/** What the workflow asks workers to do. */
+export interface Activities {
+  /** `whole`: this destination, or this source, lets one process make the sync, by {@link syncWhole}. */
+  begin(asked: SyncRequest): Promise<Begun | "whole">;
+  syncWhole(asked: SyncRequest): Promise<Ended>;
+  stepTable(asked: StepAsked): Promise<Step>;
+  readShare(asked: ShareAsked): Promise<Share>;
+  /** Keeps what this process holds at the source for a table. Ends when it is cancelled. */
+  hold(asked: HoldAsked): Promise<void>;
+  failTable(asked: TableAsked): Promise<void>;
+  end(asked: Asked & { readonly sync: TeamSync; readonly stopped: boolean }): Promise<Ended>;
+}
+
+/** How a sync ended: how many tables in which way. The record in the destination says the rest. */
+export interface Ended {
+  readonly outcome: "succeeded" | "failed" | "stopped";
+  readonly whole: number;
+  readonly failed: number;
+}
+
+/** A table of a sync that goes on. */
+export interface TableProgress {
+  readonly table: string;
+  readonly outcome: TableRun["outcome"];
+  readonly pass: string | null;
+  readonly splits: number;
+  readonly splitsDone: number;
+  readonly counts: Counts;
+}
+
+export const progressQuery = "progress";
+export const workflowType = "syncConnection";
+
+/** A connection has one workflow. */
+export function workflowId(connection: string): string {
+  return `headwaters/${connection}`;
+}

@@ -1,0 +1,124 @@
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { HeadwatersError } from "../protocol/errors.ts";
+import { cachedFolder } from "./cached-folder.ts";
+import { freePort } from "./free-port.ts";
+import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
+
+const run = promisify(execFile);
+
+const version = "v1.32.1";
+/** Building it takes eight minutes on two idle cores. */
+const buildMilliseconds = 3_600_000;
+
+/**
+ * Temporal's server, which Go builds once a machine. Throws `CONFIGURATION_INVALID` without Go.
+ *
+ * @public CI builds it while other suites run.
+ */
+export async function temporalProgram(): Promise<string> {
+  try {
+    const folder = await cachedFolder("go", `temporal-server-${version}`, (folder) =>
+      run("go", ["install", `go.temporal.io/server/cmd/server@${version}`], {
+        env: { ...process.env, GOBIN: folder },
+        timeout: buildMilliseconds,
+        maxBuffer: 64 << 20,
+      }),
+    );
+    return join(folder, process.platform === "win32" ? "server.exe" : "server");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new HeadwatersError("CONFIGURATION_INVALID", `Temporal's server can't be built: ${reason}`, {
+      hint: "It is built by Go: install Go, and look whether it reaches its module proxy.",
+      cause: error,
+    });
+  }
+}
+
+/** Starts Temporal's server with what it keeps in a file of SQLite, so that it goes on after a kill. It has no namespace yet. */
+export async function launchTemporal({ signal }: { readonly signal?: AbortSignal } = {}): Promise<LocalServer> {
+  const command = await temporalProgram();
+  return launch({
+    title: "Temporal",
+    name: "temporal",
+    hint: "Its log says why.",
+    startMilliseconds: 120_000,
+    signals: { stop: "SIGTERM", kill: "SIGKILL" },
+    signal,
+    async program({ port, folder }) {
+      const file = join(folder, "temporal.yaml");
+      const ports = new Map<string, readonly number[]>();
+      for (const service of services) ports.set(service, [await freePort(), await freePort()]);
+      await writeFile(join(folder, "dynamic.yaml"), "{}\n");
+      await writeFile(file, configuration(port, ports, folder));
+      return {
+        command,
+        arguments: ["--config-file", file, "--allow-no-auth", "start"],
+        environment: serverEnvironment(),
+      };
+    },
+    isReady: listens,
+    portTaken: /address already in use/,
+    reason: (log) => /"error":"([^"]*)"/.exec(log)?.[1] ?? log.slice(-500),
+  });
+}
+
+const services = ["frontend", "matching", "history", "worker"];
+
+function configuration(port: number, ports: ReadonlyMap<string, readonly number[]>, folder: string): string {
+  const store = (name: string): object => ({
+    sql: {
+      pluginName: "sqlite",
+      databaseName: join(folder, `${name}.db`),
+      connectAddr: "localhost",
+      connectProtocol: "tcp",
+      connectAttributes: { cache: "private", setup: "true", journal_mode: "wal", synchronous: "2" },
+      maxConns: 1,
+      maxIdleConns: 1,
+      maxConnLifetime: "1h",
+    },
+  });
+  const rpc = (service: string): object => {
+    const [grpcPort, membershipPort] = ports.get(service)!;
+    return { rpc: { grpcPort: service === "frontend" ? port : grpcPort, membershipPort, bindOnIP: "127.0.0.1" } };
+  };
+  // JSON is YAML.
+  return JSON.stringify({
+    log: { stdout: true, level: "warn" },
+    persistence: {
+      defaultStore: "default",
+      visibilityStore: "visibility",
+      numHistoryShards: 4,
+      datastores: { default: store("default"), visibility: store("visibility") },
+    },
+    global: { membership: { maxJoinDuration: "30s", broadcastAddress: "127.0.0.1" } },
+    services: Object.fromEntries(services.map((service) => [service, rpc(service)])),
+    clusterMetadata: {
+      enableGlobalNamespace: false,
+      failoverVersionIncrement: 10,
+      masterClusterName: "active",
+      currentClusterName: "active",
+      clusterInformation: {
+        active: { enabled: true, initialFailoverVersion: 1, rpcName: "frontend", rpcAddress: `127.0.0.1:${port}` },
+      },
+    },
+    dcRedirectionPolicy: { policy: "noop" },
+    dynamicConfigClient: { filepath: join(folder, "dynamic.yaml"), pollInterval: "60s" },
+  });
+}
+
+function listens({ host, port }: Place): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host);
+    const end = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.on("connect", () => end(true));
+    socket.on("error", () => end(false));
+  });
+}
