@@ -12,10 +12,10 @@ import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
 import { asLeaseLost, checkLease, checkProgress } from "./bookkeeping.ts";
 import { addSchemaChanges, forgetRuns, saveRun } from "./runs.ts";
 import { schemaChanges } from "./schema-changes.ts";
-import { Copies, copyTargets, countLive, quotedSystem } from "./copies.ts";
+import { type Copies, copyTargets, countLive, quotedSystem } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf, withGroups } from "./held.ts";
-import { type KeptRows, type Ledger, loadLedger } from "./ledger.ts";
+import type { KeptRows } from "./ledger.ts";
 import { Membership } from "./membership.ts";
 import { truncateCopy } from "./merge.ts";
 import { type By, keepsOrder, PassTables, type PassTable } from "./pass-tables.ts";
@@ -23,16 +23,11 @@ import { Pending } from "./pending.ts";
 import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
 import { Seals } from "./seals.ts";
+import { loadShared, type Shared } from "./shared.ts";
 import { goneKeys, isUnchanged, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
 import { keyPages, stageTargets } from "./stage.ts";
 import { stored } from "./stored-json.ts";
 import type { Copy, Mode } from "./model.ts";
-
-/** What the transactions of one lease share, until one of them is undone. */
-export interface Shared {
-  readonly ledger: Ledger;
-  readonly copies: Copies;
-}
 
 /** The open transaction of a warehouse; there is one at a time. */
 export class SqlTransaction implements Transaction {
@@ -40,7 +35,6 @@ export class SqlTransaction implements Transaction {
   readonly #context: DestinationContext;
   readonly #by: By;
   readonly #passes: PassTables;
-  /** `null`: there is one writer. */
   readonly #membership: Membership | null;
   readonly #held: Held;
   readonly #seals: Seals;
@@ -81,7 +75,7 @@ export class SqlTransaction implements Transaction {
     onEnd: (shared: Shared | null) => void,
   ): Promise<SqlTransaction> {
     await session.run(session.dialect.begin);
-    const known = shared ?? (await load(session, context));
+    const known = shared ?? (await loadShared(session, context));
     const numbered = by.member || known.ledger.pass_tables.all().some(({ ordinal }) => Number(ordinal) < 0);
     const number = numbered ? await session.dialect.team!.number(session) : null;
     return new SqlTransaction(session, context, known, { ...by, number }, onEnd);
@@ -105,10 +99,8 @@ export class SqlTransaction implements Transaction {
   }
 
   async abandon(pass: Pass): Promise<void> {
-    for (const table of pass.tables) {
-      await this.#membership?.exclude(pass, table.id);
-      await this.#flushRows(table.id);
-    }
+    for (const { id } of pass.tables) await this.#membership?.exclude(pass, id);
+    for (const { id } of pass.tables) await this.#flushRows(id);
     await this.#giveUp(pass.id);
   }
 
@@ -505,9 +497,4 @@ export class SqlTransaction implements Transaction {
  */
 function readsAll({ kind }: Pass, deletes: Deletes): boolean {
   return kind === "full" && deletes !== "hold";
-}
-
-async function load(session: Session, context: DestinationContext): Promise<Shared> {
-  const ledger = await loadLedger(session, context.connection);
-  return { ledger, copies: await Copies.of(session, context, ledger.copies) };
 }

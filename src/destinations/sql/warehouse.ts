@@ -8,7 +8,8 @@ import { Copies, countLive } from "./copies.ts";
 import type { Session } from "./dialect.ts";
 import { KeptRows } from "./ledger.ts";
 import { loadRuns, loadSchemaChanges, saveRun, saveTableRun } from "./runs.ts";
-import { type Shared, SqlTransaction } from "./transaction.ts";
+import type { Shared } from "./shared.ts";
+import { SqlTransaction } from "./transaction.ts";
 import type { Copy } from "./model.ts";
 
 /** What differs between warehouses in a DuckDB file, in DuckLake and in PostgreSQL. */
