@@ -73,6 +73,8 @@ export class AttemptRecord {
   #attempt: Attempt;
   #writes = true;
   #written = 0;
+  /** Writes what the interval held back. */
+  #later: NodeJS.Timeout | null = null;
 
   constructor(
     place: AttemptPlace,
@@ -106,7 +108,9 @@ export class AttemptRecord {
   finished(table: TableRun): void {
     this.#tables.set(table.table, table);
     this.#attempt = { ...this.#attempt, tables: [...this.#tables.values()] };
-    if (performance.now() - this.#written >= interval) this.#write();
+    const wait = interval - (performance.now() - this.#written);
+    if (wait <= 0) this.#write();
+    else this.#later ??= setTimeout(() => this.#write(), wait).unref();
   }
 
   end(run: RunRecord): void {
@@ -129,6 +133,8 @@ export class AttemptRecord {
 
   #write(): void {
     this.#written = performance.now();
+    if (this.#later !== null) clearTimeout(this.#later);
+    this.#later = null;
     const attempt = this.#redactor.json(this.#attempt) as Attempt;
     this.#onAttempt(attempt);
     if (!this.#writes) return;

@@ -97,6 +97,8 @@ function lineOf(event: SyncEvent | VerifyEvent): readonly [level: LogLine["level
     }
     case "settling":
       return ["info", `${event.table}: all read; settling`];
+    case "lost":
+      return ["warn", `${event.table}: read whole, since its stream was lost: ${event.reason}`];
     case "retry": {
       const { table, error, milliseconds } = event;
       return ["warn", `${table}: ${error.message} (${error.code}); tried again in ${duration(milliseconds)}`];

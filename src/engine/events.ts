@@ -48,13 +48,16 @@ export type SyncHappening =
     }
   /** Every row of the pass was read; the copy is compared and completed. */
   | { readonly kind: "settling"; readonly table: string }
+  /** What changed since its last pass can't be told any more: the table is read whole. `reason` ends a sentence. */
+  | { readonly kind: "lost"; readonly table: string; readonly reason: string }
   /** A reading failed and will be tried again. */
   | { readonly kind: "retry"; readonly table: string; readonly error: HeadwatersError; readonly milliseconds: number }
   /** Data and state are durable; changes by table id since the last commit. */
   | { readonly kind: "committed"; readonly changes: ReadonlyMap<string, Changes> }
   /**
-   * While a stream is followed: these tables were brought up to date, and it is durable. `lag`: the age of the oldest of
-   * their changes then, in milliseconds; `null`: there was none. `kept`: what the source keeps.
+   * While a stream is followed: these tables were brought up to date, and it is durable; without any, only `kept` is new.
+   * `lag`: the age of the oldest of their changes then, in milliseconds; 0: there was none; `null`: not known, since other
+   * tables are being read. `kept`: what the source keeps.
    */
   | {
       readonly kind: "followed";
@@ -77,6 +80,8 @@ export function isNotable(event: SyncEvent): boolean {
       return event.error !== null || event.result.passes.some((pass) => pass !== "stream");
     case "committed":
       return event.changes.size > 0;
+    case "followed":
+      return event.tables.length > 0;
     default:
       return true;
   }

@@ -137,6 +137,9 @@ export class SyncProgress {
           };
         }
         return;
+      case "lost":
+      case "followed":
+        return;
       case "finished":
         this.of(event.result.table).state = event.result.outcome;
         this.of(event.result.table).run = event.result;

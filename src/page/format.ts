@@ -92,6 +92,7 @@ const connectionStates: Readonly<Record<ConnectionReport["state"], readonly [Ton
   late: ["warn", "Late"],
   waiting: ["warn", "Waiting"],
   running: ["run", "Running"],
+  following: ["ok", "Following"],
   ok: ["ok", "Up to date"],
   paused: ["idle", "Paused"],
   never: ["idle", "Never run"],
@@ -131,7 +132,7 @@ export function stateOf({ state, error }: Pick<ConnectionReport, "state" | "erro
 export function attention(connection: ConnectionReport): ErrorReport | null {
   const { state, says, error, held, lastProof } = connection;
   if (state !== "problem" && state !== "late" && error === null) return null;
-  if (error !== null) return state === "running" || state === "ok" ? null : error;
+  if (error !== null) return state === "running" || state === "following" || state === "ok" ? null : error;
   if (held.length > 0)
     return {
       code: "DELETES_STOPPED",

@@ -84,6 +84,8 @@ export interface KeptStream {
   /** From where on, as the source writes it. */
   readonly position: string;
   readonly bytes: number;
+  /** With so many bytes the source drops it, or is told to; `null`: it keeps what is needed. */
+  readonly limit: number | null;
 }
 
 /** What a stream has told. */

@@ -47,11 +47,16 @@ function report(more: Partial<ConnectionReport> = {}): ConnectionReport {
     rows: 1,
     tables: 1,
     running: null,
+    stream: null,
     lastRun: run,
     lastProof: null,
     held: [],
     ...more,
   };
+}
+
+function streamOf(retainedBytes: number, retainedLimit: number | null): ConnectionReport["stream"] {
+  return { lag: 0, position: "0/1", retainedBytes, retainedLimit };
 }
 
 const failed = (failures: number): ConnectionReport => report({ state: "problem", failures, lastRun: failing, error });
@@ -64,6 +69,12 @@ test.each([
   [report({ state: "late" }), 1, ["stale"]],
   [report({ lastProof: { ...run, kind: "verify", verdict: "DIVERGED" } }), 1, ["diverged"]],
   [report({ held: [{ table: "t", gone: 3, of: 4 }] }), 1, ["delete limit"]],
+  // While it is followed, how the run before ended does not count.
+  [report({ state: "following", failures: 2, lastRun: failing, stream: streamOf(10, 100) }), 1, []],
+  [report({ state: "problem", error, stream: streamOf(10, 100) }), 1, ["failed"]],
+  [report({ state: "waiting", error, stream: streamOf(10, 100) }), 1, []],
+  [report({ state: "following", stream: streamOf(90, 100) }), 1, ["log retained"]],
+  [report({ state: "following", stream: streamOf(90, null) }), 1, []],
 ])("%#: what is to be told", (connection, after, events) => {
   expect(mattersOf(connection, after, "now").map(({ alert }) => alert.event)).toEqual(events);
 });

@@ -1,6 +1,8 @@
 import { createHmac } from "node:crypto";
 import type { Log } from "../protocol/log.ts";
 import { backoff, sleep } from "../toolkit/backoff.ts";
+import { size } from "../toolkit/figures.ts";
+import type { SchemaChange } from "../protocol/readable.ts";
 import type { ConnectionReport } from "./api.ts";
 import type { AlertKind, Webhook } from "./settings.ts";
 
@@ -25,22 +27,28 @@ export interface Matter {
   readonly value: string;
 }
 
+/** More than this part of what the source may keep is told of. */
+const mostRetained = 0.8;
+
 const attempts = 5;
 /** In milliseconds. */
 const mostAnswer = 10_000;
 
 /** What is to be told of a connection now. `after`: so many failures in a row. */
 export function mattersOf(connection: ConnectionReport, after: number, at: string): readonly Matter[] {
-  const { name, error, failures, state, held, lastProof, lastRun } = connection;
+  const { name, error, failures, state, held, lastProof, lastRun, stream } = connection;
   const matters: Matter[] = [];
   const add = (event: AlertKind, value: string, message: string, more: Partial<Alert> = {}): void => {
     const alert = { event, connection: name, at, message: `${name}: ${message}`, hint: null, code: null, ...more };
     matters.push({ alert, matter: `${event}:${name}`, value });
   };
-  const failed = lastRun?.outcome === "failed" || lastRun?.outcome === "died" ? lastRun.error : null;
-  const wrong = failed ?? (state === "problem" && lastRun === null ? error : null);
+  // While it is followed, its tables count, and not how the run before it ended.
+  const isOver = stream === null && (lastRun?.outcome === "failed" || lastRun?.outcome === "died");
+  const failed = isOver ? lastRun!.error : null;
+  const wrong = failed ?? (state === "problem" && (lastRun === null || stream !== null) ? error : null);
   if (wrong !== null && (failures >= after || failed === null)) {
-    const row = failures > 1 ? `${failures} syncs in a row failed` : "the last sync failed";
+    const row =
+      stream !== null ? connection.says : failures > 1 ? `${failures} syncs in a row failed` : "the last sync failed";
     add("failed", wrong.code, `${row}: ${wrong.message} (${wrong.code})`, { hint: wrong.hint, code: wrong.code });
   }
   if (state === "late")
@@ -48,6 +56,12 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
   if (lastProof?.verdict === "DIVERGED") {
     const hint = "headwaters verify names the rows; headwaters sync --full writes what differs.";
     add("diverged", "DIVERGED", "the last proof is DIVERGED: the copy differs from its source.", { hint });
+  }
+  if (stream?.retainedLimit != null && (stream.retainedBytes ?? 0) > mostRetained * stream.retainedLimit) {
+    const [kept, limit] = [size(stream.retainedBytes!), size(stream.retainedLimit)];
+    add("log retained", "near", `the source keeps ${kept} of its log for this copy; at ${limit} it is given up.`, {
+      hint: "Look at which table fails, or why the destination is away. Tables that need the log are read whole then.",
+    });
   }
   for (const { table, gone, of } of held) {
     const alert: Alert = {
@@ -100,7 +114,9 @@ export class Alerts {
       for (const matter of over) {
         const isFailure = matter.startsWith("failed:");
         // Nothing ended yet that would show whether it is over.
-        if (isFailure && connection.lastRun?.outcome !== "succeeded") continue;
+        const isGood =
+          connection.stream === null ? connection.lastRun?.outcome === "succeeded" : isFollowing(connection);
+        if (isFailure && !isGood) continue;
         if (isFailure) this.#tell(name, webhook, recovered(connection.name, at), matter, null);
         else this.#remember(name, matter, null);
       }
@@ -153,6 +169,31 @@ export class Alerts {
 /** Whose it is: `event:connection`, with a table behind it, or `happened:event:connection`. */
 function connectionOf(matter: string): string | undefined {
   return matter.split(":")[matter.startsWith("happened:") ? 2 : 1];
+}
+
+/** It is followed, and no table fails. */
+function isFollowing({ state }: ConnectionReport): boolean {
+  return state === "following" || state === "late";
+}
+
+/** Tells of the newest changes of a schema; `changes`: newest first. `null`: there were none. */
+export function schemaChanged(connection: string, [newest, ...older]: readonly SchemaChange[]): Alert | null {
+  if (newest === undefined) return null;
+  const { at, table, change } = newest;
+  const more = older.filter((one) => one.at === at).length;
+  const message = `${connection}: "${table}": ${change}${more === 0 ? "" : `, and ${more} more changes`}.`;
+  return { event: "schema change", connection, at, message, hint: null, code: null };
+}
+
+export function streamLost(connection: string, table: string, reason: string, at: string): Alert {
+  return {
+    event: "stream lost",
+    connection,
+    at,
+    message: `${connection}: "${table}" is read whole, since its stream was lost: ${reason}.`,
+    hint: "The copy stays readable meanwhile. Look at what became of the slot, and whether it keeps enough of the log.",
+    code: null,
+  };
 }
 
 function recovered(connection: string, at: string): Alert {

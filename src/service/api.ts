@@ -17,8 +17,11 @@ export const errorSchema = z.object({
   remedy: z.enum(["retry", "reconfigure", "resync", "report"]),
 });
 
-/** `problem` asks for a person, `late` is a copy older than its limit, `waiting` retries by itself. */
-export const connectionState = z.enum(["ok", "running", "late", "waiting", "problem", "paused", "never"]);
+/**
+ * `problem` asks for a person, `late` is a copy older than its limit, `waiting` retries by itself, `following` brings the copy
+ * up to date all the time.
+ */
+export const connectionState = z.enum(["ok", "running", "following", "late", "waiting", "problem", "paused", "never"]);
 
 export const runKind = z.enum(["sync", "verify", "follow"]);
 export const runOutcome = z.enum(["running", "succeeded", "failed", "stopped", "died"]);
@@ -64,6 +67,17 @@ export const tableRunSchema = z.object({
   error: errorSchema.nullable(),
 });
 
+/** How a stream that is followed stands. */
+const streamSchema = z.object({
+  /** The age of the oldest of the last changes when they were committed to the copy; `null`: none came yet. */
+  lag: milliseconds.nullable(),
+  /** From where on the source keeps its log, as it writes it; likewise: `null`: it has not told yet, or keeps nothing. */
+  position: z.string().nullable(),
+  retainedBytes: count.nullable(),
+  /** With so many bytes the log is dropped, and tables are read whole; `null`: there is no limit. */
+  retainedLimit: count.nullable(),
+});
+
 export const connectionSchema = z.object({
   name: z.string(),
   source: z.object({ type: z.string(), title: z.string() }),
@@ -86,6 +100,8 @@ export const connectionSchema = z.object({
   rows: count.nullable(),
   tables: count,
   running: runSchema.nullable(),
+  /** While the connection is followed, also while a verify runs beside that; else `null`. */
+  stream: streamSchema.nullable(),
   lastRun: runSchema.nullable(),
   lastProof: runSchema.nullable(),
   held: z.array(z.object({ table: z.string(), gone: count, of: count })),
@@ -205,6 +221,7 @@ export const answers = {
 export type ErrorReport = z.output<typeof errorSchema>;
 export type Run = z.output<typeof runSchema>;
 export type TableRunReport = z.output<typeof tableRunSchema>;
+export type StreamReport = z.output<typeof streamSchema>;
 export type ConnectionReport = z.output<typeof connectionSchema>;
 export type TableReport = z.output<typeof tableSchema>;
 export type SchemaChange = z.output<typeof schemaChangeSchema>;

@@ -3,7 +3,8 @@ import type { RunRecord } from "../protocol/state-store.ts";
 import type { LogLine, Run, SchemaChange, TableReport } from "./api.ts";
 import type { Host } from "./host.ts";
 import { runReport, tableRunReport } from "./reports.ts";
-import { underWay, type Unit } from "./unit.ts";
+import { updates } from "./due.ts";
+import { runsUnderWay, underWay, type Unit, withMoments } from "./unit.ts";
 
 /** Asks the worker of a connection. */
 interface Asking {
@@ -32,7 +33,7 @@ export class Archive {
   ): Promise<readonly Run[] | null> {
     const unit = this.#units.get(name);
     if (unit === undefined) return null;
-    const known = [...(unit.active?.begun === true ? [underWay(unit.active)] : []), ...unit.runs];
+    const known = [...runsUnderWay(unit).map(underWay), ...unit.runs];
     const fitting = known.filter(
       (run) => (kind ?? run.kind ?? "sync") === (run.kind ?? "sync") && run.started < (before ?? "9"),
     );
@@ -51,8 +52,9 @@ export class Archive {
 
   /** A run, with the name of its connection. */
   async run(id: string): Promise<{ readonly connection: string; readonly record: RunRecord } | null> {
-    for (const [connection, { active, runs }] of this.#units) {
-      const record = active?.task.run === id ? underWay(active) : runs.find((run) => run.id === id);
+    for (const [connection, unit] of this.#units) {
+      const active = [unit.active, unit.following].find((one) => one?.task.run === id) ?? null;
+      const record = active === null ? unit.runs.find((run) => run.id === id) : underWay(active);
       if (record !== undefined) return { connection, record };
     }
     if (!/^[0-9a-f-]{36}$/.test(id)) return null;
@@ -82,8 +84,8 @@ export class Archive {
     const unit = this.#units.get(name);
     if (unit === undefined) return null;
     if (unit.tables === null) await this.#asking.look(unit);
-    const syncs = unit.runs.filter(({ kind = "sync" }) => kind === "sync");
-    return (unit.tables ?? []).map((report) => {
+    const syncs = [...(unit.following === null ? [] : [unit.following.record]), ...unit.runs.filter(updates)];
+    return withMoments(unit.tables ?? [], unit).map((report) => {
       const last = syncs.flatMap(({ tables }) => tables.find(({ table }) => table === report.table) ?? [])[0];
       return last === undefined ? report : { ...report, last: tableRunReport(last) };
     });

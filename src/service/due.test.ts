@@ -26,7 +26,15 @@ function failed(minutes: number, code: ErrorCode, tables: readonly TableRun[] = 
 
 function plan(runs: readonly RunRecord[], more: Partial<Plan> = {}): Plan {
   const schedule = parseSchedule("1h") as Schedule;
-  return { name: "shop", schedule, verify: parseSchedule("1d") as Schedule, runs, stopped: null, ...more };
+  return {
+    name: "shop",
+    schedule,
+    verify: parseSchedule("1d") as Schedule,
+    runs,
+    stopped: null,
+    copied: false,
+    ...more,
+  };
 }
 
 const whole: TableRun = {
@@ -92,6 +100,36 @@ describe("the next sync", () => {
 
   test("is made again after its process died", () => {
     expect(nextSync(plan([run(0, "died")]))!.trigger).toBe("retry");
+  });
+});
+
+describe("following", () => {
+  const follow = (runs: readonly RunRecord[]) => plan(runs, { schedule: "follow" });
+  const lasting = (minutes: number, lasts: number, outcome: RunRecord["outcome"], more: Partial<RunRecord> = {}) =>
+    run(minutes, outcome, { kind: "follow", ended: at(minutes + lasts), ...more });
+
+  test("begins at once, and goes on at once after whatever ended it in good order", () => {
+    const now = { at: 0, trigger: "schedule" };
+    expect(nextSync(follow([]))).toEqual(now);
+    expect(nextSync(follow([lasting(0, 5, "succeeded")]))).toEqual(now);
+    expect(nextSync(follow([lasting(0, 5, "stopped")]))).toEqual(now);
+    expect(nextSync(follow([run(9, "succeeded"), lasting(0, 5, "died")]))).toEqual(now);
+    expect(nextSync(follow([run(9, "failed", { kind: "verify" }), lasting(0, 5, "succeeded")]))).toEqual(now);
+  });
+
+  test("is tried again sooner after what may pass by itself; what lasted begins a new row of failures", () => {
+    const wait = (runs: readonly RunRecord[]): number =>
+      (nextSync(follow(runs))!.at - Date.parse(runs[0]!.ended!)) / 1e3;
+    const row = [lasting(30, 1, "died"), lasting(20, 1, "died"), lasting(10, 1, "died")];
+    expect(wait(row)).toBeGreaterThanOrEqual(20);
+    expect(wait([lasting(100, 60, "died"), ...row])).toBeLessThanOrEqual(10);
+    const error = { code: "LOGIN_FAILED", message: "m", hint: null } as const;
+    expect(wait([lasting(0, 1, "failed", { error })])).toBe(900);
+  });
+
+  test("is verified once every copy was whole", () => {
+    expect(nextVerify(follow([]))).toBe(null);
+    expect(nextVerify({ ...follow([]), copied: true })).toEqual({ at: 0, trigger: "schedule" });
   });
 });
 

@@ -1,17 +1,19 @@
 import { createHash } from "node:crypto";
 import type { RunRecord, Trigger } from "../protocol/state-store.ts";
 import { runReport } from "./reports.ts";
-import { dueAfter, type Schedule } from "./schedule.ts";
+import { dueAfter, type Schedule, type SyncSchedule } from "./schedule.ts";
 
 /** What decides when a connection runs next. */
 export interface Plan {
   readonly name: string;
-  readonly schedule: Schedule | null;
+  readonly schedule: SyncSchedule | null;
   readonly verify: Schedule | null;
   /** Runs that are over, newest first. */
   readonly runs: readonly RunRecord[];
   /** The id of the last run that a person stopped; `null`: none. */
   readonly stopped: string | null;
+  /** Every copy was whole once. */
+  readonly copied: boolean;
 }
 
 export interface Due {
@@ -23,11 +25,24 @@ export interface Due {
 const firstWait = 10_000;
 const longestWait = 15 * 60_000;
 
-/** Consecutive failures that came last. Runs that were stopped neither count nor end the row. */
+/** Whether a run brings copies up to date. */
+export function updates({ kind = "sync" }: Pick<RunRecord, "kind">): boolean {
+  return kind !== "verify";
+}
+
+/**
+ * Consecutive failures that came last. Runs that were stopped neither count nor end the row. What was followed for long
+ * before it failed begins a new row.
+ */
 export function failuresOf(runs: readonly RunRecord[]): readonly RunRecord[] {
-  const told = runs.filter(({ kind = "sync", outcome }) => kind === "sync" && outcome !== "stopped");
+  const told = runs.filter((run) => updates(run) && run.outcome !== "stopped");
   const good = told.findIndex(({ outcome }) => outcome === "succeeded");
-  return good < 0 ? told : told.slice(0, good);
+  const failures = good < 0 ? told : told.slice(0, good);
+  const first = failures.findIndex(
+    ({ kind, started, ended }) =>
+      kind === "follow" && ended !== null && Date.parse(ended) - Date.parse(started) > longestWait,
+  );
+  return first < 0 ? failures : failures.slice(0, first + 1);
 }
 
 /** How many of the last syncs failed for a reason that a person must mend, and copied nothing, since `since`. */
@@ -40,11 +55,15 @@ export function fruitless(runs: readonly RunRecord[], since: string): number {
   return other < 0 ? failures.length : other;
 }
 
-/** When the next sync is due; `null`: only when a person asks. A moment that is past was missed: it is made up once. */
-export function nextSync({ name, schedule, runs, stopped }: Plan): Due | null {
+/**
+ * When the next sync is due, or following is to begin; `null`: only when a person asks. A moment that is past was missed: it
+ * is made up once.
+ */
+export function nextSync({ name, schedule, runs, stopped }: Omit<Plan, "verify" | "copied">): Due | null {
   if (schedule === null) return null;
-  const last = runs.find(({ kind = "sync" }) => kind === "sync");
+  const last = runs.find(updates);
   if (last === undefined) return { at: 0, trigger: "schedule" };
+  if (schedule === "follow") return nextFollow(last, failuresOf(runs).length);
   // Stopped with the service.
   const { trigger = "command line" } = last;
   if (last.outcome === "stopped" && last.id !== stopped && trigger !== "command line")
@@ -54,10 +73,17 @@ export function nextSync({ name, schedule, runs, stopped }: Plan): Due | null {
   return again !== null && again < scheduled.at ? { at: again, trigger: "retry" } : scheduled;
 }
 
+/** Following goes on at once, whatever ended it, but not after a failure. */
+function nextFollow(last: RunRecord, failures: number): Due {
+  if (last.outcome !== "failed" && last.outcome !== "died") return { at: 0, trigger: "schedule" };
+  const again = retryOf(last, failures);
+  if (again !== null) return { at: again, trigger: "retry" };
+  return { at: Date.parse(last.ended ?? last.started) + longestWait, trigger: "schedule" };
+}
+
 /** When the next verify is due; `null`: only when a person asks. The first one follows the first sync. */
-export function nextVerify({ name, verify, runs }: Plan): Due | null {
-  if (verify === null || !runs.some(({ kind = "sync", outcome }) => kind === "sync" && outcome === "succeeded"))
-    return null;
+export function nextVerify({ name, verify, runs, copied }: Omit<Plan, "schedule" | "stopped">): Due | null {
+  if (verify === null || (!copied && !runs.some((run) => updates(run) && run.outcome === "succeeded"))) return null;
   const proofs = runs.filter(({ kind }) => kind === "verify");
   const [last] = proofs;
   if (last === undefined) return { at: 0, trigger: "schedule" };

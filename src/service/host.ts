@@ -3,7 +3,7 @@ import type { Log } from "../protocol/log.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import type { ErrorReport, LogLine } from "./api.ts";
 import type { Configuration } from "./messages.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Schedule, SyncSchedule } from "./schedule.ts";
 import type { ServiceSettings } from "./settings.ts";
 
 /** A connection of the file, as the service knows it. Nothing in it is a secret. */
@@ -15,7 +15,7 @@ export interface LoadedConnection {
   readonly copies: string;
   /** Connections with the same one share a process. */
   readonly worker: string;
-  readonly schedule: Schedule | null;
+  readonly schedule: SyncSchedule | null;
   readonly verify: Schedule | null;
   readonly freshness: number | null;
   /** Its tables are read together: none can be synced alone. */

@@ -1,5 +1,5 @@
 import type { RunsAsked, SchemaChange } from "../protocol/readable.ts";
-import type { ErrorReport, LogLine, TableProgress, TableReport } from "./api.ts";
+import type { ErrorReport, LogLine, StreamReport, TableProgress, TableReport } from "./api.ts";
 import type { RunKind, RunRecord, Trigger } from "../protocol/state-store.ts";
 
 /** The file of connections, as it was when it was taken on. */
@@ -14,7 +14,7 @@ export interface Configuration {
 export interface Task {
   readonly run: string;
   readonly connection: string;
-  readonly kind: Exclude<RunKind, "follow">;
+  readonly kind: RunKind;
   readonly trigger: Trigger;
   /** Only these tables; empty: all that are selected. */
   readonly tables: readonly string[];
@@ -24,6 +24,9 @@ export interface Task {
   /** Deletes that a person agreed to: no more than so many of the one table. */
   readonly acceptDeletes?: number;
 }
+
+/** What a person or a schedule asks for. */
+export type Asked = Omit<Task, "run" | "connection" | "trigger">;
 
 /** What the service asks a worker of a connection. A worker knows the destination; the service never opens it. */
 export type Question =
@@ -59,6 +62,9 @@ export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "record"; readonly run: string; readonly record: RunRecord }
   | { readonly kind: "progress"; readonly run: string; readonly tables: readonly TableProgress[] }
+  | { readonly kind: "stream"; readonly run: string; readonly stream: StreamReport }
+  /** A table is read whole, since what changed can't be told any more. `reason` ends a sentence. */
+  | { readonly kind: "lost"; readonly run: string; readonly table: string; readonly reason: string }
   | { readonly kind: "line"; readonly run: string; readonly line: LogLine }
   /** The run is over: its last record came before. */
   | { readonly kind: "ended"; readonly run: string; readonly error: ErrorReport | null }

@@ -36,13 +36,25 @@ export function serviceMetrics(service: Service): () => Promise<string> {
     buckets: durations,
     registers,
   });
+  /** What was counted of runs that go on: following has no end. */
+  const counted = new Map<string, Run>();
+  const count = (run: Run): void => {
+    const { connection, id } = run;
+    const before = counted.get(id);
+    const more = (field: "rowsRead" | "bytesRead" | "inserted" | "updated" | "deleted"): number =>
+      Math.max(0, run[field] - (before?.[field] ?? 0));
+    bytes.inc({ connection }, more("bytesRead"));
+    rows.inc({ connection, operation: "read" }, more("rowsRead"));
+    for (const operation of ["inserted", "updated", "deleted"] as const)
+      rows.inc({ connection, operation }, more(operation));
+    counted.set(id, run);
+  };
   const ended = (run: Run): void => {
     const { connection, kind, outcome } = run;
     runs.inc({ connection, kind, outcome, code: run.error?.code ?? "" });
     took.observe({ connection, kind }, run.milliseconds / 1_000);
-    bytes.inc({ connection }, run.bytesRead);
-    const counted = { read: run.rowsRead, inserted: run.inserted, updated: run.updated, deleted: run.deleted };
-    for (const [operation, count] of Object.entries(counted)) rows.inc({ connection, operation }, Math.max(0, count));
+    count(run);
+    counted.delete(run.id);
   };
   service.events.read(({ event }: NumberedEvent) => {
     if (event.kind === "run" && event.run.outcome !== "running") ended(event.run);
@@ -51,6 +63,7 @@ export function serviceMetrics(service: Service): () => Promise<string> {
   });
   return async () => {
     const now = new Registry();
+    for (const run of service.followed()) count(run);
     standings(service, now);
     return `${await registry.metrics()}\n${await now.metrics()}`;
   };
@@ -62,7 +75,11 @@ function forget(
   name: string,
 ): void {
   void metric.get().then(({ values }) => {
-    for (const { labels } of values) if ("connection" in labels && labels.connection === name) metric.remove(labels);
+    for (const { labels } of values) {
+      // A histogram has a label of its own for its buckets, and takes it for none of its series.
+      const { le: _, ...own } = labels as { readonly le?: unknown; readonly connection?: unknown };
+      if (own.connection === name) metric.remove(own);
+    }
   });
 }
 
@@ -81,8 +98,11 @@ function standings(service: Service, registry: Registry): void {
   const proven = gauge("last_proof_timestamp_seconds", "When the last verify ended.");
   const last = gauge("last_run_timestamp_seconds", "When the last sync ended.", "outcome");
   const next = gauge("next_run_timestamp_seconds", "When the next run is due.", "kind");
+  const lag = gauge("stream_lag_seconds", "The age of the oldest of the last changes when they were in the copy.");
+  const retained = gauge("stream_retained_bytes", "The log that the source keeps for a stream that is followed.");
+  const most = gauge("stream_retained_limit_bytes", "With so much the log is dropped, and tables are read whole.");
   for (const connection of service.connections()) {
-    const { name } = connection;
+    const { name, stream } = connection;
     const set = (gauge: Gauge, value: number | null, labels: object = {}): void => {
       if (value !== null) gauge.set({ connection: name, ...labels }, value);
     };
@@ -103,6 +123,9 @@ function standings(service: Service, registry: Registry): void {
     }
     if (lastRun !== null && runOutcome.options.includes(lastRun.outcome))
       set(last, seconds(lastRun.ended), { outcome: lastRun.outcome });
+    set(lag, stream?.lag == null ? null : stream.lag / 1_000);
+    set(retained, stream?.retainedBytes ?? null);
+    set(most, stream?.retainedLimit ?? null);
     set(next, seconds(connection.nextRun), { kind: "sync" });
     set(next, seconds(connection.nextVerify), { kind: "verify" });
   }

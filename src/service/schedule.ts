@@ -7,6 +7,9 @@ export type Schedule =
   | { readonly every: number }
   | { readonly cron: string; readonly zone: string; readonly next: (after: Date) => Date | null };
 
+/** When a connection is brought up to date: at moments, or all the time by the stream of its source. */
+export type SyncSchedule = Schedule | "follow";
+
 /** The shortest interval, in milliseconds. */
 const shortest = 1_000;
 
@@ -47,7 +50,8 @@ function isZone(zone: string): boolean {
   }
 }
 
-export function scheduleText(schedule: Schedule): string {
+export function scheduleText(schedule: SyncSchedule): string {
+  if (schedule === "follow") return schedule;
   return "every" in schedule ? `every ${durationText(schedule.every)}` : `${schedule.cron} ${schedule.zone}`;
 }
 

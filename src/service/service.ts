@@ -1,36 +1,43 @@
 import { randomUUID } from "node:crypto";
 import { asHeadwatersError } from "../protocol/errors.ts";
-import type { SchemaChange } from "../protocol/readable.ts";
 import type { Trigger } from "../protocol/state-store.ts";
-import type { Action, ConnectionReport, ErrorReport, ServiceEvent } from "./api.ts";
-import { Alerts, deliver, testAlert } from "./alerts.ts";
+import type { Action, ConnectionReport, ErrorReport, Run, ServiceEvent } from "./api.ts";
+import { Alerts, deliver, schemaChanged, streamLost, testAlert } from "./alerts.ts";
 import { Archive } from "./archive.ts";
 import { fruitless, nextSync, nextVerify } from "./due.ts";
 import { EventLog } from "./event-log.ts";
+import { isPlain, newFollowing, recountDue } from "./following.ts";
 import type { Host, Loaded, LoadedConnection, Remembered } from "./host.ts";
-import type { Answers, Question, Task } from "./messages.ts";
-import { errorReport, runReport } from "./reports.ts";
-import { type Active, connectionReport, endOf, later, newest, readRuns, underWay, type Unit } from "./unit.ts";
+import { type Done, Unfit } from "./done.ts";
+import type { Answers, Asked, Question } from "./messages.ts";
+import { runReport } from "./reports.ts";
+import {
+  type Active,
+  alone,
+  connectionReport,
+  endOf,
+  type Following,
+  later,
+  newest,
+  newRun,
+  newUnit,
+  planOf,
+  readRuns,
+  runsUnderWay,
+  underWay,
+  type Unit,
+} from "./unit.ts";
+import { Looks } from "./looks.ts";
+import { WatchedFile } from "./watched-file.ts";
 import { WorkerProcess } from "./workers.ts";
 
-/** How often it is looked whether something is due, or the file has changed, in milliseconds. */
+/** How often it is looked whether something is due, in milliseconds. */
 const tickInterval = 500;
-const fileInterval = 2_000;
+/** How often it is looked whether other processes have made runs, in milliseconds. */
+const runsInterval = 2_000;
 
 /** How long stopping may take, in milliseconds; then workers are killed. What they committed is kept. */
 const mostStopping = 8_000;
-
-/** So many changes of schemas are known. */
-const mostSchemaChanges = 500;
-
-/** What a person asked for can't be done now, or not in this way. */
-export class Unfit extends Error {}
-
-/** What came of an action. */
-export interface Done {
-  readonly run: string | null;
-  readonly says: string;
-}
 
 /** Runs the connections of a file by their schedules, each in the process of its destination. */
 export class Service implements AsyncDisposable {
@@ -43,24 +50,33 @@ export class Service implements AsyncDisposable {
   /** Runs that wait, by connection; those that a person asked for come first. */
   #queue: Unit[] = [];
   #loaded: Loaded;
-  #text: string;
-  #configurationError: ErrorReport | null = null;
+  readonly #file: WatchedFile;
   #remembered: Remembered;
   readonly #alerts: Alerts;
+  readonly #looks: Looks;
   readonly #over = new AbortController();
   readonly #shown = new Map<string, string>();
   #ticks: NodeJS.Timeout | null = null;
-  #files: NodeJS.Timeout | null = null;
+  #runs: NodeJS.Timeout | null = null;
   #stopping = false;
 
   private constructor(host: Host, loaded: Loaded, text: string) {
     this.#host = host;
     this.#loaded = loaded;
-    this.#text = text;
+    this.#file = new WatchedFile(
+      host,
+      text,
+      (taken) => this.#take(taken),
+      (error) => this.#tell({ kind: "configuration", error }),
+    );
     this.started = new Date(host.now()).toISOString();
+    this.#looks = new Looks(
+      (unit, question) => this.#asked(unit, question),
+      (unit) => this.#looked(unit),
+    );
     this.archive = new Archive(this.#units, host, {
       stored: async (unit, which, limit) => (await this.#asked(unit, { kind: "runs", which, limit })) ?? [],
-      look: (unit) => (unit.looking ??= this.#lookAt(unit, null)),
+      look: (unit) => (unit.looking ??= this.#looks.at(unit, null)),
     });
     this.#remembered = host.memory.load();
     this.#alerts = new Alerts(host.log, this.#over.signal, this.#remembered.told, (told) => this.#remember({ told }));
@@ -81,7 +97,7 @@ export class Service implements AsyncDisposable {
   }
 
   get configurationError(): ErrorReport | null {
-    return this.#configurationError;
+    return this.#file.error;
   }
 
   get version(): string {
@@ -90,12 +106,10 @@ export class Service implements AsyncDisposable {
 
   /** Begins to work. */
   start(): void {
-    for (const unit of this.#units.values()) void this.#lookAt(unit, null);
+    for (const unit of this.#units.values()) void this.#looks.at(unit, null);
     this.#ticks = setInterval(() => this.#tick(), tickInterval);
-    this.#files = setInterval(() => {
-      void this.#readFile();
-      this.#readRuns();
-    }, fileInterval);
+    this.#runs = setInterval(() => this.#readRuns(), runsInterval);
+    this.#file.watch();
     this.#tick();
   }
 
@@ -107,6 +121,13 @@ export class Service implements AsyncDisposable {
   connection(name: string): ConnectionReport | null {
     const unit = this.#units.get(name);
     return unit === undefined ? null : connectionReport(unit, this.#host.now());
+  }
+
+  /** The runs that follow a source, as far as they are. */
+  followed(): readonly Run[] {
+    return [...this.#units.values()].flatMap(({ loaded, following }) =>
+      following === null ? [] : [runReport(loaded.name, underWay(following))],
+    );
   }
 
   /** Sends a test to a webhook. Resolves to what came of it; `null`: there is no such one. */
@@ -123,7 +144,7 @@ export class Service implements AsyncDisposable {
 
   progress(name: string) {
     const unit = this.#units.get(name);
-    return unit === undefined ? null : [...(unit.active?.progress.values() ?? [])];
+    return unit === undefined ? null : [...(runsUnderWay(unit)[0]?.progress.values() ?? [])];
   }
 
   /** Throws {@link Unfit}. `null`: there is no such connection. */
@@ -144,6 +165,7 @@ export class Service implements AsyncDisposable {
         return { run: null, says: `${name} is paused: it runs only when a person asks.` };
       case "resume":
         this.#pause(unit, false);
+        if (unit.loaded.schedule === "follow") return { run: null, says: `${name} is followed again.` };
         return { run: null, says: `${name} runs by its schedule again.` };
       case "accept-deletes": {
         const { table, gone, of } = action;
@@ -163,7 +185,8 @@ export class Service implements AsyncDisposable {
     this.#stopping = true;
     this.#over.abort();
     if (this.#ticks !== null) clearInterval(this.#ticks);
-    if (this.#files !== null) clearInterval(this.#files);
+    if (this.#runs !== null) clearInterval(this.#runs);
+    this.#file[Symbol.dispose]();
     this.#queue = [];
     const workers = [...this.#workers.values()];
     const late = setTimeout(() => {
@@ -174,51 +197,52 @@ export class Service implements AsyncDisposable {
   }
 
   #add(loaded: LoadedConnection): void {
-    const { name } = loaded;
-    const unit: Unit = {
-      loaded,
-      runs: [],
-      runsVersion: "",
-      isBusy: false,
-      tables: null,
-      changes: null,
-      looking: null,
-      hasAllRuns: false,
-      active: null,
-      paused: this.#remembered.paused.includes(name) ? "person" : null,
-      stopped: this.#remembered.stopped[name] ?? null,
-      removed: false,
-    };
+    const unit = newUnit(loaded, this.#remembered);
     readRuns(unit, this.#host);
-    this.#units.set(name, unit);
+    this.#units.set(loaded.name, unit);
   }
 
   /** Looks for runs of other processes. Ours are told of by their workers. */
   #readRuns(): void {
     for (const unit of this.#units.values()) {
-      if (unit.active !== null) continue;
+      if (runsUnderWay(unit).length > 0 || unit.active !== null) continue;
       const { name } = unit.loaded;
       const found = readRuns(unit, this.#host);
       for (const run of found.toReversed()) this.#tell({ kind: "run", run: runReport(name, run) });
-      if (found.length > 0) void this.#lookAt(unit, null);
+      if (found.length > 0) void this.#looks.at(unit, null);
     }
   }
 
   #tick(): void {
     const now = this.#host.now();
     for (const unit of this.#units.values()) {
-      const { loaded, runs, stopped, active } = unit;
-      const { name, schedule, verify } = loaded;
-      if (active === null && !unit.isBusy && loaded.error === null && !this.#isPaused(unit)) {
-        const plan = { name, schedule, verify, runs, stopped };
-        const sync = nextSync(plan);
-        const proof = nextVerify(plan);
-        if (sync !== null && sync.at <= now) this.#enqueue(unit, { kind: "sync", tables: [] }, sync.trigger);
-        else if (proof !== null && proof.at <= now) this.#enqueue(unit, { kind: "verify", tables: [] }, proof.trigger);
+      if (!unit.isBusy && unit.loaded.error === null && !this.#isPaused(unit)) this.#beginDue(unit, now);
+      const recount = recountDue(unit, now);
+      if (recount !== null) {
+        void this.#looks.at(unit, recount);
       }
       this.#show(unit);
     }
     this.#serve();
+  }
+
+  /** Begins what is due of a connection. A verify waits for no following, but for everything else. */
+  #beginDue(unit: Unit, now: number): void {
+    const { active, following, loaded } = unit;
+    if (unit.removed) return;
+    const plan = planOf(unit);
+    const sync = nextSync(plan);
+    const proof = nextVerify(plan);
+    const isDue = sync !== null && sync.at <= now;
+    if (loaded.schedule === "follow") {
+      const isFree = following === null && (active === null || active.task.kind === "verify");
+      if (isFree && isDue) this.#follow(unit, sync.trigger);
+    } else if (active === null && following === null && isDue) {
+      this.#enqueue(unit, { kind: "sync", tables: [] }, sync.trigger);
+      return;
+    }
+    if (active === null && proof !== null && proof.at <= now)
+      this.#enqueue(unit, { kind: "verify", tables: [] }, proof.trigger);
   }
 
   /** Looks whether too many runs failed for a reason that a person must mend. */
@@ -235,6 +259,10 @@ export class Service implements AsyncDisposable {
     if (error !== null) throw new Unfit(`The settings of ${name} are wrong: ${error.message}`);
     if (unit.active?.begun === true)
       throw new Unfit(`A run of ${name} is under way: stop it, or wait until it has ended.`);
+    if (unit.following?.ending === false && isPlain(what))
+      throw new Unfit(`${name} is followed: what changes is copied as it comes.`);
+    // There is one writer; it is followed again after this.
+    if (unit.following !== null && what.kind !== "verify") this.#endFollowing(unit.following, unit);
     if (unit.active !== null) this.#queue = this.#queue.filter((waiting) => waiting !== unit);
     const run = this.#enqueue(unit, what, "person");
     this.#serve();
@@ -244,42 +272,59 @@ export class Service implements AsyncDisposable {
   }
 
   #enqueue(unit: Unit, what: Asked, trigger: Trigger): string {
-    const { name } = unit.loaded;
-    const run = randomUUID();
-    const task: Task = { ...what, run, connection: name, trigger };
-    const started = new Date(this.#host.now()).toISOString();
-    unit.active = {
-      task,
-      begun: false,
-      record: { id: run, kind: task.kind, trigger, started, ended: null, outcome: "running", tables: [] },
-      progress: new Map(),
-    };
+    unit.active = this.#newRun(unit, what, trigger);
     if (trigger === "person") this.#queue.unshift(unit);
     else this.#queue.push(unit);
-    return run;
+    return unit.active.task.run;
+  }
+
+  #newRun({ loaded }: Unit, what: Asked, trigger: Trigger): Active {
+    return newRun({ ...what, run: randomUUID(), connection: loaded.name, trigger }, this.#host.now());
+  }
+
+  /** Follows the source of a connection until it is stopped. It takes no turn from others. */
+  #follow(unit: Unit, trigger: Trigger): void {
+    if (this.#stopping) return;
+    unit.following = newFollowing(this.#newRun(unit, { kind: "follow", tables: [] }, trigger));
+    this.#begin(unit, unit.following);
+  }
+
+  #endFollowing(following: Following, { loaded }: Unit): void {
+    following.ending = true;
+    this.#workerOf(loaded).stop(following.task.run);
+  }
+
+  #begin({ loaded }: Unit, active: Active): void {
+    const { concurrency, memoryBytes, keepRuns } = this.settings;
+    const followed = [...this.#units.values()].filter((unit) => unit.loaded.schedule === "follow").length;
+    const part = memoryBytes === null ? null : Math.max(1 << 20, Math.floor(memoryBytes / (concurrency + followed)));
+    this.#workerOf(loaded).run(active.task, { memoryBytes: part, keepRuns }, this.#loaded.configuration);
+    this.#tell({ kind: "run", run: runReport(loaded.name, underWay(active)) });
   }
 
   /** Begins runs that wait, as long as there is room. */
   #serve(): void {
-    const { concurrency, memoryBytes, keepRuns } = this.settings;
     let running = [...this.#units.values()].filter(({ active }) => active?.begun === true).length;
-    while (running < concurrency && !this.#stopping) {
-      const unit = this.#queue.shift();
-      if (unit === undefined) return;
-      const { active, loaded } = unit;
-      if (active === null) continue;
-      active.begun = true;
-      active.record = { ...active.record, started: new Date(this.#host.now()).toISOString() };
+    while (running < this.settings.concurrency && !this.#stopping) {
+      const unit = this.#queue.find(
+        ({ active, following }) => active !== null && (following === null || active.task.kind === "verify"),
+      );
+      if (unit?.active == null) return;
+      this.#queue = this.#queue.filter((waiting) => waiting !== unit);
+      unit.active.begun = true;
+      unit.active.record = { ...unit.active.record, started: new Date(this.#host.now()).toISOString() };
       running += 1;
-      const part = memoryBytes === null ? null : Math.max(1 << 20, Math.floor(memoryBytes / concurrency));
-      this.#workerOf(loaded).run(active.task, { memoryBytes: part, keepRuns }, this.#loaded.configuration);
-      this.#tell({ kind: "run", run: runReport(loaded.name, underWay(active)) });
+      this.#begin(unit, unit.active);
       this.#show(unit);
     }
   }
 
   #stop(unit: Unit): Done {
-    const { active, loaded } = unit;
+    const { active, loaded, following } = unit;
+    if (active === null && following !== null) {
+      this.#pause(unit, true);
+      return { run: following.task.run, says: `${loaded.name} is being stopped, and is paused until you resume it.` };
+    }
     if (active === null) throw new Unfit(`No run of ${loaded.name} is under way.`);
     if (active.begun) {
       unit.stopped = active.task.run;
@@ -301,6 +346,7 @@ export class Service implements AsyncDisposable {
       paused: on ? [...others, name] : others,
       ...(on ? {} : { mended: { ...this.#remembered.mended, [name]: new Date(this.#host.now()).toISOString() } }),
     });
+    if (on && unit.following !== null) this.#endFollowing(unit.following, unit);
     if (on && unit.active?.begun === false) this.#stop(unit);
     this.#show(unit);
   }
@@ -320,9 +366,20 @@ export class Service implements AsyncDisposable {
     const made = new WorkerProcess(() => this.#host.start(), {
       onRecord: (run, record) => this.#withActive(run, (_, active) => (active.record = record)),
       onProgress: (run, tables) =>
-        this.#withActive(run, ({ loaded }, { progress }) => {
-          for (const table of tables) progress.set(table.table, table);
-          this.#tell({ kind: "progress", run, connection: loaded.name, tables: [...tables] });
+        this.#withActive(run, (unit, active) => {
+          for (const table of tables) active.progress.set(table.table, table);
+          // The page shows one run of a connection.
+          if (runsUnderWay(unit)[0] !== active) return;
+          this.#tell({ kind: "progress", run, connection: unit.loaded.name, tables: [...tables] });
+        }),
+      onStream: (run, stream) =>
+        this.#withActive(run, ({ following }) => {
+          if (following !== null) following.stream = stream;
+        }),
+      onLost: (run, table, reason) =>
+        this.#withActive(run, ({ loaded: { name } }) => {
+          const at = new Date(this.#host.now()).toISOString();
+          this.#alerts.happened(this.settings.alerts, streamLost(name, table, reason, at), at);
         }),
       onLine: (run, line) =>
         this.#withActive(run, ({ loaded }) => this.#tell({ kind: "log", run, connection: loaded.name, line })),
@@ -333,7 +390,8 @@ export class Service implements AsyncDisposable {
   }
 
   #withActive(run: string, work: (unit: Unit, active: Active) => void): void {
-    for (const unit of this.#units.values()) if (unit.active?.task.run === run) return work(unit, unit.active);
+    for (const unit of this.#units.values())
+      for (const active of [unit.active, unit.following]) if (active?.task.run === run) return work(unit, active);
   }
 
   #ended(unit: Unit, active: Active, how: { error: ErrorReport | null; died: boolean }): void {
@@ -341,13 +399,14 @@ export class Service implements AsyncDisposable {
     const over = endOf(active, how, this.#host.now());
     unit.runs = newest([over, ...unit.runs]);
     unit.runsVersion = this.#host.runsVersion(unit.loaded);
-    unit.active = null;
+    if (unit.following === active) unit.following = null;
+    else unit.active = null;
     this.#tell({ kind: "run", run: runReport(name, over) });
     this.#host.log.info(`${name}: ${active.task.kind} ${over.outcome}`);
-    if (unit.removed) this.#remove(name);
+    if (unit.removed && runsUnderWay(unit).length === 0) this.#remove(name);
     else if (!this.#stopping) {
       const changed = over.tables.filter((table) => table.inserted + table.updated + table.deleted > 0);
-      void this.#lookAt(unit, active.task.kind === "verify" ? [] : changed.map(({ table }) => table));
+      void this.#looks.at(unit, active.task.kind === "verify" ? [] : changed.map(({ table }) => table));
     }
     this.#show(unit);
     this.#serve();
@@ -368,43 +427,11 @@ export class Service implements AsyncDisposable {
     }
   }
 
-  /** Asks the worker how the copies stand. `recount`: tables whose rows changed; `null`: all are counted. */
-  #lookAt(unit: Unit, recount: readonly string[] | null): Promise<void> {
-    const looking = this.#look(unit, recount).finally(() => {
-      if (unit.looking === looking) unit.looking = null;
-    });
-    unit.looking = looking;
-    return looking;
-  }
-
-  async #look(unit: Unit, recount: readonly string[] | null): Promise<void> {
-    const known = unit.tables;
-    const question = { kind: "copies", recount: known === null ? null : recount, changes: mostSchemaChanges } as const;
-    const found = await this.#asked(unit, question);
-    // What was known before stays where the worker can't look now.
-    if (found !== null) {
-      unit.tables = found.tables.map((table) => ({
-        ...table,
-        rows: table.rows ?? known?.find((one) => one.table === table.table)?.rows ?? null,
-      }));
-      unit.changes = found.changes;
-      this.#tellSchema(unit.loaded.name, found.changes);
-    }
+  /** It was looked how the copies of a connection stand. */
+  #looked(unit: Unit): void {
+    const changed = unit.changes === null ? null : schemaChanged(unit.loaded.name, unit.changes);
+    if (changed !== null) this.#alerts.happened(this.settings.alerts, changed, changed.at);
     this.#show(unit);
-  }
-
-  /** Tells of the newest change of a schema. */
-  #tellSchema(name: string, changes: readonly SchemaChange[]): void {
-    const [newest, ...older] = changes;
-    if (newest === undefined) return;
-    const { at, table, change } = newest;
-    const more = older.filter((one) => one.at === at).length;
-    const message = `${name}: "${table}": ${change}${more === 0 ? "" : `, and ${more} more changes`}.`;
-    this.#alerts.happened(
-      this.settings.alerts,
-      { event: "schema change", connection: name, at, message, hint: null, code: null },
-      at,
-    );
   }
 
   /** Tells of a connection if what is shown of it has changed. */
@@ -431,52 +458,30 @@ export class Service implements AsyncDisposable {
     this.events.add(event);
   }
 
-  async #readFile(): Promise<void> {
-    try {
-      const text = await this.#host.text();
-      if (text === this.#text) return;
-      this.#text = text;
-      const loaded = await this.#host.load();
-      const wrong = loaded.connections.find(({ error }) => error !== null)?.error ?? null;
-      if (wrong !== null) return this.#refuse(wrong);
-      this.#take(loaded);
-    } catch (thrown) {
-      this.#refuse(errorReport(asHeadwatersError(thrown)));
-    }
-  }
-
-  #refuse(error: ErrorReport): void {
-    if (JSON.stringify(error) === JSON.stringify(this.#configurationError)) return;
-    this.#configurationError = error;
-    this.#host.log.warn(`the file of connections has changed, and can't be taken on: ${error.message}`);
-    this.#tell({ kind: "configuration", error });
-  }
-
   #take(loaded: Loaded): void {
     this.#loaded = loaded;
-    this.#configurationError = null;
     const names = new Set(loaded.connections.map(({ name }) => name));
     for (const [name, unit] of this.#units) {
       if (names.has(name)) continue;
       unit.removed = true;
-      if (unit.active?.begun !== true) this.#remove(name);
+      if (unit.following !== null) this.#endFollowing(unit.following, unit);
+      if (runsUnderWay(unit).length === 0) this.#remove(name);
     }
     for (const connection of loaded.connections) {
       const known = this.#units.get(connection.name);
       if (known === undefined) {
         this.#add(connection);
-        void this.#lookAt(this.#units.get(connection.name)!, null);
+        void this.#looks.at(this.#units.get(connection.name)!, null);
         continue;
       }
       known.removed = false;
       if (known.loaded.version === connection.version) continue;
+      if (known.following !== null) this.#endFollowing(known.following, known);
       known.loaded = connection;
       this.#remember({
         mended: { ...this.#remembered.mended, [connection.name]: new Date(this.#host.now()).toISOString() },
       });
     }
-    this.#host.log.info("the file of connections was read again");
-    this.#tell({ kind: "configuration", error: null });
     this.#tick();
   }
 
@@ -488,11 +493,4 @@ export class Service implements AsyncDisposable {
     this.#alerts.forget(name);
     this.#tell({ kind: "removed", connection: name });
   }
-}
-
-type Asked = Omit<Task, "run" | "connection" | "trigger">;
-
-/** A table, if it can be synced without the others. */
-function alone({ loaded }: Unit, table: string): readonly string[] {
-  return loaded.together ? [] : [table];
 }

@@ -1,5 +1,14 @@
 /** What an alert is about. Each is sent once until it changes. */
-export const alertKinds = ["failed", "recovered", "stale", "diverged", "delete limit", "schema change"] as const;
+export const alertKinds = [
+  "failed",
+  "recovered",
+  "stale",
+  "diverged",
+  "delete limit",
+  "schema change",
+  "log retained",
+  "stream lost",
+] as const;
 
 export type AlertKind = (typeof alertKinds)[number];
 

@@ -1,8 +1,8 @@
 import type { SchemaChange } from "../protocol/readable.ts";
 import type { RecordedError, RunRecord } from "../protocol/state-store.ts";
-import type { ConnectionReport, ErrorReport, TableProgress, TableReport } from "./api.ts";
-import { failuresOf, nextSync, nextVerify } from "./due.ts";
-import type { Host, LoadedConnection } from "./host.ts";
+import type { ConnectionReport, ErrorReport, StreamReport, TableProgress, TableReport } from "./api.ts";
+import { type Plan, failuresOf, nextSync, nextVerify, updates } from "./due.ts";
+import type { Host, LoadedConnection, Remembered } from "./host.ts";
 import type { Task } from "./messages.ts";
 import { runReport } from "./reports.ts";
 import { scheduleText } from "./schedule.ts";
@@ -15,6 +15,18 @@ export interface Active {
   /** As its worker wrote it last; before that, as it was asked for. It may have an end before its worker is done. */
   record: RunRecord;
   readonly progress: Map<string, TableProgress>;
+}
+
+/** A connection that is being followed. */
+export interface Following extends Active {
+  stream: StreamReport;
+  /** It was asked to end. */
+  ending: boolean;
+  /** When the copies were looked at last, and how often they were. */
+  lookedAt: number;
+  looks: number;
+  /** By table: the rows that had been changed when its rows were counted last. */
+  readonly counted: Map<string, number>;
 }
 
 /** What the service knows of one connection. */
@@ -34,13 +46,34 @@ export interface Unit {
   looking: Promise<void> | null;
   /** The destination has no runs besides `runs`. */
   hasAllRuns: boolean;
+  /** A sync or a verify. */
   active: Active | null;
+  /** Beside it at most a verify is made. */
+  following: Following | null;
   /** By whom it is paused; `null`: it is not. */
   paused: "person" | "failures" | null;
   /** The id of the last run that a person stopped; `null`: none. */
   stopped: string | null;
   /** It is no longer in the file. */
   removed: boolean;
+}
+
+export function newUnit(loaded: LoadedConnection, { paused, stopped }: Pick<Remembered, "paused" | "stopped">): Unit {
+  return {
+    loaded,
+    runs: [],
+    runsVersion: "",
+    isBusy: false,
+    tables: null,
+    changes: null,
+    looking: null,
+    hasAllRuns: false,
+    active: null,
+    following: null,
+    paused: paused.includes(loaded.name) ? "person" : null,
+    stopped: stopped[loaded.name] ?? null,
+    removed: false,
+  };
 }
 
 /** So many runs of a connection are kept in memory: no more than have so many tables together, but the last few. */
@@ -73,15 +106,15 @@ export function readRuns(unit: Unit, host: Pick<Host, "runs" | "runsVersion" | "
 }
 
 export function connectionReport(unit: Unit, now: number): ConnectionReport {
-  const { loaded, runs, active, tables, paused } = unit;
+  const { loaded, runs, paused, following } = unit;
   const { name, source, destination, schedule, verify, freshness } = loaded;
-  const lastRun = runs.find(({ kind = "sync" }) => kind === "sync") ?? null;
+  const lastRun = runs.find(updates) ?? null;
   const lastProof = runs.find(({ kind, outcome }) => kind === "verify" && outcome !== "stopped") ?? null;
-  const plan = { name, schedule, verify, runs, stopped: unit.stopped };
+  const plan = planOf(unit);
   const isOff = paused !== null || loaded.error !== null;
-  const selected = (tables ?? []).filter(({ table }) => loaded.selects(table));
-  const moments = selected.map(({ asOf }) => asOf);
-  const asOf = moments.length === 0 || moments.includes(null) ? null : (moments.sort()[0] ?? null);
+  const selected = selectedTables(unit);
+  const asOf = oldestOf(selected);
+  const [running = null] = runsUnderWay(unit);
   const counted = selected.flatMap(({ rows }) => (rows === null ? [] : [rows]));
   const told = {
     asOf,
@@ -100,17 +133,60 @@ export function connectionReport(unit: Unit, now: number): ConnectionReport {
     paused: paused !== null,
     schedule: schedule === null ? null : scheduleText(schedule),
     verifySchedule: verify === null ? null : scheduleText(verify),
-    nextRun: isOff ? null : momentOf(nextSync(plan)?.at, now),
+    nextRun: isOff || following !== null ? null : momentOf(nextSync(plan)?.at, now),
     nextVerify: isOff ? null : momentOf(nextVerify(plan)?.at, now),
     asOf,
     freshness,
     rows: told.rows,
     tables: selected.length,
-    running: active === null || !active.begun ? null : runReport(name, underWay(active)),
+    running: running === null ? null : runReport(name, underWay(running)),
+    stream: following === null ? null : { ...following.stream },
     lastRun: told.lastRun,
     lastProof: told.lastProof,
     held: told.held,
   };
+}
+
+/** What decides when the connection runs next. */
+export function planOf(unit: Unit): Plan {
+  const { loaded, runs, stopped } = unit;
+  const { name, schedule, verify } = loaded;
+  return { name, schedule, verify, runs, stopped, copied: oldestOf(selectedTables(unit)) !== null };
+}
+
+/** The runs that are made now, the one that a person looks for first. */
+export function runsUnderWay({ active, following }: Unit): readonly Active[] {
+  return [...(active?.begun === true ? [active] : []), ...(following === null ? [] : [following])];
+}
+
+/** The copies that are selected, as they stand now. */
+function selectedTables(unit: Unit): readonly TableReport[] {
+  const selected = (unit.tables ?? []).filter(({ table }) => unit.loaded.selects(table));
+  return withMoments(selected, unit);
+}
+
+/** The read points as following has moved them since the copies were looked at. */
+export function withMoments(tables: readonly TableReport[], { following }: Unit): readonly TableReport[] {
+  const followed = new Map(following?.record.tables.map(({ table, asOf }) => [table, asOf]));
+  return tables.map((table) => ({ ...table, asOf: followed.get(table.table) ?? table.asOf }));
+}
+
+/** The oldest read point; `null`: a table was never whole, or nothing is known. */
+function oldestOf(tables: readonly TableReport[]): string | null {
+  const moments = tables.map(({ asOf }) => asOf);
+  return moments.length === 0 || moments.includes(null) ? null : (moments.sort()[0] ?? null);
+}
+
+/** A table, if it can be synced without the others. */
+export function alone({ loaded }: Unit, table: string): readonly string[] {
+  return loaded.together ? [] : [table];
+}
+
+export function newRun(task: Task, now: number): Active {
+  const { run: id, kind, trigger } = task;
+  const started = new Date(now).toISOString();
+  const record = { id, kind, trigger, started, ended: null, outcome: "running", tables: [] } as const;
+  return { task, begun: false, record, progress: new Map() };
 }
 
 /** The record of a run whose worker has not said that it is done. */
@@ -138,13 +214,12 @@ function momentOf(at: number | undefined, now: number): string | null {
 type Told = Pick<ConnectionReport, "asOf" | "held" | "lastRun" | "lastProof" | "failures">;
 
 /** The state, in one word and in a few, and the error that a person should see. */
-function stateOf(
-  { loaded, active, isBusy, paused, tables }: Unit,
-  { asOf, held, lastRun, lastProof, failures }: Told,
-  now: number,
-): Pick<ConnectionReport, "state" | "says" | "error"> {
+function stateOf(unit: Unit, told: Told, now: number): Standing {
+  const { loaded, active, isBusy, paused, following } = unit;
+  const { lastRun, failures } = told;
   const error: ErrorReport | null =
     loaded.error ?? (lastRun?.outcome === "succeeded" ? null : (lastRun?.error ?? null));
+  if (following !== null && !following.ending) return followedState(following, unit, told, now);
   if (active?.begun === true)
     return { state: "running", says: active.task.kind === "verify" ? "verifying" : "syncing", error };
   if (loaded.error !== null) return { state: "problem", says: "its settings are wrong", error };
@@ -156,18 +231,45 @@ function stateOf(
   if (lastRun === null) return { state: "never", says: "never synced", error };
   if (lastRun.outcome === "failed" || lastRun.outcome === "died") {
     const { failed } = lastRun.tables;
+    const run = lastRun.kind === "follow" ? "following" : "the last sync";
     const what =
-      lastRun.outcome === "died"
-        ? "the last sync died"
-        : failed === 0
-          ? "the last sync failed"
-          : `${failed} ${failed === 1 ? "table" : "tables"} failed`;
+      lastRun.outcome === "died" ? `${run} died` : failed === 0 ? `${run} failed` : `${tablesText(failed)} failed`;
     const row = failures > 1 ? `, ${failures} times in a row` : "";
     // Without a schedule nobody tries it again.
     return error?.remedy === "retry" && loaded.schedule !== null
       ? { state: "waiting", says: `${what}${row}; it is tried again`, error }
       : { state: "problem", says: `${what}${row}`, error };
   }
+  return copyState(unit, told, now, error) ?? { state: "ok", says: "up to date", error };
+}
+
+type Standing = Pick<ConnectionReport, "state" | "says" | "error">;
+
+/** While it is followed, what its tables failed with counts until they are whole again. */
+function followedState({ record, stream }: Following, unit: Unit, told: Told, now: number): Standing {
+  const { error, tables } = runReport("", { ...record, outcome: "running" });
+  if (error !== null) {
+    const says = `follows; ${tablesText(tables.failed)} failed`;
+    return error.remedy === "retry"
+      ? { state: "waiting", says: `${says}, and ${tables.failed === 1 ? "is" : "are"} tried again`, error }
+      : { state: "problem", says, error };
+  }
+  if (told.asOf === null || stream.position === null)
+    return { state: "running", says: "begins to follow: tables are read whole", error: null };
+  return copyState(unit, told, now, null) ?? { state: "following", says: "follows its source", error: null };
+}
+
+function tablesText(count: number): string {
+  return `${count} ${count === 1 ? "table" : "tables"}`;
+}
+
+/** What a person should know of the copies, whatever runs; `null`: nothing. */
+function copyState(
+  { loaded, tables }: Unit,
+  { held, lastProof, asOf }: Told,
+  now: number,
+  error: ErrorReport | null,
+): Standing | null {
   if (held.length > 0) {
     const what = held.length === 1 ? `"${held[0]!.table}" are` : `${held.length} tables are`;
     return { state: "problem", says: `deletes of ${what} held back`, error };
@@ -175,7 +277,7 @@ function stateOf(
   if (lastProof?.verdict === "DIVERGED") return { state: "problem", says: "the last proof is DIVERGED", error };
   if (loaded.freshness !== null && tables !== null && (asOf === null || now - Date.parse(asOf) > loaded.freshness))
     return { state: "late", says: asOf === null ? "a table was never whole" : "older than its limit", error };
-  return { state: "ok", says: "up to date", error };
+  return null;
 }
 
 /** A moment that is still to come. */

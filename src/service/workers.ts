@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import type { RunRecord } from "../protocol/state-store.ts";
-import type { ErrorReport, LogLine, TableProgress } from "./api.ts";
+import type { ErrorReport, LogLine, StreamReport, TableProgress } from "./api.ts";
 import type { Answers, Configuration, FromWorker, Question, Task, ToWorker } from "./messages.ts";
 
 /** What a worker tells of its runs. */
@@ -8,6 +8,9 @@ export interface WorkerEvents {
   onRecord(run: string, record: RunRecord): void;
   onProgress(run: string, tables: readonly TableProgress[]): void;
   onLine(run: string, line: LogLine): void;
+  onStream(run: string, stream: StreamReport): void;
+  /** A table is read whole, since what changed can't be told any more. */
+  onLost(run: string, table: string, reason: string): void;
   /** `died`: its process ended without a word. */
   onEnd(run: string, how: { readonly error: ErrorReport | null; readonly died: boolean }): void;
 }
@@ -153,6 +156,10 @@ export class WorkerProcess {
         return this.#events.onProgress(message.run, message.tables);
       case "line":
         return this.#events.onLine(message.run, message.line);
+      case "stream":
+        return this.#events.onStream(message.run, message.stream);
+      case "lost":
+        return this.#events.onLost(message.run, message.table, message.reason);
       case "ended":
         this.#runs.delete(message.run);
         this.#events.onEnd(message.run, { error: message.error, died: false });

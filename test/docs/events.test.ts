@@ -89,6 +89,11 @@ const lines: Readonly<Record<string, Line>> = {
     meaning: "Every row of a pass was read; the copy is compared and completed.",
     fields: table,
   },
+  lost: {
+    commands: "sync, run, follow",
+    meaning: "What changed in a table can't be told any more: it is read whole.",
+    fields: { ...table, reason: "why, as the end of a sentence" },
+  },
   retry: {
     commands: "sync, run",
     meaning: "A reading failed and will be tried again.",
@@ -154,8 +159,8 @@ const lines: Readonly<Record<string, Line>> = {
     meaning: "While a stream is followed: tables were brought up to date, and that is durable.",
     fields: {
       tables: "the tables",
-      lag: "the age of the oldest of their changes then, in milliseconds; null: there was none",
-      kept: "from which position on the source keeps its log, and the bytes of it; null: nothing",
+      lag: "the age of the oldest of their changes then, in milliseconds; 0: there was none; null: not known, since other tables are being read",
+      kept: "from which position on the source keeps its log, the bytes of it, and with how many it is given up; null: nothing",
     },
   },
   run: {

@@ -1,6 +1,7 @@
 import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeWith } from "../servers/require.ts";
+import { sourceOf } from "../service/folder.ts";
 import { until } from "../service/up.ts";
 import { openPage, type Watched } from "./browser.ts";
 import { type Place, startPlace } from "./place.ts";
@@ -21,8 +22,9 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
   const row = (name: string): Locator =>
     page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
   const press = (name: string | RegExp): Promise<void> => page.getByRole("button", { name }).first().click();
-  const idle = (name: string): Promise<unknown> =>
-    until(`${name} has no run`, async () => (await place.up.connection(name)).running === null);
+  /** `kind`: of a run that may go on. */
+  const idle = (name: string, kind?: string): Promise<unknown> =>
+    until(`${name} has no run`, async () => (await place.up.connection(name)).running?.kind === kind);
 
   beforeAll(async () => {
     watched = await openPage(place.browser, place.up.address);
@@ -175,6 +177,38 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
       await page.getByRole("dialog").getByRole("button", { name: "Compare 2,000 rows with the new scope" }).click();
       await until("the rows are gone", async () => (await place.up.connection("shop")).rows === 22_380);
       await text("SCOPE_CHANGED").waitFor({ state: "detached" });
+    });
+  });
+
+  describe("a connection that is followed", () => {
+    test("shows its lag and the log that is kept, is verified beside, stopped and resumed", async () => {
+      const live = {
+        source: { ...sourceOf(place.database), changes: "stream" },
+        destination: "duckdb:live.duckdb",
+        schedule: "follow",
+      };
+      await place.configure({ ...place.file, connections: { ...place.file.connections, live } });
+      await open();
+      await seen(row("live").getByText("Following", { exact: true }));
+      await go("#/connections/live");
+      await seen(page.locator(".facts").getByText("Log kept by the source"));
+      await seen(page.locator(".facts").getByText(/of 10\.0 GiB/));
+      expect(await page.getByRole("button", { name: "Run now" }).count()).toBe(0);
+      await place.sql("UPDATE customers SET name = 'another' WHERE id < 10");
+      await until("the change is in the copy", async () => (await place.up.connection("live")).running?.updated === 9);
+      await press("Verify");
+      await seen(page.locator(".facts").getByText("CONVERGED"));
+      await seen(page.locator(".facts").getByText("Following", { exact: true }));
+      await idle("live", "follow");
+      await press("Stop");
+      await seen(page.locator(".facts").getByText("Paused", { exact: true }));
+      await press("Resume");
+      await seen(page.locator(".facts").getByText("Following", { exact: true }));
+      await place.configure(place.file);
+      await until(
+        "it is gone",
+        async () => !(await place.up.get("GET /connections")).some(({ name }) => name === "live"),
+      );
     });
   });
 

@@ -1,13 +1,12 @@
 import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { DuckDBInstance } from "@duckdb/node-api";
 import { expect, test } from "vitest";
 import { runCli } from "../cli/run-cli.ts";
 import { runSql, startOwnPostgresql, startPostgresql } from "../servers/postgresql.ts";
 import { startOwnValkey } from "../servers/redis.ts";
 import { describeWith } from "../servers/require.ts";
-import { folderWith, sourceOf } from "./folder.ts";
+import { duckdbRows, folderWith, isRunning, sourceOf, workersOf } from "./folder.ts";
 import { Up, until } from "./up.ts";
 
 const tables = `
@@ -465,30 +464,3 @@ await describeWith(startOwnPostgresql, "a source of headwaters up that goes away
     expect(await workersOf(up)).toHaveLength(1);
   });
 });
-
-async function duckdbRows(file: string, sql: string, mode = "(READ_ONLY)"): Promise<unknown[]> {
-  const instance = await DuckDBInstance.create(":memory:");
-  const connection = await instance.connect();
-  try {
-    await connection.run(`ATTACH '${file}' AS copy ${mode}`);
-    return (await connection.runAndReadAll(sql)).getRowObjects();
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
-}
-
-/** The processes that the service has started. */
-async function workersOf(up: Up): Promise<readonly number[]> {
-  const { pid } = up.process;
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -94,16 +94,19 @@ function wordOrInterval<Word extends string>(...words: readonly Word[]) {
 const deletesSetting = wordOrInterval("auto", "each_sync", "never");
 const rereadSetting = wordOrInterval("auto", "never");
 
-/** `15m`, `0 3 * * *`, `0 3 * * * Europe/Berlin` */
-const schedule = z
-  .string()
-  .meta({ pattern: `^(\\s*${durations}\\s*|\\s*\\S+(\\s+\\S+){4,5}\\s*)$|\\$\\{` })
-  .transform((text, context): Schedule => {
-    const parsed = parseSchedule(text);
-    if (typeof parsed !== "string") return parsed;
-    context.addIssue({ code: "custom", message: parsed });
-    return z.NEVER;
-  });
+/** `15m`, `0 3 * * *`, `0 3 * * * Europe/Berlin`, or one of `words`. */
+function scheduleSetting<Word extends string = never>(...words: readonly Word[]) {
+  const moments = `\\s*${durations}\\s*|\\s*\\S+(\\s+\\S+){4,5}\\s*`;
+  return z
+    .string()
+    .meta({ pattern: `^(${[...words, moments].join("|")})$|\\$\\{` })
+    .transform((text, context): Schedule | Word => {
+      const parsed = words.find((word) => word === text.trim()) ?? parseSchedule(text);
+      if (typeof parsed !== "string" || words.some((word) => word === parsed)) return parsed as Schedule | Word;
+      context.addIssue({ code: "custom", message: [parsed, ...words].join(", or ") });
+      return z.NEVER;
+    });
+}
 
 const maxDeleteFraction = z.preprocess(numeric, z.number().min(0).max(1)).meta({ text: numericText });
 const schemaChanges = z.enum(["allow_all", "allow_columns", "block_all"]);
@@ -212,12 +215,12 @@ export const connectionSchema = z.strictObject({
   maxRowsPerSecond: whole(1, 1_000_000_000).optional().meta({
     description: "The most rows that are read from the source in a second.",
   }),
-  schedule: schedule.optional().meta({
+  schedule: scheduleSetting("follow").optional().meta({
     description:
-      "When headwaters up syncs: an interval as 15m, or a cron expression, in UTC unless a time zone follows it: 0 3 * * * Europe/Berlin. Absent: only when it is asked to.",
+      "When headwaters up syncs: an interval as 15m; a cron expression, in UTC unless a time zone follows it: 0 3 * * * Europe/Berlin; or follow, all the time by the stream of the source. Absent: only when it is asked to.",
   }),
-  verify: schedule.optional().meta({
-    description: "When headwaters up verifies: as schedule.",
+  verify: scheduleSetting().optional().meta({
+    description: "When headwaters up verifies: an interval, or a cron expression.",
   }),
   freshness: duration.optional().meta({
     description: "How old a copy may be before headwaters up calls it late: 1h.",

@@ -141,6 +141,7 @@ export class FollowDisplay implements Disposable {
         else shown.failed.delete(event.result.table);
         break;
       case "retry":
+      case "lost":
     }
   }
 

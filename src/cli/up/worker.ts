@@ -3,19 +3,24 @@ import { Command } from "commander";
 import { copiesOf } from "../../engine/commands/status.ts";
 import { SyncProgress } from "../../engine/progress.ts";
 import { asHeadwatersError } from "../../protocol/errors.ts";
-import type { TableProgress } from "../../service/api.ts";
+import type { SyncEvent } from "../../engine/events.ts";
+import type { StreamReport, TableProgress } from "../../service/api.ts";
 import type { Answers, Configuration, FromWorker, Question, Task, ToWorker } from "../../service/messages.ts";
+import { unheard } from "../../service/following.ts";
 import { errorReport, progressReport, tableReport } from "../../service/reports.ts";
 import { readConnections, type Request } from "../configuration/load.ts";
 import { withEnvFile } from "../configuration/env-file.ts";
 import { type ConfiguredConnection, type RawConnection, resolveConnection } from "../configuration/resolve.ts";
 import { openWarehouse } from "../connect.ts";
 import type { Environment } from "../environment.ts";
-import { recordedSync, recordedVerify, recordInvalid, type RunContext } from "../recorded.ts";
+import { recordedFollow, recordedSync, recordedVerify, recordInvalid, type RunContext } from "../recorded.ts";
 import { runCommand, type Session } from "../session.ts";
 
 /** How often the progress of a run is told, in milliseconds. */
 const progressInterval = 250;
+
+/** How often it is told how a stream stands, in milliseconds. */
+const streamInterval = 1_000;
 
 /** A worker whose service is gone ends within this time, in milliseconds. What is committed is kept. */
 const mostStopping = 4_000;
@@ -124,8 +129,14 @@ class Worker {
       if (changed.length > 0) this.#tell({ kind: "progress", run: id, tables: changed });
     };
     const timer = setInterval(tell, progressInterval);
+    const onEvent = (event: SyncEvent): void => {
+      progress.apply(event, performance.now());
+      if (event.kind === "lost") this.#tell({ kind: "lost", run: id, table: event.table, reason: event.reason });
+    };
     try {
-      if (kind === "verify") {
+      if (kind === "follow") {
+        await this.#follow(task, context, connection, onEvent);
+      } else if (kind === "verify") {
         await recordedVerify(context, connection, { id, trigger, tables }, (event) =>
           progress.applyVerify(event, performance.now()),
         );
@@ -135,13 +146,38 @@ class Worker {
           context,
           connection,
           { id, trigger, tables, sweep, full, acceptScope, acceptDeletes: acceptDeletes ?? false },
-          (event) => progress.apply(event, performance.now()),
+          onEvent,
           async () => {},
         );
       }
     } finally {
       clearInterval(timer);
       tell();
+    }
+  }
+
+  async #follow(
+    { run, trigger, tables }: Task,
+    context: RunContext,
+    connection: ConfiguredConnection,
+    onEvent: (event: SyncEvent) => void,
+  ): Promise<void> {
+    let stream: StreamReport = unheard;
+    let told = stream;
+    const tell = (): void => {
+      if (stream !== told) this.#tell({ kind: "stream", run, stream });
+      told = stream;
+    };
+    const timer = setInterval(tell, streamInterval);
+    try {
+      await recordedFollow(context, connection, { id: run, trigger, tables }, (event) => {
+        onEvent(event);
+        if (event.kind !== "followed") return;
+        const { position, bytes, limit } = event.kept ?? { position: null, bytes: null, limit: null };
+        stream = { lag: event.lag ?? stream.lag, position, retainedBytes: bytes, retainedLimit: limit };
+      });
+    } finally {
+      clearInterval(timer);
     }
   }
 

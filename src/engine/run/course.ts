@@ -96,7 +96,7 @@ export async function endPass(
 
 /** Opens the next pass of a table, if there is one left. */
 async function openNext(step: TableStep, context: SyncContext): Promise<TableStep> {
-  const { connection, writer, signal } = context;
+  const { connection, writer, report, signal } = context;
   const { table, state } = step;
   let { course } = step;
   for (;;) {
@@ -106,6 +106,7 @@ async function openNext(step: TableStep, context: SyncContext): Promise<TableSte
     const states = new Map(state === null ? [] : [[table.id, state]]);
     const planned = await planPass(connection.source, [table], kind, states, { scope, replace }, signal);
     if (kind === "stream" && planned.startsOver === true) {
+      if (planned.lost !== undefined) report({ kind: "lost", table: table.id, reason: planned.lost });
       const startedOver = course.startedOver + 1;
       if (startedOver > mostStartOver) throw streamLost(table.id);
       const abilities = { ...connection.capabilities, fullPass: connection.warehouse.fullPass?.(table.id) ?? null };

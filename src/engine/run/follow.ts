@@ -198,7 +198,8 @@ class Following {
     run.settle();
     const stored = await this.#load();
     const kept = await run.keepFrom(async () => stored);
-    const lag = this.#since === null || this.#running.size > 0 ? null : Math.max(0, Date.now() - this.#since);
+    const since = this.#since ?? Date.now();
+    const lag = this.#running.size > 0 ? null : Math.max(0, Date.now() - since);
     this.#since = null;
     run.report({ kind: "followed", tables: results, lag, kept });
     if (this.#running.size === 0) await warehouse.rest?.();
@@ -212,7 +213,7 @@ class Following {
     const { warehouse } = this.#run.connection;
     const isQuiet = this.#running.size === 0;
     const stored = isQuiet ? await this.#load() : this.#durable!;
-    await this.#run.keepFrom(async () => stored);
+    await this.#keepFrom(stored);
     if (isQuiet) await warehouse.rest?.();
     return stored;
   }
@@ -254,7 +255,7 @@ class Following {
       attempts: Infinity,
       onRetry: (_, { message, code }) => {
         // The source is told on, so that it keeps no more than it may.
-        if (this.#durable !== null) void this.#run.keepFrom(async () => this.#durable!);
+        if (this.#durable !== null) void this.#keepFrom(this.#durable);
         if (performance.now() - said < sayEach) return;
         said = performance.now();
         const seconds = Math.round((said - since) / 1_000);
@@ -263,6 +264,12 @@ class Following {
     };
     this.#durable = await withRetries(null, this.#options.signal, policy, () => atDestination(warehouse.load()));
     return this.#durable;
+  }
+
+  /** Tells the source what is durable, and of what it keeps. */
+  async #keepFrom(stored: Stored): Promise<void> {
+    const kept = await this.#run.keepFrom(async () => stored);
+    this.#run.report({ kind: "followed", tables: [], lag: null, kept });
   }
 
   async #discover(stored: Stored): Promise<void> {

@@ -19,18 +19,24 @@ export function useAct(name: string): (action: Action) => void {
 
 /** What a person can have done with a connection. */
 export function Actions({ connection }: { readonly connection: ConnectionReport }) {
-  const { name, running, paused, rows, tables } = connection;
+  const { name, running, paused, rows, tables, stream } = connection;
   const act = useAct(name);
   const [asking, ask] = useState(false);
-  const busy = running !== null;
+  // Following makes way for a sync, and goes on beside a verify.
+  const busy = running !== null && running.kind !== "follow";
+  const followed = stream !== null;
   return (
     <div class="actions" role="group" aria-label={`Actions for ${name}`}>
-      {busy ? (
+      {busy || followed ? (
         <button
           type="button"
           class="stop"
           onClick={() => act({ action: "stop" })}
-          title="Ends the run soon. What is committed stays, and the next run goes on from there."
+          title={
+            busy
+              ? "Ends the run soon. What is committed stays, and the next run goes on from there."
+              : "Follows no more, until you resume it. What is committed stays."
+          }
         >
           Stop
         </button>
@@ -62,7 +68,7 @@ export function Actions({ connection }: { readonly connection: ConnectionReport 
         <button type="button" onClick={() => act({ action: "resume" })} title="Runs by its schedule again.">
           Resume
         </button>
-      ) : (
+      ) : followed && !busy ? null : (
         <button type="button" onClick={() => act({ action: "pause" })} title="No run by schedule until you resume it.">
           Pause
         </button>

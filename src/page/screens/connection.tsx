@@ -1,9 +1,9 @@
 import type { ConnectionReport } from "../../service/api.ts";
-import { count } from "../../toolkit/figures.ts";
+import { count, duration, size } from "../../toolkit/figures.ts";
 import { usePage, useStore } from "../context.ts";
 import { attention, stateOf, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
-import { Age, Badge, Empty, Fact, Next, Pending, When } from "../parts/words.tsx";
+import { Age, Badge, Bar, Empty, Fact, Next, Pending, When } from "../parts/words.tsx";
 import { href, type Route, type Tab } from "../router.ts";
 import { Actions, ChangedScope, HeldDeletes } from "./actions.tsx";
 import { History } from "./history.tsx";
@@ -101,6 +101,7 @@ function Facts({ connection }: { readonly connection: ConnectionReport }) {
       <Fact name="Age of the copy">
         <Age connection={connection} />
       </Fact>
+      {connection.stream !== null && <Stream stream={connection.stream} />}
       <Fact name="Rows">
         {rows === null ? "no copy" : count(rows)}{" "}
         <span class="small faint">
@@ -132,6 +133,32 @@ function Facts({ connection }: { readonly connection: ConnectionReport }) {
         {verifySchedule !== null && <span class="small faint name">{verifySchedule}</span>}
       </Fact>
     </dl>
+  );
+}
+
+/** How far behind the copy is, and what the source keeps for it. */
+function Stream({ stream }: { readonly stream: NonNullable<ConnectionReport["stream"]> }) {
+  const { lag, position, retainedBytes, retainedLimit } = stream;
+  return (
+    <>
+      <Fact name="Lag">
+        {lag === null ? "–" : duration(lag)} {position !== null && <span class="small faint name">{position}</span>}
+      </Fact>
+      <Fact name="Log kept by the source">
+        {retainedBytes === null ? "–" : size(retainedBytes)}
+        {retainedBytes !== null && retainedLimit !== null && (
+          <>
+            {" "}
+            <span class="small faint">of {size(retainedLimit)}</span>
+            <Bar
+              fraction={retainedLimit === 0 ? 1 : Math.min(1, retainedBytes / retainedLimit)}
+              label="part of the log that may be kept"
+              role="meter"
+            />
+          </>
+        )}
+      </Fact>
+    </>
   );
 }
 

@@ -12,6 +12,7 @@ type Filter = "all" | "attention" | "running" | "ok" | "idle";
 function filterOf(connection: ConnectionReport): Filter {
   if (attention(connection) !== null) return "attention";
   const { state } = connection;
+  if (state === "following") return "ok";
   return state === "running" || state === "ok" ? state : "idle";
 }
 
@@ -118,7 +119,7 @@ function ConnectionTable({ connections }: { readonly connections: readonly Conne
 }
 
 function Row({ connection }: { readonly connection: ConnectionReport }) {
-  const { name, source, destination, says, rows, lastRun, lastProof, nextRun, paused, schedule } = connection;
+  const { name, source, destination, says, rows, lastRun, lastProof, nextRun, paused, schedule, stream } = connection;
   const [tone, word] = stateOf(connection);
   return (
     <tr class={tone === "bad" || tone === "warn" ? `edge-${tone}` : undefined}>
@@ -133,6 +134,7 @@ function Row({ connection }: { readonly connection: ConnectionReport }) {
       <td data-label="State">
         <Badge tone={tone}>{word}</Badge>
         {says !== "" && says.toLowerCase() !== word.toLowerCase() && <div class="faint small">{says}</div>}
+        {stream?.lag != null && <div class="faint small">{duration(stream.lag)} behind</div>}
       </td>
       <td data-label="Age of the copy">
         <Age connection={connection} />

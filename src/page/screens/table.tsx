@@ -31,11 +31,11 @@ function TableActions({ connection, report }: { readonly connection: ConnectionR
   const { name, running } = connection;
   const act = useAct(name);
   const [asking, ask] = useState(false);
-  const busy = running !== null;
+  const busy = running !== null && running.kind !== "follow";
   const tables = [report.table];
   return (
     <div class="actions" role="group" aria-label={`Actions for ${report.table}`}>
-      <button type="button" disabled={busy} onClick={() => act({ action: "sync", tables })}>
+      <button type="button" disabled={running !== null} onClick={() => act({ action: "sync", tables })}>
         Sync this table
       </button>
       <button type="button" disabled={busy} onClick={() => act({ action: "sync", tables, sweep: true })}>

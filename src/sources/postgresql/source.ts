@@ -263,6 +263,7 @@ export class PostgresqlSource implements Source {
   ): Promise<Plan> {
     const next: Record<string, Json> = {};
     const points: PlannedPoint[] = [];
+    let over: Pick<Plan, "startsOver" | "lost"> = {};
     await this.#pool.use(signal, async (connection) => {
       const server = await this.#describe(connection, signal);
       const looked = await this.#lookAt(connection, server, tables, signal);
@@ -271,7 +272,10 @@ export class PostgresqlSource implements Source {
         assertFits(table, shape);
         assertReadable(shape, table.columns, this.#settings.user);
         const changes = await this.#stream!.changes(connection, shape, previous[table.id] ?? null, signal);
-        if (changes === null) return;
+        if ("lost" in changes) {
+          over = { startsOver: true, ...(changes.lost === null ? {} : { lost: changes.lost }) };
+          return;
+        }
         this.#changed.set(table.id, changes.keys);
         next[table.id] = nextOf(table, shape, changes.point, changes.next);
         points.push({ table, shape, point: changes.point });
@@ -279,8 +283,7 @@ export class PostgresqlSource implements Source {
     });
     const splits = tables.map(({ id }) => ({ id: `${id}/stream`, tables: [id], work: null }));
     const asOf = points.at(-1)?.point.asOf ?? "";
-    const plan = { splits, next, asOf, ...unseenFrom(points), snapshot: null };
-    return tables.every(({ id }) => id in next) ? plan : { ...plan, startsOver: true };
+    return { splits, next, asOf, ...unseenFrom(points), snapshot: null, ...over };
   }
 
   #takePoint(connection: PostgresConnection, staleness: number, signal: AbortSignal): Promise<ReadPoint> {

@@ -66,6 +66,22 @@ export async function findSlot(
   };
 }
 
+/** Where the log ends now, and how many bytes the server writes before it drops what the slot needs; `null`: it never does. */
+export async function logWritten(
+  connection: PostgresConnection,
+  name: string,
+  signal: AbortSignal,
+): Promise<{ readonly written: bigint; readonly left: number | null }> {
+  const [row] = await connection.query(
+    `SELECT pg_current_wal_lsn()::text AS lsn,
+       (SELECT to_jsonb(s) ->> 'safe_wal_size' FROM pg_replication_slots s WHERE s.slot_name = $1) AS left`,
+    [name],
+    signal,
+  );
+  const left = row!["left"];
+  return { written: lsnOf(row!["lsn"]!), left: left == null ? null : Math.max(0, Number(left)) };
+}
+
 /** Waits until every transaction that is running has ended: that is how the server finds the slot's beginning. */
 export async function makeSlot(connection: PostgresConnection, name: string, signal: AbortSignal): Promise<void> {
   await connection.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [name], signal);

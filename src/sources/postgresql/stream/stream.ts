@@ -21,6 +21,7 @@ import {
   findSlot,
   makeSlot,
   peekSlot,
+  logWritten,
   publish,
   type Slot,
   type StreamNames,
@@ -124,26 +125,29 @@ export class ChangeStream {
     });
   }
 
-  /** What changed since the position of the copy; `null`: that can't be told any more, and the table is read whole. */
+  /**
+   * What changed since the position of the copy. Where that can't be told, the table is read whole: `lost` says why, and is
+   * `null` if nothing was lost, as after a TRUNCATE.
+   */
   async changes(
     connection: PostgresConnection,
     shape: Shape,
     previous: Json,
     signal: AbortSignal,
-  ): Promise<TableChanges | null> {
+  ): Promise<TableChanges | { readonly lost: string | null }> {
     return this.#inTurn(signal, async () => {
       const { name } = shape.catalog;
       const { slot, published } = await this.#slotFor(connection, shape, signal);
       const before = positionIn(previous);
       const lost = before === null ? null : this.#lostBecause(before, slot, published);
       if (lost !== null) this.#context.warn(`table "${name}" is read whole, since its stream was lost: ${lost}`);
-      if (before === null || lost !== null) return null;
+      if (before === null || lost !== null) return { lost };
       const { hints, position, point } = await this.#collect(connection, name, signal);
       const from = lsnOf(before.lsn);
       hints.fresh.delete(name);
       if (hints.needsWhole(name, from)) {
         this.#context.warn(`table "${name}" is read whole: it was truncated, or more of it changed than fits memory`);
-        return null;
+        return { lost: null };
       }
       return {
         keys: hints.of(name, from),
@@ -190,8 +194,7 @@ export class ChangeStream {
         if (!(table in next)) feed!.hints.forget(table, feed!.hints.reached);
       const [oldest = slot.confirmed] = [...this.#durable.values()].sort((a, b) => (a < b ? -1 : 1));
       const most = BigInt(parseBytes(this.#context.configuration.max_retained)!);
-      const [row] = await connection.query("SELECT pg_current_wal_lsn()::text AS lsn", [], signal);
-      const written = lsnOf(row!["lsn"]!);
+      const { written, left } = await logWritten(connection, this.names.slot, signal);
       const least = written - most;
       if (least > oldest) {
         this.#context.warn(
@@ -201,7 +204,9 @@ export class ChangeStream {
       const upTo = least > oldest ? least : oldest;
       if (feed !== null) feed.confirm(upTo, least > oldest);
       else if (upTo > slot.confirmed) await advanceSlot(connection, this.names.slot, lsnText(upTo), signal);
-      return { position: lsnText(upTo), bytes: Number(written > upTo ? written - upTo : 0n) };
+      const bytes = Number(written > upTo ? written - upTo : 0n);
+      const limit = left === null ? Number(most) : Math.min(Number(most), bytes + left);
+      return { position: lsnText(upTo), bytes, limit };
     });
   }
 
