@@ -1,8 +1,9 @@
 import { type Command } from "commander";
 import { reset } from "../engine/commands/reset.ts";
-import type { CopySide } from "./configuration/resolve.ts";
+import { asHeadwatersError } from "../protocol/errors.ts";
+import type { ConfiguredConnection, CopySide } from "./configuration/resolve.ts";
 import { confirmed } from "./confirm.ts";
-import { openWarehouse } from "./connect.ts";
+import { openSource, openWarehouse } from "./connect.ts";
 import { counted } from "../toolkit/figures.ts";
 import type { Outcome } from "./exit-codes.ts";
 import { connectionCommand, type ConnectionOptions, examples, requestOf, withOutputOptions } from "./options.ts";
@@ -17,7 +18,7 @@ interface ResetFlags extends ConnectionOptions, OutputOptions {
 export function resetCommand(environment: Environment): Command {
   const command = connectionCommand("reset")
     .description(
-      "Forgets how far tables were read, so that the next sync reads them whole and settles what differs. The copies stay readable, unless --drop takes them away.",
+      "Forgets how far tables were read, so that the next sync reads them whole and settles what differs. The copies stay readable, unless --drop takes them away. If all tables of a connection are reset that follows a stream, what that keeps at the source is removed too, as by unfollow.",
     )
     .optionsGroup("What to reset:")
     .option("--drop", "remove the copies too")
@@ -32,14 +33,19 @@ export function resetCommand(environment: Environment): Command {
     )
     .action((connections: readonly string[], flags: ResetFlags) =>
       runCommand(environment, flags, (session) =>
-        forEachCopySide(session, requestOf(connections, flags), (connection) =>
-          resetConnection(session, connection, flags),
+        forEachCopySide(session, requestOf(connections, flags), (connection, whole) =>
+          resetConnection(session, connection, whole, flags),
         ),
       ),
     );
 }
 
-async function resetConnection(session: Session, connection: CopySide, flags: ResetFlags): Promise<Outcome> {
+async function resetConnection(
+  session: Session,
+  connection: CopySide,
+  whole: () => Promise<ConfiguredConnection>,
+  flags: ResetFlags,
+): Promise<Outcome> {
   const { output, json, quiet, tell } = session;
   const { drop = false, yes = false, tables } = flags;
   const which = tables === undefined ? "all tables" : tables.join(", ");
@@ -49,11 +55,29 @@ async function resetConnection(session: Session, connection: CopySide, flags: Re
     return "ok";
   }
   await using warehouse = await openWarehouse(connection, session, false);
+  const stored = await warehouse.load();
+  const isStreamed = [...stored.tables.values()].some(({ next }) => connection.position(next) !== null);
   const names = await reset({ warehouse }, tables ?? null, drop);
+  if (isStreamed && tables === undefined) await giveBack(session, connection.name, whole);
   if (json) tell(connection.name, { kind: "reset", tables: names, dropped: drop });
   else if (!quiet)
     output.line(
       `${connection.name}: ${counted(names.length, "table")} reset${drop ? ", copies removed" : ""}: ${names.join(", ")}`,
     );
   return "ok";
+}
+
+/** The state is gone by now, so that what the stream keeps is of no use. Where it can't be removed, the command has done the rest. */
+async function giveBack(session: Session, name: string, whole: () => Promise<ConfiguredConnection>): Promise<void> {
+  try {
+    await using source = await openSource(await whole(), session);
+    const removed = (await source.unfollow?.(session.signal)) ?? [];
+    if (session.json) session.tell(name, { kind: "unfollowed", removed });
+    else if (!session.quiet && removed.length > 0) session.output.line(`${name}: removed ${removed.join(" and ")}`);
+  } catch (thrown) {
+    const { message, code } = asHeadwatersError(thrown);
+    session.log.warn(
+      `${name}: what the stream keeps at the source is still there: ${message} (${code}). headwaters unfollow removes it`,
+    );
+  }
 }

@@ -131,7 +131,8 @@ export async function attempt(
 /** How a command goes over the connections of a request. */
 interface Walk<Resolved> {
   resolve(raw: RawConnection, environment: NodeJS.ProcessEnv, redactor: Redactor): Promise<Resolved>;
-  work(connection: Resolved): Promise<Outcome>;
+  /** `whole`: with the source, whose settings and secrets are asked for then. */
+  work(connection: Resolved, whole: () => Promise<ConfiguredConnection>): Promise<Outcome>;
   /** All at the same time. Absent: one after the other. */
   readonly together?: true;
   /** The maximum number of connections; with more, it throws before any work. */
@@ -157,7 +158,7 @@ export function forEachConnection(
 export function forEachCopySide(
   session: Session,
   request: Request,
-  work: (connection: CopySide) => Promise<Outcome>,
+  work: Walk<CopySide>["work"],
   more: Pick<Walk<CopySide>, "most"> = {},
 ): Promise<Outcome> {
   return walk(session, request, { resolve: resolveCopySide, work, ...more });
@@ -177,13 +178,13 @@ async function walk<Resolved extends CopySide>(
     });
   }
   const outcomes: Outcome[] = [];
-  const connections: Resolved[] = [];
+  const connections: { readonly connection: Resolved; readonly raw: RawConnection }[] = [];
   const home = raws[0]?.folders.destination ?? environment.folder;
   const variables = await withEnvFile(home, environment.variables);
   for (const raw of raws) {
     const resolved = await attempt(session, null, async () => {
       try {
-        connections.push(await resolve(raw, variables, output.redactor));
+        connections.push({ connection: await resolve(raw, variables, output.redactor), raw });
       } catch (thrown) {
         onInvalid?.(raw, thrown);
         throw thrown;
@@ -192,12 +193,13 @@ async function walk<Resolved extends CopySide>(
     });
     if (resolved !== "ok") outcomes.push(resolved);
   }
-  const one = (connection: Resolved): Promise<Outcome> => attempt(session, connection.name, () => work(connection));
+  const one = ({ connection, raw }: (typeof connections)[number]): Promise<Outcome> =>
+    attempt(session, connection.name, () => work(connection, () => resolveConnection(raw, variables, output.redactor)));
   if (together === true) return worst([...outcomes, ...(await Promise.all(connections.map(one)))]);
-  for (const connection of connections) {
-    if (connections.length > 1) session.working.prefix = `${connection.name}: `;
+  for (const each of connections) {
+    if (connections.length > 1) session.working.prefix = `${each.connection.name}: `;
     if (session.signal.aborted) outcomes.push("stopped");
-    else outcomes.push(await one(connection));
+    else outcomes.push(await one(each));
   }
   session.working.prefix = "";
   return worst(outcomes);

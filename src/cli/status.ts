@@ -32,7 +32,7 @@ interface StatusFlags extends ConnectionOptions, OutputOptions {
 export function statusCommand(environment: Environment): Command {
   const command = connectionCommand("status")
     .description(
-      "Shows the state of the copies: rows, the moment from which they are true, passes that the next sync continues, and the last syncs with what failed. Needs neither the source nor its secrets. Works while a sync runs.",
+      "Shows the state of the copies: rows, the moment from which they are true, position and lag of tables that a stream keeps up to date, passes that the next sync continues, and the last runs with what failed. Needs neither the source nor its secrets. Works while a sync runs.",
     )
     .optionsGroup("What to show:")
     .option("--runs <number>", "how many of the last syncs", "5")
@@ -106,10 +106,10 @@ function outcomeOf({ unreadable }: Standing): Outcome {
 async function standingOf(session: Session, connection: CopySide, runs: number): Promise<Standing> {
   const { log, environment } = session;
   const place = attemptPlace(connection.home, connection.name, environment.variables);
-  const attempts = loadAttempts(place, placeOfCopies(connection), log).filter(({ kind = "sync" }) => kind === "sync");
+  const attempts = loadAttempts(place, placeOfCopies(connection), log).filter(({ kind }) => kind !== "verify");
   try {
     await using warehouse = await openWarehouse(connection, session, false);
-    const stored = await status({ warehouse }, runs);
+    const stored = await status({ warehouse, position: connection.position }, runs);
     return { tables: stored.tables, runs: together(stored.runs, attempts).slice(0, runs), unreadable: null };
   } catch (thrown) {
     const unreadable = asHeadwatersError(thrown);
@@ -122,7 +122,8 @@ async function standingOf(session: Session, connection: CopySide, runs: number):
 function tablesOf(attempts: readonly RunRecord[]): readonly TableStatus[] {
   const tables = new Map<string, TableStatus>();
   for (const { table, asOf } of attempts.flatMap((attempt) => attempt.tables)) {
-    if (!tables.has(table)) tables.set(table, { table, rows: null, asOf, sweptAt: null, open: null });
+    if (!tables.has(table))
+      tables.set(table, { table, rows: null, asOf, sweptAt: null, position: null, lag: null, open: null });
   }
   return [...tables.values()].sort((a, b) => (a.table < b.table ? -1 : 1));
 }

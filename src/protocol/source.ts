@@ -241,6 +241,8 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
    * concerns one table alone (such as a pattern of keys) is under `tables`, by table id.
    */
   scope(configuration: z.output<Schema>): Json;
+  /** Where the stream of a table goes on, by its stored `next`, as the source writes it; `null`: it has none. */
+  position?(next: Json): string | null;
   /** The name of the destination schema, unless the user sets one. */
   schema(configuration: z.output<Schema>): string;
   /** Does not connect yet: `check` reports step by step why connecting fails. */

@@ -141,8 +141,9 @@ const lines: Readonly<Record<string, Line>> = {
     meaning: "How the copies of a connection stand.",
     fields: {
       ...ending,
-      tables: "rows, read point, last sweep, and the pass that the next sync goes on with",
-      runs: "the last syncs, newest first, also those that failed",
+      tables:
+        "rows, read point, last sweep, position and lag (in milliseconds) where a stream shows the changes, and the pass that the next sync goes on with",
+      runs: "the last syncs and sessions of follow, newest first, also those that failed",
       unreadable: "why the destination can't be read; else null",
       late: "with `--max-age`: what is too old",
     },
@@ -189,7 +190,7 @@ const lines: Readonly<Record<string, Line>> = {
     fields: { tables: "the tables", dropped: "whether their copies are gone too" },
   },
   unfollowed: {
-    commands: "unfollow",
+    commands: "unfollow, reset",
     meaning: "The log of the source is no longer kept.",
     fields: { removed: "what was removed at the source" },
   },

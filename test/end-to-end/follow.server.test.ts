@@ -51,6 +51,44 @@ await describeWith(startPostgresql, "a source that is followed by a process that
     expect((await place.start(["sync", "c"])).code).toBe(0);
   });
 
+  test("status tells position and lag, and a reset of all gives the slot back", { timeout: 120_000 }, async () => {
+    await using database = await server.createDatabase();
+    await using place = await Workplace.make(database);
+    await runSql(database.connectionString, "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE keyless (id int)");
+    const { host, port, user, password } = database;
+    const source = { type: "postgresql", host, port, user, password, database: database.database, changes: "stream" };
+    await place.write("headwaters.yaml", { connections: { c: { source, destination: "duckdb:c.duckdb" } } });
+    const slots = (): Promise<readonly Record<string, unknown>[]> =>
+      runSql(
+        database.connectionString,
+        "SELECT slot_name, confirmed_flush_lsn::text AS at FROM pg_replication_slots WHERE database = current_database()",
+      );
+    const run = async (...line: readonly string[]): Promise<string> => {
+      const { code, stdout, stderr } = await place.start(line);
+      expect([code, stderr]).toEqual([0, expect.not.stringContaining("warn")]);
+      return stdout;
+    };
+    await run("sync", "c");
+    const [{ at } = {}] = await slots();
+    const [keyless, t] = (JSON.parse(await run("status", "c", "--json")) as { tables: Record<string, unknown>[] })
+      .tables;
+    expect(keyless).toMatchObject({ table: "keyless", position: null, lag: null });
+    expect(t).toMatchObject({ table: "t", position: at, lag: expect.any(Number) as number });
+    expect(await run("status", "c")).toContain(String(at));
+    await run("reset", "c", "--tables", "t", "--yes");
+    expect(await slots()).toHaveLength(1);
+    await run("sync", "c");
+    expect(await run("reset", "c", "--yes")).toMatch(/removed replication slot .* and publication/);
+    expect(await slots()).toEqual([]);
+    await run("sync", "c");
+    // What can't be removed is told, and how.
+    await place.write("headwaters.yaml", {
+      connections: { c: { source: { ...source, port: 1 }, destination: "duckdb:c.duckdb" } },
+    });
+    const { code, stderr } = await place.start(["reset", "c", "--yes"]);
+    expect([code, stderr]).toEqual([0, expect.stringContaining("headwaters unfollow removes it")]);
+  });
+
   test("loses nothing into PostgreSQL", { timeout: 180_000 }, async () => {
     await using database = await server.createDatabase();
     await using copies = await server.createDatabase();

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { destinations } from "../../destinations/index.ts";
 import { defaultSettings, type Settings, type TableSettings } from "../../engine/connection.ts";
 import type { Deletion, DestinationContext, DestinationDefinition } from "../../protocol/destination.ts";
+import type { Json } from "../../protocol/json.ts";
 import type { Selection, SourceDefinition, TableOptions } from "../../protocol/source.ts";
 import { sourceName, sources } from "../../sources/index.ts";
 import { nearest } from "../../toolkit/nearest.ts";
@@ -47,6 +48,8 @@ export interface CopySide {
   readonly deletions: Readonly<Record<string, Deletion>>;
   readonly deletion: Deletion;
   readonly systemColumnPrefix: string;
+  /** As `SourceDefinition.position`. */
+  readonly position: (next: Json) => string | null;
 }
 
 /** A connection with all settings checked. It is not open yet. */
@@ -193,6 +196,7 @@ function copySide(
     deletions: each(overrides, ({ deletion }) => deletion),
     deletion: entry.deletion,
     systemColumnPrefix: entry.systemColumnPrefix,
+    position: (next) => source?.position?.(next) ?? null,
   };
 }
 

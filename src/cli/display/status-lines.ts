@@ -20,6 +20,13 @@ const layout: readonly ColumnLayout[] = [
   { title: "open pass", align: "left" },
 ];
 
+/** Where a stream shows the changes of some tables. */
+const streamLayout: readonly ColumnLayout[] = [
+  ...layout,
+  { title: "position", align: "left" },
+  { title: "lag", align: "right" },
+];
+
 /** What `status` shows of one connection. */
 export function statusLines(
   { name, destination, schema }: CopySide,
@@ -28,12 +35,14 @@ export function statusLines(
 ): readonly string[] {
   const { paint } = look;
   const where = `${destination.definition.title}${schema === "" ? "" : `, schema ${schema}`}`;
+  const streams = tables.some(({ position }) => position !== null);
   const rows = tables.map((table) => [
     table.table,
     unreadable !== null ? "unknown" : table.rows === null ? "no copy" : count(table.rows),
     table.asOf === null ? "never whole" : moment(table.asOf),
     unreadable !== null ? "unknown" : table.sweptAt === null ? "never" : moment(table.sweptAt),
     openPass(table),
+    ...(streams ? [table.position ?? "", table.lag === null ? "" : duration(table.lag)] : []),
   ]);
   const failed = runs.findIndex(({ outcome }) => outcome === "failed" || outcome === "died");
   return [
@@ -44,7 +53,7 @@ export function statusLines(
           `${paint("yellow", "not read")} ${unreadable.message} (${unreadable.code})`,
           "  What follows is what the syncs on this machine have noted.",
         ]),
-    ...(rows.length > 0 ? tableLines(layout, rows, look) : []),
+    ...(rows.length > 0 ? tableLines(streams ? streamLayout : layout, rows, look) : []),
     ...runs.flatMap((run, index) => [runLine(run, paint), ...(index === failed ? reasons(run) : [])]),
   ];
 }
@@ -53,13 +62,13 @@ function openPass({ open }: TableStatus): string {
   return open === null ? "" : `${open.kind}, ${open.splitsDone} of ${counted(open.splits, "split")} done`;
 }
 
-function runLine({ started, ended, outcome, tables, error }: RunRecord, paint: Paint): string {
+function runLine({ kind, started, ended, outcome, tables, error }: RunRecord, paint: Paint): string {
   const whole = tables.filter((table) => table.outcome === "whole").length;
   const read = tables.reduce((sum, table) => sum + table.rowsRead, 0);
   const took = ended === null ? "" : ` in ${duration(Date.parse(ended) - Date.parse(started))}`;
   const codes = [...new Set([error, ...tables.map((table) => table.error)].flatMap((found) => found?.code ?? []))];
   const word = outcome === "failed" || outcome === "died" ? paint("red", outcome) : outcome;
-  return `run ${moment(started)}: ${word}${codes.length === 0 ? "" : ` (${codes.join(", ")})`}, ${whole} of ${counted(tables.length, "table")} whole, ${counted(read, "row")} read${took}`;
+  return `${kind === "follow" ? "follow" : "run"} ${moment(started)}: ${word}${codes.length === 0 ? "" : ` (${codes.join(", ")})`}, ${whole} of ${counted(tables.length, "table")} whole, ${counted(read, "row")} read${took}`;
 }
 
 /** Why a run failed, and what to do. */

@@ -82,7 +82,15 @@ const displays: Readonly<Record<string, (output: Output) => readonly string[]>> 
       side,
       {
         tables: [
-          { table, rows: 1_204_331_001, asOf: at, sweptAt: at, open: { kind: "full", splits: 128, splitsDone: 7 } },
+          {
+            table,
+            rows: 1_204_331_001,
+            asOf: at,
+            sweptAt: at,
+            position: null,
+            lag: null,
+            open: { kind: "full", splits: 128, splitsDone: 7 },
+          },
         ],
         runs: [run],
         unreadable: null,

@@ -1,3 +1,4 @@
+import type { Json } from "../../protocol/json.ts";
 import type { Pass } from "../../protocol/pass.ts";
 import type { RunRecord } from "../../protocol/state-store.ts";
 import type { TableState } from "../../protocol/table.ts";
@@ -12,8 +13,16 @@ export interface TableStatus {
   /** The read point of the copy; `null`: it was never whole. */
   readonly asOf: string | null;
   readonly sweptAt: string | null;
+  /** Where its stream goes on, as the source writes it; `null`: no stream shows its changes. */
+  readonly position: string | null;
+  /** The age of a copy that a stream keeps up to date, in milliseconds. */
+  readonly lag: number | null;
   /** The pass that the next sync continues. */
   readonly open: { readonly kind: Pass["kind"]; readonly splits: number; readonly splitsDone: number } | null;
+}
+
+interface Copy extends Omit<TableStatus, "position" | "lag"> {
+  readonly state: TableState | null;
 }
 
 export interface Status {
@@ -22,16 +31,26 @@ export interface Status {
   readonly runs: readonly RunRecord[];
 }
 
-/** What the destination holds of a connection. Does not use the source. */
-export async function status(connection: Pick<Connection, "warehouse">, runs: number): Promise<Status> {
-  const { warehouse } = connection;
-  const tables = await copiesOf(warehouse, () => true);
-  const records = await atDestination(warehouse.runs(runs, { kind: "sync" }));
+/** What the destination holds of a connection. Does not use the source. `position`: as `SourceDefinition.position`. */
+export async function status(
+  { warehouse, position }: Pick<Connection, "warehouse"> & { position(next: Json): string | null },
+  runs: number,
+): Promise<Status> {
+  const copies = await copiesOf(warehouse, () => true);
+  const kinds = ["sync", "follow"] as const;
+  const found = await Promise.all(kinds.map((kind) => atDestination(warehouse.runs(runs, { kind }))));
+  const records = found
+    .flat()
+    .sort((a, b) => (a.started < b.started ? 1 : -1))
+    .slice(0, runs);
   const holder = await atDestination(warehouse.holder());
   // There is one writer, so that only the newest run can still go on.
   const isOver = (index: number): boolean => index > 0 || holder === null;
   return {
-    tables: tables.map(({ table, rows, asOf, sweptAt, open }) => ({ table, rows, asOf, sweptAt, open })),
+    tables: copies.map(({ state, ...copy }) => {
+      const at = state === null ? null : position(state.next);
+      return { ...copy, position: at, lag: at === null ? null : Math.max(0, Date.now() - Date.parse(state!.asOf)) };
+    }),
     runs: records.map((run, index) => (run.outcome === "running" && isOver(index) ? { ...run, outcome: "died" } : run)),
   };
 }
@@ -40,13 +59,13 @@ export async function status(connection: Pick<Connection, "warehouse">, runs: nu
 export async function copiesOf(
   warehouse: Connection["warehouse"],
   counts: (table: string) => boolean,
-): Promise<readonly (TableStatus & { readonly state: TableState | null })[]> {
+): Promise<readonly Copy[]> {
   const stored = await atDestination(warehouse.load());
   const names = new Set([
     ...stored.tables.keys(),
     ...stored.passes.flatMap((pass) => pass.tables.map((table) => table.id)),
   ]);
-  const copies: (TableStatus & { readonly state: TableState | null })[] = [];
+  const copies: Copy[] = [];
   for (const table of [...names].sort()) {
     const state = stored.tables.get(table) ?? null;
     const open = stored.passes.find((pass) => pass.tables.some((candidate) => candidate.id === table));

@@ -1,6 +1,7 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
 import { configuration } from "./config.ts";
 import { PostgresqlSource } from "./source.ts";
+import { positionIn } from "./stream/stream.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {
   name: "postgresql",
@@ -16,6 +17,7 @@ export const definition: SourceDefinition<typeof configuration> = {
     privileges: "Read every table",
   },
   scope: ({ host, port, database, schema }) => ({ server: `${host}:${port}`, database, schema }),
+  position: (next) => positionIn(next)?.lsn ?? null,
   schema: ({ schema }) => schema,
   open: async (settings, context) => new PostgresqlSource(settings, context),
 };

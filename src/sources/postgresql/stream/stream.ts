@@ -372,6 +372,6 @@ function before(unseen: bigint | null, reached: bigint): bigint {
   return unseen !== null && unseen < reached ? unseen : reached;
 }
 
-function positionIn(next: Json): StreamPosition | null {
+export function positionIn(next: Json): StreamPosition | null {
   return (next as { readonly stream?: StreamPosition } | null)?.stream ?? null;
 }
