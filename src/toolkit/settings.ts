@@ -77,9 +77,37 @@ export function choice<const Words extends readonly string[]>(
     .meta({ text: oneOf(caseless ? options.map(inAnyCase) : options), blank: true });
 }
 
-/** One word for all tables, or one by table, where `*` is all others. */
-export function byTable<Word extends string>(word: z.ZodType<Word>) {
-  return z.union([word, z.record(z.string(), word)]);
+/**
+ * One of these words for all tables; or a word by table, with `*` for the others, in a mapping or as JSON in a text. `why`: why
+ * another word that users may try is not among them.
+ */
+export function byTable<const Words extends readonly string[]>(
+  options: Words,
+  why: Readonly<Record<string, string>> = {},
+) {
+  const refused = (input: unknown, more: string): string => {
+    const reason = typeof input === "string" ? why[input] : undefined;
+    return `must be one of ${options.join(", ")}${reason === undefined ? more : `: ${reason}`}`;
+  };
+  const one = z.enum(options, { error: ({ input }) => refused(input, "") });
+  const mapping = z.record(z.string(), one);
+  return z
+    .preprocess(
+      (value) => {
+        const given = blankIsAbsent(typeof value === "string" ? value.trim() : value);
+        return typeof given === "string" && given.startsWith("{") ? (parsed(given) ?? given) : given;
+      },
+      z.union([one, mapping], { error: ({ input }) => refused(input, ", or one of them by table") }).optional(),
+    )
+    .meta({ text: String.raw`^\s*((${options.join("|")})\s*|\{.*\}\s*)?$`, blank: true });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What a setting that {@link byTable} made says of a table; `undefined`: nothing. */
@@ -87,7 +115,8 @@ export function ofTable<Word extends string>(
   setting: Word | Readonly<Record<string, Word>>,
   table: string,
 ): Word | undefined {
-  return typeof setting === "string" ? setting : (setting[table] ?? setting["*"]);
+  if (typeof setting === "string") return setting;
+  return Object.hasOwn(setting, table) ? setting[table] : setting["*"];
 }
 
 /** A pattern for one of these, with blanks around it, or for blanks alone. */

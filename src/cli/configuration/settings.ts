@@ -49,7 +49,10 @@ export function settingsOf(schema: z.ZodType): readonly Setting[] {
 }
 
 function choicesOf(property: Readonly<Record<string, unknown>> | undefined): readonly string[] | null {
-  return Array.isArray(property?.["enum"]) ? property["enum"].map(String) : null;
+  if (Array.isArray(property?.["enum"])) return property["enum"].map(String);
+  // A setting by table: forms offer the words for all tables.
+  const branches = property?.["anyOf"] as readonly Readonly<Record<string, unknown>>[] | undefined;
+  return branches?.map(choicesOf).find((choices) => choices !== null) ?? null;
 }
 
 function jsonSchema(schema: z.ZodType, io: "input" | "output"): JsonSchema {

@@ -12,19 +12,17 @@ export type ChangeMode = (typeof everyModes)[number] | "stream";
 const levels = Object.keys(consistencies) as [Consistency, ...Consistency[]];
 
 /** `changes` where there is no log that CQL can read. */
-export const changesByTable = z.enum(everyModes, {
-  error: ({ input }) =>
-    input === "stream"
-      ? "must be one of cursor, writetime, full: Cassandra has its change log in files on its nodes, which can't be read by CQL"
-      : `must be one of ${everyModes.join(", ")}`,
+export const changesByTable = byTable(everyModes, {
+  stream: "Cassandra has its change log in files on its nodes, which can't be read by CQL",
 });
 
-const streamModes = [...everyModes, "stream"] as const;
 /** `changes` of ScyllaDB. */
-export const changesByLog = z.enum(streamModes, { error: `must be one of ${streamModes.join(", ")}` });
+export const changesByLog = byTable([...everyModes, "stream"]);
+
+type Changes = z.ZodType<ChangeMode | Readonly<Record<string, ChangeMode>> | undefined>;
 
 /** The settings that both sources have, besides the address of the cluster. */
-export function sharedSettings(cursorColumn: string, mode: z.ZodType<ChangeMode>, onStream = "") {
+export function sharedSettings(cursorColumn: string, changes: Changes, onStream = "") {
   return {
     port: whole(1, 65_535).default(9042).meta({ title: "Port", description: "The CQL port of every node." }),
     username: optionalText.meta({
@@ -82,12 +80,10 @@ export function sharedSettings(cursorColumn: string, mode: z.ZodType<ChangeMode>
       title: "Cursor column",
       description: "The column that tells when a row changed, in tables that have one of this name.",
     }),
-    changes: byTable(mode)
-      .default("cursor")
-      .meta({
-        title: "Changes",
-        description: `How changes are seen: cursor (by the cursor column; tables without one are read whole), writetime (by the write times of all cells; needs no column), full (by reading whole)${onStream}. Or by table, with * for the others: { orders: writetime, '*': cursor }.`,
-      }),
+    changes: changes.default("cursor").meta({
+      title: "Changes",
+      description: `How changes are seen: cursor (by the cursor column; tables without one are read whole), writetime (by the write times of all cells; needs no column), full (by reading whole)${onStream}. Or by table, with * for the others: { orders: writetime, '*': cursor }.`,
+    }),
     allow_filtering: flag.default(false).meta({
       title: "Allow filtering",
       description:

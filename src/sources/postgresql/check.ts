@@ -6,7 +6,7 @@ import { escapeIdentifier } from "../../wire/postgres/literals.ts";
 import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
 import { checkRights } from "./check-rights.ts";
 import { checkFilter } from "./statement/check-filter.ts";
-import type { Configuration } from "./config.ts";
+import { type Configuration, follows } from "./config.ts";
 import { assertSchema, grantSelect, largeRows } from "./discover.ts";
 import { estimateRows } from "./catalog/estimate.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
@@ -70,7 +70,7 @@ async function* checkTables(
   yield { name: "tables", label: "Tables", status: "ok", message: counted(tables.length, "table") };
   yield checkPrivileges(tables, user);
   yield* checkRights(connection, tables, user, signal);
-  if (configuration.changes === "stream") yield checkStream(connection, configuration, signal);
+  if (follows(configuration, null)) yield checkStream(connection, configuration, signal);
   const warnings = transactionWarnings(server, user, lag);
   yield {
     name: "transactions",

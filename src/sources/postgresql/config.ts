@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { sslModes } from "../../wire/postgres/ssl.ts";
 import { parseBytes } from "../../toolkit/quantities.ts";
-import { blankIsAbsent, choice, optionalText, text, whole } from "../../toolkit/settings.ts";
+import { blankIsAbsent, byTable, choice, ofTable, optionalText, text, whole } from "../../toolkit/settings.ts";
 
 /** Not trimmed: spaces at the ends of a name are part of it. */
 const name = z.string().min(1, { error: "must not be empty" });
@@ -78,10 +78,10 @@ export const configuration = z
       description:
         "Seconds by which each window of changes overlaps the one before: rows that are committed later than this after their updated_at are found by sweeps only.",
     }),
-    changes: choice(["cursor", "stream"]).default("cursor").meta({
+    changes: byTable(["cursor", "stream"]).default("cursor").meta({
       title: "Changes",
       description:
-        "How changes are seen: cursor (by the cursor column, and by sweeps), or stream (from the server's log, by logical replication; PostgreSQL only).",
+        "How changes are seen: cursor (by the cursor column, and by sweeps), or stream (from the server's log, by logical replication; PostgreSQL only). Or by table, with * for the others: { orders: stream, '*': cursor }.",
     }),
     slot: slotName.meta({
       title: "Replication slot",
@@ -113,3 +113,9 @@ export const configuration = z
   .meta({ title: "PostgreSQL", description: "PostgreSQL from version 11 on, or YugabyteDB (YSQL)." });
 
 export type Configuration = z.output<typeof configuration>;
+
+/** Whether the changes of a table, or of any table, are to be read from the log. */
+export function follows({ changes }: Pick<Configuration, "changes">, table: string | null): boolean {
+  if (table !== null) return ofTable(changes, table) === "stream";
+  return changes === "stream" || (typeof changes !== "string" && Object.values(changes).includes("stream"));
+}

@@ -24,14 +24,14 @@ export async function discoverTables(
   server: Server,
   schema: string,
   context: ShapeContext,
-  stream: StreamNames | null,
+  streamOf: (table: string) => StreamNames | null,
   signal: AbortSignal,
 ): Promise<readonly Table[]> {
   await assertSchema(connection, schema, signal);
   const catalog = await loadCatalog(connection, schema, null, signal);
   return catalog.map((table) => {
     try {
-      return tableOf(shapeOf(table, context), server, stream, connection.settings.user);
+      return tableOf(shapeOf(table, context), server, streamOf(table.name), connection.settings.user);
     } catch (thrown) {
       return refusedTable(table.name, thrown);
     }

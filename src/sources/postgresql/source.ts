@@ -14,7 +14,7 @@ import { ValueOutOfRange } from "../../wire/postgres/codecs.ts";
 import { warnOnce } from "../../toolkit/warn-once.ts";
 import { SharedCatalog } from "./catalog/shared-catalog.ts";
 import { checkSource } from "./check.ts";
-import type { Configuration } from "./config.ts";
+import { type Configuration, follows } from "./config.ts";
 import { assertReadable, assertSchema, discoverTables, keysOfTables } from "./discover.ts";
 import { checkFilter } from "./statement/check-filter.ts";
 import { lookupRows } from "./lookup.ts";
@@ -84,17 +84,16 @@ export class PostgresqlSource implements Source {
     );
     this.#followers = cluster.staleness;
     this.#snapshots = new Snapshots(this.#pool);
-    this.#stream =
-      configuration.changes === "cursor"
-        ? null
-        : new ChangeStream({
-            configuration,
-            keys: (connection, signal) => keysOfTables(connection, configuration.schema, signal),
-            takePoint: (connection, signal) => this.#takePoint(connection, 0, signal),
-            use: (signal, work) => this.#pool.use(signal, work),
-            settings: this.#settings,
-            warn: this.#warnOnce,
-          });
+    this.#stream = !follows(configuration, null)
+      ? null
+      : new ChangeStream({
+          configuration,
+          keys: (connection, signal) => keysOfTables(connection, configuration.schema, signal),
+          takePoint: (connection, signal) => this.#takePoint(connection, 0, signal),
+          use: (signal, work) => this.#pool.use(signal, work),
+          settings: this.#settings,
+          warn: this.#warnOnce,
+        });
     const stream = this.#stream;
     if (stream !== null) this.changed = (within, among, signal) => stream.changed(within, among, signal);
   }
@@ -113,9 +112,10 @@ export class PostgresqlSource implements Source {
         server,
         schema,
         this.#shapeContext,
-        this.#stream?.names ?? null,
+        (table) => (follows(this.#configuration, table) ? (this.#stream?.names ?? null) : null),
         signal,
       );
+      this.#warnOfUnknown(tables);
       this.#catalog.discovered(tables.map(({ id }) => id));
       return tables;
     });
@@ -188,7 +188,7 @@ export class PostgresqlSource implements Source {
       const server = await this.#describe(connection, signal);
       const looked = await this.#lookAt(connection, server, pass.tables, signal);
       for (const [id, { shape }] of this.#stream === null || pass.kind !== "full" ? [] : looked) {
-        if (whyNotFollowed(shape, server) !== null) continue;
+        if (!follows(this.#configuration, id) || whyNotFollowed(shape, server) !== null) continue;
         if (!(await this.#stream!.holds(connection, shape, pass.next[id] ?? null, signal)))
           return { server, looked: null };
       }
@@ -289,6 +289,14 @@ export class PostgresqlSource implements Source {
   #takePoint(connection: PostgresConnection, staleness: number, signal: AbortSignal): Promise<ReadPoint> {
     const ours = this.#pool.open.map(({ processId }) => processId);
     return takeReadPoint(connection, { ours, lag: this.#configuration.lag, staleness }, signal);
+  }
+
+  #warnOfUnknown(tables: readonly Table[]): void {
+    const { changes, schema } = this.#configuration;
+    for (const name of typeof changes === "string" ? [] : Object.keys(changes)) {
+      if (name !== "*" && !tables.some(({ id }) => id === name))
+        this.#warnOnce(`changes: schema "${schema}" has no table "${name}"`);
+    }
   }
 
   get #shapeContext(): ShapeContext {

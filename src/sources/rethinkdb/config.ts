@@ -41,13 +41,11 @@ export const configuration = z
       description:
         "Seconds by which each window of changes overlaps the one before: documents that are stored later than this after their timestamp are found by sweeps only.",
     }),
-    changes: byTable(z.enum(["cursor", "stream"], { error: "must be one of cursor, stream" }))
-      .default("cursor")
-      .meta({
-        title: "Changes",
-        description:
-          "How changes are seen: cursor (by the timestamp of documents, and by sweeps), or stream (headwaters follow listens to change feeds; a sync works as with cursor). Or by table, with * for the others: { orders: stream, '*': cursor }.",
-      }),
+    changes: byTable(["cursor", "stream"]).default("cursor").meta({
+      title: "Changes",
+      description:
+        "How changes are seen: cursor (by the timestamp of documents, and by sweeps), or stream (headwaters follow listens to change feeds; a sync works as with cursor). Or by table, with * for the others: { orders: stream, '*': cursor }.",
+    }),
     connect_timeout: whole(1, 3_600)
       .default(20)
       .meta({ title: "Connect timeout", description: "Seconds to wait for a connection and the login." }),

@@ -54,6 +54,39 @@ await describeWith(startPostgresql, "the change stream of PostgreSQL", (shared) 
       server = await shared.createDatabase();
     });
 
+    test("changes by table: only what is to be followed is published, and others go by their cursor", async () => {
+      await using database = await shared.createDatabase();
+      await sql(
+        database,
+        `CREATE TABLE followed (id int PRIMARY KEY, name text);
+         CREATE TABLE dated (id int PRIMARY KEY, name text, updated_at timestamptz DEFAULT now());
+         INSERT INTO followed VALUES (1, 'a'); INSERT INTO dated VALUES (1, 'a')`,
+      );
+      await using copy = await Copy.make();
+      const said: Said = { warnings: [] };
+      const syncWith = async (changes: object) => {
+        await using source = await openSource(database, { changes, lag: 0 }, {}, said);
+        const run = await copy.sync(source, { capabilities, settings: { deletes: "never" } });
+        return Object.fromEntries(run.tables.map(({ table, passes, error }) => [table, error ?? passes.join()]));
+      };
+      const published = async (): Promise<unknown> =>
+        (await sql(database, "SELECT tablename FROM pg_publication_tables ORDER BY 1")).map((row) => row["tablename"]);
+      await syncWith({ followed: "stream", absent: "stream" });
+      expect(await published()).toEqual(["followed"]);
+      expect(said.warnings.join()).toContain('changes: schema "public" has no table "absent"');
+      await sql(database, `UPDATE followed SET name = 'b'; UPDATE dated SET name = 'b', updated_at = now()`);
+      expect(await syncWith({ followed: "stream" })).toEqual({ followed: "stream", dated: "window" });
+      // One more is followed: its first stream begins with a full pass. One is followed no longer.
+      expect(await syncWith({ "*": "stream", followed: "cursor" })).toMatchObject({
+        dated: "full,stream",
+        followed: "full",
+      });
+      await sql(database, `UPDATE followed SET name = 'c'; UPDATE dated SET name = 'c'; DELETE FROM dated`);
+      await sql(database, `INSERT INTO dated VALUES (2, 'd', '2020-01-01')`);
+      expect(await syncWith({ "*": "stream", followed: "cursor" })).toEqual({ dated: "stream", followed: "full" });
+      expect([await copy.rows("followed"), await copy.rows("dated")]).toEqual([{ 1: "c" }, { 2: "d" }]);
+    });
+
     test("every kind of change, and only the keys that changed are read", async () => {
       await sql(
         server,

@@ -8,7 +8,7 @@ import { sleep } from "../../../toolkit/backoff.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 import { relationOf } from "../catalog/catalog.ts";
 import { columnOf, type Shape } from "../catalog/shape.ts";
-import type { Configuration } from "../config.ts";
+import { type Configuration, follows } from "../config.ts";
 import { identityOf } from "../discover.ts";
 import type { ReadPoint } from "../snapshot/read-point.ts";
 import { Hints } from "./hints.ts";
@@ -189,9 +189,10 @@ export class ChangeStream {
         this.#durable.set(table, lsnOf(position.lsn));
         feed?.hints.forget(table, lsnOf(position.lsn));
       }
-      // Somebody else's tables in the publication.
+      // Somebody else's tables in the publication, and those that are followed no longer.
       for (const table of feed?.hints.tables ?? [])
-        if (!(table in next)) feed!.hints.forget(table, feed!.hints.reached);
+        if (!(table in next) || !follows(this.#context.configuration, table))
+          feed!.hints.forget(table, feed!.hints.reached);
       const [oldest = slot.confirmed] = [...this.#durable.values()].sort((a, b) => (a < b ? -1 : 1));
       const most = BigInt(parseBytes(this.#context.configuration.max_retained)!);
       const { written, left } = await logWritten(connection, this.names.slot, signal);
