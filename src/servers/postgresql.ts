@@ -29,6 +29,9 @@ const settings: Readonly<Record<string, string>> = {
   fsync: "off",
   synchronous_commit: "off",
   full_page_writes: "off",
+  // Every database of the tests may have a stream of its own.
+  max_replication_slots: "100",
+  max_wal_senders: "100",
   max_prepared_transactions: "10",
   max_wal_size: "2GB",
   timezone: "UTC",

@@ -55,7 +55,8 @@ export async function followIdle(server: PostgresqlServer, keepalives: number): 
       Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${follower.child.pid}/status`, "utf8"))![1]) * 1_024;
     let [retained, first, most] = [0, 0, 0];
     const { lsn: began } = await look();
-    while (came < keepalives) {
+    const isEnough = (): boolean => came >= keepalives;
+    while (!isEnough()) {
       if (follower.child.exitCode !== null) throw new Error(`it ended: ${follower.said}`);
       await runSql(server.connectionString, "SELECT pg_logical_emit_message(false, 'x', repeat('x', 20000))");
       await new Promise((resolve) => setTimeout(resolve, 100));

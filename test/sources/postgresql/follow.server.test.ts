@@ -58,6 +58,26 @@ await describeWith(startPostgresql, "a copy that is followed", (shared) => {
     expect(await verdict(server, copy)).toBe("CONVERGED");
   });
 
+  test("a table that is renamed: the old name fails, and its copy stays; the new one is followed", async () => {
+    await using copy = await Copy.make();
+    await using following = new Followed(server, copy);
+    await following.expectRows({ 1: "a", 2: "a" });
+    await sql(server, `ALTER TABLE t RENAME TO renamed; UPDATE renamed SET name = 'b' WHERE id = 1`);
+    await following.expectRows({ 1: "b", 2: "a" }, "renamed");
+    await sql(server, `DELETE FROM renamed WHERE id = 2; INSERT INTO renamed VALUES (3, 'c')`);
+    await following.expectRows({ 1: "b", 3: "c" }, "renamed");
+    expect(await copy.rows("t")).toEqual({ 1: "a", 2: "a" });
+    const { tables } = await following.stop();
+    expect(tables.find(({ table }) => table === "t")).toMatchObject({ error: { code: "TABLE_UNKNOWN" } });
+    expect(tables.find(({ table }) => table === "renamed")).toMatchObject({ outcome: "whole" });
+    // Another table takes the old name, and goes on in the old copy.
+    await using again = new Followed(server, copy);
+    await sql(server, `CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t VALUES (9, 'z')`);
+    await again.expectRows({ 9: "z" });
+    await again.stop();
+    expect(await verdict(server, copy)).toBe("CONVERGED");
+  });
+
   test("a commit interval apart, the file can be read by others, and no other sync can begin", async () => {
     await using copy = await Copy.make();
     await using following = new Followed(server, copy);

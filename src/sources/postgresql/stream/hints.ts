@@ -10,7 +10,7 @@ export class Hints {
   readonly fresh = new Set<string>();
   /** All commits that begin before it are here. */
   reached = 0n;
-  /** A table looks otherwise than when it was described first. */
+  /** A table looks otherwise than when it was described first, or is new. */
   altered = false;
   readonly #schema: string;
   readonly #changed: ChangedKeys<bigint>;
@@ -80,8 +80,11 @@ export class Hints {
   asksForKeys(message: StreamMessage): boolean {
     if (message.kind !== "relation" || message.relation.schema !== this.#schema) return false;
     const before = this.#relations.get(message.id);
-    if (before === undefined) return !this.keys.has(message.relation.name);
-    const altered = JSON.stringify(before) !== JSON.stringify(message.relation);
+    // One that is not known by this name was made or renamed since the keys were asked for.
+    const altered =
+      before === undefined
+        ? !this.keys.has(message.relation.name)
+        : JSON.stringify(before) !== JSON.stringify(message.relation);
     if (altered) this.altered = true;
     return altered;
   }

@@ -124,8 +124,8 @@ export class Listener implements AsyncDisposable {
       const caughtUp = this.feed?.point != null;
       const tables = caughtUp ? [...hints!.fresh].filter((table) => among.has(table)) : [];
       const left = until - performance.now();
-      if (tables.length > 0 || this.#broken || left <= 0) {
-        const altered = this.#broken || (hints?.altered ?? false);
+      const altered = this.#broken || (hints?.altered ?? false);
+      if (tables.length > 0 || altered || left <= 0) {
         this.#broken = false;
         if (hints !== undefined) hints.altered = false;
         return { tables, since: hints?.takeSince() ?? null, altered };
