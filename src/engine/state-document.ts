@@ -48,6 +48,7 @@ const table: z.ZodType<Table> = z.object({
   key: z.array(z.string()),
   identity: z.string(),
   storage: z.string().exactOptional(),
+  streamed: z.literal(true).exactOptional(),
   cursor: z.string().nullable(),
   version: z.string().nullable(),
   estimatedRows: z.number().nullable(),

@@ -114,10 +114,15 @@ async function run(request: UpdateRequest, responses: ResponseStream, context: U
 
 /**
  * Tables that are too large for row digests are read whole once a week: until then, a row that the cursor does not show is
- * not sent either.
+ * not sent either. A stream shows all of them.
  */
-function warnOfLarge({ notes }: FivetranState, log: Log): void {
-  const large = [...notes].filter(([, { tooMany }]) => tooMany).map(([table]) => table);
+function warnOfLarge({ notes, document }: FivetranState, log: Log): void {
+  const known = [
+    ...document.passes.flatMap(({ tables }) => tables),
+    ...Object.values(document.tables).map(({ table }) => table),
+  ];
+  const streamed = new Set(known.filter((table) => table.streamed === true).map(({ id }) => id));
+  const large = [...notes].filter(([table, { tooMany }]) => tooMany && !streamed.has(table)).map(([table]) => table);
   if (large.length === 0) return;
   log.warn(
     `deletes: auto looks once a week for deletes in tables with very many rows, and for rows whose cursor is NULL or was set back: ${large.slice(0, 5).join(", ")}${large.length > 5 ? ` and ${large.length - 5} more` : ""}. Set daily if you need them sooner; each time every row is written again.`,
