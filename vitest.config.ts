@@ -1,5 +1,6 @@
+import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 const own = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -10,6 +11,11 @@ export default defineConfig({
   },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
+    // A job of its own: Temporal's server takes ten minutes to build.
+    exclude: [
+      ...configDefaults.exclude,
+      ...(process.env["HEADWATERS_CLUSTER"] === undefined ? ["test/cluster/**/*.server.test.ts"] : []),
+    ],
     globalSetup: ["test/servers/setup.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -15,8 +15,7 @@ import type { Activities, Asked, Begun, Ended, Step, SyncRequest, TableAsked, Ta
 
 /*
  * One sync. This file runs inside Temporal's sandbox, again and again from the start: it holds no clock, no chance and no
- * input but what Temporal gives. A change of the order in which it asks for something breaks syncs that are under way:
- * see test/cluster/replay.test.ts.
+ * input but what Temporal gives. A change of the order in which it asks for something breaks syncs that are under way.
  */
 
 /** The shares of a pass, at most: so many activities it costs, whatever its size. */
