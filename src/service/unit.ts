@@ -254,7 +254,7 @@ function followedState({ record, stream }: Following, unit: Unit, told: Told, no
       ? { state: "waiting", says: `${says}, and ${tables.failed === 1 ? "is" : "are"} tried again`, error }
       : { state: "problem", says, error };
   }
-  if (told.asOf === null || stream.position === null)
+  if (told.asOf === null || (stream.position === null && stream.lag === null))
     return { state: "running", says: "begins to follow: tables are read whole", error: null };
   return copyState(unit, told, now, null) ?? { state: "following", says: "follows its source", error: null };
 }
