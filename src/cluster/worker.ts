@@ -16,7 +16,7 @@ export interface WorkerOptions {
   /** Activities at the same time. */
   readonly concurrency: number;
   /** Where `/healthz` is served; `null`: nowhere. */
-  readonly healthPort: number | null;
+  readonly health: { readonly host: string; readonly port: number } | null;
   /** Aborted: what is under way is ended, and nothing new taken. */
   readonly signal: AbortSignal;
   /** How long a drain may take, in milliseconds. */
@@ -54,7 +54,7 @@ export async function runWorker(settings: TemporalSettings, host: Host, options:
       ...{ ...both, taskQueue: queue, activities: { hold } },
       maxConcurrentActivityTaskExecutions: mostHeld,
     });
-    const health = options.healthPort === null ? null : await serveHealth(options.healthPort, () => main.getState());
+    const health = options.health === null ? null : await serveHealth(options.health, () => main.getState());
     const stop = (): void => {
       main.shutdown();
       holding.shutdown();
@@ -93,13 +93,13 @@ export async function connect<Connection>(
   }
 }
 
-function serveHealth(port: number, state: () => string): Promise<Server> {
+function serveHealth({ host, port }: NonNullable<WorkerOptions["health"]>, state: () => string): Promise<Server> {
   const server = createServer((request, response) => {
     const isHealthy = request.url === "/healthz" && state() === "RUNNING";
     response.writeHead(isHealthy ? 200 : 503).end(`${state()}\n`);
   });
   return new Promise((resolve, reject) => {
     server.on("error", reject);
-    server.listen(port, () => resolve(server));
+    server.listen(port, host, () => resolve(server));
   });
 }

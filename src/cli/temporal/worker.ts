@@ -10,6 +10,7 @@ interface WorkerFlags extends OutputOptions {
   readonly file?: string;
   readonly concurrency: string;
   readonly healthPort?: string;
+  readonly healthHost: string;
   readonly drain: string;
 }
 
@@ -21,13 +22,14 @@ export function workerCommand(environment: Environment): Command {
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
     .option("--concurrency <number>", "how much it works on at the same time", "4")
     .option("--health-port <port>", "serve /healthz at this port")
+    .option("--health-host <address>", "the address that it is served at", "127.0.0.1")
     .option("--drain <seconds>", "how long it may take to end what it has begun, once it is asked to stop", "60");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["worker", "beside headwaters.yaml, which names Temporal"],
-        ["worker --concurrency 8 --health-port 8080", "in a container"],
+        ["worker --concurrency 8 --health-port 8080 --health-host 0.0.0.0", "in a container"],
       ),
     )
     .action((flags: WorkerFlags) => {
@@ -44,7 +46,8 @@ export function workerCommand(environment: Environment): Command {
 async function work(session: Session, flags: WorkerFlags, drainMilliseconds: number): Promise<"ok"> {
   const { log, signal } = session;
   const concurrency = whole("--concurrency", flags.concurrency, 1, 1_000);
-  const healthPort = flags.healthPort === undefined ? null : whole("--health-port", flags.healthPort, 1, 65_535);
+  const port = flags.healthPort === undefined ? null : whole("--health-port", flags.healthPort, 1, 65_535);
+  const health = port === null ? null : { host: flags.healthHost, port };
   const settings = await temporalOf(session, flags.file);
   const { runWorker } = await import("../../cluster/worker.ts");
   const host = {
@@ -53,7 +56,7 @@ async function work(session: Session, flags: WorkerFlags, drainMilliseconds: num
     debug: (message: string) => log.debug(message),
   };
   await runWorker(settings, host, {
-    ...{ concurrency, healthPort, signal, drainMilliseconds },
+    ...{ concurrency, health, signal, drainMilliseconds },
     onReady: () =>
       log.info(`works for ${settings.address}, task queue ${settings.taskQueue}, ${concurrency} at a time`),
   });

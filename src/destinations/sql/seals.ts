@@ -87,11 +87,6 @@ export class Seals {
     this.#keep(table.id, isFew ? sealed(await sumOf(this.#session, table, copy, "")) : unknown);
   }
 
-  /** The number of live rows that our writes have left; `null`: unknown. */
-  rowsOf(id: string): number | null {
-    return (this.#changed.get(id) ?? this.#known(id))?.sum?.n ?? null;
-  }
-
   forget(id: string): void {
     this.#changed.delete(id);
     this.#rows.delete((row) => row["id"] === id);

@@ -151,8 +151,7 @@ export class SqlTransaction implements Transaction {
 
   async count({ id }: Table): Promise<number> {
     const copy = await this.copy(id);
-    if (copy === null) return 0;
-    return this.#seals.rowsOf(id) ?? countLive(this.#session, copy);
+    return copy === null ? 0 : countLive(this.#session, copy);
   }
 
   async settlement(pass: Pass, { id }: Table): Promise<Settlement> {
