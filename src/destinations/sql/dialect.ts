@@ -222,8 +222,8 @@ export interface Writing {
   readonly stamp: string;
   readonly deletion: Deletion;
   /**
-   * Does work that changes rows of the copy. `which` finds these rows `t` before the work, and their successors after it,
-   * each once: it is SQL after `FROM … t`. `null`: the work leaves no live row.
+   * Does work that changes rows of the copy. `which` finds these rows `t` before the work, and their successors after it, each
+   * once if the copy has each key once: it is SQL after `FROM … t`. `null`: the work leaves no live row.
    */
   changing<Result>(which: string | null, work: () => Promise<Result>): Promise<Result>;
 }

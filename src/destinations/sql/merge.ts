@@ -108,7 +108,7 @@ export async function deleteRows(writing: Writing, table: Table, copy: Copy, gon
   const which = `NOT t.${quotedSystem(dialect, copy).deleted} AND ${found}`;
   if (count > 0) {
     await analyze(session, keysToDelete);
-    await writing.changing(`JOIN (SELECT DISTINCT * FROM ${keysToDelete}) m ON ${found}`, () =>
+    await writing.changing(`JOIN ${keysToDelete} m ON ${found}`, () =>
       session.run(
         deletion === "hard"
           ? `DELETE FROM ${copy.relation} t USING ${keysToDelete} m WHERE ${which}`
