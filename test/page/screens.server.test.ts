@@ -180,38 +180,6 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
     });
   });
 
-  describe("a connection that is followed", () => {
-    test("shows its lag and the log that is kept, is verified beside, stopped and resumed", async () => {
-      const live = {
-        source: { ...sourceOf(place.database), changes: "stream" },
-        destination: "duckdb:live.duckdb",
-        schedule: "follow",
-      };
-      await place.configure({ ...place.file, connections: { ...place.file.connections, live } });
-      await open();
-      await seen(row("live").getByText("Following", { exact: true }));
-      await go("#/connections/live");
-      await seen(page.locator(".facts").getByText("Log kept by the source"));
-      await seen(page.locator(".facts").getByText(/of 10\.0 GiB/));
-      expect(await page.getByRole("button", { name: "Run now" }).count()).toBe(0);
-      await place.sql("UPDATE customers SET name = 'another' WHERE id < 10");
-      await until("the change is in the copy", async () => (await place.up.connection("live")).running?.updated === 9);
-      await press("Verify");
-      await seen(page.locator(".facts").getByText("CONVERGED"));
-      await seen(page.locator(".facts").getByText("Following", { exact: true }));
-      await idle("live", "follow");
-      await press("Stop");
-      await seen(page.locator(".facts").getByText("Paused", { exact: true }));
-      await press("Resume");
-      await seen(page.locator(".facts").getByText("Following", { exact: true }));
-      await place.configure(place.file);
-      await until(
-        "it is gone",
-        async () => !(await place.up.get("GET /connections")).some(({ name }) => name === "live"),
-      );
-    });
-  });
-
   describe("tables", () => {
     test("with columns, key, and how each is read", async () => {
       await open("#/connections/shop/tables");
@@ -301,6 +269,38 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
       await place.cache.run("HSET", "session:new", "user", "one more");
       await press("Run now");
       await seen(text(/501\s+in \d+ table/));
+    });
+  });
+
+  describe("a connection that is followed", () => {
+    test("shows its lag and the log that is kept, is verified beside, stopped and resumed", async () => {
+      const live = {
+        source: { ...sourceOf(place.database), changes: "stream" },
+        destination: "duckdb:live.duckdb",
+        schedule: "follow",
+      };
+      await place.configure({ ...place.file, connections: { ...place.file.connections, live } });
+      await open();
+      await seen(row("live").getByText("Following", { exact: true }));
+      await go("#/connections/live");
+      await seen(page.locator(".facts").getByText("Log kept by the source"));
+      await seen(page.locator(".facts").getByText(/of 10\.0 GiB/));
+      expect(await page.getByRole("button", { name: "Run now" }).count()).toBe(0);
+      await place.sql("UPDATE customers SET name = 'another' WHERE id < 10");
+      await until("the change is in the copy", async () => (await place.up.connection("live")).running?.updated === 9);
+      await press("Verify");
+      await seen(page.locator(".facts").getByText("CONVERGED"));
+      await seen(page.locator(".facts").getByText("Following", { exact: true }));
+      await idle("live", "follow");
+      await press("Stop");
+      await seen(page.locator(".facts").getByText("Paused", { exact: true }));
+      await press("Resume");
+      await seen(page.locator(".facts").getByText("Following", { exact: true }));
+      await place.configure(place.file);
+      await until(
+        "it is gone",
+        async () => !(await place.up.get("GET /connections")).some(({ name }) => name === "live"),
+      );
     });
   });
 
