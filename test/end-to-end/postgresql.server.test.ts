@@ -90,7 +90,7 @@ await describeWith(startPostgresql, "syncs into PostgreSQL", (server) => {
         "UPDATE _headwaters.leases SET lease = lease + 1; SELECT count(*) AS n FROM mine.readings",
       );
       const first = await running;
-      expect([first.code, first.stderr]).toEqual([1, expect.stringContaining('took connection "copy" over')]);
+      expect([first.code, first.stderr]).toEqual([3, expect.stringContaining('took connection "copy" over')]);
       expect(await done()).toBe(Number(taken!["n"]));
       expect(await done()).toBeLessThan(count);
       await place.write("headwaters.yaml", { connections: { copy: connection } });
