@@ -8,5 +8,5 @@ import { startOwnPostgresql } from "../servers/postgresql.ts";
 const keepalives = Number(process.argv[2] ?? 10_000);
 
 await using server = await startOwnPostgresql();
-const { said, ...idle } = await followIdle(server, keepalives);
+const { said, ...idle } = await followIdle(server, keepalives, 600);
 process.stdout.write(`${said}\n${JSON.stringify(idle)}\n`);

@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import { describeWith } from "../servers/require.ts";
-import { runSql, startOwnPostgresql, startPostgresql } from "../servers/postgresql.ts";
+import { runSql, startPostgresql } from "../servers/postgresql.ts";
 import { expectFollowed, followedTables, Follower, writtenPostgresql } from "./following.ts";
-import { followIdle } from "./idle.ts";
 import { Workplace } from "./program.ts";
 
 await describeWith(startPostgresql, "a source that is followed by a process that is killed", (server) => {
@@ -113,15 +112,5 @@ await describeWith(startPostgresql, "a source that is followed by a process that
       );
     const how = { kills: 12, seed: 2, span: 2_500 };
     await expectFollowed({ source: writtenPostgresql(database), place, connection: "c" }, how, rows);
-  });
-});
-
-await describeWith(startOwnPostgresql, "an idle database that is followed", (server) => {
-  test("lets its log go, in flat memory, through 100 keepalives", { timeout: 180_000 }, async () => {
-    const { keepalives, retained, memory, said } = await followIdle(server, 100);
-    expect(keepalives).toBeGreaterThanOrEqual(100);
-    expect(retained).toBeLessThan(32 << 20);
-    expect(memory.most - memory.first).toBeLessThan(48 << 20);
-    expect(said).not.toContain("warn");
   });
 });

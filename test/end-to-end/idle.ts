@@ -19,11 +19,11 @@ export interface Idle {
 /** A keepalive of the server: CopyData of 22 bytes that begin with `k`. */
 const keepalive = Buffer.from([0x64, 0, 0, 0, 22, 0x6b]);
 
-/** The server's timeout, of which a third passes between two keepalives, in milliseconds. */
-const timeout = 600;
-
-/** Follows a database in which nothing happens, until so many keepalives have come. */
-export async function followIdle(server: PostgresqlServer, keepalives: number): Promise<Idle> {
+/**
+ * Follows a database in which nothing happens, until so many keepalives have come. `timeout`: the server's, of which a third
+ * passes between two keepalives, in milliseconds. On a busy machine a short one ends the session.
+ */
+export async function followIdle(server: PostgresqlServer, keepalives: number, timeout: number): Promise<Idle> {
   await using database = await server.createDatabase();
   await using place = await Workplace.make(database);
   await runSql(database.connectionString, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");

@@ -54,6 +54,8 @@ function vnodeRules(scylla: ScyllaStandIn, { open, sync, expectEqual }: Tools): 
     { timeout: 60_000 },
     async () => {
       await small("altered");
+      // No later sync looks for late entries of that time.
+      await wait(6_000);
       await using copy = await Copy.make();
       await sync(copy, ["altered"], short);
       // Nobody wrote this into the log.
