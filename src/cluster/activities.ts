@@ -1,14 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import {
-  beginTeamSync,
-  endTeamSync,
-  failTable,
-  type Member,
-  nothingDone,
-  readShare,
-  stepTable,
-} from "../engine/run/member.ts";
+import { beginTeamSync, endTeamSync, failTable, type Member, readShare, stepTable } from "../engine/run/member.ts";
+import { addCounts, nothingDone } from "../engine/run/counts.ts";
 import { sync } from "../engine/run/sync.ts";
 import type { SyncConnection } from "../engine/connection.ts";
 import { asHeadwatersError, errorCodes, HeadwatersError } from "../protocol/errors.ts";
@@ -110,7 +103,7 @@ export class Work implements AsyncDisposable {
         while (left.length > 0 && performance.now() - began < shareTime) {
           const places = left.splice(0, 1);
           const share = await readShare(member, asked.table, { pass: asked.pass, places });
-          counts = plus(counts, share.counts);
+          counts = addCounts(counts, share.counts);
           if (share.again !== null) return { counts, left: [], again: { ...share.again, holder: this.#queue } };
         }
         return { counts, left, again: null };
@@ -265,16 +258,4 @@ function endedOf({ outcome, tables }: RunRecord): Ended {
   const count = (wanted: string): number => tables.filter((table) => table.outcome === wanted).length;
   const ended = outcome === "succeeded" || outcome === "failed" ? outcome : "stopped";
   return { outcome: ended, whole: count("whole"), failed: count("failed") };
-}
-
-function plus(one: typeof nothingDone, other: typeof nothingDone): typeof nothingDone {
-  return {
-    passes: [],
-    rowsRead: one.rowsRead + other.rowsRead,
-    bytesRead: one.bytesRead + other.bytesRead,
-    inserted: one.inserted + other.inserted,
-    updated: one.updated + other.updated,
-    deleted: one.deleted + other.deleted,
-    milliseconds: one.milliseconds + other.milliseconds,
-  };
 }

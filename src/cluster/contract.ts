@@ -1,4 +1,5 @@
-import type { Counts, Reading, Stepped, TeamSync } from "../engine/run/member.ts";
+import type { Counts } from "../engine/run/counts.ts";
+import type { Reading, Stepped, TeamSync } from "../engine/run/member.ts";
 import type { SyncOptions } from "../engine/run/run.ts";
 import type { TableRun } from "../protocol/state-store.ts";
 

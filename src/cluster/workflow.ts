@@ -10,7 +10,7 @@ import {
   setHandler,
   workflowInfo,
 } from "@temporalio/workflow";
-import type { Counts } from "../engine/run/member.ts";
+import { addCounts, type Counts, nothingDone } from "../engine/run/counts.ts";
 import type { Activities, Asked, Begun, Ended, Step, SyncRequest, TableAsked, TableProgress } from "./contract.ts";
 
 /*
@@ -77,7 +77,7 @@ async function syncTable(
   progress: Map<string, TableProgress>,
 ): Promise<void> {
   const activities = retrying(attempts);
-  let counts: Counts = nothing;
+  let counts: Counts = nothingDone;
   const about = (): TableAsked => ({ ...asked, sync, table, attempts, parallel, counts });
   const tell = (outcome: TableProgress["outcome"], splits = 0, splitsDone = 0): void => {
     const pass = counts.passes.at(-1) ?? null;
@@ -93,11 +93,11 @@ async function syncTable(
       tell("running", left.length, 0);
       const began = Date.now();
       const read = await readShares(step, about, activities, slots, (more, done) => {
-        counts = sum(counts, more);
+        counts = addCounts(counts, more);
         tell("running", left.length, done);
       });
       if (read.again !== null) {
-        step = { ...read.again, counts: sum(counts, read.again.counts) };
+        step = { ...read.again, counts: addCounts(counts, read.again.counts) };
         continue;
       }
       const milliseconds = Date.now() - began;
@@ -199,23 +199,6 @@ class Slots {
       else next();
     }
   }
-}
-
-const nothing: Counts = {
-  ...{ passes: [], rowsRead: 0, bytesRead: 0 },
-  ...{ inserted: 0, updated: 0, deleted: 0, milliseconds: 0 },
-};
-
-function sum(one: Counts, other: Counts): Counts {
-  return {
-    passes: [...one.passes, ...other.passes],
-    rowsRead: one.rowsRead + other.rowsRead,
-    bytesRead: one.bytesRead + other.bytesRead,
-    inserted: one.inserted + other.inserted,
-    updated: one.updated + other.updated,
-    deleted: one.deleted + other.deleted,
-    milliseconds: one.milliseconds + other.milliseconds,
-  };
 }
 
 function cut(places: readonly number[], size: number): readonly (readonly number[])[] {

@@ -17,7 +17,7 @@ import type { Prompts } from "./prompts.ts";
 /** Values of settings, by name. */
 export type Values = Readonly<Record<string, string>>;
 
-/** One side of a connection: a kind that there is, and values of its settings; `null`: they are asked. */
+/** One side of a connection: a known kind, and values of its settings; `null`: the dialogue asks for them. */
 export interface GivenSide {
   readonly type: string;
   readonly values: Values | null;

@@ -5,6 +5,7 @@ import type { SyncConnection } from "../connection.ts";
 import type { SyncEvent } from "../events.ts";
 import { atDestination } from "../lease.ts";
 import { storedTable, type SyncContext } from "./context.ts";
+import { addCounts, type Counts, nothingDone } from "./counts.ts";
 import { type Course, endPass, type TableStep } from "./course.ts";
 import { readPass } from "./read-pass.ts";
 import { Run, type SyncOptions } from "./run.ts";
@@ -20,11 +21,6 @@ export interface TeamSync {
   readonly started: string;
   readonly flags: Pick<SyncOptions, "trigger" | "full" | "sweep" | "acceptScope" | "acceptDeletes">;
 }
-
-/** What was done to one table so far. */
-export type Counts = Pick<TableRun, "rowsRead" | "bytesRead" | "inserted" | "updated" | "deleted" | "milliseconds"> & {
-  readonly passes: readonly string[];
-};
 
 /** A table after a step. */
 export interface Stepped {
@@ -225,16 +221,6 @@ export async function failTable({ connection, sync }: Member, table: string, bef
   });
 }
 
-export const nothingDone: Counts = {
-  passes: [],
-  rowsRead: 0,
-  bytesRead: 0,
-  inserted: 0,
-  updated: 0,
-  deleted: 0,
-  milliseconds: 0,
-};
-
 const noCourse: Course = { passes: [], scope: "", replace: false, resumed: false, startedOver: 0 };
 
 function optionsOf({ sync, signal }: Pick<Member, "sync" | "signal">, tables: readonly string[]): SyncOptions {
@@ -258,16 +244,9 @@ async function working(
   const statistics = run.follow(table, stored.tables.get(table)?.asOf ?? null);
   const { writer, context } = run.begin(stored);
   const done = (): Counts => {
+    const milliseconds = Math.round(performance.now() - began);
     const { rowsRead, bytesRead, inserted, updated, deleted, passes } = statistics.run;
-    return {
-      passes: [...before.passes, ...passes],
-      rowsRead: before.rowsRead + rowsRead,
-      bytesRead: before.bytesRead + bytesRead,
-      inserted: before.inserted + inserted,
-      updated: before.updated + updated,
-      deleted: before.deleted + deleted,
-      milliseconds: before.milliseconds + Math.round(performance.now() - began),
-    };
+    return addCounts(before, { passes, rowsRead, bytesRead, inserted, updated, deleted, milliseconds });
   };
   try {
     await using _ = writer;

@@ -35,7 +35,7 @@ function defaultSlot(place: string): string {
   return plain === place && place.length <= 52 ? `headwaters_${place}` : `headwaters_${plain.slice(0, 43)}_${digest}`;
 }
 
-/** `null`: there is none of this name. Throws `CONFIGURATION_INVALID` if it is of another kind or database. */
+/** `null`: no slot has this name. Throws `CONFIGURATION_INVALID` if the slot is of another kind or database. */
 export async function findSlot(
   connection: PostgresConnection,
   name: string,
