@@ -185,6 +185,8 @@ export function warehouseSuite(restore: Restore, folder: string): void {
         sweptAt: states.tables[table.id]?.sweptAt ?? null,
         open:
           open[table.id] === undefined ? null : { kind: open[table.id]!.kind, splits: splitsOf(table), splitsDone: 1 },
+        position: null,
+        lag: null,
       }));
       expect(tables).toEqual(shown.sort((a, b) => (a.table < b.table ? -1 : 1)));
       // Its process is gone (case 30).

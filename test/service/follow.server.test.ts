@@ -196,7 +196,7 @@ await describeWith(startOwnPostgresql, "what a stream of headwaters up alerts of
     await using up = await Up.start(folder.path);
     await isFollowing(up);
     const [slot] = await runSql(server.connectionString, "SELECT slot_name AS name FROM pg_replication_slots");
-    const drop = `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots; SELECT pg_drop_replication_slot('${String(slot!["name"])}')`;
+    const drop = `SELECT pg_terminate_backend(active_pid, 60000) FROM pg_replication_slots; SELECT pg_drop_replication_slot('${String(slot!["name"])}')`;
     await until("the slot is dropped", () =>
       runSql(server.connectionString, drop).then(
         () => true,

@@ -224,7 +224,7 @@ await describeWith(lakeServer, "a lake whose catalog is in PostgreSQL", ({ exten
     await transaction.write(pass, left(pass), upsert(things, [1n, "stale", 2]));
     await runSql(
       server.connectionString,
-      "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+      "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     );
     const lease = await second.acquire({ ...holder, pid: 43 });
     expect(lease).toBeGreaterThan(old);

@@ -292,7 +292,7 @@ await describeWith(startPostgresql, "a database of PostgreSQL", (server) => {
       expect(await first.count("things")).toBe(1);
       // The session that holds the lock; the one that writes goes on.
       const killed = await harness.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
       );
       expect(killed).toHaveLength(1);
       await using second = await harness.open();
