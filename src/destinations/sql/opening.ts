@@ -12,15 +12,21 @@ import { makeViews } from "./views.ts";
  */
 const format = migrations.at(-1)!.version;
 
-/** The columns of a table in our schema; empty: the table does not exist. */
-async function keptColumns(session: Session, name: string): Promise<readonly string[]> {
-  const [described] = await session.dialect.describe(session, bookkeepingSchema, name);
-  return described?.columns.map((column) => column.name) ?? [];
+/** The columns of the tables in our schema, by the table's name. */
+type Found = Map<string, readonly string[]>;
+
+async function findTables(session: Session): Promise<Found> {
+  const described = await session.dialect.describe(session, bookkeepingSchema, null);
+  return new Map(described.map(({ table, columns }) => [table, columns.map(({ name }) => name)]));
 }
 
 /** The version of the stored bookkeeping; `null`: there is none. Throws if a newer Headwaters wrote it. */
 export async function keptVersion(session: Session): Promise<number | null> {
-  if ((await keptColumns(session, "format")).length === 0) return null;
+  return versionAmong(session, await findTables(session));
+}
+
+async function versionAmong(session: Session, found: Found): Promise<number | null> {
+  if (!found.has("format")) return null;
   const version = await session.number(
     `SELECT max(version) FROM ${session.dialect.relation(bookkeepingSchema, "format")}`,
   );
@@ -55,9 +61,10 @@ export async function openBookkeeping(
   const suffix = session.dialect.ownSuffix(connection);
   let outdated = false;
   const made = await inTransaction(session, async () => {
-    const version = await keptVersion(session);
+    const found = await findTables(session);
+    const version = await versionAmong(session, found);
     outdated = version !== null && version < format;
-    const known = version !== null && (await keptColumns(session, keptName("leases", suffix))).length > 0;
+    const known = version !== null && found.has(keptName("leases", suffix));
     if (!create && !(known && (await hasLease(session, connection)))) {
       throw new HeadwatersError("DESTINATION_EMPTY", `${place} holds nothing of connection "${connection}" yet`, {
         hint: "Run sync first.",
@@ -65,8 +72,8 @@ export async function openBookkeeping(
     }
     if (create) for (const name of [bookkeepingSchema, schema]) await session.dialect.createSchema(session, name);
     const made: string[] = [];
-    if (outdated) for (const other of await suffixes(session)) made.push(...(await shape(session, other)));
-    if (!known) made.push(...(await shape(session, suffix)));
+    if (outdated) for (const other of suffixes(found)) made.push(...(await shape(session, other, found)));
+    if (!known) made.push(...(await shape(session, suffix, found)));
     if (version === null)
       await session.run(`INSERT INTO ${kept(session, "format", connection)} (version) VALUES (${format})`);
     return made;
@@ -99,20 +106,16 @@ async function hasLease(session: Session, connection: string): Promise<boolean> 
 }
 
 /** What the names of the tables of each connection end with. */
-async function suffixes(session: Session): Promise<readonly string[]> {
-  const found = await session.rows(
-    `SELECT table_name FROM information_schema.tables
-      WHERE table_catalog = current_database() AND table_schema = $1 AND table_name LIKE 'leases%'`,
-    [bookkeepingSchema],
-  );
-  return found.map(({ table_name }) => (table_name as string).slice("leases".length));
+function suffixes(found: Found): readonly string[] {
+  return [...found.keys()].filter((name) => name.startsWith("leases")).map((name) => name.slice("leases".length));
 }
 
 /** Converts the rows of all connections, unless another process did so meanwhile. */
 async function migrate(session: Session): Promise<void> {
   const { relation } = session.dialect;
-  const from = (await keptVersion(session))!;
-  for (const suffix of await suffixes(session)) {
+  const found = await findTables(session);
+  const from = (await versionAmong(session, found))!;
+  for (const suffix of suffixes(found)) {
     for (const migration of migrations) {
       if (migration.version <= from) continue;
       await migration.run(session, (table) => relation(bookkeepingSchema, keptName(table, suffix)));
@@ -123,28 +126,28 @@ async function migrate(session: Session): Promise<void> {
 
 /** Drops columns whose values are elsewhere by now. Where it does not come to that, they stay, and nobody reads them. */
 async function dropColumns(session: Session): Promise<void> {
-  for (const suffix of await suffixes(session)) {
+  const found = await findTables(session);
+  for (const suffix of suffixes(found)) {
     for (const table of keptTables) {
       const name = keptName(table, suffix);
-      const known = await keptColumns(session, name);
       for (const column of keptDefinition(table).dropped ?? []) {
-        if (!known.includes(column)) continue;
+        if (found.get(name)?.includes(column) !== true) continue;
         await session.run(`ALTER TABLE ${session.dialect.relation(bookkeepingSchema, name)} DROP COLUMN ${column}`);
       }
     }
   }
 }
 
-/** Creates missing tables and adds missing columns. Resolves to the names of the tables that were created. */
-async function shape(session: Session, suffix: string): Promise<readonly string[]> {
+/** Creates missing tables, which `found` gets too, and adds missing columns. Resolves to the names of the tables created. */
+async function shape(session: Session, suffix: string, found: Found): Promise<readonly string[]> {
   const { relation, constraints, leaseColumns } = session.dialect;
   const made: string[] = [];
   for (const table of keptTables) {
     const name = keptName(table, suffix);
     const definition = keptDefinition(table);
-    const known = await keptColumns(session, name);
+    const known = found.get(name);
     const columns = Object.entries(definition.columns).map(([column, type]) => ({ column, sql: `${column} ${type}` }));
-    if (known.length > 0) {
+    if (known !== undefined) {
       for (const { sql } of columns.filter(({ column }) => !known.includes(column)))
         await session.run(`ALTER TABLE ${relation(bookkeepingSchema, name)} ADD COLUMN ${sql}`);
       continue;
@@ -155,6 +158,7 @@ async function shape(session: Session, suffix: string): Promise<readonly string[
       parts.push(`PRIMARY KEY (${["connection", ...definition.key].join(", ")})`);
     if (constraints && definition.constraints !== undefined) parts.push(definition.constraints);
     await session.run(`CREATE TABLE ${relation(bookkeepingSchema, name)} (${parts.join(", ")})`);
+    found.set(name, Object.keys(definition.columns));
     made.push(name);
   }
   return made;
