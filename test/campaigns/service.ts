@@ -94,7 +94,7 @@ const connections = Object.fromEntries(
 await using folder = await folderWith({ connections });
 
 const rssOf: { at: number; service: number; children: number; processes: number }[] = [];
-const answers = new Map<string, number[]>();
+const answers = new Map<string, { readonly at: number; readonly took: number }[]>();
 const kills: { readonly at: number; readonly who: string; back: number }[] = [];
 const over = new AbortController();
 const began = Date.now();
@@ -150,7 +150,8 @@ async function watch(): Promise<void> {
     // One that was killed meanwhile answers nothing.
     if (!isUp || up.process.pid !== pid || status === null) continue;
     if (status !== 200 && run !== undefined) trouble(`${path}: ${status}`);
-    answers.set(what, [...(answers.get(what) ?? []), performance.now() - asked]);
+    const took = performance.now() - asked;
+    answers.set(what, [...(answers.get(what) ?? []), { at: Date.now(), took }]);
     if (turn % 10 !== 0) continue;
     const children = childrenOf(pid!);
     rssOf.push({
@@ -252,8 +253,11 @@ say(
 );
 say(`late, ms: ${figures(late)}; after kills: ${figures(madeUp)}`);
 if (Math.max(0, ...late) > mostLate) trouble(`a schedule was not kept: a run began ${Math.max(...late)} ms late`);
-for (const [what, times] of answers) {
-  say(`answers, ms: ${what.padEnd(20)} ${figures(times)}`);
+for (const [what, all] of answers) {
+  const [times, afterKills] = [false, true].map((struck) =>
+    all.filter(({ at }) => disturbed(at, at) === struck).map(({ took }) => took),
+  ) as [number[], number[]];
+  say(`answers, ms: ${what.padEnd(20)} ${figures(times)}; after kills: ${figures(afterKills)}`);
   const p99 = times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)]!;
   if (p99 > mostAnswer) trouble(`${what}: the slowest of a hundred answers takes ${p99.toFixed(0)} ms`);
 }
