@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import type { PassKind } from "../../../src/protocol/pass.ts";
 import type { Rows } from "../../../src/protocol/rows.ts";
-import type { Settlement } from "../../../src/protocol/transaction.ts";
+import type { Table } from "../../../src/protocol/table.ts";
+import type { Change, Changes, Settlement } from "../../../src/protocol/transaction.ts";
 import { type Cell, cell } from "../../../src/toolkit/vectors.ts";
 import {
   type DestinationCheck,
@@ -87,105 +89,160 @@ function comparable(cells: readonly (readonly Cell[])[]): Cell[][] {
   );
 }
 
+/** All types, each for a table of its own. One destination has them all: opening it takes longer than what a check does. */
+const types = Object.entries(values).map(([name, of]) => ({ name, of }));
+const keyTypes = types.filter(({ name }) => name !== "JSON");
+
+/** What a sync of tables changes where nothing is written. */
+function unchanged(tables: readonly Table[]): ReadonlyMap<string, Changes> {
+  return new Map(tables.map(({ id }) => [id, { inserted: 0, updated: 0, deleted: 0 }]));
+}
+
 export const valueChecks: readonly DestinationCheck[] = [
-  ...Object.entries(values).map(([name, of]): DestinationCheck => ({
-    name: `${name} comes through exactly, by every way there is`,
+  {
+    name: "values of every type come through exactly, by every way there is",
     async run(harness) {
-      const table = tableOf("exact", { id: "INT", v: name, w: name }, ["id"]);
-      // Once with NULLs between the values, once without a single one.
-      const cells = [
-        ...of.map((value, index) => [index, value, value] as const),
-        [100, null, of[0]!] as const,
-        [101, of.at(-1)!, of[0]!] as const,
-      ];
-      const none = new Map([["exact", { inserted: 0, updated: 0, deleted: 0 }]]);
-      await fill(harness, table, cells);
-      assert.deepEqual(comparable(await live(harness, table)), comparable(cells), "appended");
-      const again = { tables: [table], sync: 2 } as const;
+      const all = types.map(({ name, of }) => {
+        const table = tableOf(`exact ${name}`, { id: "INT", v: name, w: name }, ["id"]);
+        // Once with NULLs between the values, once without a single one.
+        const cells: readonly (readonly Cell[])[] = [
+          ...of.map((value, index) => [index, value, value]),
+          [100, null, of[0]!],
+          [101, of.at(-1)!, of[0]!],
+        ];
+        const turned = cells.map(([id, v, w]) => [(id as number) + 1, w!, v!]);
+        const merged = new Map(
+          [...cells.filter(([id]) => id === 0 || id === 100), ...turned].map((row) => [row[0], row]),
+        );
+        return { table, cells, turned, merged: [...merged.values()] };
+      });
+      type One = (typeof all)[number];
+      const tables = all.map(({ table }) => table);
+      const write = (number: number, kind: PassKind, of: (one: One) => One["cells"]) =>
+        sync(
+          harness,
+          { tables, kind, sync: number },
+          all.map((one) => upsert(one.table, ...of(one))),
+        );
+      const holds = async (way: string, of: (one: One) => One["cells"]): Promise<void> => {
+        for (const one of all)
+          assert.deepEqual(comparable(await live(harness, one.table)), comparable(of(one)), `${one.table.id}, ${way}`);
+      };
+      await write(1, "full", ({ cells }) => cells);
+      await holds("appended", ({ cells }) => cells);
       for (const kind of ["full", "window"] as const)
-        assert.deepEqual(await sync(harness, { ...again, kind }, [upsert(table, ...cells)]), none, `${kind}: equal`);
-      const turned = cells.map(([id, v, w]) => [id + 1, w, v] as const);
-      await sync(harness, { ...again, kind: "window" }, [upsert(table, ...turned)]);
-      const merged = [...turned, cells[0]!, ...(of.length === 100 ? [] : [cells.find(([id]) => id === 100)!])];
-      const wanted = new Map(merged.map((row) => [row[0], row]));
-      for (const row of turned) wanted.set(row[0], row);
-      assert.deepEqual(comparable(await live(harness, table)), comparable([...wanted.values()]), "merged");
-      await sync(harness, { ...again, kind: "full", sync: 3 }, [upsert(table, ...cells)]);
-      assert.deepEqual(comparable(await live(harness, table)), comparable(cells), "set aside");
+        assert.deepEqual(await write(2, kind, ({ cells }) => cells), unchanged(tables), `${kind}: equal`);
+      await write(2, "window", ({ turned }) => turned);
+      await holds("merged", ({ merged }) => merged);
+      await write(3, "full", ({ cells }) => cells);
+      await holds("set aside", ({ cells }) => cells);
     },
-  })),
-  ...Object.entries(values).map(([name, of]): DestinationCheck => ({
-    name: `verify tells any two values of ${name} apart`,
+  },
+  {
+    name: "verify tells any two values of a type apart",
     async run(harness) {
-      const table = tableOf("pairs", { id: "INT", v: name }, ["id"]);
-      const all: readonly Cell[] = [null, ...of];
-      const pairs = all.flatMap((copied, a) => all.flatMap((now, b) => (a === b ? [] : [{ copied, now }])));
-      await fill(
+      const all = types.map(({ name, of }) => {
+        const table = tableOf(`pairs ${name}`, { id: "INT", v: name }, ["id"]);
+        const cells: readonly Cell[] = [null, ...of];
+        const pairs = cells.flatMap((copied, a) => cells.flatMap((now, b) => (a === b ? [] : [{ copied, now }])));
+        return { table, pairs };
+      });
+      const tables = all.map(({ table }) => table);
+      await sync(
         harness,
-        table,
-        pairs.map(({ copied }, id) => [id, copied]),
+        { tables, kind: "full", sync: 1 },
+        all.map(({ table, pairs }) => upsert(table, ...pairs.map(({ copied }, id) => [id, copied]))),
       );
       await holding(harness, async (warehouse) => {
-        const source = rows(
-          table,
-          pairs.map(({ now }, id) => [id, now]),
-        );
-        await using comparison = await warehouse.compare(table);
-        await comparison.digest(source);
-        await comparison.digested();
-        await comparison.collect(source);
-        assert.equal((await comparison.differences(0, () => null)).different, pairs.length);
+        for (const { table, pairs } of all) {
+          const source = rows(
+            table,
+            pairs.map(({ now }, id) => [id, now]),
+          );
+          await using comparison = await warehouse.compare(table);
+          await comparison.digest(source);
+          await comparison.digested();
+          await comparison.collect(source);
+          assert.equal((await comparison.differences(0, () => null)).different, pairs.length, table.id);
+        }
       });
     },
-  })),
-  ...Object.entries(values)
-    .filter(([name]) => name !== "JSON")
-    .map(([name, of]): DestinationCheck => ({
-      name: `${name} can be a key, and is given back exactly`,
-      async run(harness) {
-        const table = tableOf("keyed", { k: name, v: "INT" }, ["k"]);
-        await fill(
-          harness,
-          table,
-          of.map((value) => [value, 1]),
-        );
-        const pass = passOf("sweep", "keys", [table], syncAt(2));
-        await holding(harness, async (warehouse, lease) => {
-          await transact(warehouse, lease, syncAt(2), (transaction) => transaction.open(pass));
-          await using transaction = await warehouse.begin(lease, syncAt(2));
+  },
+  {
+    name: "values of every type but JSON can be keys, and are given back exactly",
+    async run(harness) {
+      const all = keyTypes.map(({ name, of }) => ({
+        table: tableOf(`keyed ${name}`, { k: name, v: "INT" }, ["k"]),
+        of,
+      }));
+      const tables = all.map(({ table }) => table);
+      const written = (version: number): Change[] =>
+        all.map(({ table, of }) => upsert(table, ...of.map((value) => [value, version])));
+      await sync(harness, { tables, kind: "full", sync: 1 }, written(1));
+      const pass = passOf("sweep", "keys", tables, syncAt(2));
+      await holding(harness, async (warehouse, lease) => {
+        await transact(warehouse, lease, syncAt(2), (transaction) => transaction.open(pass));
+        await using transaction = await warehouse.begin(lease, syncAt(2));
+        for (const { table, of } of all) {
           const keys = await gather(transaction.gone(pass, table), (page) =>
             Array.from({ length: page.length }, (_, row) => [cell(page.values[0]!, row)]),
           );
-          assert.deepEqual(comparable(keys), comparable(of.map((value) => [value])));
-          const met = of.map((value) => [value, 2] as const);
-          await transaction.write(pass, left(pass), upsert(table, ...met));
-          assert.deepEqual(await transaction.settlement(pass, table), { empty: false, missing: 0, gone: 0 });
+          assert.deepEqual(comparable(keys), comparable(of.map((value) => [value])), table.id);
+        }
+        for (const operation of written(2)) await transaction.write(pass, left(pass), operation);
+        for (const table of tables)
+          assert.deepEqual(await transaction.settlement(pass, table), { empty: false, missing: 0, gone: 0 }, table.id);
+      });
+    },
+  },
+  {
+    name: "keys and versions of every type: a sweep finds nothing where nothing changed, and what changed",
+    async run(harness) {
+      const all = keyTypes.map(({ name, of }) => ({
+        table: tableOf(`swept ${name}`, { k: name, v: name }, ["k"], { version: "v" }),
+        of,
+        pairs: of.map((value) => [value, value] as const),
+      }));
+      type One = (typeof all)[number];
+      const tables = all.map(({ table }) => table);
+      await sync(
+        harness,
+        { tables, kind: "full", sync: 1 },
+        all.map(({ table, pairs }) => upsert(table, ...pairs)),
+      );
+      const expectSweep = async (
+        id: string,
+        met: (one: One) => readonly (readonly Cell[])[],
+        expected: (one: One) => Settlement,
+      ): Promise<void> => {
+        const pass = passOf(id, "keys", tables, syncAt(2));
+        await holding(harness, async (warehouse, lease) => {
+          await using transaction = await warehouse.begin(lease, syncAt(2));
+          await transaction.open(pass);
+          for (const one of all) {
+            const { table } = one;
+            for (const row of met(one)) await transaction.write(pass, left(pass), some("keys", table, ["k", "v"], row));
+            assert.deepEqual(await transaction.settlement(pass, table), expected(one), `${id}, ${table.id}`);
+          }
         });
-      },
-    })),
-  ...Object.entries(values)
-    .filter(([name]) => name !== "JSON")
-    .map(([name, of]): DestinationCheck => ({
-      name: `${name} as key and version: a sweep finds nothing where nothing changed, and what changed`,
-      async run(harness) {
-        const table = tableOf("swept", { k: name, v: name }, ["k"], { version: "v" });
-        const pairs = of.map((value) => [value, value] as const);
-        await fill(harness, table, pairs);
-        const sweep = async (met: readonly (readonly Cell[])[]): Promise<Settlement> => {
-          const pass = passOf(`sweep ${met.length}`, "keys", [table], syncAt(2));
-          return holding(harness, async (warehouse, lease) => {
-            await using transaction = await warehouse.begin(lease, syncAt(2));
-            await transaction.open(pass);
-            for (const row of met) await transaction.write(pass, left(pass), some("keys", table, ["k", "v"], row));
-            return transaction.settlement(pass, table);
-          });
-        };
-        assert.deepEqual(await sweep(pairs), { empty: false, missing: 0, gone: 0 });
-        assert.deepEqual(await sweep([]), { empty: true, missing: 0, gone: of.length });
-        const changed = [[of[0]!, of[1]!], ...pairs.slice(2)];
-        assert.deepEqual(await sweep(changed), { empty: false, missing: 1, gone: 1 });
-      },
-    })),
+      };
+      await expectSweep(
+        "unchanged",
+        ({ pairs }) => pairs,
+        () => ({ empty: false, missing: 0, gone: 0 }),
+      );
+      await expectSweep(
+        "empty",
+        () => [],
+        ({ of }) => ({ empty: true, missing: 0, gone: of.length }),
+      );
+      await expectSweep(
+        "changed",
+        ({ of, pairs }) => [[of[0]!, of[1]!], ...pairs.slice(2)],
+        () => ({ empty: false, missing: 1, gone: 1 }),
+      );
+    },
+  },
   {
     name: "UUIDs go on in a copy that has them as text, also in its key (case 27)",
     async run(harness) {
