@@ -35,7 +35,7 @@ const pages = [
   ...["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"],
 ];
 const places = new Map(pages.map((page) => [page, placeOf(page)]));
-const pictures = await filesIn("docs", ".svg");
+const pictures = [...(await filesIn("docs", ".svg")), ...(await filesIn("docs", ".png"))];
 for (const picture of pictures) places.set(picture, placeOf(picture));
 
 /** A page whose links lead to pages of the site. What is not in the site is named and not linked. */

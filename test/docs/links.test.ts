@@ -46,6 +46,15 @@ test.each(pages)("every page and heading that %s links to is there", (page) => {
   expect(links.flatMap((link) => deadLink(page, link) ?? [])).toEqual([]);
 });
 
+test("the site's list of pages has every page of the docs", () => {
+  const listed = readFileSync(join(root, "docs/site/.vitepress/config.mjs"), "utf8");
+  const places = pages
+    .filter((page) => page.startsWith("docs"))
+    .map((page) => `/${page.slice("docs/".length).replace(/(README)?\.md$/, "")}`);
+  expect(places).toContain("/how-to/many-machines");
+  expect(places.filter((place) => !listed.includes(`"${place}"`))).toEqual([]);
+});
+
 test("every page of the docs can be reached from README", () => {
   const reached = new Set<string>(["README.md"]);
   for (const page of reached) {
