@@ -32,20 +32,21 @@ export interface TableReader {
   readonly filter: Condition | null;
   /** The columns that the user selected; `undefined`: all. */
   readonly columns: Selection | undefined;
-  /** Called when the table needs more columns than were known. */
+  /** Called if documents need columns that the table did not have. */
   onWider(table: Table): void;
+  /** Called for a whole number beyond 2^53, which RethinkDB has rounded. */
   onRounded(table: string, column: string): void;
 }
 
 /** Keys that one query looks up. */
 export const keysAtOnce = 1_000;
 
-/** A huge document must not wait until seven more fill a batch. */
+/** By default the server waits for eight documents, even if the first one is huge. */
 const batchOptions = { min_batch_rows: 1 } as const;
 
 /**
- * Reads a split. A split by key is read in the order of keys, so it resumes after the last key. A stretch of an index
- * is read in the order of arrival, so it resumes from its start.
+ * Reads a split. The documents of a split by key come in the order of keys, so the split resumes after the last key. Those of
+ * a stretch of an index come in no order, so it resumes from its start.
  */
 export async function* readSplit(
   reader: TableReader,
@@ -64,11 +65,11 @@ interface Asked {
   readonly table: Table;
   /** Fields whose columns are not selected. */
   readonly skip: readonly string[];
-  /** The documents come in the order of keys, so that each batch ends at a position. */
+  /** Whether the documents come in the order of keys. Then each batch ends at a position. */
   readonly ordered: boolean;
 }
 
-/** Reads the documents of a query. Returns the table with the columns that they needed. */
+/** Reads the documents of a query. Returns the table, with the columns that the documents needed. */
 async function* readDocuments(
   reader: TableReader,
   { kind, table, skip, ordered }: Asked,
@@ -117,8 +118,8 @@ export function rowsShape(
 }
 
 /**
- * Looks up the keys that changed, from the one that `state` counts to on, as a majority has them: documents that are there are
- * written, the rows of the other keys are deleted.
+ * Looks up changed keys with read mode `majority`. Documents that exist are written; the rows of the other keys are deleted.
+ * `state`: how many of the keys were looked up before.
  */
 export async function* readChanged(
   reader: TableReader,
@@ -147,13 +148,13 @@ export async function* readChanged(
   }
 }
 
-/** Documents by key, as a majority has them. */
+/** Documents by key, with read mode `majority`. */
 export function byKeys(reader: TableReader, table: Table, keys: readonly Json[]): Term {
   const from = tableTerm(reader.database, table.id, "majority");
   return chosen(reader, table, term("GET_ALL", [from, ...keys.map(datum)]));
 }
 
-/** Rows of keys alone. A key that the copy's key column can't hold is in no row of it. */
+/** Rows that have only the key. A key that does not fit the key column is left out: the copy has no row for it. */
 function keyRows(reader: TableReader, table: Table, keys: readonly Json[]): readonly Rows[] {
   const [key] = table.key;
   const columns = table.columns.filter(({ name }) => name === key);
@@ -182,7 +183,7 @@ function mustRestart(kind: PassKind, before: Table, after: Table, how: Reading):
   );
 }
 
-/** Examines the rest of the answer first, because it may need more columns. */
+/** The error that makes the pass start over. The rest of the answer is examined first, because it may need more columns. */
 function restart(
   reader: TableReader,
   rows: DocumentRows,
@@ -248,9 +249,11 @@ function byIndex(reader: TableReader, table: Table, { index, since }: Work): Ter
   return filtered(documents, (document) => condition(term("BRACKET", [document, field])));
 }
 
-/** Throws if the answer is none of a stream, or its text is not UTF-8, because it is passed on unchanged. */
+/**
+ * The text of an answer. Throws if the answer does not belong to a stream, since only the end of a stream may end a pass; or if
+ * the text is not UTF-8, since it is passed on unchanged.
+ */
 export function checked({ type, text }: Answer, table: Table): Buffer {
-  // What ends a pass must be certain.
   if (type !== 2 && type !== 3) throw new ProtocolBroken(`a stream is answered by one value (type ${type})`);
   if (isUtf8(text)) return text;
   throw new HeadwatersError(
