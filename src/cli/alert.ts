@@ -14,7 +14,7 @@ interface AlertFlags extends OutputOptions {
 
 export function alertCommand(environment: Environment): Command {
   const test = new Command("test")
-    .description("Sends a test to places that alerts go to (service.alerts), and says what they answer.")
+    .description("Sends a test alert to the webhooks of service.alerts, and shows their answers.")
     .argument("[alert...]", "names of alerts; all if none is named")
     .optionsGroup("Which connections:")
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`);
@@ -24,7 +24,7 @@ export function alertCommand(environment: Environment): Command {
       runCommand(environment, flags, (session) => sendTests(session, names, flags)),
     );
   return new Command("alert")
-    .description("Alerts of headwaters up: what needs a person is told to webhooks.")
+    .description("Alerts of headwaters up. They go to webhooks when something needs a person.")
     .addHelpText("after", examples(["alert test", "do alerts arrive?"]))
     .addCommand(test);
 }

@@ -22,7 +22,7 @@ import type { Environment } from "./environment.ts";
 export function checkCommand(environment: Environment): Command {
   return withOutputOptions(connectionCommand("check"))
     .description(
-      "Looks at a connection step by step – host, TLS, login, database, schema, privileges, destination – and says of each how it stands and what to do. Changes nothing.",
+      "Tests a connection step by step: host, TLS, login, database, schema, privileges, destination. For each step it shows the result, and what to do. Changes nothing.",
     )
     .addHelpText(
       "after",
@@ -30,7 +30,7 @@ export function checkCommand(environment: Environment): Command {
         ["check", "every connection of headwaters.yaml"],
         [
           "check --source yugabytedb --configuration configuration.json",
-          "settings that are not in a file of connections yet",
+          "settings that are not in headwaters.yaml yet",
         ],
       ),
     )

@@ -16,7 +16,9 @@ const scripts: Readonly<Record<string, (commands: readonly Completed[]) => strin
 /** `all`: every command. */
 export function completionCommand(environment: Environment, all: () => Promise<readonly Command[]>): Command {
   return new Command("completion")
-    .description("Writes a script to standard output by which a shell completes commands, flags and their values.")
+    .description(
+      "Writes a script for a shell to standard output. With it, the shell completes commands, options and their values.",
+    )
     .addArgument(new Argument("<shell>", "which shell").choices(Object.keys(scripts)))
     .addHelpText(
       "after",

@@ -32,19 +32,17 @@ interface DiscoverFlags extends ConnectionOptions, OutputOptions {
 
 export function discoverCommand(environment: Environment): Command {
   const command = connectionCommand("discover")
-    .description(
-      "Shows the tables that would be synced, with their keys, and how changes and deletes are found in each.",
-    )
+    .description("Shows the tables that a sync would read, their keys, and how changes and deletes are found in each.")
     .optionsGroup("What to show:")
-    .option("--columns", "the columns of each table with their types too")
-    .option("--write", "also name the tables in the file of connections (tables.include), for editing");
+    .option("--columns", "show also the columns of each table, with their types")
+    .option("--write", "write the names of the tables into headwaters.yaml (tables.include), for editing");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["discover", "tables of every connection of headwaters.yaml"],
         ["discover iot --columns --tables devices", "one table with its columns"],
-        ["discover iot --write", "then take away from headwaters.yaml what is not to be synced"],
+        ["discover iot --write", "then remove the tables that you do not need from headwaters.yaml"],
         ["discover iot --json", "for a program"],
       ),
     )

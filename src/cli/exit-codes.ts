@@ -8,12 +8,12 @@ export const exitCodes: Readonly<Record<Outcome, readonly [code: number, meaning
   ok: [0, "done: every selected table is whole"],
   report: [1, "a defect of Headwaters or of a server: report it"],
   reconfigure: [2, "change the command line, a setting, a privilege or the machine"],
-  retry: [3, "it may pass by itself: run it again"],
-  resync: [4, "the copy no longer fits the source: agree to go on, or reset"],
+  retry: [3, "a temporary problem: run it again"],
+  resync: [4, "the copy no longer fits the source: agree to a change, or reset"],
   diverged: [5, "verify: DIVERGED, the copy differs from the source"],
-  "not proven": [6, "verify: NOT PROVEN, the source moved meanwhile"],
+  "not proven": [6, "verify: NOT PROVEN, the source changed since the last sync"],
   stale: [7, "status --max-age: a copy is older, or the last sync failed"],
-  stopped: [130, "stopped by Ctrl-C or SIGTERM; what was complete is kept"],
+  stopped: [130, "stopped by Ctrl-C or SIGTERM; what was committed is kept"],
 };
 
 /** Outcomes that a person must act on come first. A retry helps only if nothing else is wrong. */

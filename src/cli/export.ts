@@ -32,18 +32,18 @@ export function exportCommand(environment: Environment): Command {
     new Command("export").addArgument(new Argument("<format>", "what to write").choices(["parquet"])),
   )
     .description(
-      "Writes the copies as they stand, without deleted rows, to files: FOLDER/CONNECTION/TABLE.parquet, all tables of a connection as of one moment. The folder of a connection appears whole or not at all. Served by DuckDB and DuckLake.",
+      "Writes the copies to files, without deleted rows: FOLDER/CONNECTION/TABLE.parquet. All tables of a connection show the same moment. The folder of a connection appears completely or not at all. Works for copies in DuckDB and DuckLake.",
     )
     .optionsGroup("What to write:")
     .requiredOption("--to <folder>", "where to; it is made where there is none")
-    .option("--replace", "replace the folder of a connection that is there already")
-    .option("--system-columns", "with the columns that Headwaters adds");
+    .option("--replace", "replace the existing folder of a connection")
+    .option("--system-columns", "include the columns that Headwaters adds");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["export parquet iot --to exports", "every table of a connection"],
-        ["export parquet iot --to exports --replace --tables alerts", "one table, in the place of an older export"],
+        ["export parquet iot --to exports --replace --tables alerts", "one table, instead of an older export"],
       ),
     )
     .action((_format: string, connections: readonly string[], flags: ExportFlags) =>

@@ -21,7 +21,7 @@ interface FollowFlags extends ConnectionOptions, OutputOptions {}
 
 export function followCommand(environment: Environment): Command {
   const command = connectionCommand("follow").description(
-    "Keeps copies up to date until it is stopped: reads each table as sync does, and then what changes, from the stream of the source (changes: stream). Several connections are followed side by side.",
+    "Keeps copies up to date until you stop it. It first reads each table like sync, and then follows the changes in the stream of the source (changes: stream). It follows several connections at the same time.",
   );
   return withOutputOptions(command)
     .addHelpText(

@@ -27,10 +27,10 @@ interface HistoryFlags extends ConnectionOptions, OutputOptions {
 export function historyCommand(environment: Environment): Command {
   const command = connectionCommand("history")
     .description(
-      "Shows the last syncs and verifies of connections, from the destination and from this machine: when, how they ended, what they read and changed. Needs neither the source nor its secrets.",
+      "Shows the last syncs and verifies of connections: when they ran, how they ended, what they read and changed. Reads the records in the destination and on this machine. Needs neither the source nor its secrets.",
     )
     .optionsGroup("What to show:")
-    .option("--runs <number>", "how many of the last runs", "20");
+    .option("--runs <number>", "how many of the last runs to show", "20");
   return withOutputOptions(command)
     .addHelpText(
       "after",

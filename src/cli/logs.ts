@@ -16,7 +16,7 @@ interface LogsFlags extends OutputOptions {
 
 export function logsCommand(environment: Environment): Command {
   const command = new Command("logs")
-    .description("Shows the log of a run that was made on this machine, as headwaters history names it.")
+    .description("Shows the log of a run that was made on this machine. headwaters history shows the ids of runs.")
     .argument("<run>", "the id of the run, or the first eight letters of it")
     .optionsGroup("Which connections:")
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`);

@@ -32,28 +32,26 @@ export function withConnectionOptions(command: Command): Command {
   return command
     .argument(
       "[connection...]",
-      `connections of the file; all if none is named. Or the addresses of a source and a destination. With --source: the connection's name`,
+      `names of connections in the file (default: all). Or the addresses of a source and a destination. With --source: a name for the connection`,
     )
     .optionsGroup("Which connections:")
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
-    .option("--source <kind>", "describe one connection without a file: kind of its source, or its address")
-    .option("--configuration <file>", "… the source's settings, a JSON file")
-    .option("--destination <kind:address>", `… where to (default: ${defaultDestination})`)
-    .option("--schema <name>", "… the destination schema (default: the source's)")
+    .option("--source <kind>", "one connection without a file: the kind or the address of its source")
+    .option("--configuration <file>", "… a JSON file with the settings of the source")
+    .option("--destination <kind:address>", `… the destination (default: ${defaultDestination})`)
+    .option("--schema <name>", "… the schema in the destination (default: the source's)")
     .optionsGroup("Which tables:")
-    .option("--tables <names>", "only these tables, with commas between; with --source also patterns with *", names)
-    .option("--exclude <names>", "not these tables; patterns with * too", names);
+    .option("--tables <names>", "only these tables, separated by commas; with --source also patterns with *", names)
+    .option("--exclude <names>", "without these tables; names, or patterns with *", names);
 }
 
 /** The flags that every command has. */
 export function withOutputOptions(command: Command): Command {
   return command
     .optionsGroup("Output:")
-    .option("--json", "one JSON object a line, for programs")
-    .option("-q, --quiet", "errors only")
-    .addOption(
-      new Option("--log-level <level>", "how much to log to standard error (default: info)").choices(logLevels),
-    );
+    .option("--json", "one JSON object on each line, for programs")
+    .option("-q, --quiet", "print only errors")
+    .addOption(new Option("--log-level <level>", "what to log to standard error (default: info)").choices(logLevels));
 }
 
 export function requestOf(connections: readonly string[], options: ConnectionOptions): Request {

@@ -20,12 +20,12 @@ interface CommandEntry {
 const commands: readonly CommandEntry[] = [
   {
     name: "init",
-    summary: "write a headwaters.yaml, or a source of your own, to begin with",
+    summary: "create headwaters.yaml, or a source of your own",
     load: async () => (await import("./init/command.ts")).initCommand,
   },
   {
     name: "check",
-    summary: "look at source and destination step by step",
+    summary: "test source and destination step by step",
     load: async () => (await import("./check.ts")).checkCommand,
   },
   {
@@ -50,7 +50,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: "status",
-    summary: "show how the copies stand",
+    summary: "show the state of the copies",
     load: async () => (await import("./status.ts")).statusCommand,
   },
   {
@@ -65,22 +65,22 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: "query",
-    summary: "look at the copies by SQL",
+    summary: "query the copies with SQL",
     load: async () => (await import("./query.ts")).queryCommand,
   },
   {
     name: "reset",
-    summary: "read tables whole with the next sync",
+    summary: "let the next sync read tables whole",
     load: async () => (await import("./reset.ts")).resetCommand,
   },
   {
     name: "unfollow",
-    summary: "remove what following a stream keeps at the source",
+    summary: "remove the slot and publication of a followed source",
     load: async () => (await import("./unfollow.ts")).unfollowCommand,
   },
   {
     name: "state",
-    summary: "show, export or import how far tables were read",
+    summary: "show, export or import the state of tables",
     load: async () => (await import("./state.ts")).stateCommand,
   },
   {
@@ -90,7 +90,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: "run",
-    summary: "sync a source of your own, a TypeScript file",
+    summary: "sync a source of your own in TypeScript",
     load: async () => (await import("./run.ts")).runSourceCommand,
   },
   {
@@ -100,7 +100,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: "worker",
-    summary: "work for syncs on Temporal, with any number of machines",
+    summary: "work on syncs of many machines, on Temporal",
     load: async () => (await import("./temporal/worker.ts")).workerCommand,
   },
   {
@@ -149,12 +149,12 @@ ${listOf("Destinations", titles(destinations))}`;
 
 const firstSteps = `
 First steps:
-  $ headwaters init          # creates headwaters.yaml, for your database
-  $ headwaters check         # is everything reachable and allowed?
-  $ headwaters sync          # the first time all rows, after that what changed
-  $ headwaters verify        # is the copy right?
+  $ headwaters init          # creates headwaters.yaml, tests the connections
+  $ headwaters check         # tests connections, logins and privileges
+  $ headwaters sync          # copies all rows at first, later only changes
+  $ headwaters verify        # compares source and copy
 
-"headwaters <command> --help" shows the flags of a command, with examples.`;
+"headwaters <command> --help" shows the options of a command, with examples.`;
 
 /** Runs a command line and sets `environment.exitCode`. */
 export async function run(argv: readonly string[], environment: Environment): Promise<void> {

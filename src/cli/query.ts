@@ -19,16 +19,16 @@ export function queryCommand(environment: Environment): Command {
     new Command("query").addArgument(new Argument("<sql>", "a SELECT, in the destination's SQL")),
   )
     .description(
-      "Runs a query on the destination, and shows the result. Tables of the connection need no schema before their name. It only reads, and needs nothing of the source.",
+      "Runs a query on the destination and shows the result. The tables of the connection need no schema before their names. It only reads. Needs neither the source nor its secrets.",
     )
     .optionsGroup("What to show:")
-    .option("--limit <rows>", "the most rows", "1000");
+    .option("--limit <rows>", "the most rows to show", "1000");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["query 'SELECT count(*) FROM devices'", "the connection of headwaters.yaml"],
-        ["query 'FROM devices LIMIT 10' iot", "one of several; DuckDB and DuckLake take FROM alone"],
+        ["query 'FROM devices LIMIT 10' iot", "one of several connections; DuckDB and DuckLake also accept FROM alone"],
         ["query 'SELECT * FROM devices' --json | jq .id", "for a program"],
       ),
     )

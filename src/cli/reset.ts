@@ -18,17 +18,17 @@ interface ResetFlags extends ConnectionOptions, OutputOptions {
 export function resetCommand(environment: Environment): Command {
   const command = connectionCommand("reset")
     .description(
-      "Forgets how far tables were read, so that the next sync reads them whole and settles what differs. The copies stay readable, unless --drop takes them away. If all tables of a connection are reset that follows a stream, what that keeps at the source is removed too, as by unfollow.",
+      "Forgets how far tables were read. The next sync reads them whole and writes the differences. The copies stay readable, unless you use --drop. If you reset all tables of a connection that follows a stream, the slot and the publication at the source are removed too, as by unfollow.",
     )
     .optionsGroup("What to reset:")
-    .option("--drop", "remove the copies too")
+    .option("--drop", "drop the copies too")
     .option("-y, --yes", "do not ask");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
-        ["reset iot --tables alerts", "read one table whole with the next sync"],
-        ["reset iot --drop --yes", "begin from nothing, without a question"],
+        ["reset iot --tables alerts", "let the next sync read one table whole"],
+        ["reset iot --drop --yes", "start from nothing, without a question"],
       ),
     )
     .action((connections: readonly string[], flags: ResetFlags) =>

@@ -15,22 +15,22 @@ interface RunFlags extends OutputOptions {
 export function runSourceCommand(environment: Environment): Command {
   const command = new Command("run")
     .description(
-      "Syncs a source of your own, written in TypeScript or JavaScript, and keeps its state in the destination: the next run goes on from there.",
+      "Syncs a source of your own, written in TypeScript or JavaScript. Its state is kept in the destination: the next run continues from there.",
     )
     .argument("<file>", "the file that exports the source, as ./my-source.ts")
     .optionsGroup("What to run it with:")
-    .option("--configuration <file>", "the source's settings, a JSON file")
-    .option("--destination <kind:address>", `where to (default: ${defaultDestination})`)
-    .option("--schema <name>", "the destination schema (default: the source's name)")
-    .option("--full", "start over: from an empty state, with copies that are emptied first");
+    .option("--configuration <file>", "a JSON file with the settings of the source")
+    .option("--destination <kind:address>", `the destination (default: ${defaultDestination})`)
+    .option("--schema <name>", "the schema in the destination (default: the source's name)")
+    .option("--full", "start over with an empty state and empty copies");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
-        ["init source weather", "writes weather/source.ts to begin with"],
+        ["init source weather", "writes weather/source.ts, which you change"],
         ["run weather/source.ts", "into warehouse.duckdb"],
         ["run weather/source.ts --configuration configuration.json --full", "with settings, from the start"],
-        ["sync --source ./weather/source.ts", "the same as any other source: sync, check, status, reset"],
+        ["sync --source ./weather/source.ts", "like any other source: sync, check, status, reset"],
       ),
     )
     .addHelpText("after", exitCodesHelp())

@@ -15,17 +15,17 @@ export function serveCommand(environment: Environment): Command {
   return new Command("serve")
     .argument("<source>", `what to serve: ${Object.keys(sources).join(", ")}, or the file of one`)
     .description(
-      "Serves a source to Fivetran, by gRPC, until it is stopped. Settings, selection and state come with each call: nothing is kept here. Log lines go to standard output, in the form that Fivetran reads.",
+      "Serves a source to Fivetran over gRPC until you stop it. Settings, selection and state come with each call, so nothing is stored here. Log lines go to standard output, in the form that Fivetran reads.",
     )
     .optionsGroup("Where:")
-    .option("--port <number>", "port to listen at; 0 takes any that is free", defaultPort)
-    .option("--host <address>", "address to listen at; :: is every one of this machine", "127.0.0.1")
+    .option("--port <number>", "port to listen on; 0: any free port", defaultPort)
+    .option("--host <address>", "address to listen on; ::: all addresses of this machine", "127.0.0.1")
     .optionsGroup("Output:")
-    .addOption(new Option("--log-level <level>", "how much to log").choices(["debug", "info"]).default("info"))
+    .addOption(new Option("--log-level <level>", "what to log").choices(["debug", "info"]).default("info"))
     .addHelpText(
       "after",
       examples(
-        ["serve yugabytedb", `for a client on this machine, at port ${defaultPort}`],
+        ["serve yugabytedb", `for a client on this machine, on port ${defaultPort}`],
         ["serve ./my-source.ts", "a source of your own"],
         ["serve rethinkdb --host :: --port 50052", "for clients elsewhere: the protocol is not encrypted"],
       ),

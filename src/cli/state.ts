@@ -35,7 +35,7 @@ interface StateFlags extends ConnectionOptions, OutputOptions {
 export function stateCommand(environment: Environment): Command {
   return new Command("state")
     .description(
-      "How far tables were read is kept in the destination, beside their copies. Shows it, or carries it from one place to another as JSON. Asks nothing of the source.",
+      "Shows, exports or imports the state of tables: how far they were read. The state is in the destination, beside the copies. Does not connect to the source.",
     )
     .helpCommand(false)
     .addCommand(showCommand(environment))
@@ -44,9 +44,9 @@ export function stateCommand(environment: Environment): Command {
     .addHelpText(
       "after",
       examples(
-        ["state show", "where the next sync goes on, table by table"],
-        ["state export iot --to state.json", "keep it beside a backup of the warehouse"],
-        ["state import iot --from state.json", "after that backup was put in place"],
+        ["state show", "where the next sync of each table begins"],
+        ["state export iot --to state.json", "store it together with a backup of the warehouse"],
+        ["state import iot --from state.json", "after that backup was restored"],
       ),
     );
 }
@@ -54,8 +54,8 @@ export function stateCommand(environment: Environment): Command {
 function showCommand(environment: Environment): Command {
   return withOutputOptions(connectionCommand("show"))
     .summary("where the next sync goes on")
-    .description("Shows where the next sync goes on, table by table.")
-    .addHelpText("after", examples(["state show iot --tables devices", "of one table"]))
+    .description("Shows where the next sync of each table begins.")
+    .addHelpText("after", examples(["state show iot --tables devices", "one table"]))
     .action(running(environment, (session, connection, flags) => show(session, connection, narrowed(flags))));
 }
 
@@ -63,10 +63,10 @@ function exportCommand(environment: Environment): Command {
   const command = connectionCommand("export")
     .summary("write the state of one connection as JSON")
     .description(
-      "Writes the state of one connection as JSON: of each table how it stood when it was last whole. Passes that are under way are not in it: they belong to the copies that have their rows.",
+      "Writes the state of one connection as JSON: for each table, the state after its last complete sync. Unfinished passes are not included, because they belong to the copies that have their rows.",
     )
     .optionsGroup("Where to:")
-    .option("--to <file>", "a file that is not there yet (default: standard output)");
+    .option("--to <file>", "a new file (default: standard output)");
   return withOutputOptions(command)
     .addHelpText("after", examples(["state export iot > state.json", "to standard output"]))
     .action(running(environment, (session, connection, flags) => exportOf(session, connection, flags), 1));
@@ -76,13 +76,13 @@ function importCommand(environment: Environment): Command {
   const command = connectionCommand("import")
     .summary("take on a state that was exported")
     .description(
-      "Replaces the state of tables by one that was exported, of all of them or none. The copies must be those that the state tells of, or older rows of the source will be missing until the next sweep. A state of another source, server, database or selection is refused.",
+      "Replaces the state of tables by an exported one: of all tables, or of none. The copies must have the rows that the state describes. Otherwise older rows are missing until the next sweep. A state of another source, server, database or selection is refused.",
     )
     .optionsGroup("Where from:")
-    .option("--from <file>", "the file; - is standard input")
+    .option("--from <file>", "the file; - for standard input")
     .option("-y, --yes", "do not ask");
   return withOutputOptions(command)
-    .addHelpText("after", examples(["state import iot --from state.json --tables devices", "of one table"]))
+    .addHelpText("after", examples(["state import iot --from state.json --tables devices", "one table"]))
     .action(running(environment, (session, connection, flags) => importInto(session, connection, flags), 1));
 }
 

@@ -32,10 +32,10 @@ interface StatusFlags extends ConnectionOptions, OutputOptions {
 export function statusCommand(environment: Environment): Command {
   const command = connectionCommand("status")
     .description(
-      "Shows the state of the copies: rows, the moment from which they are true, position and lag of tables that a stream keeps up to date, passes that the next sync continues, and the last runs with what failed. Needs neither the source nor its secrets. Works while a sync runs.",
+      "Shows the state of the copies: rows, read point (as of), position and lag of followed tables, unfinished passes, and the last runs with their errors. Needs neither the source nor its secrets. Works while a sync runs.",
     )
     .optionsGroup("What to show:")
-    .option("--runs <number>", "how many of the last syncs", "5")
+    .option("--runs <number>", "how many of the last syncs to show", "5")
     .option("--max-age <duration>", "exit code 7 if a copy is older than this (30m, 6h), or the last sync failed");
   return withOutputOptions(command)
     .addHelpText(

@@ -42,29 +42,32 @@ interface SyncFlags extends ConnectionOptions, OutputOptions {
 export function syncCommand(environment: Environment): Command {
   const command = connectionCommand("sync")
     .description(
-      "Brings copies up to date: reads each table whole the first time, and after that only what changed. Stop it at any time; the next sync goes on from there.",
+      "Brings copies up to date. The first sync reads each table whole, later ones only what changed. You can stop it at any time: the next sync continues from there.",
     )
     .optionsGroup("How to sync:")
-    .option("--full", "read every row again; write only what differs, delete what is gone")
-    .option("--sweep", "look for deleted rows and changes without a new cursor, even if `deletes` says not yet")
-    .option("--verify", "compare source and copy afterwards, as `headwaters verify` does")
-    .option("--deletes <when>", "when to look for deletes: auto, each_sync, never, or an interval as 6h")
-    .option("--parallel <number>", "splits to read at the same time")
-    .option("--accept-scope", "go on although the server, database or selection is another than before")
-    .option("--accept-deletes", "go on although more rows would be deleted than maxDeleteFraction allows")
+    .option("--full", "read every row again; write only differences, delete missing rows")
+    .option(
+      "--sweep",
+      "look for deleted rows, and for changes without a new cursor, even if it is too early by `deletes`",
+    )
+    .option("--verify", "compare source and copy afterwards, like `headwaters verify`")
+    .option("--deletes <when>", "when to look for deletes: auto, each_sync, never, or an interval such as 6h")
+    .option("--parallel <number>", "how many splits to read at the same time")
+    .option("--accept-scope", "continue although the server, database or selection has changed")
+    .option("--accept-deletes", "continue although more rows would be deleted than maxDeleteFraction allows")
     .addOption(
-      new Option("--on <engine>", "have workers do it, on any number of machines (headwaters worker)").choices([
+      new Option("--on <engine>", "let workers do it, on any number of machines (headwaters worker)").choices([
         "temporal",
       ]),
     )
-    .option("--dry-run", "show what would be read and why; write nothing");
+    .option("--dry-run", "show what a sync would read, and why; write nothing");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["sync", "every connection of headwaters.yaml, one after the other"],
         ["sync iot --tables sensor_readings,alerts", "two tables of one connection"],
-        ["sync iot --sweep --verify", "find deleted rows too, then prove that the copy is right"],
+        ["sync iot --sweep --verify", "find deleted rows too, then compare source and copy"],
         [
           "sync --source yugabytedb --configuration configuration.json",
           "without a file of connections, into warehouse.duckdb",

@@ -15,12 +15,12 @@ interface UnfollowFlags extends ConnectionOptions, OutputOptions {
 export function unfollowCommand(environment: Environment): Command {
   const command = connectionCommand("unfollow")
     .description(
-      "Removes what following a stream keeps at the source: the replication slot, with the log that it retains, and the publication. The copies stay. A later sync with changes: stream begins with a full pass.",
+      "Removes what a followed stream keeps at the source: the replication slot with its log, and the publication. The copies stay. A later sync with changes: stream begins with a full pass.",
     )
     .optionsGroup("What to remove:")
     .option("-y, --yes", "do not ask");
   return withOutputOptions(command)
-    .addHelpText("after", examples(["unfollow iot --yes", "give the log back, without a question"]))
+    .addHelpText("after", examples(["unfollow iot --yes", "let the source drop the log, without a question"]))
     .action((connections: readonly string[], flags: UnfollowFlags) =>
       runCommand(environment, flags, (session) =>
         forEachConnection(session, requestOf(connections, flags), (connection) =>

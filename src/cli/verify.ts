@@ -20,7 +20,7 @@ import type { Environment } from "./environment.ts";
 export function verifyCommand(environment: Environment): Command {
   return withOutputOptions(connectionCommand("verify"))
     .description(
-      "Compares source and copy row by row and ends with CONVERGED (they are equal), NOT PROVEN (they differ, but the source moved meanwhile) or DIVERGED. Changes no copy.",
+      "Compares source and copy row by row. The verdict is CONVERGED (they are equal), NOT PROVEN (they differ, and changes of the source since the last sync explain it) or DIVERGED (they differ). Changes no copy.",
     )
     .addHelpText(
       "after",

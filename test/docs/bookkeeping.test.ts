@@ -7,11 +7,11 @@ interface Meaning {
   readonly columns: Readonly<Record<string, string>>;
 }
 
-const split = { pass: "the pass", split: "the split in it" };
+const split = { pass: "the pass", split: "a split of the pass" };
 const stage = {
-  stage: "the table that the rows wait in",
+  stage: "the table in which the rows wait",
   columns: "JSON: the columns of that table",
-  ordinal: "rows that were loaded into it",
+  ordinal: "the number of rows that were loaded into that table",
 };
 
 const error = {
@@ -21,29 +21,32 @@ const error = {
 };
 
 const meanings: Readonly<Record<Kept, Meaning>> = {
-  format: { table: "The version of these tables. One row.", columns: { version: "raised when these tables change" } },
+  format: {
+    table: "The version of these tables. One row.",
+    columns: { version: "a higher number for each change of these tables" },
+  },
   leases: {
-    table: "Who may write a connection. One row for each.",
+    table: "Who may write a connection. One row for each connection.",
     columns: {
-      lease: "counts up with each sync; a commit with an older number is refused",
-      host: "the machine of the newest writer",
-      pid: "its process",
-      since: "when it began",
-      held: "whether it still writes",
-      stamp: "the time of the last commit, with microseconds: the newest `_headwaters_synced`",
+      lease: "a higher number for each sync. A commit with a lower number is refused",
+      host: "the machine of the latest writer",
+      pid: "the process of the latest writer",
+      since: "when that writer began",
+      held: "whether that writer still writes",
+      stamp: "the time of the last commit, with microseconds: the latest `_headwaters_synced`",
     },
   },
   copies: {
-    table: "The copies that Headwaters made.",
+    table: "The copies that Headwaters created.",
     columns: {
       id: "the table in the source",
       schema_name: "the schema of the copy",
-      table_name: "its name",
-      columns: "JSON: the columns that the source last had",
+      table_name: "the name of the copy",
+      columns: "JSON: the columns that the source had at the last sync",
     },
   },
   passes: {
-    table: "Passes that are not finished. The next sync goes on with them.",
+    table: "Unfinished passes. The next sync continues them.",
     columns: { id: "the pass", pass: "JSON: its kind, tables, splits and read point" },
   },
   pass_tables: {
@@ -59,11 +62,11 @@ const meanings: Readonly<Record<Kept, Meaning>> = {
     table: "How far each split of an unfinished pass was read.",
     columns: {
       ...split,
-      attempt: "how many times it was begun",
-      version: "counts up with each commit; a commit that does not follow is refused",
-      state: "JSON: where to go on from",
+      attempt: "how many times the split was started",
+      version: "a higher number for each commit. A commit without the next number is refused",
+      state: "JSON: where to continue",
       done: "whether the split is finished",
-      as_of: "its read point, if it has one of its own",
+      as_of: "the read point of the split, if it has its own",
     },
   },
   held: {
@@ -77,31 +80,31 @@ const meanings: Readonly<Record<Kept, Meaning>> = {
     },
   },
   tables: {
-    table: "Tables that were synced whole at least once.",
+    table: "Tables that were synced completely at least once.",
     columns: {
       id: "the table",
       state:
-        "JSON: its description, where the next sync begins, read point, last sweep. `headwaters state show` shows it",
+        "JSON: description of the table, where the next sync begins, read point, last sweep. `headwaters state show` shows it",
     },
   },
   seals: {
-    table: "Whether a copy is as the last sync left it. [Proving a copy](../verify.md) says what for.",
+    table: "Whether a copy is as the last sync left it. See [Proving a copy](../verify.md).",
     columns: {
       id: "the table",
       state: "`sealed`, `open`, `unknown` or `broken`",
-      written: "the stamp of our last write",
-      n: "live rows at that time",
+      written: "the stamp of the last write of Headwaters",
+      n: "the number of rows that were not deleted at that time",
       digest: "the sum of their hashes",
-      how: "what the hash depends on: columns, and version of the database",
+      how: "what the hash depends on: columns, and the version of the database",
     },
   },
   runs: {
-    table: "One row for each sync or verify that could write to the destination.",
+    table: "One row for each run that could write to the destination.",
     columns: {
       id: "the run",
       started: "when it began",
-      kind: "`sync` or `verify`",
-      asked_by: "who asked for it: `schedule`, `retry`, `person`; NULL: the command line",
+      kind: "`sync`, `verify` or `follow`",
+      asked_by: "who started it: `schedule`, `retry`, `person`; NULL: the command line",
       ended: "when it ended",
       outcome: "`running`, `succeeded`, `failed`, `stopped` or `died`",
       verdict: "of a verify",
@@ -113,24 +116,24 @@ const meanings: Readonly<Record<Kept, Meaning>> = {
     columns: {
       run: "the run",
       id: "the table",
-      place: "the order of the tables",
+      place: "the position of the table in the run",
       outcome: "`running`, `whole`, `failed` or `stopped`",
-      passes: "the kinds of its passes, with blanks between them",
+      passes: "the kinds of its passes, separated by spaces",
       rows_read: "rows that were read from the source",
-      bytes_read: "their bytes",
-      inserted: "rows of the copy that are new",
-      updated: "… that changed",
-      deleted: "… that were deleted",
-      milliseconds: "how long it took",
-      as_of: "the read point of the copy after it",
+      bytes_read: "the size of these rows in bytes",
+      inserted: "new rows of the copy",
+      updated: "changed rows of the copy",
+      deleted: "deleted rows of the copy",
+      milliseconds: "how long the table took",
+      as_of: "the read point of the copy after the run",
       verdict: "of a verify",
-      reasons: "why, one a line",
+      reasons: "the reasons of the verdict, one on each line",
       ...error,
     },
   },
   schema_changes: {
-    table: "What changed of the tables of the source.",
-    columns: { seen: "when a sync saw it", id: "the table", change: "in few words" },
+    table: "Changes of the schema of the source.",
+    columns: { seen: "when a sync saw it", id: "the table", change: "the change, in a few words" },
   },
 };
 
@@ -147,14 +150,15 @@ test("the page of the bookkeeping is that of the code", async () => {
   });
   const page = `# Tables of the schema _headwaters
 
-A destination that is a database keeps what Headwaters knows about its copies in the schema \`_headwaters\`, in the same
-transactions as the rows. The copies themselves are in schemas of their own: [what a copy looks like](../concepts.md#the-copy).
+Headwaters keeps its bookkeeping in the destination, in the schema \`_headwaters\`. It is written in the same transactions as the rows. The
+copies are in other schemas: see [what a copy looks like](../concepts.md#the-copy).
 
-**Read these tables as you like, and never write to them.** \`headwaters status\`, \`state\` and \`reset\` show and change what is in
-them. They may change with a version; \`format\` has the number, and a new Headwaters converts the tables of an old one.
+**You may read these tables. Never write to them.** \`headwaters status\`, \`state\` and \`reset\` show and change their content. A new version
+of Headwaters may change the tables, and converts those of an older version. For your own dashboards, use
+[the views of the history](../up.md#history), which stay the same.
 
-All but \`format\` have a column \`connection\` (text) first: the name of the connection. Times are text, ISO 8601, UTC. In a
-DuckLake each connection has tables of its own, whose names end with a suffix; \`format\` and \`copies\` are shared.
+All tables except \`format\` have a first column \`connection\` (text): the name of the connection. Times are text, ISO 8601, UTC. In DuckLake,
+each connection has its own tables, whose names end with a suffix. Only \`format\` and \`copies\` are shared.
 
 ${sections.join("\n")}`;
   await expect(page).toMatchFileSnapshot("../../docs/reference/bookkeeping.md");

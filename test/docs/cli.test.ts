@@ -34,7 +34,8 @@ test("the page of commands is that of the program", async () => {
   );
   const page = `# Commands
 
-\`headwaters <command> --help\` shows the same. Connections are those of \`headwaters.yaml\`, all of them if none is named.
+This page shows the help of every command. \`headwaters <command> --help\` shows the same in the terminal. A command works on all
+connections of \`headwaters.yaml\`, unless you name some.
 
 ## Exit codes
 
@@ -42,7 +43,7 @@ test("the page of commands is that of the program", async () => {
 |---|---|
 ${codes.join("\n")}
 
-A command that works on several connections or tables ends with the code of the worst. A code between 1 and 4 comes with an
+If several connections or tables end differently, the command ends with the code of the worst. The codes 1 to 4 come with an
 [error code](../errors.md).
 
 ${sections.join("\n")}`;

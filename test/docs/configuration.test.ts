@@ -60,7 +60,7 @@ function rowsOf({ properties = {}, required = [] }: Schema, prefix = ""): string
 }
 
 function tableOf(schema: Schema): string {
-  return ["| setting | what | default | meaning |", "|---|---|---|---|", ...rowsOf(schema)].join("\n");
+  return ["| setting | value | default | meaning |", "|---|---|---|---|", ...rowsOf(schema)].join("\n");
 }
 
 /** A section for each connector; those that have the same settings share one. */
@@ -82,38 +82,47 @@ test("the page of settings is that of the code", async () => {
   const override = connection.properties!["overrides"]!.additionalProperties as Schema;
   const page = `# Configuration
 
-\`headwaters.yaml\` holds connections, each below its name under \`connections:\`. A connection has a \`source\` and a
-\`destination\`, each with its \`type\` and its own settings, and settings of its own. \`headwaters init\` writes a file with
-all of them, and names the schema by which editors complete it and mark mistakes (\`headwaters.schema.json\`).
+This page lists every setting of \`headwaters.yaml\`. \`headwaters init\` writes such a file, with all settings as comments.
 
-\`\${NAME}\` stands for an environment variable, \`\${NAME:-value}\` falls back to a value. Variables may also stand in a file
-\`.env\` beside \`headwaters.yaml\` (\`NAME=value\`, as \`node --env-file\` reads it); one that the environment has already counts
-instead. Keep \`.env\` out of version control.
+\`\`\`yaml
+# headwaters.yaml
+connections:
+  shop:
+    source: { type: postgresql, host: localhost, database: shop, user: reader, password: "\${POSTGRESQL_PASSWORD}" }
+    destination: duckdb:warehouse.duckdb
+    deletes: 6h
+\`\`\`
 
-Each setting of a source or a
-destination may also come from a file or from a command: \`{ file: path }\`, \`{ command: [program, argument] }\`. Durations
-have their unit (\`500ms\`, \`30s\`, \`5m\`, \`6h\`, \`1d\`), and so have sizes (\`512KB\`, \`64MB\`, \`1GB\`).
+- A connection has a name, here \`shop\`. It has a \`source\`, a \`destination\`, and settings of its own, here \`deletes\`. Source and
+  destination have a \`type\` and their own settings.
+- \`\${NAME}\` is the value of an environment variable. \`\${NAME:-value}\` gives a value if the variable is not set. Variables can
+  also be in a file \`.env\` beside \`headwaters.yaml\` (\`NAME=value\`, in the format of \`node --env-file\`). A variable of the
+  environment has priority. Keep \`.env\` out of version control.
+- Any setting of a source or destination can come from a file or a command: \`{ file: path }\`,
+  \`{ command: [program, argument] }\`.
+- Durations have a unit: \`500ms\`, \`30s\`, \`5m\`, \`6h\`, \`1d\`. Sizes too: \`512KB\`, \`64MB\`, \`1GB\`.
+- Editors complete the file and mark mistakes, if they use the schema \`headwaters.schema.json\`. Files of \`headwaters init\` name it.
 
 ## Connection
 
 ${tableOf({ properties: own })}
 
-## Single tables
+## Individual tables
 
-Below \`overrides\`, by the name of the table in the source. [Selecting what to sync](selection.md) has examples.
+These settings stand below \`overrides\`, under the name of the table in the source. [Selecting what to sync](selection.md) has examples.
 
 ${tableOf(override)}
 
 ## Service
 
-Below \`service\`, beside \`connections\`: how [\`headwaters up\`](up.md) works. Host, port, token and certificate count when it
-starts, all else as soon as the file is changed.
+These settings of [\`headwaters up\`](up.md) stand below \`service\`, beside \`connections\`. \`token\`, \`hosts\` and
+\`tls\` are read at the start. Changes of other settings count at once.
 
 ${tableOf(service)}
 
 ## Temporal
 
-Below \`temporal\`, beside \`connections\`: where [syncs of many machines](how-to/many-machines.md) are driven from.
+These settings for [syncs on many machines](how-to/many-machines.md) stand below \`temporal\`, beside \`connections\`.
 
 ${tableOf(temporal)}
 
@@ -122,7 +131,7 @@ ${tableOf(temporal)}
 ${sectionsOf("below `source`", describedSources)}
 ## Destinations
 
-\`destination: duckdb:warehouse.duckdb\` is short for \`{ type: duckdb, path: warehouse.duckdb }\`.
+\`destination: duckdb:warehouse.duckdb\` is a short form of \`{ type: duckdb, path: warehouse.duckdb }\`.
 
 ${sectionsOf("below `destination`", describedDestinations)}`;
   await expect(page).toMatchFileSnapshot("../../docs/configuration.md");

@@ -12,7 +12,7 @@ interface Line {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-const ending = { outcome: "how the command ended, in a word", exitCode: "the exit code that it stands for" };
+const ending = { outcome: "how the command ended, in one word", exitCode: "the exit code for it" };
 const table = { table: "the table's name in the source" };
 
 /** What each line of `--json` says, in the order of a session. */
@@ -29,16 +29,16 @@ const lines: Readonly<Record<string, Line>> = {
   },
   check: {
     commands: "check",
-    meaning: "One thing was looked at.",
+    meaning: "The result of one check.",
     fields: {
       name: "which check",
-      label: "the same for people",
+      label: "its name for people",
       status: "`ok`, `warning` or `failed`",
-      message: "what was found; of a failure also what to do",
-      remedy: "of a failure: the remedy; absent: `reconfigure`",
+      message: "what was found; for a failure also what to do",
+      remedy: "for a failure: the remedy; absent: `reconfigure`",
     },
   },
-  checked: { commands: "check", meaning: "All checks of a connection are done.", fields: ending },
+  checked: { commands: "check", meaning: "All checks of a connection are finished.", fields: ending },
   table: {
     commands: "discover",
     meaning: "A table that would be synced.",
@@ -46,7 +46,7 @@ const lines: Readonly<Record<string, Line>> = {
   },
   written: {
     commands: "discover --write",
-    meaning: "The tables were named in the file of connections.",
+    meaning: "The names of the tables were written to the file of connections.",
     fields: { file: "the file", changed: "whether it was changed" },
   },
   preview: {
@@ -54,24 +54,24 @@ const lines: Readonly<Record<string, Line>> = {
     meaning: "What a sync would do to a table.",
     fields: {
       ...table,
-      passes: "which passes",
-      why: "why these",
+      passes: "the passes that it would make",
+      why: "why it would make them",
       estimatedRows: "rows of the table, if the source can tell",
       sweepMilliseconds: "how long the last sweep took",
-      error: "why it can't be synced; else null",
+      error: "why the table can't be synced, or null",
     },
   },
   selected: { commands: "sync, run", meaning: "The sync begins.", fields: { tables: "the tables, in order" } },
   pass: {
     commands: "sync, run",
-    meaning: "A pass begins, or goes on.",
+    meaning: "A pass begins or continues.",
     fields: {
       ...table,
       pass: "`full`, `window`, `keys` (a sweep) or `stream`",
       resumed: "whether an earlier sync began it",
-      splits: "splits of the pass",
-      splitsDone: "those that are done",
-      estimatedRows: "rows of the pass, if they can be estimated",
+      splits: "the number of splits of the pass",
+      splitsDone: "how many of them are finished",
+      estimatedRows: "rows of the pass, if the source can estimate them",
     },
   },
   read: {
@@ -79,50 +79,50 @@ const lines: Readonly<Record<string, Line>> = {
     meaning: "Rows were read.",
     fields: {
       ...table,
-      rows: "rows since the last line of this kind",
+      rows: "how many, since the last line of this kind",
       bytes: "sync: their bytes",
-      splitsDone: "sync: splits that are done",
+      splitsDone: "sync: finished splits",
     },
   },
   settling: {
     commands: "sync, run",
-    meaning: "Every row of a pass was read; the copy is compared and completed.",
+    meaning: "Every row of a pass was read. The copy is compared and completed.",
     fields: table,
   },
   lost: {
     commands: "sync, run, follow",
-    meaning: "What changed in a table can't be told any more: it is read whole.",
-    fields: { ...table, reason: "why, as the end of a sentence" },
+    meaning: "The changes of a table are lost, so the table is read whole.",
+    fields: { ...table, reason: "why" },
   },
   retry: {
     commands: "sync, run",
-    meaning: "A reading failed and will be tried again.",
-    fields: { ...table, error: "the error", milliseconds: "how long it waits first" },
+    meaning: "A read failed and will be tried again.",
+    fields: { ...table, error: "the error", milliseconds: "the pause before that" },
   },
   committed: {
     commands: "sync, run",
     meaning: "Rows and progress are durable.",
-    fields: { changes: "by table: rows inserted, updated and deleted since the last commit" },
+    fields: { changes: "for each table: rows inserted, updated and deleted since the last commit" },
   },
   finished: {
     commands: "sync, run",
-    meaning: "A table is whole, failed or was stopped.",
+    meaning: "A table is complete, failed or was stopped.",
     fields: {
       result: "table, outcome, passes, rows and bytes read, rows changed, duration, read point, error",
-      error: "why it failed, with remedy and hint; else null",
+      error: "why it failed, with remedy and hint, or null",
     },
   },
   summary: {
     commands: "sync, run",
     meaning: "The sync of a connection has ended.",
-    fields: { ...ending, run: "id, start, end, outcome, and the results of all tables" },
+    fields: { ...ending, run: "id, start, end and outcome of the run, and the results of all tables" },
   },
   verifying: {
     commands: "verify",
     meaning: "A table is compared.",
     fields: {
       ...table,
-      reading: "1: sums of all rows; 2: the rows that differ, one by one",
+      reading: "1: sums of all rows; 2: the rows that differ",
       estimatedRows: "rows of the table, if the source can tell",
     },
   },
@@ -138,18 +138,18 @@ const lines: Readonly<Record<string, Line>> = {
   },
   status: {
     commands: "status",
-    meaning: "How the copies of a connection stand.",
+    meaning: "The state of the copies of a connection.",
     fields: {
       ...ending,
       tables:
-        "rows, read point, last sweep, position and lag (in milliseconds) where a stream shows the changes, and the pass that the next sync goes on with",
-      runs: "the last syncs and sessions of follow, newest first, also those that failed",
-      unreadable: "why the destination can't be read; else null",
-      late: "with `--max-age`: what is too old",
+        "rows, read point, last sweep, position and lag (in milliseconds) of a stream, and the pass that the next sync continues",
+      runs: "the last syncs and sessions of follow, newest first, including failed ones",
+      unreadable: "why the destination can't be read, or null",
+      late: "with `--max-age`: the copies that are too old",
     },
   },
   state: { commands: "state show", meaning: "How far a table was read.", fields: { state: "the state" } },
-  imported: { commands: "state import", meaning: "A state was taken on.", fields: { tables: "its tables" } },
+  imported: { commands: "state import", meaning: "A state was imported.", fields: { tables: "its tables" } },
   exported: {
     commands: "export",
     meaning: "A file was written.",
@@ -157,17 +157,17 @@ const lines: Readonly<Record<string, Line>> = {
   },
   followed: {
     commands: "follow",
-    meaning: "While a stream is followed: tables were brought up to date, and that is durable.",
+    meaning: "A stream is followed: changes of tables were committed.",
     fields: {
       tables: "the tables",
-      lag: "the age of the oldest of their changes then, in milliseconds; 0: there was none; null: not known, since other tables are being read",
-      kept: "from which position on the source keeps its log, the bytes of it, and with how many it is given up; null: nothing",
+      lag: "the age of the oldest of these changes when it was committed, in milliseconds; 0: there was no change; null: unknown, because other tables are being read",
+      kept: "the position from which the source keeps its log, the size of this log in bytes, and the size at which it is dropped; null: no log",
     },
   },
   run: {
     commands: "history",
-    meaning: "A run that is over or under way, newest first.",
-    fields: { run: "as the API of the service tells it: id, kind, trigger, times, outcome, rows, error" },
+    meaning: "A run that has ended or still runs, newest first.",
+    fields: { run: "as in the API of the service: id, kind, trigger, times, outcome, rows, error" },
   },
   log: {
     commands: "logs",
@@ -176,22 +176,25 @@ const lines: Readonly<Record<string, Line>> = {
   },
   listening: {
     commands: "up",
-    meaning: "The service can be asked.",
-    fields: { address: "of the page and the API", tokenFile: "the file with the token; null: you set it" },
+    meaning: "The service listens.",
+    fields: {
+      address: "the address of the page and the API",
+      tokenFile: "the file with the token; null: you set the token",
+    },
   },
   sent: {
     commands: "alert test",
-    meaning: "A webhook has taken a test alert.",
+    meaning: "A webhook accepted a test alert.",
     fields: { alert: "the name of the webhook" },
   },
   reset: {
     commands: "reset",
-    meaning: "Tables will be read whole.",
-    fields: { tables: "the tables", dropped: "whether their copies are gone too" },
+    meaning: "The next sync will read tables whole.",
+    fields: { tables: "the tables", dropped: "whether their copies were dropped too" },
   },
   unfollowed: {
     commands: "unfollow, reset",
-    meaning: "The log of the source is no longer kept.",
+    meaning: "The source does not keep its log any more.",
     fields: { removed: "what was removed at the source" },
   },
   error: {
@@ -214,12 +217,17 @@ test("the page of events is that of the code", async () => {
   });
   const page = `# Events of --json
 
-With \`--json\`, a command writes one JSON object a line to standard output, and log lines as JSON to standard error. \`query
---json\` writes the rows of the result instead.
+With \`--json\`, a command writes events to standard output: one JSON object on each line. Log lines go to standard error, as JSON too.
+\`query --json\` writes the rows of the result instead.
 
-Every line has \`kind\` and \`time\` (ISO 8601, UTC), and \`connection\` where it belongs to one. Lines of a sync or a \`verify\`
-also have \`run\`, the id of that run, and \`at\`, when it happened. More kinds and fields may come with a minor version: ignore
-those that you don't know. An error has \`code\`, \`remedy\`, \`message\`, \`hint\` and \`side\`: [error codes](../errors.md).
+\`\`\`console
+$ headwaters sync --json | jq -c 'select(.kind == "finished")'
+\`\`\`
+
+- Every line has \`kind\` and \`time\` (ISO 8601, UTC). It has \`connection\` if it belongs to one.
+- Lines of a sync or a \`verify\` also have \`run\`, the id of the run, and \`at\`, the time of the event.
+- An error has \`code\`, \`remedy\`, \`message\`, \`hint\` and \`side\`: see [error codes](../errors.md).
+- Later minor versions may have more kinds and fields. Ignore those that you don't know.
 
 ${sections.join("\n")}`;
   await expect(page).toMatchFileSnapshot("../../docs/reference/events.md");

@@ -52,10 +52,8 @@ function listed(value: unknown): unknown {
 const selection = z.preprocess(
   listed,
   z.strictObject({
-    include: names
-      .default([])
-      .meta({ description: "Tables to sync, by name or pattern with *; all where it is empty." }),
-    exclude: names.default([]).meta({ description: "Tables to leave out, by name or pattern with *." }),
+    include: names.default([]).meta({ description: "Tables to sync: names, or patterns with *. Empty: all tables." }),
+    exclude: names.default([]).meta({ description: "Tables to leave out: names, or patterns with *." }),
   }),
 );
 
@@ -63,13 +61,13 @@ const columns = z.preprocess(
   listed,
   z.strictObject({
     include: names.default([]).meta({
-      description: "Columns to copy, by name or pattern with *; all where it is empty. The key must be among them.",
+      description: "Columns to copy: names, or patterns with *. Empty: all columns. The key must be included.",
     }),
-    exclude: names.default([]).meta({ description: "Columns to leave out, by name or pattern with *." }),
+    exclude: names.default([]).meta({ description: "Columns to leave out: names, or patterns with *." }),
     rename: z
       .record(z.string(), z.string().min(1))
       .default({})
-      .meta({ description: "Names in the destination, by the name in the source." }),
+      .meta({ description: "New names of columns: the name in the source, then the name in the destination." }),
   }),
 );
 
@@ -115,7 +113,7 @@ const deletion = z.enum(["soft", "hard"]);
 const override = z.strictObject({
   columns: columns.optional().meta({
     description:
-      "Which columns are copied: a list, or include and exclude, of names or patterns with *; and their names.",
+      "Which columns are copied, and their names. A list of names or patterns with *, or include and exclude.",
   }),
   filter: z
     .union([z.string().trim().min(1), z.record(z.string(), z.unknown())], {
@@ -124,25 +122,27 @@ const override = z.strictObject({
     .optional()
     .meta({
       description:
-        "Only rows that fulfil it are copied. In the source's language: an SQL condition, CQL restrictions, or a mapping of RethinkDB's fields.",
+        "A condition in the language of the source: SQL, CQL restrictions, or a mapping of RethinkDB's fields. Only rows that match it are copied.",
     }),
   rename: z.string().min(1).optional().meta({ description: "The name of the table in the destination." }),
   mode: z.enum(["incremental", "full"]).optional().meta({
     description:
-      "full: read whole in each sync; incremental: refused where nothing tells what changed. Absent: incremental where it can be.",
+      "full: each sync reads the whole table. incremental: an error if nothing shows what changed. Absent: incremental if possible.",
   }),
   cursor: z.string().min(1).nullable().optional().meta({
-    description: "The timestamp column that says when a row changed; null: read this table without one.",
+    description: "The timestamp column that shows when a row changed. null: read this table without one.",
   }),
   types: z
     .record(z.string(), typeSetting)
     .default({})
-    .meta({ description: "Types that replace the detected ones, by column." }),
-  deletes: deletesSetting.optional().meta({ description: "As the connection's, for this table." }),
-  reread: rereadSetting.optional().meta({ description: "As the connection's, for this table." }),
-  deletion: deletion.optional().meta({ description: "As the connection's, for this table." }),
-  maxDeleteFraction: maxDeleteFraction.optional().meta({ description: "As the connection's, for this table." }),
-  schemaChanges: schemaChanges.optional().meta({ description: "As the connection's, for this table." }),
+    .meta({ description: "Types of columns, instead of the detected types." }),
+  deletes: deletesSetting.optional().meta({ description: "The setting of the connection, for this table." }),
+  reread: rereadSetting.optional().meta({ description: "The setting of the connection, for this table." }),
+  deletion: deletion.optional().meta({ description: "The setting of the connection, for this table." }),
+  maxDeleteFraction: maxDeleteFraction
+    .optional()
+    .meta({ description: "The setting of the connection, for this table." }),
+  schemaChanges: schemaChanges.optional().meta({ description: "The setting of the connection, for this table." }),
 });
 
 const kind = z.looseObject({ type: z.string().min(1) });
@@ -153,80 +153,83 @@ const parallelSetting = whole(1, 64);
 export const connectionSchema = z.strictObject({
   source: kind.meta({ description: "The database to read from: its type and settings." }),
   destination: kind.meta({
-    description: "The warehouse to write to: its type and settings, or an address as duckdb:warehouse.duckdb.",
+    description: "The warehouse to write to: its type and settings, or an address such as duckdb:warehouse.duckdb.",
   }),
   schema: z.string().min(1).optional().meta({
-    description: "The schema in the destination; else named as the source's schema, keyspace or database.",
+    description: "The schema in the destination. Absent: the name of the source's schema, keyspace or database.",
   }),
   tables: selection.default({ include: [], exclude: [] }).meta({
-    description: "Which tables are synced: a list, or include and exclude, of names or patterns with *.",
+    description: "Which tables are synced: a list of names or patterns with *, or include and exclude.",
   }),
   overrides: z
     .record(z.string(), override)
     .default({})
-    .meta({ description: "What is otherwise for single tables, by their names in the source." }),
+    .meta({ description: "Settings for individual tables, by their names in the source." }),
   types: z.enum(["exact", "example"]).default("exact").meta({
-    description: "exact: no value loses a digit; example: the types of the published connector example of this source.",
+    description: "exact: no value loses a digit. example: the types of the published connector example of this source.",
   }),
   deletes: deletesSetting.default(defaultSettings.deletes).meta({
     description:
-      "When deletes are looked for: auto (with each sync where that takes seconds, else once a day), each_sync, never, or an interval as 6h. A table whose cursor column does not show every change is swept for those all the same.",
+      "When a sync looks for deletes: auto (each sync if that takes seconds, otherwise once a day), each_sync, never, or an interval such as 6h. never turns off sweeps that would only find deletes: tables whose cursor column does not show every change are still swept.",
   }),
   reread: rereadSetting.default(defaultSettings.reread).meta({
     description:
-      "When all rows are read again though nothing shows that they changed: auto (Cassandra and ScyllaDB: after 7 days; else never), never, or an interval as 30d.",
+      "When all rows are read again, even if nothing shows that they changed: auto (7 days for Cassandra, ScyllaDB and tables that follow a stream; others never), never, or an interval such as 30d.",
   }),
   deletion: deletion.default("soft").meta({
-    description: "soft: deleted rows stay and are marked; hard: they are removed.",
+    description: "soft: deleted rows stay in the copy and are marked. hard: they are removed.",
   }),
   maxDeleteFraction: maxDeleteFraction.default(defaultSettings.maxDeleteFraction).meta({
     description:
-      "The part of a copy's rows, 0 to 1, that one sync may delete. More are held back until you agree; other changes arrive. 1 allows everything.",
+      "The delete limit: the fraction of a copy's rows, 0 to 1, that one sync may delete. More deletes are held back until you agree. Other changes are written. 1 allows everything.",
   }),
   schemaChanges: schemaChanges.default(defaultSettings.schemaChanges).meta({
-    description: "What may change by itself: tables and columns, columns only, nothing.",
+    description:
+      "What the copy takes over from the source by itself: new tables and changed columns, only changed columns, or nothing.",
   }),
   systemColumnPrefix: z
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must begin with a letter or _, followed by letters, digits and _")
     .default("_headwaters")
     .meta({
-      description: "System columns are <prefix>_synced and <prefix>_deleted; _fivetran fits existing dbt models.",
+      description:
+        "The system columns are called <prefix>_synced and <prefix>_deleted. _fivetran fits existing dbt models.",
     }),
   parallel: parallelSetting.default(defaultSettings.parallel).meta({
     description:
-      "Splits that are read from the source at the same time. A sync holds at most two connections to the source for each of them, and one more.",
+      "How many splits are read at the same time. A sync uses up to two connections to the source for each of them (Redis, Valkey and DragonflyDB: three), and one more.",
   }),
   memory: size.prefault(bytesText(defaultSettings.memoryBytes)).meta({
-    description: "Rows that are read ahead of the destination take at most about this much.",
+    description: "The most memory for rows that wait for the destination, approximately.",
   }),
   batchSize: size
     .prefault(bytesText(defaultSettings.batchBytes))
-    .meta({ description: "About how much one batch of rows takes." }),
+    .meta({ description: "The size of one batch of rows, approximately." }),
   commitInterval: duration.optional().meta({
-    description: `Data and state are committed at least this often while rows arrive; absent: ${durationText(defaultSettings.commitMilliseconds)}. Under follow, commits are at least so far apart; absent: 500ms into PostgreSQL, 1s into DuckDB, 60s into DuckLake.`,
+    description: `The longest time between two commits while rows arrive. Absent: ${durationText(defaultSettings.commitMilliseconds)}. Under follow, the shortest time between two commits. Absent: 500ms into PostgreSQL, 1s into DuckDB, 60s into DuckLake.`,
   }),
   interval: duration.prefault("15m").meta({
-    description: "Under follow: how often tables are synced whose changes no stream tells.",
+    description: "Under follow: how often tables are synced that have no stream.",
   }),
   commitRows: whole(1, 1_000_000_000).optional().meta({
-    description: "… and after this many rows (the checkpoint interval of the published examples: 1000).",
+    description:
+      "A commit is also made after this many rows. The published examples make a checkpoint every 1000 rows.",
   }),
   maxRowsPerSecond: whole(1, 1_000_000_000).optional().meta({
-    description: "The most rows that are read from the source in a second.",
+    description: "The most rows that are read from the source in one second.",
   }),
   schedule: scheduleSetting("follow").optional().meta({
     description:
-      "When headwaters up syncs: an interval as 15m; a cron expression, in UTC unless a time zone follows it: 0 3 * * * Europe/Berlin; or follow, all the time by the stream of the source. Absent: only when it is asked to.",
+      "When headwaters up syncs: an interval such as 15m; a cron expression, in UTC or with a time zone: 0 3 * * * Europe/Berlin; or follow: all the time, by the stream of the source. Absent: only when a person asks.",
   }),
   verify: scheduleSetting().optional().meta({
     description: "When headwaters up verifies: an interval, or a cron expression.",
   }),
   freshness: duration.optional().meta({
-    description: "How old a copy may be before headwaters up calls it late: 1h.",
+    description: "How old a copy may be before headwaters up reports it as late, such as 1h.",
   }),
   attempts: whole(1, 100).default(defaultSettings.attempts).meta({
-    description: "Readings of one split before its table fails.",
+    description: "How often one split is tried before its table fails.",
   }),
 });
 

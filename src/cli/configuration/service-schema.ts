@@ -12,39 +12,44 @@ const alert = z.strictObject({
   url: z
     .string()
     .regex(/^https?:\/\/\S+$|\$\{/, "must be an address that begins with https:// or http://")
-    .meta({ description: "Where alerts are posted to." }),
+    .meta({ description: "The address that gets a POST request for each alert." }),
   secret: z.string().min(16, "must have at least 16 characters").optional().meta({
     secret: true,
-    description: "Signs each request: the header Headwaters-Signature has an HMAC-SHA256 of moment and body.",
+    description:
+      "The key that signs each request: the header Headwaters-Signature has an HMAC-SHA256 of time and body.",
   }),
   events: z
     .array(z.enum(alertKinds))
     .default([...alertKinds])
-    .meta({ description: "What is told; all where it is absent." }),
-  after: whole(1, 1_000).default(1).meta({ description: "So many runs in a row fail before `failed` is told." }),
+    .meta({ description: "Which alerts are sent. Absent: all." }),
+  after: whole(1, 1_000)
+    .default(1)
+    .meta({ description: "How many runs must fail one after the other before `failed` is sent." }),
   template: z.string().optional().meta({
     description:
-      'The body that is sent instead of ours, as JSON with {{message}}, {{connection}}, {{event}}, {{hint}} or {{at}} in texts: {"text": "{{message}}"} is what Slack takes.',
+      'The body of the request: JSON with {{message}}, {{connection}}, {{event}}, {{hint}} or {{at}} in its texts. {"text": "{{message}}"} is for Slack.',
   }),
 });
 
 /** What stands below `service:` in the file of connections: how `headwaters up` works. */
 export const serviceSchema = z.strictObject({
-  concurrency: whole(1, 1_000).default(2).meta({ description: "How many runs there are at the same time." }),
+  concurrency: whole(1, 1_000).default(2).meta({ description: "How many runs are made at the same time." }),
   memory: size.optional().meta({
-    description: "What all runs together may read ahead of the destinations; each run has an equal part of it.",
+    description:
+      "The most memory for rows that wait for the destinations, for all runs together. Each run gets an equal part.",
   }),
   keepRuns: duration.prefault("90d").meta({ description: "How long the history of runs is kept." }),
   pauseAfter: whole(1, 1_000).default(5).meta({
     description:
-      "So many runs in a row that failed for a reason that a person must mend, and copied no table, pause a connection.",
+      "A connection is paused after this many runs that failed one after the other, copied no table, and need a person.",
   }),
   token: z.string().min(16, "must have at least 16 characters").optional().meta({
     secret: true,
-    description: "The token that users of the page and the API have; else one is made and kept in .headwaters/token.",
+    description:
+      "The token for the page and the API. Absent: the service makes one and keeps it in .headwaters/.service/token.",
   }),
   hosts: z.array(z.string().min(1)).default([]).meta({
-    description: "Names by which browsers reach this host, besides the address that it listens at.",
+    description: "Names that browsers use for this host, besides localhost, the name of the machine and IP addresses.",
   }),
   tls: z
     .union(
@@ -60,9 +65,9 @@ export const serviceSchema = z.strictObject({
     .optional()
     .meta({
       description:
-        "The files of a certificate, or proxy: one before it has TLS. One of both is needed at an address that is not of this machine alone.",
+        "The files of a certificate; or proxy, if a proxy in front of the service has TLS. Required for an address that other machines can reach.",
     }),
-  alerts: z.record(z.string(), alert).default({}).meta({ description: "Where alerts go, by names." }),
+  alerts: z.record(z.string(), alert).default({}).meta({ description: "Where alerts are sent, each under a name." }),
 });
 
 /** Files and commands may give secrets. */

@@ -30,14 +30,18 @@ export const temporalSchema = z.strictObject({
     .string()
     .regex(/^[^\s:]+:\d+$|\$\{/, "must be host:port")
     .default("localhost:7233")
-    .meta({ description: "Where Temporal's frontend listens: host:port." }),
-  namespace: z.string().min(1).default("default").meta({ description: "The namespace, which must exist." }),
+    .meta({ description: "The address of Temporal's frontend: host:port." }),
+  namespace: z.string().min(1).default("default").meta({ description: "The namespace. It must exist." }),
   taskQueue: z.string().min(1).default("headwaters").meta({ description: "The task queue that workers listen to." }),
-  tls: z
-    .union([z.boolean(), tls], { error: "must be true, false, or a mapping of files" })
-    .default(false)
-    .meta({ description: "true: with the system's authorities. A mapping names files: ca, certificate, key." }),
-  apiKey: z.string().min(1).optional().meta({ secret: true, description: "An API key, such as Temporal Cloud gives." }),
+  tls: z.union([z.boolean(), tls], { error: "must be true, false, or a mapping of files" }).default(false).meta({
+    description:
+      "true: TLS with the certificate authorities of the system. A mapping names the files ca, certificate and key.",
+  }),
+  apiKey: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ secret: true, description: "An API key, for example of Temporal Cloud." }),
 });
 
 /** Inserts outside values into the settings and checks them. Throws all problems at once. */

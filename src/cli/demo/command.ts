@@ -27,17 +27,20 @@ interface DemoOptions {
 export function demoCommand(environment: Environment): Command {
   return new Command("demo")
     .description(
-      `Starts a real database, fills it, copies it to ${folder}/warehouse.duckdb below the current folder, changes it, copies only what changed, and proves that the copy is right. Takes about half a minute; the server goes at the end, the warehouse stays.`,
+      `Starts a real database, fills it, copies it to ${folder}/warehouse.duckdb, changes it, copies only what changed, and compares source and copy. Takes about half a minute. At the end, the server is removed and the warehouse stays.`,
     )
     .addArgument(new Argument("[source]", "the kind of source").choices(kinds).argParser(kindOf).default("yugabytedb"))
     .option(
       "--server <address>",
-      "a server that runs, for redis, valkey and dragonflydb with an empty database: redis://user:password@host:6379, or for cassandra and scylladb, which get a keyspace for as long as it takes: cql://user:password@host:9042; rethinkdb needs one and gets a database there for as long as it takes: rethinkdb://user:password@host:28015",
+      "a running server. For redis, valkey and dragonflydb, with an empty database: redis://user:password@host:6379. For cassandra and scylladb, which get a temporary keyspace: cql://user:password@host:9042. Required for rethinkdb, which gets a temporary database: rethinkdb://user:password@host:28015",
     )
     .helpOption("-h, --help", "show this help")
     .addHelpText(
       "after",
-      examples(["demo", "see it for yourself"], ["demo dragonflydb", "sessions, caches and queues of a web shop"]),
+      examples(
+        ["demo", "PostgreSQL in place of YugabyteDB"],
+        ["demo dragonflydb", "sessions, caches and queues of a web shop"],
+      ),
     )
     .action((source: string, options: DemoOptions) =>
       runCommand(environment, {}, (session) => demo(session, source, options)),

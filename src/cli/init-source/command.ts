@@ -13,14 +13,14 @@ export function initSourceCommand(environment: Environment): Command {
   const command = new Command("source")
     .summary("begin a source of your own")
     .description(
-      "Writes a folder with a source of your own in TypeScript: it works, is typed and has a test that holds it to the suite of every source. Change it from there.",
+      "Creates a folder with a source in TypeScript. The source works, has types, and has a test with the suite for all sources. Change it for your system.",
     )
     .argument("<name>", "of the source, its package and its folder");
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
-        ["init source weather", "writes weather/source.ts and what belongs to it"],
+        ["init source weather", "writes weather/source.ts and its other files"],
         ["run weather/source.ts", "syncs it into warehouse.duckdb"],
       ),
     )

@@ -31,19 +31,19 @@ const defaultSource = "yugabytedb";
 export function initCommand(environment: Environment): Command {
   const command = new Command("init")
     .description(
-      "Writes a commented file of connections with every setting there is. On a terminal it asks for what is needed, tries each answer, shows the tables and offers a first sync; passwords go to .env. Elsewhere it asks nothing, and takes values from environment variables.",
+      "Creates a file of connections, with comments on every setting. On a terminal it asks for what it needs, tests each answer, shows the tables, and offers a first sync. Passwords go to .env. Without a terminal it asks nothing, and uses environment variables.",
     )
-    .argument("[connection]", "name of the connection (default: as its source)")
+    .argument("[connection]", "name of the connection (default: that of its source)")
     .optionsGroup("What to write:")
     .option(
       "--source <kind>",
-      `kind of the source, or its address as postgresql://reader@host/shop (default elsewhere: ${defaultSource})`,
+      `kind of the source, or its address, such as postgresql://reader@host/shop (default without a terminal: ${defaultSource})`,
     )
-    .option("--destination <kind>", "kind of the destination, or its address as duckdb:shop.duckdb")
-    .option("--tables <names>", "tables to copy, with commas between them; names or patterns with *")
+    .option("--destination <kind>", "kind of the destination, or its address, such as duckdb:shop.duckdb")
+    .option("--tables <names>", "tables to copy, separated by commas; names, or patterns with *")
     .option("--sync", "sync at once, without asking")
     .option("--no-sync", "do not offer a first sync")
-    .option("-f, --file <path>", `where to; a file that is there is left alone (default: ${defaultFile})`);
+    .option("-f, --file <path>", `the file to create; an existing file is never changed (default: ${defaultFile})`);
   return withOutputOptions(command)
     .helpCommand(false)
     .addCommand(initSourceCommand(environment))
@@ -52,9 +52,9 @@ export function initCommand(environment: Environment): Command {
     .addHelpText(
       "after",
       examples(
-        ["init", "headwaters.yaml in this folder, step by step"],
-        ["init shop --source postgresql://reader@db.example.com/shop", "asks only for what is left"],
-        ["init iot --source yugabytedb --file connections/iot.yaml", "names of your own"],
+        ["init", "creates headwaters.yaml in this folder, step by step"],
+        ["init shop --source postgresql://reader@db.example.com/shop", "asks only for the rest"],
+        ["init iot --source yugabytedb --file connections/iot.yaml", "another name and another file"],
         ["init source weather", "a source of your own, in TypeScript"],
       ),
     )

@@ -17,13 +17,13 @@ interface WorkerFlags extends OutputOptions {
 export function workerCommand(environment: Environment): Command {
   const command = new Command("worker")
     .description(
-      "Works for syncs that are run on Temporal. Start any number, on any machine that reaches source, destination and Temporal, with the same headwaters.yaml. SIGTERM ends it in good order.",
+      "Works on syncs that run on Temporal. Start any number of workers, on any machine that can reach source, destination and Temporal, with the same headwaters.yaml. SIGTERM ends a worker cleanly.",
     )
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
-    .option("--concurrency <number>", "how much it works on at the same time", "4")
-    .option("--health-port <port>", "serve /healthz at this port")
-    .option("--health-host <address>", "the address that it is served at", "127.0.0.1")
-    .option("--drain <seconds>", "how long it may take to end what it has begun, once it is asked to stop", "60");
+    .option("--concurrency <number>", "how many activities at the same time", "4")
+    .option("--health-port <port>", "serve /healthz on this port")
+    .option("--health-host <address>", "the address of /healthz", "127.0.0.1")
+    .option("--drain <seconds>", "how long running work may take after SIGTERM", "60");
   return withOutputOptions(command)
     .addHelpText(
       "after",

@@ -37,22 +37,25 @@ interface UpFlags extends OutputOptions {
 export function upCommand(environment: Environment): Command {
   const command = new Command("up")
     .description(
-      "Runs the connections of the file by their schedules until it is stopped, and serves a page, an API and metrics. Each destination is opened by a process of its own. Stop it at any time, or kill it: nothing is lost.",
+      "Runs the connections of the file by their schedules until you stop it. Serves a page, an API and metrics. Each destination has its own process. You can stop or kill it at any time: nothing is lost.",
     )
     .optionsGroup("Which connections:")
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
     .optionsGroup("Where the page is:")
-    .option("--host <address>", "address to listen at", "127.0.0.1")
-    .option("--port <number>", "port to listen at; 0 takes any that is free", "7717")
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--port <number>", "port to listen on; 0: any free port", "7717")
     .optionsGroup("How to work:")
-    .option("--concurrency <number>", "runs at the same time; else as service.concurrency says")
-    .option("--memory <size>", "what all runs may read ahead, as 512MB; else as service.memory says");
+    .option("--concurrency <number>", "how many runs at the same time (default: service.concurrency)")
+    .option(
+      "--memory <size>",
+      "memory for rows that wait for the destinations, such as 512MB (default: service.memory)",
+    );
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["up", "the connections of headwaters.yaml"],
-        ["up --port 8080 --concurrency 4", "at another port, four runs at a time"],
+        ["up --port 8080 --concurrency 4", "on another port, with four runs at the same time"],
       ),
     )
     .addHelpText("after", exitCodesHelp())

@@ -12,10 +12,10 @@ export const configuration = z.strictObject({
       "must be a file on this machine: MotherDuck and other addresses can't be written",
     )
     .default("warehouse.duckdb")
-    .meta({ description: "The DuckDB file. It is made where there is none.", path: true }),
+    .meta({ description: "The DuckDB file. It is created if it does not exist.", path: true }),
   ...resourceSettings,
   temp_directory: z.string().min(1).optional().meta({
-    description: "Folder for what does not fit into memory. Default: beside the file, with .tmp at its end.",
+    description: "Folder for data that does not fit into memory. Default: the name of the file with .tmp.",
     path: true,
   }),
 });

@@ -11,7 +11,7 @@ export const resourceSettings = {
     .string()
     .regex(/^\d+(\.\d+)?\s*([KMGT]i?B)$/i, 'must be a size such as "256MB" or "1GiB"')
     .default("192MB")
-    .meta({ description: "Memory that DuckDB may use; what does not fit goes to temp_directory." }),
+    .meta({ description: "Memory that DuckDB may use. Data that does not fit goes to temp_directory." }),
   threads: z.coerce
     .number()
     .int()

@@ -14,33 +14,35 @@ export const configuration = z.strictObject({
     .default("lake.ducklake")
     .meta({
       description:
-        "The catalog: a DuckDB file, made where there is none, or a PostgreSQL database as postgresql://user@host:5432/database?sslmode=verify-full (sslmode, sslrootcert, sslcert, sslkey as libpq means them).",
+        "The catalog: a DuckDB file, which is created if it does not exist; or a PostgreSQL database: postgresql://user@host:5432/database?sslmode=verify-full (sslmode, sslrootcert, sslcert, sslkey as in libpq).",
       path: true,
     }),
   password: z.string().optional().meta({ description: "Password of the user of a PostgreSQL catalog.", secret: true }),
   catalog_schema: text.optional().meta({
-    description: "The schema of a PostgreSQL catalog that has the lake's tables. Default: public.",
+    description: "The schema of a PostgreSQL catalog for the lake's tables. Default: public.",
   }),
   data: text.optional().meta({
     description:
-      "Where the Parquet files go: a folder, or s3://bucket/prefix. Needed where the lake is new and its catalog in PostgreSQL. Default: beside the catalog's file, with .files at its end.",
+      "Where the Parquet files go: a folder, or s3://bucket/prefix. Required for a new lake with its catalog in PostgreSQL. Default: the name of the catalog's file with .files.",
     path: true,
   }),
   s3_access_key_id: text.optional().meta({
-    description: "Key of the S3 storage. Without it the variables AWS_ACCESS_KEY_ID, … of the environment count.",
+    description: "Access key of the S3 storage. Absent: the environment variables AWS_ACCESS_KEY_ID, … are used.",
   }),
-  s3_secret_access_key: text.optional().meta({ description: "… and its secret.", secret: true }),
-  s3_session_token: text.optional().meta({ description: "… and its session token, if it has one.", secret: true }),
+  s3_secret_access_key: text.optional().meta({ description: "The secret of the access key.", secret: true }),
+  s3_session_token: text
+    .optional()
+    .meta({ description: "The session token of the access key, if it has one.", secret: true }),
   s3_region: text.optional().meta({ description: "Region of the S3 storage. Default: us-east-1." }),
   s3_endpoint: text.optional().meta({
-    description: "Address of an S3 storage that is not Amazon's, as https://minio.example.com:9000.",
+    description: "Address of an S3 storage of another vendor, such as https://minio.example.com:9000.",
   }),
   s3_url_style: z.enum(["vhost", "path"]).optional().meta({
-    description: "vhost: the bucket is part of the host's name; path: of the path. Default: path with s3_endpoint.",
+    description:
+      "vhost: the bucket is part of the host name. path: it is part of the path. Default: path with s3_endpoint.",
   }),
   merge_small_files: z.enum(["auto", "never"]).default("auto").meta({
-    description:
-      "auto: at the end of a sync, where a table has many of them; never: leave them to your own maintenance.",
+    description: "auto: a sync merges small files at its end, if a table has many. never: you merge them yourself.",
   }),
   extensions: text.optional().meta({
     description:
@@ -49,7 +51,7 @@ export const configuration = z.strictObject({
   }),
   ...resourceSettings,
   temp_directory: text.optional().meta({
-    description: "Folder for what does not fit into memory. Default: the system's.",
+    description: "Folder for data that does not fit into memory. Default: that of the system.",
     path: true,
   }),
 });

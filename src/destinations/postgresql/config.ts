@@ -12,22 +12,26 @@ export const configuration = z
   .strictObject({
     host: z.string().min(1).default("localhost").meta({ description: "Name or address of the server." }),
     port: z.coerce.number().int().min(1).max(65_535).default(5432).meta({ description: "Port of the server." }),
-    database: z.string().min(1).meta({ description: "Name of the database; it must be there." }),
-    user: z.string().min(1).meta({ description: "Who logs in: a role that may make schemas or owns them." }),
+    database: z.string().min(1).meta({ description: "Name of the database. It must exist." }),
+    user: z.string().min(1).meta({ description: "A role that may create schemas, or owns them." }),
     password: z.string().default("").meta({
       description: "Password of the user. An address without one takes it from PGPASSWORD.",
       secret: true,
     }),
     sslmode: z.enum(sslModes).default("prefer").meta({
       description:
-        "As libpq means it: disable, allow and prefer (TLS where the server has it), require (encrypts without verifying, unless there is sslrootcert), verify-ca, verify-full.",
+        "TLS as in libpq: disable, allow and prefer (TLS if the server has it), require (encrypts; verifies only with sslrootcert), verify-ca, verify-full.",
     }),
     sslrootcert: pem.meta({
-      description: 'The authority that signed the server\'s certificate: a file in PEM, its text, or "system".',
+      description: 'The authority that signed the server\'s certificate: a PEM file, its text, or "system".',
       path: "existing",
     }),
-    sslcert: pem.meta({ description: "The client's certificate: a file in PEM, or its text.", path: "existing" }),
-    sslkey: pem.meta({ description: "Its key: a file in PEM, or its text.", secret: true, path: "existing" }),
+    sslcert: pem.meta({ description: "The client's certificate: a PEM file, or its text.", path: "existing" }),
+    sslkey: pem.meta({
+      description: "The client's private key: a PEM file, or its text.",
+      secret: true,
+      path: "existing",
+    }),
     connect_timeout: z.coerce
       .number()
       .int()
@@ -37,11 +41,11 @@ export const configuration = z
       .meta({ description: "Seconds to wait for a connection." }),
     read_timeout: z.coerce.number().int().min(1).max(86_400).default(60).meta({
       description:
-        "Seconds that the server may be silent while an answer is due. Then a second session looks whether the server still works at it: a merge may take as long as it needs.",
+        "Seconds that the server may be silent while an answer is due. Then a second session checks whether the server still works on it. If it does, the merge may take as long as it needs.",
     }),
     nul: z.enum(["error", "remove"]).default("error").meta({
       description:
-        "What happens to a text that holds the character U+0000, which PostgreSQL can't keep: error stops the table, remove copies it without.",
+        "PostgreSQL can't hold the character U+0000. error: a text with it stops the table. remove: the text is copied without it.",
     }),
   })
   .meta({ title: "PostgreSQL", description: "PostgreSQL 13 or later." });

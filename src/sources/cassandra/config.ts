@@ -7,15 +7,15 @@ export const configuration = z
   .strictObject({
     hostname: text.meta({
       title: "Host",
-      description: "Name or address of a node; several, separated by commas, are tried in turn.",
+      description: "Name or address of a node. Several, separated by commas, are tried in turn.",
     }),
     ...sharedSettings("created_at", changesByTable),
     data_center: optionalText.meta({
       title: "Data centre",
-      description: "The data centre whose nodes are read; absent: that of the node that answers first.",
+      description: "The data centre whose nodes are read. Absent: that of the node that answers first.",
     }),
   })
-  .meta({ title: "Cassandra", description: "Apache Cassandra from version 3.0 on." });
+  .meta({ title: "Cassandra", description: "Apache Cassandra 3.0 or later." });
 
 export type Configuration = z.output<typeof configuration>;
 

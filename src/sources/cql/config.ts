@@ -27,7 +27,7 @@ export function sharedSettings(cursorColumn: string, changes: Changes, onStream 
     port: whole(1, 65_535).default(9042).meta({ title: "Port", description: "The CQL port of every node." }),
     username: optionalText.meta({
       title: "User",
-      description: "Who logs in: a role that may SELECT from the tables. Absent: the server asks for no login.",
+      description: "A role that may SELECT from the tables. Absent: no login.",
     }),
     password: optionalPassword.meta({
       title: "Password",
@@ -37,18 +37,18 @@ export function sharedSettings(cursorColumn: string, changes: Changes, onStream 
     keyspace: text.meta({ title: "Keyspace", description: "The keyspace whose tables are read." }),
     tls: flag
       .default(false)
-      .meta({ title: "TLS", description: "Connect by TLS, and verify the server's certificate." }),
+      .meta({ title: "TLS", description: "Whether to connect with TLS, and verify the server's certificate." }),
     ca_file: optionalText.meta({
       when: { setting: "tls", is: true },
       title: "Certificate authority",
       description:
-        "PEM file of the authority that signed the servers' certificates; absent: those that Node.js trusts.",
+        "PEM file of the authority that signed the servers' certificates. Absent: the authorities that Node.js trusts.",
       path: true,
     }),
     cert_file: optionalText.meta({
       when: { setting: "tls", is: true },
       title: "Client certificate",
-      description: "PEM file of our certificate, where the server asks for one.",
+      description: "PEM file of the client's certificate, if the server asks for one.",
       path: true,
     }),
     key_file: optionalText.meta({
@@ -60,42 +60,42 @@ export function sharedSettings(cursorColumn: string, changes: Changes, onStream 
     verify_hostname: flag.default(true).meta({
       when: { setting: "tls", is: true },
       title: "Verify host names",
-      description: "Whether a certificate must name the node that shows it.",
+      description: "Whether a certificate must have the name of its node.",
     }),
     consistency: choice(levels, "in any case").default("LOCAL_QUORUM").meta({
       title: "Consistency",
       description:
-        "How many replicas answer a read. Below a quorum (ONE, TWO, THREE, LOCAL_ONE) no sweep and no second full read is made: deletes are not found.",
+        "How many replicas answer a read. Below a quorum (ONE, TWO, THREE, LOCAL_ONE), sweeps and second full reads are refused, so deletes are not found.",
     }),
     lookup_consistency: choice(levels, "in any case").default("LOCAL_QUORUM").meta({
       title: "Consistency of look-ups",
       description:
-        "How many replicas answer for each row that a sweep found new or changed. Rows that would be deleted are looked up at ALL whatever this says, or at the strongest level that the cluster allows: each such look-up reads every replica.",
+        "How many replicas answer when a sweep looks up a new or changed row. Rows that would be deleted are always looked up at ALL, or at the strongest level that the cluster allows. Such a look-up reads every replica.",
     }),
     page_size: whole(1, 100_000).default(20_000).meta({
       title: "Page size",
-      description: "The most rows that one page asks for; pages are made smaller where rows are long.",
+      description: "The most rows in a page. Pages are smaller if rows are long.",
     }),
     cursor_column: optionalText.default(cursorColumn).meta({
       title: "Cursor column",
-      description: "The column that tells when a row changed, in tables that have one of this name.",
+      description: "The name of the column that shows when a row changed.",
     }),
     changes: changes.default("cursor").meta({
       title: "Changes",
-      description: `How changes are seen: cursor (by the cursor column; tables without one are read whole), writetime (by the write times of all cells; needs no column), full (by reading whole)${onStream}. Or by table, with * for the others: { orders: writetime, '*': cursor }.`,
+      description: `How changes are found: cursor (by the cursor column; tables without it are read whole), writetime (by the write times of all cells), full (each sync reads the whole table)${onStream}. Or by table, with * for the others: { orders: writetime, '*': cursor }.`,
     }),
     allow_filtering: flag.default(false).meta({
       title: "Allow filtering",
       description:
-        "Ask the server for rows with a new cursor value by ALLOW FILTERING where no index serves that: it reads the table, but sends only what is new. Else a sweep compares all keys.",
+        "Whether windows without an index use ALLOW FILTERING: the server reads the whole table, and sends only new rows. Otherwise a sweep compares all keys.",
     }),
     lag: whole(0, 86_400).default(60).meta({
       title: "Lag",
-      description: "Seconds by which each window of changes overlaps the one before, for rows that are written late.",
+      description: "Seconds by which each window overlaps the one before, for rows that are written late.",
     }),
     views: flag.default(false).meta({
       title: "Materialized views",
-      description: "Sync materialized views too; they hold nothing that their tables do not.",
+      description: "Whether to sync materialized views too. They have no data that their tables do not have.",
     }),
     connect_timeout: whole(1, 3_600).default(10).meta({
       title: "Connect timeout",
@@ -103,11 +103,11 @@ export function sharedSettings(cursorColumn: string, changes: Changes, onStream 
     }),
     request_timeout: whole(1, 3_600).default(30).meta({
       title: "Request timeout",
-      description: "Seconds to wait for an answer; a range that takes longer is cut in halves.",
+      description: "Seconds to wait for an answer. A range that takes longer is cut in halves.",
     }),
     connections_per_node: whole(1, 32).default(2).meta({
       title: "Connections",
-      description: "Connections to each node; to ScyllaDB one a shard, up to 16.",
+      description: "Connections to each node. ScyllaDB: one for each shard, up to 16.",
     }),
   };
 }

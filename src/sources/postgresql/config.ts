@@ -31,9 +31,9 @@ export function portSetting(usual: number, description: string) {
 export const configuration = z
   .strictObject({
     host: text.meta({ title: "Host", description: "Name or address of a server." }),
-    port: portSetting(5432, "The server's port; YugabyteDB's YSQL listens at 5433."),
+    port: portSetting(5432, "The server's port. YSQL of YugabyteDB uses 5433."),
     database: name.meta({ title: "Database", description: "Name of the database to read." }),
-    user: name.meta({ title: "User", description: "Who logs in: a role that may SELECT from the tables." }),
+    user: name.meta({ title: "User", description: "A role that may SELECT from the tables." }),
     password: z.string().meta({ title: "Password", description: "Password of the user.", secret: true }),
     schema: z
       .preprocess(blankIsAbsent, name.optional())
@@ -42,21 +42,21 @@ export const configuration = z
     sslmode: choice(sslModes).default("prefer").meta({
       title: "TLS mode",
       description:
-        "As libpq means it: disable, allow and prefer (TLS where the server has it), require (encrypts without verifying, unless there is sslrootcert), verify-ca, verify-full.",
+        "TLS as in libpq: disable, allow and prefer (TLS if the server has it), require (encrypts; verifies only with sslrootcert), verify-ca, verify-full.",
     }),
     sslrootcert: optionalText.meta({
       title: "Root certificate",
-      description: 'The authority that signed the server\'s certificate: a file in PEM, its text, or "system".',
+      description: 'The authority that signed the server\'s certificate: a PEM file, its text, or "system".',
       path: "existing",
     }),
     sslcert: optionalText.meta({
       title: "Client certificate",
-      description: "A file in PEM, or its text.",
+      description: "The client's certificate: a PEM file, or its text.",
       path: "existing",
     }),
     sslkey: optionalText.meta({
       title: "Client key",
-      description: "A file in PEM, or its text.",
+      description: "The client's private key: a PEM file, or its text.",
       secret: true,
       path: "existing",
     }),
@@ -66,51 +66,51 @@ export const configuration = z
     statement_timeout: whole(0, 86_400).meta({
       title: "Statement timeout",
       description:
-        "Seconds that one statement may take; 0 is without end; absent: what the server has set for the role. A read that takes longer is cut in halves.",
+        "Seconds that one statement may take. 0: no limit. Absent: the setting of the role at the server. A read that takes longer is cut in halves.",
     }),
     read_timeout: whole(1, 86_400).default(60).meta({
       title: "Read timeout",
       description:
-        "Seconds that the server may be silent while an answer is due. Then a second session looks whether the server still works at it: a query may take as long as it needs.",
+        "Seconds that the server may be silent while an answer is due. Then a second session checks whether the server still works on it. If it does, the query may take as long as it needs.",
     }),
     lag: whole(0, 86_400).default(60).meta({
       title: "Lag",
       description:
-        "Seconds by which each window of changes overlaps the one before: rows that are committed later than this after their updated_at are found by sweeps only.",
+        "Seconds by which each window overlaps the one before. A row that is committed later than this after its updated_at is only found by a sweep.",
     }),
     changes: byTable(["cursor", "stream"]).default("cursor").meta({
       title: "Changes",
       description:
-        "How changes are seen: cursor (by the cursor column, and by sweeps), or stream (from the server's log, by logical replication; PostgreSQL only). Or by table, with * for the others: { orders: stream, '*': cursor }.",
+        "How changes are found: cursor (by the cursor column and sweeps), or stream (from the server's log, by logical replication; only PostgreSQL). Or by table, with * for the others: { orders: stream, '*': cursor }.",
     }),
     slot: slotName.meta({
       title: "Replication slot",
       description:
-        "With changes: stream: the slot that keeps the log until the copy has it; it is made if it is missing. Each copy needs one of its own. Absent: headwaters_ with the names of database and schema.",
+        "With changes: stream: the slot that keeps the log until the copy has it. It is created if it does not exist. Each copy needs its own slot. Absent: headwaters_<database>_<schema>.",
     }),
     publication: z.preprocess(blankIsAbsent, name.optional()).meta({
       title: "Publication",
       description:
-        "With changes: stream: the publication of the tables; it is made if it is missing, and tables are added to it. Absent: the slot's name.",
+        "With changes: stream: the publication of the tables. It is created if it does not exist, and tables are added to it. Absent: the name of the slot.",
     }),
     max_retained: bytes.default("10GB").meta({
       title: "Log retained",
       description:
-        "With changes: stream: the most bytes of log that a sync leaves at the source for tables that fail, such as 10GB. Beyond it they are read whole again.",
+        "With changes: stream: the most log that a sync leaves at the source for tables that fail, such as 10GB. If there is more, these tables are read whole again.",
     }),
     read: choice(["copy", "cursor"]).default("copy").meta({
       title: "Way of reading",
-      description: "copy: binary COPY, the fast one; cursor: server-side cursors with text results.",
+      description: "copy: binary COPY, which is fast. cursor: server-side cursors with text results.",
     }),
     itersize: whole(1, 1_000_000)
       .default(2000)
       .meta({
         when: { setting: "read", is: "cursor" },
         title: "Cursor fetch size",
-        description: "The most rows that one FETCH of a cursor asks for.",
+        description: "The most rows in one FETCH of a cursor.",
       }),
   })
-  .meta({ title: "PostgreSQL", description: "PostgreSQL from version 11 on, or YugabyteDB (YSQL)." });
+  .meta({ title: "PostgreSQL", description: "PostgreSQL 11 or later, or YugabyteDB (YSQL)." });
 
 export type Configuration = z.output<typeof configuration>;
 

@@ -14,9 +14,9 @@ const column = z.union([
   typeSetting.transform((type) => ({ from: null, type })),
   z.strictObject({
     from: z.string().min(1).optional().meta({
-      description: "The hash field, or the path in a JSON document (address.city); the column's own name if absent.",
+      description: "The hash field, or the path in a JSON document (address.city). Absent: the name of the column.",
     }),
-    type: typeSetting.default({ kind: "STRING" }).meta({ description: "The column's type; STRING if absent." }),
+    type: typeSetting.default({ kind: "STRING" }).meta({ description: "The type of the column. Absent: STRING." }),
   }),
 ]);
 
@@ -29,21 +29,21 @@ const expandedTable = z.strictObject({
     })
     .meta({
       description:
-        "Its keys, with a name in braces for each part that becomes a key column: user:{id}. {id*} takes colons too.",
+        "The form of its keys, with a name in braces for each key column: user:{id}. {id*} also matches colons.",
     }),
   columns: z.record(z.string().min(1), column).optional().meta({
     description:
-      "Its columns: name to type, or to from and type. Absent: every field or member that is found becomes one.",
+      "Its columns: a name with a type, or with from and type. Absent: each field or member becomes a column.",
   }),
 });
 
 export const configuration = z.strictObject({
   host: text.meta({ title: "Host", description: "Host name or IP address of the server." }),
-  port: whole(1, 65_535).default(6379).meta({ title: "Port", description: "Its port." }),
-  username: optionalText.meta({ title: "User", description: "User (ACL); the server's default user if absent." }),
+  port: whole(1, 65_535).default(6379).meta({ title: "Port", description: "Port of the server." }),
+  username: optionalText.meta({ title: "User", description: "User (ACL). Absent: the server's default user." }),
   password: optionalPassword.meta({
     title: "Password",
-    description: "Password, where the server asks for one.",
+    description: "Password, if the server asks for one.",
     secret: true,
   }),
   database: whole(0, 2_147_483_647)
@@ -59,20 +59,21 @@ export const configuration = z.strictObject({
     .default(["*"])
     .meta({
       title: "Key patterns",
-      description: "Which keys are copied: a pattern as session:*, or several. Each one takes a SCAN of its own.",
+      description:
+        "Which keys are copied: a pattern such as session:*, or a list of patterns. Each pattern needs its own SCAN.",
     }),
   batch_size: whole(1, 100_000).default(100).meta({
     title: "Batch size",
     description:
-      "About how many keys one SCAN asks for (COUNT); more makes fewer round trips to a server that is far away.",
+      "How many keys one SCAN asks for, approximately (COUNT). A larger number needs fewer round trips to a distant server.",
   }),
   key_types: z.array(z.string().min(1)).min(1).optional().meta({
     title: "Key types",
-    description: "Only keys of these types: string, hash, list, set, zset, json; all if absent.",
+    description: "Only keys of these types are copied: string, hash, list, set, zset, json. Absent: all.",
   }),
   tables: z.record(z.string().min(1), expandedTable).default({}).meta({
     title: "Tables",
-    description: "Tables of their own for keys of one form, with a column for each hash field or JSON member.",
+    description: "Additional tables for keys of one form, with a column for each hash field or JSON member.",
   }),
   time_series: flag.default(true).meta({
     title: "Time series",
@@ -84,55 +85,56 @@ export const configuration = z.strictObject({
   late_seconds: whole(0, 31_536_000).default(3_600).meta({
     title: "Lateness",
     description:
-      "How late samples and entries may arrive and still be seen by the next sync; later ones are found by sweeps.",
+      "How late samples and entries may arrive to be found by the next sync. Later ones are found by sweeps.",
   }),
   expires_at: flag.default(false).meta({
     title: "Expiry",
-    description: "Adds the column expires_at; a change of the time to live alone is then a change.",
+    description: "Adds the column expires_at. A new time to live then counts as a change.",
   }),
   read_timeout: whole(1, 86_400).default(60).meta({
     title: "Read timeout",
     description:
-      "Seconds that the server may be silent while a reply is due. Then it is asked on a second connection; one that says that it is busy is waited for.",
+      "Seconds that the server may be silent while a reply is due. Then it is asked on a second connection. If it says that it is busy, Headwaters waits.",
   }),
   binary: z.enum(["base64", "column"]).default("base64").meta({
     title: "Binary values",
-    description: "Values that are not text: base64 behind the mark base64:, or in a column value_binary of their own.",
+    description:
+      "Where values go that are not text. base64: into value, after the mark base64:. column: into the column value_binary.",
   }),
   unknown_types: z.enum(["dump", "skip"]).default("dump").meta({
     title: "Unknown types",
-    description: "Keys of modules that Headwaters does not know: kept as the server's DUMP of them, or left out.",
+    description: "Keys of unknown modules. dump: copied as the server's DUMP. skip: left out.",
   }),
   max_value_bytes: whole(1_024, 1_073_741_824).default(134_217_728).meta({
     title: "Largest value",
-    description: "A value that takes more bytes is not copied; its row has data_type error and says so.",
+    description: "A larger value is not copied. Its row has data_type error, and says why.",
   }),
   ssl_verify: flag.default(true).meta({
     when: { setting: "ssl", is: true },
     title: "Verify certificate",
-    description: "Whether the server's certificate must be signed by a known authority.",
+    description: "Whether the server's certificate must be signed by a trusted authority.",
   }),
   ssl_check_hostname: flag.default(true).meta({
     when: { setting: "ssl", is: true },
     title: "Verify host name",
-    description: "Whether that certificate must be made out to the host.",
+    description: "Whether the certificate must have the name of the host.",
   }),
   ssl_ca: optionalText.meta({
     when: { setting: "ssl", is: true },
     title: "Certificate authority",
-    description: "File with the authorities to trust (PEM).",
+    description: "PEM file with the trusted authorities.",
     path: true,
   }),
   ssl_cert: optionalText.meta({
     when: { setting: "ssl", is: true },
     title: "Client certificate",
-    description: "File with a certificate of our own (PEM), where the server asks for one.",
+    description: "PEM file of the client's certificate, if the server asks for one.",
     path: true,
   }),
   ssl_key: optionalText.meta({
     when: { setting: "ssl", is: true },
     title: "Client key",
-    description: "File with its private key (PEM).",
+    description: "PEM file of the client's private key.",
     path: true,
   }),
 });

@@ -8,36 +8,32 @@ export const configuration = z
     host_1: text.meta({ title: "Host 1", description: "Name or address of a node." }),
     host_2: optionalText.meta({
       title: "Host 2",
-      description: "A node that is asked where the first does not answer.",
+      description: "A node to try if the first one does not answer.",
     }),
-    host_3: optionalText.meta({ title: "Host 3", description: "A node that is asked where the others do not answer." }),
-    ...sharedSettings(
-      "updated_at",
-      changesByLog,
-      ", stream (by the log of tables with CDC; other tables as with cursor)",
-    ),
+    host_3: optionalText.meta({ title: "Host 3", description: "A node to try if the others do not answer." }),
+    ...sharedSettings("updated_at", changesByLog, ", stream (by the CDC log; tables without a log as with cursor)"),
     stream_window: whole(1, 3_600).default(30).meta({
       title: "Stream window",
-      description: "With changes: stream, under follow: how often the logs are looked into, in seconds.",
+      description: "With changes: stream, under follow: how often the logs are read, in seconds.",
     }),
     stream_delay: whole(1, 3_600).default(30).meta({
       title: "Stream delay",
       description:
-        "With changes: stream: the logs are read up to so many seconds before now, so that entries and rows are there when they are looked for.",
+        "With changes: stream: the logs are read up to this many seconds before now, so that entries and rows have reached the replicas.",
     }),
     stream_overlap: whole(1, 86_400).default(3_600).meta({
       title: "Stream overlap",
       description:
-        "With changes: stream: the logs are read again for so many seconds, for entries that come late, since a client sets the time of the write (USING TIMESTAMP).",
+        "With changes: stream: how many seconds of the logs are read again, for late entries. An entry is late if a client sets the time of the write (USING TIMESTAMP).",
     }),
     data_center_region: optionalText.meta({
       title: "Data centre",
-      description: "The data centre whose nodes are read; absent: that of the node that answers first.",
+      description: "The data centre whose nodes are read. Absent: that of the node that answers first.",
     }),
     interval_hours: whole(1, 87_600).default(6).meta({
       title: "Interval",
       description:
-        "Windows of changes are read in parts of so many hours of the cursor column, where an index serves its ranges (SAI or SASI, of Cassandra); ScyllaDB has none, and there it does nothing.",
+        "Windows are read in parts of this many hours of the cursor column, if an index serves ranges (SAI or SASI of Cassandra). ScyllaDB has no such index, so the setting has no effect there.",
     }),
   })
   .meta({ title: "ScyllaDB", description: "ScyllaDB, or Cassandra by the settings of ScyllaDB's example." });
