@@ -83,8 +83,9 @@ export interface Source extends AsyncDisposable {
 export interface KeptStream {
   /** From where on, as the source writes it. */
   readonly position: string;
-  readonly bytes: number;
-  /** With so many bytes the source drops it, or is told to; `null`: it keeps what is needed. */
+  /** `null`: the source does not tell how much it is. */
+  readonly bytes: number | null;
+  /** With so many bytes the source drops it, or is told to; `null`: it keeps what is needed, or for how long it says. */
   readonly limit: number | null;
 }
 

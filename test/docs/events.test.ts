@@ -161,7 +161,7 @@ const lines: Readonly<Record<string, Line>> = {
     fields: {
       tables: "the tables",
       lag: "the age of the oldest of these changes when it was committed, in milliseconds; 0: there was no change; null: unknown, because other tables are being read",
-      kept: "the position from which the source keeps its log, the size of this log in bytes, and the size at which it is dropped; null: no log",
+      kept: "the position from which the source keeps its log, the size of this log in bytes (null: unknown), and the size at which it is dropped; null: no log",
     },
   },
   run: {

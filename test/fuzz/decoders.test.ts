@@ -10,6 +10,7 @@ import type { Column } from "../../src/protocol/table.ts";
 import { sourceError } from "../../src/sources/redis/errors.ts";
 import { explain } from "../../src/sources/rethinkdb/errors.ts";
 import { Hints } from "../../src/sources/postgresql/stream/hints.ts";
+import { visibleIn } from "../../src/sources/postgresql/stream/visible.ts";
 import { RowsBuilder } from "../../src/toolkit/vectors.ts";
 import { controlRows } from "../../src/wire/cql/control-rows.ts";
 import { exactType } from "../../src/wire/cql/decode.ts";
@@ -182,7 +183,7 @@ const targets: Readonly<Record<string, Target>> = {
         if (message.kind === "data") hints.take(message.payload);
         else hints.reach(message.end);
       }
-      hints.see("10:10:");
+      hints.see(visibleIn("10:10:"));
     },
   },
   "CQL's frames and values": {

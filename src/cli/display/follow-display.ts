@@ -155,7 +155,7 @@ export class FollowDisplay implements Disposable {
       rate(this.#rate(shown)),
       shown.lag === null ? "" : duration(shown.lag),
       shown.kept?.position ?? "",
-      shown.kept === null ? "" : size(shown.kept.bytes),
+      shown.kept?.bytes == null ? "" : size(shown.kept.bytes),
       stateOf(shown),
     ]);
     this.#region!.draw(tableLines(layout, rows, { paint: output.paint, width: output.columns - 1 }));
@@ -174,7 +174,8 @@ export class FollowDisplay implements Disposable {
     const parts = [
       `${name}: ${counted(shown.changes, "change")}`,
       ...(shown.lag === null ? [] : [`lag ${duration(shown.lag)}`]),
-      ...(shown.kept === null ? [] : [`position ${shown.kept.position}, ${size(shown.kept.bytes)} of log kept`]),
+      ...(shown.kept === null ? [] : [`position ${shown.kept.position}`]),
+      ...(shown.kept?.bytes == null ? [] : [`${size(shown.kept.bytes)} of log kept`]),
       stateOf(shown),
     ];
     return parts.join(", ");

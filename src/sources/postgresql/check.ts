@@ -70,7 +70,7 @@ async function* checkTables(
   yield { name: "tables", label: "Tables", status: "ok", message: counted(tables.length, "table") };
   yield checkPrivileges(tables, user);
   yield* checkRights(connection, tables, user, signal);
-  if (follows(configuration, null)) yield checkStream(connection, configuration, signal);
+  if (follows(configuration, null)) yield checkStream(connection, configuration, server, signal);
   const warnings = transactionWarnings(server, user, lag);
   yield {
     name: "transactions",

@@ -81,7 +81,7 @@ export const configuration = z
     changes: byTable(["cursor", "stream"]).default("cursor").meta({
       title: "Changes",
       description:
-        "How changes are found: cursor (by the cursor column and sweeps), or stream (from the server's log, by logical replication; only PostgreSQL). Or by table, with * for the others: { orders: stream, '*': cursor }.",
+        "How changes are found: cursor (by the cursor column and sweeps), or stream (from the server's log, by logical replication; that of YugabyteDB is read by headwaters follow only). Or by table, with * for the others: { orders: stream, '*': cursor }.",
     }),
     slot: slotName.meta({
       title: "Replication slot",
@@ -112,7 +112,11 @@ export const configuration = z
   })
   .meta({ title: "PostgreSQL", description: "PostgreSQL 11 or later, or YugabyteDB (YSQL)." });
 
-export type Configuration = z.output<typeof configuration>;
+/** What turns the log into messages. Of YugabyteDB's own, `yboutput`, the messages are those of `pgoutput`. */
+export type OutputPlugin = "pgoutput" | "yboutput";
+
+/** `plugin`: a setting of YugabyteDB. */
+export type Configuration = z.output<typeof configuration> & { readonly plugin?: OutputPlugin };
 
 /** Whether the changes of a table, or of any table, are to be read from the log. */
 export function follows({ changes }: Pick<Configuration, "changes">, table: string | null): boolean {

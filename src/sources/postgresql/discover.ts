@@ -9,7 +9,7 @@ import { type CatalogTable, loadCatalog } from "./catalog/catalog.ts";
 import { estimateRows } from "./catalog/estimate.ts";
 import type { Server } from "./server.ts";
 import { whyNotFollowed } from "./stream/followed.ts";
-import type { StreamNames } from "./stream/slot.ts";
+import type { Telling } from "./stream/telling.ts";
 import { hasIndexOn, type Shape, keyIndexOf, type ShapeContext, shapeOf } from "./catalog/shape.ts";
 
 /** From this many rows on, a window without an index on the cursor column is slow enough for a note. */
@@ -24,14 +24,14 @@ export async function discoverTables(
   server: Server,
   schema: string,
   context: ShapeContext,
-  streamOf: (table: string) => StreamNames | null,
+  tellingOf: (table: string) => Telling | null,
   signal: AbortSignal,
 ): Promise<readonly Table[]> {
   await assertSchema(connection, schema, signal);
   const catalog = await loadCatalog(connection, schema, null, signal);
   return catalog.map((table) => {
     try {
-      return tableOf(shapeOf(table, context), server, streamOf(table.name), connection.settings.user);
+      return tableOf(shapeOf(table, context), server, tellingOf(table.name), connection.settings.user);
     } catch (thrown) {
       return refusedTable(table.name, thrown);
     }
@@ -112,9 +112,9 @@ function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
-function tableOf(shape: Shape, server: Server, stream: StreamNames | null, user: string): Table {
+function tableOf(shape: Shape, server: Server, telling: Telling | null, user: string): Table {
   const { catalog, columns, key } = shape;
-  const streamed = stream !== null && whyNotFollowed(shape, server) === null;
+  const streamed = telling?.slot != null && whyNotFollowed(shape, server, telling.plugin) === null;
   const cursor = key.length === 0 ? null : shape.cursor;
   return {
     id: catalog.name,
@@ -126,11 +126,11 @@ function tableOf(shape: Shape, server: Server, stream: StreamNames | null, user:
     version: cursor,
     ...(streamed ? { streamed } : {}),
     estimatedRows: estimateRows(catalog, server),
-    notes: notesOf(shape, server, stream, user),
+    notes: notesOf(shape, server, telling, user),
   };
 }
 
-function notesOf(shape: Shape, server: Server, stream: StreamNames | null, user: string): string[] {
+function notesOf(shape: Shape, server: Server, telling: Telling | null, user: string): string[] {
   const { catalog, columns, key, cursor } = shape;
   const notes: string[] = [];
   const hidden = columns.filter((column) => !column.readable).map((column) => column.name);
@@ -140,10 +140,15 @@ function notesOf(shape: Shape, server: Server, stream: StreamNames | null, user:
     notes.push(`User "${user}" may not read ${hidden.join(", ")}: ${grantSelect(catalog.schema, catalog.name, user)}`);
   }
   if (catalog.secured) notes.push(`Row-level security would hide rows from user "${user}", so that reading it fails.`);
-  const unfollowed = whyNotFollowed(shape, server);
-  const streamed = stream !== null && unfollowed === null;
-  if (streamed) notes.push(`Its changes are read from the log, by the slot ${stream.slot}.`);
-  else if (stream !== null) notes.push(`Its changes can't be read from the log, since ${unfollowed}.`);
+  const unfollowed = telling === null ? null : whyNotFollowed(shape, server, telling.plugin);
+  const streamed = telling?.slot != null && unfollowed === null;
+  if (unfollowed !== null) notes.push(`Its changes can't be read from the log, since ${unfollowed}.`);
+  else if (streamed) notes.push(`Its changes are read from the log, by the slot ${telling.slot}.`);
+  else if (telling !== null) {
+    notes.push(
+      "headwaters follow reads its changes from the log. YugabyteDB does not tell where that ends, so a sync finds changes as without it.",
+    );
+  }
   if (key.length === 0) notes.push("It has no primary key, so it is read whole at each sync.");
   else if (shape.keyIsIndex) {
     notes.push(`It has no primary key; the unique index on ${key.join(", ")} tells its rows apart.`);

@@ -1,7 +1,7 @@
 import type { SourceDefinition } from "../../protocol/source.ts";
 import { configuration } from "./config.ts";
 import { PostgresqlSource } from "./source.ts";
-import { positionIn } from "./stream/stream.ts";
+import { positionIn } from "./stream/position.ts";
 
 export const definition: SourceDefinition<typeof configuration> = {
   name: "postgresql",

@@ -8,7 +8,7 @@ import { identityOf } from "./discover.ts";
 import type { Server } from "./server.ts";
 import type { ReadPoint } from "./snapshot/read-point.ts";
 import { snapshotOf } from "./snapshot/snapshots.ts";
-import type { StreamPosition } from "./stream/stream.ts";
+import type { StreamPosition } from "./stream/position.ts";
 import type { Window } from "./work.ts";
 
 /** Throws `TABLE_CHANGED` if the table has changed since `table` was made. */

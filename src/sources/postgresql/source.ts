@@ -24,8 +24,10 @@ import type { HashColumns } from "./statement/select.ts";
 import { describeServer, type Server, transactionWarnings } from "./server.ts";
 import { whyNotFollowed } from "./stream/followed.ts";
 import { readStream } from "./stream/read-stream.ts";
+import { positionIn, type StreamPosition } from "./stream/position.ts";
 import { dropStream } from "./stream/slot.ts";
-import { ChangeStream, type StreamPosition } from "./stream/stream.ts";
+import { ChangeStream } from "./stream/stream.ts";
+import { type Telling, tellingOf } from "./stream/telling.ts";
 import { type Shape, type ShapeContext, shapeOf } from "./catalog/shape.ts";
 import { assertFits, isOneSnapshot, nextOf, type PlannedPoint, storageOf, unseenFrom, windowOf } from "./planned.ts";
 import { postgresSettings } from "./settings.ts";
@@ -89,6 +91,8 @@ export class PostgresqlSource implements Source {
       : new ChangeStream({
           configuration,
           keys: (connection, signal) => keysOfTables(connection, configuration.schema, signal),
+          server: (connection, signal) => this.#describe(connection, signal),
+          shapes: this.#shapeContext,
           takePoint: (connection, signal) => this.#takePoint(connection, 0, signal),
           use: (signal, work) => this.#pool.use(signal, work),
           settings: this.#settings,
@@ -112,7 +116,7 @@ export class PostgresqlSource implements Source {
         server,
         schema,
         this.#shapeContext,
-        (table) => (follows(this.#configuration, table) ? (this.#stream?.names ?? null) : null),
+        (table) => this.#tellingOf(server, table),
         signal,
       );
       this.#warnOfUnknown(tables);
@@ -139,8 +143,11 @@ export class PostgresqlSource implements Source {
         assertReadable(shape, passColumns(table, kind), this.#settings.user);
       }
       const streams = new Map<string, StreamPosition>();
-      for (const { id, streamed } of kind === "full" ? tables : []) {
-        if (streamed !== true || this.#stream === null) continue;
+      for (const { id, streamed } of tables) {
+        // A sync of YugabyteDB reads no stream: the next process that follows goes on from where it was.
+        const kept = server.yugabyte && streamed !== true ? positionIn(previous[id] ?? null) : null;
+        if (kept !== null) streams.set(id, kept);
+        if (kind !== "full" || streamed !== true || this.#stream === null) continue;
         streams.set(id, await this.#stream.start(connection, looked.get(id)!.shape, previous[id] ?? null, signal));
       }
       // Before the snapshot: a transaction that ends in between counts as open here, and the snapshot sees its rows.
@@ -188,7 +195,8 @@ export class PostgresqlSource implements Source {
       const server = await this.#describe(connection, signal);
       const looked = await this.#lookAt(connection, server, pass.tables, signal);
       for (const [id, { shape }] of this.#stream === null || pass.kind !== "full" ? [] : looked) {
-        if (!follows(this.#configuration, id) || whyNotFollowed(shape, server) !== null) continue;
+        const telling = this.#tellingOf(server, id);
+        if (telling?.slot == null || whyNotFollowed(shape, server, telling.plugin) !== null) continue;
         if (!(await this.#stream!.holds(connection, shape, pass.next[id] ?? null, signal)))
           return { server, looked: null };
       }
@@ -242,7 +250,9 @@ export class PostgresqlSource implements Source {
   }
 
   async unfollow(signal: AbortSignal): Promise<readonly string[]> {
-    return this.#pool.use(signal, (connection) => dropStream(connection, this.#configuration, signal));
+    return this.#pool.use(signal, async (connection) =>
+      dropStream(connection, this.#configuration, await this.#describe(connection, signal), signal),
+    );
   }
 
   async release(tables: readonly string[]): Promise<void> {
@@ -277,13 +287,22 @@ export class PostgresqlSource implements Source {
           return;
         }
         this.#changed.set(table.id, changes.keys);
-        next[table.id] = nextOf(table, shape, changes.point, changes.next);
-        points.push({ table, shape, point: changes.point });
+        const { point } = changes;
+        // The log of YugabyteDB tells nothing of a time in which nothing changed: the copy is as old as before.
+        next[table.id] =
+          point === null
+            ? { ...(previous[table.id] as object), stream: { ...changes.next } }
+            : nextOf(table, shape, point, changes.next);
+        if (point !== null) points.push({ table, shape, point });
       }
     });
     const splits = tables.map(({ id }) => ({ id: `${id}/stream`, tables: [id], work: null }));
-    const asOf = points.at(-1)?.point.asOf ?? "";
+    const asOf = points.at(-1)?.point.asOf ?? new Date(0).toISOString();
     return { splits, next, asOf, ...unseenFrom(points), snapshot: null, ...over };
+  }
+
+  #tellingOf(server: Server, table: string): Telling | null {
+    return tellingOf(this.#configuration, server, table, this.#context.follows === true);
   }
 
   #takePoint(connection: PostgresConnection, staleness: number, signal: AbortSignal): Promise<ReadPoint> {

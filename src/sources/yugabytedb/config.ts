@@ -1,10 +1,15 @@
 import { configuration as postgresql, portSetting } from "../postgresql/config.ts";
-import { flag, optionalText, whole } from "../../toolkit/settings.ts";
+import { choice, flag, optionalText, whole } from "../../toolkit/settings.ts";
 
 /** The settings of a connection to YugabyteDB (YSQL), under the names of the published example. */
 export const configuration = postgresql
   .extend({
     port: portSetting(5433, "The port of YSQL. PostgreSQL uses 5432."),
+    plugin: choice(["yboutput", "pgoutput"]).default("yboutput").meta({
+      title: "Output plugin",
+      description:
+        "With changes: stream on YugabyteDB: the output plugin of the slot. pgoutput does not know the replica identity CHANGE, which is the default of tables in YugabyteDB. PostgreSQL always uses pgoutput.",
+    }),
     load_balance: flag.default(false).meta({
       title: "Load balance",
       description: "Whether connections are spread over all nodes that yb_servers() lists.",

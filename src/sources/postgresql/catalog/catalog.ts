@@ -36,7 +36,7 @@ export interface CatalogHeap {
   readonly readable: boolean;
   /** Its changes are written to the log: it is neither unlogged nor temporary. */
   readonly logged: boolean;
-  /** By what the log tells its rows: `d` the primary key, `f` all columns, `i` an index, `n` nothing. */
+  /** By what the log tells its rows: `d` and `c` the primary key, `f` all columns, `i` an index, `n` nothing. */
   readonly replicaIdentity: string;
   /** The count of the last VACUUM or ANALYZE; −1 or 0: never counted. */
   readonly tuples: number;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Hints } from "./hints.ts";
 import { lsnOf, lsnText } from "./lsn.ts";
+import { visibleIn } from "./visible.ts";
 
 const keys = new Map([
   ["t", ["id"]],
@@ -51,7 +52,7 @@ function hintsOf(messages: readonly Buffer[], { snapshot = "100:100:", most = 1 
     hints.take(message);
   }
   end();
-  hints.see(snapshot);
+  hints.see(visibleIn(snapshot));
   return hints;
 }
 
@@ -109,6 +110,19 @@ test("of more keys than fit memory, the table with the most is to be read whole"
   expect(hints.needsWhole("t", 10n)).toBe(true);
   expect(hints.needsWhole("other", 0n)).toBe(false);
   expect(hints.of("other", 0n)).toEqual([["1", "2"]]);
+});
+
+test("of a transaction that is too large no more keys are kept", () => {
+  const some = (from: number): Buffer[] =>
+    Array.from({ length: 50 }, (_, id) => change("I", 1, tuple("N", [`key ${from + id}`])));
+  const large = [begin(10n, 5), relation(1, "t", ["id"]), ...some(0), ...some(50), ...some(100)];
+  const hints = hintsOf([...large, begin(20n, 6), change("I", 1, tuple("N", ["key 1"]))], { most: 5_000 });
+  expect(hints.needsWhole("t", 10n)).toBe(true);
+  expect([hints.needsWhole("t", 11n), hints.of("t", 11n), hints.of("t", 0n)]).toEqual([
+    false,
+    [["key 1"]],
+    [["key 1"]],
+  ]);
 });
 
 test.each([

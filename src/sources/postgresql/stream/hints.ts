@@ -1,22 +1,25 @@
 import { ChangedKeys } from "../../../toolkit/hints/changed-keys.ts";
 import { decodeMessage, type StreamMessage, type StreamRelation, type Tuple } from "./pgoutput.ts";
-import { visibleIn } from "./visible.ts";
+import type { Committed, Sees } from "./visible.ts";
 
 /** The keys that changed, by table, and the commits that changed them. */
 export class Hints {
-  /** The key columns by table of the schema. */
-  keys: ReadonlyMap<string, readonly string[]>;
   /** Tables that whole transactions have changed since they were last taken from here. */
   readonly fresh = new Set<string>();
   /** All commits that begin before it are here. */
   reached = 0n;
+  /** When the last transaction that is here whole was committed: milliseconds since 1970; 0: there is none. */
+  reachedAt = 0;
   /** A table looks otherwise than when it was described first, or is new. */
   altered = false;
   readonly #schema: string;
   readonly #changed: ChangedKeys<bigint>;
   readonly #relations = new Map<number, StreamRelation>();
+  #keys: ReadonlyMap<string, readonly string[]>;
+  /** By relation: the places of the key's columns. */
+  readonly #places = new Map<number, readonly number[]>();
   /** Transactions that no snapshot has shown yet, in the order of their commits. */
-  #unseen: { readonly commit: bigint; readonly xid: number }[] = [];
+  #unseen: (Committed & { readonly commit: bigint })[] = [];
   /** Of the transaction that is read now. */
   readonly #touched = new Set<string>();
   #commit = 0n;
@@ -26,8 +29,29 @@ export class Hints {
 
   constructor(schema: string, keys: ReadonlyMap<string, readonly string[]>, mostBytes?: number) {
     this.#schema = schema;
-    this.keys = keys;
+    this.#keys = keys;
     this.#changed = new ChangedKeys(mostBytes);
+  }
+
+  /** The key columns by table of the schema. */
+  get keys(): ReadonlyMap<string, readonly string[]> {
+    return this.#keys;
+  }
+
+  set keys(keys: ReadonlyMap<string, readonly string[]>) {
+    this.#keys = keys;
+    this.#places.clear();
+  }
+
+  /** The places of the key's columns, in their order; none: keys of the relation are not collected. */
+  placesOf(id: number): readonly number[] {
+    const known = this.#places.get(id);
+    if (known !== undefined) return known;
+    const name = this.#tableOf(id);
+    const columns = this.#relations.get(id)?.columns ?? [];
+    const places = name === null ? [] : this.#keys.get(name)!.map((column) => columns.indexOf(column));
+    this.#places.set(id, places);
+    return places;
   }
 
   /**
@@ -38,11 +62,10 @@ export class Hints {
     return this.#unseen[0]?.commit ?? null;
   }
 
-  /** `snapshot`: one that look-ups see at least. Resolves to whether it shows transactions that none did before. */
-  see(snapshot: string): boolean {
-    const isVisible = visibleIn(snapshot);
+  /** Tells what look-ups see from now on. Resolves to whether these are transactions that none saw before. */
+  see(sees: Sees): boolean {
     const before = this.#unseen.length;
-    this.#unseen = this.#unseen.filter(({ xid }) => !isVisible(xid));
+    this.#unseen = this.#unseen.filter((transaction) => !sees(transaction));
     return this.#unseen.length < before;
   }
 
@@ -90,7 +113,7 @@ export class Hints {
   }
 
   take(bytes: Buffer): void {
-    this.takeMessage(decodeMessage(bytes));
+    this.takeMessage(decodeMessage(bytes, (id) => this.placesOf(id)));
   }
 
   takeMessage(message: StreamMessage): void {
@@ -100,11 +123,12 @@ export class Hints {
         this.#touched.clear();
         this.#commit = message.commit;
         this.#at = message.at;
-        this.#unseen.push({ commit: message.commit, xid: message.xid });
+        this.#unseen.push({ commit: message.commit, xid: message.xid, at: message.at });
         break;
       case "commit":
         this.#inside = false;
         this.reached = message.end;
+        this.reachedAt = this.#at;
         // What changes no table of ours may be seen at any time.
         if (this.#touched.size > 0) this.#since ??= this.#at;
         else if (this.#unseen.at(-1)?.commit === this.#commit) this.#unseen.pop();
@@ -112,6 +136,7 @@ export class Hints {
         break;
       case "relation":
         this.#relations.set(message.id, message.relation);
+        this.#places.delete(message.id);
         break;
       case "change":
         for (const tuple of message.tuples) this.#change(message.id, tuple);
@@ -137,8 +162,7 @@ export class Hints {
   #change(id: number, tuple: Tuple): void {
     const name = this.#tableOf(id);
     if (name === null) return;
-    const { columns } = this.#relations.get(id)!;
-    const key = this.keys.get(name)!.map((column) => tuple[columns.indexOf(column)]);
+    const key = this.placesOf(id).map((place) => tuple[place]);
     // Columns that were renamed since, or a replica identity that does not hold the key.
     if (!key.every((value) => typeof value === "string")) return this.#readWhole(id);
     this.#touched.add(name);

@@ -5,11 +5,15 @@ import { backoff, sleep } from "../../../toolkit/backoff.ts";
 import { Bell } from "../../../toolkit/bell.ts";
 import type { PostgresConnection, PostgresSettings } from "../../../wire/postgres/connection.ts";
 import { Replication } from "../../../wire/postgres/replication.ts";
+import type { Configuration } from "../config.ts";
+import type { Server } from "../server.ts";
 import type { ReadPoint } from "../snapshot/read-point.ts";
 import { Hints } from "./hints.ts";
 import { lsnOf } from "./lsn.ts";
 import { decodeMessage } from "./pgoutput.ts";
-import { findSlot, type Slot, type StreamNames } from "./slot.ts";
+import type { StreamNames } from "./names.ts";
+import { findSlot, type Slot } from "./slot.ts";
+import { clockSkew, committedBefore, visibleIn } from "./visible.ts";
 
 /** How often it is looked whether there is a slot to listen to, or whether commits are visible by now, in milliseconds. */
 const lookEach = 250;
@@ -17,38 +21,46 @@ const lookEach = 250;
 const longestWait = 15_000;
 /** Who listens in vain for longer than this says so, and then as often, in milliseconds. */
 const quietFor = 60_000;
+/** So many moments wait for the log to reach them. */
+const mostMarks = 64;
 
 /** What a listener asks of the source that it belongs to. */
 export interface ListenerContext {
-  readonly configuration: { readonly schema: string };
+  readonly configuration: Configuration;
   readonly settings: PostgresSettings;
   /** The key columns of every table of the schema that has a key. */
   keys(connection: PostgresConnection, signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
+  server(connection: PostgresConnection, signal: AbortSignal): Promise<Server>;
   takePoint(connection: PostgresConnection, signal: AbortSignal): Promise<ReadPoint>;
   /** Runs work on a session that reads tables. */
   use<Result>(signal: AbortSignal, work: (connection: PostgresConnection) => Promise<Result>): Promise<Result>;
   warn(message: string): void;
 }
 
-/** A moment of the source: what was committed before it lies before `lsn`. */
+/** A moment of the source, and whether the hints have all that was committed before it. */
 interface Mark {
   readonly point: ReadPoint;
-  readonly lsn: bigint;
+  isReached(hints: Hints): boolean;
 }
 
 /** A slot that is being read. */
 class Feed implements Slot {
   readonly hints: Hints;
   readonly lost = false;
-  readonly retained = 0n;
+  readonly retained = null;
   readonly reader = null;
+  readonly stream: string | null;
   confirmed: bigint;
+  /** The log tells where it ends, so that it is known when all was sent. That of YugabyteDB does not. */
+  readonly #tellsEnd: boolean;
   /** The first was made before the slot was read. */
   readonly marks: Mark[];
   readonly #replication: Replication;
 
-  constructor(replication: Replication, slot: Slot, hints: Hints, mark: Mark) {
+  constructor(replication: Replication, slot: Slot, hints: Hints, mark: Mark, { yugabyte }: Server) {
     this.#replication = replication;
+    this.#tellsEnd = !yugabyte;
+    this.stream = slot.stream;
     this.confirmed = slot.confirmed;
     this.hints = hints;
     this.marks = [mark];
@@ -60,20 +72,30 @@ class Feed implements Slot {
     this.#replication.confirm(lsn);
   }
 
+  mark(mark: Mark): void {
+    this.marks.push(mark);
+    // While the log of YugabyteDB tells of nothing, no moment is reached. The newest ones are, once it does.
+    if (this.marks.length > mostMarks) this.marks.splice(1, 1);
+  }
+
   /** The newest moment of which everything is here; `null`: not even the first. */
   get point(): ReadPoint | null {
-    const { reached } = this.hints;
-    while (this.marks.length > 1 && this.marks[1]!.lsn <= reached) this.marks.shift();
-    return this.marks[0]!.lsn <= reached ? this.marks[0]!.point : null;
+    while (this.marks.length > 1 && this.marks[1]!.isReached(this.hints)) this.marks.shift();
+    return this.marks[0]!.isReached(this.hints) ? this.marks[0]!.point : null;
+  }
+
+  /** Whether what is here can be looked up: it goes on from the positions of the copies. */
+  get isCurrent(): boolean {
+    return !this.#tellsEnd || this.point !== null;
   }
 
   async read(keys: () => Promise<Hints["keys"]>, wake: () => void): Promise<void> {
     for await (const message of this.#replication.messages()) {
       if (message.kind === "alive") {
-        this.hints.reach(message.end);
+        if (this.#tellsEnd) this.hints.reach(message.end);
         continue;
       }
-      const change = decodeMessage(message.payload);
+      const change = decodeMessage(message.payload, (id) => this.hints.placesOf(id));
       if (this.hints.asksForKeys(change)) this.hints.keys = await keys();
       this.hints.takeMessage(change);
       if (change.kind === "commit" && this.hints.fresh.size > 0) wake();
@@ -89,6 +111,10 @@ class Feed implements Slot {
 export class Listener implements AsyncDisposable {
   /** `null`: nothing is heard now. */
   feed: Feed | null = null;
+  /** The slot whose log is gone, as {@link Slot.stream} tells it from others. */
+  expired: string | null = null;
+  /** What is read, or was read last. */
+  #slot: Slot | null = null;
   readonly #names: StreamNames;
   readonly #context: ListenerContext;
   readonly #inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>;
@@ -121,8 +147,7 @@ export class Listener implements AsyncDisposable {
     for (;;) {
       const { hints } = this.feed ?? {};
       if (hints !== undefined && hints.unseen !== null) await this.#look(hints, signal);
-      const caughtUp = this.feed?.point != null;
-      const tables = caughtUp ? [...hints!.fresh].filter((table) => among.has(table)) : [];
+      const tables = this.feed?.isCurrent === true ? [...hints!.fresh].filter((table) => among.has(table)) : [];
       const left = until - performance.now();
       const altered = this.#broken || (hints?.altered ?? false);
       if (tables.length > 0 || altered || left <= 0) {
@@ -134,15 +159,18 @@ export class Listener implements AsyncDisposable {
     }
   }
 
-  /** What was heard, and the moment up to which it is everything; `null`: nothing is heard now. */
+  /**
+   * What was heard, and the moment up to which it is everything (`null`: the log did not tell one since it is read).
+   * `null`: nothing is heard now.
+   */
   async collect(
     connection: PostgresConnection,
     signal: AbortSignal,
-  ): Promise<{ readonly hints: Hints; readonly point: ReadPoint } | null> {
+  ): Promise<{ readonly hints: Hints; readonly point: ReadPoint | null } | null> {
     for (let feed = this.feed; feed !== null; feed = this.feed) {
-      feed.marks.push(await this.#mark(connection, signal));
-      const { point, hints } = feed;
-      if (point !== null) {
+      feed.mark(await this.#mark(connection, signal));
+      const { isCurrent, point, hints } = feed;
+      if (isCurrent) {
         await this.#see(hints, connection, signal);
         return { hints, point };
       }
@@ -182,28 +210,39 @@ export class Listener implements AsyncDisposable {
   /** `null`: there is no slot yet, or none of use. The next passes make it. */
   async #open(signal: AbortSignal): Promise<Feed | null> {
     return this.#context.use(signal, async (connection) => {
-      const slot = await findSlot(connection, this.#names.slot, signal);
-      if (slot === null || slot.lost) return null;
+      const { configuration } = this.#context;
+      const server = await this.#context.server(connection, signal);
+      const slot = await findSlot(connection, configuration, server, signal);
+      if (slot === null || slot.lost || (slot.stream !== null && slot.stream === this.expired)) return null;
+      this.#slot = slot;
       const keys = await this.#context.keys(connection, signal);
       const mark = await this.#mark(connection, signal);
       const replication = await Replication.start(this.#context.settings, this.#names, signal);
-      const hints = new Hints(this.#context.configuration.schema, keys);
+      const hints = new Hints(configuration.schema, keys);
       hints.reached = slot.confirmed;
-      this.feed = new Feed(replication, slot, hints, mark);
+      this.feed = new Feed(replication, slot, hints, mark, server);
       return this.feed;
     });
   }
 
   async #mark(connection: PostgresConnection, signal: AbortSignal): Promise<Mark> {
     const point = await this.#context.takePoint(connection, signal);
+    if ((await this.#context.server(connection, signal)).yugabyte) {
+      // Commits come in the order of their times, which are those of several clocks.
+      const at = Date.parse(point.asOf) + clockSkew;
+      return { point, isReached: (hints) => hints.reachedAt >= at };
+    }
     const [row] = await connection.query("SELECT pg_current_wal_insert_lsn()::text AS lsn", [], signal);
-    return { point, lsn: withoutPageHead(lsnOf(row!["lsn"]!)) };
+    const lsn = withoutPageHead(lsnOf(row!["lsn"]!));
+    return { point, isReached: (hints) => hints.reached >= lsn };
   }
 
   async #see(hints: Hints, connection: PostgresConnection, signal: AbortSignal): Promise<boolean> {
     if (hints.unseen === null) return false;
-    const [row] = await connection.query("SELECT txid_current_snapshot()::text AS snapshot", [], signal);
-    return hints.see(row!["snapshot"]!);
+    const { yugabyte } = await this.#context.server(connection, signal);
+    const now = yugabyte ? "(extract(epoch FROM clock_timestamp()) * 1000)::int8" : "txid_current_snapshot()";
+    const [row] = await connection.query(`SELECT ${now}::text AS now`, [], signal);
+    return hints.see(yugabyte ? committedBefore(Number(row!["now"])) : visibleIn(row!["now"]!));
   }
 
   /** What is visible by now can be looked up. */
@@ -222,7 +261,10 @@ export class Listener implements AsyncDisposable {
   #failed(thrown: unknown): void {
     const error = asHeadwatersError(thrown);
     const native = nativeCode(error.cause);
-    if (error.remedy !== "retry" || native === "42704") this.#meet();
+    const stream = this.#slot?.stream ?? null;
+    const isGone = stream !== null && isLogGone(error.message);
+    if (isGone) this.expired = stream;
+    if (error.remedy !== "retry" || native === "42704" || isGone) this.#meet();
     const now = performance.now();
     this.#failedSince ??= now;
     if (native === "42704" || (now - this.#failedSince < quietFor / 12 && error.remedy === "retry")) return;
@@ -246,6 +288,13 @@ export class Listener implements AsyncDisposable {
     this.#stop.abort();
     await this.#listening;
   }
+}
+
+/** By an error of YugabyteDB: it keeps the log for some hours, as `cdc_intent_retention_ms` says. */
+export function isLogGone(message: string): boolean {
+  return /is expired for tablet|unpolled for too long for tablet|already GCed intents|did not find a WAL message/i.test(
+    message,
+  );
 }
 
 /** Where a page begins, the server counts its head as written. No record lies before it there. */

@@ -7,3 +7,8 @@ export function lsnOf(text: string): bigint {
 export function lsnText(lsn: bigint): string {
   return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffff_ffffn).toString(16).toUpperCase()}`;
 }
+
+/** The earlier of two positions; `null` is none. */
+export function earlier(unseen: bigint | null, reached: bigint): bigint {
+  return unseen !== null && unseen < reached ? unseen : reached;
+}

@@ -30,10 +30,16 @@ export interface StreamRelation {
   readonly columns: readonly string[];
 }
 
-/** https://www.postgresql.org/docs/15/protocol-logicalrep-message-formats.html. Throws {@link ProtocolBroken}. */
-export function decodeMessage(bytes: Buffer): StreamMessage {
+/** The places of the columns of a relation that are decoded; `null`: all are. */
+export type Decoded = (relation: number) => readonly number[] | null;
+
+/**
+ * https://www.postgresql.org/docs/15/protocol-logicalrep-message-formats.html. Values that are not decoded are not told.
+ * Throws {@link ProtocolBroken}.
+ */
+export function decodeMessage(bytes: Buffer, decoded: Decoded = () => null): StreamMessage {
   try {
-    return new Message(bytes).decode();
+    return new Message(bytes, decoded).decode();
   } catch (thrown) {
     if (thrown instanceof ProtocolBroken) throw thrown;
     throw new ProtocolBroken("a message of pgoutput that can't be read", { cause: thrown });
@@ -42,10 +48,12 @@ export function decodeMessage(bytes: Buffer): StreamMessage {
 
 class Message {
   readonly #bytes: Buffer;
+  readonly #decoded: Decoded;
   #at = 1;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, decoded: Decoded) {
     this.#bytes = bytes;
+    this.#decoded = decoded;
   }
 
   decode(): StreamMessage {
@@ -62,8 +70,10 @@ class Message {
         return this.#relation();
       case "I":
       case "U":
-      case "D":
-        return { kind: "change", id: this.#int(), tuples: [...this.#tuples()] };
+      case "D": {
+        const id = this.#int();
+        return { kind: "change", id, tuples: [...this.#tuples(this.#decoded(id))] };
+      }
       case "T": {
         const count = this.#int();
         this.#byte();
@@ -89,14 +99,14 @@ class Message {
   }
 
   /** Each behind its letter: the key (K) or the whole row (O) as it was, the row as it is now (N). */
-  *#tuples(): Generator<Tuple, void> {
+  *#tuples(places: readonly number[] | null): Generator<Tuple, void> {
     while (this.#at < this.#bytes.length) {
       this.#byte();
-      yield Array.from({ length: this.#short() }, () => this.#value());
+      yield Array.from({ length: this.#short() }, (_, at) => this.#value(places === null || places.includes(at)));
     }
   }
 
-  #value(): string | null | undefined {
+  #value(isDecoded: boolean): string | null | undefined {
     const kind = String.fromCharCode(this.#byte());
     if (kind === "n") return null;
     if (kind === "u") return undefined;
@@ -104,7 +114,7 @@ class Message {
     const length = this.#int();
     const end = this.#at + length;
     if (end > this.#bytes.length) throw new ProtocolBroken("a value that ends behind its message");
-    const text = this.#bytes.toString("utf8", this.#at, end);
+    const text = isDecoded ? this.#bytes.toString("utf8", this.#at, end) : undefined;
     this.#at = end;
     return text;
   }

@@ -1,35 +1,36 @@
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 import { escapeIdentifier } from "../../../wire/postgres/literals.ts";
+import type { Server } from "../server.ts";
 
 /** Throws if the server or the role can't have a stream, with what is to be done. */
-export async function checkStreaming(connection: PostgresConnection, signal: AbortSignal): Promise<void> {
+export async function checkStreaming(
+  connection: PostgresConnection,
+  { yugabyte }: Pick<Server, "yugabyte">,
+  signal: AbortSignal,
+): Promise<void> {
   const [row] = await connection.query(
     `SELECT current_setting('wal_level') AS level, pg_is_in_recovery()::text AS standby,
-       (version() LIKE '%-YB-%')::text AS yugabyte, (r.rolreplication OR r.rolsuper)::text AS replicates
+       (r.rolreplication OR r.rolsuper)::text AS replicates
      FROM pg_roles r WHERE r.rolname = current_user`,
     [],
     signal,
   );
   const { user } = connection.settings;
-  if (row?.["yugabyte"] === "true") {
-    throw new HeadwatersError("CONFIGURATION_INVALID", "changes: the stream of YugabyteDB can't be read yet", {
-      hint: "Set changes to cursor.",
-    });
-  }
   if (row?.["standby"] === "true") {
     throw new HeadwatersError("CONFIGURATION_INVALID", "changes: a standby has no stream of its own", {
       hint: "Set host to the primary, or changes to cursor.",
     });
   }
-  if (row?.["level"] !== "logical") {
+  // The log of YugabyteDB is another one, and has no levels.
+  if (!yugabyte && row?.["level"] !== "logical") {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
       `changes: the stream needs the server's wal_level to be logical; it is ${row?.["level"]}`,
       { hint: "ALTER SYSTEM SET wal_level = logical; then restart the server. Or set changes to cursor." },
     );
   }
-  if (row["replicates"] !== "true") {
+  if (row?.["replicates"] !== "true") {
     throw new HeadwatersError("PRIVILEGE_MISSING", `changes: user "${user}" may not use replication slots`, {
       hint: `ALTER ROLE ${escapeIdentifier(user)} REPLICATION;`,
     });

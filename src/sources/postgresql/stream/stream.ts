@@ -1,4 +1,3 @@
-import { nativeCode } from "../../../net/errors.ts";
 import { HeadwatersError } from "../../../protocol/errors.ts";
 import type { Json } from "../../../protocol/json.ts";
 import type { Changed, KeptStream } from "../../../protocol/source.ts";
@@ -6,52 +5,34 @@ import { parseBytes } from "../../../toolkit/quantities.ts";
 import { Semaphore } from "../../../toolkit/semaphore.ts";
 import { sleep } from "../../../toolkit/backoff.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
-import { relationOf } from "../catalog/catalog.ts";
-import { columnOf, type Shape } from "../catalog/shape.ts";
-import { type Configuration, follows } from "../config.ts";
+import { type CatalogTable, relationOf } from "../catalog/catalog.ts";
+import { columnOf, type Shape, type ShapeContext } from "../catalog/shape.ts";
+import { follows } from "../config.ts";
 import { identityOf } from "../discover.ts";
+import type { Server } from "../server.ts";
 import type { ReadPoint } from "../snapshot/read-point.ts";
-import { Hints } from "./hints.ts";
 import { Listener, type ListenerContext } from "./listener.ts";
-import { lsnOf, lsnText } from "./lsn.ts";
+import { earlier, lsnOf, lsnText } from "./lsn.ts";
+import { pluginOf, type StreamNames, streamNames } from "./names.ts";
+import { waitForOthers } from "./others.ts";
+import { type Collected, peekHints } from "./peek.ts";
+import { lostBecause, positionIn, type StreamPosition, yugabyteStream } from "./position.ts";
+import { publish } from "./publication.ts";
 import { checkStreaming } from "./requirements.ts";
-import {
-  advanceSlot,
-  dropSlot,
-  findSlot,
-  makeSlot,
-  peekSlot,
-  logWritten,
-  publish,
-  type Slot,
-  type StreamNames,
-  streamNames,
-} from "./slot.ts";
+import { advanceSlot, dropSlot, findSlot, makeSlot, logWritten, type Slot } from "./slot.ts";
+import { followedShapes } from "./telling.ts";
+import { clockSkew } from "./visible.ts";
 
 /** A collection of hints that took longer than this, in milliseconds, is used again for as long as so many times that. */
 const reuse = { longerThan: 500, times: 20 };
-/** How often it is looked whether transactions have ended, in milliseconds. */
-const lookEach = 100;
-/** Who waits for longer says so, in milliseconds. */
-const quietFor = 5_000;
-
-/** Where the stream of one table goes on, as it is stored. */
-export interface StreamPosition {
-  readonly slot: string;
-  /** The server and its timeline: after a failover or on another server, the log is another one. */
-  readonly system: string;
-  /** The table's place in the publication, its identity and the types of its key. */
-  readonly published: string;
-  /** All commits that begin before it are in the copy. */
-  readonly lsn: string;
-}
-
-/** What the log said up to one moment. */
-interface Collected {
-  readonly hints: Hints;
-  readonly position: bigint;
-  readonly point: ReadPoint;
-}
+/** How often it is looked whether the log is read by now, and for how long, in milliseconds. */
+const listening = { each: 100, within: 60_000 };
+/**
+ * How long YugabyteDB may take to have a table in its stream that was published after the slot was made: by default it looks
+ * each 15 minutes (`cdcsdk_publication_list_refresh_interval_secs`), and before 2026.1 it does not send what was written
+ * until then. In milliseconds.
+ */
+const publishedWithin = 20 * 60_000;
 
 /** What a look at the slot gave, for the tables that ask soon after. */
 interface Peeked extends Collected {
@@ -63,14 +44,13 @@ interface Peeked extends Collected {
 export interface TableChanges {
   readonly keys: readonly (readonly string[])[];
   readonly next: StreamPosition;
-  readonly point: ReadPoint;
+  /** `null`: the log tells no moment up to which this is everything. */
+  readonly point: ReadPoint | null;
 }
 
 /** What a stream asks of the source that it belongs to. */
 export interface StreamContext extends ListenerContext {
-  readonly configuration: Configuration;
-  /** The key columns of every table of the schema that has a key. */
-  keys(connection: PostgresConnection, signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
+  readonly shapes: ShapeContext;
 }
 
 /**
@@ -92,6 +72,10 @@ export class ChangeStream {
   readonly #durable = new Map<string, bigint>();
   /** Tables that have begun a pass since the hints were collected. */
   readonly #given = new Set<string>();
+  /** The tables that changes were asked for first: all that are selected. */
+  #selected: ReadonlySet<string> = new Set();
+  /** Tables that were published before the slot was made. */
+  readonly #publishedFirst = new Set<string>();
 
   constructor(context: StreamContext) {
     this.#context = context;
@@ -109,18 +93,28 @@ export class ChangeStream {
     previous: Json,
     signal: AbortSignal,
   ): Promise<StreamPosition> {
-    return this.#inTurn(signal, async () => {
+    return this.#whenHeard(signal, async () => {
       const { name } = shape.catalog;
-      const { slot, published } = await this.#slotFor(connection, shape, signal);
+      const server = await this.#context.server(connection, signal);
+      const { slot, published } = await this.#slotFor(connection, shape, server, signal);
       const before = positionIn(previous);
       // Also shows whether the log can be read at all, before the table is.
-      const { hints } = await this.#collect(connection, name, signal);
+      const collected = await this.#collect(connection, name, server, signal);
+      const hints = collected?.hints ?? null;
       const goesOn = before !== null && this.#lostBecause(before, slot, published) === null;
-      if (goesOn && !hints.needsWhole(name, lsnOf(before.lsn))) return before;
+      if (goesOn && hints?.needsWhole(name, lsnOf(before.lsn)) !== true) return settled(before);
       this.#given.add(name);
-      hints.fresh.delete(name);
+      hints?.fresh.delete(name);
+      if (server.yugabyte) {
+        // Nobody tells where the log ends. All that lies before what was sent is seen by now, or else before the slot's beginning.
+        const position = collected?.position ?? slot.confirmed;
+        if (hints?.needsWhole(name, position) === true) return null;
+        const now = this.#positionAt(position, published);
+        if (goesOn) return { ...settled(before), lsn: now.lsn };
+        return this.#publishedFirst.has(name) ? now : { ...now, settles: Date.now() + publishedWithin };
+      }
       const [row] = await connection.query("SELECT pg_current_wal_insert_lsn()::text AS lsn", [], signal);
-      await this.#waitForOthers(connection, signal);
+      await waitForOthers(connection, (message) => this.#context.warn(message), signal);
       return this.#positionAt(lsnOf(row!["lsn"]!), published);
     });
   }
@@ -135,14 +129,21 @@ export class ChangeStream {
     previous: Json,
     signal: AbortSignal,
   ): Promise<TableChanges | { readonly lost: string | null }> {
-    return this.#inTurn(signal, async () => {
+    return this.#whenHeard(signal, async () => {
       const { name } = shape.catalog;
-      const { slot, published } = await this.#slotFor(connection, shape, signal);
+      const server = await this.#context.server(connection, signal);
+      const { slot, published } = await this.#slotFor(connection, shape, server, signal);
       const before = positionIn(previous);
       const lost = before === null ? null : this.#lostBecause(before, slot, published);
       if (lost !== null) this.#context.warn(`table "${name}" is read whole, since its stream was lost: ${lost}`);
       if (before === null || lost !== null) return { lost };
-      const { hints, position, point } = await this.#collect(connection, name, signal);
+      if (settled(before) !== before) {
+        this.#context.warn(`table "${name}" is read whole once more: it was published after the slot was made`);
+        return { lost: null };
+      }
+      const collected = await this.#collect(connection, name, server, signal);
+      if (collected === null) return null;
+      const { hints, position, point } = collected;
       const from = lsnOf(before.lsn);
       hints.fresh.delete(name);
       if (hints.needsWhole(name, from)) {
@@ -151,7 +152,7 @@ export class ChangeStream {
       }
       return {
         keys: hints.of(name, from),
-        next: this.#positionAt(from > position ? from : position, published),
+        next: { ...before, lsn: lsnText(from > position ? from : position) },
         point,
       };
     });
@@ -162,7 +163,8 @@ export class ChangeStream {
     const position = positionIn(next);
     if (position === null) return false;
     return this.#inTurn(signal, async () => {
-      const { slot, published } = await this.#slotFor(connection, shape, signal);
+      const server = await this.#context.server(connection, signal);
+      const { slot, published } = await this.#slotFor(connection, shape, server, signal);
       return this.#lostBecause(position, slot, published) === null;
     });
   }
@@ -178,10 +180,14 @@ export class ChangeStream {
   ): Promise<KeptStream | null> {
     return this.#inTurn(signal, async () => {
       this.#collected = null;
+      const { configuration } = this.#context;
+      const server = await this.#context.server(connection, signal);
       const feed = this.#listener?.feed ?? null;
-      const slot = feed ?? (await findSlot(connection, this.names.slot, signal));
+      // Only a session that reads it can tell YugabyteDB what it need not keep.
+      if (server.yugabyte && feed === null) return null;
+      const slot = feed ?? (await findSlot(connection, configuration, server, signal));
       if (slot === null || slot.lost) return null;
-      await this.#learnSystem(connection, signal);
+      await this.#learnSystem(connection, slot, signal);
       this.#durable.clear();
       for (const [table, one] of Object.entries(next)) {
         const position = positionIn(one);
@@ -191,10 +197,13 @@ export class ChangeStream {
       }
       // Somebody else's tables in the publication, and those that are followed no longer.
       for (const table of feed?.hints.tables ?? [])
-        if (!(table in next) || !follows(this.#context.configuration, table))
-          feed!.hints.forget(table, feed!.hints.reached);
+        if (!(table in next) || !follows(configuration, table)) feed!.hints.forget(table, feed!.hints.reached);
       const [oldest = slot.confirmed] = [...this.#durable.values()].sort((a, b) => (a < b ? -1 : 1));
-      const most = BigInt(parseBytes(this.#context.configuration.max_retained)!);
+      if (server.yugabyte) {
+        feed!.confirm(oldest, false);
+        return { position: lsnText(oldest), bytes: null, limit: null };
+      }
+      const most = BigInt(parseBytes(configuration.max_retained)!);
       const { written, left } = await logWritten(connection, this.names.slot, signal);
       const least = written - most;
       if (least > oldest) {
@@ -213,6 +222,7 @@ export class ChangeStream {
 
   /** As `Source.changed`. */
   async changed(within: number, among: ReadonlySet<string>, signal: AbortSignal): Promise<Changed> {
+    if (this.#listener === null) this.#selected = among;
     this.#listener ??= new Listener(this.names, this.#context, (work) => this.#inTurn(signal, work));
     return this.#listener.changed(within, among, signal);
   }
@@ -231,37 +241,92 @@ export class ChangeStream {
     }
   }
 
+  /** Tries again while nobody reads the log (`null`), which may begin soon. */
+  async #whenHeard<Result>(signal: AbortSignal, work: () => Promise<Result | null>): Promise<Result> {
+    const until = performance.now() + listening.within;
+    for (;;) {
+      const result = await this.#inTurn(signal, work);
+      if (result !== null) return result;
+      if (performance.now() > until) {
+        throw new HeadwatersError("READ_CONFLICT", `the replication slot "${this.names.slot}" can't be read now`, {
+          hint: "Look at the warnings before this one for the reason. It is tried again.",
+        });
+      }
+      await sleep(listening.each, signal);
+    }
+  }
+
   /** The slot, which is made if it is missing or no longer of use. The table is published before. */
   async #slotFor(
     connection: PostgresConnection,
     shape: Shape,
+    server: Server,
     signal: AbortSignal,
   ): Promise<{ readonly slot: Slot; readonly published: string }> {
-    const { slot: name, publication } = this.names;
+    const { slot: name } = this.names;
+    const { configuration } = this.#context;
     const feed = this.#listener?.feed ?? null;
-    if (this.#system === null) await checkStreaming(connection, signal);
-    await this.#learnSystem(connection, signal);
+    if (this.#system === null) await checkStreaming(connection, server, signal);
     const { catalog } = shape;
-    const { schema, name: table, partitioned } = catalog;
-    const relation = relationOf(shape, null);
-    const place = await publish(connection, publication, { relation, schema, name: table, partitioned }, signal);
+    const place = await this.#publish(connection, shape, signal);
     // Keys that were written by another type can't be looked up.
     const types = shape.key.map((column) => columnOf(shape, column).sql);
     const published = [place, identityOf(catalog), ...types].join(" ");
     // Nobody can drop a slot that is being read.
-    const found = feed ?? (await findSlot(connection, name, signal));
-    if (found !== null && !found.lost) return { slot: found, published };
-    if (found !== null) {
+    let slot = feed ?? (await findSlot(connection, configuration, server, signal));
+    const isGone = slot !== null && slot.stream !== null && slot.stream === this.#listener?.expired;
+    if (slot !== null && (slot.lost || isGone)) {
       this.#context.warn(`the server has dropped log that the slot "${name}" needed; the slot is made again`);
       await dropSlot(connection, name, signal);
+      slot = null;
     }
-    this.#collected = null;
-    await makeSlot(connection, name, signal);
-    return { slot: (await findSlot(connection, name, signal))!, published };
+    if (slot === null) {
+      this.#collected = null;
+      if (server.yugabyte) await this.#publishFirst(connection, catalog, server, signal);
+      await makeSlot(connection, name, pluginOf(configuration, server), signal);
+      // What was committed before is not sent. A read that begins later than by this sees it.
+      if (server.yugabyte) await sleep(clockSkew, signal);
+      slot = (await findSlot(connection, configuration, server, signal))!;
+    }
+    await this.#learnSystem(connection, slot, signal);
+    return { slot, published };
+  }
+
+  /** Resolves to what identifies the table's place in the publication. */
+  #publish(connection: PostgresConnection, shape: Shape, signal: AbortSignal): Promise<string> {
+    const { schema, name, partitioned } = shape.catalog;
+    const table = { relation: relationOf(shape, null), schema, name, partitioned };
+    return publish(connection, this.names.publication, table, signal);
+  }
+
+  /** All selected tables, since YugabyteDB takes those that are published later into the stream only some time after. */
+  async #publishFirst(
+    connection: PostgresConnection,
+    { name }: CatalogTable,
+    server: Server,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { configuration, shapes } = this.#context;
+    this.#publishedFirst.clear();
+    this.#publishedFirst.add(name);
+    const tables = [...this.#selected];
+    for (const shape of await followedShapes(connection, configuration, server, shapes, tables, signal)) {
+      try {
+        await this.#publish(connection, shape, signal);
+        this.#publishedFirst.add(shape.catalog.name);
+      } catch (thrown) {
+        // The pass of that table reports it.
+        if (!(thrown instanceof HeadwatersError) || thrown.code !== "PRIVILEGE_MISSING") throw thrown;
+      }
+    }
   }
 
   /** A session that listens stays on one server. */
-  async #learnSystem(connection: PostgresConnection, signal: AbortSignal): Promise<void> {
+  async #learnSystem(connection: PostgresConnection, { stream }: Slot, signal: AbortSignal): Promise<void> {
+    if (stream !== null) {
+      this.#system = `${yugabyteStream}${stream}`;
+      return;
+    }
     const feed = this.#listener?.feed ?? null;
     if (feed !== null && feed === this.#systemOf) return;
     const [row] = await connection.query(
@@ -277,23 +342,26 @@ export class ChangeStream {
     return { slot: this.names.slot, system: this.#system!, published, lsn: lsnText(lsn) };
   }
 
-  /** `null`: the slot still has all that came after the position. */
-  #lostBecause({ slot, system, published, lsn }: StreamPosition, { confirmed }: Slot, now: string): string | null {
-    if (slot !== this.names.slot) return `it was read by the slot "${slot}"`;
-    if (system !== this.#system) return "the server is another one, or another one took over";
-    if (published !== now)
-      return `its key was altered, or it was not in the publication "${this.names.publication}" all the time`;
-    if (lsnOf(lsn) >= confirmed) return null;
-    return `the slot "${slot}" was made again or read by something else (each copy needs a slot of its own), or its log had grown past max_retained`;
+  #lostBecause(position: StreamPosition, { confirmed }: Slot, published: string): string | null {
+    return lostBecause(position, { names: this.names, system: this.#system!, published, confirmed });
   }
 
-  /** What the log says up to now. Where nothing listens to it, the slot is looked at, unless another table just did. */
-  async #collect(connection: PostgresConnection, table: string, signal: AbortSignal): Promise<Collected> {
+  /**
+   * What the log says up to now. Where nothing listens to it, the slot is looked at, unless another table just did. `null`:
+   * YugabyteDB shows it only to who listens.
+   */
+  async #collect(
+    connection: PostgresConnection,
+    table: string,
+    { yugabyte }: Server,
+    signal: AbortSignal,
+  ): Promise<Collected | null> {
     const listened = await this.#listener?.collect(connection, signal);
     if (listened != null) {
       const { hints, point } = listened;
-      return { hints, point, position: before(hints.unseen, hints.reached) };
+      return { hints, point, position: earlier(hints.unseen, hints.reached) };
     }
+    if (yugabyte) return null;
     const last = this.#collected;
     const isCostly = last !== null && last.took > reuse.longerThan;
     const isFresh = isCostly && performance.now() - last.began < reuse.times * last.took;
@@ -302,77 +370,16 @@ export class ChangeStream {
       return last;
     }
     const began = performance.now();
-    const { configuration } = this.#context;
-    const point = await this.#context.takePoint(connection, signal);
-    const keys = await this.#context.keys(connection, signal);
-    const [[end, snapshot] = []] = await connection.simple(endSql, signal);
-    const hints = new Hints(configuration.schema, keys);
-    await this.#peek(connection, end!, (message) => hints.take(message), signal);
-    hints.see(snapshot!);
-    const position = before(hints.unseen, lsnOf(end!));
-    this.#collected = { hints, position, point, began, took: performance.now() - began };
+    const peeked = await peekHints(connection, this.names, this.#context, signal);
+    this.#collected = { ...peeked, began, took: performance.now() - began };
     this.#given.clear();
     this.#given.add(table);
     return this.#collected;
   }
-
-  async #peek(
-    connection: PostgresConnection,
-    end: string,
-    take: (message: Buffer) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { slot, publication } = this.names;
-    try {
-      await peekSlot(connection, this.names, end, take, signal);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      if (!(thrown instanceof HeadwatersError) || nativeCode(thrown.cause) !== "42704") throw thrown;
-      // The log is read with the catalogs of its time. Without this slot, every table is read whole by the next attempt.
-      await dropSlot(connection, slot, signal);
-      throw new HeadwatersError(
-        "READ_CONFLICT",
-        `publication: "${publication}" was dropped and made again, and the log before that can't be read`,
-        { hint: "The slot was dropped; the tables are read whole again.", cause: thrown },
-      );
-    }
-  }
-
-  /**
-   * Waits until every transaction has ended that runs now. The log may tell of its commit already, or of a part of its
-   * changes only, while no snapshot shows them.
-   */
-  async #waitForOthers(connection: PostgresConnection, signal: AbortSignal): Promise<void> {
-    const [row] = await connection.query("SELECT txid_current()::text AS id", [], signal);
-    const began = performance.now();
-    for (let warned = false; ;) {
-      const [is] = await connection.query(
-        "SELECT (txid_snapshot_xmin(txid_current_snapshot()) > $1::int8)::text AS over",
-        [row!["id"]!],
-        signal,
-      );
-      if (is!["over"] === "true") return;
-      if (!warned && performance.now() - began > quietFor) {
-        this.#context.warn("the stream begins once all transactions have ended that are open now; this waits for them");
-        warned = true;
-      }
-      await sleep(lookEach, signal);
-    }
-  }
 }
 
-/**
- * Commits a message of some bytes, locally: with it, everything that was committed before is flushed, so that the slot shows
- * it. Then the end of what is flushed, and what is visible after that.
- */
-const endSql = `BEGIN READ WRITE; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'headwaters', ''); COMMIT;
-SELECT pg_current_wal_flush_lsn()::text, txid_current_snapshot()::text`;
-
-/** The earlier of two positions; `null` is none. */
-function before(unseen: bigint | null, reached: bigint): bigint {
-  return unseen !== null && unseen < reached ? unseen : reached;
-}
-
-export function positionIn(next: Json): StreamPosition | null {
-  return (next as { readonly stream?: StreamPosition } | null)?.stream ?? null;
+/** The position once the log surely has the changes of its table: the table is read whole then. Before that, as it is. */
+function settled(position: StreamPosition): StreamPosition {
+  const { settles, ...rest } = position;
+  return settles === undefined || settles > Date.now() ? position : rest;
 }

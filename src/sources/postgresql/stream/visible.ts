@@ -5,12 +5,34 @@ interface Snapshot {
   readonly running: ReadonlySet<bigint>;
 }
 
+/** A transaction as its first message has it. */
+export interface Committed {
+  /** Without its epoch. */
+  readonly xid: number;
+  /** When it was committed, by the server's clock: milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** Whether what a transaction changed is seen by every look-up that begins from now on. */
+export type Sees = (transaction: Committed) => boolean;
+
+/**
+ * Clocks of a YugabyteDB cluster differ by at most half a second (`max_clock_skew_usec`); a node whose clock is further off
+ * stops. In milliseconds, and twice as much.
+ */
+export const clockSkew = 1_000;
+
+/** `now`: the clock of a node of YugabyteDB, where a read sees all commits with an earlier time, on whichever node it begins. */
+export function committedBefore(now: number): Sees {
+  return ({ at }) => at + clockSkew < now;
+}
+
 /** `snapshot`: as `txid_current_snapshot` writes it. */
-export function visibleIn(snapshot: string): (xid: number) => boolean {
+export function visibleIn(snapshot: string): Sees {
   const [oldest = "0", next = "0", running = ""] = snapshot.split(":");
   const ids = running === "" ? [] : running.split(",").map(BigInt);
   const parts: Snapshot = { oldest: BigInt(oldest), next: BigInt(next), running: new Set(ids) };
-  return (xid) => isVisible(xid, parts);
+  return ({ xid }) => isVisible(xid, parts);
 }
 
 /** `xid` has no epoch: it is the transaction with this number that is nearest to the snapshot's. */
