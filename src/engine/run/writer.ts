@@ -71,6 +71,8 @@ export class Writer implements AsyncDisposable {
   #uncommitted = { rows: 0, bytes: 0 };
   /** Tables that the transaction has something of. */
   readonly #touched = new Set<string>();
+  /** How long the destination has worked for it, in milliseconds. */
+  spent = 0;
   #closedPasses = 0;
   /** When the transaction must be committed; `null`: there is none. */
   #due: number | null = null;
@@ -110,6 +112,7 @@ export class Writer implements AsyncDisposable {
     const result = this.#tail.then(async () => {
       this.assertAlive();
       if (table !== null) this.#touched.add(table);
+      const began = performance.now();
       try {
         if (this.#transaction === null) {
           this.#stamp = this.#clock.next();
@@ -123,6 +126,8 @@ export class Writer implements AsyncDisposable {
         this.#rolledBack = new RolledBack(table ?? only, errorAt("destination", thrown));
         await this.#undo();
         throw this.#rolledBack;
+      } finally {
+        this.spent += performance.now() - began;
       }
     });
     this.#tail = result.catch(() => {});
