@@ -38,6 +38,8 @@ export class ChangedKeys<At extends bigint | number> {
   /** `key`: as JSON, so that equal keys are equal texts. */
   add(table: string, key: string, at: At): void {
     const known = this.#tableOf(table);
+    // Whoever goes on from here or before reads the table whole.
+    if (known.dropped !== null && at <= known.dropped) return;
     const before = known.keys.get(key);
     // The key goes to the end.
     if (before !== undefined) known.keys.delete(key);
