@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseDuration } from "../../toolkit/quantities.ts";
 import { resourceSettings } from "../duckdb/database.ts";
 import { isPostgresql, problemOf } from "./catalog.ts";
 
@@ -44,6 +45,15 @@ export const configuration = z.strictObject({
   merge_small_files: z.enum(["auto", "never"]).default("auto").meta({
     description: "auto: a sync merges small files at its end, if a table has many. never: you merge them yourself.",
   }),
+  keep_snapshots: text
+    .refine((age) => age === "forever" || (parseDuration(age) ?? 0) > 0, {
+      error: "must be a duration, such as 7d, or forever",
+    })
+    .default("7d")
+    .meta({
+      description:
+        "How long snapshots are kept while a stream is followed, such as 7d. AT can't read older ones. Their files are removed a day later. forever: all are kept.",
+    }),
   extensions: text.optional().meta({
     description:
       "Folder with DuckDB's extensions ducklake, postgres_scanner and httpfs, for machines without a network. Default: DuckDB downloads them once.",

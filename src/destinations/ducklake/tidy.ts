@@ -13,6 +13,17 @@ const smallBytes = 16 << 20;
  */
 const manyFiles = 64;
 
+/** Files that only expired snapshots had are removed this long after, since readers may still read them. */
+const removedAfter = "INTERVAL 1 DAY";
+
+/** Expires snapshots that are older than so many milliseconds, and removes files that nothing has had for a day. */
+export async function expireSnapshots(session: Session, keep: number): Promise<void> {
+  const lake = literal(lakeCatalog);
+  const older = `now() - to_microseconds(${keep * 1_000})`;
+  await session.run(`CALL ducklake_expire_snapshots(${lake}, older_than => ${older})`);
+  await session.run(`CALL ducklake_cleanup_old_files(${lake}, older_than => now() - ${removedAfter})`);
+}
+
 /** Merges the small files of the connection's tables that have many. Readers and time travel are not affected. */
 export async function mergeSmallFiles(session: Session, { connection, log }: DestinationContext): Promise<void> {
   const tables = await session.rows(

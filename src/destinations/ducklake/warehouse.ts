@@ -1,4 +1,5 @@
 import type { DestinationContext, Warehouse } from "../../protocol/destination.ts";
+import { parseDuration } from "../../toolkit/quantities.ts";
 import { openBookkeeping, refuseOwnSchema } from "../sql/opening.ts";
 import { bookkeepingSchema, literal } from "../sql/names.ts";
 import { exportParquet } from "../duckdb/export-parquet.ts";
@@ -12,7 +13,7 @@ import { leasesInProcess, leasesUnder, retried } from "./leases.ts";
 import { CatalogLock } from "./lock.ts";
 import { refuseNames } from "./placeholders.ts";
 import { lakeCatalog } from "./storage.ts";
-import { mergeSmallFiles } from "./tidy.ts";
+import { expireSnapshots, mergeSmallFiles } from "./tidy.ts";
 
 export async function openWarehouse(
   configuration: Configuration,
@@ -48,7 +49,11 @@ export async function openWarehouse(
     const control = await opened.instance.control();
     const session = await opened.instance.connect();
     let reading: Session | null = null;
-    let rests = 0;
+    let [rests, expireAt] = [0, 0];
+    const merge = async (): Promise<void> => {
+      if (configuration.merge_small_files === "auto")
+        await tidy("small files were not merged", context, mergeSmallFiles(control, context));
+    };
     const leases = lock === null ? leasesInProcess(opened, connection) : leasesUnder(lock, control, connection);
     return warehouseOn(
       {
@@ -65,12 +70,17 @@ export async function openWarehouse(
         holder: leases.holder,
         async release(lease) {
           // Merged under the lease, because two concurrent writers of a table conflict.
-          if (configuration.merge_small_files === "auto") await tidy(control, context);
+          await merge();
           await leases.release(lease);
         },
         // Merged as it goes: each commit makes files.
         async rest() {
-          if (configuration.merge_small_files === "auto" && ++rests % mergeEach === 0) await tidy(control, context);
+          if (++rests % tidyEach !== 0) return;
+          await merge();
+          const keep = parseDuration(configuration.keep_snapshots);
+          if (keep === null || performance.now() < expireAt) return;
+          expireAt = performance.now() + expireEach;
+          await tidy("old snapshots were not expired", context, expireSnapshots(control, keep));
         },
         check: (signal) => checkLake(opened, lock, session, signal),
         exportParquet: (files, how) => exportParquet(session, context, files, how),
@@ -88,15 +98,17 @@ export async function openWarehouse(
   }
 }
 
-/** Small files are merged after so many commits while a stream is followed. */
-const mergeEach = 10;
+/** Files are tidied up after so many commits while a stream is followed. */
+const tidyEach = 10;
+/** Snapshots are expired as often, in milliseconds. */
+const expireEach = 3_600_000;
 
-/** Merges small files. A failure is only a warning, because the next sync can merge them too. */
-async function tidy(control: Session, context: DestinationContext): Promise<void> {
+/** Tidies up. A failure is only a warning, because it can be done later too. */
+async function tidy(what: string, { log }: DestinationContext, work: Promise<void>): Promise<void> {
   try {
-    await mergeSmallFiles(control, context);
+    await work;
   } catch (thrown) {
-    context.log.warn(`small files were not merged: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    log.warn(`${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
 }
 
