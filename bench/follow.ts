@@ -2,73 +2,17 @@
  * How soon a change is in the copy while it is followed, how fast it catches up, and the memory of one large transaction:
  * `npx tsx bench/follow.ts [seconds]`. Needs `npm run build` before, and PostgreSQL's programs.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import process from "node:process";
 import pg from "pg";
 import { launchPostgresql } from "../src/servers/postgresql.ts";
-import { built } from "../test/built.ts";
+import { Follower, percentile } from "./follower.ts";
 
 const seconds = Number(process.argv[2] ?? 30);
 const perSecond = 2_000;
 const rowsBefore = 300_000;
-
-interface Followed {
-  readonly kind: "followed";
-  readonly time: string;
-  readonly lag: number | null;
-}
-
-/** What a process that follows says, a line an event. */
-class Follower implements AsyncDisposable {
-  readonly child: ChildProcess;
-  readonly lags: number[] = [];
-  changes = 0;
-  peak = 0;
-  readonly #poll: NodeJS.Timeout;
-
-  constructor(folder: string, connection: string) {
-    this.child = spawn(process.execPath, [built("cli/main.js"), "follow", connection, "--json"], { cwd: folder });
-    this.child.stderr!.on("data", (chunk: Buffer) => process.stderr.write(chunk));
-    createInterface({ input: this.child.stdout! }).on("line", (line) => {
-      const event = JSON.parse(line) as
-        | Followed
-        | { readonly kind: "committed"; readonly changes: Record<string, Record<string, number>> };
-      if (event.kind === "followed" && event.lag !== null) this.lags.push(event.lag);
-      if (event.kind === "committed")
-        for (const change of Object.values(event.changes))
-          this.changes += change["inserted"]! + change["updated"]! + change["deleted"]!;
-    });
-    this.#poll = setInterval(() => {
-      const memory = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, "utf8"));
-      this.peak = Math.max(this.peak, Number(memory?.[1] ?? 0) / 1_024);
-    }, 200);
-  }
-
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition()) {
-      if (this.child.exitCode !== null) throw new Error(`it ended with ${this.child.exitCode}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#poll);
-    const exit = once(this.child, "exit");
-    this.child.kill("SIGTERM");
-    await exit;
-  }
-}
-
-function percentile(values: readonly number[], part: number): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  return `${((sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0) / 1_000).toFixed(2)} s`;
-}
 
 await using server = await launchPostgresql();
 const folder = await mkdtemp(join(tmpdir(), "headwaters-bench-"));
