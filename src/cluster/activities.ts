@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { beginTeamSync, endTeamSync, failTable, type Member, readShare, stepTable } from "../engine/run/member.ts";
 import { addCounts, nothingDone } from "../engine/run/counts.ts";
@@ -9,7 +8,6 @@ import type { Destination } from "../protocol/destination.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import type { Source } from "../protocol/source.ts";
 import type { Activities, Asked, Begun, Ended, TableAsked } from "./contract.ts";
-import { workflowId } from "./contract.ts";
 
 /** A connection as a worker's configuration has it. */
 export interface Known {
@@ -34,15 +32,21 @@ export interface Attempt {
   readonly attempt: number;
   /** When the first attempt was asked for: ISO 8601, UTC. */
   readonly began: string;
+  /** The id of the workflow that asks. */
+  readonly workflow: string;
+  /** Without a heartbeat for so long the attempt is given up, in milliseconds. */
+  readonly heartbeatTimeout: number;
   heartbeat(): void;
 }
 
 /** What an activity throws, as Temporal needs it: a code, and whether another attempt may do better. */
 export type Failed = (code: string, retryable: boolean, message: string) => Error;
 
-const heartbeatEach = 5_000;
-/** A share of a pass ends after the split that passes this time, in milliseconds: activities take minutes. */
-const shareTime = 180_000;
+/** A heartbeat comes so often within its timeout. */
+const heartbeats = 6;
+
+/** How often an activity renews the lease, in milliseconds: a team keeps it for two minutes. */
+const renewEach = 30_000;
 
 /** A source, and destinations that no activity uses now. */
 interface Opened {
@@ -70,12 +74,12 @@ export class Work implements AsyncDisposable {
 
   readonly activities: Activities = {
     begin: (asked) =>
-      this.#perform(asked, asked.run, 1, async (connection, { began }): Promise<Begun | "whole"> => {
+      this.#perform(asked, asked.run, 1, async (connection, { began, signal, workflow }): Promise<Begun | "whole"> => {
         const { capabilities, settings, warehouse } = connection;
         if (warehouse.team === undefined || capabilities.together === true) return "whole";
-        const holder = { host: `workflow ${workflowId(asked.connection)} on Temporal`, pid: 0, since: began };
+        const holder = { host: `workflow ${workflow} on Temporal`, pid: 0, since: began };
         const { flags, run } = asked;
-        const options = { ...flags, id: run, signal: this.#attempt().signal };
+        const options = { ...flags, id: run, signal };
         const { tables, ...begun } = await beginTeamSync(connection, options, holder);
         const { tables: _, ...rest } = flags;
         return {
@@ -86,7 +90,7 @@ export class Work implements AsyncDisposable {
         };
       }),
     syncWhole: (asked) =>
-      this.#perform(asked, randomUUID(), 1, async (connection, { signal }) => {
+      this.#perform(asked, asked.run, 1, async (connection, { signal }) => {
         const record = await sync(connection, { ...asked.flags, id: asked.run, signal }, () => {});
         return endedOf(record);
       }),
@@ -100,7 +104,7 @@ export class Work implements AsyncDisposable {
         const began = performance.now();
         let counts = nothingDone;
         const left = [...asked.places];
-        while (left.length > 0 && performance.now() - began < shareTime) {
+        while (left.length > 0 && performance.now() - began < asked.time) {
           const places = left.splice(0, 1);
           const share = await readShare(member, asked.table, { pass: asked.pass, places });
           counts = addCounts(counts, share.counts);
@@ -112,8 +116,8 @@ export class Work implements AsyncDisposable {
       // What the pass was planned with is closed: a source that is opened now keeps nothing of it.
       const opened = await this.#opened.get(asked.run);
       if (opened === undefined) throw this.#failed("CONNECTION_LOST", false, "the snapshot is gone");
-      const { signal, heartbeat } = this.#attempt();
-      const timer = setInterval(heartbeat, heartbeatEach);
+      const { signal, heartbeat, heartbeatTimeout } = this.#attempt();
+      const timer = setInterval(heartbeat, heartbeatTimeout / heartbeats);
       opened.users += 1;
       try {
         await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
@@ -136,14 +140,19 @@ export class Work implements AsyncDisposable {
     const { sync } = asked;
     return this.#perform(asked, sync.run, asked.parallel, async (connection, { signal, attempt }) => {
       const isLast = attempt >= asked.attempts;
+      const team = connection.warehouse.team!;
+      // Long work would outlive the lease. Who has lost it is refused by the next commit.
+      const renewing = setInterval(() => void team.renew(sync.lease).catch(() => {}), renewEach);
       try {
         return await work({ connection, sync, signal, isLast, report: () => {} });
       } catch (thrown) {
         const error = asHeadwatersError(thrown);
         if (error.code !== "LEASE_LOST") throw error;
         // Refused at one split or table, while the team has its lease: what is stored has gone on meanwhile.
-        await connection.warehouse.team!.renew(sync.lease);
+        await team.renew(sync.lease);
         throw new HeadwatersError("WRITE_CONFLICT", error.message, { cause: error });
+      } finally {
+        clearInterval(renewing);
       }
     });
   }
@@ -156,7 +165,7 @@ export class Work implements AsyncDisposable {
     work: (connection: SyncConnection, attempt: Attempt) => Promise<Result>,
   ): Promise<Result> {
     const attempt = this.#attempt();
-    const timer = setInterval(attempt.heartbeat, heartbeatEach);
+    const timer = setInterval(attempt.heartbeat, attempt.heartbeatTimeout / heartbeats);
     try {
       const opened = await this.#openedFor(asked, run);
       opened.users += 1;
@@ -167,20 +176,25 @@ export class Work implements AsyncDisposable {
           { ...sides, settings: shared(sides.settings, parallel), source: opened.source, warehouse },
           attempt,
         );
-        opened.idle.push(warehouse);
+        // A destination of one writer, such as a file, is for others now.
+        if (warehouse.team === undefined) await warehouse[Symbol.asyncDispose]();
+        else opened.idle.push(warehouse);
         return result;
       } catch (thrown) {
-        // What is left of a transaction goes with its sessions.
-        await Promise.allSettled([warehouse[Symbol.asyncDispose]()]);
+        // What is left of a transaction goes with its sessions. If those were lost, the others were too.
+        const lost = [warehouse, ...opened.idle.splice(0)];
+        await Promise.allSettled(lost.map((one) => one[Symbol.asyncDispose]()));
         throw thrown;
       } finally {
         await this.#leave(run, opened);
       }
     } catch (thrown) {
-      attempt.signal.throwIfAborted();
       const error = asHeadwatersError(thrown);
+      if (attempt.signal.aborted)
+        this.#host.debug(`${asked.connection}: nobody waits for what ended: ${error.message} (${error.code})`);
+      attempt.signal.throwIfAborted();
       this.#host.warn(`${asked.connection}: ${error.message} (${error.code})`);
-      const mayPass = errorCodes[error.code][0] === "retry" && error.code !== "SYNC_RUNNING";
+      const mayPass = errorCodes[error.code][0] === "retry" && !belongsToOthers.has(error.code);
       throw this.#failed(error.code, mayPass, textOf(error));
     } finally {
       clearInterval(timer);
@@ -216,6 +230,9 @@ export class Work implements AsyncDisposable {
     this.#opened.clear();
   }
 }
+
+/** Another sync has the connection: no attempt of this one does better. */
+const belongsToOthers: ReadonlySet<string> = new Set(["SYNC_RUNNING", "LEASE_LOST"]);
 
 /** A source and its sessions stay open for so long without an activity, in milliseconds. */
 const keptFor = 10_000;

@@ -16,6 +16,8 @@ const askEach = 500;
 
 /** A sync that runs on Temporal. */
 export interface StartedSync {
+  /** The id of its record. */
+  readonly run: string;
   /** Resolves once it has ended. `onProgress` is told what it has done, while somebody waits. */
   watch(onProgress: (tables: readonly TableProgress[]) => void, signal: AbortSignal): Promise<Ended | "left">;
   cancel(): Promise<void>;
@@ -34,10 +36,15 @@ export async function startSync(
   try {
     const handle = await client.workflow.start(workflowType, { workflowId: id, taskQueue, args: [request] });
     return {
+      run: handle.firstExecutionRunId,
       async watch(onProgress, signal) {
         const left = new Promise<"left">((resolve) => signal.addEventListener("abort", () => resolve("left")));
+        let since = 0;
         const ask = async (): Promise<void> => {
-          await handle.query<readonly TableProgress[], []>(progressQuery).then(onProgress, () => {});
+          // Nobody answers while no worker is there.
+          const changed = await handle.query<readonly TableProgress[], [number]>(progressQuery, since).catch(() => []);
+          since = changed.at(-1)?.change ?? since;
+          onProgress(changed);
         };
         const result = (handle.result() as Promise<Ended>).catch((thrown: unknown): Ended => {
           if (isCancelled(thrown)) return { outcome: "stopped", whole: 0, failed: 0 };
@@ -49,7 +56,7 @@ export async function startSync(
         ended.then(end, end);
         while (!over.signal.aborted && !signal.aborted) {
           await Promise.race([ended.catch(() => {}), new Promise((resolve) => setTimeout(resolve, askEach))]);
-          if (!signal.aborted) await ask();
+          if (!signal.aborted) await Promise.race([ask(), left]);
         }
         return ended;
       },

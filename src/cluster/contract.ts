@@ -13,9 +13,11 @@ export interface SyncRequest {
   readonly connection: string;
   /** Identifies the connection's configuration. A worker with another one refuses to work on it. */
   readonly fingerprint: string;
-  /** The id of the run. */
-  readonly run: string;
   readonly flags: TeamSync["flags"] & Pick<SyncOptions, "tables">;
+  /** A worker that is silent for so long is given up, in milliseconds. */
+  readonly heartbeatTimeout: number;
+  /** Of a sync that a schedule starts: when it does, as the file of connections says. */
+  readonly schedule?: string;
   /** Of a sync that goes on in another history. */
   readonly begun?: Begun;
 }
@@ -49,6 +51,8 @@ interface StepAsked extends TableAsked {
 interface ShareAsked extends TableAsked {
   readonly pass: string;
   readonly places: readonly number[];
+  /** The share ends after the split that passes this time, in milliseconds. */
+  readonly time: number;
 }
 
 /** `holder`: the task queue of the process that planned the pass, and keeps its snapshot while it is told to. */
@@ -66,11 +70,14 @@ interface HoldAsked extends Asked {
   readonly table: string;
 }
 
+/** A sync that is to begin. `run`: the id of its record. */
+type SyncAsked = SyncRequest & { readonly run: string };
+
 /** What the workflow asks workers to do. */
 export interface Activities {
   /** `whole`: this destination, or this source, lets one process make the sync, by {@link syncWhole}. */
-  begin(asked: SyncRequest): Promise<Begun | "whole">;
-  syncWhole(asked: SyncRequest): Promise<Ended>;
+  begin(asked: SyncAsked): Promise<Begun | "whole">;
+  syncWhole(asked: SyncAsked): Promise<Ended>;
   stepTable(asked: StepAsked): Promise<Step>;
   readShare(asked: ShareAsked): Promise<Share>;
   /** Keeps what this process holds at the source for a table. Ends when it is cancelled. */
@@ -89,6 +96,8 @@ export interface Ended {
 /** A table of a sync that goes on. */
 export interface TableProgress {
   readonly table: string;
+  /** Greater than that of every change before it. */
+  readonly change: number;
   readonly outcome: TableRun["outcome"];
   readonly pass: string | null;
   readonly splits: number;
@@ -96,10 +105,11 @@ export interface TableProgress {
   readonly counts: Counts;
 }
 
+/** Asked with the last change that was told. Resolves to some tables that changed since, in the order of their changes. */
 export const progressQuery = "progress";
 export const workflowType = "syncConnection";
 
-/** A connection has one workflow. */
+/** The workflow of a connection. If a schedule starts it, Temporal adds the moment. */
 export function workflowId(connection: string): string {
   return `headwaters/${connection}`;
 }

@@ -12,6 +12,8 @@ export interface TemporalSettings {
     readonly serverName: string | null;
   } | null;
   readonly apiKey: string | null;
+  /** A worker that is silent for so long is given up, in milliseconds. */
+  readonly heartbeatTimeout: number;
 }
 
 /** As Temporal's client and its worker take them. */

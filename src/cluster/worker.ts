@@ -12,6 +12,9 @@ const bundle = fileURLToPath(new URL("../cluster/workflow-bundle.js", import.met
 /** Snapshots that a process holds at the same time, at most: each is a session at the source. */
 const mostHeld = 1_000;
 
+/** An attempt learns within this time that nobody waits for it, in milliseconds. */
+const mostDeaf = 5_000;
+
 export interface WorkerOptions {
   /** Activities at the same time. */
   readonly concurrency: number;
@@ -34,8 +37,14 @@ export async function runWorker(settings: TemporalSettings, host: Host, options:
   const queue = `${settings.taskQueue}/${randomUUID()}`;
   const attempt = () => {
     const { cancellationSignal, info, heartbeat } = Context.current();
-    const began = new Date(info.scheduledTimestampMs).toISOString();
-    return { signal: cancellationSignal, attempt: info.attempt, began, heartbeat: () => heartbeat() };
+    return {
+      signal: cancellationSignal,
+      attempt: info.attempt,
+      began: new Date(info.scheduledTimestampMs).toISOString(),
+      workflow: info.workflowExecution!.workflowId,
+      heartbeatTimeout: info.heartbeatTimeoutMs!,
+      heartbeat: () => heartbeat(),
+    };
   };
   await using work = new Work(host, queue, attempt, (code, retryable, message) =>
     ApplicationFailure.create({ type: code, message, nonRetryable: !retryable }),
@@ -43,7 +52,12 @@ export async function runWorker(settings: TemporalSettings, host: Host, options:
   const connection = await connect(() => NativeConnection.connect(connectionOptions(settings)), settings);
   try {
     const { namespace, taskQueue } = settings;
-    const both = { connection, namespace, shutdownGraceTime: options.drainMilliseconds };
+    const both = {
+      ...{ connection, namespace },
+      shutdownGraceTime: options.drainMilliseconds,
+      // An attempt hears from the answer to a heartbeat that it is cancelled, or given up.
+      maxHeartbeatThrottleInterval: mostDeaf,
+    };
     const main = await Worker.create({
       ...{ ...both, taskQueue, activities: work.activities },
       workflowBundle: { codePath: bundle },

@@ -11,44 +11,65 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { addCounts, type Counts, nothingDone } from "../engine/run/counts.ts";
-import type { Activities, Asked, Begun, Ended, Step, SyncRequest, TableAsked, TableProgress } from "./contract.ts";
+import type { Activities, Begun, Ended, Step, SyncRequest, TableAsked, TableProgress } from "./contract.ts";
 
 /*
  * One sync. This file runs inside Temporal's sandbox, again and again from the start: it holds no clock, no chance and no
  * input but what Temporal gives. A change of the order in which it asks for something breaks syncs that are under way.
  */
 
-/** The shares of a pass, at most: so many activities it costs, whatever its size. */
-const mostShares = 256;
+/** The shares of the passes that are read at the same time: so many activities they cost, whatever their size. */
+const mostShares = 1_024;
 
-/** A worker that is silent for longer is given up. */
-const silence = "30 seconds";
+/** The shares of one pass, at most. */
+const mostSharesEach = 256;
 
-/** A share ends by itself after some minutes; a merge, or a table read by one worker, may take longer. */
+/** A share ends by itself after this time, in milliseconds. Of a pass that takes long, later shares take longer. */
+const shareTime = 180_000;
+
+/** A merge, or a table that one worker reads, may take longer than a share. */
 const longest = "24 hours";
 
-const progressQuery = defineQuery<readonly TableProgress[]>("progress");
+const progressQuery = defineQuery<readonly TableProgress[], [since: number]>("progress");
 
-const once = proxyActivities<Activities>({
-  startToCloseTimeout: longest,
-  heartbeatTimeout: silence,
-  retry: { initialInterval: "1 second", maximumInterval: "1 minute", maximumAttempts: 20 },
-});
+/** The tables of one answer, at most: Temporal takes 2 MB. */
+const mostTold = 1_000;
 
-function retrying(attempts: number): Activities {
+/** How far the tables are, in the order of their changes. */
+class ProgressLog {
+  readonly #tables = new Map<string, TableProgress>();
+  /** Goes on after those of earlier histories. */
+  #change = workflowInfo().startTime.getTime();
+
+  set(progress: Omit<TableProgress, "change">): void {
+    this.#tables.delete(progress.table);
+    this.#tables.set(progress.table, { ...progress, change: ++this.#change });
+  }
+
+  since(last: number): readonly TableProgress[] {
+    return [...this.#tables.values()].filter(({ change }) => change > last).slice(0, mostTold);
+  }
+}
+
+/** What is not about one table is tried so often. */
+const mostAttempts = 20;
+
+function retrying(heartbeatTimeout: number, maximumAttempts: number): Activities {
   return proxyActivities<Activities>({
     startToCloseTimeout: longest,
-    heartbeatTimeout: silence,
-    retry: { initialInterval: "1 second", maximumInterval: "30 seconds", maximumAttempts: attempts },
+    heartbeatTimeout,
+    retry: { initialInterval: "1 second", maximumInterval: "30 seconds", maximumAttempts },
   });
 }
 
 export async function syncConnection(request: SyncRequest): Promise<Ended> {
-  const progress = new Map<string, TableProgress>();
-  setHandler(progressQuery, () => [...progress.values()]);
-  const { connection, fingerprint } = request;
-  const begun = request.begun ?? (await once.begin(request));
-  if (begun === "whole") return once.syncWhole(request);
+  const progress = new ProgressLog();
+  setHandler(progressQuery, (since) => progress.since(since));
+  const { connection, fingerprint, heartbeatTimeout } = request;
+  const once = retrying(heartbeatTimeout, mostAttempts);
+  const asked = { ...request, run: workflowInfo().runId };
+  const begun = request.begun ?? (await once.begin(asked));
+  if (begun === "whole") return once.syncWhole(asked);
   const { sync } = begun;
   const left = [...begun.tables];
   const end = (stopped: boolean): Promise<Ended> =>
@@ -57,7 +78,7 @@ export async function syncConnection(request: SyncRequest): Promise<Ended> {
     const slots = new Slots(begun.parallel);
     const work = async (): Promise<void> => {
       while (left.length > 0 && !workflowInfo().continueAsNewSuggested)
-        await syncTable(left.shift()!, { connection, fingerprint }, begun, slots, progress);
+        await syncTable(left.shift()!, request, begun, slots, progress);
     };
     await Promise.all(Array.from({ length: begun.parallel }, work));
   } catch (thrown) {
@@ -71,17 +92,17 @@ export async function syncConnection(request: SyncRequest): Promise<Ended> {
 
 async function syncTable(
   table: string,
-  asked: Asked,
+  { connection, fingerprint, heartbeatTimeout }: SyncRequest,
   { sync, parallel, attempts }: Begun,
   slots: Slots,
-  progress: Map<string, TableProgress>,
+  progress: ProgressLog,
 ): Promise<void> {
-  const activities = retrying(attempts);
+  const activities = retrying(heartbeatTimeout, attempts);
   let counts: Counts = nothingDone;
-  const about = (): TableAsked => ({ ...asked, sync, table, attempts, parallel, counts });
+  const about = (): TableAsked => ({ connection, fingerprint, sync, table, attempts, parallel, counts });
   const tell = (outcome: TableProgress["outcome"], splits = 0, splitsDone = 0): void => {
     const pass = counts.passes.at(-1) ?? null;
-    progress.set(table, { table, outcome, pass, splits, splitsDone, counts });
+    progress.set({ table, outcome, pass, splits, splitsDone, counts });
   };
   try {
     let step = await slots.use(() => activities.stepTable({ ...about(), read: null }));
@@ -92,7 +113,7 @@ async function syncTable(
       const { left, course, pass } = reading;
       tell("running", left.length, 0);
       const began = Date.now();
-      const read = await readShares(step, about, activities, slots, (more, done) => {
+      const read = await readShares(step, about, heartbeatTimeout, activities, slots, (more, done) => {
         counts = addCounts(counts, more);
         tell("running", left.length, done);
       });
@@ -107,9 +128,10 @@ async function syncTable(
       );
     }
   } catch (thrown) {
-    if (isCancellation(thrown) || isLost(thrown) || !(thrown instanceof ActivityFailure)) throw thrown;
+    const isOfSync = isLost(thrown) || codeOf(thrown) === "CONFIGURATION_INVALID";
+    if (isCancellation(thrown) || isOfSync || !(thrown instanceof ActivityFailure)) throw thrown;
     // Every attempt was lost with its worker: a table that kills workers fails alone.
-    await once.failTable(about());
+    await retrying(heartbeatTimeout, mostAttempts).failTable(about());
     tell("failed");
   }
 }
@@ -125,25 +147,28 @@ interface SharesRead {
 async function readShares(
   { reading, holder }: Step,
   about: () => TableAsked,
+  heartbeatTimeout: number,
   activities: Activities,
   slots: Slots,
   onShare: (counts: Counts, done: number) => void,
 ): Promise<SharesRead> {
   const { pass, left } = reading!;
-  const { connection, fingerprint, sync, table } = about();
+  const { connection, fingerprint, sync, table, parallel } = about();
   const { hold } = proxyActivities<Activities>({
     taskQueue: holder,
     startToCloseTimeout: "30 days",
     // If that process is gone, nobody else can keep it.
-    scheduleToStartTimeout: silence,
-    heartbeatTimeout: silence,
+    scheduleToStartTimeout: heartbeatTimeout,
+    heartbeatTimeout,
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 1 },
   });
   let isOneSnapshot = true;
   let again: Step | null = null;
   let done = 0;
-  const shares = cut(left, Math.ceil(left.length / mostShares));
+  const count = Math.min(mostSharesEach, Math.max(parallel, Math.floor(mostShares / parallel)));
+  const shares = cut(left, Math.ceil(left.length / count));
+  let ended = 0;
   const keeping = new CancellationScope();
   const kept = keeping
     .run(() => hold({ connection, fingerprint, run: sync.run, table }))
@@ -156,7 +181,9 @@ async function readShares(
   const scope = new CancellationScope();
   const readOne = async (places: readonly number[]): Promise<void> => {
     for (let rest = places; rest.length > 0;) {
-      const share = await slots.use(() => activities.readShare({ ...about(), pass, places: rest }));
+      const time = shareTime * 2 ** Math.floor(ended / count);
+      const share = await slots.use(() => activities.readShare({ ...about(), pass, places: rest, time }));
+      ended += 1;
       if (share.again !== null) {
         again = share.again;
         return scope.cancel();
@@ -208,10 +235,11 @@ function cut(places: readonly number[], size: number): readonly (readonly number
 
 /** Another sync took the lease over: nothing more can be written. */
 function isLost(thrown: unknown): boolean {
-  return (
-    thrown instanceof ActivityFailure &&
-    thrown.cause instanceof ApplicationFailure &&
-    thrown.cause.type === "LEASE_LOST" &&
-    thrown.cause.nonRetryable === true
-  );
+  return codeOf(thrown) === "LEASE_LOST";
+}
+
+/** The code of an error that ended an activity, whatever the attempt. */
+function codeOf(thrown: unknown): string | null {
+  const cause = thrown instanceof ActivityFailure ? thrown.cause : null;
+  return cause instanceof ApplicationFailure && cause.nonRetryable === true ? (cause.type ?? null) : null;
 }

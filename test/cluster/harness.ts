@@ -28,11 +28,16 @@ export async function startServers(): Promise<
   };
 }
 
+/** A worker that is silent for so long is given up in these tests. */
+export const heartbeatSeconds = 4;
+
 /** A worker that runs in a process of its own. */
 export interface WorkerProcess {
   readonly pid: number;
   /** What it has logged so far. */
   log(): Promise<string>;
+  /** How often it was refused, or told that nobody waits any more, since its log had so many characters; by code. */
+  refusals(since?: number): Promise<ReadonlyMap<string, number>>;
   /** Sends it a signal. */
   signal(name: NodeJS.Signals): void;
   /** Resolves to its exit code, or to the signal that ended it. */
@@ -46,55 +51,69 @@ export interface Ended {
   readonly error: string;
 }
 
+/** What stands in headwaters.yaml. */
+export interface PlaceFile {
+  readonly connections: Readonly<Record<string, object>>;
+  readonly temporal: { readonly address: string; readonly taskQueue: string };
+}
+
+/** What ends an attempt that was given up: the destination refuses it, or has cut it off; or Temporal tells it first. */
+const refusal = /nobody waits.*|\((LEASE_LOST|WRITE_CONFLICT|CONNECTION_LOST|SERVER_UNAVAILABLE)\)/g;
+
 /** A folder with a headwaters.yaml, and what is started in it. */
 export class Place implements AsyncDisposable {
   readonly folder: string;
+  /** Of the environment of what is started here. */
+  variables: Readonly<Record<string, string>> = {};
   readonly #children = new Set<ChildProcess>();
 
   private constructor(folder: string) {
     this.folder = folder;
   }
 
-  /** `settings`: of the connection `shop`, besides its two sides; `source`: of its source, besides where it is. */
+  /** `settings`: of the connection `shop`, besides its two sides. A source that is not PostgreSQL says all of its settings. */
   static async make(
     temporal: Pick<TemporalServer, "address">,
-    from: PostgresqlServer,
+    from: PostgresqlServer | { readonly type: string },
     to: PostgresqlServer | string,
-    { source = {}, settings = {} }: { readonly source?: object; readonly settings?: object } = {},
+    settings: object = {},
   ): Promise<Place> {
     const place = new Place(await mkdtemp(join(tmpdir(), "headwaters-cluster-")));
     const at = ({ host, port, user, password, database }: PostgresqlServer): object => {
       return { host, port, user, password, database, sslmode: "disable" };
     };
     const shop = {
-      source: { type: "yugabytedb", ...at(from), schema: "public", ...source },
+      source: "type" in from ? from : { type: "yugabytedb", ...at(from), schema: "public" },
       destination: typeof to === "string" ? { type: "duckdb", path: to } : { type: "postgresql", ...at(to) },
       schema: "copy",
       ...settings,
     };
-    const queue = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    await place.write({ connections: { shop }, temporal: { address: temporal.address, taskQueue: queue } });
+    const taskQueue = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    await place.write({
+      connections: { shop },
+      temporal: { address: temporal.address, taskQueue, heartbeatTimeout: `${heartbeatSeconds}s` },
+    });
     return place;
   }
 
   /** JSON is YAML. */
-  async write(file: object): Promise<void> {
-    await writeFile(join(this.folder, "headwaters.yaml"), JSON.stringify(file, null, 1));
+  async write(file: object, name = "headwaters.yaml"): Promise<void> {
+    await writeFile(join(this.folder, name), JSON.stringify(file, null, 1));
   }
 
-  async read(): Promise<Record<string, never>> {
-    return JSON.parse(await readFile(join(this.folder, "headwaters.yaml"), "utf8")) as Record<string, never>;
+  async read(): Promise<PlaceFile> {
+    return JSON.parse(await readFile(join(this.folder, "headwaters.yaml"), "utf8")) as PlaceFile;
   }
 
   /** Starts a worker and waits until it works. */
   async worker(
-    options: { readonly concurrency?: number; readonly flags?: readonly string[] } = {},
+    options: { readonly concurrency?: number; readonly flags?: readonly string[]; readonly variables?: object } = {},
   ): Promise<WorkerProcess> {
-    const { concurrency = 2, flags = [] } = options;
+    const { concurrency = 2, flags = [], variables = {} } = options;
     const port = await freePort();
     const args = ["worker", "--concurrency", String(concurrency), "--health-port", String(port), ...flags];
     const file = join(this.folder, `worker-${port}.log`);
-    const child = this.#start(args);
+    const child = this.#start(args, variables);
     child.stderr!.pipe(createWriteStream(file));
     const ended = new Promise<number | NodeJS.Signals>((resolve) =>
       child.on("exit", (code, name) => resolve(code ?? name!)),
@@ -105,7 +124,15 @@ export class Place implements AsyncDisposable {
       if (answer?.ok === true) break;
       if (Date.now() > deadline || child.exitCode !== null) throw new Error(`the worker does not work: ${await log()}`);
     }
-    return { pid: child.pid!, log, signal: (name) => void child.kill(name), ended };
+    const refusals = async (since = 0): Promise<ReadonlyMap<string, number>> => {
+      const found = new Map<string, number>();
+      for (const [, code] of (await log()).slice(since).matchAll(refusal)) {
+        const what = code ?? "given up";
+        found.set(what, (found.get(what) ?? 0) + 1);
+      }
+      return found;
+    };
+    return { pid: child.pid!, log, refusals, signal: (name) => void child.kill(name), ended };
   }
 
   /** Runs a command to its end. */
@@ -124,8 +151,12 @@ export class Place implements AsyncDisposable {
     return { child, ended };
   }
 
-  #start(args: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [program, ...args], { cwd: this.folder, stdio: ["ignore", "pipe", "pipe"] });
+  #start(args: readonly string[], variables: object = {}): ChildProcess {
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: this.folder,
+      env: { ...process.env, ...this.variables, ...variables },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#children.add(child);
     child.on("exit", () => this.#children.delete(child));
     return child;
@@ -140,13 +171,13 @@ export class Place implements AsyncDisposable {
   }
 }
 
-/** Tables of a shop: one of some MiB, which is read in many splits, and some small ones. */
+/** Tables of a shop: one that is read in several splits (one for each 4,000 rows), and some small ones. */
 export async function fillShop(server: PostgresqlServer, rows: number): Promise<void> {
   await runSql(
     server.connectionString,
     `CREATE TABLE orders (id bigint PRIMARY KEY, name text NOT NULL, note text, updated_at timestamptz NOT NULL);
       CREATE INDEX ON orders (updated_at);
-      INSERT INTO orders SELECT n, 'order ' || n, repeat(md5(n::text), 4), '2024-01-01'::timestamptz + n * interval '1 second'
+      INSERT INTO orders SELECT n, 'order ' || n, repeat(md5(n::text), 56), '2024-01-01'::timestamptz + n * interval '1 second'
         FROM generate_series(1, ${rows}) n;
       CREATE TABLE customers (id int PRIMARY KEY, name text);
       INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 1000) n;

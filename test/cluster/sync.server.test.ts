@@ -8,7 +8,7 @@ const long = { timeout: 300_000 };
 await describeWith(startServers, "a sync on Temporal", ({ temporal, server }) => {
   test("two workers copy a database, and what changed is copied by the next sync", long, async () => {
     const [from, to] = [await server.createDatabase(), await server.createDatabase()];
-    await fillShop(from, 60_000);
+    await fillShop(from, 24_000);
     await using place = await Place.make(temporal, from, to);
     await place.worker();
     await place.worker();

@@ -5,6 +5,7 @@ import type { TemporalSettings } from "../../cluster/settings.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Redactor } from "../redact.ts";
 import type { RawSection } from "./load.ts";
+import { duration } from "./connection-schema.ts";
 import { invalid, validate } from "./problems.ts";
 import { settingNames } from "./settings.ts";
 import { resolveValues } from "./values.ts";
@@ -24,6 +25,8 @@ const tls = z.strictObject({
     .meta({ description: "The name in the server's certificate, if it is another." }),
 });
 
+const leastSilence = 1_000;
+
 /** What stands below `temporal:` in the file of connections: where syncs of many machines are driven from. */
 export const temporalSchema = z.strictObject({
   address: z
@@ -37,6 +40,13 @@ export const temporalSchema = z.strictObject({
     description:
       "true: TLS with the certificate authorities of the system. A mapping names the files ca, certificate and key.",
   }),
+  heartbeatTimeout: duration
+    .refine((milliseconds) => milliseconds >= leastSilence, "must be 1s or more")
+    .prefault("30s")
+    .meta({
+      description:
+        "A worker that is silent for this long is given up, and its work goes to another one. Counts for the syncs that begin afterwards.",
+    }),
   apiKey: z
     .string()
     .min(1)
@@ -64,13 +74,13 @@ export async function resolveTemporal(
   });
   const found = [...resolved.problems, ...problems];
   if (output === null || found.length > 0) throw invalid(found, (path) => raw.placeOf(["temporal", ...path]));
-  const { address, namespace, taskQueue, apiKey = null } = output;
+  const { address, namespace, taskQueue, heartbeatTimeout, apiKey = null } = output;
   if (apiKey !== null) redactor.add(apiKey);
   const read = (file: string | undefined, setting: string): Promise<Buffer> | null =>
     file === undefined ? null : readPem(resolve(folder, file), `temporal.tls.${setting}`);
   const files = output.tls === true ? {} : output.tls;
   return {
-    ...{ address, namespace, taskQueue, apiKey },
+    ...{ address, namespace, taskQueue, heartbeatTimeout, apiKey },
     tls:
       files === false
         ? null

@@ -20,12 +20,13 @@ export async function temporalOf(session: Session, file: string | undefined): Pr
 }
 
 /**
- * Identifies what a connection's entry says, without what stands in the environment: secrets may be kept in another way
- * on each machine.
+ * Identifies what a connection's entry says of its syncs, without what stands in the environment: secrets may be kept in
+ * another way on each machine.
  */
 export function fingerprintOf({ entry }: RawConnection): string {
+  const { schedule: _schedule, verify: _verify, freshness: _freshness, ...rest } = entry;
   return createHash("sha256")
-    .update(JSON.stringify(sorted(entry)))
+    .update(JSON.stringify(sorted(rest)))
     .digest("hex")
     .slice(0, 12);
 }

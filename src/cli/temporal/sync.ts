@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { TableProgress } from "../../cluster/contract.ts";
 import type { SyncEvent, SyncHappening } from "../../engine/events.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
@@ -32,9 +31,10 @@ export async function syncOnTemporal(
     },
   );
   const { startSync } = await import("../../cluster/client.ts");
-  const run = randomUUID();
-  const asked = { connection: name, fingerprint: fingerprintOf(raw!), run, flags: { ...flags, tables } };
+  const { heartbeatTimeout } = settings;
+  const asked = { connection: name, fingerprint: fingerprintOf(raw!), heartbeatTimeout, flags: { ...flags, tables } };
   await using started = await startSync(settings, asked);
+  const { run } = started;
   using display = syncDisplay({
     ...{ output, tell, connection: name, prefix: working.prefix, json, quiet },
     now: () => performance.now(),
