@@ -104,6 +104,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./temporal/worker.ts")).workerCommand,
   },
   {
+    name: "deploy",
+    summary: "hand the schedules of the file over to Temporal",
+    load: async () => (await import("./temporal/deploy.ts")).deployCommand,
+  },
+  {
     name: "alert",
     summary: "test whether alerts arrive",
     load: async () => (await import("./alert.ts")).alertCommand,

@@ -73,6 +73,6 @@ export function dueAfter(schedule: Schedule, name: string, after: number): numbe
 }
 
 /** 0 to 1, always the same for a name. */
-function fraction(name: string): number {
+export function fraction(name: string): number {
   return createHash("sha256").update(name).digest().readUInt32BE(0) / 2 ** 32;
 }

@@ -9,7 +9,7 @@ async function script(shell: string): Promise<string> {
 }
 
 const commands =
-  "init check discover sync follow verify status history logs query reset unfollow state export run up worker alert serve completion demo".split(
+  "init check discover sync follow verify status history logs query reset unfollow state export run up worker deploy alert serve completion demo".split(
     " ",
   );
 

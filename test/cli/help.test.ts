@@ -22,6 +22,8 @@ const commands = [
   "up",
   "alert",
   "serve",
+  "worker",
+  "deploy",
   "completion",
   "demo",
 ];

@@ -192,6 +192,15 @@ const lines: Readonly<Record<string, Line>> = {
     meaning: "The next sync will read tables whole.",
     fields: { tables: "the tables", dropped: "whether their copies were dropped too" },
   },
+  schedule: {
+    commands: "deploy",
+    meaning: "A schedule of Temporal, and what is done about it.",
+    fields: {
+      change: "`create`, `change`, `remove` or `keep`",
+      schedule: "as the file has it; null: it is removed",
+      before: "as Temporal had it; null: not at all, or the same",
+    },
+  },
   unfollowed: {
     commands: "unfollow, reset",
     meaning: "The source does not keep its log any more.",
