@@ -19,7 +19,7 @@ let sandbox: Sandbox;
 beforeAll(async () => {
   sandbox = await Sandbox.create();
   await mkdir(join(sandbox.folder, "secrets"));
-  await writeFile(join(sandbox.folder, "secrets", "shop"), "hunter2\n");
+  for (const name of ["shop", "warehouse"]) await writeFile(join(sandbox.folder, "secrets", name), "hunter2\n");
   // The source of one's own that the pages are about.
   await mkdir(join(sandbox.folder, "weather"));
   await writeFile(
