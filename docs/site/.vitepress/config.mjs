@@ -111,6 +111,7 @@ export default defineConfig({
           page("Backup", "/operating/backup"),
           page("Versions and upgrades", "/operating/upgrade"),
           page("Capacity", "/operating/capacity"),
+          page("Clusters", "/operating/cluster"),
           page("Security", "/operating/security"),
           page("Troubleshooting", "/operating/troubleshooting"),
           page("Questions", "/operating/faq"),
