@@ -38,15 +38,31 @@ describe("a source that init source writes, with the packed package", () => {
   test("is right by its types, and a wrong row is not", async () => {
     const [node, compiler] = tool("typescript", "bin/tsc");
     await run(source, node, compiler);
+    await run(source, node, [...compiler, "-p", "test"]);
     const text = await readFile(join(source, "source.ts"), "utf8");
     await writeFile(
       join(source, "wrong.ts"),
       text.replace('upsert("readings", reading)', 'upsert("readings", { idd: id })'),
     );
     await expect(run(source, node, compiler)).rejects.toMatchObject({
-      stdout: expect.stringMatching(/wrong\.ts\(\d+,\d+\).*'idd' does not exist/) as string,
+      stdout: expect.stringMatching(
+        // The row as it is, not what its type was made of: editors show the same.
+        /wrong\.ts\(\d+,\d+\).*'idd' does not exist in type '\{ readonly [^&<>]*\bid: number \| bigint;/,
+      ) as string,
     });
     await rm(join(source, "wrong.ts"));
+  });
+
+  test("is right by its types where nothing is installed beside it", async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), "headwaters-bare-"));
+    try {
+      const main = join(folder, "node_modules", "headwaters", "dist", "cli", "main.js");
+      await run(elsewhere, process.execPath, [main, "init", "source", "bare"]);
+      const [node, compiler] = tool("typescript", "bin/tsc");
+      await run(join(elsewhere, "bare"), node, compiler);
+    } finally {
+      await rm(elsewhere, { recursive: true, force: true });
+    }
   });
 
   test("may have its schemas of a zod of its own", async () => {

@@ -107,19 +107,23 @@ export class Shop implements AsyncDisposable {
   }
 }
 
+const names = ["Ada", "Barbara", "Edsger", "Grace", "Tony"];
+
 /** A shop with customers and orders in it. */
 export async function filledShop(orders = 230): Promise<Shop> {
   const shop = await Shop.open();
-  const names = ["Ada", "Barbara", "Edsger", "Grace", "Tony"];
   for (const [index, name] of names.entries()) shop.greet(`c${index}`, name, index % 2 === 0 ? "Oslo" : "Turin");
-  for (let id = 1; id <= orders; id++) {
-    shop.place({
-      id,
-      customer: `c${id % names.length}`,
-      total_cents: String(90_071_992_547_409_910n + BigInt(id)),
-      placed_at: new Date(Date.UTC(2026, 0, 1) + id * 3_600_000).toISOString(),
-      lines: [{ sku: `sku-${id % 7}`, quantity: 1 + (id % 3) }],
-    });
-  }
+  for (let id = 1; id <= orders; id++) shop.place(order(id));
   return shop;
+}
+
+/** The order of this id, as the shop has it at first. */
+export function order(id: number): Order {
+  return {
+    id,
+    customer: `c${id % names.length}`,
+    total_cents: String(90_071_992_547_409_910n + BigInt(id)),
+    placed_at: new Date(Date.UTC(2026, 0, 1) + id * 3_600_000).toISOString(),
+    lines: Array.from({ length: 1 + (id % 3) }, (_, line) => ({ sku: `sku-${(id + line) % 7}`, quantity: 1 + line })),
+  };
 }

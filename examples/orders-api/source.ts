@@ -1,4 +1,3 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { defineSource, HeadwatersError, z } from "headwaters";
 import type { Order } from "./service.ts";
 
@@ -29,16 +28,18 @@ export default defineSource({
     customers: { key: ["id"], columns: { id: "STRING", name: "STRING", city: "STRING" } },
     orders: {
       key: ["id"],
-      columns: { id: "LONG", customer: "STRING", total: "DECIMAL(20,2)", placed_at: "UTC_DATETIME", lines: "JSON" },
+      columns: { id: "LONG", customer: "STRING", total: "DECIMAL(20,2)", placed_at: "UTC_DATETIME" },
+      // Rows of a table of their own. Where an order has fewer lines than before, those that are gone are deleted.
+      lists: { lines: { table: "order_lines", parent: ["order_id"], columns: { sku: "STRING", quantity: "INT" } } },
     },
   },
-  async check({ configuration: { url, token }, signal }) {
-    await ask(`${url}/changes?limit=1`, token, signal);
+  async check({ configuration: { url, token }, fetch }) {
+    await ask(fetch, `${url}/changes?limit=1`, token);
     return `${url} answers`;
   },
-  async *update({ configuration: { url, token, pageSize }, state, upsert, remove, truncate, checkpoint, signal }) {
+  async *update({ configuration: { url, token, pageSize }, state, upsert, remove, truncate, checkpoint, fetch }) {
     let { cursor, customersTag } = state;
-    const customers = await ask(`${url}/customers`, token, signal, customersTag);
+    const customers = await ask(fetch, `${url}/customers`, token, customersTag);
     if (customers.status !== 304) {
       const { customers: all } = (await customers.json()) as Customers;
       // The list is whole: who is not in it is gone. Both are kept together or not at all.
@@ -47,7 +48,7 @@ export default defineSource({
       yield checkpoint({ cursor, customersTag });
     }
     for (let more = true; more;) {
-      const answer = await ask(`${url}/changes?after=${cursor}&limit=${pageSize}`, token, signal);
+      const answer = await ask(fetch, `${url}/changes?after=${cursor}&limit=${pageSize}`, token);
       const page = (await answer.json()) as ChangesPage;
       yield page.changes.map(({ id, order }) =>
         order === null ? remove("orders", { id }) : upsert("orders", rowOf(order)),
@@ -63,19 +64,13 @@ function rowOf({ id, customer, total_cents, placed_at, lines }: Order) {
   return { id, customer, total: `${total_cents}e-2`, placed_at, lines };
 }
 
-/** One request, made again as the service asks for it; what may pass by itself is left to Headwaters to try again. */
-async function ask(url: string, token: string, signal: AbortSignal, tag?: string): Promise<Response> {
+/** One request. The `fetch` of the sync waits where the service is busy (429, 5xx), and asks again. */
+async function ask(fetch: typeof globalThis.fetch, url: string, token: string, tag?: string): Promise<Response> {
   const headers = { authorization: `Bearer ${token}`, ...(tag === undefined ? {} : { "if-none-match": tag }) };
-  for (;;) {
-    const response = await fetch(url, { headers, signal });
-    if (response.ok || response.status === 304) return response;
-    await response.body?.cancel();
-    if (response.status === 429) {
-      await wait(1_000 * Number(response.headers.get("retry-after") ?? 1), undefined, { signal });
-    } else if (response.status === 401 || response.status === 403) {
-      throw new HeadwatersError("LOGIN_FAILED", "token: the shop refuses it", { hint: "Ask the shop for another." });
-    } else if (response.status >= 500) {
-      throw new HeadwatersError("SERVER_UNAVAILABLE", `url: the shop answers ${response.status}`);
-    } else throw new Error(`${url} answers ${response.status}`);
-  }
+  const response = await fetch(url, { headers });
+  if (response.ok || response.status === 304) return response;
+  await response.body?.cancel();
+  if (response.status === 401 || response.status === 403)
+    throw new HeadwatersError("LOGIN_FAILED", "token: the shop refuses it", { hint: "Ask the shop for another." });
+  throw new Error(`${url} answers ${response.status}`);
 }

@@ -63,12 +63,33 @@ async function evaluate(given: string, path: string): Promise<unknown> {
   } catch (thrown) {
     if (thrown instanceof HeadwatersError) throw thrown;
     // A loader adds the files that required a module, line by line.
-    const [message] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n");
+    const [message = ""] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n");
+    const absent = /^\(0 ?, _headwaters\.(\w+)\) is not a function/.exec(message)?.[1];
+    if (absent !== undefined) throw notExported(given, absent, Object.keys(sdk), thrown);
     throw new HeadwatersError("CONFIGURATION_INVALID", `${given} can't be loaded: ${message}`, {
-      hint: "The code of the source threw this error: --log-level debug shows where.",
+      hint: importHint(message) ?? "The code of the source threw this error: --log-level debug shows where.",
       cause: thrown,
     });
   }
+}
+
+/** A name that our module does not have is `undefined` to the source, whose call of it fails. */
+function notExported(given: string, name: string, names: readonly string[], cause: unknown): HeadwatersError {
+  const meant = nearest(name, names);
+  return new HeadwatersError(
+    "CONFIGURATION_INVALID",
+    `${given} can't be loaded: "headwaters" exports no ${JSON.stringify(name)}`,
+    { hint: meant === null ? `It exports ${names.join(", ")}.` : `Did you mean ${meant}?`, cause },
+  );
+}
+
+/** What to do where a module is missing that the source imports; `null`: it is something else. */
+function importHint(message: string): string | null {
+  const name = /^Cannot find (?:module|package) '([^']+)'/.exec(message)?.[1];
+  if (name === undefined) return null;
+  if (/^[./]|^file:|^[A-Za-z]:/.test(name)) return "Check the path in its import: there is no such file.";
+  const [scope, rest] = name.split("/");
+  return `Install it beside the source: npm install ${scope!.startsWith("@") ? `${scope}/${rest}` : scope}`;
 }
 
 function isDefinition(value: unknown): value is SourceDefinition {

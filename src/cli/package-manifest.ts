@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The parts of our own `package.json` that the command line uses. */
@@ -7,9 +8,12 @@ export interface PackageManifest {
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
+/** The folder of our own package. */
+export const packageFolder = fileURLToPath(new URL("../../", import.meta.url)).replace(/[\\/]$/, "");
+
 export function packageManifest(): PackageManifest {
-  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as PackageManifest;
+  return JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8")) as PackageManifest;
 }
 
 /** The path of the JSON Schema of files of connections. */
-export const packagedSchema = fileURLToPath(new URL("../../headwaters.schema.json", import.meta.url));
+export const packagedSchema = join(packageFolder, "headwaters.schema.json");

@@ -143,7 +143,7 @@ export class TableWriter {
       throw new HeadwatersError(
         "SOURCE_MISTAKEN",
         `table "${this.table.id}": Fivetran deletes rows by whole keys, and "${absent}" is not given`,
-        { hint: "Remove each row by its whole key, or truncate the table." },
+        { hint: "Remove each row by its whole key, or truncate the table; keep a list as a column of type JSON." },
       );
     const digests = this.#rowDigests();
     const keyOf = keysOf(this.table, rows);

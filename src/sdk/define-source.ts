@@ -4,7 +4,8 @@ import type { Log } from "../protocol/log.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
 import { mistake, shown } from "./mistake.ts";
 import type { UpdateOperation } from "./operations.ts";
-import type { Key, Row, Tables } from "./row-types.ts";
+import { patientFetch } from "./patient-fetch.ts";
+import type { Key, Part, Row, Tables } from "./row-types.ts";
 import { emptyState, givenState } from "./state.ts";
 import { type Behaviour, UpdateSource } from "./update-source.ts";
 
@@ -16,10 +17,15 @@ export interface Update<Configuration, State, StateGiven, Of extends Tables> {
   readonly log: Log;
   /** Aborted when the sync must end: pass it to everything that waits, such as `fetch`. */
   readonly signal: AbortSignal;
-  /** A whole row: inserted, or written over the row with its key. Columns that are left out become NULL. */
+  /**
+   * `fetch` that ends with `signal`, and asks again after 429 and 5xx: as the service says in Retry-After, or with backoff.
+   * Throws `SERVER_UNAVAILABLE` if that does not help.
+   */
+  readonly fetch: typeof fetch;
+  /** A whole row, with its lists: inserted, or written over the row with its key. What is left out becomes NULL, or empty. */
   readonly upsert: <Name extends keyof Of & string>(table: Name, row: Row<Of[Name]>) => UpdateOperation;
   /** Some columns of an existing row; ignored if the row does not exist. Columns that are left out stay as they are. */
-  readonly update: <Name extends keyof Of & string>(table: Name, row: Row<Of[Name]>) => UpdateOperation;
+  readonly update: <Name extends keyof Of & string>(table: Name, row: Part<Of[Name]>) => UpdateOperation;
   /** Deletes the row with this key; ignored if it does not exist. */
   readonly remove: <Name extends keyof Of & string>(table: Name, key: Key<Of[Name]>) => UpdateOperation;
   /** Deletes all rows whose keys have these values in some of their columns: the lines of an order. */
@@ -55,6 +61,7 @@ export interface UpdateDefinition<
   check?(context: {
     readonly configuration: z.output<Configuration>;
     readonly signal: AbortSignal;
+    readonly fetch: typeof fetch;
   }): Promise<string | void>;
   /** Yields what changed since the checkpoint of `state`: one operation or an array of them at a time. */
   update(
@@ -106,13 +113,14 @@ function ofUpdate(definition: UpdateDefinition<z.ZodType, z.ZodType>): SourceDef
         name,
         state,
         schema: () => (typeof schema === "function" ? schema(settings) : schema),
-        check: async (signal) => check?.({ configuration: settings, signal }),
+        check: async (signal) => check?.({ configuration: settings, signal, fetch: patientFetch(context.log, signal) }),
         update: (operations, given, signal) =>
           update({
             configuration: settings,
             state: given,
             log: context.log,
             signal,
+            fetch: patientFetch(context.log, signal),
             upsert: (table, row) => operations.upsert(table, row),
             update: (table, row) => operations.update(table, row),
             remove: (table, key) => operations.remove(table, key),

@@ -20,4 +20,4 @@ export type { Type } from "../protocol/types.ts";
 export { RowsBuilder, VectorBuilder } from "../toolkit/vectors.ts";
 export { defineSource, type Update, type UpdateDefinition } from "./define-source.ts";
 export type { UpdateOperation } from "./operations.ts";
-export type { Key, Row, TableDefinition, Tables, TypeName } from "./row-types.ts";
+export type { Key, ListDefinition, Part, Row, TableDefinition, Tables, TypeName } from "./row-types.ts";

@@ -2,6 +2,7 @@ import type { Json } from "../protocol/json.ts";
 import type { Operation } from "../protocol/operation.ts";
 import { rowsBytes } from "../toolkit/vectors.ts";
 import type { UpdateOperation } from "./operations.ts";
+import type { TableOperation } from "./rows.ts";
 import type { TableBatches } from "./table-batches.ts";
 
 /** A checkpoint waits this long for later ones, in milliseconds, … */
@@ -42,6 +43,11 @@ export class OperationBuffer {
       if (this.due === 0 || this.#ahead + this.#waiting() >= Math.floor(this.#batchBytes * part)) yield* this.send();
       return;
     }
+    yield* this.#change(operation);
+    for (const change of operation.lists) yield* this.#change(change);
+  }
+
+  *#change(operation: TableOperation): Generator<Operation, void> {
     const { id } = operation.table;
     const table = this.#tables.get(id);
     if (table === undefined) return;

@@ -1,30 +1,14 @@
 import type { Json } from "../protocol/json.ts";
-import { HeadwatersError } from "../protocol/errors.ts";
+import type { HeadwatersError } from "../protocol/errors.ts";
 import { nearest } from "../toolkit/nearest.ts";
-import { type Cell } from "../toolkit/vectors.ts";
-import { infer, type Inferred } from "./infer.ts";
+import { changedLists, truncatedLists } from "./lists.ts";
 import { mistake, shown } from "./mistake.ts";
+import { calledAs, type Change, rowOf, type TableOperation } from "./rows.ts";
 import type { DeclaredTable } from "./schema.ts";
-import { cellOf, Misfit } from "./values.ts";
 
-/** A row of an operation, checked. */
-export interface GivenRow {
-  /** One for each declared column; `undefined`: absent. */
-  readonly cells: readonly (Cell | undefined)[];
-  /** Columns that are inferred. */
-  readonly others: ReadonlyMap<string, Inferred | null>;
-}
-
-/** What is done to rows. `group`: those with some columns of a key are deleted. */
-export type Change = "upsert" | "update" | "delete" | "group";
-
-/** What each is called in a source. */
-export const calledAs = { upsert: "upsert", update: "update", delete: "remove", group: "removeAll" } as const;
-
-/** What `update()` yields, made by the functions in its argument. */
+/** What `update()` yields, made by the functions in its argument. `lists`: what it does to the tables of lists. */
 export type UpdateOperation =
-  | { readonly kind: Change; readonly table: DeclaredTable; readonly row: GivenRow }
-  | { readonly kind: "truncate"; readonly table: DeclaredTable }
+  | (TableOperation & { readonly lists: readonly TableOperation[] })
   | { readonly kind: "checkpoint"; readonly state: Json };
 
 /** Makes operations, and checks them at once, so that the stack of an error has the line of the source. */
@@ -59,7 +43,8 @@ export class OperationMaker {
   }
 
   truncate(table: string): UpdateOperation {
-    return this.#made({ kind: "truncate", table: this.#table("truncate", table) });
+    const of = this.#table("truncate", table);
+    return this.#made({ kind: "truncate", table: of, lists: truncatedLists(of) });
   }
 
   checkpoint(state: unknown): UpdateOperation {
@@ -72,12 +57,14 @@ export class OperationMaker {
     if (typeof row !== "object" || row === null) {
       throw mistake(`${called}("${name}", …): the row is ${shown(row)}`, "Give an object: column names and values.");
     }
-    return this.#made({ kind, table, row: rowOf(table, row as Readonly<Record<string, unknown>>, called) });
+    const given = row as Readonly<Record<string, unknown>>;
+    return this.#made({ kind, table, row: rowOf(table, given, called), lists: [...changedLists(kind, table, given)] });
   }
 
   #table(called: string, name: string): DeclaredTable {
     const table = this.#tables.get(name);
-    if (table !== undefined) return table;
+    if (table !== undefined && table.of === null) return table;
+    if (table !== undefined) throw ofList(table, called);
     const meant = nearest(String(name), this.#tables.keys());
     throw mistake(
       `${called}(${shown(name)}, …): the schema of source "${this.#source}" has no such table`,
@@ -91,72 +78,9 @@ export class OperationMaker {
   }
 }
 
-const noOthers: ReadonlyMap<string, Inferred | null> = new Map();
-
-function rowOf(table: DeclaredTable, row: Readonly<Record<string, unknown>>, called: string): GivenRow {
-  const cells: (Cell | undefined)[] = Array.from({ length: table.columns.length });
-  let others: Map<string, Inferred | null> | null = null;
-  for (const name of Object.keys(row)) {
-    const value = row[name];
-    const index = table.index.get(name);
-    if (called.startsWith("remove") && !table.key.includes(name)) throw notOfKey(table, name, called);
-    if (index !== undefined) {
-      const cell = value === null || value === undefined ? value : cellOf(value, table.columns[index]!.type);
-      if (cell instanceof Misfit) throw misfit(table, name, row, value, cell);
-      cells[index] = cell;
-    } else if (table.infers) {
-      const seen = value === null || value === undefined ? null : infer(value);
-      if (seen instanceof Misfit) throw misfit(table, name, row, value, seen);
-      if (value !== undefined) (others ??= new Map()).set(name, seen);
-    } else throw unknownColumn(table, name, called);
-  }
-  const missing = table.key.find((name) => row[name] === null || row[name] === undefined);
-  if (called === "removeAll") {
-    if (!table.key.some((name) => name in row))
-      throw mistake(`removeAll("${table.id}", …): no column of the key is given`, "To delete all rows, use truncate.");
-    const empty = Object.keys(row).find((name) => row[name] === null || row[name] === undefined);
-    if (empty !== undefined)
-      throw mistake(
-        `removeAll("${table.id}", …): the key column "${empty}" has no value: ${shown(row)}`,
-        "Leave out the columns that do not matter.",
-      );
-  } else if (missing !== undefined) {
-    throw mistake(
-      `${called}("${table.id}", …): the row lacks the key column "${missing}": ${shown(row)}`,
-      "Each column of the key must have a value.",
-    );
-  }
-  return { cells, others: others ?? noOthers };
-}
-
-function misfit(
-  table: DeclaredTable,
-  column: string,
-  row: Readonly<Record<string, unknown>>,
-  value: unknown,
-  { reason, hint }: Misfit,
-): HeadwatersError {
-  const key = Object.fromEntries(table.key.map((name) => [name, row[name]]));
-  return new HeadwatersError(
-    "VALUE_OUT_OF_RANGE",
-    `table "${table.id}": column "${column}" of row ${shown(key)} ${reason}: ${shown(value)}`,
-    { hint },
-  );
-}
-
-function unknownColumn(table: DeclaredTable, name: string, called: string): HeadwatersError {
-  const meant = nearest(name, table.index.keys());
+function ofList({ id, of }: DeclaredTable, called: string): HeadwatersError {
   return mistake(
-    `${called}("${table.id}", …): the table has no column "${name}"`,
-    meant === null
-      ? `Declare it in schema, or set infer: true there. It has ${[...table.index.keys()].join(", ")}.`
-      : `Did you mean ${meant}?`,
-  );
-}
-
-function notOfKey(table: DeclaredTable, name: string, called: string): HeadwatersError {
-  return mistake(
-    `${called}("${table.id}", …): column "${name}" is not in the key`,
-    `Give only ${called === "remove" ? "the key" : "columns of the key"}: ${table.key.join(", ")}.`,
+    `${called}("${id}", …): the rows of this table are the items of ${of!.list} in "${of!.table}"`,
+    `They are written and deleted with those rows: upsert("${of!.table}", { …, ${of!.list}: [ … ] }).`,
   );
 }

@@ -5,7 +5,7 @@ import type { Type } from "../protocol/types.ts";
 import { byteWidth, sameType, typeName } from "../toolkit/types.ts";
 import { appendCell, type Cell, RowsBuilder, type VectorBuilder } from "../toolkit/vectors.ts";
 import { fitted, type Inferred, widened } from "./infer.ts";
-import type { Change, GivenRow } from "./operations.ts";
+import { type Change, type GivenRow, keyOf } from "./rows.ts";
 import { type DeclaredTable, unseenKey } from "./schema.ts";
 import { Misfit } from "./values.ts";
 
@@ -17,6 +17,15 @@ interface Waiting {
   readonly kind: Change;
   readonly columns: readonly Column[];
   readonly rows: RowsBuilder;
+}
+
+/** Groups that wait, to be sent before everything else that waits. */
+interface Groups extends Waiting {
+  readonly shape: string;
+  /** The columns of the key that they give. */
+  readonly given: readonly string[];
+  /** The values in these columns of what waits beside them: a group with such values must come after it. */
+  readonly beside: Set<string>;
 }
 
 /**
@@ -38,8 +47,7 @@ export class TableBatches {
   readonly #shapes = new Map<string, string>();
   /** Several shapes have come: from here on, the shape of each key is tracked. */
   #mixed = false;
-  /** Groups wait: they may hold any key, so that nothing else waits with them. */
-  #grouped = false;
+  #groups: Groups | null = null;
 
   constructor(declared: DeclaredTable, table: Table, log: (message: string) => void) {
     this.#declared = declared;
@@ -52,25 +60,22 @@ export class TableBatches {
 
   /** Bytes that wait. */
   get bytes(): number {
-    let bytes = 0;
+    let bytes = this.#groups?.rows.bytes ?? 0;
     for (const { rows } of this.#waiting.values()) bytes += rows.bytes;
     return bytes;
   }
 
   /** Takes a row; returns what must be sent before it. */
   add(kind: Change, row: GivenRow): readonly Operation[] {
-    const sent = [...this.#makeRoom(kind, row)];
-    const shape = kind === "update" || kind === "group" ? partialShape(kind, row) : kind;
-    if (this.#grouped || kind === "group") {
-      const isAlone = [...this.#waiting].every(([other, { rows }]) => other === shape || rows.length === 0);
-      if (!isAlone) sent.push(...this.finish());
-      this.#grouped = kind === "group";
-    }
+    const sent = [...this.#makeRoom(row)];
+    if (kind === "group") return [...sent, ...this.#addGroup(row)];
+    const shape = kind === "update" ? partialShape(kind, row) : kind;
     if (this.#waiting.size >= mostShapes && !this.#waiting.has(shape)) {
       sent.push(...this.finish());
       this.#waiting.clear();
     }
-    if (kind !== "group") sent.push(...this.#keepOrder(shape, row));
+    sent.push(...this.#keepOrder(shape, row));
+    this.#groups?.beside.add(keyOf(this.#declared, row, this.#groups.given));
     let waiting = this.#waiting.get(shape);
     if (waiting === undefined) {
       const columns = this.#columnsOf(kind, row);
@@ -84,13 +89,31 @@ export class TableBatches {
   /** What waits. */
   finish(): readonly Operation[] {
     this.#shapes.clear();
-    this.#grouped = false;
-    return [...this.#waiting.values()]
+    const groups = this.#groups === null ? [] : [this.#groups];
+    this.#groups = null;
+    return [...groups, ...this.#waiting.values()]
       .filter(({ rows }) => rows.length > 0)
       .map(({ kind, rows }): Operation => {
         const sent = kind === "group" ? "delete" : kind;
         return { kind: sent, table: this.#table.id, rows: rows.finish() };
       });
+  }
+
+  /** Groups wait together, and before other rows, as long as they have none of the keys that wait. */
+  #addGroup(row: GivenRow): readonly Operation[] {
+    const shape = partialShape("group", row);
+    const waits =
+      this.#groups === null
+        ? [...this.#waiting.values()].some(({ rows }) => rows.length > 0)
+        : this.#groups.shape !== shape || this.#groups.beside.has(keyOf(this.#declared, row, this.#groups.given));
+    const sent = waits ? this.finish() : [];
+    if (this.#groups === null) {
+      const columns = this.#columnsOf("group", row);
+      const given = columns.map(({ name }) => name);
+      this.#groups = { kind: "group", columns, rows: new RowsBuilder(columns), shape, given, beside: new Set() };
+    }
+    this.#append(this.#groups, row);
+    return sent;
   }
 
   /** Sends what waits if the row's key waits with another shape. */
@@ -101,28 +124,15 @@ export class TableBatches {
       if (!this.#mixed) return sent;
       sent = this.finish();
     }
-    const key = this.#keyOf(row);
+    const key = keyOf(this.#declared, row);
     const known = this.#shapes.get(key);
     if (known !== undefined && known !== shape) sent = this.finish();
     this.#shapes.set(key, shape);
     return sent;
   }
 
-  #keyOf({ cells, others }: GivenRow): string {
-    const { key, index } = this.#declared;
-    return key
-      .map((name) => {
-        const position = index.get(name);
-        const cell = position === undefined ? others.get(name)?.cell : cells[position];
-        const text = cell instanceof Uint8Array ? Buffer.from(cell).toString("hex") : String(cell);
-        return `${text.length} ${text}`;
-      })
-      .join(" ");
-  }
-
-  /** Adds columns that the row is the first to have, and widens columns for it. */
-  #makeRoom(kind: Change, { others }: GivenRow): readonly Operation[] {
-    if (kind === "delete" || kind === "group") return [];
+  /** Adds columns that the row is the first to have, and widens columns for it: also those of the key that is deleted. */
+  #makeRoom({ others }: GivenRow): readonly Operation[] {
     const wider: Column[] = [];
     for (const [name, inferred] of others) {
       if (inferred === null) continue;

@@ -9,8 +9,9 @@ import type { CheckResult, Reading, Source, SourceContext } from "../protocol/so
 import type { Table } from "../protocol/table.ts";
 import { explain } from "./errors.ts";
 import { mistake, shown } from "./mistake.ts";
-import { calledAs, OperationMaker, type UpdateOperation } from "./operations.ts";
+import { OperationMaker, type UpdateOperation } from "./operations.ts";
 import type { Tables } from "./row-types.ts";
+import { calledAs } from "./rows.ts";
 import { type DeclaredTable, declaredTables, tableOf } from "./schema.ts";
 import { emptyState, givenState, keptState } from "./state.ts";
 import { OperationBuffer } from "./operation-buffer.ts";

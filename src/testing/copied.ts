@@ -36,6 +36,10 @@ function apply(
   row: Row,
   empty: ReadonlySet<string>,
 ): void {
+  if (kind === "delete" && key.some((name) => !row.has(name))) {
+    for (const [id, other] of copy) if ([...row].every(([name, value]) => other.get(name) === value)) copy.delete(id);
+    return;
+  }
   const id = JSON.stringify(key.map((name) => row.get(name)));
   const known = copy.get(id);
   if (kind === "delete") copy.delete(id);

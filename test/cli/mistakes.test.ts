@@ -109,12 +109,25 @@ describe("small mistakes (case 34)", () => {
   });
 });
 
-test("an import that fails is one line (case 36)", async () => {
-  await writeFile(
-    join(folder, "shop.ts"),
-    `import { x } from "./none.ts";\nimport "no-such-package";\n${source("")}\nx;`,
-  );
+test.each([
+  [
+    'import { x } from "./none.ts"; x;',
+    /^error shop\.ts can't be loaded: .*none\.ts.*\n {2}Check the path in its import.*\n$/,
+  ],
+  [
+    'import "no-such-package";',
+    /^error shop\.ts can't be loaded: .*\n {2}Install it beside the source: npm install no-such-package\n$/,
+  ],
+  [
+    'import x from "@no/such/file"; x;',
+    /^error shop\.ts can't be loaded: .*\n {2}Install it beside the source: npm install @no\/such\n$/,
+  ],
+  [
+    'import { defineSources } from "headwaters"; defineSources({});',
+    /^error shop\.ts can't be loaded: "headwaters" exports no "defineSources" .*\n {2}Did you mean defineSource\?\n$/,
+  ],
+])("an import that fails is one line: %s (case 36)", async (line, message) => {
+  await writeFile(join(folder, "shop.ts"), `${line}\n${source("")}`);
   const { code, error } = await cli("run shop.ts");
-  expect(code).toBe(2);
-  expect(error).toMatch(/^error shop\.ts can't be loaded: .*\n {2}The code of the source threw.*\n$/);
+  expect([code, error]).toEqual([2, expect.stringMatching(message)]);
 });

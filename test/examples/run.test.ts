@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { filledShop } from "../../examples/orders-api/service.ts";
+import { filledShop, order } from "../../examples/orders-api/service.ts";
 import { runCli } from "../cli/run-cli.ts";
 
 const examples = fileURLToPath(new URL("../../examples/", import.meta.url));
@@ -44,16 +44,22 @@ async function query(sql: string): Promise<readonly Record<string, unknown>[]> {
 test("orders-api: pages, a busy service, totals that no JavaScript number holds; then only what changed", async () => {
   await using shop = await filledShop();
   const configuration = { url: shop.url, token: shop.token, pageSize: "50" };
-  expect(await run("orders-api", configuration)).toEqual({ customers: 5, orders: 230 });
+  expect(await run("orders-api", configuration)).toMatchObject({ customers: 5, orders: 230 });
   expect(shop.answered.get(429)).toBeGreaterThan(0);
   const totals =
     "SELECT sum(total)::VARCHAR AS total, count(*)::INT AS orders FROM shop.orders WHERE NOT _headwaters_deleted";
   expect(await query(totals)).toEqual([{ total: "207165582859043058.65", orders: 230 }]);
+  const lines = `SELECT count(*)::INT AS n, count(*) FILTER (order_id = 8)::INT AS of_8, count(*) FILTER (order_id = 7)::INT AS of_7
+    FROM shop.order_lines WHERE NOT _headwaters_deleted`;
+  expect(await query(lines)).toEqual([{ n: 461, of_8: 3, of_7: 2 }]);
   shop.cancel(7);
   shop.place({ id: 231, customer: "c1", total_cents: "5", placed_at: "2026-03-01T00:00:00Z", lines: [] });
-  expect(await run("orders-api", configuration)).toEqual({ customers: 0, orders: 2 });
+  shop.place({ ...order(8), lines: [{ sku: "sku-1", quantity: 1 }] });
+  expect(await run("orders-api", configuration)).toMatchObject({ customers: 0, orders: 3 });
   expect(shop.answered.get(304)).toBe(1);
   expect(await query("SELECT count(*)::INT AS n FROM shop.orders WHERE NOT _headwaters_deleted")).toEqual([{ n: 230 }]);
+  // Two lines of the order that was cancelled, and two of the three of another.
+  expect(await query(lines)).toEqual([{ n: 457, of_8: 1, of_7: 0 }]);
 });
 
 test("log-files: whole at first, then the line that was appended", async () => {

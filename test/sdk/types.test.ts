@@ -70,6 +70,49 @@ test("rows are typed by the declared tables", () => {
   expect(source.name).toBe("weather");
 });
 
+test("items of lists are typed by their declaration", () => {
+  defineSource({
+    name: "shop",
+    schema: {
+      orders: {
+        key: ["id"],
+        columns: { id: "LONG", note: "STRING" },
+        lists: {
+          lines: { key: ["line"], columns: { line: "INT", sku: "STRING" }, lists: { parcels: { table: "parcels" } } },
+          tags: { columns: { value: "STRING" } },
+        },
+      },
+    },
+    async *update({ upsert, update, remove, truncate, fetch }) {
+      expectTypeOf(fetch).toEqualTypeOf<typeof globalThis.fetch>();
+      yield upsert("orders", { id: 1 });
+      yield upsert("orders", {
+        id: 1,
+        lines: [{ line: 1, sku: "a", parcels: [{ anything: 1 }] }, { line: 2 }],
+        tags: ["a", "b"].map((value) => ({ value })),
+      });
+      yield upsert("orders", { id: 1, tags: null, lines: undefined });
+      yield update("orders", { id: 1, note: "n" });
+      yield remove("orders", { id: 1 });
+
+      // @ts-expect-error no such list
+      yield upsert("orders", { id: 1, lnes: [] });
+      // @ts-expect-error a list has objects
+      yield upsert("orders", { id: 1, tags: ["a"] });
+      // @ts-expect-error no such column of an item
+      yield upsert("orders", { id: 1, tags: [{ valu: "a" }] });
+      // @ts-expect-error the key of the item is missing
+      yield upsert("orders", { id: 1, lines: [{ sku: "a" }] });
+      // @ts-expect-error a number is no text
+      yield upsert("orders", { id: 1, lines: [{ line: 1, sku: 5 }] });
+      // @ts-expect-error a list is given with its whole row
+      yield update("orders", { id: 1, lines: [] });
+      // @ts-expect-error rows of lists are written with their rows
+      yield truncate("orders_lines");
+    },
+  });
+});
+
 test("types that do not exist are refused", () => {
   const define = (): unknown =>
     defineSource({

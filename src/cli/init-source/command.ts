@@ -1,10 +1,12 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { Outcome } from "../exit-codes.ts";
 import { examples, withOutputOptions } from "../options.ts";
-import { packageManifest } from "../package-manifest.ts";
+import { packageFolder, packageManifest } from "../package-manifest.ts";
 import { type OutputOptions, runCommand, type Session } from "../session.ts";
 import type { Environment } from "../environment.ts";
 import { scaffoldFiles } from "./files.ts";
@@ -37,23 +39,36 @@ async function initSource({ environment, output, json, quiet, tell }: Session, n
   }
   const folder = resolve(environment.folder, name);
   const { version, devDependencies } = packageManifest();
-  const tested = (of: "typescript" | "vitest" | "@types/node"): string => devDependencies[of]!;
   const files = scaffoldFiles({
     name,
     versions: {
-      headwaters: `^${version}`,
-      "@types/node": tested("@types/node"),
-      typescript: tested("typescript"),
-      vitest: tested("vitest"),
+      // A clone of the repository may be of a version that no registry has.
+      headwaters: existsSync(join(packageFolder, "src")) ? `file:${packageFolder}` : `^${version}`,
+      typescript: devDependencies["typescript"]!,
+      vitest: devDependencies["vitest"]!,
     },
   });
   await mustBeEmpty(folder, name);
-  for (const [file, text] of Object.entries(files)) await writeFile(join(folder, file), text, { flag: "wx" });
+  for (const [file, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, file)), { recursive: true });
+    await writeFile(join(folder, file), text, { flag: "wx" });
+  }
+  await linkPackage(folder);
   if (json) tell(null, { kind: "init", folder: name, files: Object.keys(files) });
   if (json || quiet) return "ok";
   output.line(`Wrote ${Object.keys(files).join(", ")} in ${name}/.`);
   output.line(`Then: cd ${name}, npm install, npm test, npm start.`);
   return "ok";
+}
+
+/** Lets editors and the compiler find our types before anything is installed: `npm install` puts the package in its place. */
+async function linkPackage(folder: string): Promise<void> {
+  try {
+    createRequire(join(folder, "source.ts")).resolve("headwaters/package.json");
+  } catch {
+    await mkdir(join(folder, "node_modules"));
+    await symlink(packageFolder, join(folder, "node_modules", "headwaters"), "junction");
+  }
 }
 
 /** Creates the folder. Throws if the folder has files. */

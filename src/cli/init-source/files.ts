@@ -2,8 +2,8 @@
 export interface Scaffold {
   /** The name of the source, of its package and of its folder. */
   readonly name: string;
-  /** The version ranges of its packages, as this version of Headwaters was tested with them. */
-  readonly versions: Readonly<Record<"headwaters" | "typescript" | "vitest" | "@types/node", string>>;
+  /** The versions of its packages, as this version of Headwaters was tested with them. */
+  readonly versions: Readonly<Record<"headwaters" | "typescript" | "vitest", string>>;
 }
 
 /** The files of a new source, by name. The source works, has types and passes its tests. */
@@ -14,7 +14,7 @@ export function scaffoldFiles({ name, versions }: Scaffold): Readonly<Record<str
     version: "0.1.0",
     private: true,
     type: "module",
-    scripts: { start: "headwaters run source.ts", test: "vitest run", types: "tsc" },
+    scripts: { start: "headwaters run source.ts", test: "vitest run", types: "tsc && tsc -p test" },
     dependencies: { headwaters },
     devDependencies: development,
   };
@@ -22,7 +22,7 @@ export function scaffoldFiles({ name, versions }: Scaffold): Readonly<Record<str
     compilerOptions: {
       target: "es2023",
       module: "nodenext",
-      types: ["node"],
+      lib: ["es2023", "dom", "dom.iterable"],
       strict: true,
       noUncheckedIndexedAccess: true,
       allowImportingTsExtensions: true,
@@ -37,7 +37,9 @@ export function scaffoldFiles({ name, versions }: Scaffold): Readonly<Record<str
     ".gitignore": "node_modules/\nconfiguration.json\n*.duckdb\n*.duckdb.wal\n",
     "source.ts": source(name),
     "service.ts": service,
-    "source.test.ts": test,
+    "test/source.test.ts": test,
+    // Apart, so that the source is checked without the packages that only its test needs.
+    "test/tsconfig.json": `${JSON.stringify({ extends: "../tsconfig.json", include: ["*.ts"] }, null, 2)}\n`,
     "README.md": readme(name),
   };
 }
@@ -114,8 +116,8 @@ for (let id = 1; id <= 250; id++) write(id, 20 + (id % 30) / 2);
 
 const test = `import { updateChecks } from "headwaters/testing";
 import { test } from "vitest";
-import { erase, write } from "./service.ts";
-import source from "./source.ts";
+import { erase, write } from "../service.ts";
+import source from "../source.ts";
 
 let round = 0;
 
@@ -142,12 +144,15 @@ A source for [Headwaters](https://www.npmjs.com/package/headwaters).
 \`\`\`sh
 npm install
 npm test         # the suite that every source must pass
-npm run types    # is every row of its table's type?
+npm run types    # does every row have the types of its table?
 npm start        # into warehouse.duckdb; once more: only what changed
 \`\`\`
 
 \`source.ts\` is the source: its settings, its tables, and \`update()\`, which yields what changed since the last
 checkpoint. \`service.ts\` stands in for what it reads: ask your service there instead.
+
+Node.js modules such as \`node:fs\` have types in a package: \`npm install -D @types/node\`, and \`"types": ["node"]\` in
+\`tsconfig.json\`.
 
 Settings go into \`configuration.json\`: \`npx headwaters run source.ts --configuration configuration.json\`.
 \`npx headwaters check --source ./source.ts\`, \`status\` and \`reset\` work as with any other source.
