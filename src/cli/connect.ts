@@ -27,11 +27,11 @@ export async function openSource(
 
 /** The context that the destination of a connection is opened with. */
 export function destinationContext(
-  { name, schema, systemColumnPrefix, deletion, deletions, rename }: CopySide,
+  { name, schema, systemColumnPrefix, deletion, deletions, views, rename }: CopySide,
   { log, keepRuns }: Pick<ConnectOptions, "log" | "keepRuns">,
 ): DestinationContext {
   const kept = keepRuns === undefined ? {} : { keepRuns };
-  return { log, connection: name, schema, systemColumnPrefix, deletion, deletions, rename, ...kept };
+  return { log, connection: name, schema, systemColumnPrefix, deletion, deletions, views, rename, ...kept };
 }
 
 /** Opens the destination of a connection. If it is empty: `create` sets it up, else throws `DESTINATION_EMPTY`. */

@@ -123,7 +123,7 @@ export function portable(whole: StateDocument): StateDocument {
   return { ...whole, passes: [], progress: [] };
 }
 
-/** The document as it is written: types by their names, without the notes (which are for `discover`). */
+/** The document as it is written: types by their names, without notes (which are for `discover`) and comments. */
 export function stateJson({ version, source, tables, passes, progress }: StateDocument): object {
   return {
     version,
@@ -136,10 +136,10 @@ export function stateJson({ version, source, tables, passes, progress }: StateDo
   };
 }
 
-function tableJson(table: Table): object {
+function tableJson({ notes: _notes, comment: _comment, columns, ...table }: Table): object {
   return {
-    ...Object.fromEntries(Object.entries(table).filter(([name]) => name !== "notes")),
-    columns: table.columns.map((column) => ({ ...column, type: typeName(column.type) })),
+    ...table,
+    columns: columns.map(({ comment: _ofColumn, ...column }) => ({ ...column, type: typeName(column.type) })),
   };
 }
 

@@ -63,6 +63,8 @@ export interface DestinationContext {
   readonly deletions?: Readonly<Record<string, Deletion>>;
   /** By table id: the names in the destination of tables that the user renamed. */
   readonly rename: Readonly<Record<string, string>>;
+  /** `live`: each copy gets a view without deleted rows, in the schema `<schema>_live`. */
+  readonly views?: "none" | "live";
   /** How long runs and schema changes are kept, in milliseconds. Absent: for ever. */
   readonly keepRuns?: number;
 }

@@ -10,6 +10,8 @@ export interface Column {
   readonly volatile?: true;
   /** It is the moment at which the source drops the row by itself; NULL: never. A UTC_DATETIME. */
   readonly expires?: true;
+  /** What people wrote of it in the source. */
+  readonly comment?: string;
 }
 
 /** A source table, keyspace table, collection or key space. */
@@ -43,6 +45,8 @@ export interface Table {
   readonly estimatedRows: number | null;
   /** What a user should know about how this table is read, in whole sentences; `discover` shows them. */
   readonly notes: readonly string[];
+  /** What people wrote of it in the source. */
+  readonly comment?: string;
   /**
    * Why the table can't be described, such as a setting that does not fit it. It fails alone with this error; nothing else
    * of it counts but its id.

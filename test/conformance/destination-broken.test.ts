@@ -306,6 +306,7 @@ async function brokenHarness({ wrap }: Broken): Promise<DestinationHarness> {
   return {
     open: async (...given) => wrap(await harness.open(...given), harness),
     readBack: (...given) => harness.readBack(...given),
+    comments: (...given) => harness.comments(...given),
     tamper: (sql) => harness.tamper(sql),
     [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose](),
   };

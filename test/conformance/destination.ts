@@ -5,6 +5,7 @@ import { heldChecks } from "./destination/held.ts";
 import { nameChecks } from "./destination/names.ts";
 import { operationChecks } from "./destination/operations.ts";
 import { keyChecks } from "./destination/keys.ts";
+import { commentChecks, liveViewChecks } from "./destination/live-views.ts";
 import { passChecks } from "./destination/passes.ts";
 import { randomCheck } from "./destination/random.ts";
 import { schemaChecks } from "./destination/schemas.ts";
@@ -26,6 +27,8 @@ export const destinationChecks: readonly DestinationCheck[] = [
   ...heldChecks,
   ...nameChecks,
   ...stampChecks,
+  ...liveViewChecks,
+  ...commentChecks,
 ];
 
 const long = { timeout: 180_000 };

@@ -64,6 +64,7 @@ export default defineConfig({
         items: [
           page("Choose tables and columns", "/how-to/tables-and-columns"),
           page("Handle deletes", "/how-to/deletes"),
+          page("Query the copy", "/how-to/query-the-copy"),
           page("Handle schema changes", "/how-to/schema-changes"),
           page("Prove a copy", "/verify"),
           page("Run as a service", "/up"),

@@ -179,6 +179,10 @@ export const connectionSchema = z.strictObject({
   deletion: deletion.default("soft").meta({
     description: "soft: deleted rows stay in the copy and are marked. hard: they are removed.",
   }),
+  views: z.enum(["none", "live"]).default("none").meta({
+    description:
+      "live: each copy has a view without deleted rows and without system columns, in a schema of its own: <schema>_live.",
+  }),
   maxDeleteFraction: maxDeleteFraction.default(defaultSettings.maxDeleteFraction).meta({
     description:
       "The delete limit: the fraction of a copy's rows, 0 to 1, that one sync may delete. More deletes are held back until you agree. Other changes are written. 1 allows everything.",

@@ -47,6 +47,7 @@ export interface CopySide {
   readonly rename: DestinationContext["rename"];
   readonly deletions: Readonly<Record<string, Deletion>>;
   readonly deletion: Deletion;
+  readonly views: NonNullable<DestinationContext["views"]>;
   readonly systemColumnPrefix: string;
   /** As `SourceDefinition.position`. */
   readonly position: (next: Json) => string | null;
@@ -195,6 +196,7 @@ function copySide(
     rename: each(overrides, ({ rename }) => rename),
     deletions: each(overrides, ({ deletion }) => deletion),
     deletion: entry.deletion,
+    views: entry.views,
     systemColumnPrefix: entry.systemColumnPrefix,
     position: (next) => source?.position?.(next) ?? null,
   };

@@ -68,6 +68,15 @@ export function duckdbDialect(catalog: string, storage: Storage): Dialect {
       void (await session.run(`CREATE SCHEMA IF NOT EXISTS ${quote(catalog)}.${quote(schema)}`)),
     async lockBookkeeping() {},
     describe,
+    keepsComment: storage.keepsComment,
+    async viewComments(session, schema) {
+      const rows = await session.rows(
+        `SELECT view_name, comment FROM duckdb_views()
+          WHERE database_name = current_database() AND lower(schema_name) = lower($1)`,
+        [schema],
+      );
+      return new Map(rows.map(({ view_name, comment }) => [view_name as string, (comment ?? null) as string | null]));
+    },
     vet: storage.vet,
     slicing: storage.sizes,
     merging: merging(storage),

@@ -15,6 +15,7 @@ export function fileStorage(path: string, memoryLimit: string): Storage {
     retype: (relation, column, from, type) => [
       `ALTER TABLE ${relation} ALTER ${column} TYPE ${duckdbType(type)} USING ${converted(column, from, type)}`,
     ],
+    keepsComment: () => true,
     vet() {},
     explain: (thrown) => fileError(thrown, path),
   };

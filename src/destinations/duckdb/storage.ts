@@ -18,6 +18,8 @@ export interface Storage {
   skips(type: Type): boolean;
   /** Statements that give a column a wider type. Every value stays exactly the same. */
   retype(relation: string, column: string, from: Type, type: Type): readonly string[];
+  /** As in `Dialect`. */
+  keepsComment(text: string): boolean;
   /** Throws if the database can't store the table's names, or the values of these rows. */
   vet(table: Table, rows: Rows | null): void;
   /** Converts an error of DuckDB into one for the user. */

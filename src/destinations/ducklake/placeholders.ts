@@ -34,7 +34,7 @@ const [brace, firstLetter, lastLetter] = ["{", "A", "Z"].map((letter) => letter.
 ];
 
 /** The placeholder that a text contains; `null`: none. */
-function placeholderIn(text: string): string | null {
+export function placeholderIn(text: string): string | null {
   return placeholders.find((placeholder) => text.includes(placeholder)) ?? null;
 }
 

@@ -5,7 +5,7 @@ import type { Storage } from "../duckdb/storage.ts";
 import { converted, duckdbType } from "../duckdb/types.ts";
 import type { Kind } from "../../protocol/types.ts";
 import { lakeError } from "./errors.ts";
-import { refusePlaceholders } from "./placeholders.ts";
+import { placeholderIn, refusePlaceholders } from "./placeholders.ts";
 
 /** The name under which a lake is attached. */
 export const lakeCatalog = "lake";
@@ -40,6 +40,7 @@ export function lakeStorage(place: string): Storage {
         `ALTER TABLE ${relation} RENAME COLUMN ${other} TO ${column}`,
       ];
     },
+    keepsComment: (text) => placeholderIn(text) === null,
     vet: refusePlaceholders,
     explain: (thrown) => lakeError(thrown, place),
   };

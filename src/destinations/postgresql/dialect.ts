@@ -85,6 +85,15 @@ export const postgresqlDialect: Dialect = {
   lockBookkeeping: async (session) =>
     void (await session.run("SELECT pg_advisory_xact_lock($1)", [lockKey("the bookkeeping")])),
   describe,
+  keepsComment: () => true,
+  async viewComments(session, schema) {
+    const rows = await session.rows(
+      `SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS comment
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'v'`,
+      [schema],
+    );
+    return new Map(rows.map(({ name, comment }) => [name as string, (comment ?? null) as string | null]));
+  },
   vet() {},
   // The server reads row by row.
   slicing: {

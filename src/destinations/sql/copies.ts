@@ -6,6 +6,7 @@ import { widen } from "../../toolkit/types.ts";
 import { kept } from "./kept.ts";
 import type { ColumnChange, Described, Dialect, Session, Target } from "./dialect.ts";
 import type { KeptRows } from "./ledger.ts";
+import { LiveViews } from "./live-views.ts";
 import { checkColumnNames, copyName, systemColumns } from "./names.ts";
 import type { SystemColumns, Copy } from "./model.ts";
 
@@ -48,6 +49,9 @@ export class Copies {
   /** The tables of the schema by their identity, as they were when all were described; `null`: they were not. */
   readonly #described: Map<string, Described> | null;
   readonly #known = new Map<string, Copy>();
+  readonly #views: LiveViews;
+  /** Copies that were created meanwhile. */
+  readonly #created = new Set<string>();
   /** Whose the copies in this destination are, of all connections. */
   #owners: Map<string, Owner> | null = null;
 
@@ -61,6 +65,7 @@ export class Copies {
     this.#context = context;
     this.#kept = rows;
     this.#described = described;
+    this.#views = new LiveViews(session, context, rows);
   }
 
   /** The copies that a writer works on. All tables are described at once. */
@@ -87,10 +92,17 @@ export class Copies {
     this.#known.set(copy.id, copy);
   }
 
-  /** The copy was dropped. */
-  dropped(id: string): void {
-    this.#known.delete(id);
-    this.#described?.delete(this.#identity(copyName(this.#context, id)));
+  /** Drops a copy, and the view of it. */
+  async drop(copy: Copy): Promise<void> {
+    await this.#views.release(copy);
+    await this.#session.run(`DROP TABLE ${copy.relation}`);
+    this.#known.delete(copy.id);
+    this.#described?.delete(this.#identity(copyName(this.#context, copy.id)));
+  }
+
+  /** Whether the copy was created since this was made. */
+  isNew(id: string): boolean {
+    return this.#created.has(id);
   }
 
   /** Forgets whose copy it was. */
@@ -112,9 +124,10 @@ export class Copies {
     const changed = found === null || (await this.#alter(table, found));
     if (found === null) await this.#create(table, system);
     this.#keep(table);
-    if (!changed) return found;
-    this.#known.delete(table.id);
-    return (await this.find(table.id))!;
+    if (changed) this.#known.delete(table.id);
+    const copy = changed ? (await this.find(table.id))! : found;
+    await this.#views.fit(copy);
+    return copy;
   }
 
   async #find(id: string): Promise<Copy | null> {
@@ -223,6 +236,7 @@ export class Copies {
     const definitions = columns.map((column) => `${quote(column.name)} ${column.type}${column.more}`);
     const copy = relation(this.#context.schema, name);
     await this.#session.run(`CREATE TABLE ${copy} (${definitions.join(", ")})`);
+    this.#created.add(table.id);
     slicing.created(copy);
     this.#described?.set(identity(physical(name)), {
       table: physical(name),
@@ -254,6 +268,8 @@ export class Copies {
     }
     if (table.key.length === 0 && !native.has(system.id))
       changes.push({ kind: "add", sql: quote(system.id), type: { kind: "STRING" } });
+    // A view would hold a type fast.
+    if (changes.some(({ kind }) => kind === "widen")) await this.#views.release(copy);
     for (const sql of dialect.alter(relation, changes)) await this.#session.run(sql);
     const left = new Set(table.columns.map(({ name }) => physical(name)));
     const cleared = this.#dropped(table).filter(

@@ -178,6 +178,10 @@ export interface Dialect {
   lockBookkeeping(session: Session): Promise<void>;
   /** Describes a table, if it exists; `null`: all tables of the schema. */
   describe(session: Session, schema: string, table: string | null): Promise<readonly Described[]>;
+  /** Whether this text can be the comment of a table or a column. */
+  keepsComment(text: string): boolean;
+  /** The views of a schema, with their comments; empty: there is no such schema. */
+  viewComments(session: Session, schema: string): Promise<ReadonlyMap<string, string | null>>;
   /** Throws if the database can't store the table's names, or the values of these rows. */
   vet(table: Table, rows: Rows | null): void;
   readonly slicing: Slicing;

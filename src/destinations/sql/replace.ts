@@ -20,8 +20,7 @@ export async function replaceCopy(
   const { dialect } = session;
   if (table.key.length > 0) await dialect.merging.keepLast(session, table, stage, pass.distinct === true);
   const deleted = await countLive(session, old);
-  await session.run(`DROP TABLE ${old.relation}`);
-  copies.dropped(table.id);
+  await copies.drop(old);
   const made = await copies.prepare(table);
   const columns = mergedColumns(dialect, stage, made);
   // Equal rows of a table without a key are numbered, which takes them all.

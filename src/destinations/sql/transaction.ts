@@ -10,8 +10,7 @@ import { deletionOf } from "../../toolkit/deletion.ts";
 import { unite } from "../../toolkit/types.ts";
 import { columnsAmong, sameShape } from "../../toolkit/vectors.ts";
 import { asLeaseLost, checkLease, checkProgress } from "./bookkeeping.ts";
-import { addSchemaChanges, forgetRuns, saveRun } from "./runs.ts";
-import { schemaChanges } from "./schema-changes.ts";
+import { forgetRuns, saveRun } from "./runs.ts";
 import { type Copies, copyTargets, countLive, quotedSystem } from "./copies.ts";
 import type { Into, Loader, Session, Writing } from "./dialect.ts";
 import { Held, typesOf, withGroups } from "./held.ts";
@@ -24,6 +23,7 @@ import { replaceCopy } from "./replace.ts";
 import { replay } from "./replay.ts";
 import { Seals } from "./seals.ts";
 import { loadShared, type Shared } from "./shared.ts";
+import { showTables } from "./shown.ts";
 import { goneKeys, isUnchanged, missingKeys, settleKeys, settlementOf, settleRows } from "./settle.ts";
 import { keyPages, stageTargets } from "./stage.ts";
 import { stored } from "./stored-json.ts";
@@ -189,18 +189,8 @@ export class SqlTransaction implements Transaction {
       if (readsAll(pass, deletes)) await this.#seals.renew(entry.table, await this.#copy(id));
     }
     await this.#end(pass.id);
-    await this.#tellSchemaChanges(states);
+    await showTables(this.#session, this.#context, this.#shared, states, this.#by.stamp);
     for (const [id, state] of states) this.#shared.ledger.tables.set({ id, state: stored(state) });
-  }
-
-  async #tellSchemaChanges(states: ReadonlyMap<string, TableState>): Promise<void> {
-    const changes = [...states].flatMap(([id, { table }]) => {
-      const known = this.#shared.ledger.tables.get(id);
-      if (known === null) return [];
-      const before = (JSON.parse(known["state"] as string) as TableState).table;
-      return schemaChanges(before, table).map((change) => ({ at: this.#by.stamp, table: id, change }));
-    });
-    await addSchemaChanges(this.#session, this.#context.connection, changes);
   }
 
   async reset(tables: readonly string[], drop: boolean): Promise<void> {
@@ -213,9 +203,8 @@ export class SqlTransaction implements Transaction {
     if (!drop) return;
     for (const id of tables) {
       const copy = await this.#copies.find(id);
-      if (copy !== null) await this.#session.run(`DROP TABLE ${copy.relation}`);
+      if (copy !== null) await this.#copies.drop(copy);
       this.#pending.delete(id);
-      this.#copies.dropped(id);
       this.#copies.disown(id);
       this.#seals.forget(id);
     }

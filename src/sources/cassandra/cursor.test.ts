@@ -13,7 +13,7 @@ function tableWith(name: string, kind: Scalar): CqlTable {
     { ...column, name: "id", kind: "partition_key", type: { kind: "int" } },
     { ...column, name, kind: "regular", type: { kind } },
   ];
-  return { keyspace: "k", name: "t", id: "1", isView: false, columns, indexes: [] };
+  return { keyspace: "k", name: "t", id: "1", isView: false, comment: "", columns, indexes: [] };
 }
 
 test.each<[string, Scalar, string | null]>([

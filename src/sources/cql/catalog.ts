@@ -31,6 +31,8 @@ export interface CqlTable {
   /** A UUID that no other table ever has. */
   readonly id: string;
   readonly isView: boolean;
+  /** Empty: there is none. */
+  readonly comment: string;
   /** Ordered: partition key, clustering columns, then the other columns by name. */
   readonly columns: readonly CqlColumn[];
   readonly indexes: readonly CqlIndex[];
@@ -85,6 +87,7 @@ export async function readTables(
       name: table,
       id: textValue(row["id"])!,
       isView,
+      comment: textValue(row["comment"]) ?? "",
       columns: columnsOf(of(columns, table), userTypes),
       indexes: of(indexes, table).map(indexOf),
     };

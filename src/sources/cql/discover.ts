@@ -100,7 +100,8 @@ export function tableOf(
     // With other fields, values that nobody wrote since look different. No write time shows that.
     ...userTypesRecipe(native),
   ].join(" ");
-  return { id: native.name, columns, key, identity, cursor, version, ...streamed, estimatedRows, notes };
+  const comment = native.comment === "" ? {} : { comment: native.comment };
+  return { id: native.name, columns, key, identity, cursor, version, ...streamed, estimatedRows, notes, ...comment };
 }
 
 /** The server's id of a table; it is the first part of the identity. */

@@ -17,6 +17,7 @@ const native: CqlTable = {
   name: "Orders",
   id: "id",
   isView: false,
+  comment: "",
   columns: [
     column("a", "partition_key", "int"),
     column("seq", "clustering", "int"),

@@ -118,7 +118,12 @@ function tableOf(shape: Shape, server: Server, telling: Telling | null, user: st
   const cursor = key.length === 0 ? null : shape.cursor;
   return {
     id: catalog.name,
-    columns: columns.map(({ name, mapping, nullable }) => ({ name, type: mapping.type, nullable })),
+    columns: columns.map(({ name, mapping, nullable, comment }) => ({
+      name,
+      type: mapping.type,
+      nullable,
+      ...commented(comment),
+    })),
     key,
     identity: identityOf(catalog),
     storage: storageOf(catalog, streamed),
@@ -126,8 +131,13 @@ function tableOf(shape: Shape, server: Server, telling: Telling | null, user: st
     version: cursor,
     ...(streamed ? { streamed } : {}),
     estimatedRows: estimateRows(catalog, server),
+    ...commented(catalog.comment),
     notes: notesOf(shape, server, telling, user),
   };
+}
+
+function commented(comment: string | null): Pick<Table, "comment"> {
+  return comment === null ? {} : { comment };
 }
 
 function notesOf(shape: Shape, server: Server, telling: Telling | null, user: string): string[] {

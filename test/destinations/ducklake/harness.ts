@@ -68,13 +68,26 @@ export class LakeHarness implements DestinationHarness {
   }
 
   async readBack(schema: string, table: string): Promise<Readonly<Record<string, Cell>>[] | null> {
-    const known = "SELECT * FROM duckdb_tables() WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2";
+    const known =
+      "SELECT * FROM duckdb_columns() WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2";
     return this.using(async (query) => {
       if ((await query(known, [schema, table])).length === 0) return null;
       const quoted = [schema, table].map((name) => `"${name.replaceAll('"', '""')}"`).join(".");
       const rows = await query(`SELECT * FROM copy.${quoted}`);
       return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, cellOf(value)])));
     });
+  }
+
+  async comments(schema: string, table: string): Promise<Readonly<Record<string, string>>> {
+    const found = await this.query(
+      `SELECT '' AS name, comment FROM duckdb_tables() WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2
+        UNION ALL SELECT column_name, comment FROM duckdb_columns()
+          WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2`,
+      [schema, table],
+    );
+    return Object.fromEntries(
+      found.filter(({ comment }) => comment !== null).map(({ name, comment }) => [name as string, comment as string]),
+    );
   }
 
   async tamper(sql: string): Promise<void> {

@@ -60,7 +60,8 @@ await describeWith(lakeStorage, "a lake whose files are on S3", ({ extensions, s
       definition.open(definition.configuration.parse({ ...harness.settings, ...more }), context(), { create: true });
     const write = async (more: Readonly<Record<string, unknown>>, catalog: string): Promise<void> => {
       const place = { ...settings("x"), ...more, catalog: join(harness.folder, catalog) };
-      const here = { open: () => opened(place), readBack: async () => null, tamper: async () => {} };
+      const nothing = { readBack: async () => null, comments: async () => ({}), tamper: async () => {} };
+      const here = { open: () => opened(place), ...nothing };
       await fill({ ...here, [Symbol.asyncDispose]: async () => {} }, things, [[1n, "one", 1]]);
     };
     const errors = [

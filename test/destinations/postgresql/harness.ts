@@ -48,6 +48,17 @@ export class PostgresqlHarness implements DestinationHarness {
     );
   }
 
+  async comments(schema: string, table: string): Promise<Readonly<Record<string, string>>> {
+    const found = await this.query(
+      `SELECT coalesce(a.attname, '') AS name, d.description AS comment FROM pg_description d
+        JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+        WHERE d.classoid = 'pg_class'::regclass AND n.nspname = $1 AND c.relname = $2`,
+      [schema, table],
+    );
+    return Object.fromEntries(found.map(({ name, comment }) => [name!, comment!]));
+  }
+
   async tamper(sql: string): Promise<void> {
     await this.query(sql);
   }

@@ -334,10 +334,15 @@ await describeWith(startPostgresql, "splits of YugabyteDB", (server) => {
     await sql(
       server,
       `CREATE SCHEMA "Sch""ema ü"; CREATE TABLE "Sch""ema ü"."Ta'b""le \\ 表" ("I d" int, "select" text, "a""b'c\\d" text, "updated_at" timestamptz, PRIMARY KEY ("I d", "a""b'c\\d"));
-       INSERT INTO "Sch""ema ü"."Ta'b""le \\ 表" VALUES (1, 'x', 'it''s \\ "y"', now())`,
+       INSERT INTO "Sch""ema ü"."Ta'b""le \\ 表" VALUES (1, 'x', 'it''s \\ "y"', now());
+       COMMENT ON TABLE "Sch""ema ü"."Ta'b""le \\ 表" IS 'it''s 表'; COMMENT ON COLUMN "Sch""ema ü"."Ta'b""le \\ 表"."I d" IS 'which'`,
     );
     await using source = await openSource(server, { schema: 'Sch"ema ü' });
     const [table] = await source.discover(fast.signal);
+    expect([table!.comment, table!.columns.map(({ comment }) => comment)]).toEqual([
+      "it's 表",
+      ["which", undefined, undefined, undefined],
+    ]);
     expect(table!.id).toBe("Ta'b\"le \\ 表");
     expect(table!.key).toEqual(["I d", "a\"b'c\\d"]);
     const pass = await passOf(source, table!);

@@ -7,7 +7,7 @@ function table(partition: readonly string[], clustering: readonly string[], stat
   const of = (names: readonly string[], kind: CqlColumn["kind"]): CqlColumn[] =>
     names.map((name, position) => ({ name, kind, position, type: { kind: "int" }, multiCell: false }));
   const columns = [...of(partition, "partition_key"), ...of(clustering, "clustering"), ...of(statics, "static")];
-  return { keyspace: "k", name: "t", id: "1", isView: false, columns, indexes: [] };
+  return { keyspace: "k", name: "t", id: "1", isView: false, comment: "", columns, indexes: [] };
 }
 
 type Row = readonly [write: number, operation: number, key: readonly (number | null)[], ttl?: number];

@@ -10,6 +10,7 @@ export interface CatalogColumn {
   readonly type: NativeType;
   /** This role may SELECT it. */
   readonly readable: boolean;
+  readonly comment: string | null;
 }
 
 /** An index and its leading columns; the list ends before the first expression. */
@@ -69,6 +70,7 @@ export interface CatalogTable {
    * another partition changes nothing here.
    */
   readonly rewritten: string;
+  readonly comment: string | null;
   /** What the columns' types are made of: fields of composite types, labels of enums. `null`: none has parts. */
   readonly parts: string | null;
 }
@@ -79,8 +81,9 @@ SELECT c.oid::text AS oid, c.relname AS name, c.relkind::text AS kind, row_secur
   (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid))::text AS inherited,
   EXISTS (
     SELECT FROM information_schema.tables t WHERE t.table_schema = n.nspname AND t.table_name = c.relname
-  )::text AS visible
+  )::text AS visible, d.description AS comment
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND ($2::text[] IS NULL OR c.relname = ANY ($2))
 ORDER BY c.relname`;
@@ -99,8 +102,9 @@ WITH RECURSIVE typed AS (
 SELECT typed.attrelid::text AS oid, typed.attname AS name, typed.attnotnull::text AS required,
   t.typname AS type, n.nspname AS type_schema, t.typtype::text AS type_kind, t.typcategory::text AS category,
   typed.modifier::text AS modifier, format_type(t.oid, -1) AS sql,
-  has_column_privilege(typed.attrelid, typed.attnum, 'SELECT')::text AS readable
+  has_column_privilege(typed.attrelid, typed.attnum, 'SELECT')::text AS readable, d.description AS comment
 FROM typed JOIN pg_type t ON t.oid = typed.type JOIN pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_description d ON d.objoid = typed.attrelid AND d.classoid = 'pg_class'::regclass AND d.objsubid = typed.attnum
 WHERE t.typtype <> 'd'
 ORDER BY typed.attrelid, typed.attnum`;
 
@@ -200,6 +204,7 @@ export async function loadCatalog(
       heaps: parts.map(heapOf),
       storage: storageOf(parts),
       rewritten: storageOf(parts.filter((heap) => heap["storage"] !== null && heap["storage"] !== heap["oid"])),
+      comment: table["comment"] ?? null,
       parts: typeParts.get(oid)?.[0]?.["parts"] ?? null,
     };
   });
@@ -222,6 +227,7 @@ function columnOf(row: TextRow): CatalogColumn {
     name: row["name"]!,
     nullable: row["required"] !== "true",
     readable: row["readable"] === "true",
+    comment: row["comment"] ?? null,
     type: {
       name: row["type"]!,
       schema: row["type_schema"]!,

@@ -12,6 +12,7 @@ export interface ShapeColumn {
   readonly name: string;
   readonly nullable: boolean;
   readonly readable: boolean;
+  readonly comment: string | null;
   readonly mapping: Mapping;
   /** The type that a literal is cast to before it is compared with the column. */
   readonly sql: string;
@@ -74,6 +75,7 @@ export function shapeOf(catalog: CatalogTable, { tables, types, asText }: ShapeC
       name: column.name,
       nullable: column.nullable,
       readable: column.readable,
+      comment: column.comment,
       mapping,
       sql: column.type.sql,
       builtin: builtin ? column.type.name : null,
