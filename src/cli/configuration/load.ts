@@ -57,7 +57,10 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
   if (source === undefined) throw wrong("--source is missing.");
   const fromAddress = isAddress(source) ? sourceFromAddress(source, "--source") : null;
   if (configuration === undefined && fromAddress === null && !isSourceFile(source))
-    throw wrong("--configuration is missing: the file with the source's settings.");
+    throw wrong(
+      "--configuration is missing: the file with the source's settings.",
+      `${usage}; or give an address: postgresql://reader@localhost/shop, redis://localhost.`,
+    );
   if (names.length > 1) throw wrong(`With --source there is one connection, not ${names.length}: ${names.join(", ")}.`);
   // A source from a file may have no settings.
   const text = configuration === undefined ? "{}" : await read(resolve(folder, configuration), configuration, wrong);
