@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
 import { reach } from "./reach.ts";
+import { ConnectionLost } from "./socket.ts";
 
 function fails(code: ErrorCode): () => Promise<never> {
   return () => Promise.reject(new HeadwatersError(code, "said", { cause: "cause" }));
@@ -35,4 +36,22 @@ test("other errors stay what they are, and others' servers are not known", async
   for (const code of ["LOGIN_FAILED", "TLS_UNVERIFIED", "CONNECTION_TIMEOUT", "CONNECTION_LOST"] as const)
     await expect(reach(server, fails(code))).rejects.toMatchObject({ code });
   await expect(reach({}, fails("CONNECTION_REFUSED"))).rejects.toMatchObject({ code: "CONNECTION_REFUSED" });
+});
+
+test("a server that closes the connection at the first message is asked again, since it may restart", async () => {
+  const asked = (closes: number): { readonly connect: () => Promise<number>; times: number } => {
+    const server = {
+      times: 0,
+      async connect() {
+        if (++server.times > closes) return server.times;
+        throw new HeadwatersError("PROTOCOL_MISMATCH", "said", { cause: new ConnectionLost(false) });
+      },
+    };
+    return server;
+  };
+  const restarting = asked(2);
+  expect(await reach({}, restarting.connect)).toBe(3);
+  const other = asked(Infinity);
+  await expect(reach({}, other.connect)).rejects.toMatchObject({ code: "PROTOCOL_MISMATCH", remedy: "reconfigure" });
+  expect(other.times).toBe(3);
 });

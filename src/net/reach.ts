@@ -1,4 +1,6 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { type ErrorCode, HeadwatersError } from "../protocol/errors.ts";
+import { ConnectionLost } from "./socket.ts";
 
 /** The error codes of hosts that do not answer. */
 export const unanswered: ReadonlySet<ErrorCode> = new Set(["HOST_UNKNOWN", "CONNECTION_REFUSED", "CONNECTION_TIMEOUT"]);
@@ -17,21 +19,38 @@ const away: ReadonlySet<ErrorCode> = new Set([
 /** Servers that have answered during this run, each by the object that represents it: a pool, a configuration, …. */
 const reached = new WeakSet<object>();
 
+/** So often a server may close the connection at the first message before this counts as its answer. */
+const mostCloses = 3;
+/** Between two attempts, in milliseconds. */
+const closePause = 300;
+
 /**
  * Connects to `server`. If the server has answered before in this run, failing to reach it throws `SERVER_UNAVAILABLE`,
  * which is retried: the server is away for a while. If the server has never answered, the original error is thrown.
  */
 export async function reach<Connection>(server: object, connect: () => Promise<Connection>): Promise<Connection> {
-  try {
-    const connection = await connect();
-    reached.add(server);
-    return connection;
-  } catch (thrown) {
-    if (!reached.has(server) || !(thrown instanceof HeadwatersError)) throw thrown;
-    if (!away.has(thrown.code)) throw thrown;
-    throw new HeadwatersError("SERVER_UNAVAILABLE", `the server answered before, and does not now: ${thrown.message}`, {
-      hint: "It may pass by itself. If it stays so, look whether the server runs, and at the network between.",
-      cause: thrown.cause,
-    });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const connection = await connect();
+      reached.add(server);
+      return connection;
+    } catch (thrown) {
+      if (!(thrown instanceof HeadwatersError) || !away.has(thrown.code)) throw thrown;
+      if (reached.has(server)) throw isAway(thrown);
+      if (!wasClosed(thrown) || attempt === mostCloses) throw thrown;
+    }
+    await wait(closePause);
   }
+}
+
+function isAway({ message, cause }: HeadwatersError): HeadwatersError {
+  return new HeadwatersError("SERVER_UNAVAILABLE", `the server answered before, and does not now: ${message}`, {
+    hint: "It may pass by itself. If it stays so, look whether the server runs, and at the network between.",
+    cause,
+  });
+}
+
+/** A server closes connections of another kind than it wants, but also when it restarts. */
+function wasClosed({ cause }: HeadwatersError): boolean {
+  return cause instanceof ConnectionLost && !cause.answered;
 }

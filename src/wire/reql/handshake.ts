@@ -83,11 +83,8 @@ class Messages {
         throw new ReqlConnectionError("not RethinkDB", JSON.stringify(this.#held.toString("latin1", 0, 120)));
       }
       if (this.#ended) {
-        const said = this.#held.length > 0 ? `: ${JSON.stringify(this.#held.toString("latin1", 0, 120))}` : "";
-        throw new ReqlConnectionError(
-          this.#held.length > 0 ? "not RethinkDB" : "lost",
-          `the connection ended during the handshake${said}`,
-        );
+        // What came so far is the beginning of a message, or nothing.
+        throw new ReqlConnectionError("lost", "the connection ended during the handshake");
       }
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }

@@ -102,6 +102,14 @@ describe("reaching RethinkDB", () => {
     }
   });
 
+  test("a connection that breaks within the first message says nothing of the port", async () => {
+    const cut = createTcpServer((socket) => void socket.on("error", () => {}).end('{"max_protocol_ve'));
+    await new Promise<void>((resolve) => cut.listen(0, "127.0.0.1", resolve));
+    const { port } = cut.address() as AddressInfo;
+    expect(await failure(server, { port })).toMatchObject({ code: "CONNECTION_LOST", remedy: "retry" });
+    cut.close();
+  });
+
   test("a port where nothing listens any more: the server is away", async () => {
     await expectAway(server, (port) => openSource(server, { configuration: { port } }));
   });
