@@ -59,6 +59,7 @@ const sides = (side: "source" | "destination", of: (struck: Struck) => Side | nu
     fault("restart", 2, (reached, random) => reached.restart(random)),
     fault("cut", 2, ({ front }) => front.break("cut")),
     fault("reset", 2, ({ front }) => front.break("reset")),
+    fault("forget", 1, ({ front }) => front.break("forget")),
     fault("freeze", 1, ({ front }) => front.break("freeze")),
     lasting("silent"),
     lasting("drip"),

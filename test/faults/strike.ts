@@ -22,6 +22,7 @@ const broken = (fault: Fault, exit: number): Case => ({
 export const faults: readonly Case[] = [
   broken("cut", 0),
   broken("reset", 0),
+  broken("forget", 0),
   broken("freeze", 0),
   broken("silent", 3),
   broken("drip", 3),

@@ -5,11 +5,12 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
  * What may go wrong between a client and a server.
  *
  * - `cut`, `reset`: the connections that are open end, in good order or not.
+ * - `forget`: they end for the clients, and the server does not learn of it, as behind a router that has restarted.
  * - `freeze`: nothing passes on the connections that are open, which stay open; new ones work.
  * - `silent`: likewise, and new ones freeze after the login.
  * - `drip`: the server's bytes pass one by one.
  */
-export type Fault = "cut" | "reset" | "freeze" | "silent" | "drip";
+export type Fault = "cut" | "reset" | "forget" | "freeze" | "silent" | "drip";
 
 /** Stands before a server, and is away from `stop` on, until `start`: nothing listens at its port. */
 export interface Front extends AsyncDisposable {
@@ -39,6 +40,8 @@ interface Line {
 
 export async function startFront({ host, port }: { readonly host: string; readonly port: number }): Promise<Front> {
   const lines = new Set<Line>();
+  /** Connections to the server whose clients are gone. */
+  const forgotten = new Set<Socket>();
   let most = 0;
   let fault: Fault | null = null;
   let waiting: { left: number; act: () => void } | null = null;
@@ -79,7 +82,7 @@ export async function startFront({ host, port }: { readonly host: string; readon
     from.once("close", () => {
       if (dripping !== null) clearInterval(dripping);
       lines.delete(line);
-      if (!line.frozen || from === line.client) to.destroy();
+      if (!forgotten.has(to) && (!line.frozen || from === line.client)) to.destroy();
     });
   };
 
@@ -100,6 +103,15 @@ export async function startFront({ host, port }: { readonly host: string; readon
     for (const { client, behind } of lines) {
       how(client);
       behind.destroy();
+    }
+    for (const socket of forgotten) socket.destroy();
+    forgotten.clear();
+  };
+  const forget = (): void => {
+    for (const line of lines) {
+      line.frozen = true;
+      forgotten.add(line.behind);
+      line.client.resetAndDestroy();
     }
   };
   const heal = (): void => {
@@ -132,6 +144,7 @@ export async function startFront({ host, port }: { readonly host: string; readon
       fault = what;
       if (what === "cut") endAll((client) => client.end());
       else if (what === "reset") endAll((client) => client.resetAndDestroy());
+      else if (what === "forget") forget();
       else if (what !== "drip") for (const line of lines) line.frozen = true;
     },
     heal,

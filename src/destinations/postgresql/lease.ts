@@ -134,10 +134,11 @@ export class Lease {
     return row !== null && (lock!["taken"] === "t" || row["kept"] === "t") ? holderOf(row) : null;
   }
 
-  /** Moves the lease to another writing session. */
+  /** Moves the lease to another writing session, since the one before is lost. So may be the lock's session. */
   async moveTo(writer: Session): Promise<void> {
-    if (this.#held === null || !this.#control.alive) return;
-    await this.#control.run(
+    if (this.#held === null) return;
+    await this.#endWriter(writer, writer.processId, this.#held);
+    await writer.run(
       `UPDATE ${this.#leases} SET session = $3::bigint,
         started = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3::bigint) WHERE connection = $1 AND lease = $2`,
       [this.#connection, this.#held, writer.processId],
@@ -185,13 +186,8 @@ export class Lease {
 
   /** `writer`: `null` for a team. */
   async #take({ host, pid, since }: Holder, writer: Session | null): Promise<number> {
-    // The last holder did not release the lease: it is dead or disconnected. Its open transaction must not lock rows.
-    await this.#control.run(
-      `SELECT pg_terminate_backend(a.pid) FROM ${this.#leases} AS l JOIN pg_stat_activity AS a
-        ON a.pid = l.session AND a.backend_start = l.started AND a.usename = current_user
-        WHERE l.connection = $1 AND l.held AND a.pid IS DISTINCT FROM $2::bigint`,
-      [this.#connection, writer?.processId ?? null],
-    );
+    // The last holder did not release the lease: it is dead or disconnected.
+    await this.#endWriter(this.#control, writer?.processId ?? null, null);
     return this.#control.number(
       `INSERT INTO ${this.#leases} AS l (connection, lease, host, pid, since, held, session, started)
         SELECT $1, 1, $2, $3::bigint, $4${writer === null ? ` || '/' || ${until}` : ""}, true, $5::bigint, (SELECT backend_start FROM pg_stat_activity WHERE pid = $5::bigint)
@@ -200,6 +196,21 @@ export class Lease {
           stamp = ${stampAfterTeam}
         RETURNING lease`,
       [this.#connection, host, pid, since, writer?.processId ?? null],
+    );
+  }
+
+  /**
+   * Ends the session that wrote under the lease until now. Nobody uses it any more, but the server may not know that its
+   * connection broke: its open transaction would lock rows for hours. `next`: the session that writes from now on. `lease`:
+   * only of this lease; `null`: of whoever had it last.
+   */
+  async #endWriter(by: Session, next: number | null, lease: number | null): Promise<void> {
+    await by.run(
+      `SELECT pg_terminate_backend(a.pid) FROM ${this.#leases} AS l JOIN pg_stat_activity AS a
+        ON a.pid = l.session AND a.backend_start = l.started AND a.usename = current_user
+        WHERE l.connection = $1 AND l.held AND a.pid IS DISTINCT FROM $2::bigint
+          AND l.lease = coalesce($3::bigint, l.lease)`,
+      [this.#connection, next, lease],
     );
   }
 
