@@ -58,6 +58,21 @@ await describeWith(startPostgresql, "a copy that is followed", (shared) => {
     expect(await verdict(server, copy)).toBe("CONVERGED");
   });
 
+  test("reads the slot all the time, from the end of the first pass on", async () => {
+    await using copy = await Copy.make();
+    await using following = new Followed(server, copy);
+    await following.expectRows({ 1: "a", 2: "a" });
+    const active = async (): Promise<boolean> => {
+      const [found] = await sql(server, `SELECT active::text FROM pg_replication_slots WHERE slot_name = '${slot()}'`);
+      return found!["active"] === "true";
+    };
+    await expect.poll(active, soon).toBe(true);
+    await sql(server, `UPDATE t SET name = 'b' WHERE id = 1`);
+    await following.expectRows({ 1: "b", 2: "a" });
+    expect(await active()).toBe(true);
+    await following.stop();
+  });
+
   test("a table that is renamed: the old name fails, and its copy stays; the new one is followed", async () => {
     await using copy = await Copy.make();
     await using following = new Followed(server, copy);

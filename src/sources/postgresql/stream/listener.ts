@@ -107,6 +107,9 @@ class Feed implements Slot {
   }
 }
 
+/** Runs work while nobody else uses the slot. */
+type InTurn = <Result>(signal: AbortSignal, work: () => Promise<Result>) => Promise<Result>;
+
 /** Listens to a slot, and begins again whenever that ends. What it has heard is collected by the key. */
 export class Listener implements AsyncDisposable {
   /** `null`: nothing is heard now. */
@@ -117,7 +120,7 @@ export class Listener implements AsyncDisposable {
   #slot: Slot | null = null;
   readonly #names: StreamNames;
   readonly #context: ListenerContext;
-  readonly #inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>;
+  readonly #inTurn: InTurn;
   readonly #stop = new AbortController();
   readonly #listening: Promise<void>;
   readonly #bell = new Bell();
@@ -129,12 +132,7 @@ export class Listener implements AsyncDisposable {
   #failedSince: number | null = null;
   #said = 0;
 
-  /** `inTurn` runs work while nobody else uses the slot. */
-  constructor(
-    names: StreamNames,
-    context: ListenerContext,
-    inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>,
-  ) {
+  constructor(names: StreamNames, context: ListenerContext, inTurn: InTurn) {
     this.#names = names;
     this.#context = context;
     this.#inTurn = inTurn;
@@ -183,7 +181,7 @@ export class Listener implements AsyncDisposable {
     const { signal } = this.#stop;
     for (let attempt = 1; !this.#ending;) {
       try {
-        const feed = await this.#inTurn(() => this.#open(signal));
+        const feed = await this.#inTurn(signal, () => this.#open(signal));
         if (feed === null) {
           if (this.#heard) this.#meet();
           await sleep(lookEach, signal);

@@ -223,7 +223,7 @@ export class ChangeStream {
   /** As `Source.changed`. */
   async changed(within: number, among: ReadonlySet<string>, signal: AbortSignal): Promise<Changed> {
     if (this.#listener === null) this.#selected = among;
-    this.#listener ??= new Listener(this.names, this.#context, (work) => this.#inTurn(signal, work));
+    this.#listener ??= new Listener(this.names, this.#context, (until, work) => this.#inTurn(until, work));
     return this.#listener.changed(within, among, signal);
   }
 
