@@ -73,6 +73,7 @@ export type TextRow = Readonly<Record<string, string | null>>;
 
 /** What the types of `pg` leave out of its client and its connection. */
 interface PgInternals {
+  readonly readyForQuery: boolean;
   readonly processID: number | null;
   readonly secretKey: number | null;
 }
@@ -231,6 +232,8 @@ export class PostgresConnection implements AsyncDisposable {
 
   /** A transaction is open, whole or failed. */
   get inTransaction(): boolean {
+    // A failure comes before the server's word on what it did to the transaction.
+    if (!internals(this.#client).readyForQuery) return true;
     const status = this.#client.getTransactionStatus();
     return status === "T" || status === "E";
   }
