@@ -50,16 +50,8 @@ export class DuckdbHarness implements DestinationHarness {
     return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, cellOf(value)])));
   }
 
-  async comments(schema: string, table: string): Promise<Readonly<Record<string, string>>> {
-    const found = await this.query(
-      `SELECT '' AS name, comment FROM duckdb_tables() WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2
-        UNION ALL SELECT column_name, comment FROM duckdb_columns()
-          WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2`,
-      [schema, table],
-    );
-    return Object.fromEntries(
-      found.filter(({ comment }) => comment !== null).map(({ name, comment }) => [name as string, comment as string]),
-    );
+  comments(schema: string, table: string): Promise<Readonly<Record<string, string>>> {
+    return commentsIn((sql, values) => this.query(sql, values), schema, table);
   }
 
   async tamper(sql: string): Promise<void> {
@@ -92,4 +84,21 @@ export function cellOf(value: DuckDBValue): Cell {
   if (value instanceof DuckDBTimeValue) return value.micros;
   if (value instanceof DuckDBTimestampValue || value instanceof DuckDBTimestampTZValue) return value.micros;
   return value as Cell;
+}
+
+/** The comments on a table, by the empty name, and on its columns. */
+export async function commentsIn(
+  query: (sql: string, values: DuckDBValue[]) => Promise<Record<string, DuckDBValue>[]>,
+  schema: string,
+  table: string,
+): Promise<Readonly<Record<string, string>>> {
+  const found = await query(
+    `SELECT '' AS name, comment FROM duckdb_tables() WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2
+      UNION ALL SELECT column_name, comment FROM duckdb_columns()
+        WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2`,
+    [schema, table],
+  );
+  return Object.fromEntries(
+    found.filter(({ comment }) => comment !== null).map(({ name, comment }) => [name as string, comment as string]),
+  );
 }

@@ -92,9 +92,8 @@ async function fill(server: PostgresqlServer, rows: number, kib: number): Promis
 const changeAll = "UPDATE wide SET body = reverse(body), updated_at = now()";
 
 await describeWith(startPostgresql, "long values in a DuckDB file, with the default memory_limit", (server) => {
-  test("2,500 rows of 40 KiB are copied, changed and proven (case 16)", long, async () => {
-    await using place = await Place.make(server);
-    await fill(server, 2_500, 40);
+  /** Resolves to the most memory of each pass, in MiB. */
+  async function copyChangeAndProve(place: Place): Promise<Readonly<Record<string, number>>> {
     const peaks: Record<string, number> = {};
     const passes = async (...flags: readonly string[]): Promise<void> => {
       const { code, output, peak } = await place.run(...flags);
@@ -112,28 +111,20 @@ await describeWith(startPostgresql, "long values in a DuckDB file, with the defa
     const tampered = await place.run("verify");
     expect(tampered.code).toBe(5);
     expect(tampered.output).toMatch(/different id="7": body is/);
-    peaks["verify"] = tampered.peak;
+    return { ...peaks, verify: tampered.peak };
+  }
+
+  test("2,500 rows of 40 KiB are copied, changed and proven (case 16)", long, async () => {
+    await using place = await Place.make(server);
+    await fill(server, 2_500, 40);
+    const peaks = await copyChangeAndProve(place);
     for (const [what, peak] of Object.entries(peaks)) expect(peak, what).toBeLessThanOrEqual(mostMiB);
   });
 
   test("30 rows of 5 MB are copied, changed and proven (case 16)", long, async () => {
     await using place = await Place.make(server);
     await fill(server, 30, 5_000);
-    const passes = async (...flags: readonly string[]): Promise<void> => {
-      const { code, output } = await place.run(...flags);
-      expect([code, code === 0 ? "" : output]).toEqual([0, ""]);
-    };
-    await passes("sync");
-    await runSql(server.connectionString, changeAll);
-    await passes("sync");
-    await runSql(server.connectionString, "DELETE FROM wide WHERE id = 5");
-    await passes("sync", "--sweep");
-    await passes("sync", "--full");
-    await passes("verify");
-    await place.tamper("UPDATE copy.s.wide SET body = 'x' WHERE id = 7");
-    const tampered = await place.run("verify");
-    expect(tampered.code).toBe(5);
-    expect(tampered.output).toMatch(/different id="7": body is/);
+    await copyChangeAndProve(place);
   });
 
   test(

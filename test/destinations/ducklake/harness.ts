@@ -9,7 +9,7 @@ import type { Cell } from "../../../src/toolkit/vectors.ts";
 import { context, type DestinationHarness } from "../../conformance/destination/steps.ts";
 import { duckdbExtensions } from "../../servers/duckdb-extensions.ts";
 import { type PostgresqlServer, startOwnPostgresql } from "../../servers/postgresql.ts";
-import { cellOf } from "../duckdb/harness.ts";
+import { cellOf, commentsIn } from "../duckdb/harness.ts";
 
 /** Random syncs that the suite makes: each opens its lake some thirty times, and loads DuckDB's extensions each time. */
 export const randomRuns = 4;
@@ -78,16 +78,8 @@ export class LakeHarness implements DestinationHarness {
     });
   }
 
-  async comments(schema: string, table: string): Promise<Readonly<Record<string, string>>> {
-    const found = await this.query(
-      `SELECT '' AS name, comment FROM duckdb_tables() WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2
-        UNION ALL SELECT column_name, comment FROM duckdb_columns()
-          WHERE database_name = 'copy' AND schema_name = $1 AND table_name = $2`,
-      [schema, table],
-    );
-    return Object.fromEntries(
-      found.filter(({ comment }) => comment !== null).map(({ name, comment }) => [name as string, comment as string]),
-    );
+  comments(schema: string, table: string): Promise<Readonly<Record<string, string>>> {
+    return commentsIn((sql, values) => this.query(sql, values), schema, table);
   }
 
   async tamper(sql: string): Promise<void> {
