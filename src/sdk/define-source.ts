@@ -4,7 +4,7 @@ import type { Log } from "../protocol/log.ts";
 import type { SourceDefinition } from "../protocol/source.ts";
 import { mistake, shown } from "./mistake.ts";
 import type { UpdateOperation } from "./operations.ts";
-import { patientFetch } from "./patient-fetch.ts";
+import { retryingFetch } from "./retrying-fetch.ts";
 import type { Key, Part, Row, Tables } from "./row-types.ts";
 import { emptyState, givenState } from "./state.ts";
 import { type Behaviour, UpdateSource } from "./update-source.ts";
@@ -113,14 +113,15 @@ function ofUpdate(definition: UpdateDefinition<z.ZodType, z.ZodType>): SourceDef
         name,
         state,
         schema: () => (typeof schema === "function" ? schema(settings) : schema),
-        check: async (signal) => check?.({ configuration: settings, signal, fetch: patientFetch(context.log, signal) }),
+        check: async (signal) =>
+          check?.({ configuration: settings, signal, fetch: retryingFetch(context.log, signal) }),
         update: (operations, given, signal) =>
           update({
             configuration: settings,
             state: given,
             log: context.log,
             signal,
-            fetch: patientFetch(context.log, signal),
+            fetch: retryingFetch(context.log, signal),
             upsert: (table, row) => operations.upsert(table, row),
             update: (table, row) => operations.update(table, row),
             remove: (table, key) => operations.remove(table, key),

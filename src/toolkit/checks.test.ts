@@ -16,7 +16,7 @@ describe("where connecting failed", () => {
     expect(steps("TLS_MISMATCH", "tls")).toEqual(["connect ok: ok", "tls failed: it failed. Mend it."]);
   });
 
-  test("an error of no step, or of one that there is not, belongs to the first", () => {
+  test("an error without a step, or with an unknown step, belongs to the first step", () => {
     expect(steps("CONNECTION_REFUSED", null)).toEqual(["connect failed: it failed. Mend it."]);
     expect(steps("DATABASE_UNKNOWN", null)).toEqual(["connect failed: it failed. Mend it."]);
   });

@@ -39,7 +39,7 @@ function say(line: string): void {
 function named<T>(from: Readonly<Record<string, T>>, names: string): T[] {
   return names.split(",").map((name) => {
     const found = from[name];
-    if (found === undefined) throw new Error(`${name} is none of ${Object.keys(from).join(", ")}`);
+    if (found === undefined) throw new Error(`unknown: ${name}; known: ${Object.keys(from).join(", ")}`);
     return found;
   });
 }

@@ -162,7 +162,7 @@ ${more}`,
     expect((await cli(["discover"])).error).toContain('Did you mean "devices"?');
   });
 
-  test("status and verify before the first sync say that there is nothing", async () => {
+  test("status and verify before the first sync say that the destination is empty", async () => {
     for (const command of ["status", "verify", "reset"]) {
       const { code, error } = await cli([command, ...(command === "reset" ? ["--yes"] : [])]);
       expect(code).toBe(2);

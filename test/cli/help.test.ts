@@ -29,7 +29,7 @@ const commands = [
 ];
 const parts = ["init source", "state show", "state export", "state import", "alert test"];
 
-/** Which connectors there are is told by the registries; with every new one all help would else be another. */
+/** Leaves out the kinds of connectors: each new kind would change the help of every command. */
 function withoutKinds(help: string): string {
   return help.replace(/^(Sources|Destinations): .+(\n {2}\S.*)*$/gm, "$1: …");
 }

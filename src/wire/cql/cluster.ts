@@ -93,7 +93,7 @@ export class Cluster implements AsyncDisposable {
     const looking = reach(this, () => this.#look()).finally(() => (this.#looking = null));
     this.#looking = looking;
     const before = this.#topology;
-    // Who comes meanwhile goes by the one before.
+    // Until it is there, others use the topology from before.
     this.#topology = before ?? looking;
     looking.then(
       () => (this.#topology = looking),

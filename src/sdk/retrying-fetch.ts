@@ -29,7 +29,7 @@ const safeMethods = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
  * long as its Retry-After says, or else with backoff, and the request is made again; the log says so. Throws
  * `SERVER_UNAVAILABLE` if that does not help. All other answers are given as they are.
  */
-export function patientFetch(log: Log, signal: AbortSignal): typeof fetch {
+export function retryingFetch(log: Log, signal: AbortSignal): typeof fetch {
   return async (input, init) => {
     const request = typeof input === "object" && "url" in input ? input : null;
     const method = (init?.method ?? request?.method ?? "GET").toUpperCase();

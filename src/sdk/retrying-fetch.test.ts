@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { patientFetch } from "./patient-fetch.ts";
+import { retryingFetch } from "./retrying-fetch.ts";
 
 interface Service extends AsyncDisposable {
   readonly url: string;
@@ -27,17 +27,17 @@ async function service(statuses: readonly number[], headers: Readonly<Record<str
   };
 }
 
-function patient(signal = new AbortController().signal): { readonly fetch: typeof fetch; readonly said: string[] } {
+function retrying(signal = new AbortController().signal): { readonly fetch: typeof fetch; readonly said: string[] } {
   const said: string[] = [];
   const say = (message: string): void => void said.push(message);
-  return { fetch: patientFetch({ debug: say, info: say, warn: say }, signal), said };
+  return { fetch: retryingFetch({ debug: say, info: say, warn: say }, signal), said };
 }
 
 const soon = { "retry-after": "0.05" };
 
 test("waits as long as the service says, and says so without the query", async () => {
   await using busy = await service([429, 503, 200], { "retry-after": "0.2" });
-  const { fetch, said } = patient();
+  const { fetch, said } = retrying();
   const began = performance.now();
   const response = await fetch(busy.url);
   expect([response.status, await response.text()]).toEqual([200, "answer 3"]);
@@ -52,23 +52,23 @@ test("waits as long as the service says, and says so without the query", async (
 test("waits until a date, and with backoff where nothing is said", async () => {
   await using dated = await service([503, 200], { "retry-after": new Date(Date.now() + 1_900).toUTCString() });
   const began = Date.now();
-  expect((await patient().fetch(dated.url)).status).toBe(200);
+  expect((await retrying().fetch(dated.url)).status).toBe(200);
   expect(Date.now() - began).toBeGreaterThan(500);
   await using silent = await service([500, 200]);
-  const { fetch, said } = patient();
+  const { fetch, said } = retrying();
   expect((await fetch(silent.url)).status).toBe(200);
   expect(said).toEqual([expect.stringMatching(/500: asked again in (0\.[5-9]|1\.0) s, try 2 of 6$/)]);
 });
 
 test("gives up after six tries, or where it is asked to wait for long", async () => {
   await using down = await service([503], soon);
-  await expect(patient().fetch(down.url)).rejects.toMatchObject({
+  await expect(retrying().fetch(down.url)).rejects.toMatchObject({
     code: "SERVER_UNAVAILABLE",
     message: `GET ${new URL(down.url).origin}/path answers 503, 6 times`,
   });
   expect(down.asked).toHaveLength(6);
   await using later = await service([429], { "retry-after": "3600" });
-  await expect(patient().fetch(later.url)).rejects.toMatchObject({
+  await expect(retrying().fetch(later.url)).rejects.toMatchObject({
     code: "SERVER_UNAVAILABLE",
     message: `GET ${new URL(later.url).origin}/path answers 429, and to come back in 1 h 00 m`,
   });
@@ -77,12 +77,12 @@ test("gives up after six tries, or where it is asked to wait for long", async ()
 
 test("gives every other answer as it is, and repeats no POST that may have been done", async () => {
   await using missing = await service([404]);
-  expect((await patient().fetch(missing.url)).status).toBe(404);
+  expect((await retrying().fetch(missing.url)).status).toBe(404);
   await using broken = await service([500], soon);
-  expect((await patient().fetch(new Request(broken.url, { method: "POST", body: "x" }))).status).toBe(500);
+  expect((await retrying().fetch(new Request(broken.url, { method: "POST", body: "x" }))).status).toBe(500);
   expect(broken.asked).toEqual(["POST"]);
   await using busy = await service([429, 200], soon);
-  expect((await patient().fetch(busy.url, { method: "POST", body: "x" })).status).toBe(200);
+  expect((await retrying().fetch(busy.url, { method: "POST", body: "x" })).status).toBe(200);
   expect(busy.asked).toEqual(["POST", "POST"]);
 });
 
@@ -90,7 +90,7 @@ test("ends its wait with the signal of the sync, or with its own", async () => {
   await using busy = await service([429], { "retry-after": "60" });
   const stop = new AbortController();
   setTimeout(() => stop.abort(new Error("stopped")), 50);
-  await expect(patient(stop.signal).fetch(busy.url)).rejects.toThrow();
-  await expect(patient().fetch(busy.url, { signal: AbortSignal.timeout(50) })).rejects.toThrow();
+  await expect(retrying(stop.signal).fetch(busy.url)).rejects.toThrow();
+  await expect(retrying().fetch(busy.url, { signal: AbortSignal.timeout(50) })).rejects.toThrow();
   expect(busy.asked).toHaveLength(2);
 });
