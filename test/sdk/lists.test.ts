@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { SourceDefinition } from "../../src/protocol/source.ts";
 import { defineSource, type UpdateOperation, z } from "../../src/sdk/index.ts";
+import { expectCutsHarmless } from "./cuts.ts";
 import { failure, Place } from "./place.ts";
 
 interface Line {
@@ -133,23 +134,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 test("tables of lists are as the rows say, wherever and however often it is cut", { timeout: 180_000 }, async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 1, maxLength: 30 }),
-      fc.array(fc.nat(30), { maxLength: 3 }),
-      fc.constantFrom(1, 3, null),
-      fc.constantFrom(1, 64, 1 << 20),
-      async (script, cutAt, commitRows, batchBytes) => {
-        await using place = await Place.make();
-        const settings = { commitRows, batchBytes };
-        for (const cut of cutAt) await place.sync(player(script, cut), { settings });
-        const last = await place.sync(player(script), { settings });
-        expect([last.outcome, failure(last)]).toEqual(["succeeded", null]);
-        await expectOrders(place, played(script));
-      },
-    ),
-    { numRuns: 25 },
-  );
+  const expectPlayed = (place: Place, script: readonly Step[]): Promise<void> => expectOrders(place, played(script));
+  await expectCutsHarmless(step, player, expectPlayed, { most: 30, numRuns: 25 });
 });
 
 test("a list that is equal, or shrinks, is not written again but for what is gone", async () => {
