@@ -54,9 +54,14 @@ export class CatalogLock implements AsyncDisposable {
     }
   }
 
-  /** Releases the connection's lock. A broken session has released it already. */
+  /** Releases the connection's lock. That of a lost session ends with it at the server. */
   async letGo(): Promise<void> {
-    if (this.#session.alive) await this.#session.query("SELECT pg_advisory_unlock($1::bigint)", [this.#ids[0]], never);
+    if (!this.#session.alive) return;
+    try {
+      await this.#session.query("SELECT pg_advisory_unlock($1::bigint)", [this.#ids[0]], never);
+    } catch (thrown) {
+      if (this.#session.alive) throw thrown;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -145,17 +145,25 @@ export class Lease {
     );
   }
 
-  /** No-op for any other lease. */
-  async release(lease: number): Promise<void> {
+  /** No-op for any other lease. `writer` does it if the lock's session is lost, which the server may not know. */
+  async release(lease: number, writer: Session): Promise<void> {
     if (this.#held !== lease) return;
     this.#held = null;
-    // The lock ended with its session.
-    if (!this.#control.alive) return;
-    await this.#control.run(`UPDATE ${this.#leases} SET held = false WHERE connection = $1 AND lease = $2`, [
-      this.#connection,
-      lease,
+    const key = lockKey(`connection ${this.#connection}`);
+    if (this.#control.alive) {
+      try {
+        await this.#forget(this.#control, lease);
+        return await this.#unlock();
+      } catch (thrown) {
+        if (this.#control.alive || !writer.alive) throw thrown;
+      }
+    }
+    if (!writer.alive) return;
+    await this.#forget(writer, lease);
+    await writer.run(`SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_locks WHERE ${isLock} AND pid = $2`, [
+      key,
+      this.#control.processId,
     ]);
-    await this.#unlock();
   }
 
   get #leases(): string {
@@ -178,6 +186,13 @@ export class Lease {
     } finally {
       await this.#control.run("SET lock_timeout = 0");
     }
+  }
+
+  async #forget(by: Session, lease: number): Promise<void> {
+    await by.run(`UPDATE ${this.#leases} SET held = false WHERE connection = $1 AND lease = $2`, [
+      this.#connection,
+      lease,
+    ]);
   }
 
   async #unlock(): Promise<void> {

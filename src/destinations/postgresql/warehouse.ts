@@ -47,7 +47,7 @@ export async function openWarehouse(
           return reader;
         },
         acquire: (holder) => lease.acquire(holder, writer),
-        release: (given) => lease.release(given),
+        release: (given) => lease.release(given, writer),
         holder: () => lease.holder(),
         team: {
           ...lease.team,
