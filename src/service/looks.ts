@@ -4,16 +4,25 @@ import type { Unit } from "./unit.ts";
 /** So many changes of schemas are told. */
 const mostSchemaChanges = 500;
 
-type Asked = (unit: Unit, question: Extract<Question, { kind: "copies" }>) => Promise<Answers["copies"] | null>;
+/** The waits until copies that could not be seen are looked at again, in milliseconds: each is twice the one before. */
+const waits = { first: 1_000, most: 60_000 };
+
+type CopiesAsked = Extract<Question, { kind: "copies" }>;
+
+interface Asking {
+  /** `null`: it can't be told. `later`: called if it may be told later. */
+  copies(unit: Unit, question: CopiesAsked, later: () => void): Promise<Answers["copies"] | null>;
+  now(): number;
+}
 
 /** Looks how copies stand: asks the workers of their destinations. */
 export class Looks {
-  readonly #asked: Asked;
+  readonly #asking: Asking;
   readonly #then: (unit: Unit) => void;
 
   /** `then` is called after each look, also where the worker could not tell. */
-  constructor(asked: Asked, then: (unit: Unit) => void) {
-    this.#asked = asked;
+  constructor(asking: Asking, then: (unit: Unit) => void) {
+    this.#asking = asking;
     this.#then = then;
   }
 
@@ -26,10 +35,20 @@ export class Looks {
     return looking;
   }
 
-  async #look(unit: Unit, recount: readonly string[] | null): Promise<void> {
-    const known = unit.tables;
-    const question = { kind: "copies", recount: known === null ? null : recount, changes: mostSchemaChanges } as const;
-    const found = await this.#asked(unit, question);
+  /** Makes a look that could not be made, once it is due. */
+  again(unit: Unit): void {
+    if (unit.looking === null && unit.missed !== null && unit.missed.next <= this.#asking.now()) void this.at(unit, []);
+  }
+
+  async #look(unit: Unit, asked: readonly string[] | null): Promise<void> {
+    const { tables: known, missed } = unit;
+    const all = known === null || asked === null || missed?.recount === null;
+    const recount = all ? null : [...asked, ...(missed?.recount ?? [])];
+    unit.missed = null;
+    const found = await this.#asking.copies(unit, { kind: "copies", recount, changes: mostSchemaChanges }, () => {
+      const wait = missed === null ? waits.first : Math.min(2 * missed.wait, waits.most);
+      unit.missed = { recount, wait, next: this.#asking.now() + wait };
+    });
     // What was known before stays where the worker can't look now.
     if (found !== null) {
       unit.tables = found.tables.map((table) => ({

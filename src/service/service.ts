@@ -29,7 +29,7 @@ import {
 } from "./unit.ts";
 import { Looks } from "./looks.ts";
 import { WatchedFile } from "./watched-file.ts";
-import { WorkerProcess } from "./workers.ts";
+import { Refused, WorkerProcess } from "./workers.ts";
 
 /** How often it is looked whether something is due, in milliseconds. */
 const tickInterval = 500;
@@ -71,7 +71,7 @@ export class Service implements AsyncDisposable {
     );
     this.started = new Date(host.now()).toISOString();
     this.#looks = new Looks(
-      (unit, question) => this.#asked(unit, question),
+      { copies: (unit, question, later) => this.#asked(unit, question, later), now: () => host.now() },
       (unit) => this.#looked(unit),
     );
     this.archive = new Archive(this.#units, host, {
@@ -210,6 +210,7 @@ export class Service implements AsyncDisposable {
       const found = readRuns(unit, this.#host);
       for (const run of found.toReversed()) this.#tell({ kind: "run", run: runReport(name, run) });
       if (found.length > 0) void this.#looks.at(unit, null);
+      else this.#looks.again(unit);
     }
   }
 
@@ -218,9 +219,7 @@ export class Service implements AsyncDisposable {
     for (const unit of this.#units.values()) {
       if (!unit.isBusy && unit.loaded.error === null && !this.#isPaused(unit)) this.#beginDue(unit, now);
       const recount = recountDue(unit, now);
-      if (recount !== null) {
-        void this.#looks.at(unit, recount);
-      }
+      if (recount !== null) void this.#looks.at(unit, recount);
       this.#show(unit);
     }
     this.#serve();
@@ -412,10 +411,11 @@ export class Service implements AsyncDisposable {
     this.#serve();
   }
 
-  /** What a worker answers; `null`: nothing is there yet, or another process has the destination open. */
+  /** What a worker answers; `null`: it can't. `later`: called if it may answer the same question another time. */
   async #asked<Kind extends keyof Answers>(
     unit: Unit,
     question: Extract<Question, { kind: Kind }>,
+    later: () => void = () => {},
   ): Promise<Answers[Kind] | null> {
     const { loaded } = unit;
     if (loaded.error !== null || this.#stopping) return null;
@@ -423,6 +423,7 @@ export class Service implements AsyncDisposable {
       return await this.#workerOf(loaded).ask(loaded.name, question, this.#loaded.configuration);
     } catch (thrown) {
       this.#host.log.debug(`${loaded.name}: the destination can't be asked: ${(thrown as Error).message}`);
+      if (thrown instanceof Refused && thrown.error.remedy === "retry") later();
       return null;
     }
   }

@@ -29,6 +29,14 @@ export interface Following extends Active {
   readonly counted: Map<string, number>;
 }
 
+/** The look that could not be made, since the destination was busy or away. */
+export interface Missed {
+  readonly recount: readonly string[] | null;
+  /** When the next one is due. */
+  readonly next: number;
+  readonly wait: number;
+}
+
 /** What the service knows of one connection. */
 export interface Unit {
   loaded: LoadedConnection;
@@ -44,6 +52,7 @@ export interface Unit {
   changes: readonly SchemaChange[] | null;
   /** It is being looked at how the copies stand. */
   looking: Promise<void> | null;
+  missed: Missed | null;
   /** The destination has no runs besides `runs`. */
   hasAllRuns: boolean;
   /** A sync or a verify. */
@@ -67,6 +76,7 @@ export function newUnit(loaded: LoadedConnection, { paused, stopped }: Pick<Reme
     tables: null,
     changes: null,
     looking: null,
+    missed: null,
     hasAllRuns: false,
     active: null,
     following: null,

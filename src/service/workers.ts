@@ -16,7 +16,7 @@ export interface WorkerEvents {
 }
 
 /** A question that a worker could not answer. */
-class Refused extends Error {
+export class Refused extends Error {
   readonly error: ErrorReport;
 
   constructor(error: ErrorReport) {

@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { expect, test } from "vitest";
 import { runCli } from "../cli/run-cli.ts";
 import { runSql, startOwnPostgresql, startPostgresql } from "../servers/postgresql.ts";
@@ -174,6 +175,28 @@ await describeWith(startPostgresql, "headwaters up", (server) => {
         "died",
       ]);
     }
+  });
+
+  test("copies that are busy when a run is seen are looked at again", async () => {
+    await using database = await server.createDatabase();
+    await runSql(database.connectionString, tables);
+    const connection = { source: sourceOf(database), destination: "duckdb:copy.duckdb" };
+    await using folder = await folderWith({ connections: { shop: connection } });
+    expect((await runCli(["sync"], { folder: folder.path })).code).toBe(0);
+    await using up = await Up.start(folder.path, ["--log-level", "debug"]);
+    await until("its rows are counted", async () => (await up.connection("shop")).rows === 5_100);
+    await runSql(database.connectionString, "DELETE FROM events WHERE id > 90");
+    const { lastRun } = await up.connection("shop");
+    expect((await runCli(["sync", "--sweep"], { folder: folder.path })).code).toBe(0);
+    const reader = await DuckDBInstance.create(join(folder.path, "copy.duckdb"));
+    await until("the run is seen", async () => (await up.connection("shop")).lastRun?.id !== lastRun?.id);
+    await until("a look fails", () => up.stderr.includes("copy.duckdb is open in process"));
+    reader.closeSync();
+    const seen = await until("the copies are seen", async () => {
+      const shown = await up.connection("shop");
+      return shown.rows === 5_090 && shown;
+    });
+    expect(seen).toMatchObject({ state: "ok", lastRun: { deleted: 10 } });
   });
 
   test("SIGTERM ends a run within 10 s, and the next start goes on at once", async () => {
