@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { stringify } from "yaml";
@@ -88,7 +89,7 @@ export async function launchCassandra(options: CassandraOptions = {}): Promise<L
       await layFiles(place, storagePort, options);
       return program(place, jars, version, options);
     },
-    isReady: (place) => isReady(place, hasSuperuser),
+    isReady: (place) => isReady(place, hasSuperuser, options.tls !== undefined),
     reason: lastLines,
   });
   return { ...node, storagePort };
@@ -96,28 +97,28 @@ export async function launchCassandra(options: CassandraOptions = {}): Promise<L
 
 /**
  * Whether the node's log says that it listens, and that the superuser was created. The node logs this just before it
- * listens, so the port is checked too.
+ * listens, so the port is checked too; its first TLS handshakes may break.
  */
-async function isReady({ host, port, folder }: Place, hasSuperuser: boolean): Promise<boolean> {
+async function isReady({ host, port, folder }: Place, hasSuperuser: boolean, hasTls: boolean): Promise<boolean> {
   try {
     const log = await readFile(join(folder, "server.log"), "utf8");
     if (!log.includes("Starting listening for CQL clients")) return false;
     if (hasSuperuser && !/Created default superuser|role 'cassandra'/.test(log)) return false;
-    return await listens(host, port);
+    return await listens(host, port, hasTls);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
     throw error;
   }
 }
 
-function listens(host: string, port: number): Promise<boolean> {
+function listens(host: string, port: number, hasTls: boolean): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = hasTls ? connectTls({ host, port, rejectUnauthorized: false }) : connect({ host, port });
     const end = (answer: boolean): void => {
       socket.destroy();
       resolve(answer);
     };
-    socket.once("connect", () => end(true));
+    socket.once(hasTls ? "secureConnect" : "connect", () => end(true));
     socket.once("error", () => end(false));
   });
 }
