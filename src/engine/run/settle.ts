@@ -47,15 +47,17 @@ export async function settle(
   if (pass.kind !== "full" && pass.kind !== "keys") return asRead("none");
   const settlement = (): Promise<Settlement> =>
     context.writer.run(table.id, (transaction) => transaction.settlement(pass, table));
-  const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
   const first = await settlement();
   const { missing, gone, empty } = first;
+  const looksUp = table.key.length > 0 && !pass.replace;
+  // Without keys the number of rows says nothing of which ones are others.
+  const whole = asRead(looksUp ? "none" : "find");
+  if (missing === 0 && gone === 0) return whole;
+  const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
   if (pass.kind === "keys" && missing > mostLookups.rows && missing > copyRows * mostLookups.part)
     return asRead("reread");
   if (missing > 0 && !(await lookUpMissing(pass, table, how, context))) return asRead("reread");
-  const looksUp = table.key.length > 0 && !pass.replace;
-  // Without keys the number of rows says nothing of which ones are others.
-  if (gone === 0) return asRead(looksUp ? "none" : "find");
+  if (gone === 0) return whole;
   let found = 0;
   if (looksUp) {
     const candidates = oneByOne((transaction) => transaction.gone(pass, table), table, context.writer);
