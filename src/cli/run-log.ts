@@ -1,5 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { appendFileSync, readFileSync } from "node:fs";
 import type { VerifyEvent } from "../engine/commands/verify.ts";
 import type { SyncEvent } from "../engine/events.ts";
 import { asHeadwatersError } from "../protocol/errors.ts";
@@ -19,6 +18,7 @@ export class RunLog {
   #bytes = 0;
   #writes = true;
 
+  /** `file`: its folder exists, or is made before the first line. */
   constructor(file: string, redactor: Redactor, onLine: (line: LogLine) => void) {
     this.#file = file;
     this.#redactor = redactor;
@@ -63,7 +63,6 @@ export class RunLog {
     this.#bytes += text.length;
     const full = this.#bytes > most;
     try {
-      mkdirSync(dirname(this.#file), { recursive: true, mode: 0o700 });
       const last: LogLine = { at: line.at, level: "warn", message: "The log is full: what follows is not in it." };
       appendFileSync(this.#file, full ? `${JSON.stringify(last)}\n` : text, { mode: 0o600 });
       this.#writes = !full;
