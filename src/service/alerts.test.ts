@@ -55,6 +55,13 @@ function report(more: Partial<ConnectionReport> = {}): ConnectionReport {
   };
 }
 
+const noon = "2026-01-01T12:00:00Z";
+
+/** Three hours old at noon, where one is allowed. */
+function old(more: Partial<ConnectionReport> = {}): ConnectionReport {
+  return report({ freshness: 3_600_000, asOf: "2026-01-01T09:00:00Z", ...more });
+}
+
 function streamOf(retainedBytes: number, retainedLimit: number | null): ConnectionReport["stream"] {
   return { lag: 0, position: "0/1", retainedBytes, retainedLimit };
 }
@@ -75,8 +82,14 @@ test.each([
   [report({ state: "waiting", error, stream: streamOf(10, 100) }), 1, []],
   [report({ state: "following", stream: streamOf(90, 100) }), 1, ["log retained"]],
   [report({ state: "following", stream: streamOf(90, null) }), 1, []],
+  // Whatever else its connection is at.
+  [old({ state: "paused", paused: true }), 1, ["stale"]],
+  [old({ state: "running" }), 1, ["stale"]],
+  [old({ state: "problem", failures: 1, lastRun: failing, error }), 3, ["stale"]],
+  [old({ asOf: "2026-01-01T11:30:00Z" }), 1, []],
+  [old({ asOf: null, state: "never" }), 1, []],
 ])("%#: what is to be told", (connection, after, events) => {
-  expect(mattersOf(connection, after, "now").map(({ alert }) => alert.event)).toEqual(events);
+  expect(mattersOf(connection, after, noon).map(({ alert }) => alert.event)).toEqual(events);
 });
 
 describe("a webhook", () => {
@@ -126,6 +139,13 @@ describe("a webhook", () => {
     await look(later, report({ state: "late", lastRun: run }), 5);
     await look(later, report({ state: "late", lastRun: run }), 5);
     expect(events().sort()).toEqual(["failed", "failed", "recovered", "recovered", "stale"]);
+  });
+
+  test("is told after the alert that is on its way, if it is over by then", async () => {
+    const alerts = new Alerts(log, new AbortController().signal, {}, () => {});
+    alerts.look({ ops: webhook }, failed(1));
+    alerts.look({ ops: webhook }, report());
+    await vi.waitFor(() => expect(events()).toEqual(["failed", "recovered"]));
   });
 
   test("is told of what has happened once, whatever is looked at meanwhile (case 7)", async () => {

@@ -36,7 +36,7 @@ const mostAnswer = 10_000;
 
 /** What is to be told of a connection now. `after`: so many failures in a row. */
 export function mattersOf(connection: ConnectionReport, after: number, at: string): readonly Matter[] {
-  const { name, error, failures, state, held, lastProof, lastRun, stream } = connection;
+  const { name, error, failures, state, held, lastProof, lastRun, stream, asOf, paused } = connection;
   const matters: Matter[] = [];
   const add = (event: AlertKind, value: string, message: string, more: Partial<Alert> = {}): void => {
     const alert = { event, connection: name, at, message: `${name}: ${message}`, hint: null, code: null, ...more };
@@ -51,8 +51,10 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
       stream !== null ? connection.says : failures > 1 ? `${failures} syncs in a row failed` : "the last sync failed";
     add("failed", wrong.code, `${row}: ${wrong.message} (${wrong.code})`, { hint: wrong.hint, code: wrong.code });
   }
-  if (state === "late")
-    add("stale", "late", `its copy is ${connection.says}.`, { hint: "Look at why its runs are late." });
+  if (isStale(connection, Date.parse(at))) {
+    const what = asOf === null ? "a table of its copy was never whole." : "its copy is older than its limit.";
+    add("stale", "late", what, { hint: paused ? "Resume it: it is paused." : "Look at why its runs are late." });
+  }
   if (lastProof?.verdict === "DIVERGED") {
     const hint = "headwaters verify names the rows; headwaters sync --full writes what differs.";
     add("diverged", "DIVERGED", "the last proof is DIVERGED: the copy differs from its source.", { hint });
@@ -77,6 +79,11 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
   return matters;
 }
 
+/** A copy is older than it may be, also while its connection is paused, fails or runs for long. */
+export function isStale({ state, asOf, freshness }: ConnectionReport, now: number): boolean {
+  return state === "late" || (asOf !== null && freshness !== null && now - Date.parse(asOf) > freshness);
+}
+
 /** What webhooks were told, by webhook and matter. */
 export type Told = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -87,6 +94,8 @@ export class Alerts {
   readonly #save: (told: Told) => void;
   #told: Told;
   readonly #sending = new Set<string>();
+  /** By connection: looks again. What changes while an alert is on its way is told after it. */
+  readonly #again = new Map<string, () => void>();
 
   constructor(log: Log, signal: AbortSignal, told: Told, save: (told: Told) => void) {
     this.#log = log;
@@ -97,14 +106,15 @@ export class Alerts {
 
   /** Looks at a connection, and sends what was not told yet. */
   look(webhooks: Readonly<Record<string, Webhook>>, connection: ConnectionReport): void {
-    // While it runs, nothing is known that was not known before.
-    if (connection.state === "running") return;
+    this.#again.set(connection.name, () => this.look(webhooks, connection));
     const at = new Date().toISOString();
     for (const [name, webhook] of Object.entries(webhooks)) {
       const told = this.#told[name] ?? {};
       const matters = mattersOf(connection, webhook.after, at);
       for (const { alert, matter, value } of matters)
         if (told[matter] !== value) this.#tell(name, webhook, alert, matter, value);
+      // While it runs, it is not known whether something is over.
+      if (connection.state === "running") continue;
       const over = Object.keys(told).filter(
         (matter) =>
           connectionOf(matter) === connection.name &&
@@ -133,6 +143,7 @@ export class Alerts {
 
   /** Forgets what was told of a connection that is no longer there. */
   forget(connection: string): void {
+    this.#again.delete(connection);
     for (const [name, told] of Object.entries(this.#told))
       for (const matter of Object.keys(told))
         if (connectionOf(matter) === connection) this.#remember(name, matter, null);
@@ -155,7 +166,10 @@ export class Alerts {
           this.#remember(name, matter, value);
         },
       )
-      .finally(() => this.#sending.delete(key));
+      .finally(() => {
+        this.#sending.delete(key);
+        if (!this.#signal.aborted) this.#again.get(alert.connection)?.();
+      });
   }
 
   #remember(name: string, matter: string, value: string | null): void {

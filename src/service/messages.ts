@@ -65,8 +65,12 @@ export type FromWorker =
   | { readonly kind: "stream"; readonly run: string; readonly stream: StreamReport }
   /** A table is read whole, since what changed can't be told any more. `reason` ends a sentence. */
   | { readonly kind: "lost"; readonly run: string; readonly table: string; readonly reason: string }
+  /** A reading of a table failed, and is tried again in the same run. */
+  | { readonly kind: "retry"; readonly run: string; readonly code: string }
   | { readonly kind: "line"; readonly run: string; readonly line: LogLine }
   /** The run is over: its last record came before. */
   | { readonly kind: "ended"; readonly run: string; readonly error: ErrorReport | null }
   | { readonly kind: "answer"; readonly ask: number; readonly answer: Answers[keyof Answers] }
-  | { readonly kind: "refused"; readonly ask: number; readonly error: ErrorReport };
+  | { readonly kind: "refused"; readonly ask: number; readonly error: ErrorReport }
+  /** What its process holds in memory. */
+  | { readonly kind: "memory"; readonly residentBytes: number };

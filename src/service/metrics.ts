@@ -6,7 +6,7 @@ import type { Service } from "./service.ts";
 /** A sync may take seconds, or most of a day. */
 const durations = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400];
 
-/** What the service can be watched by. Labels are names of connections, and words of which there are few. */
+/** What the service can be watched by. Labels are names of connections and destinations, and words of which there are few. */
 export function serviceMetrics(service: Service): () => Promise<string> {
   const registry = new Registry();
   const registers = [registry];
@@ -14,7 +14,7 @@ export function serviceMetrics(service: Service): () => Promise<string> {
   const runs = new Counter({
     name: "headwaters_runs_total",
     help: "Runs that are over.",
-    labelNames: ["connection", "kind", "outcome", "code"],
+    labelNames: ["connection", "kind", "trigger", "outcome", "code"],
     registers,
   });
   const rows = new Counter({
@@ -50,8 +50,8 @@ export function serviceMetrics(service: Service): () => Promise<string> {
     counted.set(id, run);
   };
   const ended = (run: Run): void => {
-    const { connection, kind, outcome } = run;
-    runs.inc({ connection, kind, outcome, code: run.error?.code ?? "" });
+    const { connection, kind, trigger, outcome } = run;
+    runs.inc({ connection, kind, trigger, outcome, code: run.error?.code ?? "" });
     took.observe({ connection, kind }, run.milliseconds / 1_000);
     count(run);
     counted.delete(run.id);
@@ -65,6 +65,7 @@ export function serviceMetrics(service: Service): () => Promise<string> {
     const now = new Registry();
     for (const run of service.followed()) count(run);
     standings(service, now);
+    totals(service, now);
     return `${await registry.metrics()}\n${await now.metrics()}`;
   };
 }
@@ -129,6 +130,25 @@ function standings(service: Service, registry: Registry): void {
     set(next, seconds(connection.nextRun), { kind: "sync" });
     set(next, seconds(connection.nextVerify), { kind: "verify" });
   }
+}
+
+/** What is not of a connection as it stands: what the service counts, and its processes. */
+function totals(service: Service, registry: Registry): void {
+  const registers = [registry];
+  const retries = new Counter({
+    name: "headwaters_table_retries_total",
+    help: "Readings of tables that failed and were tried again in the same run.",
+    labelNames: ["connection", "code"],
+    registers,
+  });
+  for (const { count, ...labels } of service.retries()) retries.inc(labels, count);
+  const memory = new Gauge({
+    name: "headwaters_destination_process_resident_memory_bytes",
+    help: "Resident memory of the process of a destination, while there is one.",
+    labelNames: ["destination"],
+    registers,
+  });
+  for (const [destination, bytes] of service.memory()) memory.set({ destination }, bytes);
 }
 
 function seconds(moment: string | null): number | null {

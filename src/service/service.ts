@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Trigger } from "../protocol/state-store.ts";
 import type { Action, ConnectionReport, ErrorReport, Run, ServiceEvent } from "./api.ts";
-import { Alerts, deliver, schemaChanged, streamLost, testAlert } from "./alerts.ts";
+import { Alerts, deliver, isStale, schemaChanged, streamLost, testAlert } from "./alerts.ts";
 import { Archive } from "./archive.ts";
 import { fruitless, nextSync, nextVerify } from "./due.ts";
 import { EventLog } from "./event-log.ts";
@@ -29,15 +29,12 @@ import {
 } from "./unit.ts";
 import { Looks } from "./looks.ts";
 import { WatchedFile } from "./watched-file.ts";
-import { Refused, WorkerProcess } from "./workers.ts";
+import { Refused, type WorkerEvents, Workers } from "./workers.ts";
 
 /** How often it is looked whether something is due, in milliseconds. */
 const tickInterval = 500;
 /** How often it is looked whether other processes have made runs, in milliseconds. */
 const runsInterval = 2_000;
-
-/** How long stopping may take, in milliseconds; then workers are killed. What they committed is kept. */
-const mostStopping = 8_000;
 
 /** Runs the connections of a file by their schedules, each in the process of its destination. */
 export class Service implements AsyncDisposable {
@@ -46,7 +43,7 @@ export class Service implements AsyncDisposable {
   readonly archive: Archive;
   readonly #host: Host;
   readonly #units = new Map<string, Unit>();
-  readonly #workers = new Map<string, WorkerProcess>();
+  readonly #workers: Workers;
   /** Runs that wait, by connection; those that a person asked for come first. */
   #queue: Unit[] = [];
   #loaded: Loaded;
@@ -70,6 +67,7 @@ export class Service implements AsyncDisposable {
       (error) => this.#tell({ kind: "configuration", error }),
     );
     this.started = new Date(host.now()).toISOString();
+    this.#workers = new Workers(() => host.start(), this.#hearing());
     this.#looks = new Looks(
       { copies: (unit, question, later) => this.#asked(unit, question, later), now: () => host.now() },
       (unit) => this.#looked(unit),
@@ -130,6 +128,18 @@ export class Service implements AsyncDisposable {
     );
   }
 
+  /** How often readings of tables were tried again since the service began, by connection and code. */
+  retries(): readonly { readonly connection: string; readonly code: string; readonly count: number }[] {
+    return [...this.#units].flatMap(([connection, { retries }]) =>
+      [...retries].map(([code, count]) => ({ connection, code, count })),
+    );
+  }
+
+  /** What the processes of destinations hold in memory, in bytes. */
+  memory(): ReadonlyMap<string, number> {
+    return this.#workers.memory();
+  }
+
   /** Sends a test to a webhook. Resolves to what came of it; `null`: there is no such one. */
   async testAlert(name: string): Promise<string | null> {
     const { alerts } = this.settings;
@@ -188,12 +198,7 @@ export class Service implements AsyncDisposable {
     if (this.#runs !== null) clearInterval(this.#runs);
     this.#file[Symbol.dispose]();
     this.#queue = [];
-    const workers = [...this.#workers.values()];
-    const late = setTimeout(() => {
-      for (const worker of workers) worker.kill();
-    }, mostStopping);
-    await Promise.all(workers.map((worker) => worker.end()));
-    clearTimeout(late);
+    await this.#workers.end();
   }
 
   #add(loaded: LoadedConnection): void {
@@ -290,14 +295,14 @@ export class Service implements AsyncDisposable {
 
   #endFollowing(following: Following, { loaded }: Unit): void {
     following.ending = true;
-    this.#workerOf(loaded).stop(following.task.run);
+    this.#workers.of(loaded).stop(following.task.run);
   }
 
   #begin({ loaded }: Unit, active: Active): void {
     const { concurrency, memoryBytes, keepRuns } = this.settings;
     const followed = [...this.#units.values()].filter((unit) => unit.loaded.schedule === "follow").length;
     const part = memoryBytes === null ? null : Math.max(1 << 20, Math.floor(memoryBytes / (concurrency + followed)));
-    this.#workerOf(loaded).run(active.task, { memoryBytes: part, keepRuns }, this.#loaded.configuration);
+    this.#workers.of(loaded).run(active.task, { memoryBytes: part, keepRuns }, this.#loaded.configuration);
     this.#tell({ kind: "run", run: runReport(loaded.name, underWay(active)) });
   }
 
@@ -328,7 +333,7 @@ export class Service implements AsyncDisposable {
     if (active.begun) {
       unit.stopped = active.task.run;
       this.#remember({ stopped: { ...this.#remembered.stopped, [loaded.name]: active.task.run } });
-      this.#workerOf(loaded).stop(active.task.run);
+      this.#workers.of(loaded).stop(active.task.run);
       return { run: active.task.run, says: `${loaded.name} is being stopped: what is complete is kept.` };
     }
     this.#queue = this.#queue.filter((waiting) => waiting !== unit);
@@ -359,10 +364,8 @@ export class Service implements AsyncDisposable {
     }
   }
 
-  #workerOf({ worker }: LoadedConnection): WorkerProcess {
-    const known = this.#workers.get(worker);
-    if (known !== undefined) return known;
-    const made = new WorkerProcess(() => this.#host.start(), {
+  #hearing(): WorkerEvents {
+    return {
       onRecord: (run, record) => this.#withActive(run, (_, active) => (active.record = record)),
       onProgress: (run, tables) =>
         this.#withActive(run, (unit, active) => {
@@ -382,10 +385,9 @@ export class Service implements AsyncDisposable {
         }),
       onLine: (run, line) =>
         this.#withActive(run, ({ loaded }) => this.#tell({ kind: "log", run, connection: loaded.name, line })),
+      onRetry: (run, code) => this.#withActive(run, ({ retries }) => retries.set(code, (retries.get(code) ?? 0) + 1)),
       onEnd: (run, how) => this.#withActive(run, (unit, active) => this.#ended(unit, active, how)),
-    });
-    this.#workers.set(worker, made);
-    return made;
+    };
   }
 
   #withActive(run: string, work: (unit: Unit, active: Active) => void): void {
@@ -420,7 +422,7 @@ export class Service implements AsyncDisposable {
     const { loaded } = unit;
     if (loaded.error !== null || this.#stopping) return null;
     try {
-      return await this.#workerOf(loaded).ask(loaded.name, question, this.#loaded.configuration);
+      return await this.#workers.of(loaded).ask(loaded.name, question, this.#loaded.configuration);
     } catch (thrown) {
       this.#host.log.debug(`${loaded.name}: the destination can't be asked: ${(thrown as Error).message}`);
       if (thrown instanceof Refused && thrown.error.remedy === "retry") later();
@@ -439,16 +441,12 @@ export class Service implements AsyncDisposable {
   #show(unit: Unit): void {
     const { name } = unit.loaded;
     if (this.#units.get(name) !== unit) return;
-    const connection = connectionReport(unit, this.#host.now());
+    const now = this.#host.now();
+    const connection = connectionReport(unit, now);
     const { running, nextRun, nextVerify, ...rest } = connection;
     // What only goes on with the time is no change.
-    const text = JSON.stringify([
-      rest,
-      running?.id,
-      running?.tables,
-      later(nextRun, this.#host.now()),
-      later(nextVerify, this.#host.now()),
-    ]);
+    const ahead = [later(nextRun, now), later(nextVerify, now)];
+    const text = JSON.stringify([rest, running?.id, running?.tables, ahead, isStale(connection, now)]);
     if (this.#shown.get(name) === text) return;
     this.#shown.set(name, text);
     if (!this.#stopping) this.#alerts.look(this.settings.alerts, connection);

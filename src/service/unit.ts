@@ -59,6 +59,8 @@ export interface Unit {
   active: Active | null;
   /** Beside it at most a verify is made. */
   following: Following | null;
+  /** How often readings of its tables were tried again, by the code of what they failed with. */
+  readonly retries: Map<string, number>;
   /** By whom it is paused; `null`: it is not. */
   paused: "person" | "failures" | null;
   /** The id of the last run that a person stopped; `null`: none. */
@@ -80,6 +82,7 @@ export function newUnit(loaded: LoadedConnection, { paused, stopped }: Pick<Reme
     hasAllRuns: false,
     active: null,
     following: null,
+    retries: new Map(),
     paused: paused.includes(loaded.name) ? "person" : null,
     stopped: stopped[loaded.name] ?? null,
     removed: false,

@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import type { RunRecord } from "../protocol/state-store.ts";
 import type { ErrorReport, LogLine, StreamReport, TableProgress } from "./api.ts";
+import type { LoadedConnection } from "./host.ts";
 import type { Answers, Configuration, FromWorker, Question, Task, ToWorker } from "./messages.ts";
 
 /** What a worker tells of its runs. */
@@ -11,6 +12,8 @@ export interface WorkerEvents {
   onStream(run: string, stream: StreamReport): void;
   /** A table is read whole, since what changed can't be told any more. */
   onLost(run: string, table: string, reason: string): void;
+  /** A reading of a table failed, and is tried again in the same run. */
+  onRetry(run: string, code: string): void;
   /** `died`: its process ended without a word. */
   onEnd(run: string, how: { readonly error: ErrorReport | null; readonly died: boolean }): void;
 }
@@ -38,8 +41,49 @@ const lost: ErrorReport = {
   remedy: "retry",
 };
 
+/** How long they may take to end in good order, in milliseconds; then they are killed. What they committed is kept. */
+const mostStopping = 8_000;
+
+/** The processes of all destinations. */
+export class Workers {
+  readonly #start: () => ChildProcess;
+  readonly #events: WorkerEvents;
+  readonly #workers = new Map<string, { readonly destination: string; readonly process: WorkerProcess }>();
+
+  constructor(start: () => ChildProcess, events: WorkerEvents) {
+    this.#start = start;
+    this.#events = events;
+  }
+
+  of({ worker, destination: { type, place } }: LoadedConnection): WorkerProcess {
+    const known = this.#workers.get(worker);
+    if (known !== undefined) return known.process;
+    const process = new WorkerProcess(this.#start, this.#events);
+    this.#workers.set(worker, { destination: `${type}:${place}`, process });
+    return process;
+  }
+
+  /** What the processes that are there hold in memory, by destination. */
+  memory(): ReadonlyMap<string, number> {
+    return new Map(
+      [...this.#workers.values()].flatMap(({ destination, process: { residentBytes } }) =>
+        residentBytes === null ? [] : [[destination, residentBytes]],
+      ),
+    );
+  }
+
+  async end(): Promise<void> {
+    const processes = [...this.#workers.values()].map(({ process }) => process);
+    const late = setTimeout(() => {
+      for (const process of processes) process.kill();
+    }, mostStopping);
+    await Promise.all(processes.map((process) => process.end()));
+    clearTimeout(late);
+  }
+}
+
 /** The process that opens one destination. It is started when there is work, and again if it died. */
-export class WorkerProcess {
+class WorkerProcess {
   readonly #start: () => ChildProcess;
   readonly #events: WorkerEvents;
   readonly #runs = new Set<string>();
@@ -53,14 +97,16 @@ export class WorkerProcess {
   #ready: Promise<void> = Promise.resolve();
   #asks = 0;
   #idle: NodeJS.Timeout | null = null;
+  #residentBytes: number | null = null;
 
   constructor(start: () => ChildProcess, events: WorkerEvents) {
     this.#start = start;
     this.#events = events;
   }
 
-  get pid(): number | null {
-    return this.#child?.pid ?? null;
+  /** What the process holds in memory, as it told last; `null`: there is no process, or it has not told yet. */
+  get residentBytes(): number | null {
+    return this.#child === null ? null : this.#residentBytes;
   }
 
   run(
@@ -125,6 +171,7 @@ export class WorkerProcess {
 
   #begin(): ChildProcess {
     const child = this.#start();
+    this.#residentBytes = null;
     this.#ready = new Promise((resolve) => {
       child.on("message", (message) => {
         if ((message as FromWorker).kind === "ready") resolve();
@@ -160,6 +207,11 @@ export class WorkerProcess {
         return this.#events.onStream(message.run, message.stream);
       case "lost":
         return this.#events.onLost(message.run, message.table, message.reason);
+      case "retry":
+        return this.#events.onRetry(message.run, message.code);
+      case "memory":
+        this.#residentBytes = message.residentBytes;
+        return;
       case "ended":
         this.#runs.delete(message.run);
         this.#events.onEnd(message.run, { error: message.error, died: false });

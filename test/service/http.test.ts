@@ -1,4 +1,4 @@
-import { readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -113,6 +113,48 @@ describe("who may ask", () => {
     const limited = await other.fetch("/api/v1/service");
     expect(limited.status).toBe(429);
     expect(Number(limited.headers.get("Retry-After"))).toBeGreaterThan(0);
+  });
+});
+
+describe("the token", () => {
+  const status = async (other: Up, token: string): Promise<number> =>
+    (await fetch(`${other.address}/api/v1/service`, { headers: { Authorization: `Bearer ${token}` } })).status;
+  const [first, second] = ["a-token-that-is-long", "another-that-is-long"];
+
+  test.each([
+    ["a file", { file: "token" }],
+    ["the environment", "${HEADWATERS_TOKEN}"],
+  ])("is that of %s, is not shown, and is another one after a restart", async (_, token) => {
+    await using own = await folderWith({ connections, service: { token } });
+    for (const [now, before] of [
+      [first, second],
+      [second, first],
+    ] as const) {
+      writeFileSync(join(own.path, "token"), `${now}\n`);
+      await using other = await Up.start(own.path, [], { HEADWATERS_TOKEN: now });
+      expect([await status(other, now), await status(other, before)]).toEqual([200, 401]);
+      expect(other.stdout + other.stderr).not.toContain(now);
+      expect(await other.stop()).toBe(0);
+    }
+    expect(readdirSync(join(own.path, ".headwaters/.service"))).not.toContain("token");
+  });
+
+  test("is made at the first start, for its owner alone; without its file, a new one is made", async () => {
+    await using own = await folderWith({ connections });
+    const file = join(own.path, ".headwaters/.service/token");
+    const made: string[] = [];
+    for (let start = 0; start < 3; start++) {
+      await using other = await Up.start(own.path);
+      made.push(readFileSync(file, "utf8").trim());
+      expect(await status(other, made[start]!)).toBe(200);
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      // It is printed once, and goes into no log of a later start.
+      expect(other.stdout.includes(made[start]!)).toBe(start !== 1);
+      expect(await other.stop()).toBe(0);
+      if (start === 1) rmSync(file);
+    }
+    expect(new Set(made).size).toBe(2);
+    expect(made[0]).toBe(made[1]);
   });
 });
 

@@ -22,6 +22,9 @@ const progressInterval = 250;
 /** How often it is told how a stream stands, in milliseconds. */
 const streamInterval = 1_000;
 
+/** How often it is told what the process holds in memory, in milliseconds. */
+const memoryInterval = 10_000;
+
 /** A worker whose service is gone ends within this time, in milliseconds. What is committed is kept. */
 const mostStopping = 4_000;
 
@@ -62,7 +65,11 @@ class Worker {
     process.on("message", (message) => this.#take(message as ToWorker));
     if (process.connected !== true) this.#gone.abort();
     this.#tell({ kind: "ready" });
+    const tellMemory = (): void => this.#tell({ kind: "memory", residentBytes: process.memoryUsage.rss() });
+    tellMemory();
+    const timer = setInterval(tellMemory, memoryInterval);
     await over;
+    clearInterval(timer);
     while (this.#runs.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
     if (process.connected === true) process.disconnect();
     return "ok";
@@ -131,6 +138,7 @@ class Worker {
     const timer = setInterval(tell, progressInterval);
     const onEvent = (event: SyncEvent): void => {
       progress.apply(event, performance.now());
+      if (event.kind === "retry") this.#tell({ kind: "retry", run: id, code: event.error.code });
       if (event.kind === "lost") this.#tell({ kind: "lost", run: id, table: event.table, reason: event.reason });
     };
     try {
