@@ -1,5 +1,5 @@
 import type { ConnectionReport } from "../../service/api.ts";
-import { count, duration, size } from "../../toolkit/figures.ts";
+import { count, counted, duration, size } from "../../toolkit/figures.ts";
 import { usePage, useStore } from "../context.ts";
 import { attention, stateOf, verdicts } from "../format.ts";
 import { Problem } from "../parts/problem.tsx";
@@ -104,9 +104,7 @@ function Facts({ connection }: { readonly connection: ConnectionReport }) {
       {connection.stream !== null && <Stream stream={connection.stream} />}
       <Fact name="Rows">
         {rows === null ? "no copy" : count(rows)}{" "}
-        <span class="small faint">
-          in {count(tables)} {tables === 1 ? "table" : "tables"}
-        </span>
+        {tables > 0 && <span class="small faint">in {counted(tables, "table")}</span>}
       </Fact>
       <Fact name="Next run">
         {connection.paused ? (
