@@ -30,7 +30,7 @@ export interface Following extends Active {
 }
 
 /** The look that could not be made, since the destination was busy or away. */
-export interface Missed {
+interface Missed {
   readonly recount: readonly string[] | null;
   /** When the next one is due. */
   readonly next: number;
