@@ -1,42 +1,17 @@
-import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import process from "node:process";
-import { promisify } from "node:util";
-import { HeadwatersError } from "../protocol/errors.ts";
-import { cachedFolder } from "./cached-folder.ts";
 import { freePort } from "./free-port.ts";
+import { goProgram } from "./go-program.ts";
 import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
 
-const run = promisify(execFile);
-
-const version = "v1.32.1";
-/** Building it takes eight minutes on two idle cores. */
-const buildMilliseconds = 3_600_000;
-
 /**
- * Temporal's server, which Go builds once a machine. Throws `CONFIGURATION_INVALID` without Go.
+ * Temporal's server, which Go builds once a machine: in eight minutes on two idle cores. Throws `CONFIGURATION_INVALID`.
  *
  * @public CI builds it while other suites run.
  */
-export async function temporalProgram(): Promise<string> {
-  try {
-    const folder = await cachedFolder("go", `temporal-server-${version}`, (folder) =>
-      run("go", ["install", `go.temporal.io/server/cmd/server@${version}`], {
-        env: { ...process.env, GOBIN: folder },
-        timeout: buildMilliseconds,
-        maxBuffer: 64 << 20,
-      }),
-    );
-    return join(folder, process.platform === "win32" ? "server.exe" : "server");
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new HeadwatersError("CONFIGURATION_INVALID", `Temporal's server can't be built: ${reason}`, {
-      hint: "It is built by Go: install Go, and look whether it reaches its module proxy.",
-      cause: error,
-    });
-  }
+export function temporalProgram(): Promise<string> {
+  return goProgram("Temporal's server", "temporal-server", "go.temporal.io/server/cmd/server", "v1.32.1");
 }
 
 /** Starts Temporal's server with what it keeps in a file of SQLite, so that it goes on after a kill. It has no namespace yet. */

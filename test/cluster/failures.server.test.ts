@@ -5,75 +5,18 @@ import { workflowId } from "../../src/cluster/contract.ts";
 import { type PostgresqlServer, runSql, startOwnPostgresql } from "../servers/postgresql.ts";
 import { startFront } from "../servers/front.ts";
 import { describeWith } from "../servers/require.ts";
-import { bothSides, type Ended, fillShop, heartbeatSeconds, Place, startServers } from "./harness.ts";
+import { bothSides, expectWhole, fillShop, heartbeatSeconds, Place, startServers, underWay } from "./harness.ts";
 
 const long = { timeout: 180_000 };
-const rows = 24_000;
 
 await describeWith(startServers, "a sync on Temporal, when something fails", ({ temporal, server }) => {
-  /** A source of six splits that takes ten seconds to read, so that things happen meanwhile. */
-  async function slow(from: PostgresqlServer, to: PostgresqlServer, more: object = {}): Promise<Place> {
-    await fillShop(from, rows);
-    return Place.make(temporal, from, to, { parallel: 4, maxRowsPerSecond: 3_000, commitInterval: "500ms", ...more });
+  function slow(from: PostgresqlServer, to: PostgresqlServer, more: object = {}): Promise<Place> {
+    return Place.slow(temporal, from, to, more);
   }
 
   async function databases(): Promise<readonly [PostgresqlServer, PostgresqlServer]> {
     return [await server.createDatabase(), await server.createDatabase()];
   }
-
-  async function expectWhole(ended: Promise<Ended>, from: PostgresqlServer, to: PostgresqlServer): Promise<void> {
-    const { code, error, output } = await ended;
-    expect(code, error + output).toBe(0);
-    const { source, copy } = await bothSides(from, to);
-    expect(copy).toEqual(source);
-  }
-
-  /** Waits until some rows have arrived. */
-  async function underWay(to: PostgresqlServer): Promise<void> {
-    for (;;) {
-      const [there] = await runSql<{ there: boolean }>(
-        to.connectionString,
-        "SELECT to_regclass('copy.orders') IS NOT NULL AS there",
-      );
-      if (there!.there) {
-        const [copied] = await runSql<{ n: string }>(to.connectionString, "SELECT count(*) AS n FROM copy.orders");
-        if (Number(copied!.n) > 1_000) return;
-      }
-      await delay(100);
-    }
-  }
-
-  test("a worker that is killed, and one that is frozen and wakes, lose and double nothing", long, async () => {
-    const [from, to] = await databases();
-    await using place = await slow(from, to);
-    const flags = ["--log-level", "debug"];
-    const workers = [await place.worker(), await place.worker({ flags }), await place.worker()] as const;
-    const sync = place.run("sync", "--on", "temporal");
-    await underWay(to);
-    workers[0].signal("SIGKILL");
-    workers[1].signal("SIGSTOP");
-    await delay((heartbeatSeconds + 3) * 1_000);
-    expect([...(await workers[1].refusals())]).toEqual([]);
-    workers[1].signal("SIGCONT");
-    await expectWhole(sync, from, to);
-    expect([...(await workers[1].refusals())]).not.toEqual([]);
-    const [row] = await runSql<{ held: boolean; lease: string }>(
-      to.connectionString,
-      "SELECT held, lease FROM _headwaters.leases",
-    );
-    expect(row).toEqual({ held: false, lease: "1" });
-  });
-
-  test.skipIf(temporal.restart === null)("Temporal itself is killed in mid-sync", long, async () => {
-    const [from, to] = await databases();
-    await using place = await slow(from, to);
-    await place.worker();
-    await place.worker();
-    const sync = place.run("sync", "--on", "temporal");
-    await underWay(to);
-    await temporal.restart!();
-    await expectWhole(sync, from, to);
-  });
 
   test("the destination is killed in mid-sync, and comes back", long, async () => {
     const from = await server.createDatabase();
@@ -206,17 +149,6 @@ await describeWith(startServers, "a sync on Temporal, when something fails", ({ 
     const { code, error } = await place.run("sync", "--on", "temporal");
     expect(code).toBe(3);
     expect(error).toContain("temporal.address: Temporal can't be reached at 127.0.0.1:1");
-  });
-
-  test("into a DuckDB file a sync runs whole on one worker", long, async () => {
-    const [from] = await databases();
-    await fillShop(from, 1_000);
-    await using place = await Place.make(temporal, from, "shop.duckdb");
-    await place.worker();
-    await place.worker();
-    const { code, error, output } = await place.run("sync", "--on", "temporal");
-    expect(code, error + output).toBe(0);
-    expect((await place.run("verify")).code).toBe(0);
   });
 
   test("a worker that is asked to stop ends what it does, and the sync goes on elsewhere", long, async () => {

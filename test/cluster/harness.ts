@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 import { freePort } from "../../src/servers/free-port.ts";
 import { type PostgresqlServer, runSql, startPostgresql } from "../servers/postgresql.ts";
 import { startTemporal, type TemporalServer } from "../servers/temporal.ts";
@@ -94,6 +95,18 @@ export class Place implements AsyncDisposable {
       temporal: { address: temporal.address, taskQueue, heartbeatTimeout: `${heartbeatSeconds}s` },
     });
     return place;
+  }
+
+  /** Fills a source of six splits that takes ten seconds to read, so that things happen meanwhile. */
+  static async slow(
+    temporal: Pick<TemporalServer, "address">,
+    from: PostgresqlServer,
+    to: PostgresqlServer,
+    settings: object = {},
+  ): Promise<Place> {
+    await fillShop(from, 24_000);
+    const slowly = { parallel: 4, maxRowsPerSecond: 3_000, commitInterval: "500ms" };
+    return Place.make(temporal, from, to, { ...slowly, ...settings });
   }
 
   /** JSON is YAML. */
@@ -215,4 +228,27 @@ export async function bothSides(
     copy[table] = await digest(to, `copy.${table}`, columns, "WHERE NOT _headwaters_deleted");
   }
   return { source, copy };
+}
+
+/** Waits until some orders have arrived. */
+export async function underWay(to: PostgresqlServer): Promise<void> {
+  for (;;) {
+    const [there] = await runSql<{ there: boolean }>(
+      to.connectionString,
+      "SELECT to_regclass('copy.orders') IS NOT NULL AS there",
+    );
+    if (there!.there) {
+      const [copied] = await runSql<{ n: string }>(to.connectionString, "SELECT count(*) AS n FROM copy.orders");
+      if (Number(copied!.n) > 1_000) return;
+    }
+    await delay(100);
+  }
+}
+
+/** Expects that a sync ends well, and that the copy is then as the source. */
+export async function expectWhole(ended: Promise<Ended>, from: PostgresqlServer, to: PostgresqlServer): Promise<void> {
+  const { code, error, output } = await ended;
+  expect(code, error + output).toBe(0);
+  const { source, copy } = await bothSides(from, to);
+  expect(copy).toEqual(source);
 }

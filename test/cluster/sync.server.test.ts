@@ -1,7 +1,8 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { runSql } from "../servers/postgresql.ts";
 import { describeWith } from "../servers/require.ts";
-import { bothSides, fillShop, Place, startServers } from "./harness.ts";
+import { bothSides, expectWhole, fillShop, heartbeatSeconds, Place, startServers, underWay } from "./harness.ts";
 
 const long = { timeout: 300_000 };
 
@@ -30,5 +31,48 @@ await describeWith(startServers, "a sync on Temporal", ({ temporal, server }) =>
     expect(history.output).toContain("succeeded");
     const verified = await place.run("verify");
     expect(verified.code, verified.error + verified.output).toBe(0);
+  });
+
+  test("a worker that is killed, and one that is frozen and wakes, lose and double nothing", long, async () => {
+    const [from, to] = [await server.createDatabase(), await server.createDatabase()];
+    await using place = await Place.slow(temporal, from, to);
+    const flags = ["--log-level", "debug"];
+    const workers = [await place.worker(), await place.worker({ flags }), await place.worker()] as const;
+    const sync = place.run("sync", "--on", "temporal");
+    await underWay(to);
+    workers[0].signal("SIGKILL");
+    workers[1].signal("SIGSTOP");
+    await delay((heartbeatSeconds + 3) * 1_000);
+    expect([...(await workers[1].refusals())]).toEqual([]);
+    workers[1].signal("SIGCONT");
+    await expectWhole(sync, from, to);
+    expect([...(await workers[1].refusals())]).not.toEqual([]);
+    const [row] = await runSql<{ held: boolean; lease: string }>(
+      to.connectionString,
+      "SELECT held, lease FROM _headwaters.leases",
+    );
+    expect(row).toEqual({ held: false, lease: "1" });
+  });
+
+  test.skipIf(temporal.restart === null)("Temporal itself is killed in mid-sync", long, async () => {
+    const [from, to] = [await server.createDatabase(), await server.createDatabase()];
+    await using place = await Place.slow(temporal, from, to);
+    await place.worker();
+    await place.worker();
+    const sync = place.run("sync", "--on", "temporal");
+    await underWay(to);
+    await temporal.restart!();
+    await expectWhole(sync, from, to);
+  });
+
+  test("into a DuckDB file a sync runs whole on one worker", long, async () => {
+    const from = await server.createDatabase();
+    await fillShop(from, 1_000);
+    await using place = await Place.make(temporal, from, "shop.duckdb");
+    await place.worker();
+    await place.worker();
+    const { code, error, output } = await place.run("sync", "--on", "temporal");
+    expect(code, error + output).toBe(0);
+    expect((await place.run("verify")).code).toBe(0);
   });
 });

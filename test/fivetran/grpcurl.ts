@@ -1,13 +1,10 @@
 import { execFile } from "node:child_process";
-import { join } from "node:path";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { cachedFolder } from "../../src/servers/cached-folder.ts";
-import { MissingServer } from "../servers/require.ts";
+import { goProgram } from "../../src/servers/go-program.ts";
+import { orMissing } from "../servers/require.ts";
 
 const run = promisify(execFile);
-const version = "v1.9.4";
 const folder = fileURLToPath(new URL("../../src/fivetran", import.meta.url));
 
 /** Calls a method of the protocol, as anyone would from a shell; resolves to the messages of the answer. */
@@ -33,15 +30,5 @@ async function find(): Promise<string> {
   } catch {
     // Not on the path: Go makes one.
   }
-  try {
-    const folder = await cachedFolder("go", `grpcurl-${version}`, (folder) =>
-      run("go", ["install", `github.com/fullstorydev/grpcurl/cmd/grpcurl@${version}`], {
-        env: { ...process.env, GOBIN: folder },
-      }),
-    );
-    return join(folder, process.platform === "win32" ? "grpcurl.exe" : "grpcurl");
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new MissingServer(`grpcurl is not on the path, and Go can't make it: ${reason}`);
-  }
+  return orMissing(goProgram("grpcurl", "grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.4"));
 }
