@@ -18,7 +18,7 @@ import { parseArgs } from "node:util";
 import { type CassandraServer, startOwnCassandra } from "../servers/cassandra.ts";
 import { type OwnPostgresql, type PostgresqlServer, runSql, startOwnPostgresql } from "../servers/postgresql.ts";
 import { startTemporal } from "../servers/temporal.ts";
-import { heartbeatSeconds, Place, type WorkerProcess } from "../cluster/harness.ts";
+import { heartbeatSeconds, Place, type Refusals, type WorkerProcess } from "../cluster/harness.ts";
 import { type Random, seeded } from "./random.ts";
 
 const { values: given } = parseArgs({
@@ -104,8 +104,18 @@ async function rowsOf({ connectionString }: PostgresqlServer, table: string): Pr
 
 const wrong = { lost: 0, doubled: 0, other: 0 };
 const seen = { kills: 0, freezes: 0, restarts: 0, rounds: 0, syncs: 0 };
-/** How often each code refused what a frozen worker did after it woke. */
-const refused = new Map<string, number>();
+/** Also those that were killed: their logs stay. */
+const everyWorker: WorkerProcess[] = [];
+
+/** What became of attempts that others had taken over, in all workers. */
+async function refusals(): Promise<Refusals> {
+  const sum = { refused: 0, cutOff: 0, givenUp: 0 };
+  for (const worker of everyWorker) {
+    const found = await worker.refusals();
+    for (const way of ["refused", "cutOff", "givenUp"] as const) sum[way] += found[way];
+  }
+  return sum;
+}
 
 async function compare(source: CampaignSource, to: PostgresqlServer): Promise<void> {
   const there = await source.all();
@@ -118,14 +128,11 @@ async function compare(source: CampaignSource, to: PostgresqlServer): Promise<vo
   for (const id of copy.keys()) if (!there.has(id)) wrong.doubled += 1;
 }
 
-/** Freezes a worker until its work is another's, and counts what it is refused when it wakes. */
+/** Freezes a worker until its work is another's. */
 async function freeze(worker: WorkerProcess): Promise<void> {
-  const before = (await worker.log()).length;
   worker.signal("SIGSTOP");
   await delay((heartbeatSeconds + 1 + random.below(4)) * 1_000);
   worker.signal("SIGCONT");
-  await delay(heartbeatSeconds * 1_000);
-  for (const [code, times] of await worker.refusals(before)) refused.set(code, (refused.get(code) ?? 0) + times);
 }
 
 await using temporal = await startTemporal();
@@ -139,8 +146,14 @@ await using place = await Place.make(temporal, source.settings, to, {
 });
 const flags = ["--log-level", "debug"];
 const team: WorkerProcess[] = [];
-for (let count = 0; count < workers; count += 1) team.push(await place.worker({ flags }));
+for (let count = 0; count < workers; count += 1) team.push(await startWorker());
 say(`${given.source}, ${rows} rows, ${workers} workers`);
+
+async function startWorker(): Promise<WorkerProcess> {
+  const worker = await place.worker({ flags });
+  everyWorker.push(worker);
+  return worker;
+}
 
 /** Strikes until `over`. */
 async function strike(over: AbortSignal): Promise<void> {
@@ -158,7 +171,7 @@ async function strike(over: AbortSignal): Promise<void> {
     if (random.below(2) === 0) {
       seen.kills += 1;
       team[at]!.signal("SIGKILL");
-      team[at] = await place.worker({ flags });
+      team[at] = await startWorker();
     } else {
       seen.freezes += 1;
       freezing.push(freeze(team[at]!));
@@ -186,7 +199,7 @@ while (seen.kills + seen.freezes < strikes && unfinished === 0) {
   await striking;
   seen.rounds += 1;
   if (unfinished === 0) await compare(source, to);
-  say(`${JSON.stringify({ ...seen, ...wrong, refused: Object.fromEntries(refused) })}`);
+  say(`${JSON.stringify({ ...seen, ...wrong, ...(await refusals()) })}`);
   await source.change(random);
 }
 process.exitCode = wrong.lost + wrong.doubled + wrong.other + unfinished === 0 ? 0 : 1;

@@ -37,8 +37,8 @@ export interface WorkerProcess {
   readonly pid: number;
   /** What it has logged so far. */
   log(): Promise<string>;
-  /** How often it was refused, or told that nobody waits any more, since its log had so many characters; by code. */
-  refusals(since?: number): Promise<ReadonlyMap<string, number>>;
+  /** What its attempts that were given up ended by, so far. */
+  refusals(): Promise<Refusals>;
   /** Sends it a signal. */
   signal(name: NodeJS.Signals): void;
   /** Resolves to its exit code, or to the signal that ended it. */
@@ -58,8 +58,21 @@ export interface PlaceFile {
   readonly temporal: { readonly address: string; readonly taskQueue: string };
 }
 
-/** What ends an attempt that was given up: the destination refuses it, or has cut it off; or Temporal tells it first. */
-const refusal = /nobody waits.*|\((LEASE_LOST|WRITE_CONFLICT|CONNECTION_LOST|SERVER_UNAVAILABLE)\)/g;
+/** How often attempts were ended in each way, in the lines of logs. */
+export interface Refusals {
+  /** The destination refused their commit, by the lease or by the progress of the split. */
+  readonly refused: number;
+  /** The destination had ended their session. */
+  readonly cutOff: number;
+  /** They stopped by themselves, since Temporal told them first. */
+  readonly givenUp: number;
+}
+
+const endings: Readonly<Record<keyof Refusals, RegExp>> = {
+  refused: /\((LEASE_LOST|WRITE_CONFLICT)\)$/gm,
+  cutOff: /\((CONNECTION_LOST|SERVER_UNAVAILABLE)\)$/gm,
+  givenUp: /nobody waits.*\((?!LEASE_LOST|WRITE_CONFLICT|CONNECTION_LOST|SERVER_UNAVAILABLE)\w+\)$/gm,
+};
 
 /** A folder with a headwaters.yaml, and what is started in it. */
 export class Place implements AsyncDisposable {
@@ -137,13 +150,11 @@ export class Place implements AsyncDisposable {
       if (answer?.ok === true) break;
       if (Date.now() > deadline || child.exitCode !== null) throw new Error(`the worker does not work: ${await log()}`);
     }
-    const refusals = async (since = 0): Promise<ReadonlyMap<string, number>> => {
-      const found = new Map<string, number>();
-      for (const [, code] of (await log()).slice(since).matchAll(refusal)) {
-        const what = code ?? "given up";
-        found.set(what, (found.get(what) ?? 0) + 1);
-      }
-      return found;
+    const refusals = async (): Promise<Refusals> => {
+      const text = await log();
+      const count = (pattern: RegExp): number => text.match(pattern)?.length ?? 0;
+      const { refused, cutOff, givenUp } = endings;
+      return { refused: count(refused), cutOff: count(cutOff), givenUp: count(givenUp) };
     };
     return { pid: child.pid!, log, refusals, signal: (name) => void child.kill(name), ended };
   }
