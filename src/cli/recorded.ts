@@ -1,12 +1,12 @@
 import type { Connection } from "../engine/connection.ts";
-import { verify, type VerifyEvent, type VerifyReport } from "../engine/commands/verify.ts";
+import { proofOf, proofRecord, verify, type VerifyEvent, type VerifyReport } from "../engine/commands/verify.ts";
 import { isNotable, type SyncEvent } from "../engine/events.ts";
 import { follow } from "../engine/run/follow.ts";
 import type { SyncOptions } from "../engine/run/run.ts";
 import { sync } from "../engine/run/sync.ts";
 import { asHeadwatersError } from "../protocol/errors.ts";
 import type { Log } from "../protocol/log.ts";
-import type { RunKind, RunRecord, TableRun, Trigger } from "../protocol/state-store.ts";
+import type { RunKind, RunRecord, Trigger } from "../protocol/state-store.ts";
 import { attemptPlace, AttemptRecord, type Recording } from "./attempts.ts";
 import { type ConfiguredConnection, placeOfCopies, type RawConnection } from "./configuration/resolve.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
@@ -107,13 +107,7 @@ export async function recordedProof(
       if (event.kind === "verified") record.finished(proofOf(event.result));
       report(event);
     });
-    record.end({
-      ...record.attempt,
-      verdict: found.verdict,
-      ended: new Date().toISOString(),
-      outcome: "succeeded",
-      tables: found.tables.map(proofOf),
-    });
+    record.end(proofRecord(record.attempt, found));
     await keep(connection, record);
     return found;
   });
@@ -169,9 +163,4 @@ async function failing<Result>(
     if (record.attempt.ended === null) record.fail(thrown, signal.aborted);
     throw thrown;
   }
-}
-
-function proofOf({ table, verdict, reasons, sourceRows, milliseconds }: VerifyReport["tables"][number]): TableRun {
-  const nothing = { passes: [], bytesRead: 0, inserted: 0, updated: 0, deleted: 0, asOf: null, error: null };
-  return { ...nothing, table, outcome: "whole", rowsRead: sourceRows ?? 0, milliseconds, verdict, reasons };
 }

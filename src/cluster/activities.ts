@@ -2,9 +2,10 @@ import { hostname } from "node:os";
 import { beginTeamSync, endTeamSync, failTable, type Member, readShare, stepTable } from "../engine/run/member.ts";
 import { addCounts, nothingDone } from "../engine/run/counts.ts";
 import { sync } from "../engine/run/sync.ts";
-import type { SyncConnection } from "../engine/connection.ts";
+import { proofRecord, verify } from "../engine/commands/verify.ts";
+import type { Connection } from "../engine/connection.ts";
 import { asHeadwatersError, errorCodes, HeadwatersError } from "../protocol/errors.ts";
-import type { Destination } from "../protocol/destination.ts";
+import type { Warehouse } from "../protocol/destination.ts";
 import type { RunRecord } from "../protocol/state-store.ts";
 import type { Source } from "../protocol/source.ts";
 import type { Activities, Asked, Begun, Ended, TableAsked } from "./contract.ts";
@@ -13,9 +14,9 @@ import type { Activities, Asked, Begun, Ended, TableAsked } from "./contract.ts"
 export interface Known {
   readonly fingerprint: string;
   /** What the engine needs besides the two sides, which are opened here. */
-  readonly sides: Omit<SyncConnection, "source" | "warehouse">;
+  readonly sides: Omit<Connection, "source" | "warehouse">;
   openSource(): Promise<Source>;
-  openDestination(): Promise<Destination>;
+  openDestination(): Promise<Warehouse>;
 }
 
 export interface Host {
@@ -52,7 +53,7 @@ const renewEach = 30_000;
 interface Opened {
   readonly known: Known;
   readonly source: Source;
-  readonly idle: Destination[];
+  readonly idle: Warehouse[];
   users: number;
 }
 
@@ -134,6 +135,26 @@ export class Work implements AsyncDisposable {
         const member: Member = { connection, sync: asked.sync, signal, isLast: false, report: () => {} };
         return endedOf(await endTeamSync(member, asked.stopped));
       }),
+    verify: (asked) =>
+      this.#perform(asked, asked.run, 1, async (connection, { began, signal }) => {
+        const { warehouse, withoutSecrets = String } = connection;
+        const run = { id: asked.run, kind: "verify", trigger: "schedule", started: began } as const;
+        try {
+          const report = await verify(connection, { id: run.id, signal }, () => {});
+          await warehouse.keep(proofRecord(run, report));
+          return { verdict: report.verdict };
+        } catch (thrown) {
+          const { code, message, hint } = asHeadwatersError(thrown);
+          const error = { code, message: withoutSecrets(message), hint };
+          const failed = { ...run, ended: new Date().toISOString(), outcome: "failed", tables: [], error } as const;
+          await warehouse.keep(failed).catch((failure: unknown) => {
+            this.#host.warn(
+              `${asked.connection}: the record could not be stored: ${asHeadwatersError(failure).message}`,
+            );
+          });
+          throw thrown;
+        }
+      }),
   };
 
   #onTable<Result>(asked: TableAsked, work: (member: Member) => Promise<Result>): Promise<Result> {
@@ -162,7 +183,7 @@ export class Work implements AsyncDisposable {
     asked: Asked,
     run: string,
     parallel: number,
-    work: (connection: SyncConnection, attempt: Attempt) => Promise<Result>,
+    work: (connection: Connection, attempt: Attempt) => Promise<Result>,
   ): Promise<Result> {
     const attempt = this.#attempt();
     const timer = setInterval(attempt.heartbeat, attempt.heartbeatTimeout / heartbeats);
@@ -243,7 +264,7 @@ async function close({ source, idle }: Opened): Promise<void> {
 }
 
 /** The source's limits hold for all workers together: each share may have its part of them. */
-function shared(settings: SyncConnection["settings"], parallel: number): SyncConnection["settings"] {
+function shared(settings: Connection["settings"], parallel: number): Connection["settings"] {
   if (parallel === 1) return settings;
   const { maxRowsPerSecond, commitRows } = settings;
   return {

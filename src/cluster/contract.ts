@@ -1,7 +1,7 @@
 import type { Counts } from "../engine/run/counts.ts";
 import type { Reading, Stepped, TeamSync } from "../engine/run/member.ts";
 import type { SyncOptions } from "../engine/run/run.ts";
-import type { TableRun } from "../protocol/state-store.ts";
+import type { TableRun, Verdict } from "../protocol/state-store.ts";
 
 /*
  * What passes through Temporal: ids, counters and kinds. No rows, no states of a source, no secrets, and no texts of
@@ -21,6 +21,9 @@ export interface SyncRequest {
   /** Of a sync that goes on in another history. */
   readonly begun?: Begun;
 }
+
+/** What a verify is asked for. */
+export type VerifyRequest = Omit<SyncRequest, "flags" | "begun">;
 
 /** A sync that has begun. */
 export interface Begun {
@@ -84,6 +87,13 @@ export interface Activities {
   hold(asked: HoldAsked): Promise<void>;
   failTable(asked: TableAsked): Promise<void>;
   end(asked: Asked & { readonly sync: TeamSync; readonly stopped: boolean }): Promise<Ended>;
+  /** `run`: the id of its record, also if it fails. */
+  verify(asked: VerifyRequest & { readonly run: string }): Promise<Verified>;
+}
+
+/** What a verify found. The record in the destination says the rest. */
+export interface Verified {
+  readonly verdict: Verdict;
 }
 
 /** How a sync ended: how many tables in which way. The record in the destination says the rest. */
@@ -108,8 +118,9 @@ export interface TableProgress {
 /** Asked with the last change that was told. Resolves to some tables that changed since, in the order of their changes. */
 export const progressQuery = "progress";
 export const workflowType = "syncConnection";
+export const verifyWorkflowType = "verifyConnection";
 
-/** The workflow of a connection. If a schedule starts it, Temporal adds the moment. */
+/** The workflow that syncs a connection. If a schedule starts it, Temporal adds the moment. */
 export function workflowId(connection: string): string {
   return `headwaters/${connection}`;
 }

@@ -11,10 +11,20 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { addCounts, type Counts, nothingDone } from "../engine/run/counts.ts";
-import type { Activities, Begun, Ended, Step, SyncRequest, TableAsked, TableProgress } from "./contract.ts";
+import type {
+  Activities,
+  Begun,
+  Ended,
+  Step,
+  SyncRequest,
+  TableAsked,
+  TableProgress,
+  Verified,
+  VerifyRequest,
+} from "./contract.ts";
 
 /*
- * One sync. This file runs inside Temporal's sandbox, again and again from the start: it holds no clock, no chance and no
+ * One sync, or one verify. This file runs inside Temporal's sandbox, again and again from the start: it holds no clock, no chance and no
  * input but what Temporal gives. A change of the order in which it asks for something breaks syncs that are under way.
  */
 
@@ -88,6 +98,10 @@ export async function syncConnection(request: SyncRequest): Promise<Ended> {
   }
   if (left.length > 0) return continueAsNew<typeof syncConnection>({ ...request, begun: { ...begun, tables: left } });
   return end(false);
+}
+
+export async function verifyConnection(request: VerifyRequest): Promise<Verified> {
+  return retrying(request.heartbeatTimeout, mostAttempts).verify({ ...request, run: workflowInfo().runId });
 }
 
 async function syncTable(

@@ -93,7 +93,7 @@ export class Archive {
 }
 
 /** There is one writer: a sync whose end nobody stored is over once a later one has ended. */
-function closed(run: RunRecord, later: readonly RunRecord[]): RunRecord {
+export function closed(run: RunRecord, later: readonly RunRecord[]): RunRecord {
   const isOver = later.some(
     ({ kind, started, outcome }) => kind !== "verify" && outcome === "succeeded" && started > run.started,
   );

@@ -16,6 +16,8 @@ export interface LoadedConnection {
   /** Connections with the same one share a process. */
   readonly worker: string;
   readonly schedule: SyncSchedule | null;
+  /** Temporal starts its runs, by schedules of its own, and workers make them. */
+  readonly isHandedOver: boolean;
   readonly verify: Schedule | null;
   readonly freshness: number | null;
   /** Its tables are read together: none can be synced alone. */

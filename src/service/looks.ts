@@ -1,3 +1,5 @@
+import type { RunRecord } from "../protocol/state-store.ts";
+import { recordsDue, takeRecords } from "./handed-over.ts";
 import type { Answers, Question } from "./messages.ts";
 import type { Unit } from "./unit.ts";
 
@@ -12,10 +14,14 @@ type CopiesAsked = Extract<Question, { kind: "copies" }>;
 interface Asking {
   /** `null`: it can't be told. `later`: called if it may be told later. */
   copies(unit: Unit, question: CopiesAsked, later: () => void): Promise<Answers["copies"] | null>;
+  /** The newest runs that the destination has records of. */
+  runs(unit: Unit, limit: number): Promise<readonly RunRecord[] | null>;
+  /** Told of runs that workers of Temporal have made. */
+  onRun(unit: Unit, run: RunRecord): void;
   now(): number;
 }
 
-/** Looks how copies stand: asks the workers of their destinations. */
+/** Looks how copies stand: asks the processes that have their destinations open. */
 export class Looks {
   readonly #asking: Asking;
   readonly #then: (unit: Unit) => void;
@@ -35,9 +41,23 @@ export class Looks {
     return looking;
   }
 
-  /** Makes a look that could not be made, once it is due. */
+  /** Makes a look that could not be made, and reads records of runs that others make, once either is due. */
   again(unit: Unit): void {
+    const limit = recordsDue(unit, this.#asking.now());
+    if (limit > 0) void this.#readRecords(unit, limit);
     if (unit.looking === null && unit.missed !== null && unit.missed.next <= this.#asking.now()) void this.at(unit, []);
+  }
+
+  async #readRecords(unit: Unit, limit: number): Promise<void> {
+    const isFirst = unit.readAt === null;
+    unit.readAt = this.#asking.now();
+    const found = await this.#asking.runs(unit, limit);
+    if (found === null) return;
+    const ended = takeRecords(unit, found);
+    // Those that ended before this process began are no news.
+    if (!isFirst) for (const run of ended.toReversed()) this.#asking.onRun(unit, run);
+    if (ended.length > 0) await this.at(unit, changedIn(ended));
+    else this.#then(unit);
   }
 
   async #look(unit: Unit, asked: readonly string[] | null): Promise<void> {
@@ -59,4 +79,10 @@ export class Looks {
     }
     this.#then(unit);
   }
+}
+
+/** The tables whose rows runs have changed. */
+export function changedIn(runs: readonly RunRecord[]): readonly string[] {
+  const changed = runs.flatMap(({ tables }) => tables.filter((one) => one.inserted + one.updated + one.deleted > 0));
+  return [...new Set(changed.map(({ table }) => table))];
 }

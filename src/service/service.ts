@@ -7,6 +7,7 @@ import { Archive } from "./archive.ts";
 import { fruitless, nextSync, nextVerify } from "./due.ts";
 import { EventLog } from "./event-log.ts";
 import { isPlain, newFollowing, recountDue } from "./following.ts";
+import { refuseHandedOver } from "./handed-over.ts";
 import type { Host, Loaded, LoadedConnection, Remembered } from "./host.ts";
 import { type Done, Unfit } from "./done.ts";
 import type { Answers, Asked, Question } from "./messages.ts";
@@ -27,7 +28,7 @@ import {
   underWay,
   type Unit,
 } from "./unit.ts";
-import { Looks } from "./looks.ts";
+import { changedIn, Looks } from "./looks.ts";
 import { WatchedFile } from "./watched-file.ts";
 import { Refused, type WorkerEvents, Workers } from "./workers.ts";
 
@@ -69,7 +70,12 @@ export class Service implements AsyncDisposable {
     this.started = new Date(host.now()).toISOString();
     this.#workers = new Workers(() => host.start(), this.#hearing());
     this.#looks = new Looks(
-      { copies: (unit, question, later) => this.#asked(unit, question, later), now: () => host.now() },
+      {
+        copies: (unit, question, later) => this.#asked(unit, question, later),
+        runs: (unit, limit) => this.#asked(unit, { kind: "runs", which: {}, limit }),
+        onRun: ({ loaded: { name } }, run) => this.#tell({ kind: "run", run: runReport(name, run) }),
+        now: () => host.now(),
+      },
       (unit) => this.#looked(unit),
     );
     this.archive = new Archive(this.#units, host, {
@@ -161,6 +167,7 @@ export class Service implements AsyncDisposable {
   act(name: string, action: Action): Done | null {
     const unit = this.#units.get(name);
     if (unit === undefined) return null;
+    refuseHandedOver(unit, action);
     switch (action.action) {
       case "sync": {
         const { tables = [], sweep = false, full = false } = action;
@@ -211,9 +218,8 @@ export class Service implements AsyncDisposable {
   #readRuns(): void {
     for (const unit of this.#units.values()) {
       if (runsUnderWay(unit).length > 0 || unit.active !== null) continue;
-      const { name } = unit.loaded;
       const found = readRuns(unit, this.#host);
-      for (const run of found.toReversed()) this.#tell({ kind: "run", run: runReport(name, run) });
+      for (const run of found.toReversed()) this.#tell({ kind: "run", run: runReport(unit.loaded.name, run) });
       if (found.length > 0) void this.#looks.at(unit, null);
       else this.#looks.again(unit);
     }
@@ -405,10 +411,7 @@ export class Service implements AsyncDisposable {
     this.#tell({ kind: "run", run: runReport(name, over) });
     this.#host.log.info(`${name}: ${active.task.kind} ${over.outcome}`);
     if (unit.removed && runsUnderWay(unit).length === 0) this.#remove(name);
-    else if (!this.#stopping) {
-      const changed = over.tables.filter((table) => table.inserted + table.updated + table.deleted > 0);
-      void this.#looks.at(unit, active.task.kind === "verify" ? [] : changed.map(({ table }) => table));
-    }
+    else if (!this.#stopping) void this.#looks.at(unit, changedIn([over]));
     this.#show(unit);
     this.#serve();
   }

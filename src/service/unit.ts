@@ -5,7 +5,7 @@ import { type Plan, failuresOf, nextSync, nextVerify, updates } from "./due.ts";
 import type { Host, LoadedConnection, Remembered } from "./host.ts";
 import type { Task } from "./messages.ts";
 import { runReport } from "./reports.ts";
-import { scheduleText } from "./schedule.ts";
+import { dueAfter, scheduleText, type SyncSchedule } from "./schedule.ts";
 
 /** A run that waits for its turn or is made. */
 export interface Active {
@@ -46,6 +46,10 @@ export interface Unit {
   runsVersion: string;
   /** Another process makes a run of it: of the command line, or a worker of a service that was killed. */
   isBusy: boolean;
+  /** The run that workers of Temporal make, as it was recorded last. */
+  elsewhere: RunRecord | null;
+  /** When the records of such runs were read last; `null`: never. */
+  readAt: number | null;
   /** As its worker told them last; `null`: not yet. */
   tables: readonly TableReport[] | null;
   /** The newest changes of schemas, likewise. */
@@ -75,6 +79,8 @@ export function newUnit(loaded: LoadedConnection, { paused, stopped }: Pick<Reme
     runs: [],
     runsVersion: "",
     isBusy: false,
+    elsewhere: null,
+    readAt: null,
     tables: null,
     changes: null,
     looking: null,
@@ -119,15 +125,17 @@ export function readRuns(unit: Unit, host: Pick<Host, "runs" | "runsVersion" | "
 }
 
 export function connectionReport(unit: Unit, now: number): ConnectionReport {
-  const { loaded, runs, paused, following } = unit;
+  const { loaded, runs, following } = unit;
   const { name, source, destination, schedule, verify, freshness } = loaded;
   const lastRun = runs.find(updates) ?? null;
   const lastProof = runs.find(({ kind, outcome }) => kind === "verify" && outcome !== "stopped") ?? null;
   const plan = planOf(unit);
+  const paused = pausedBy(unit);
   const isOff = paused !== null || loaded.error !== null;
   const selected = selectedTables(unit);
   const asOf = oldestOf(selected);
-  const [running = null] = runsUnderWay(unit);
+  const [own] = runsUnderWay(unit);
+  const running = own === undefined ? runElsewhere(unit) : underWay(own);
   const counted = selected.flatMap(({ rows }) => (rows === null ? [] : [rows]));
   const told = {
     asOf,
@@ -146,13 +154,14 @@ export function connectionReport(unit: Unit, now: number): ConnectionReport {
     paused: paused !== null,
     schedule: schedule === null ? null : scheduleText(schedule),
     verifySchedule: verify === null ? null : scheduleText(verify),
-    nextRun: isOff || following !== null ? null : momentOf(nextSync(plan)?.at, now),
-    nextVerify: isOff ? null : momentOf(nextVerify(plan)?.at, now),
+    nextRun:
+      isOff || following !== null ? null : momentOf(nextElsewhere(unit, schedule, now) ?? nextSync(plan)?.at, now),
+    nextVerify: isOff ? null : momentOf(nextElsewhere(unit, verify, now) ?? nextVerify(plan)?.at, now),
     asOf,
     freshness,
     rows: told.rows,
     tables: selected.length,
-    running: running === null ? null : runReport(name, underWay(running)),
+    running: running === null ? null : runReport(name, running),
     stream: following === null ? null : { ...following.stream },
     lastRun: told.lastRun,
     lastProof: told.lastProof,
@@ -163,8 +172,25 @@ export function connectionReport(unit: Unit, now: number): ConnectionReport {
 /** What decides when the connection runs next. */
 export function planOf(unit: Unit): Plan {
   const { loaded, runs, stopped } = unit;
-  const { name, schedule, verify } = loaded;
+  const { name, isHandedOver } = loaded;
+  const { schedule, verify } = isHandedOver ? { schedule: null, verify: null } : loaded;
   return { name, schedule, verify, runs, stopped, copied: oldestOf(selectedTables(unit)) !== null };
+}
+
+/** When Temporal starts the next run. Absent: we do. */
+function nextElsewhere({ loaded }: Unit, schedule: SyncSchedule | null, now: number): number | undefined {
+  if (!loaded.isHandedOver || schedule === null || schedule === "follow") return undefined;
+  return dueAfter(schedule, loaded.name, now);
+}
+
+/** The run that workers of Temporal make; `null`: none is known. */
+export function runElsewhere({ loaded, elsewhere }: Unit): RunRecord | null {
+  return loaded.isHandedOver ? elsewhere : null;
+}
+
+/** By whom the connection is paused; a schedule of Temporal is not paused here. */
+function pausedBy({ loaded, paused }: Unit): Unit["paused"] {
+  return loaded.isHandedOver ? null : paused;
 }
 
 /** The runs that are made now, the one that a person looks for first. */
@@ -228,7 +254,9 @@ type Told = Pick<ConnectionReport, "asOf" | "held" | "lastRun" | "lastProof" | "
 
 /** The state, in one word and in a few, and the error that a person should see. */
 function stateOf(unit: Unit, told: Told, now: number): Standing {
-  const { loaded, active, isBusy, paused, following } = unit;
+  const { loaded, active, isBusy, following } = unit;
+  const paused = pausedBy(unit);
+  const elsewhere = runElsewhere(unit);
   const { lastRun, failures } = told;
   const error: ErrorReport | null =
     loaded.error ?? (lastRun?.outcome === "succeeded" ? null : (lastRun?.error ?? null));
@@ -237,6 +265,8 @@ function stateOf(unit: Unit, told: Told, now: number): Standing {
     return { state: "running", says: active.task.kind === "verify" ? "verifying" : "syncing", error };
   if (loaded.error !== null) return { state: "problem", says: "its settings are wrong", error };
   if (isBusy) return { state: "running", says: "another process works on it", error };
+  if (elsewhere !== null)
+    return { state: "running", says: elsewhere.kind === "verify" ? "workers verify it" : "workers sync it", error };
   if (paused === "person") return { state: "paused", says: "paused", error };
   if (paused === "failures")
     return { state: "paused", says: `paused after ${failures} failures: a person must mend it and resume`, error };

@@ -41,7 +41,10 @@ export class WatchedFile implements Disposable {
       this.#host.log.info("the file of connections was read again");
       this.#tell(null);
     } catch (thrown) {
-      this.#refuse(errorReport(asHeadwatersError(thrown)));
+      const error = errorReport(asHeadwatersError(thrown));
+      // What it needs may be there later.
+      if (error.remedy === "retry") this.#text = "";
+      this.#refuse(error);
     }
   }
 

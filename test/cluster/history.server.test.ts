@@ -38,6 +38,7 @@ function answers(queue: string, splits: readonly number[], parallel: number): Ac
     failTable: async () => {},
     syncWhole: () => Promise.reject(new Error("not asked for")),
     end: async (): Promise<Ended> => ({ outcome: "succeeded", whole: tables.length, failed: 0 }),
+    verify: () => Promise.reject(new Error("not asked for")),
   };
 }
 

@@ -196,6 +196,7 @@ const lines: Readonly<Record<string, Line>> = {
     commands: "deploy",
     meaning: "A schedule of Temporal, and what is done about it.",
     fields: {
+      run: "what its runs do: `sync` or `verify`",
       change: "`create`, `change`, `remove` or `keep`",
       schedule: "as the file has it; null: it is removed",
       before: "as Temporal had it; null: not at all, or the same",

@@ -1,6 +1,5 @@
 import { Command } from "commander";
-import type { Difference, Moments, Wanted } from "../../cluster/schedules.ts";
-import type { SyncRequest } from "../../cluster/contract.ts";
+import type { Difference, Kind, Moments, Wanted } from "../../cluster/schedules.ts";
 import { fraction, type Schedule, scheduleText } from "../../service/schedule.ts";
 import { counted } from "../../toolkit/figures.ts";
 import { defaultFile, readConnections } from "../configuration/load.ts";
@@ -20,7 +19,7 @@ interface DeployFlags extends OutputOptions {
 export function deployCommand(environment: Environment): Command {
   const command = new Command("deploy")
     .description(
-      "Makes the schedules of the file schedules of Temporal, which then has workers sync. Shows what would change and asks. A schedule of Temporal whose connection is gone from the file, or has no schedule any more, is removed. Those of other task queues are left alone.",
+      "Makes the schedules of the file schedules of Temporal, which then has workers sync and verify. Shows what would change and asks. A schedule of Temporal whose connection is gone from the file, or has no schedule any more, is removed. Those of other task queues are left alone.",
     )
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
     .option("-y, --yes", "do not ask");
@@ -33,9 +32,11 @@ export function deployCommand(environment: Environment): Command {
 }
 
 async function deploy(session: Session, { file, yes = false }: DeployFlags): Promise<"ok"> {
-  const { output, json, quiet, tell } = session;
+  const { output, json, quiet, tell, log } = session;
   const settings = await temporalOf(session, file);
-  const wanted = await wantedOf(session, file, settings.heartbeatTimeout);
+  const wanted = await wantedOf(session, file, settings.heartbeatTimeout, (name) =>
+    log.warn(`${name}: schedule: follow is not handed over: have headwaters follow or headwaters up run`),
+  );
   const { openSchedules } = await import("../../cluster/schedules.ts");
   await using schedules = await openSchedules(settings);
   const differences = await schedules.compare(wanted);
@@ -56,28 +57,44 @@ async function deploy(session: Session, { file, yes = false }: DeployFlags): Pro
   return "ok";
 }
 
-/** The schedules of the file. All settings are checked, as a worker does. */
+/** Makes the schedules of the file schedules of Temporal without asking, and logs what it changes. */
+export async function handOver(session: Session, file: string | undefined): Promise<void> {
+  const settings = await temporalOf(session, file);
+  const wanted = await wantedOf(session, file, settings.heartbeatTimeout, () => {});
+  const { openSchedules } = await import("../../cluster/schedules.ts");
+  await using schedules = await openSchedules(settings);
+  for (const one of await schedules.compare(wanted)) {
+    if (one.kind === "keep") continue;
+    await schedules.apply(one);
+    session.log.info(`schedules of Temporal: ${lineOf(one).trim()}`);
+  }
+}
+
+/** The schedules of the file. All settings are checked, as a worker does. Connections that are followed have none. */
 async function wantedOf(
   session: Session,
   file: string | undefined,
   heartbeatTimeout: number,
+  onFollowed: (connection: string) => void,
 ): Promise<readonly Wanted[]> {
-  const { environment, output, log } = session;
+  const { environment, output } = session;
   const request = { names: [], ...(file === undefined ? {} : { file }) };
   const wanted: Wanted[] = [];
   for (const raw of await readConnections(request, { folder: environment.folder })) {
     const variables = await withEnvFile(raw.folders.destination, environment.variables);
     const { name, service } = await resolveConnection(raw, variables, output.redactor);
-    const { schedule } = service;
-    if (service.verify !== undefined)
-      log.warn(`${name}: verify is not handed over: have headwaters verify run by a timer`);
-    if (schedule === "follow")
-      log.warn(`${name}: schedule: follow is not handed over: have headwaters follow or headwaters up run`);
-    if (schedule === undefined || schedule === "follow") continue;
-    const flags = { trigger: "schedule" } as const;
-    const about = { connection: name, fingerprint: fingerprintOf(raw), flags };
-    const asked = { ...about, heartbeatTimeout, schedule: scheduleText(schedule) };
-    wanted.push({ request: asked, moments: momentsOf(schedule, name) });
+    const { schedule, verify } = service;
+    if (schedule === "follow") {
+      onFollowed(name);
+      continue;
+    }
+    const about = { connection: name, fingerprint: fingerprintOf(raw) };
+    const add = (run: Kind, when: Schedule, flags: object): void => {
+      const request = { ...about, ...flags, heartbeatTimeout, schedule: scheduleText(when) };
+      wanted.push({ run, request, moments: momentsOf(when, name) });
+    };
+    if (schedule !== undefined) add("sync", schedule, { flags: { trigger: "schedule" } });
+    if (verify !== undefined) add("verify", verify, {});
   }
   return wanted;
 }
@@ -103,21 +120,26 @@ function nameOf(one: Difference): string {
 function jsonOf(one: Difference): Readonly<Record<string, unknown>> {
   const schedule = one.kind === "remove" ? null : one.wanted.request.schedule;
   const before = one.kind === "change" || one.kind === "remove" ? (one.before.schedule ?? null) : null;
-  return { schedule, before };
+  return { run: runOf(one), schedule, before };
+}
+
+function runOf(one: Difference): Kind {
+  return one.kind === "remove" ? one.run : one.wanted.run;
 }
 
 const signs: Readonly<Record<Difference["kind"], string>> = { create: "+", change: "~", remove: "-", keep: " " };
 
 function lineOf(one: Difference): string {
   const paused = one.kind !== "remove" && one.isPaused ? " (paused)" : "";
-  return `  ${signs[one.kind]} ${nameOf(one)}: ${whatOf(one)}${paused}`;
+  const verify = runOf(one) === "verify" ? ", verify" : "";
+  return `  ${signs[one.kind]} ${nameOf(one)}${verify}: ${whatOf(one)}${paused}`;
 }
 
 function whatOf(one: Difference): string {
   if (one.kind === "remove") return one.before.schedule ?? "";
   const { request } = one.wanted;
   if (one.kind !== "change") return request.schedule;
-  const before: SyncRequest = one.before;
+  const { before } = one;
   const changes = [
     before.schedule === request.schedule ? request.schedule : `${before.schedule} → ${request.schedule}`,
     ...(before.fingerprint === request.fingerprint

@@ -1,7 +1,8 @@
-import type { TableProgress } from "../../cluster/contract.ts";
+import type { StartedSync } from "../../cluster/client.ts";
+import type { SyncRequest as StartRequest, TableProgress } from "../../cluster/contract.ts";
 import type { SyncEvent, SyncHappening } from "../../engine/events.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
-import type { TableRun } from "../../protocol/state-store.ts";
+import type { RunRecord, TableRun } from "../../protocol/state-store.ts";
 import { readConnections, type Request } from "../configuration/load.ts";
 import type { ConfiguredConnection } from "../configuration/resolve.ts";
 import { openWarehouse } from "../connect.ts";
@@ -13,6 +14,8 @@ import type { Session } from "../session.ts";
 import type { SyncRequest } from "../sync.ts";
 import { fingerprintOf, temporalOf } from "./load.ts";
 
+export type StartFlags = StartRequest["flags"];
+
 /** Has workers sync a connection, and shows how far they are. */
 export async function syncOnTemporal(
   session: Session,
@@ -21,19 +24,9 @@ export async function syncOnTemporal(
   syncRequest: SyncRequest,
 ): Promise<Outcome> {
   const { tables = [], verify: _, ...flags } = syncRequest;
-  const { environment, output, json, quiet, tell, working, signal } = session;
+  const { output, json, quiet, tell, working, signal } = session;
   const { name } = configured;
-  const settings = await temporalOf(session, request.file);
-  const [raw] = await readConnections(
-    { names: [name], ...(request.file === undefined ? {} : { file: request.file }) },
-    {
-      folder: environment.folder,
-    },
-  );
-  const { startSync } = await import("../../cluster/client.ts");
-  const { heartbeatTimeout } = settings;
-  const asked = { connection: name, fingerprint: fingerprintOf(raw!), heartbeatTimeout, flags: { ...flags, tables } };
-  await using started = await startSync(settings, asked);
+  await using started = await startOnTemporal(session, request.file, name, { ...flags, tables });
   const { run } = started;
   using display = syncDisplay({
     ...{ output, tell, connection: name, prefix: working.prefix, json, quiet },
@@ -51,14 +44,34 @@ export async function syncOnTemporal(
     await started.cancel();
     ended = await started.watch(() => {}, new AbortController().signal);
   }
-  await using warehouse = await openWarehouse(configured, { ...session, signal: new AbortController().signal }, false);
-  const [record] = await warehouse.runs(1, { id: run });
-  if (record === undefined)
-    throw new HeadwatersError("DESTINATION_EMPTY", "the sync left no record in the destination");
+  const record = await recordOf(session, configured, run);
   for (const table of record.tables) shown.end(table);
   const outcome = ended === "left" || ended.outcome === "stopped" ? "stopped" : worst(record.tables.map(outcomeOf));
   display.end(record, outcome);
   return outcome;
+}
+
+/** Starts a sync as the file of connections says. */
+export async function startOnTemporal(
+  session: Session,
+  file: string | undefined,
+  name: string,
+  flags: StartFlags,
+): Promise<StartedSync & AsyncDisposable> {
+  const settings = await temporalOf(session, file);
+  const request = { names: [name], ...(file === undefined ? {} : { file }) };
+  const [raw] = await readConnections(request, { folder: session.environment.folder });
+  const { startSync } = await import("../../cluster/client.ts");
+  const { heartbeatTimeout } = settings;
+  return startSync(settings, { connection: name, fingerprint: fingerprintOf(raw!), heartbeatTimeout, flags });
+}
+
+/** The record of a sync that workers made. */
+export async function recordOf(session: Session, configured: ConfiguredConnection, run: string): Promise<RunRecord> {
+  await using warehouse = await openWarehouse(configured, { ...session, signal: new AbortController().signal }, false);
+  const [record] = await warehouse.runs(1, { id: run });
+  if (record !== undefined) return record;
+  throw new HeadwatersError("DESTINATION_EMPTY", "the sync left no record in the destination");
 }
 
 /** Whether the user, who pressed Ctrl-C, wants the sync to be cancelled too. Without a terminal it goes on. */
@@ -74,7 +87,7 @@ async function isToBeCancelled(session: Session, connection: string): Promise<bo
 }
 
 /** Turns what a workflow answers into the events that a sync of this process would report. */
-class Progress {
+export class Progress {
   readonly #report: (happening: SyncHappening) => void;
   readonly #known = new Map<string, TableProgress>();
   readonly #ended = new Set<string>();

@@ -1,8 +1,9 @@
 import { fork } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { HeadwatersError } from "../../protocol/errors.ts";
+import type { Loaded } from "../../service/host.ts";
 import { serviceMetrics } from "../../service/metrics.ts";
 import { Service } from "../../service/service.ts";
 import { httpApp } from "../../service/http/app.ts";
@@ -32,6 +33,7 @@ interface UpFlags extends OutputOptions {
   readonly port: string;
   readonly concurrency?: string;
   readonly memory?: string;
+  readonly on?: string;
 }
 
 export function upCommand(environment: Environment): Command {
@@ -50,12 +52,19 @@ export function upCommand(environment: Environment): Command {
       "--memory <size>",
       "memory for rows that wait for the destinations, such as 512MB (default: service.memory)",
     );
+  command.addOption(
+    new Option(
+      "--on <engine>",
+      "hand schedules over, as headwaters deploy does, and let workers sync and verify (headwaters worker)",
+    ).choices(["temporal"]),
+  );
   return withOutputOptions(command)
     .addHelpText(
       "after",
       examples(
         ["up", "the connections of headwaters.yaml"],
         ["up --port 8080 --concurrency 4", "on another port, with four runs at the same time"],
+        ["up --on temporal", "page, metrics and alerts for what workers do"],
       ),
     )
     .addHelpText("after", exitCodesHelp())
@@ -76,16 +85,21 @@ async function up(session: Session, flags: UpFlags): Promise<Outcome> {
   const home = homeOf(given);
   const folder = serviceFolder(home, environment.variables);
   const placeOf = (connection: string): AttemptPlace => attemptPlace(home, connection, environment.variables);
+  const isOnTemporal = flags.on === "temporal";
+  const workerArguments = ["up-worker", ...(isOnTemporal ? ["--on", "temporal"] : [])];
   await using _ = claim(folder, log);
   await using service = await Service.open({
     version: packageManifest().version,
     text: () => textOf(given),
-    load: () => loadService(given),
+    load: async () => {
+      const loaded = await loadService(given);
+      return isOnTemporal ? handedOver(session, flags.file, loaded) : loaded;
+    },
     runs: ({ name, copies }) => loadAttempts(placeOf(name), copies, log),
     runsVersion: ({ name }) => attemptsVersion(placeOf(name)),
     isUnderWay: ({ name }) => isUnderWay(placeOf(name), log),
     runLog: (connection, run) => loadRunLog(placeOf(connection), run),
-    start: () => fork(process.argv[1]!, ["up-worker"], { stdio: ["ignore", "ignore", "inherit", "ipc"] }),
+    start: () => fork(process.argv[1]!, workerArguments, { stdio: ["ignore", "ignore", "inherit", "ipc"] }),
     log,
     now: () => Date.now(),
     memory: memoryIn(folder),
@@ -116,6 +130,14 @@ async function up(session: Session, flags: UpFlags): Promise<Outcome> {
   else output.line(tokenFile === null ? address : `${address}#token=… (the token is in ${tokenFile})`);
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
   return "ok";
+}
+
+/** Has Temporal start the runs of the file. Whoever is followed is followed by this service. */
+async function handedOver(session: Session, file: string | undefined, loaded: Loaded): Promise<Loaded> {
+  const { handOver } = await import("../temporal/deploy.ts");
+  await handOver(session, file);
+  const connections = loaded.connections.map((one) => ({ ...one, isHandedOver: one.schedule !== "follow" }));
+  return { ...loaded, connections };
 }
 
 function settingsOf({ concurrency, memory }: UpFlags): Partial<Pick<ServiceSettings, "concurrency" | "memoryBytes">> {

@@ -15,6 +15,7 @@ import { openWarehouse } from "../connect.ts";
 import type { Environment } from "../environment.ts";
 import { recordedFollow, recordedSync, recordedVerify, recordInvalid, type RunContext } from "../recorded.ts";
 import { runCommand, type Session } from "../session.ts";
+import type { StartFlags } from "../temporal/sync.ts";
 
 /** How often the progress of a run is told, in milliseconds. */
 const progressInterval = 250;
@@ -35,16 +36,21 @@ const mostStopping = 4_000;
 export function workerCommand(environment: Environment): Command {
   return new Command("up-worker")
     .description("Does the work of `headwaters up` for one destination. Nobody else starts it.")
-    .action(() => runCommand(environment, { quiet: true }, (session) => new Worker(session).run()));
+    .option("--on <engine>", "has workers sync what is not followed")
+    .action(({ on }: { readonly on?: string }) =>
+      runCommand(environment, { quiet: true }, (session) => new Worker(session, on === "temporal").run()),
+    );
 }
 
 class Worker {
   readonly #session: Session;
+  readonly #isOnTemporal: boolean;
   readonly #runs = new Map<string, AbortController>();
   readonly #gone = new AbortController();
 
-  constructor(session: Session) {
+  constructor(session: Session, isOnTemporal: boolean) {
     this.#session = session;
+    this.#isOnTemporal = isOnTemporal;
   }
 
   /** Resolves once the parent is gone, or the process was asked to stop, and no run is under way. */
@@ -109,7 +115,7 @@ class Worker {
       context = { ...context, variables: await withEnvFile(raw!.folders.destination, environment.variables) };
       const connection = await resolveConnection(raw!, context.variables, output.redactor);
       resolved = true;
-      await this.#perform(task, context, limited(connection, memoryBytes));
+      await this.#perform(task, context, limited(connection, memoryBytes), configuration.file);
       this.#tell({ kind: "ended", run, error: null });
     } catch (thrown) {
       const { kind, trigger } = task;
@@ -120,7 +126,7 @@ class Worker {
     }
   }
 
-  async #perform(task: Task, context: RunContext, connection: ConfiguredConnection): Promise<void> {
+  async #perform(task: Task, context: RunContext, connection: ConfiguredConnection, file: string): Promise<void> {
     const { run: id, trigger, tables, kind } = task;
     const progress = new SyncProgress(performance.now());
     const told = new Map<string, string>();
@@ -149,19 +155,39 @@ class Worker {
           progress.applyVerify(event, performance.now()),
         );
       } else {
-        const { sweep = false, full = false, acceptScope = false, acceptDeletes } = task;
-        await recordedSync(
-          context,
-          connection,
-          { id, trigger, tables, sweep, full, acceptScope, acceptDeletes: acceptDeletes ?? false },
-          onEvent,
-          async () => {},
-        );
+        const { sweep = false, full = false, acceptScope = false, acceptDeletes = false } = task;
+        const flags = { trigger, tables, sweep, full, acceptScope, acceptDeletes };
+        if (this.#isOnTemporal && connection.service.schedule !== "follow")
+          await this.#haveSynced(id, connection, file, flags, context.signal, onEvent);
+        else await recordedSync(context, connection, { id, ...flags }, onEvent, async () => {});
       }
     } finally {
       clearInterval(timer);
       tell();
     }
+  }
+
+  /** Has workers of Temporal make a sync. It outlives this process, unless a person stops it. */
+  async #haveSynced(
+    run: string,
+    connection: ConfiguredConnection,
+    file: string,
+    flags: StartFlags,
+    signal: AbortSignal,
+    onEvent: (event: SyncEvent) => void,
+  ): Promise<void> {
+    const session = this.#session;
+    const { Progress, recordOf, startOnTemporal } = await import("../temporal/sync.ts");
+    await using started = await startOnTemporal(session, file, connection.name, flags);
+    const origin = { run: started.run, connection: connection.name };
+    const progress = new Progress((happening) => onEvent({ at: new Date().toISOString(), ...origin, ...happening }));
+    const ended = await started.watch((tables) => progress.take(tables), signal);
+    if (ended === "left") {
+      if (session.signal.aborted || this.#gone.signal.aborted) return;
+      await started.cancel();
+      await started.watch(() => {}, new AbortController().signal);
+    }
+    this.#tell({ kind: "record", run, record: await recordOf(session, connection, started.run) });
   }
 
   async #follow(

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { asHeadwatersError, type ErrorCode } from "../../protocol/errors.ts";
 import type { Rows } from "../../protocol/rows.ts";
 import type { Comparison, Difference, Seal } from "../../protocol/readable.ts";
-import type { Verdict } from "../../protocol/state-store.ts";
+import type { RunRecord, TableRun, Verdict } from "../../protocol/state-store.ts";
 import { cursorShowsAll, type Table, type TableState } from "../../protocol/table.ts";
 import { unite } from "../../toolkit/types.ts";
 import { type Connection } from "../connection.ts";
@@ -35,6 +35,20 @@ export interface TableVerdict {
 export interface VerifyReport {
   readonly verdict: Verdict;
   readonly tables: readonly TableVerdict[];
+}
+
+/** The record of a verify that came to an end. */
+export function proofRecord<Begun extends Pick<RunRecord, "id" | "started">>(
+  begun: Begun,
+  { verdict, tables }: VerifyReport,
+): Begun & RunRecord {
+  return { ...begun, verdict, ended: new Date().toISOString(), outcome: "succeeded", tables: tables.map(proofOf) };
+}
+
+/** A table in the record of a verify. */
+export function proofOf({ table, verdict, reasons, sourceRows, milliseconds }: TableVerdict): TableRun {
+  const nothing = { passes: [], bytesRead: 0, inserted: 0, updated: 0, deleted: 0, asOf: null, error: null };
+  return { ...nothing, table, outcome: "whole", rowsRead: sourceRows ?? 0, milliseconds, verdict, reasons };
 }
 
 /** What a `verify` reports while it runs. */
