@@ -70,7 +70,7 @@ function redisStage(server: RedisServer): Stage {
 
 await describeWith(startOwnValkey, "pages for Redis and Valkey", (server) => runPages("redis", redisStage(server)));
 await describeWith(
-  () => startValkey(8),
+  () => startValkey(4),
   "pages for DragonflyDB",
   (server) => runPages("dragonflydb", redisStage(server)),
 );

@@ -11,7 +11,7 @@ const client = await PythonClient.start().catch((error: Error) => error);
 await describeWith(
   async () => {
     if (client instanceof Error) throw client;
-    return startValkey(14);
+    return startValkey(5);
   },
   "DragonflyDB's published example, under Fivetran",
   (server) => suite(server, client as PythonClient),

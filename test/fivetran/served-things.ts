@@ -59,7 +59,7 @@ export const servedThings: readonly (readonly [title: string, start: () => Promi
   [
     "DragonflyDB",
     async () => {
-      const server = await startValkey(13);
+      const server = await startValkey(7);
       const settings = redisSettings(server) as Record<string, string>;
       return {
         definition: dragonflydb,

@@ -46,7 +46,7 @@ export async function startPlace(): Promise<Place> {
     ends.push(() => browser.close());
     const database = await startPostgresql();
     ends.push(() => database[Symbol.asyncDispose]());
-    const cache = await startValkey(8);
+    const cache = await startValkey(1);
     ends.push(() => cache[Symbol.asyncDispose]());
     await runSql(database.connectionString, rows);
     await cache.runAll(

@@ -32,7 +32,7 @@ export interface OwnRedis extends RedisServer {
 
 /**
  * An empty database on the server that all test files share: the one of HEADWATERS_TEST_DRAGONFLYDB
- * (`redis://user:password@host:port`), else a Valkey 9. Each file names a number of its own, 1 to 15.
+ * (`redis://user:password@host:port`), else a Valkey 9. Each file names a number of its own, 0 to 15.
  */
 export async function startValkey(database: number): Promise<RedisServer> {
   return openDatabase(await sharedServer("dragonflydb"), database, "dragonflydb");

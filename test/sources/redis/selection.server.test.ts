@@ -9,7 +9,7 @@ import { openSource, settingsOf, tableOf } from "./reading.ts";
 const long = { timeout: 60_000 };
 
 await describeWith(
-  () => startValkey(14),
+  () => startValkey(15),
   "what is chosen of DragonflyDB",
   (server) => {
     const tables = { users: { pattern: "user:{id}" } };
