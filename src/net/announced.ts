@@ -1,4 +1,4 @@
-/** Announced bytes are believed up to this many; for more, room is made as they come. */
+/** Room for announced bytes is made at once up to this many; beyond it, as they arrive. */
 const believed = 1 << 20;
 
 /** A part of a stream whose length was announced. */
@@ -12,7 +12,7 @@ export class Announced {
     this.#bytes = Buffer.allocUnsafeSlow(Math.min(length, believed));
   }
 
-  /** Copies what belongs to it from `position` in `chunk` on, and returns how many bytes that were. */
+  /** Copies the part's bytes from `chunk`, starting at `position`, and returns their number. */
   take(chunk: Buffer, position: number): number {
     const taken = Math.min(this.length - this.filled, chunk.length - position);
     const needed = this.filled + taken;

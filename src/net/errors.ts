@@ -66,7 +66,7 @@ const noSocket: Fault = {
 
 const unreachable: Fault = {
   code: "CONNECTION_REFUSED",
-  message: (place, said) => `${place.names.host}: there is no way from this machine to ${at(place)}: ${said}`,
+  message: (place, said) => `${place.names.host}: this machine has no route to ${at(place)}: ${said}`,
   hint: ({ names }) => `Check ${names.host}, the network and the firewall between this machine and the server.`,
 };
 
@@ -82,7 +82,7 @@ const tooLate: Fault = {
 const noAnswer = (protocol: (names: Names) => string): Fault => ({
   ...tooLate,
   message: (place, said) => {
-    const what = `takes the connection, but does not answer as ${protocol(place.names)} does`;
+    const what = `accepts the connection, but does not answer as ${protocol(place.names)} does`;
     return `${place.names.host}: ${at(place)} ${what} (${said})`;
   },
 });
@@ -97,7 +97,7 @@ const broken: Fault = {
   code: "PROTOCOL_MISMATCH",
   message: (place, said) => `port: ${at(place)} breaks the protocol of ${place.names.server}: ${said}`,
   hint: ({ names }) =>
-    `Check that ${names.host} and port lead to the database, and what is between. If so, report this.`,
+    `Check that ${names.host} and port lead to the database, without a proxy between. If they do, report this.`,
 };
 
 /** Headwaters refuses the server's certificate. */
@@ -116,7 +116,7 @@ const otherName = unverified(({ names }) => {
 
 const outOfDate = unverified(() => "Renew it at the server, or set the clock of this machine.");
 
-const unfit = unverified(({ names }) => `Look at the server's certificate, and at those of ${names.ca}.`);
+const unfit = unverified(({ names }) => `Check the server's certificate, and those of ${names.ca}.`);
 
 const noTls: Fault = {
   code: "TLS_MISMATCH",
@@ -129,17 +129,17 @@ const handshakeFailed: Fault = {
   code: "TLS_MISMATCH",
   message: (place, said) => `${place.names.tls}: the TLS handshake with ${at(place)} failed: ${said}`,
   hint: ({ names }) =>
-    `Set ${names.noTls} if the server has no TLS at this port; else see which versions of TLS it takes.`,
+    `Set ${names.noTls} if the server has no TLS at this port. Otherwise check which versions of TLS it accepts.`,
 };
 
 /** The server requires a client certificate, or rejects the one it got. */
 const ourCertificate: Fault = {
   code: "TLS_MISMATCH",
   message: ({ names, ...where }, said) =>
-    `${names.certificate ?? names.tls}: the server at ${at(where)} wants a certificate of its clients that it trusts: ${said}`,
+    `${names.certificate ?? names.tls}: the server at ${at(where)} requires a client certificate that it trusts: ${said}`,
   hint: ({ names }) =>
     names.certificate === null
-      ? "Headwaters has none for this server: let it take clients without one, or go through a proxy that has one."
+      ? "Let the server accept clients without a certificate, or connect through a proxy that has one."
       : `Set ${names.certificate} and ${names.key} to a certificate whose authority the server trusts.`,
 };
 

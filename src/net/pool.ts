@@ -63,7 +63,7 @@ export class Pool<Connection extends Pooled> implements AsyncDisposable {
     await connection[Symbol.asyncDispose]();
   }
 
-  /** What ended one connection may have ended the others too, without a word: each would cost an attempt. */
+  /** Whatever ended one connection may have ended the others too, unnoticed: each would cost an attempt. */
   #dropIdle(): void {
     for (const idle of this.#idle.splice(0)) {
       this.#open.delete(idle);

@@ -24,7 +24,7 @@ test("what answered is away for a while, until it answers again", async () => {
     await expect(reach(server, fails(code))).rejects.toMatchObject({
       code: "SERVER_UNAVAILABLE",
       remedy: "retry",
-      message: "the server answered before, and does not now: said",
+      message: "the server answered before, but does not answer now: said",
       cause: "cause",
     });
   expect(await reach(server, () => Promise.resolve(2))).toBe(2);

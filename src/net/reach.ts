@@ -19,9 +19,9 @@ const away: ReadonlySet<ErrorCode> = new Set([
 /** Servers that have answered during this run, each by the object that represents it: a pool, a configuration, …. */
 const reached = new WeakSet<object>();
 
-/** So often a server may close the connection at the first message before this counts as its answer. */
+/** How often a server may close the connection at the first message before this counts as its answer. */
 const mostCloses = 3;
-/** Between two attempts, in milliseconds. */
+/** The wait between two attempts, in milliseconds. */
 const closePause = 300;
 
 /**
@@ -44,13 +44,13 @@ export async function reach<Connection>(server: object, connect: () => Promise<C
 }
 
 function isAway({ message, cause }: HeadwatersError): HeadwatersError {
-  return new HeadwatersError("SERVER_UNAVAILABLE", `the server answered before, and does not now: ${message}`, {
-    hint: "It may pass by itself. If it stays so, look whether the server runs, and at the network between.",
+  return new HeadwatersError("SERVER_UNAVAILABLE", `the server answered before, but does not answer now: ${message}`, {
+    hint: "It may pass by itself. If it does not, check that the server runs, and check the network between.",
     cause,
   });
 }
 
-/** A server closes connections of another kind than it wants, but also when it restarts. */
+/** A server closes connections of a kind that it does not accept, but also any connection when it restarts. */
 function wasClosed({ cause }: HeadwatersError): boolean {
   return cause instanceof ConnectionLost && !cause.answered;
 }

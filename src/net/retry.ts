@@ -30,7 +30,7 @@ export async function withRetries<Result>(
   }
 }
 
-/** Waits before the next attempt. Throws `thrown` if there is to be no other attempt. */
+/** Waits before the next attempt. Throws `thrown` if the policy allows no other attempt. */
 export async function waitAfter(
   thrown: unknown,
   attempt: number,

@@ -28,10 +28,10 @@ export function tlsOptions(files: TlsFiles, verifies: Verification): ConnectionO
   if ((cert === null) !== (key === null)) {
     const [set, missing] = cert === null ? [keySetting, certificateSetting] : [certificateSetting, keySetting];
     const hint = `Set both ${certificateSetting} and ${keySetting}, or neither.`;
-    throw new HeadwatersError("CONFIGURATION_INVALID", `${set}: it is set, and ${missing} is not`, { hint });
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${set}: it is set, but ${missing} is not`, { hint });
   }
   if (ca !== null && !/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(ca)) {
-    const hint = `Check ${caSetting}: it names a file in PEM.`;
+    const hint = `Set ${caSetting} to a PEM file with the certificate.`;
     throw new HeadwatersError("CONFIGURATION_INVALID", `${caSetting}: it holds no certificate`, { hint });
   }
   try {
@@ -59,7 +59,7 @@ export function pemOf(setting: string, file: string | null | undefined): Pem {
   if (file === null || file === undefined) return [setting, null];
   // The error of the system would show it, and it may be a private key.
   if (file.includes("-----BEGIN ")) {
-    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: it is the text of a file in PEM, not its name`, {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: it is the text of a PEM file, not the file's name`, {
       hint: `Write the text into a file that only its owner may read, and set ${setting} to its name.`,
     });
   }

@@ -35,7 +35,7 @@ export class Watch {
   #heardAt = 0;
   #heard = 0;
   #timer: NodeJS.Timeout | null = null;
-  /** Of the message that is not whole yet, since `#began`. */
+  /** Bytes of the message that is not whole yet, since `#began`. */
   #began = 0;
   #pieces = 0;
   #bytes = 0;
@@ -70,7 +70,7 @@ export class Watch {
     }
   }
 
-  /** Counts anew what comes of a message: one that came fast at first may drip later. */
+  /** Starts counting a message's bytes again: a message that came fast at first may drip later. */
   #count(from: number): void {
     this.#began = from;
     this.#pieces = 0;

@@ -59,7 +59,7 @@ export interface DestinationContext {
   readonly systemColumnPrefix: string;
   /** Whether deleted rows are marked or removed. */
   readonly deletion: Deletion;
-  /** By table id: exceptions from that. */
+  /** By table id: exceptions from `deletion`. */
   readonly deletions?: Readonly<Record<string, Deletion>>;
   /** By table id: the names in the destination of tables that the user renamed. */
   readonly rename: Readonly<Record<string, string>>;

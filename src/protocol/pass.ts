@@ -42,7 +42,7 @@ export interface Plan {
    * settled, or caught up with (`SourceCapabilities.catchesUp`); then its stream is planned again.
    */
   readonly startsOver?: true;
-  /** Why what was changed since `previous` can't be told any more, as the end of a sentence. Absent: nothing was lost. */
+  /** Why the changes since `previous` can't be known any more, as the end of a sentence. Absent: nothing was lost. */
   readonly lost?: string;
   /**
    * For a `full` pass: it gives each key once, since it reads one snapshot. Two rows with the same key are then two rows of

@@ -50,7 +50,7 @@ export interface Source extends AsyncDisposable {
   lookup(table: Table, keys: Rows, how: Reading): AsyncIterable<Rows>;
 
   /**
-   * Called when the sync has done with these tables, whether they are whole or failed: gives back what is held for them at
+   * Called when the sync is done with these tables, whether they are whole or failed: gives back what is held for them at
    * the server, such as the session that keeps a snapshot. A later `plan` or `resume` takes it anew.
    */
   release?(tables: readonly string[]): Promise<void>;
@@ -83,19 +83,22 @@ export interface Source extends AsyncDisposable {
 export interface KeptStream {
   /** From where on, as the source writes it. */
   readonly position: string;
-  /** `null`: the source does not tell how much it is. */
+  /** `null`: the source does not report a size. */
   readonly bytes: number | null;
-  /** With so many bytes the source drops it, or is told to; `null`: it keeps what is needed, or for how long it says. */
+  /**
+   * The size in bytes at which the source drops it, by itself or on request; `null`: the source keeps what is needed,
+   * or drops it by age.
+   */
   readonly limit: number | null;
 }
 
-/** What a stream has told. */
+/** What a stream has reported. */
 export interface Changed {
   /** Ids of tables. */
   readonly tables: readonly string[];
-  /** When the oldest of the changes was committed that came since the last answer: milliseconds since 1970. `null`: none came. */
+  /** When the oldest change since the last answer was committed: milliseconds since 1970. `null`: none came. */
   readonly since: number | null;
-  /** Tables may have other columns than before, or be others. */
+  /** Tables may have changed their columns, or may have been replaced. */
   readonly altered: boolean;
 }
 
@@ -112,9 +115,9 @@ export interface Reading {
    * does not rely on the decoder that it checks.
    */
   readonly path: "fast" | "independent";
-  /** Of a look-up: rows that are not met are deleted, so the source reads as surely as it can. */
+  /** For a look-up: rows that are not found are deleted, so the source reads at its strongest consistency. */
   readonly confirms?: true;
-  /** Another process may have planned the pass and may keep its snapshot, which is tried then. */
+  /** Another process may have planned the pass and may keep its snapshot: the source tries that snapshot. */
   readonly elsewhere?: true;
 }
 
@@ -125,7 +128,7 @@ export interface CheckResult {
   /** For people, such as "Log in as reader". */
   readonly label: string;
   readonly status: "ok" | "warning" | "failed";
-  /** Of a failure: what is to be done; absent: `reconfigure`. */
+  /** For a failure: what to do; absent: `reconfigure`. */
   readonly remedy?: Remedy;
   /** What was found; after a failure, what is wrong and what to do. */
   readonly message: string;
@@ -178,7 +181,7 @@ export interface SourceContext {
   /** `exact`: types that hold every value. `example`: the types of the published connector example. */
   readonly types: "exact" | "example";
   /**
-   * The source is opened to be followed. One whose stream no other process can go on with has `streamed` tables only then.
+   * The source is opened to be followed. If no other process can continue its stream, it has `streamed` tables only then.
    */
   readonly follows?: true;
   readonly signal: AbortSignal;
@@ -205,13 +208,14 @@ export interface SourceCapabilities {
    */
   readonly reread?: number;
   /**
-   * Where the stream of a table does not go on from its copy, a window (if it has a cursor) and a sweep show what changed, if
+   * If the stream of a table does not go on from its copy, a window (if it has a cursor) and a sweep show what changed, if
    * it has a version. Absent: such a table is read whole.
    */
   readonly catchesUp?: true;
   /**
-   * The age, in milliseconds, at which a copy that follows a stream is swept, since rows may go without a change in the
-   * stream. Under Fivetran, where no sweep can be made, such a stream is not read. Absent: the stream shows all that goes.
+   * The age, in milliseconds, at which a copy that follows a stream is swept, since rows may disappear without a change
+   * in the stream. Under Fivetran, where no sweep can be made, such a stream is not read. Absent: the stream shows
+   * every delete.
    */
   readonly resweep?: number;
   /** Absent: filters are not supported. */
@@ -242,7 +246,10 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
    * concerns one table alone (such as a pattern of keys) is under `tables`, by table id.
    */
   scope(configuration: z.output<Schema>): Json;
-  /** Where the stream of a table goes on, by its stored `next`, as the source writes it; `null`: it has none. */
+  /**
+   * The position from which the stream of a table goes on, by its stored `next`, as the source writes it; `null`: it
+   * has none.
+   */
   position?(next: Json): string | null;
   /** The name of the destination schema, unless the user sets one. */
   schema(configuration: z.output<Schema>): string;

@@ -54,8 +54,8 @@ export interface Team {
   acquire(holder: Holder): Promise<number>;
   /**
    * From here on this process writes as a member, sees what the others have stored, and is the only one that does `work`:
-   * who did it before and was given up, frozen or out of reach, is cut off, and keeps no locks. Renews the lease. Throws
-   * `LEASE_LOST`. Resolves to the destination's clock: milliseconds since 1970.
+   * a member that did it before and was given up, frozen or out of reach, is cut off, and keeps no locks. Renews the
+   * lease. Throws `LEASE_LOST`. Resolves to the destination's clock: milliseconds since 1970.
    */
   join(lease: number, work: string): Promise<number>;
   /** The lease stays for a while longer. Throws `LEASE_LOST`. */
@@ -88,15 +88,15 @@ export interface RunRecord {
   readonly kind?: RunKind;
   /** Absent: the command line. */
   readonly trigger?: Trigger;
-  /** Of a verify that came to an end. */
+  /** For a verify that was completed. */
   readonly verdict?: Verdict;
   /** ISO 8601, UTC. */
   readonly started: string;
   readonly ended: string | null;
-  /** `died`: its process ended without a word, killed mostly. */
+  /** `died`: its process ended without completing the record, mostly because it was killed. */
   readonly outcome: "running" | "succeeded" | "failed" | "stopped" | "died";
   readonly tables: readonly TableRun[];
-  /** Why the whole run failed, whatever became of its tables. Absent: nothing but tables failed. */
+  /** Why the whole run failed, whatever happened to its tables. Absent: only tables failed. */
   readonly error?: RecordedError;
 }
 

@@ -6,11 +6,11 @@ export interface Column {
   readonly name: string;
   readonly type: Type;
   readonly nullable: boolean;
-  /** It changes though the row did not (such as a time to live): copied, never compared. */
+  /** It changes even if the row does not (such as a time to live): copied, never compared. */
   readonly volatile?: true;
-  /** It is the moment at which the source drops the row by itself; NULL: never. A UTC_DATETIME. */
+  /** The moment at which the source drops the row by itself; NULL: never. A UTC_DATETIME. */
   readonly expires?: true;
-  /** What people wrote of it in the source. */
+  /** Its comment in the source. */
   readonly comment?: string;
 }
 
@@ -45,11 +45,11 @@ export interface Table {
   readonly estimatedRows: number | null;
   /** What a user should know about how this table is read, in whole sentences; `discover` shows them. */
   readonly notes: readonly string[];
-  /** What people wrote of it in the source. */
+  /** Its comment in the source. */
   readonly comment?: string;
   /**
-   * Why the table can't be described, such as a setting that does not fit it. It fails alone with this error; nothing else
-   * of it counts but its id.
+   * Why the table can't be described, such as a setting that does not fit it. It fails alone with this error; of its other
+   * fields only the id is valid.
    */
   readonly refused?: HeadwatersError;
 }

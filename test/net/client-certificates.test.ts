@@ -97,7 +97,7 @@ test.each(
   const { encrypted, names } = kinds[name]!;
   const error = await failure(name, strict.port, encrypted);
   expect([error.code, error.message]).toEqual(["TLS_MISMATCH", expect.stringMatching(names)]);
-  expect(error.message).toContain("wants a certificate of its clients");
+  expect(error.message).toContain("requires a client certificate that it trusts");
 });
 
 test.each(Object.keys(kinds).filter((name) => name !== "postgresql"))(
@@ -119,6 +119,6 @@ test.each([
   ["cassandra", { ...cql, tls: true, key_file: own.key }],
 ])("%s: the text of a key in place of its file is not shown (case 24)", async (name, settings) => {
   const error = await failure(name, 1, settings);
-  expect([error.code, error.message]).toEqual(["CONFIGURATION_INVALID", expect.stringContaining("not its name")]);
+  expect([error.code, error.message]).toEqual(["CONFIGURATION_INVALID", expect.stringContaining("not the file's name")]);
   expect(JSON.stringify([error.message, error.hint])).not.toContain("BEGIN");
 });

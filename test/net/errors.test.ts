@@ -91,8 +91,8 @@ describe.each(Object.entries(all))("%s", (_name, [explained, host, tls, certific
 
   test.each([
     ["connect", "can't be reached"],
-    ["tls", "takes the connection, but does not answer as TLS does"],
-    ["login", "takes the connection, but does not answer as"],
+    ["tls", "accepts the connection, but does not answer as TLS does"],
+    ["login", "accepts the connection, but does not answer as"],
   ] as const)("a timeout during %s", (during, message) => {
     const error = told(new ConnectTimeout(during, 1_500));
     expect([error.code, error.message]).toEqual(["CONNECTION_TIMEOUT", expect.stringContaining(message)]);

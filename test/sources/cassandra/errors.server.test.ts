@@ -150,7 +150,7 @@ await describeWith(
           message: expect.stringContaining(message),
         });
       await refused(files, "cert_file, key_file: the files can't be used");
-      await refused({ ...files, key_file: "" }, "cert_file: it is set, and key_file is not");
+      await refused({ ...files, key_file: "" }, "cert_file: it is set, but key_file is not");
       await refused({ ca_file: join(folder, "client.key") }, "ca_file");
     });
 

@@ -117,7 +117,7 @@ await describeWith(startPostgresql, "check of YugabyteDB", (server) => {
       const { port, server: mute } = await listen((socket) => void sockets.push(socket));
       const { error } = await failure({ port: String(port), connect_timeout: "1" });
       expect(error.code).toBe("CONNECTION_TIMEOUT");
-      expect(error.message).toContain("takes the connection, but does not answer as PostgreSQL does (waited 1 s)");
+      expect(error.message).toContain("accepts the connection, but does not answer as PostgreSQL does (waited 1 s)");
       for (const socket of sockets) socket.destroy();
       mute.close();
     });
