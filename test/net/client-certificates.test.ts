@@ -108,7 +108,7 @@ test.each(Object.keys(kinds).filter((name) => name !== "postgresql"))(
     const error = await failure(name, strict.port, kinds[name]!.plain);
     // A node of Cassandra drops such a connection without a word.
     expect(["TLS_MISMATCH", "PROTOCOL_MISMATCH"]).toContain(error.code);
-    expect(`${error.message} ${error.hint}`).toMatch(/wants TLS/);
+    expect(`${error.message} ${error.hint}`).toMatch(/requires TLS/);
   },
 );
 

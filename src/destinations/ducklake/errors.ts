@@ -69,7 +69,7 @@ const ofLakes: readonly KnownError[] = [
     pattern: /\b(50[0234])\b.*(Error|Unavailable|Slow ?Down|Gateway)|SlowDown/i,
     code: "SERVER_UNAVAILABLE",
     message: () => "data: the storage is overloaded or not available",
-    hint: "It may pass by itself. If it stays so, look at the storage.",
+    hint: "It may pass by itself. If it does not, check the storage.",
   },
   {
     pattern: /Could not (establish|resolve|connect)|Couldn't (connect|resolve)|Failed to connect|Connection refused/i,

@@ -70,7 +70,7 @@ async function assertKeyspace(cluster: Cluster, keyspace: string, routing: Routi
   const own = names.filter((name) => !name.startsWith("system"));
   const meant = nearest(keyspace, own);
   throw new HeadwatersError("DATABASE_UNKNOWN", `keyspace: the cluster has no keyspace ${quoted(keyspace)}`, {
-    hint: `${meant === null ? "" : `Did you mean ${quoted(meant)}? `}It has ${own.map(quoted).join(", ") || "none but the system's"}; upper and lower case count.`,
+    hint: `${meant === null ? "" : `Did you mean ${quoted(meant)}? `}It has ${own.map(quoted).join(", ") || "none but the system's"}; case matters.`,
   });
 }
 

@@ -14,7 +14,7 @@ import type { Window } from "./work.ts";
 /** Throws `TABLE_CHANGED` if the table has changed since `table` was made. */
 export function assertFits(table: Table, shape: Shape): void {
   const changed = (what: string): HeadwatersError =>
-    new HeadwatersError("TABLE_CHANGED", `table "${table.id}": ${what}`, { hint: "It is planned anew." });
+    new HeadwatersError("TABLE_CHANGED", `table "${table.id}": ${what}`, { hint: "It is planned again." });
   if (table.identity !== identityOf(shape.catalog))
     throw changed("it was dropped and made again, or a type was altered");
   for (const { name, type } of table.columns) {

@@ -140,7 +140,7 @@ function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: Spli
   if (snapshots.holds(snapshot, elsewhere === true)) return snapshot;
   if (work.order !== "ctid") return { mode: "none" };
   throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": the snapshot that it was read in is gone`, {
-    hint: "The session that kept it was closed. The table is planned anew.",
+    hint: "The session that kept it was closed. The table is planned again.",
   });
 }
 
@@ -191,7 +191,7 @@ WHERE c.relkind <> 'p' ORDER BY c.oid`;
 function checkStorage(rows: readonly (readonly (string | null)[])[], { storage, table }: SplitOf): void {
   if (storageDigest(rows.map(([heap]) => heap).join(" ")) === storage) return;
   throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": it was truncated, altered or rewritten`, {
-    hint: "It is planned anew.",
+    hint: "It is planned again.",
   });
 }
 

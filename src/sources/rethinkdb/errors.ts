@@ -48,7 +48,7 @@ const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
     `username: the server has no user "${username}"`,
     /[,=]/.test(username)
       ? "RethinkDB can't log in a user whose name has a comma or an equals sign: make one with another name."
-      : "Check username: upper and lower case count. Users are in the table rethinkdb.users.",
+      : "Check username: case matters. Users are in the table rethinkdb.users.",
   ],
   "password wrong": ({ username }) => [
     "LOGIN_FAILED",
@@ -100,7 +100,7 @@ const queryErrors: readonly (readonly [code: number | null, text: RegExp, explai
     ({ database }) => [
       "DATABASE_UNKNOWN",
       `database: the server has no database "${database}"`,
-      "Check the spelling of database; upper and lower case count.",
+      "Check the spelling of database; case matters.",
     ],
   ],
   [
@@ -109,7 +109,7 @@ const queryErrors: readonly (readonly [code: number | null, text: RegExp, explai
     (context, message) => [
       "TABLE_CHANGED",
       `${inTable(context)}it was dropped or altered while it was read: ${message}`,
-      "It is planned anew.",
+      "It is planned again.",
     ],
   ],
   [
@@ -118,7 +118,7 @@ const queryErrors: readonly (readonly [code: number | null, text: RegExp, explai
     (context, message) => [
       "TABLE_CHANGED",
       `${inTable(context)}an index that was to be read changed: ${message}`,
-      "It is planned anew, without that index.",
+      "It is planned again, without that index.",
     ],
   ],
   [

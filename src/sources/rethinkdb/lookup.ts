@@ -44,7 +44,7 @@ export async function* lookupRows(
   if (wider === null) return;
   reader.onWider(wider);
   throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": documents have fields that were not there before`, {
-    hint: "It is planned anew, with columns for them.",
+    hint: "It is planned again, with columns for them.",
   });
 }
 

@@ -372,6 +372,6 @@ function changed(table: Table): HeadwatersError {
   return new HeadwatersError(
     "TABLE_CHANGED",
     `table "${table.id}": it was dropped and made again, has keys of another type now, or could not be looked at before`,
-    { hint: "It is planned anew." },
+    { hint: "It is planned again." },
   );
 }

@@ -1,6 +1,6 @@
 import { ProtocolBroken } from "../../net/broken.ts";
 
-/** Reads a body from its start: the notations of section 3 of the specification. Throws at what the body can't hold. */
+/** Reads a body from its start: the notations of section 3 of the specification. Throws if the body can't hold the value. */
 export class BodyReader {
   readonly body: Buffer;
   at: number;
@@ -22,7 +22,7 @@ export class BodyReader {
     return value;
   }
 
-  /** How many things follow, each of at least `least` bytes. */
+  /** The number of items that follow, each of at least `least` bytes. */
   count(least: number): number {
     const count = this.int();
     if (count < 0 || count * least > this.body.length - this.at) throw new ProtocolBroken(`a count of ${count}`);

@@ -29,7 +29,7 @@ import { type Node, ownerOf, type Topology, topologyOf } from "./topology.ts";
 export interface ClusterOptions {
   readonly contactPoints: readonly string[];
   readonly port: number;
-  /** The local data centre; `null`: that of the contact point that answers first. */
+  /** The local data centre; `null`: the data centre of the contact point that answers first. */
   readonly dataCenter: string | null;
   readonly tls: ConnectionOptions | null;
   readonly username: string | null;
@@ -42,10 +42,10 @@ export interface ClusterOptions {
   readonly consistency: string;
 }
 
-/** What a request is sent with, beside its message. */
+/** What a request is sent with, besides its message. */
 export interface Routing {
   readonly signal: AbortSignal;
-  /** Of the rows that are asked for: chooses the node, and the shard. */
+  /** The token of the requested rows: chooses the node and the shard. */
   readonly token?: bigint | null;
   readonly table?: string;
 }
@@ -54,7 +54,7 @@ const controlRowsOfPage = 5_000;
 /** The catalog of a cluster is small. */
 const mostControlBytes = 128 << 20;
 
-/** Nodes that can't be reached may have other addresses by now: looked at no more often, in milliseconds. */
+/** Nodes that can't be reached may have new addresses. The least time between two looks at the cluster, in milliseconds. */
 const lookMilliseconds = 5_000;
 
 /** A Cassandra or ScyllaDB cluster: its nodes, connections to them, and statements that they have prepared. */
@@ -64,16 +64,16 @@ export class Cluster implements AsyncDisposable {
   readonly #pools = new Map<string, NodePool>();
   readonly #prepared = new Map<string, Promise<Prepared>>();
   #topology: Promise<Topology> | null = null;
-  /** The last one that was seen, in case the contact points are gone. */
+  /** The last topology, in case the contact points are gone. */
   #known: Topology | null = null;
   #lookedAt = 0;
-  /** Under way. */
+  /** The look that is under way. */
   #looking: Promise<Topology> | null = null;
-  /** Nodes of which the user was told that they can't be reached. */
+  /** Unreachable nodes that the user was warned of. */
   readonly #told = new Set<string>();
   /** The most rows of a page, as the server allows them. */
   #mostRows = Infinity;
-  /** The first is used; those before it are not allowed. */
+  /** The first level is used; levels that the server refused were removed. */
   readonly #controlLevels: QueryOptions["consistency"][] = ["LOCAL_ONE", "ONE", "LOCAL_QUORUM", "QUORUM"];
   readonly #disposed = new AbortController();
 
@@ -87,13 +87,13 @@ export class Cluster implements AsyncDisposable {
     return this.#topology === null ? this.refresh(signal) : abortable(this.#topology, signal);
   }
 
-  /** Looks at the cluster anew. */
+  /** Looks at the cluster again. */
   async refresh(signal: AbortSignal): Promise<Topology> {
     this.#lookedAt = performance.now();
     const looking = reach(this, () => this.#look()).finally(() => (this.#looking = null));
     this.#looking = looking;
     const before = this.#topology;
-    // Until it is there, others use the topology from before.
+    // Concurrent callers keep the old topology.
     this.#topology = before ?? looking;
     looking.then(
       () => (this.#topology = looking),
@@ -107,7 +107,7 @@ export class Cluster implements AsyncDisposable {
     return this.#onSomeNode(routing, async (connection) => this.#controlRows(connection, statement, values, routing));
   }
 
-  /** Prepares a statement, once for all who ask. */
+  /** Prepares a statement, once for all callers. */
   async prepare(statement: string, routing: Routing): Promise<Prepared> {
     const known = this.#prepared.get(statement);
     if (known !== undefined) return abortable(known, routing.signal);
@@ -120,12 +120,12 @@ export class Cluster implements AsyncDisposable {
     return abortable(preparing, routing.signal);
   }
 
-  /** Has a statement prepared anew when it is asked for next: its table is another one by now. */
+  /** Has a statement prepared again at its next use, since its table has changed. */
   forget(statement: string): void {
     this.#prepared.delete(statement);
   }
 
-  /** One page of a prepared statement's rows. Throws what the server said, for who can do something about it. */
+  /** One page of a prepared statement's rows. Throws the server's own error, for callers that can handle it. */
   async page(statement: string, query: QueryOptions, routing: Routing): Promise<Page> {
     const prepared = await this.prepare(statement, routing);
     try {
@@ -134,14 +134,14 @@ export class Cluster implements AsyncDisposable {
       if (query.pageSize === undefined) return await ask(query);
       return await this.paged(query.pageSize, (pageSize) => ask({ ...query, pageSize }));
     } catch (thrown) {
-      // What is asked next time may be another table or column by now.
+      // By the next request, the table or column may be another one.
       const isInvalid = thrown instanceof CqlServerError && thrown.code === serverErrors.invalid;
       if (isInvalid || thrown instanceof TypeChanged) this.forget(statement);
       throw thrown;
     }
   }
 
-  /** An error for users, where the tables know it. */
+  /** An error as users see it, if the tables of errors have it. */
   explain(thrown: unknown, table?: string, node?: Pick<Node, "host" | "port">): unknown {
     const { names, contactPoints, port, username, keyspace, tls, consistency } = this.options;
     const host = node?.host ?? contactPoints.join(", ");
@@ -155,8 +155,8 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Runs something on the node that owns the token, else on any; where a node breaks, on another. Where one can't be
-   * connected to, the cluster is looked at anew: nodes may have been replaced since.
+   * Runs something on the node that owns the token, or else on any node; if a node fails, on another one. If a node can't be
+   * reached, the topology is read again, since nodes may have been replaced.
    */
   async #onSomeNode<Result>(routing: Routing, run: (connection: CqlConnection) => Promise<Result>): Promise<Result> {
     const { signal } = routing;
@@ -186,7 +186,7 @@ export class Cluster implements AsyncDisposable {
         signal.throwIfAborted();
         failure = thrown;
         this.#tell(node, failure);
-        // For those who come after.
+        // For later callers.
         this.#lookAgain(topology, this.#disposed.signal).catch(() => {});
         continue;
       }
@@ -199,7 +199,7 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  /** The cluster as it is now, unless it was looked at a moment ago; as it was, where nobody answers. */
+  /** The current topology, unless it was read a moment ago. If no node answers: the last known one. */
   async #lookAgain(before: Topology, signal: AbortSignal): Promise<Topology> {
     const isRecent = performance.now() - this.#lookedAt < lookMilliseconds;
     if (isRecent && this.#looking === null) return this.topology(signal);
@@ -211,12 +211,12 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** Once for each node; that none can be reached is an error, which needs no warning. */
+  /** Warns once for each node. If no node can be reached, an error says so, without a warning. */
   #tell({ host, port }: Node, failure: unknown): void {
     const name = `${host}:${port}`;
     if (this.#told.has(name) || !(failure instanceof HeadwatersError)) return;
     this.#told.add(name);
-    this.#log.warn(`node ${name} can't be reached, others are asked in its place: ${failure.message}`);
+    this.#log.warn(`node ${name} can't be reached, so other nodes are asked: ${failure.message}`);
   }
 
   #inOrder({ nodes, ring }: Topology, token: bigint | null): readonly Node[] {
@@ -242,7 +242,7 @@ export class Cluster implements AsyncDisposable {
     const routing = { signal: this.#disposed.signal };
     const failures: unknown[] = [];
     const contacts = [...contactPoints.map((host) => ({ host, port })), ...(this.#known?.nodes ?? [])];
-    // Those that failed not long ago come last.
+    // Nodes that failed recently come last.
     const rests = (contact: Pick<Node, "host" | "port">): number => Number(this.#pool(contact).rests);
     for (const { host, port } of contacts.toSorted((a, b) => rests(a) - rests(b))) {
       try {
@@ -256,12 +256,12 @@ export class Cluster implements AsyncDisposable {
         failures.push(this.explain(thrown, undefined, { host, port }));
       }
     }
-    // That of a host that answered says more: the password or the data centre may be wrong.
+    // The error of a host that answered says more: the password or the data centre may be wrong.
     const answered = failures.find((failure) => !(failure instanceof HeadwatersError && unanswered.has(failure.code)));
     throw answered ?? failures[0];
   }
 
-  /** `peers_v2`, with ports, is there from Cassandra 4.0 on. */
+  /** Cassandra 4.0 and later have `peers_v2`, with ports. */
   async #peers(connection: CqlConnection, routing: Routing): Promise<readonly ControlRow[]> {
     try {
       return await this.#controlRows(connection, "SELECT * FROM system.peers_v2", [], routing);
@@ -271,7 +271,7 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  /** Asks for pages of at most `rows` rows, and for shorter ones where the server allows no others, from then on. */
+  /** Asks for pages of at most `rows` rows. If the server refuses that size, this and later pages are shorter. */
   async paged<Result>(rows: number, ask: (rows: number) => Promise<Result>): Promise<Result> {
     for (;;) {
       const asked = Math.min(rows, this.#mostRows);
@@ -317,7 +317,7 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** A page whose next one is itself would be read for ever. */
+/** A page that names itself as the next one would be read for ever. */
 function following(page: Page, state: Buffer | null): Page {
   if (page.next !== null && state !== null && page.next.equals(state)) {
     throw new ProtocolBroken("a page after which the same page comes again");
@@ -338,7 +338,7 @@ async function prepareOn(connection: CqlConnection, statement: string, signal: A
   return readBody(frame, readPrepared);
 }
 
-/** A node that does not know the statement, or no longer, is told it. */
+/** If a node does not know the statement (any more), the statement is prepared there. */
 async function executeOn(
   connection: CqlConnection,
   statement: string,

@@ -11,12 +11,12 @@ import { CqlLoginWanted, CqlServerError, CqlTimeout, readServerError, serverErro
 export interface ConnectOptions {
   readonly host: string;
   readonly port: number;
-  /** From this port of ours: ScyllaDB's shard-aware port tells the shard by it. */
+  /** The local port: ScyllaDB's shard-aware port chooses the shard by it. */
   readonly localPort?: number | undefined;
   readonly tls: ConnectionOptions | null;
   readonly username: string | null;
   readonly password: string | null;
-  /** Milliseconds for connecting and logging in, and for each answer. */
+  /** The time limits for connecting with the login, and for each answer, in milliseconds. */
   readonly connectTimeout: number;
   readonly requestTimeout: number;
 }
@@ -29,7 +29,7 @@ interface Pending {
 /** A node that is silent for half of the time that an answer may take, but not longer than this, is probed. */
 const mostSilence = 60_000;
 
-/** Half of what the protocol has, so that a stream that nobody waits for any more is not reused too soon. */
+/** Half of the protocol's limit, so that the stream of an abandoned request is not reused too soon. */
 const mostStreams = 16_384;
 
 /** One connection to one node. Many requests share it, each on a stream of its own. */
@@ -43,7 +43,7 @@ export class CqlConnection {
   #ended: unknown = null;
   #answered = false;
   readonly #watch: Watch;
-  /** What the server said of itself: `SCYLLA_SHARD`, `CQL_VERSION`, … */
+  /** What the server reports in SUPPORTED: `SCYLLA_SHARD`, `CQL_VERSION`, … */
   supported: ReadonlyMap<string, readonly string[]> = new Map();
 
   private constructor(socket: Socket, requestTimeout: number) {
@@ -51,7 +51,7 @@ export class CqlConnection {
     this.#requestTimeout = requestTimeout;
     this.#watch = new Watch({
       silence: Math.min(mostSilence, requestTimeout / 2),
-      // A node answers this at once, also one that is busy.
+      // A node answers this at once, even if it is busy.
       probe: async (signal) => {
         await this.request(opcodes.options, Buffer.alloc(0), signal);
         return null;
@@ -78,11 +78,11 @@ export class CqlConnection {
 
   /**
    * Sends one request and resolves to its answer. An answer that is an error is thrown as {@link CqlServerError}. A
-   * request that is given up is still answered, into the void.
+   * request that was given up is still answered; that answer is dropped.
    */
   async request(opcode: number, body: Buffer, signal: AbortSignal): Promise<Frame> {
     signal.throwIfAborted();
-    // Hundreds of requests may wait on one signal: no leak, which Node.js would warn of.
+    // Hundreds of requests may wait on one signal: this is no leak, but Node.js would warn of one.
     setMaxListeners(0, signal);
     if (this.#ended !== null) throw this.#ended;
     const stream = this.#free.pop() ?? this.#streams++;
@@ -129,7 +129,7 @@ export class CqlConnection {
         isWhole = true;
         this.#answered = true;
         const pending = this.#pending.get(frame.stream);
-        // Negative streams are events, which nobody asked for.
+        // Negative streams are events, which were not requested.
         if (pending === undefined) continue;
         this.#pending.delete(frame.stream);
         this.#free.push(frame.stream);

@@ -15,12 +15,12 @@ import { cqlTypeName, isScalar, maySize } from "./types.ts";
 /** The column that holds a digest of write times. */
 export const versionColumn = "_headwaters_version";
 
-/** What a cell is called that is selected for its being there alone: it is no part of the row, nor of its version. */
+/** The name of a cell that is selected only to see whether it exists. It is not part of the row or its version. */
 export const unreadCell = "_headwaters_unread";
 
 /**
- * What stands in the place of a clustering column where a partition holds nothing but static columns: keys have no
- * NULL. Where the partition has a row of that very key, it holds something else.
+ * The value of a clustering column for a partition with static columns only, since keys have no NULL.
+ * If the partition has a row with that key, another value is used.
  */
 export function emptyKey(type: Type): Cell {
   switch (type.kind) {
@@ -40,7 +40,7 @@ export function emptyKey(type: Type): Cell {
   }
 }
 
-/** A value of one column does not fit: says which column. `cause`: an {@link Unfit}, if its type is why. */
+/** A value of one column does not fit. `cause`: an {@link Unfit}, if the type is the reason. */
 export class UnfitColumn extends Error {
   readonly column: string;
   readonly native: string;
@@ -57,7 +57,7 @@ export class TypeChanged extends Error {}
 
 /**
  * Decodes pages straight into vectors. The first cells of a row are the columns in their order, without the version
- * column; the cells after them are hashed into it, where the table has one.
+ * column; the cells after them are hashed into it, if the table has one.
  */
 export class PageDecoder {
   readonly #builder: RowsBuilder;
@@ -69,11 +69,11 @@ export class PageDecoder {
   readonly #natives: readonly string[];
   readonly #version: number;
   readonly #cells: readonly ResultColumn[];
-  /** How many of the cells are of the row or its version: the first. */
+  /** How many of the cells, from the first on, belong to the row or its version. */
   readonly #hashed: number;
   readonly #digestOf = new Digest();
   readonly #columns: readonly Column[];
-  /** Where the row that was decoded last starts in the body of its page. */
+  /** The position of the last decoded row in the body of its page. */
   lastRow = 0;
 
   /** `result` describes the cells, as the server prepared them. Throws {@link TypeChanged}. */
@@ -92,7 +92,7 @@ export class PageDecoder {
       const { type } = result[index]!;
       const place = key.get(column.name);
       const decoder = place === undefined ? decoderFor(type, column.type) : keyDecoderFor(type, place, column.type);
-      if (decoder === null) throw new TypeChanged(`column "${column.name}" is of type ${this.#natives[index]} now`);
+      if (decoder === null) throw new TypeChanged(`column "${column.name}" now has the type ${this.#natives[index]}`);
       return decoder;
     });
   }
@@ -174,7 +174,7 @@ export class PageDecoder {
     return at;
   }
 
-  /** Structures count by their JSON, which any reader of them can make; scalars by their bytes. */
+  /** Structures are hashed as JSON, which any reader can make; scalars as their bytes. */
   #digest(body: Buffer, view: DataView, from: number, index: number): number {
     const digest = this.#digestOf;
     let at = from;
@@ -183,7 +183,7 @@ export class PageDecoder {
       const length = view.getInt32(at);
       at += 4;
       const type = this.#cells[cell]!.type;
-      if (length > body.length - at) throw new ProtocolBroken("a value that ends behind its page");
+      if (length > body.length - at) throw new ProtocolBroken("a value that ends after its page");
       if (length < 0 || isScalar(type)) digest.cell(view, at, length);
       else digest.bytes(Buffer.from(jsonText(type, body, at, at + length)));
       at += Math.max(0, length);

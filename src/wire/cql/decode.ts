@@ -9,15 +9,15 @@ import type { CqlType, Scalar } from "./types.ts";
 /** Reads one value out of a page and appends it. `view` lies over `buffer`. */
 export type Decoder = (builder: VectorBuilder, buffer: Buffer, view: DataView, start: number, end: number) => void;
 
-/** A value that its column's type can't hold: the message says which and why. */
+/** A value that its column's type can't hold. The message says which value, and why. */
 export class Unfit extends Error {}
 
-/** A key that its column's type can't tell from another key. */
+/** A key that its column's type can't distinguish from another key. */
 export class UnfitKey extends Unfit {
   readonly type: Type;
 
   constructor(value: string, type: Type) {
-    super(`it has ${value}, which ${typeName(type)} can't tell from another value`);
+    super(`it has ${value}, which ${typeName(type)} can't distinguish from another value`);
     this.type = type;
   }
 }
@@ -29,13 +29,15 @@ const bytes: Decoder = (builder, buffer, view, start, end) => builder.bytesOf(bu
 const uuid: Decoder = (builder, buffer, _, start) => builder.uuid(buffer, start);
 const long: Decoder = (builder, _, view, start) => builder.int64(view.getInt32(start + 4), view.getInt32(start));
 
-/** Milliseconds become microseconds: halves are multiplied alone, since a double would not hold the product. */
+/**
+ * Converts milliseconds to microseconds. The halves are multiplied separately, since a double would not hold the product.
+ */
 const timestamp: Decoder = (builder, _, view, start) => {
   const high = view.getInt32(start);
   const low = view.getUint32(start + 4);
   const milliseconds = high * 4294967296 + low;
   if (milliseconds > mostMilliseconds || milliseconds < -mostMilliseconds)
-    throw new Unfit(`${milliseconds} ms from 1970 lie beyond the years that a timestamp can have`);
+    throw new Unfit(`${milliseconds} ms since 1970 is outside the years that a timestamp can have`);
   const product = low * 1000;
   builder.int64(product | 0, high * 1000 + Math.floor(product / 4294967296));
 };
@@ -79,7 +81,7 @@ function appendDecimal(builder: VectorBuilder, unscaled: bigint, scale: number):
   builder.decimal(scaled);
 }
 
-/** Numbers of thousands of digits are shown by their first. */
+/** Of a number with thousands of digits, only the first are shown. */
 function shown(value: bigint): string {
   const text = value.toString();
   return text.length <= 50 ? text : `${text.slice(0, 50)}… (${text.length} digits)`;
@@ -137,7 +139,7 @@ export function decoderFor(native: CqlType, type: Type): Decoder | null {
   return type.kind === "STRING" || (type.kind === "JSON" && structured) ? asText(native) : null;
 }
 
-/** The type that holds every value exactly; of `varint` and `decimal`, which have no end, every value of 38 digits. */
+/** The type that holds every value exactly; for `varint` and `decimal`, which are unbounded, every value of 38 digits. */
 export function exactType(native: CqlType): Type {
   switch (native.kind) {
     case "varint":
@@ -179,7 +181,7 @@ const exactKinds: Readonly<Record<Exclude<CqlType["kind"], "varint" | "decimal">
   vector: "JSON",
 };
 
-/** The types of the published example, where they are others than ours. */
+/** The types of the published example that differ from ours. */
 const exampleKinds: Partial<Record<CqlType["kind"], Exclude<Kind, "DECIMAL">>> = {
   smallint: "INT",
   tinyint: "INT",

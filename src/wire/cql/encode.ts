@@ -110,8 +110,8 @@ function inet(text: string): Buffer | null {
 }
 
 /**
- * The server's own binary form of the value that {@link keyText} wrote. `null`: the text is of no value of this type, or
- * of NULL.
+ * The server's own binary form of the value that {@link keyText} wrote. `null`: the text is no value of this type, or is
+ * NULL.
  */
 export function bytesOfText(type: CqlType, place: KeyPlace, text: string): Buffer | null {
   const ofScalar = type.kind === "custom" ? blob : scalars[type.kind as Scalar];
@@ -126,7 +126,7 @@ export function bytesOfText(type: CqlType, place: KeyPlace, text: string): Buffe
   }
 }
 
-/** A text is not that of any value of its type. */
+/** A text is not a value of its type. */
 class NoSuchValue extends Error {}
 
 /** Reads JSON by the type of its value. Numbers stay text, because a double would not hold their digits. */
@@ -147,7 +147,7 @@ class JsonReader {
   /** `null`: NULL. */
   value(type: CqlType): Buffer | null {
     if (this.#take(/null\b/y) !== null) return null;
-    // Where CQL calls a value empty, it has no bytes.
+    // A value that CQL calls empty has no bytes.
     if (!mayBeEmpty.has(type.kind) && this.#take(/""/y) !== null) return Buffer.alloc(0);
     switch (type.kind) {
       case "list":
@@ -164,7 +164,7 @@ class JsonReader {
         return Buffer.concat(parts);
       }
       case "map": {
-        // Names in JSON are strings: any other key stands in one as JSON.
+        // Names in JSON are strings: any other key is written as JSON inside a string.
         const entries = this.#object((name) => [
           counted(present(bytesOfText(type.key, this.#place, name))),
           counted(this.value(type.value)),
@@ -248,12 +248,12 @@ function int(value: number): Buffer {
   return fixed(4, (buffer) => buffer.writeInt32BE(value));
 }
 
-/** A part of a collection, tuple or user-defined type: its length, −1 for NULL, and its bytes. */
+/** A part of a collection, tuple or user-defined type: its length (−1 for NULL) and its bytes. */
 function counted(bytes: Buffer | null): Buffer {
   return bytes === null ? int(-1) : Buffer.concat([int(bytes.length), bytes]);
 }
 
-/** An element of a vector whose elements vary in length: an unsigned vint of Cassandra's, and its bytes. */
+/** An element of a vector whose elements vary in length: its length as Cassandra's unsigned vint, and its bytes. */
 function measured(bytes: Buffer): Buffer {
   const { length } = bytes;
   let extra = 0;

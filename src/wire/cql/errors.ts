@@ -9,7 +9,7 @@ import { CqlLoginWanted, CqlServerError, CqlTimeout, serverErrors } from "./serv
 
 /** What an error's message and hint are made of. */
 export interface ErrorContext {
-  /** How this source calls its settings. */
+  /** This source's names for its settings. */
   readonly names: { readonly host: string; readonly dataCenter: string };
   readonly host: string;
   readonly port: number;
@@ -17,7 +17,7 @@ export interface ErrorContext {
   readonly keyspace: string;
   readonly tls: boolean;
   readonly consistency: string;
-  /** The table that was being read, where one was. */
+  /** The table that was being read, if any. */
   readonly table?: string | undefined;
 }
 
@@ -27,7 +27,7 @@ type Explain = (
   thrown: unknown,
 ) => readonly [ErrorCode, message: string, hint: string];
 
-/** As both sources call them. */
+/** The names that both sources share. */
 const sharedNames: Omit<Names, "host"> = {
   server: "Cassandra",
   tls: "tls",
@@ -48,21 +48,21 @@ function placeOf({ names, host, port }: ErrorContext): Place {
 const unavailable: Explain = (context, message) => [
   "SERVER_UNAVAILABLE",
   `${inTable(context)}the cluster can't answer now: ${message}`,
-  "It may pass by itself. If it stays so, look which nodes are down (nodetool status).",
+  "It may pass by itself. If it does not, see which nodes are down (nodetool status).",
 ];
 
 const tooLong: Explain = (context, message) => [
   "READ_TIMEOUT",
-  `${inTable(context)}a read failed or took too long, in small parts too: ${message}`,
-  "It may pass by itself. If it stays so, look at the server's load, at tombstones (a compaction removes them; tombstone_failure_threshold limits them), or raise read_request_timeout and range_request_timeout there.",
+  `${inTable(context)}a read failed or took too long, even in small parts: ${message}`,
+  "It may pass by itself. If it does not, check the server's load and its tombstones (a compaction removes them; tombstone_failure_threshold limits them), or raise read_request_timeout and range_request_timeout there.",
 ];
 
 /** By a code of the protocol, as `0x2200`. */
 const table: Readonly<Record<string, Explain>> = {
   [hex(serverErrors.protocol)]: ({ host, port }, message) => [
     "PROTOCOL_MISMATCH",
-    `port: the server at ${host}:${port} does not take CQL protocol v${protocolVersion}: ${message}`,
-    "Cassandra from 3.0 and ScyllaDB speak it. If the server does, this is a defect: report it.",
+    `port: the server at ${host}:${port} does not accept CQL protocol v${protocolVersion}: ${message}`,
+    "Cassandra 3.0 and later and ScyllaDB speak it. If the server is one of these, report this as a defect.",
   ],
   [hex(serverErrors.badCredentials)]: ({ username }, message) => [
     "LOGIN_FAILED",
@@ -83,11 +83,11 @@ const table: Readonly<Record<string, Explain>> = {
   [hex(serverErrors.unprepared)]: (context, message) => [
     "TABLE_CHANGED",
     `${inTable(context)}the server forgot a statement twice: ${message}`,
-    "The table was altered while it was read; it is planned anew.",
+    "The table was altered while it was read. It is planned again.",
   ],
 };
 
-/** What the server says with `Invalid`. */
+/** The server's messages for `Invalid`. */
 const invalidMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
   [
     /consistency[ _]levels?\b/i,
@@ -110,18 +110,18 @@ const invalidMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
     ({ keyspace }, message) => [
       "DATABASE_UNKNOWN",
       `keyspace: "${keyspace}": ${message}`,
-      "Check the spelling of keyspace; upper and lower case count.",
+      "Check the spelling of keyspace; case matters.",
     ],
   ],
   [
     /undefined column|unknown identifier|undefined name|unrecognized name/i,
-    (context, message) => ["TABLE_CHANGED", `${inTable(context)}a column is gone: ${message}`, "It is planned anew."],
+    (context, message) => ["TABLE_CHANGED", `${inTable(context)}a column is gone: ${message}`, "It is planned again."],
   ],
 ];
 
 /**
- * Any error of reading CQL as one that a user can act on. What no table knows is `SOURCE_FAILED` with the server's own
- * text; a defect of ours stays one.
+ * Any error of reading CQL as one that a user can act on. An error that no table has is `SOURCE_FAILED` with the
+ * server's own text; a defect of ours stays one.
  */
 export function cqlError(thrown: unknown, context: ErrorContext): unknown {
   if (thrown instanceof HeadwatersError) return thrown;
@@ -139,20 +139,20 @@ function explained(thrown: unknown, context: ErrorContext): ReturnType<Explain> 
   if (thrown instanceof CqlServerError) return explainedServer(thrown, context);
   if (thrown instanceof CqlTimeout) return tooLong(context, thrown.message, thrown);
   if (thrown instanceof ConnectionLost) {
-    // A TLS server drops what does not begin with a handshake, most without a word.
+    // A TLS server closes a connection that does not begin with a handshake, mostly without a message.
     return [
       context.tls ? "TLS_MISMATCH" : "PROTOCOL_MISMATCH",
       `port: ${host}:${port} closes the connection at the first message`,
       context.tls
-        ? "Look whether the server has TLS on at this port; if not, set tls to false."
-        : "Set tls to true if the server wants TLS; else check that this is its CQL port (native_transport_port).",
+        ? "Check whether the server has TLS switched on at this port. If it has not, set tls to false."
+        : "Set tls to true if the server requires TLS. Otherwise check that this is its CQL port (native_transport_port).",
     ];
   }
   if (thrown instanceof NotCql) return explainedBytes(thrown, context);
   if (thrown instanceof CqlLoginWanted) {
     return [
       "LOGIN_FAILED",
-      `username: the server asks for a login (${thrown.authenticator}), and none that fits is set`,
+      `username: the server requires a login (${thrown.authenticator}), but the settings have none for it`,
       "Set username and password.",
     ];
   }
@@ -161,25 +161,25 @@ function explained(thrown: unknown, context: ErrorContext): ReturnType<Explain> 
       "KEY_DUPLICATE",
       `${inTable(context)}two keys may become one, by column "${thrown.column}" (${thrown.native}): ${thrown.message}`,
       thrown.cause.type.kind === "STRING"
-        ? "Exclude the table (tables.exclude): no type tells them apart."
-        : `Set the column's type to one that tells them apart: types: { ${thrown.column}: STRING }.`,
+        ? "Exclude the table (tables.exclude): no type keeps the keys apart."
+        : `Set the column's type to one that keeps the keys apart: types: { ${thrown.column}: STRING }.`,
     ];
   }
   if (thrown instanceof UnfitColumn) {
     return [
       "VALUE_OUT_OF_RANGE",
       `${inTable(context)}a value of column "${thrown.column}" (${thrown.native}) does not fit: ${thrown.message}`,
-      `Set the column's type to one that holds every value: types: { ${thrown.column}: STRING } always does.`,
+      `Set the column's type to one that holds every value, such as types: { ${thrown.column}: STRING }.`,
     ];
   }
   if (thrown instanceof TypeChanged)
-    return ["TABLE_CHANGED", `${inTable(context)}${thrown.message}`, "It is planned anew."];
+    return ["TABLE_CHANGED", `${inTable(context)}${thrown.message}`, "It is planned again."];
   const code = nativeCode(thrown);
   if (code === null) return null;
   return [
     "SOURCE_FAILED",
     `${names.host}: ${host}:${port}: ${messageOf(thrown)} (${code})`,
-    "Look for this code in the manual of Node.js or of the operating system.",
+    "Look this code up in the manual of Node.js or of the operating system.",
   ];
 }
 
@@ -191,21 +191,21 @@ function explainedServer(thrown: CqlServerError, context: ErrorContext): ReturnT
     explain?.(context, message, thrown) ?? [
       "SOURCE_FAILED",
       `${inTable(context)}the server says: ${message} (${hex(code)})`,
-      "Look into the server's log.",
+      "Check the server's log.",
     ]
   );
 }
 
-/** What the first bytes tell of who answers. */
+/** What the first bytes show about the server. */
 function explainedBytes({ bytes }: NotCql, context: ErrorContext): ReturnType<Explain> {
   const { host, port } = context;
   // A TLS alert: type 21, version 3.x.
   if (bytes[0] === 0x15 && bytes[1] === 0x03) {
-    return ["TLS_MISMATCH", `tls: it is false, and the server at ${host}:${port} wants TLS`, "Set tls to true."];
+    return ["TLS_MISMATCH", `tls: it is false, but the server at ${host}:${port} requires TLS`, "Set tls to true."];
   }
   return [
     "PROTOCOL_MISMATCH",
-    `port: something else than Cassandra or ScyllaDB answers at ${host}:${port}`,
+    `port: the server at ${host}:${port} is not Cassandra or ScyllaDB`,
     "Set port to the server's CQL port: 9042 unless native_transport_port says otherwise.",
   ];
 }
@@ -218,7 +218,7 @@ function inTable({ keyspace, table: name }: ErrorContext): string {
   return name === undefined ? "" : `table "${keyspace}.${name}": `;
 }
 
-/** An identifier of CQL, whatever letters it has. */
+/** An identifier of CQL, with any characters. */
 export function quoted(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
 }

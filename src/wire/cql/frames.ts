@@ -2,8 +2,8 @@ import { Announced } from "../../net/announced.ts";
 import { ProtocolBroken } from "../../net/broken.ts";
 
 /**
- * Frames of the CQL binary protocol v4 (native_protocol_v4.spec of Cassandra). Version 4 is what every server from
- * Cassandra 3.0 and ScyllaDB on speaks.
+ * Frames of the CQL binary protocol v4 (native_protocol_v4.spec of Cassandra). Every Cassandra from 3.0 on and
+ * every ScyllaDB speaks version 4.
  */
 export const protocolVersion = 4;
 
@@ -12,7 +12,7 @@ const headerBytes = 9;
 /** The longest answer that is accepted. Servers keep pages far below it. */
 const longestBody = 512 << 20;
 
-/** Flags of a frame that we ask for or understand; 0x01 is compression. */
+/** The flags that we request or understand; 0x01 is compression. */
 const knownFlags = 0x1e;
 
 export const opcodes = {
@@ -33,7 +33,7 @@ export const opcodes = {
 
 /** A frame that came from the server. */
 export interface Frame {
-  /** Of the protocol, without the bit that says "response". */
+  /** The protocol's version, without the bit that says "response". */
   readonly version: number;
   readonly flags: number;
   readonly stream: number;
@@ -41,9 +41,9 @@ export interface Frame {
   readonly body: Buffer;
 }
 
-/** Something else than CQL answers. */
+/** The answer is not CQL. */
 export class NotCql extends Error {
-  /** The first bytes that came. */
+  /** The first bytes of the answer. */
   readonly bytes: Buffer;
 
   constructor(bytes: Buffer) {
@@ -63,7 +63,7 @@ export function requestFrame(stream: number, opcode: number, body: Buffer): Buff
   return frame;
 }
 
-/** Puts frames together out of the chunks of a socket. */
+/** Assembles frames from the chunks of a socket. */
 export class FrameReader {
   readonly #header = Buffer.alloc(headerBytes);
   #headerFilled = 0;

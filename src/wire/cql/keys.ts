@@ -7,13 +7,13 @@ import { powerOfTen } from "./numbers.ts";
 import { isAbsent, type KeyPlace, keyText } from "./text.ts";
 import { type CqlType, isScalar } from "./types.ts";
 
-/** A whole number in any of our types that hold one. */
+/** A whole number, from any of our types that hold one. */
 function whole(cell: Cell, type: Type): bigint {
   const value = BigInt(cell as bigint | number);
   return type.kind === "DECIMAL" ? value / powerOfTen(type.scale) : value;
 }
 
-/** Of a cell that is not text. */
+/** For a cell that is not text. */
 type Encode = (cell: Cell, type: Type) => Buffer | null;
 
 const encoders: Partial<Record<CqlType["kind"], Encode>> = {
@@ -35,7 +35,7 @@ const encoders: Partial<Record<CqlType["kind"], Encode>> = {
 
 /** A key cell of a column of type `type` in the server's own binary form; `null`: no row has such a key. */
 export function keyBytes(native: CqlType, place: KeyPlace, type: Type, cell: Cell): Buffer | null {
-  // The server refuses a timeuuid of another version than 1. This one only stands for a partition without rows.
+  // The server refuses a timeuuid of any version but 1. This one only stands for a partition without rows.
   if (cell === null || (native.kind === "timeuuid" && cell === nilUuid)) return null;
   return typeof cell === "string" ? bytesOfText(native, place, cell) : (encoders[native.kind]?.(cell, type) ?? null);
 }
@@ -43,14 +43,14 @@ export function keyBytes(native: CqlType, place: KeyPlace, type: Type, cell: Cel
 /** Why two keys of a native type could become one if a key column had this type of ours; `null`: they could not. */
 export function keyLoss(native: CqlType, place: KeyPlace, type: Type): string | null {
   if (type.kind === "DOUBLE" && ["decimal", "varint", "bigint"].includes(native.kind))
-    return "a DOUBLE has 53 bits, so that two long numbers may become one";
+    return "a DOUBLE has 53 bits, so two long numbers may become one";
   if (native.kind === "decimal" && type.kind === "DECIMAL" && place === "partition_key")
     return "1.0 and 1.00 are two partitions, which only text keeps apart";
   return null;
 }
 
 /**
- * Reads key cells, so that keys which the server tells apart stay apart. Throws {@link UnfitKey} if the type can't do
+ * Reads key cells so that keys that are distinct at the server stay distinct. Throws {@link UnfitKey} if the type can't do
  * that: the sign of zero, values without bytes (CQL calls them empty), and numbers in other bytes than the usual ones,
  * which make another partition. `null`: values of the native type can't be read as this type.
  */

@@ -64,7 +64,7 @@ export function startupBody(options: Readonly<Record<string, string>>): Buffer {
   ]);
 }
 
-/** SASL PLAIN, which every password authenticator takes. */
+/** SASL PLAIN, which every password authenticator accepts. */
 export function authResponseBody(username: string, password: string): Buffer {
   return Buffer.concat(bytes(Buffer.from(`\0${username}\0${password}`)));
 }
@@ -93,7 +93,7 @@ export interface Page {
   /** Where the first cell begins; each is an int length (−1: null) and its bytes. */
   readonly start: number;
   readonly rows: number;
-  /** Whence the next page goes on; `null`: this is the last. */
+  /** Where the next page continues; `null`: this is the last page. */
   readonly next: Buffer | null;
   /** The part of the body that describes the columns: equal bytes, equal columns. */
   readonly columns: Buffer;
@@ -105,7 +105,7 @@ const resultKinds = { rows: 0x0002, prepared: 0x0004 } as const;
 const metadataFlags = { global: 0x01, more: 0x02, none: 0x04 } as const;
 const frameFlags = { tracing: 0x02, payload: 0x04, warning: 0x08 } as const;
 
-/** Reads a frame's message, which stands behind what the header's flags say. Throws {@link ProtocolBroken}. */
+/** Reads a frame's message, which follows the parts that the header's flags announce. Throws {@link ProtocolBroken}. */
 export function readBody<Result>({ body, flags }: Frame, read: (reader: BodyReader) => Result): Result {
   try {
     const reader = new BodyReader(body);
@@ -132,7 +132,7 @@ export function readPage(reader: BodyReader): Page {
   const state = (flags & metadataFlags.more) === 0 ? null : reader.bytes();
   // Without a state, the next page would be the first one again.
   if ((flags & metadataFlags.more) !== 0 && (state === null || state.length === 0)) {
-    throw new ProtocolBroken("a page that is not the last, and does not say where the next one begins");
+    throw new ProtocolBroken("a page that is not the last but does not say where the next one begins");
   }
   const next = state === null ? null : Buffer.from(state);
   const from = reader.at;
@@ -150,7 +150,7 @@ export function readPageCell({ body, start }: Page, index: number): Buffer | nul
   return reader.bytes();
 }
 
-/** What a server made of a statement. */
+/** A statement as the server has prepared it. */
 export interface Prepared {
   readonly id: Buffer;
   /** The types of the bound values. */

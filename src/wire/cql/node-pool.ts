@@ -1,23 +1,23 @@
 import { type ConnectOptions, CqlConnection } from "./connection.ts";
 import { localPortFor, type Sharding, shardingOf, shardOf } from "./sharding.ts";
 
-/** A node that could not be connected to is left alone for so long, in milliseconds, while there are others. */
+/** A node that could not be reached is not tried for this long, in milliseconds, while there are others. */
 const restMilliseconds = 10_000;
-/** Each further failure doubles its rest, up to this. */
+/** Each further failure doubles that pause, up to this. */
 const mostRestMilliseconds = 300_000;
-/** Connections to a node that has shards: where it has more, a connection's shard passes requests on. */
+/** The most connections to a node with shards. If it has more shards, each connection's shard passes requests on. */
 const mostSlots = 16;
-/** Tries of the shard-aware port: another program may have the port of ours. */
+/** Attempts at the shard-aware port: another program may use our local port. */
 const shardTries = 3;
 
-/** The connections to one node: a few, or one a shard where the node tells of its shards. */
+/** The connections to one node: a few, or one for each shard if the node reports its shards. */
 export class NodePool {
   readonly #options: ConnectOptions;
   readonly #most: number;
   readonly #signal: AbortSignal;
   readonly #slots = new Map<number, Promise<CqlConnection>>();
   #sharding: Sharding | null = null;
-  /** Cleared where the shard-aware port does not answer: a firewall or NAT stands before it. */
+  /** Cleared if the shard-aware port does not answer because of a firewall or NAT. */
   #shardPortServes = true;
   #restsUntil = 0;
   #nextRest = restMilliseconds;
@@ -29,12 +29,12 @@ export class NodePool {
     this.#signal = signal;
   }
 
-  /** Whether it failed not long ago. */
+  /** Whether it failed recently. */
   get rests(): boolean {
     return performance.now() < this.#restsUntil;
   }
 
-  /** Connects where need be. `token` chooses the shard. */
+  /** Connects if necessary. `token` chooses the shard. */
   async connection(token: bigint | null): Promise<CqlConnection> {
     const sharding = this.#sharding;
     const slots = sharding === null ? this.#most : Math.min(sharding.shards, mostSlots);
@@ -66,7 +66,9 @@ export class NodePool {
     }
   }
 
-  /** The first connections, and those by the plain port, have the shard that the server chose: their slot is that one's. */
+  /**
+   * The first connections, and those by the plain port, get a shard that the server chooses. They go into that shard's slot.
+   */
   #settle(slot: number, opening: Promise<CqlConnection>, sharding: Sharding | null): void {
     this.#sharding ??= sharding;
     if (sharding === null || this.#slots.get(slot) !== opening) return;
@@ -98,7 +100,7 @@ export class NodePool {
   }
 }
 
-/** Whether it was the port of ours that could not be had. */
+/** Whether our local port was not available. */
 function isPortTaken(thrown: unknown): boolean {
   return thrown instanceof Error && "code" in thrown && ["EADDRINUSE", "EADDRNOTAVAIL"].includes(String(thrown.code));
 }

@@ -7,7 +7,7 @@ export function readVarint(buffer: Buffer, start: number, end: number): bigint {
   return BigInt.asIntN(bytes * 8, unsigned);
 }
 
-/** The inverse of {@link readVarint}, in as few bytes as hold it. */
+/** The inverse of {@link readVarint}, in the fewest bytes. */
 export function writeVarint(value: bigint): Buffer {
   let bytes = 1;
   while (BigInt.asIntN(bytes * 8, value) !== value) bytes += 1;
@@ -15,10 +15,13 @@ export function writeVarint(value: bigint): Buffer {
   return Buffer.from(hex.padStart(bytes * 2, "0"), "hex");
 }
 
-/** Zeros that are written out; a decimal beyond this is written with an exponent, for a scale may be two thousand million. */
+/**
+ * The most zeros that are written out. Beyond this a decimal is written with an exponent, since a scale may be
+ * 2,000,000,000.
+ */
 const mostZeros = 40;
 
-/** A decimal as text, every digit and trailing zero of it: `-1.50`, `12E+90`. It is a number of JSON too. */
+/** A decimal as text, with every digit and trailing zero: `-1.50`, `12E+90`. The text is also a JSON number. */
 export function decimalText(unscaled: bigint, scale: number): string {
   if (scale === 0) return unscaled.toString();
   const negative = unscaled < 0n;
@@ -55,12 +58,12 @@ export function powerOfTen(exponent: number): bigint {
   return powers[exponent]!;
 }
 
-/** `unscaled` with another scale; `null` where digits would be lost, or where it has more than 38 + 38 of them. */
+/** `unscaled` with another scale; `null`: digits would be lost, or it has more than 38 + 38 of them. */
 export function rescale(unscaled: bigint, from: number, to: number): bigint | null {
   const by = to - from;
   if (by === 0 || unscaled === 0n) return unscaled;
   if (by > 0) return by > 76 ? null : unscaled * powerOfTen(by);
-  // An honest trailing zero may be dropped.
+  // A trailing zero may be dropped.
   if (-by > 400) return null;
   const divisor = powerOfTen(-by);
   return unscaled % divisor === 0n ? unscaled / divisor : null;

@@ -20,10 +20,10 @@ export const serverErrors = {
   rateLimit: 0x4321,
 } as const;
 
-/** What a server answered with an error. */
+/** An error with which a server answered. */
 export class CqlServerError extends Error {
   readonly code: number;
-  /** The version that it speaks, where it does not speak ours. */
+  /** The version that it speaks, if it does not speak ours. */
   readonly version: number;
 
   constructor(code: number, message: string, version: number) {
@@ -44,12 +44,12 @@ export class CqlTimeout extends Error {
   }
 }
 
-/** The server asks for a login, and the settings have none; or by a way that we do not know. */
+/** The server requires a login that the settings do not have, or of a kind that we do not know. */
 export class CqlLoginWanted extends Error {
   readonly authenticator: string;
 
   constructor(authenticator: string) {
-    super(`the server asks for a login (${authenticator})`);
+    super(`the server requires a login (${authenticator})`);
     this.authenticator = authenticator;
   }
 }
@@ -62,11 +62,11 @@ export function asksForLess(thrown: unknown): boolean {
   if (thrown instanceof CqlTimeout) return true;
   if (!(thrown instanceof CqlServerError)) return false;
   if (thrown.code === serverErrors.readTimeout || thrown.code === serverErrors.readFailure) return true;
-  // ScyllaDB and old releases word a failure of a replica so.
+  // ScyllaDB and old releases report a failure of a replica in this way.
   return thrown.code === serverErrors.server && /timed? ?out|tombstone/i.test(thrown.message);
 }
 
-/** Errors with which a server may refuse a request for what it is. */
+/** Errors with which a server may refuse a request as such. */
 const refusals: ReadonlySet<number> = new Set([serverErrors.invalid, serverErrors.config, serverErrors.unauthorized]);
 
 /** Whether a guardrail of the server forbids the consistency level (read_consistency_levels_disallowed). */
@@ -78,7 +78,7 @@ export function isLevelRefused(thrown: unknown): boolean {
   );
 }
 
-/** The page size that a guardrail of the server allows (page_size_fail_threshold); `null`: that was no reason. */
+/** The page size that a guardrail of the server allows (page_size_fail_threshold); `null`: the error has another reason. */
 export function allowedPageSize(thrown: unknown, asked: number): number | null {
   if (!(thrown instanceof CqlServerError) || !refusals.has(thrown.code) || asked === 1) return null;
   if (!/page[ _]?size/i.test(thrown.message)) return null;
@@ -86,7 +86,7 @@ export function allowedPageSize(thrown: unknown, asked: number): number | null {
   return allowed >= 1 && allowed < asked ? allowed : Math.floor(asked / 2);
 }
 
-/** Whether another node may answer what this one could not. */
+/** Whether another node may answer a request that this one could not. */
 export function asksForAnother(thrown: unknown): boolean {
   if (thrown instanceof ConnectionLost) return true;
   return (

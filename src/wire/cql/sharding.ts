@@ -3,11 +3,11 @@ export interface Sharding {
   readonly shard: number;
   readonly shards: number;
   readonly ignoreMsb: number;
-  /** Where the port of the client chooses the shard; `null`: nowhere. */
+  /** The port at which the client's own port chooses the shard; `null`: there is none. */
   readonly port: number | null;
 }
 
-/** What a ScyllaDB node says in SUPPORTED; `null`: it is none, or hides its shards. */
+/** What a ScyllaDB node reports in SUPPORTED; `null`: it is no ScyllaDB node, or does not report its shards. */
 export function shardingOf(supported: ReadonlyMap<string, readonly string[]>, tls: boolean): Sharding | null {
   const number = (name: string): number | null => {
     const text = supported.get(name)?.[0];
@@ -35,7 +35,7 @@ export function shardOf(token: bigint, { shards, ignoreMsb }: Sharding): number 
   return Number((biased * BigInt(shards)) >> 64n);
 }
 
-/** A port of ours by which the shard-aware port takes the connection to `shard`. */
+/** A local port with which the shard-aware port assigns the connection to `shard`. */
 export function localPortFor(shard: number, shards: number): number {
   const [first, last] = [49_152, 65_535];
   const port = first + Math.floor(Math.random() * (last - first - 2 * shards));

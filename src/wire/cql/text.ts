@@ -3,7 +3,9 @@ import { canonicalDecimal, decimalText, doubleText, floatText, readVarint } from
 import { dateText, durationText, inetText, timestampText, timeText } from "./time-text.ts";
 import { type CqlType, fixedLength, maySize, type Scalar } from "./types.ts";
 
-/** A vint of Cassandra's: the ones that lead tell how many bytes follow, at most 8. Gives the value and where it ends. */
+/**
+ * Cassandra's vint: its leading ones give the number of bytes that follow, at most 8. Returns the value and where it ends.
+ */
 function readUnsignedVint(buffer: Buffer, at: number): readonly [bigint, number] {
   const first = buffer[at]!;
   const extra = Math.min(8, Math.clz32((~first & 0xff) << 24));
@@ -52,14 +54,14 @@ const textOf: Readonly<Record<Scalar, (buffer: Buffer, start: number, end: numbe
   empty: () => "",
 };
 
-/** Types whose values may have no bytes; of any other, a value without bytes is what CQL calls empty, to us NULL. */
+/** Types whose values may have no bytes. For all others CQL calls a value without bytes empty, and we read it as NULL. */
 export const mayBeEmpty: ReadonlySet<CqlType["kind"]> = new Set(["ascii", "text", "blob", "custom"]);
 
 export function isAbsent(type: CqlType, start: number, end: number): boolean {
   return start === end && !mayBeEmpty.has(type.kind);
 }
 
-/** A value as text: scalars as CQL writes them (without quotes), all else as JSON. */
+/** A value as text: scalars as CQL writes them (without quotes), all others as JSON. */
 export function valueText(type: CqlType, buffer: Buffer, start: number, end: number): string {
   if (!maySize(type, end - start)) throw new ProtocolBroken(`a value of type ${type.kind} in ${end - start} bytes`);
   const scalar = textOf[type.kind as Scalar] as (typeof textOf)[Scalar] | undefined;
@@ -67,7 +69,7 @@ export function valueText(type: CqlType, buffer: Buffer, start: number, end: num
   return type.kind === "custom" ? textOf.blob(buffer, start, end) : jsonText(type, buffer, start, end);
 }
 
-/** Types whose text is a number of JSON already. */
+/** Types whose text is already a JSON number. */
 const numeric: ReadonlySet<CqlType["kind"]> = new Set([
   "bigint",
   "boolean",
@@ -84,14 +86,14 @@ export function jsonText(type: CqlType, buffer: Buffer, start: number, end: numb
 }
 
 /**
- * Where in a key a value stands. Two partition keys are equal if their bytes are; two clustering keys are if they compare
- * as equal, as 1.5 and 1.50 do.
+ * The part of a key that a value belongs to. Two partition keys are equal if their bytes are; two clustering keys if they
+ * compare as equal, as 1.5 and 1.50 do.
  */
 export type KeyPlace = "partition_key" | "clustering";
 
 /**
- * The JSON of a value in a key. Values that the server tells apart have different texts: `""` is a value without bytes.
- * In a partition key, fields that are not there are left out. In a clustering key, equal values have one text, which does
+ * The JSON of a value in a key. Values that are distinct at the server have different texts: `""` is a value without bytes.
+ * In a partition key, missing fields are left out. In a clustering key, equal values have one text, which does
  * not change if a field is added to a user-defined type: the last fields are left out if they are NULL.
  */
 export function keyText(type: CqlType, place: KeyPlace, buffer: Buffer, start: number, end: number): string {
@@ -164,7 +166,7 @@ function partAt(buffer: Buffer, at: number, end: number): Part {
   return length < 0 ? null : [at + 4, at + 4 + length];
 }
 
-/** Keys of JSON are strings: one that is not is written as JSON into a string, as CQL does. */
+/** Keys of JSON are strings: any other key is written as JSON inside a string, as CQL does. */
 function mapJson(
   type: CqlType & { kind: "map" },
   buffer: Buffer,
@@ -186,7 +188,7 @@ function mapJson(
   return `{${entries.join(",")}}`;
 }
 
-/** Fields that were added to a type after the value was written are not there: null, but left out in a partition key. */
+/** Fields that were added to a type after the value was written are missing: null, but left out in a partition key. */
 function tupleParts(
   types: readonly CqlType[],
   buffer: Buffer,

@@ -1,9 +1,9 @@
-/** Milliseconds that a JavaScript date can hold either way of 1970. */
+/** The milliseconds before or after 1970 that a JavaScript date can hold. */
 export const mostMilliseconds = 8.64e15;
 
 const pad = (value: number, digits: number): string => String(value).padStart(digits, "0");
 
-/** Years of more than four digits have their sign, as in ISO 8601. */
+/** Years of more than four digits have a sign, as in ISO 8601. */
 function yearText(year: number): string {
   if (year >= 0 && year <= 9999) return pad(year, 4);
   return `${year < 0 ? "-" : "+"}${pad(Math.abs(year), 4)}`;
@@ -38,13 +38,13 @@ export function parseDate(text: string): number | null {
   return era * 146_097 + dayOfEra - 719_468;
 }
 
-/** `2024-05-17T08:00:00.000Z`, for milliseconds that no JavaScript date holds too. */
+/** `2024-05-17T08:00:00.000Z`, also for milliseconds that no JavaScript date can hold. */
 export function timestampText(milliseconds: bigint): string {
   const day = 86_400_000n;
   const days = (milliseconds >= 0n ? milliseconds : milliseconds - day + 1n) / day;
   const inDay = Number(milliseconds - days * day);
   const [hour, minute, second] = [inDay / 3_600_000, (inDay / 60_000) % 60, (inDay / 1_000) % 60].map(Math.floor);
-  // Whole days of 64-bit milliseconds pass the 2³¹ that dateText is exact for; doubles hold them all the same.
+  // The days of 64-bit milliseconds exceed the 2³¹ for which dateText is exact; doubles still hold them.
   return `${dateText(Number(days))}T${pad(hour!, 2)}:${pad(minute!, 2)}:${pad(second!, 2)}.${pad(inDay % 1_000, 3)}Z`;
 }
 

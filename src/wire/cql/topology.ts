@@ -18,18 +18,18 @@ export interface Topology {
   readonly partitioner: string;
   readonly dataCenter: string;
   readonly dataCenters: readonly string[];
-  /** Of the local data centre alone: no other is read from. */
+  /** The ring of the local data centre: no other is read. */
   readonly nodes: readonly Node[];
   readonly ring: Ring;
 }
 
-/** The tokens of the local data centre in their order, each with the node that owns what lies up to it. */
+/** The tokens of the local data centre in their order, each with the node that owns the range up to it. */
 export interface Ring {
   readonly tokens: readonly bigint[];
   readonly owners: readonly Node[];
 }
 
-/** Throws `DATABASE_UNKNOWN`, naming those that exist, where `wanted` is no data centre of the cluster. */
+/** Throws `DATABASE_UNKNOWN`, naming the existing ones, if `wanted` is no data centre of the cluster. */
 export function topologyOf(
   local: ControlRow,
   peers: readonly ControlRow[],
@@ -50,7 +50,7 @@ export function topologyOf(
   const nodes = all.filter((node) => node.dataCenter === dataCenter);
   if (nodes.length === 0) {
     throw new HeadwatersError("DATABASE_UNKNOWN", `${how.setting}: the cluster has no data centre "${dataCenter}"`, {
-      hint: `It has ${dataCenters.map((name) => `"${name}"`).join(", ")}; upper and lower case count.`,
+      hint: `It has ${dataCenters.map((name) => `"${name}"`).join(", ")}; case matters.`,
     });
   }
   const partitioner = textValue(local["partitioner"]) ?? "";
@@ -88,8 +88,8 @@ function ringOf(nodes: readonly Node[]): Ring {
 }
 
 /**
- * The node of the local data centre that owns a token. With NetworkTopologyStrategy it always is a replica: replicas of
- * a data centre are placed on its nodes from the token on. `null`: nothing is known of the ring.
+ * The node of the local data centre that owns a token. With NetworkTopologyStrategy it is always a replica: replicas of
+ * a data centre are placed on its nodes from the token on. `null`: the ring is unknown.
  */
 export function ownerOf({ tokens, owners }: Ring, token: bigint): Node | null {
   let [low, high] = [0, tokens.length];

@@ -1,4 +1,4 @@
-/** The native types that have no parts. `empty` stands in tables of old only, and never holds anything. */
+/** The native types without parts. `empty` occurs only in very old tables, and never holds a value. */
 const scalars = [
   "ascii",
   "bigint",
@@ -25,7 +25,7 @@ const scalars = [
 
 export type Scalar = (typeof scalars)[number];
 
-/** A type of CQL, without whether it is frozen. */
+/** A type of CQL. Whether it is frozen is not kept. */
 export type CqlType =
   | { readonly kind: Scalar }
   | { readonly kind: "list" | "set"; readonly of: CqlType }
@@ -33,7 +33,7 @@ export type CqlType =
   | { readonly kind: "tuple"; readonly of: readonly CqlType[] }
   | { readonly kind: "udt"; readonly name: string; readonly fields: readonly (readonly [string, CqlType])[] }
   | { readonly kind: "vector"; readonly of: CqlType; readonly size: number }
-  /** A Java class of the server's; its bytes mean nothing to us. */
+  /** A Java class of the server; we can't interpret its bytes. */
   | { readonly kind: "custom"; readonly name: string };
 
 /** The fields of the user-defined types of a keyspace, as the server writes their types. */
@@ -45,7 +45,7 @@ export function isScalar(type: CqlType): boolean {
 
 const aliases: Readonly<Record<string, Scalar>> = { varchar: "text" };
 
-/** Bytes of a type whose values are laid into a vector one beside the other, by Cassandra's `valueLengthIfFixed`. */
+/** Bytes of a type whose values stand in a vector without lengths, by Cassandra's `valueLengthIfFixed`. */
 const fixedBytes: Partial<Record<CqlType["kind"], number>> = {
   boolean: 1,
   int: 4,
@@ -57,7 +57,7 @@ const fixedBytes: Partial<Record<CqlType["kind"], number>> = {
   timeuuid: 16,
 };
 
-/** Bytes of every value of a scalar type that is not laid so, or not here. */
+/** Bytes of every value of the scalar types of fixed width. */
 const sizes: Partial<Record<CqlType["kind"], number>> = {
   ...fixedBytes,
   counter: 8,
@@ -67,7 +67,7 @@ const sizes: Partial<Record<CqlType["kind"], number>> = {
   tinyint: 1,
 };
 
-/** Whether a value of a type may take so many bytes; 0 is what CQL calls empty. */
+/** Whether a value of a type may have this many bytes; 0 is what CQL calls empty. */
 export function maySize({ kind }: CqlType, length: number): boolean {
   const size = sizes[kind];
   if (length === 0) return true;
@@ -83,7 +83,10 @@ export function fixedLength(type: CqlType): number | null {
   return of === null ? null : of * type.size;
 }
 
-/** Whether a column of this type, as `system_schema` writes it, is kept cell by cell, so that parts of it change alone. */
+/**
+ * Whether a column of this type, as `system_schema` writes it, is stored cell by cell, so that its parts can change
+ * separately.
+ */
 export function isMultiCell(text: string, userTypes: UserTypes): boolean {
   return /^(list|set|map)</.test(text) || userTypes.has(unquoted(text));
 }

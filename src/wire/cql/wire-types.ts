@@ -28,7 +28,7 @@ const scalarIds: Readonly<Record<number, Scalar>> = {
 
 const marshal = "org.apache.cassandra.db.marshal.";
 
-/** Names of Java classes without their package, as they stand inside of vectors. */
+/** Names of Java classes without their package, as they occur inside vectors. */
 const classes: Readonly<Record<string, Scalar>> = {
   AsciiType: "ascii",
   BooleanType: "boolean",
@@ -53,7 +53,7 @@ const classes: Readonly<Record<string, Scalar>> = {
   UUIDType: "uuid",
 };
 
-/** Types of types: no schema nests them so deep. */
+/** The deepest nesting of types: no schema nests them so deeply. */
 const deepest = 64;
 
 function deeper(depth: number): number {
@@ -92,8 +92,8 @@ export function readOption(reader: BodyReader, depth = 0): CqlType {
 }
 
 /**
- * The type that a Java class stands for: `VectorType(FloatType , 3)` with their package before each name. What is not
- * known stays a class.
+ * The type that a Java class stands for: `VectorType(FloatType , 3)` with their package before each name. An
+ * unknown class stays a class.
  */
 export function parseClass(text: string, depth = 0): CqlType {
   const parse = (part: string | undefined): CqlType => {

@@ -5,7 +5,7 @@ import { civilFromDays, dayMicroseconds } from "../../toolkit/calendar.ts";
 const infinity64 = 2n ** 63n - 1n;
 const infinity32 = 2 ** 31 - 1;
 
-/** A value of a vector as PostgreSQL reads it, exactly: for bounds, positions and keys in statements. */
+/** A value of a vector as text that PostgreSQL reads exactly: for bounds, positions and keys in statements. */
 export function cellText(type: Type, cell: Exclude<Cell, null>): string {
   if (cell instanceof Uint8Array) return `\\x${Buffer.from(cell).toString("hex")}`;
   if (typeof cell === "string") return cell;

@@ -5,8 +5,8 @@ import type { VectorBuilder } from "../../toolkit/vectors.ts";
  * How a column's values are written on the wire, and into which builder method they go. Each codec has a binary
  * decoder (`copy-binary.ts`) and a text decoder (`text-decode.ts`), which share no code.
  *
- * - `text` trusts the server, which converts to UTF-8 or at least looks (of SQL_ASCII); `checked_text` looks itself: the
- *   type `"char"` may hold any byte, and PostgreSQL before 15 sends it as it is.
+ * - `text` trusts the server, which converts to UTF-8 or at least checks it (SQL_ASCII); `checked_text` checks it here: the
+ *   type `"char"` may hold any byte, and PostgreSQL before 15 sends it unchanged.
  * - `oid` is an unsigned 32-bit number, into a LONG; `tid` (a row's place: block and offset) into one as 2³² · block + offset.
  * - `time`: microseconds since midnight; `timestamp` with or without time zone.
  */
@@ -32,7 +32,7 @@ export type Codec =
 /** Writes the value at `start` to the column's builder. */
 export type ValueDecoder = (bytes: Uint8Array, view: DataView, start: number, length: number) => void;
 
-/** One column of what a SELECT gives: how it is decoded, and where it goes. */
+/** One column of a SELECT's result: how it is decoded, and where it goes. */
 export interface ResultColumn {
   readonly name: string;
   readonly codec: Codec;
@@ -58,5 +58,5 @@ export function outOfRange(table: string, column: string): OutOfRange {
   };
 }
 
-/** Said where a value fits its column's type at the source, and not here. */
+/** The hint if a value fits its column's type at the source but not here. */
 export const asString = "Set the type of this column to STRING: it holds every value.";

@@ -24,9 +24,9 @@ export interface PostgresSettings {
   readonly user: string;
   readonly password: string;
   readonly ssl: SslSettings;
-  /** For the whole of connecting, in milliseconds. */
+  /** The time limit for connecting, with the login, in milliseconds. */
   readonly connectTimeout: number;
-  /** Of any one statement, in milliseconds; `null`: what the server has set for the role, 0: none. */
+  /** The time limit of one statement, in milliseconds; `null`: the limit that the server has for the role; 0: none. */
   readonly statementTimeout: number | null;
   /** Whether transactions are read-only unless they say otherwise: sources only read. */
   readonly readOnly: boolean;
@@ -37,9 +37,9 @@ export interface PostgresSettings {
 }
 
 /**
- * What every session is set to, so that text and binary mean the same on any server. Rows hidden by row-level
- * security would be lost from the copy unseen: switched off, a hidden row is an error instead. A session that waits
- * for the destination must not be ended by the server's idle timeouts.
+ * The settings of every session, so that text and binary mean the same on any server. Rows hidden by row-level
+ * security would be missing from the copy unnoticed: with `row_security` off, a hidden row is an error instead. A
+ * session that waits for the destination must not be ended by the server's idle timeouts.
  */
 const sessionSettings: Readonly<Record<string, string>> = {
   TimeZone: "UTC",
@@ -63,7 +63,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
  */
 const pinnedPath = "search_path TO pg_catalog, pg_temp";
 
-/** A server that can't be reached to cancel a statement keeps nothing waiting for longer than this. */
+/** The longest wait for a server that can't be reached to cancel a statement. */
 const cancelTimeout = 2_000;
 /** A session that does not end a cancelled statement, a transaction or itself within this time is closed. */
 const endTimeout = 1_500;
@@ -71,18 +71,18 @@ const endTimeout = 1_500;
 /** A row of a catalog query: values as the server writes them. */
 export type TextRow = Readonly<Record<string, string | null>>;
 
-/** What the types of `pg` leave out of its client and its connection. */
+/** Members of `pg`'s client and connection that its types leave out. */
 interface PgInternals {
   readonly readyForQuery: boolean;
   readonly processID: number | null;
   readonly secretKey: number | null;
 }
 
-/** The question whether the server takes TLS, and the beginning of one that cancels, with their lengths. */
+/** The request for TLS, and the beginning of a request to cancel, with their lengths. */
 const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 const cancelRequest = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];
 
-/** Connects; tries what `sslmode` allows. Throws {@link HeadwatersError}s, or the signal's reason. */
+/** Connects, by the ways that `sslmode` allows. Throws {@link HeadwatersError}s, or the signal's reason. */
 export async function connectPostgres(settings: PostgresSettings, signal: AbortSignal): Promise<PostgresConnection> {
   const attempts = sslAttempts(settings.ssl);
   let first: HeadwatersError | null = null;
@@ -99,12 +99,12 @@ export async function connectPostgres(settings: PostgresSettings, signal: AbortS
   throw first ?? new HeadwatersError("DEFECT", "no way to connect was tried");
 }
 
-/** Where nothing answers, another kind of encryption changes nothing. */
+/** If nothing answers, another kind of encryption would not help. */
 function mayFallBack(error: HeadwatersError): boolean {
   return !unanswered.has(error.code) && error.code !== "PROTOCOL_MISMATCH";
 }
 
-/** `pg_hba.conf` has no line for this kind of connection: the other attempt got further, its error tells more. */
+/** `pg_hba.conf` has no line for this kind of connection: the other attempt got further, so its error says more. */
 function isRefusedByRule(error: HeadwatersError): boolean {
   return nativeCode(error.cause) === "28000" && error.message.includes("pg_hba.conf");
 }
@@ -128,10 +128,11 @@ async function connectOnce(
       port: settings.port,
       database: settings.database,
       user: settings.user,
-      // A function: not read from the environment where it is empty, and not shown where the client is printed.
+      // A function, so that an empty password is not replaced from the environment, and none is shown if the client is
+      // printed.
       password: () => settings.password,
       ssl: false,
-      // What `pg` asks for a connection has one already.
+      // `pg` asks for a connection here, but this socket is connected already.
       stream: () => Object.assign(stream, { connect: () => process.nextTick(() => stream.emit("connect")) }),
       application_name: "headwaters",
       ...(settings.replication === undefined ? {} : { replication: "database" }),
@@ -155,7 +156,7 @@ async function encrypted(socket: Socket, settings: PostgresSettings, tls: Connec
   const answer = await firstBytes(socket);
   const error = foreignError(answer, settings);
   if (error !== null) throw error;
-  // Anything behind the letter would come from somebody between.
+  // Bytes after the letter would come from a man in the middle.
   if (answer.toString("latin1") === "S") return startTls(socket, settings.host, tls);
   throw new Error("The server does not support SSL connections");
 }
@@ -163,13 +164,13 @@ async function encrypted(socket: Socket, settings: PostgresSettings, tls: Connec
 /** The first byte tells whether PostgreSQL is at the port: N, S (TLS or not), R (log in), E (error), v (version). */
 function foreignError(first: Buffer, { host, port }: PostgresSettings): HeadwatersError | null {
   if ("NSREv".includes(first.toString("latin1", 0, 1))) return null;
-  const who = first.toString("latin1", 0, 4) === "HTTP" ? "an HTTP server" : "something else than PostgreSQL";
+  const who = first.toString("latin1", 0, 4) === "HTTP" ? "an HTTP server" : "something other than PostgreSQL";
   return new HeadwatersError("PROTOCOL_MISMATCH", `port: ${who} answers at ${host}:${port}`, {
-    hint: "Set port to that of the database: YugabyteDB's YSQL listens at 5433, PostgreSQL at 5432.",
+    hint: "Set port to the database's port: 5433 for YugabyteDB's YSQL, 5432 for PostgreSQL.",
   });
 }
 
-/** Runs `act` when the signal aborts, until what this gives is called. Many statements may wait for one signal. */
+/** Runs `act` when the signal aborts, until the returned function is called. Many statements may wait for one signal. */
 function onAbort(signal: AbortSignal, act: () => void): () => void {
   setMaxListeners(0, signal);
   signal.addEventListener("abort", act, { once: true });
@@ -187,7 +188,7 @@ function errorContext(settings: PostgresSettings): ErrorContext {
  */
 export class PostgresConnection implements AsyncDisposable {
   readonly settings: PostgresSettings;
-  /** What the connection is encrypted with, and how far the server's certificate was verified. */
+  /** The connection's encryption, and how far the server's certificate was verified. */
   readonly tls: "none" | "unverified" | "verified";
   readonly #client: pg.Client;
   readonly #attempt: SslAttempt;
@@ -220,25 +221,25 @@ export class PostgresConnection implements AsyncDisposable {
     this.#guard();
   }
 
-  /** Nothing has ended it so far. */
+  /** Whether the session is still open. */
   get alive(): boolean {
     return !this.#ended && this.#lost === null;
   }
 
-  /** What ended the connection; `null`: nothing did, or the server without a word. */
+  /** What ended the connection; `null`: nothing did, or the server closed it without a message. */
   get lost(): unknown {
     return this.#lost;
   }
 
-  /** A transaction is open, whole or failed. */
+  /** Whether a transaction is open, even a failed one. */
   get inTransaction(): boolean {
-    // A failure comes before the server's word on what it did to the transaction.
+    // An error arrives before the server reports the transaction's status.
     if (!internals(this.#client).readyForQuery) return true;
     const status = this.#client.getTransactionStatus();
     return status === "T" || status === "E";
   }
 
-  /** Ends the transaction; a session that can't is closed. */
+  /** Ends the transaction. If that fails, the session is closed. */
   async rollback(): Promise<void> {
     const late = this.#destroyAfter(endTimeout);
     try {
@@ -250,12 +251,12 @@ export class PostgresConnection implements AsyncDisposable {
     }
   }
 
-  /** The server's process id: who this session is in `pg_stat_activity`. */
+  /** The server's process id for this session, as in `pg_stat_activity`. */
   get processId(): number {
     return this.#backend?.processId ?? internals(this.#client).processID ?? 0;
   }
 
-  /** Sets what this server knows of the session settings, in one round trip, and asks who the session is. */
+  /** Sets those session settings that this server knows, in one round trip, and asks for the session's process id. */
   async prepare(signal: AbortSignal): Promise<void> {
     const wanted = { ...sessionSettings };
     const { statementTimeout } = this.settings;
@@ -292,7 +293,7 @@ export class PostgresConnection implements AsyncDisposable {
     });
   }
 
-  /** One statement, whoever wrote it: several in one text are an error. Rows as arrays of text. */
+  /** One statement, from any author: several in one text are an error. Rows as arrays of text. */
   async single(
     text: string,
     signal: AbortSignal,
@@ -308,8 +309,8 @@ export class PostgresConnection implements AsyncDisposable {
   }
 
   /**
-   * Runs a `COPY … TO STDOUT` and yields whole CopyData messages, heads included, as they came from the socket. Left
-   * before its end, it cancels the statement and closes the session. `text` may have other statements before the COPY,
+   * Runs a `COPY … TO STDOUT` and yields whole CopyData messages, heads included, as they came from the socket. If the
+   * caller stops early, the statement is cancelled and the session closed. `text` may have other statements before the COPY,
    * whose rows are given to `before`, and after it.
    */
   async *copy(
@@ -336,7 +337,7 @@ export class PostgresConnection implements AsyncDisposable {
     }
   }
 
-  /** Sends messages while a {@link copy} runs in both directions. */
+  /** Sends messages while a {@link copy} in both directions is running. */
   send(messages: Buffer): void {
     this.#client.connection.stream.write(messages);
   }
@@ -351,7 +352,7 @@ export class PostgresConnection implements AsyncDisposable {
   }
 
   /**
-   * Begins a `COPY … FROM STDIN`; what goes wrong with it is thrown as `pg` has it, unless {@link lost} says more. No other
+   * Begins a `COPY … FROM STDIN`; its errors are thrown as `pg` reports them, unless {@link lost} says more. No other
    * statement may run before it was ended.
    */
   copyIn(text: string): CopyIn {
@@ -360,7 +361,7 @@ export class PostgresConnection implements AsyncDisposable {
   }
 
   /**
-   * Has the server end the statement under way, if there is one: it fails. Resolves once the server knows. If the
+   * Asks the server to cancel the running statement, if there is one. Resolves once the server has the request. If the
    * statement does not end soon, the session is closed.
    */
   async cancel(): Promise<void> {
@@ -369,7 +370,7 @@ export class PostgresConnection implements AsyncDisposable {
     await this.#cancel();
   }
 
-  /** Ends the session at once; a statement under way is cancelled at the server too, which else might work on. */
+  /** Ends the session at once; a running statement is cancelled at the server too, which might otherwise go on. */
   destroy(): void {
     if (this.#busy && this.alive) void this.#cancel();
     this.#fail(new Error("Connection terminated"));
@@ -401,13 +402,13 @@ export class PostgresConnection implements AsyncDisposable {
   }
 
   /**
-   * Stands before the parser of `pg`, which trusts the server, and throws in the socket's listener. What is thrown ends
-   * this connection only.
+   * Checks messages before the parser of `pg` does: that parser trusts the server, and throws in the socket's listener. An
+   * error ends only this connection.
    */
   #guard(): void {
     const { stream } = this.#client.connection;
     const heads = new MessageHeads();
-    // The other listener looks at the first bytes alone, and takes itself off.
+    // The other listener reads only the first bytes, and then removes itself.
     const parse = stream.listeners("data").at(-1) as (chunk: Buffer) => void;
     stream.off("data", parse);
     stream.on("data", (chunk: Buffer) => {
@@ -423,11 +424,11 @@ export class PostgresConnection implements AsyncDisposable {
     });
   }
 
-  /** Asks in another session what the server does with this one. A session is found only on its own server. */
+  /** Asks in another session what this session is doing. A session is found only on its own server. */
   async #probe(signal: AbortSignal): Promise<string | null> {
     const backend = this.#backend;
     if (backend === null) return "the login was not finished";
-    // The probe is not probed.
+    // The probe itself is not probed.
     const settings = { ...this.settings, silence: 2 ** 31 - 1 };
     return waitsForUs(backend, () => connectOnce(settings, this.#attempt, signal), signal);
   }
@@ -448,7 +449,7 @@ export class PostgresConnection implements AsyncDisposable {
     }
   }
 
-  /** Asks the server by a connection of its own, as the protocol wants it. Best effort: the session ends anyway. */
+  /** Asks the server over a second connection, as the protocol requires. Best effort: the session ends anyway. */
   async #cancel(): Promise<void> {
     const { processID, secretKey } = internals(this.#client);
     if (processID === null || secretKey === null) return;
@@ -457,7 +458,7 @@ export class PostgresConnection implements AsyncDisposable {
       const { tls } = this.#attempt;
       const stream = tls === null ? socket : await encrypted(socket, this.settings, tls);
       stream.resume().end(request);
-      // The server closes this connection once it has passed the word on.
+      // The server closes this connection once it has passed the request on.
       await once(stream, "close");
     }).catch(() => {});
   }

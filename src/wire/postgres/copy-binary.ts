@@ -4,7 +4,7 @@ import type { VectorBuilder } from "../../toolkit/vectors.ts";
 import { asString, type Codec, type OutOfRange, outOfRange, type ResultColumn, type ValueDecoder } from "./codecs.ts";
 import { numericDecoder } from "./numeric.ts";
 
-/** Where the fields of some rows lie: row by row, `columns` of them each; -1 is NULL. Its length stands before a field. */
+/** The positions of fields: row by row, `columns` in each; -1 is NULL. A field's length stands before it. */
 interface Fields {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -28,8 +28,8 @@ const headerBytes = signature.length + 8;
 const messageHead = 5;
 
 /**
- * A whole column at a time, so that the engine compiles one tight loop for each type, with the builder's method inside.
- * (Measured, rows of 9 columns: 32 ns a field; one call through a table for each field took 47.)
+ * Decodes a whole column at a time, so that Node.js compiles one tight loop for each type, with the builder's method
+ * inlined. (Measured, rows of 9 columns: 32 ns a field; a call through a table for each field took 47.)
  */
 const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange) => ColumnDecoder>> = {
   boolean: (builder) => each(builder, (bytes, _view, start) => builder.boolean(bytes[start] === 1)),
@@ -81,7 +81,7 @@ const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange
       }
       const high = view.getInt32(start);
       const sum = view.getUint32(start + 4) + epochLow;
-      // Neither infinite nor beyond what ours can hold, since its upper half is not near the ends.
+      // The value is finite and fits our type, since its upper half is not near the ends.
       if (high < commonHigh && high > -commonHigh) builder.int64(sum, high + epochHigh + (sum > 0xffff_ffff ? 1 : 0));
       else rareTimestamp(builder, high, view.getUint32(start + 4), fail);
     }
@@ -94,11 +94,11 @@ const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange
       if (!isUtf8(bytes.subarray(start, start + length))) fail("a text is not valid UTF-8", "Set its type to BINARY.");
       builder.bytesOf(bytes, start, start + length, view);
     }),
-  // The first byte is the version of the format: 1, and then it is text.
+  // The first byte is the version of the format (1); the rest is text.
   jsonb: (builder) => textColumn(builder, 1),
 };
 
-/** The bytes of a value, where all values of a type have as many; negative: they are checked by {@link BinaryRows}. */
+/** The bytes of a value, for types of fixed width; negative: {@link BinaryRows} checks the length. */
 const sizes: Partial<Record<Codec, number>> = {
   numeric: -1,
   jsonb: -1,
@@ -116,7 +116,7 @@ const sizes: Partial<Record<Codec, number>> = {
   uuid: 16,
 };
 
-/** For types that are not worth a loop of their own. */
+/** For types that do not need a loop of their own. */
 function each(builder: VectorBuilder, decode: ValueDecoder): ColumnDecoder {
   return ({ bytes, view, starts, columns, rows }, column) => {
     for (let field = column, end = rows * columns; field < end; field += columns) {
@@ -127,7 +127,7 @@ function each(builder: VectorBuilder, decode: ValueDecoder): ColumnDecoder {
   };
 }
 
-/** Bytes as they are, but the first `skipped`. */
+/** The bytes without the first `skipped`. */
 function textColumn(builder: VectorBuilder, skipped: number): ColumnDecoder {
   return ({ bytes, view, starts, columns, rows }, column) => {
     for (let field = column, end = rows * columns; field < end; field += columns) {
@@ -147,7 +147,7 @@ function rareTimestamp(builder: VectorBuilder, high: number, low: number, fail: 
   const sum = low + epochLow;
   const carried = high + epochHigh + (sum > 0xffff_ffff ? 1 : 0);
   if (carried > 0x7fff_ffff || (carried === 0x7fff_ffff && sum % 2 ** 32 === 0xffff_ffff)) {
-    fail("a timestamp lies after 294247-01-10T04:00:54", asString);
+    fail("a timestamp is after 294247-01-10T04:00:54", asString);
   }
   builder.int64(sum, carried);
 }
@@ -163,7 +163,7 @@ export class BinaryRows {
   readonly #sizes: Int32Array;
   readonly #table: string;
   #ended = false;
-  /** Where fields lie, as far as they were looked for. */
+  /** The positions of the fields found so far. */
   #starts = new Int32Array(4096);
   #header = true;
 
@@ -176,8 +176,8 @@ export class BinaryRows {
   }
 
   /**
-   * Takes a chunk of whole CopyData messages, heads included, from `position` on, until its end or until about `budget`
-   * bytes of it were decoded. Gives the position that it came to.
+   * Decodes a chunk of whole CopyData messages, heads included, from `position` to its end, or until about `budget`
+   * bytes were decoded. Returns the position that it reached.
    */
   decode(chunk: Buffer, position: number, budget: number): number {
     try {
@@ -206,7 +206,7 @@ export class BinaryRows {
       const messageEnd = at + 1 + view.getUint32(at + 1);
       at += messageHead;
       if (this.#header) at = this.#skipHeader(bytes, view, at);
-      // A row lies within one message.
+      // A row is in one message.
       while (at < messageEnd) {
         const fields = view.getInt16(at);
         at += 2;
@@ -250,7 +250,7 @@ export class BinaryRows {
 
   #checkSize(column: number, length: number, view: DataView, at: number): void {
     const codec = this.#codecs[column]!;
-    // A numeric says how many digits of two bytes follow its head; the version of a jsonb is a byte.
+    // A numeric's head gives the number of two-byte digits that follow; a jsonb begins with a version byte.
     const fits = codec === "numeric" ? length === 8 + 2 * view.getUint16(at) : codec === "jsonb" && length > 0;
     if (!fits) throw this.#malformed(`a value of type ${codec} in ${length} bytes`);
   }
@@ -260,7 +260,7 @@ export class BinaryRows {
       "PROTOCOL_MISMATCH",
       `table "${this.#table}": the server sent ${what} in a binary COPY`,
       {
-        hint: 'Set read to "cursor" to go another way, and report this.',
+        hint: 'Set read to "cursor" to read by another path, and report this.',
       },
     );
   }

@@ -126,10 +126,10 @@ describe("rows for a binary COPY", () => {
   });
 
   test.each([
-    [{ kind: "NAIVE_DATE" }, -2_440_589, "a date lies outside"],
-    [{ kind: "NAIVE_DATE" }, 2_145_042_906, "a date lies outside"],
-    [{ kind: "UTC_DATETIME" }, first - 1n, "a timestamp lies before"],
-    [{ kind: "NAIVE_DATETIME" }, -infinity + 1n, "a timestamp lies before"],
+    [{ kind: "NAIVE_DATE" }, -2_440_589, "a date is outside the range"],
+    [{ kind: "NAIVE_DATE" }, 2_145_042_906, "a date is outside the range"],
+    [{ kind: "UTC_DATETIME" }, first - 1n, "a timestamp is before"],
+    [{ kind: "NAIVE_DATETIME" }, -infinity + 1n, "a timestamp is before"],
     [{ kind: "STRING" }, "a\0b", "a text holds the character U+0000"],
   ] as const)("%j %s is out of PostgreSQL's range", (type, value, message) => {
     expect(() => encoded([type], [[value]])).toThrow(`table "t", column "c0": ${message}`);

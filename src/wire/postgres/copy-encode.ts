@@ -3,28 +3,28 @@ import type { Kind } from "../../protocol/types.ts";
 import { type OutOfRange, outOfRange } from "./codecs.ts";
 import { type NumericDigits, numericDigits } from "./numeric-encode.ts";
 
-/** What is done where a text holds the character U+0000, which PostgreSQL can't keep. */
+/** What happens if a text holds the character U+0000, which PostgreSQL can't store. */
 export type NulPolicy = "error" | "remove";
 
-/** A column of a batch, as it goes over the wire. */
+/** A column of a batch, as it is sent. */
 export interface EncodedColumn {
   readonly name: string;
   readonly vector: Vector;
 }
 
-/** What every row of a batch ends with, beside its columns. */
+/** What every row of a batch ends with, after its columns. */
 export interface RowTail {
   /** Whole fields, each with its length before it; the same for every row. */
   readonly bytes: Uint8Array;
   readonly fields: number;
-  /** A last field more: an int8 that counts the rows from here. */
+  /** One more last field: an int8 that counts the rows from this number. */
   readonly ordinal: number | null;
 }
 
-/** Writes the value of a row, its length before it. */
+/** Writes the value of a row, after its length. */
 type ValueEncoder = (row: number) => void;
 
-/** A message goes out when it has about so many bytes. */
+/** A message is sent when it has about this many bytes. */
 const messageBytes = 256 << 10;
 const messageHead = 5;
 const copyData = 0x64;
@@ -34,7 +34,7 @@ const mostFixed = 4 + 8 + 2 * 12;
 
 /** The header of a binary COPY: signature, flags, length of an extension; as a CopyData message. */
 export const copyHeader = message(Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1"));
-/** Its end. */
+/** The end of a binary COPY. */
 export const copyTrailer = message(Buffer.from([0xff, 0xff]));
 
 function message(payload: Buffer): Buffer {
@@ -71,29 +71,29 @@ const firstDay = -2_451_545;
 /** The day after 5874897-12-31, its last. */
 const endDay = 2_145_031_949;
 
-/** What a message begins with. */
+/** The head of a message. */
 const roomOfMessage = messageBytes + messageBytes / 4;
 
 /**
- * Memory of messages that were sent. Without it each of them would be garbage of its own: a fifth of the processor time
+ * Buffers of sent messages, for reuse. Without it each buffer would become garbage: a fifth of the processor time
  * of a load went into collecting it.
  */
 const spare: ArrayBuffer[] = [];
 const mostSpare = 16;
 
-/** Takes back the memory of a message that nobody reads any more. */
+/** Returns a message's buffer once nobody reads it any more. */
 export function recycle({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === roomOfMessage && spare.length < mostSpare)
     spare.push(buffer);
 }
 
-/** Bytes that grow: one message at a time. */
+/** A growing buffer for one message at a time. */
 class Output {
   bytes = new Uint8Array(0);
   view = new DataView(this.bytes.buffer);
   at = 0;
 
-  /** Makes room for so many bytes more. */
+  /** Makes room for this many more bytes. */
   need(room: number): void {
     const needed = this.at + room;
     if (needed <= this.bytes.length) return;
@@ -107,7 +107,7 @@ class Output {
     this.at = messageHead;
   }
 
-  /** The message so far; another may begin. */
+  /** The message so far; another one may begin. */
   take(): Uint8Array {
     this.bytes[0] = copyData;
     this.view.setUint32(1, this.at - 1);
@@ -121,12 +121,12 @@ class Output {
 }
 
 /**
- * Rows as CopyData messages of a `COPY … FROM STDIN (FORMAT binary)`: as the memory of the vectors has them, without a
- * value of JavaScript in between. Each column must have the very type that {@link EncodedColumn} has here: smallint for
+ * Rows as CopyData messages of a `COPY … FROM STDIN (FORMAT binary)`: straight from the memory of the vectors, without a
+ * JavaScript value in between. Each column must have exactly the type that is used here: smallint for
  * SHORT, `timestamp` for NAIVE_DATETIME, json or text for JSON. {@link copyHeader} comes before the first message,
  * {@link copyTrailer} after the last.
  *
- * Throws `VALUE_OUT_OF_RANGE` where PostgreSQL has no such value: dates before 4714 BC, and U+0000 in a text.
+ * Throws `VALUE_OUT_OF_RANGE` if PostgreSQL has no such value: dates before 4714 BC, and U+0000 in a text.
  */
 export function* encodeRows(
   table: string,
@@ -181,7 +181,7 @@ export function* encodeRows(
 
 interface Encoding {
   readonly fail: OutOfRange;
-  /** What must be left free behind a text, for the fields of fixed width that follow. */
+  /** The room that must stay free after a text, for the fields of fixed width that follow. */
   readonly room: number;
   readonly length: number;
   readonly nul: NulPolicy;
@@ -226,7 +226,7 @@ const timestamp: MakeEncoder = (vector, out, { fail }) => {
       lower = low - epochLow;
       upper = high - epochHigh - (lower < 0 ? 1 : 0);
       if (upper < firstHigh || (upper === firstHigh && lower >>> 0 < firstLow)) {
-        fail("a timestamp lies before 4714-11-24 BC, PostgreSQL's first day", inAnotherType);
+        fail("a timestamp is before 4714-11-24 BC, PostgreSQL's first day", inAnotherType);
       }
     }
     view.setInt32(at, 8);
@@ -244,7 +244,7 @@ const date: MakeEncoder = (vector, out, { fail }) => {
     else if (day !== 0x7fff_ffff) {
       day -= epochDays;
       if (day < firstDay || day >= endDay) {
-        fail("a date lies outside of 4714-11-24 BC to 5874897-12-31, PostgreSQL's days", inAnotherType);
+        fail("a date is outside the range of PostgreSQL, 4714-11-24 BC to 5874897-12-31", inAnotherType);
       }
     }
     const { view, at } = out;
@@ -305,13 +305,13 @@ const bytes: MakeEncoder = ({ values, offsets }, out, { room }) => {
 
 const text: MakeEncoder = (vector, out, encoding) => {
   const { values, offsets } = vector;
-  // Of a Buffer the search is native: one look at the whole column, which nearly never has one.
+  // A Buffer's search is native: one search over the whole column, which hardly ever has one.
   const used = Buffer.from(values.buffer, values.byteOffset, offsets![encoding.length]);
   if (!used.includes(0)) return bytes(vector, out, encoding);
   if (encoding.nul === "error") {
     encoding.fail(
-      "a text holds the character U+0000, which PostgreSQL can't keep",
-      'Set nul to "remove" in the destination to copy it without, or the type of this column to BINARY.',
+      "a text holds the character U+0000, which PostgreSQL can't store",
+      'Set nul to "remove" in the destination to copy the text without it, or set the type of this column to BINARY.',
     );
   }
   return (row) => {

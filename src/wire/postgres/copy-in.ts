@@ -3,17 +3,17 @@ import type pg from "pg";
 import { ProtocolBroken } from "../../net/broken.ts";
 import type { Watch } from "../../net/watch.ts";
 
-/** CopyDone and CopyFail (with no words), as messages. */
+/** CopyDone and CopyFail (without a text), as messages. */
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
 const copyFail = Buffer.from([0x66, 0, 0, 0, 5, 0]);
 
-/** What may wait in this process to be sent before a writer has to wait, in bytes. */
+/** How many bytes may wait to be sent before a writer has to wait. */
 const highWater = 1 << 20;
 
 /**
- * A `COPY … FROM STDIN` under way on a client of `pg`. What is written are CopyData messages as the socket takes them,
- * heads included; nothing waits for the server's word before the end, so that sending and working overlap. Of an error
- * in between `write` or `end` tell, whichever comes first; the server ignores what else was sent. No other statement may
+ * A `COPY … FROM STDIN` under way on a client of `pg`. It is written as CopyData messages,
+ * heads included. Nothing waits for the server's answer before the end, so that sending and working overlap. The next
+ * `write` or `end` reports an error; the server ignores what else was sent. No other statement may
  * run until `end` or `fail` has resolved.
  */
 export class CopyIn implements pg.Submittable {
@@ -39,7 +39,7 @@ export class CopyIn implements pg.Submittable {
     });
   }
 
-  /** Resolves when there is room for more. The messages are not to be changed before `sent` is called. */
+  /** Resolves when there is room for more. Do not change the messages before `sent` is called. */
   async write(messages: Uint8Array, sent: () => void = () => {}): Promise<void> {
     if (this.#error !== null) throw this.#error;
     const { stream } = this.#connection!;
@@ -59,7 +59,7 @@ export class CopyIn implements pg.Submittable {
     return this.#rows;
   }
 
-  /** Gives it up: the server undoes the statement, and with it its transaction. */
+  /** Aborts the COPY: the server undoes the statement, and with it its transaction. */
   async fail(): Promise<void> {
     if (!this.#ended && this.#error === null) this.#connection!.stream.write(copyFail);
     await this.#wait(this.#over);
@@ -71,7 +71,7 @@ export class CopyIn implements pg.Submittable {
     this.#watch.rest();
   }
 
-  /** Called by `pg`, from here on. */
+  /** The methods from here on are called by `pg`. */
   submit(connection: pg.Connection): void {
     this.#connection = connection;
     connection.stream.once("close", this.#close);
@@ -89,7 +89,7 @@ export class CopyIn implements pg.Submittable {
     this.#rows = Number(message.text.replace("COPY ", ""));
   }
 
-  /** Of an error of the server, after which `pg` calls nothing more here, or of the end of the connection. */
+  /** An error of the server, after which `pg` calls nothing more here, or the end of the connection. */
   handleError(error: Error): void {
     this.#error ??= error;
     this.handleReadyForQuery();

@@ -5,7 +5,7 @@ import { asBroken, ProtocolBroken } from "../../net/broken.ts";
 import type { Watch } from "../../net/watch.ts";
 import { bodyLength, headBytes, kinds } from "./messages.ts";
 
-/** Read ahead of the reader up to this many bytes; then the socket is paused, and with it the server. */
+/** At most this many bytes are read ahead; then the socket is paused, and with it the server. */
 const highWater = 512 << 10;
 const lowWater = 128 << 10;
 
@@ -13,9 +13,9 @@ const lowWater = 128 << 10;
  * Runs a `COPY … TO STDOUT` on a client of `pg` and yields its CopyData messages as they came from the socket: each
  * chunk holds whole messages, heads included (`d`, int32 length, payload), one after the other.
  *
- * `pg` would make an object and an event of every row; so its listener is taken off the socket while the statement
- * runs, and is given only what is not CopyData. Another statement can follow on the same client once this has ended.
- * A reader that leaves early must close the client: the rest of the rows is still on its way.
+ * `pg` would make an object and an event for every row. So its listener is taken off the socket while the statement
+ * runs, and is given only messages other than CopyData. Another statement can follow on the same client once this has ended.
+ * A reader that stops early must close the client: the other rows are still on their way.
  *
  * Other statements may stand before and after the COPY in `text`, so that all take one round trip. `before` is given
  * the rows of those before it, ahead of the first chunk.
@@ -38,12 +38,12 @@ export async function* copyOut(
 
 type DataListener = (chunk: Buffer) => void;
 
-/** A row of a statement that is no COPY, as text. */
+/** A row of a statement other than COPY, as text. */
 type TextFields = readonly (string | null)[];
 
 /** What `pg` runs as a query: see `Submittable` there. */
 class CopyOut implements pg.Submittable {
-  /** Of the statements that are no COPY. */
+  /** The rows of the statements other than COPY. */
   readonly rows: TextFields[] = [];
   readonly #text: string;
   #stream: Duplex | null = null;
@@ -54,11 +54,11 @@ class CopyOut implements pg.Submittable {
   #ended = false;
   #error: unknown = null;
   #wake: (() => void) | null = null;
-  /** The server said that the rows have ended, and that the statement has. */
+  /** Whether the server reported the end of the rows, and of the statement. */
   #isWhole = false;
   #isComplete = false;
   readonly #watch: Watch;
-  /** A message that straddles chunks: its head, then (once the head tells its size) what follows it. */
+  /** A message that spans chunks: its head, then (once the head gives its size) the rest. */
   readonly #head = Buffer.alloc(headBytes);
   #held = 0;
   #messages = 0;
@@ -78,7 +78,7 @@ class CopyOut implements pg.Submittable {
     connection.query(this.#text);
   }
 
-  /** A chunk that is there already. */
+  /** A chunk that has already arrived. */
   shift(): Buffer | undefined {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
@@ -91,7 +91,7 @@ class CopyOut implements pg.Submittable {
     return chunk;
   }
 
-  /** The next chunk, `null` at the end. Throws what the server or the socket reported. */
+  /** The next chunk, `null` at the end. Throws the error of the server or the socket. */
   async next(): Promise<Buffer | null> {
     while (this.#chunks.length === 0 && !this.#ended) {
       this.#watch.begin();
@@ -148,7 +148,7 @@ class CopyOut implements pg.Submittable {
     this.#end();
   };
 
-  /** Keeps the beginning of a message whose rest is still to come. */
+  /** Keeps the beginning of a message that is not complete yet. */
   #hold(chunk: Buffer, position: number): void {
     this.#held = chunk.copy(this.#head, 0, position, position + headBytes);
     if (this.#held < headBytes) return;
@@ -162,7 +162,7 @@ class CopyOut implements pg.Submittable {
     this.#body.take(this.#head, 0);
   }
 
-  /** Adds to the straddling message; gives the position in `chunk` that follows it. */
+  /** Adds to the message that spans chunks; returns the position in `chunk` after it. */
   #complete(chunk: Buffer): number {
     let position = 0;
     if (this.#body === null) {
@@ -189,7 +189,7 @@ class CopyOut implements pg.Submittable {
     this.#bytes += messages.length;
   }
 
-  /** Everything but CopyData is for `pg`, which then is as if it had read all of it. */
+  /** Everything but CopyData goes to `pg`, so that its state is as if it had read the whole stream. */
   #pass(kind: number, message: Buffer): void {
     if (kind === kinds.copyDone) this.#isWhole = true;
     if (kind === kinds.commandComplete && this.#isWhole) this.#isComplete = true;
@@ -217,7 +217,7 @@ class CopyOut implements pg.Submittable {
     this.#wake = null;
   }
 
-  /** Called by `pg`: of an error of the server, which ReadyForQuery or the end of the connection follows. */
+  /** Called by `pg` with an error of the server; ReadyForQuery or the end of the connection follows. */
   handleError(error: Error & { readonly severity?: string }): void {
     this.#error ??= error;
     if (error.severity === undefined) this.#end();

@@ -10,7 +10,7 @@ export interface ErrorContext {
   readonly database: string;
   readonly user: string;
   readonly sslmode: SslMode;
-  /** The table that was being read, where one was. */
+  /** The table that was being read, if any. */
   readonly table?: { readonly schema: string; readonly name: string } | undefined;
 }
 
@@ -24,7 +24,7 @@ interface NativeError {
 
 type Explain = (context: ErrorContext, error: NativeError) => readonly [ErrorCode, message: string, hint: string];
 
-/** As libpq calls them. */
+/** The names of libpq. */
 const names: Names = {
   server: "PostgreSQL",
   host: "host",
@@ -44,19 +44,19 @@ const lost: Explain = (context, { message }) => connectionLost(placeOf(context),
 const serverUnavailable: Explain = ({ host, port }, { message }) => [
   "SERVER_UNAVAILABLE",
   `the server at ${host}:${port} is not available: ${message}`,
-  "It may pass by itself. If it stays so, look at the server's log.",
+  "It may pass by itself. If it does not, check the server's log.",
 ];
 
 const valueOutOfRange: Explain = (context, { message }) => [
   "VALUE_OUT_OF_RANGE",
   `${inTable(context)}a value does not fit: ${message}`,
-  "Set the column's type to one that holds every value; STRING always does.",
+  "Set the column's type to one that holds every value, such as STRING.",
 ];
 
 const notUtf8: Explain = (context, { message }) => [
   "VALUE_OUT_OF_RANGE",
-  `${inTable(context)}a text can't be told in UTF-8: ${message}`,
-  "Set the type of the column that holds it to BINARY.",
+  `${inTable(context)}a text can't be converted to UTF-8: ${message}`,
+  "Set the type of its column to BINARY.",
 ];
 
 const conflict: Explain = (context, { message }) => [
@@ -72,25 +72,25 @@ const table: Readonly<Record<string, Explain>> = {
   "08006": lost,
   "28P01": ({ user }) => [
     "LOGIN_FAILED",
-    `password: the server refuses the password of user "${user}", or there is no such user`,
+    `password: the server refuses the password of user "${user}", or the user does not exist`,
     "Check user and password.",
   ],
   "28000": ({ user, sslmode }, { message }) =>
     message.includes("no encryption")
       ? [
           "TLS_MISMATCH",
-          `sslmode: the server takes no unencrypted connection of user "${user}": ${message}`,
+          `sslmode: the server refuses unencrypted connections of user "${user}": ${message}`,
           `Set sslmode to "require" or stricter (it is "${sslmode}").`,
         ]
       : [
           "LOGIN_FAILED",
           `user: the server refuses user "${user}": ${message}`,
-          "Check user, and that the server's pg_hba.conf lets it in from this machine.",
+          "Check user, and that the server's pg_hba.conf allows it from this machine.",
         ],
   "3D000": ({ database }) => [
     "DATABASE_UNKNOWN",
     `database: the server has no database "${database}"`,
-    "Check the spelling of database; upper and lower case count.",
+    "Check the spelling of database; case matters.",
   ],
   "3F000": (_context, { message }) => ["SCHEMA_UNKNOWN", `schema: ${message}`, "Check the spelling of schema."],
   "42501": (context, { message }) =>
@@ -98,7 +98,7 @@ const table: Readonly<Record<string, Explain>> = {
       ? [
           "PRIVILEGE_MISSING",
           `${inTable(context)}row-level security would hide rows from user "${context.user}": ${message}`,
-          `A copy with hidden rows would not be one. ALTER ROLE ${escapeIdentifier(context.user)} BYPASSRLS; or exclude the table.`,
+          `Without those rows the copy would be incomplete. ALTER ROLE ${escapeIdentifier(context.user)} BYPASSRLS; or exclude the table.`,
         ]
       : [
           "PRIVILEGE_MISSING",
@@ -115,12 +115,12 @@ const table: Readonly<Record<string, Explain>> = {
   "42703": (context, { message }) => [
     "TABLE_CHANGED",
     `${inTable(context)}a column is gone: ${message}`,
-    "The table was altered while it was read; it is planned anew.",
+    "The table was altered while it was read; it is planned again.",
   ],
   "57014": (context, { message }) => [
     "READ_TIMEOUT",
     `${inTable(context)}the server cancelled a read: ${message}`,
-    "Raise statement_timeout, or the role's own (0 is none).",
+    "Raise statement_timeout, or the role's own (0: no limit).",
   ],
   "55P03": conflict,
   "40001": conflict,
@@ -129,7 +129,7 @@ const table: Readonly<Record<string, Explain>> = {
   "53300": ({ host, port }, { message }) => [
     "SERVER_UNAVAILABLE",
     `the server at ${host}:${port} has no free connection: ${message}`,
-    "It may pass by itself. Read fewer splits at the same time, or let the server take more connections.",
+    "It may pass by itself. Read fewer splits at the same time, or raise the server's max_connections.",
   ],
   "53200": serverUnavailable,
   "53400": serverUnavailable,
@@ -147,13 +147,13 @@ const table: Readonly<Record<string, Explain>> = {
   "22021": notUtf8,
 };
 
-/** What Node.js and `pg` say without a code that tells it (`pattern` is of the message). */
+/** Errors of Node.js and `pg` without a code of their own: `pattern` matches the message. */
 const clientMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
   [
     /does not support SSL connections/,
     ({ sslmode }) => [
       "TLS_MISMATCH",
-      `sslmode: "${sslmode}" asks for TLS, and the server has it switched off`,
+      `sslmode: "${sslmode}" requires TLS, but the server has it switched off`,
       'Switch TLS on at the server, or set sslmode to "prefer" or "disable".',
     ],
   ],
@@ -161,14 +161,14 @@ const clientMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
     /client password must be a (non-empty )?string/,
     ({ user }) => [
       "LOGIN_FAILED",
-      `password: the server asks user "${user}" for a password, and none is set`,
+      `password: the server asks user "${user}" for a password, but none is set`,
       "Set password.",
     ],
   ],
   [/Connection terminated|not queryable|socket/i, lost],
 ];
 
-/** What YugabyteDB says under codes that tell less (40001, XX000). */
+/** Errors of YugabyteDB with less specific codes (40001, XX000). */
 const yugabyteMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
   [/snapshot too old|restart read|read restart/i, conflict],
   [
@@ -176,13 +176,13 @@ const yugabyteMessages: readonly (readonly [pattern: RegExp, Explain])[] = [
     (context, { message }) => [
       "TABLE_CHANGED",
       `${inTable(context)}the table was altered: ${message}`,
-      "It is planned anew.",
+      "It is planned again.",
     ],
   ],
 ];
 
 /**
- * Any error of a PostgreSQL connection as one that a user can act on. What no table knows is `SOURCE_FAILED` with the
+ * Any error of a PostgreSQL connection as one that a user can act on. An error that no table has is `SOURCE_FAILED` with the
  * server's own text.
  */
 export function postgresError(thrown: unknown, context: ErrorContext): HeadwatersError {

@@ -5,7 +5,7 @@ export function escapeIdentifier(name: string): string {
   return pg.escapeIdentifier(name);
 }
 
-/** `it's` → `'it''s'`; backslashes as `E'…'`. For statements that take no parameters, as COPY. */
+/** `it's` → `'it''s'`; backslashes as `E'…'`. For statements without parameters, such as COPY. */
 export function escapeLiteral(text: string): string {
   return pg.escapeLiteral(text);
 }
@@ -15,7 +15,7 @@ export function qualifiedName(schema: string, name: string): string {
   return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
 }
 
-/** Of `pg_locks`: an advisory lock of the bigint $1, which a session of this database has. */
+/** A condition on `pg_locks`: a session of this database has the advisory lock of the bigint $1. */
 export const isLock = `locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = $1::bigint
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 

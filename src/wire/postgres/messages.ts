@@ -16,15 +16,15 @@ export const kinds = {
 /** All kinds that a server may send: https://www.postgresql.org/docs/15/protocol-message-formats.html */
 const known = new Set(Buffer.from("123ACDEGHIKNRSTVWZcdnstv"));
 
-/** PostgreSQL makes no message of more than 1 GiB; of a kind that holds no row, none of more than some kilobytes. */
+/** PostgreSQL sends no message over 1 GiB; messages without a row have a few kilobytes at most. */
 const longestRow = 1 << 30;
 const longestOther = 16 << 20;
 
-/** Rows that are answered as objects, at most: the memory that they take, about. One row may be larger. */
+/** The most memory, approximately, for rows that are returned as objects. A single row may be larger. */
 const mostRows = 512 << 20;
 const rowOverhead = 200;
 
-/** The bytes after a message's head. Throws {@link ProtocolBroken} at what can't be a head. */
+/** The bytes after a message's head. Throws {@link ProtocolBroken} if it can't be a head. */
 export function bodyLength(kind: number, length: number): number {
   if (!known.has(kind)) throw new ProtocolBroken(`a message of the unknown kind 0x${kind.toString(16)}`);
   const longest = kind === kinds.copyData || kind === kinds.dataRow ? longestRow : longestOther;
@@ -34,13 +34,13 @@ export function bodyLength(kind: number, length: number): number {
   return length - 4;
 }
 
-/** Follows a stream of messages by their heads, before a parser reads them that trusts them. */
+/** Checks the heads of a stream of messages before a parser that trusts them reads it. */
 export class MessageHeads {
   readonly #head = Buffer.alloc(headBytes);
   #filled = 0;
   #left = 0;
   #rows = 0;
-  /** The last two bytes of the body so far, the one before first. */
+  /** The last two bytes of the body so far, in their order. */
   #last: readonly [number, number] = [0, 0];
 
   /** Whether a message ended in this chunk. Throws {@link ProtocolBroken}. */
@@ -67,14 +67,17 @@ export class MessageHeads {
     return ended;
   }
 
-  /** The parser of `pg` looks for ever for the end of an error's fields: each ends with a zero, and all with another. */
+  /**
+   * The parser of `pg` would search for ever for the end of an error's fields: each ends with a zero byte, and all with
+   * another.
+   */
   #end(kind: number): void {
     if (kind !== kinds.error && kind !== kinds.notice) return;
     if (this.#last[0] !== 0 || this.#last[1] !== 0) throw new ProtocolBroken("an error without an end");
   }
 
   #begin(kind: number, length: number): void {
-    // As an error without fields has it: one zero.
+    // An error without fields has one zero byte.
     this.#last = [0, length > 4 ? 0 : 1];
     this.#left = bodyLength(kind, length);
     if (kind === kinds.ready) this.#rows = 0;

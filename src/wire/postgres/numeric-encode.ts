@@ -1,6 +1,6 @@
 import type { DecimalType } from "../../protocol/types.ts";
 
-/** The number that is being written: what `numeric_recv` takes, digits of base 10,000 aligned at the point. */
+/** The number that is being written, as `numeric_recv` reads it: digits of base 10,000, aligned at the point. */
 export interface NumericDigits {
   /** Digits in use. */
   count: number;
@@ -14,8 +14,8 @@ const base = 10_000;
 const two32 = 2 ** 32;
 
 /**
- * Takes a DECIMAL's unscaled integers apart, row by row, into `target`. What a double holds (15 digits nearly always)
- * is divided as such; longer ones go by BigInt.
+ * Splits a DECIMAL's unscaled integers into digits, row by row, into `target`. A number that a double holds (nearly always
+ * up to 15 digits) is divided as a double; longer ones as BigInt.
  */
 export function numericDigits(type: DecimalType, values: Uint8Array, target: NumericDigits): (row: number) => void {
   const { precision, scale } = type;
@@ -23,7 +23,7 @@ export function numericDigits(type: DecimalType, values: Uint8Array, target: Num
   const wide = precision > 18;
   const one = 10 ** scale;
   const behind = Math.ceil(scale / 4);
-  /** What the digits of base 10,000 behind the point stand for; the last one may be filled up with zeros. */
+  /** The decimal digits that the base-10,000 digits after the point hold; the last one may be padded with zeros. */
   const places = Array.from({ length: behind }, (_, index) => 10 ** (scale - 4 * (index + 1)));
 
   const small = (value: number): void => {

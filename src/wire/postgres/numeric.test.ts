@@ -59,7 +59,7 @@ describe("numeric", () => {
     );
   });
 
-  test("fewer digits behind the point than the type has", () => {
+  test("fewer digits after the point than the type has", () => {
     fc.assert(
       fc.property(decimals, fc.nat(38), ({ precision, scale, value }, fewer) => {
         const own = Math.max(0, scale - fewer);
@@ -71,7 +71,7 @@ describe("numeric", () => {
     );
   });
 
-  test("one digit too many before or behind the point is out of range", () => {
+  test("one digit too many before or after the point is out of range", () => {
     fc.assert(
       fc.property(decimals, ({ precision, scale, value }) => {
         const type: DecimalType = { kind: "DECIMAL", precision, scale };

@@ -8,9 +8,9 @@ const negative = 0x4000;
 const powers = [1, 10, 100, 1_000] as const;
 
 /**
- * Decodes binary `numeric` into a DECIMAL's unscaled integer, exactly: what has more digits behind the point than the
- * column's type, or more before it, is out of range, and so are NaN and the infinities. Up to 15 digits a double holds
- * the integer; above, four 32-bit limbs do, each multiplied in a double (2³² · 10⁴ < 2⁵³), so no BigInt is made.
+ * Decodes binary `numeric` into a DECIMAL's unscaled integer, exactly. A number with more digits after or before the point
+ * than the column's type is out of range, and so are NaN and the infinities. Up to 15 digits a double holds
+ * the integer; longer ones use four 32-bit limbs, each multiplied in a double (2³² · 10⁴ < 2⁵³), so no BigInt is made.
  */
 export function numericDecoder(builder: VectorBuilder, fail: OutOfRange): ValueDecoder {
   const { type } = builder;
@@ -21,9 +21,9 @@ export function numericDecoder(builder: VectorBuilder, fail: OutOfRange): ValueD
   const restPower = powers[rest as 0 | 1 | 2 | 3];
   const restDivisor = base / restPower;
   const tooLarge = (): never => fail(`a number has more than ${precision - scale} digits before the point`, asString);
-  const tooFine = (): never => fail(`a number has more than ${scale} digits behind the point`, asString);
+  const tooFine = (): never => fail(`a number has more than ${scale} digits after the point`, asString);
 
-  /** Reads sign and weight; gives how many base-10,000 digits lie before the last, partial one of the scale. */
+  /** Reads sign and weight; returns the number of base-10,000 digits before the last, partial one of the scale. */
   const groupsOf = (view: DataView, start: number): number => {
     const sign = view.getUint16(start + 4);
     if (sign !== positive && sign !== negative) {
@@ -36,7 +36,7 @@ export function numericDecoder(builder: VectorBuilder, fail: OutOfRange): ValueD
   };
   const digitAt = (view: DataView, start: number, count: number, index: number): number =>
     index >= 0 && index < count ? view.getUint16(start + 8 + index * 2) : 0;
-  /** Digits behind the scale must be zeros; the partial digit gives its upper part. */
+  /** Digits beyond the scale must be zeros; of the partial digit the upper part is used. */
   const partial = (view: DataView, start: number, count: number, groups: number): number => {
     const digit = digitAt(view, start, count, groups);
     const upper = Math.floor(digit / restDivisor);
@@ -65,7 +65,7 @@ export function numericDecoder(builder: VectorBuilder, fail: OutOfRange): ValueD
       const groups = view.getInt16(start + 2) + 1 + wholeGroups;
       const sign = view.getUint16(start + 4);
       let value = -1;
-      // What nearly every number is: no digit behind the scale, few before the point.
+      // Nearly every number has no digit beyond the scale, and few before the point.
       if ((sign === positive || sign === negative) && groups >= 0 && groups <= 4 && count <= groups + 1) {
         let place = start + 8;
         value = 0;
@@ -81,7 +81,7 @@ export function numericDecoder(builder: VectorBuilder, fail: OutOfRange): ValueD
   }
 
   const limit = 10n ** BigInt(precision);
-  // Fewer digits than this can't reach the limit; only longer numbers are compared with it.
+  // Numbers with fewer digits can't reach the limit; only longer ones are compared with it.
   const surelyFits = Math.floor((precision - scale) / 4);
   const wide = precision > 18;
   let a = 0;

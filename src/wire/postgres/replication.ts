@@ -3,10 +3,10 @@ import { connectPostgres, type PostgresConnection, type PostgresSettings } from 
 import { escapeIdentifier, escapeLiteral } from "./literals.ts";
 import { headBytes } from "./messages.ts";
 
-/** What the server sends while a slot is read. Clocks are in milliseconds since 1970. */
+/** The server's messages while a slot is read. Clocks are in milliseconds since 1970. */
 export type WalMessage =
   | { readonly kind: "data"; readonly payload: Buffer; readonly clock: number }
-  /** All commits that begin before `end` were sent. `asks`: the server wants an answer at once. */
+  /** All commits that begin before `end` were sent. `asks`: the server requests an answer at once. */
   | { readonly kind: "alive"; readonly end: bigint; readonly clock: number; readonly asks: boolean };
 
 /** 2000-01-01, from which the server counts microseconds, in milliseconds since 1970. */
@@ -16,9 +16,9 @@ const dataHead = 25;
 const aliveBytes = 18;
 /** A status is sent at least this often, in milliseconds; more often where the server asks for it sooner. */
 const statusEach = 10_000;
-/** A server that asks so often within so many milliseconds shuts down: it waits until all its log is said to be flushed. */
+/** A server that asks this often within this many milliseconds is shutting down: it waits until all its log is confirmed. */
 const shuttingDown = { asks: 8, within: 400 };
-/** The server ends the stream within this time after it was asked to, in milliseconds. */
+/** The time that the server has to end the stream after a request, in milliseconds. */
 const endTimeout = 1_500;
 
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
@@ -45,7 +45,7 @@ export function* decodeWal(chunk: Buffer): Generator<WalMessage, void> {
   }
 }
 
-/** Says how far this side is: `received` came, `flushed` is durable. A position of 0 says nothing. */
+/** The positions of this side: `received` has arrived, `flushed` is durable. A position of 0 means unknown. */
 function statusMessage(received: bigint, flushed: bigint, asks: boolean): Buffer {
   const message = Buffer.alloc(headBytes + 34);
   message.write("d", "latin1");
@@ -61,7 +61,7 @@ function statusMessage(received: bigint, flushed: bigint, asks: boolean): Buffer
 
 /**
  * Reads a slot of `pgoutput` for as long as the session lasts. The server is sent a status regularly, and keeps the log from
- * the confirmed position on. Who reads slowly makes the server wait.
+ * the confirmed position on. A slow reader makes the server wait.
  */
 export class Replication implements AsyncDisposable {
   readonly #connection: PostgresConnection;
@@ -70,7 +70,7 @@ export class Replication implements AsyncDisposable {
   #first: Buffer | null = null;
   #received = 0n;
   #flushed = 0n;
-  /** The moments at which the server has asked last. */
+  /** The moments of the server's last requests for an answer. */
   readonly #asked: number[] = [];
   #done = false;
   #over = false;
@@ -78,11 +78,11 @@ export class Replication implements AsyncDisposable {
   private constructor(connection: PostgresConnection, chunks: AsyncGenerator<Buffer, void>, each: number) {
     this.#connection = connection;
     this.#chunks = chunks;
-    // The answer to it also shows that the server is there while nothing changes.
+    // Its answer also shows that the server is alive while nothing changes.
     this.#timer = setInterval(() => this.#send(true), each).unref();
   }
 
-  /** Reads from the slot's own position on. Resolves once the server has begun. */
+  /** Reads from the slot's own position. Resolves once the server has begun. */
   static async start(
     settings: PostgresSettings,
     { slot, publication }: { readonly slot: string; readonly publication: string },
@@ -138,7 +138,7 @@ export class Replication implements AsyncDisposable {
     }
   }
 
-  /** Otherwise the server could not shut down while this side has not flushed everything. */
+  /** Otherwise the server could not shut down until this side has flushed everything. */
   #leaveIfItEnds(): void {
     const now = performance.now();
     this.#asked.push(now);
@@ -156,7 +156,7 @@ export class Replication implements AsyncDisposable {
     this.#connection.send(statusMessage(this.#received, this.#flushed, asks));
   }
 
-  /** Ends the stream in good order, if the server does its part soon: the slot is then free at once. */
+  /** Ends the stream in good order, if the server answers soon: the slot is then free at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#over) return;
     clearInterval(this.#timer);

@@ -3,19 +3,19 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 
 type TextRow = Readonly<Record<string, string | null>>;
 
-/** A session beside the one that is waited for. */
+/** A second session, besides the one that is waited for. */
 interface Beside {
   query(text: string, values: readonly (string | number)[], signal: AbortSignal): Promise<TextRow[]>;
   destroy(): void;
 }
 
-/** Who a session is on its server. Process ids are used again, moments are not. */
+/** Identifies a session on its server. Process ids are reused, moments are not. */
 export interface Backend {
   readonly processId: number;
   readonly started: string;
 }
 
-/** A pooler between has process ids of its own, so the server itself is asked. */
+/** A connection pooler has its own process ids, so the server itself is asked. */
 export const backendSql = `pg_catalog.pg_backend_pid() AS backend_pid,
   (SELECT (extract(epoch FROM backend_start) * 1000000)::int8 FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) AS backend_start`;
 
@@ -28,7 +28,7 @@ const endSql = `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_s
 /** An address may lead to several servers. */
 const mostServers = 3;
 
-/** What was on its way at the first look has arrived by the second, in milliseconds. */
+/** The time between two looks, in milliseconds: bytes that were under way at the first have arrived by the second. */
 const between = 300;
 
 /** From a row whose last columns are those of {@link backendSql}. */
@@ -38,8 +38,8 @@ export function backendOf(row: readonly (string | null)[] | undefined): Backend 
 }
 
 /**
- * Why no answer will come from a session that is waited for: it ended, or it waits for its client itself; then it is ended.
- * `null`: it works, or it can't be seen what it does.
+ * Why a session will not answer: it has ended, or it waits for its client; in that case it is ended here.
+ * `null`: it is working, or its state can't be seen.
  */
 export async function waitsForUs(
   backend: Backend,
@@ -51,7 +51,7 @@ export async function waitsForUs(
     try {
       connection = await connect();
     } catch (thrown) {
-      // 53300: no free connection, said by a server that works.
+      // 53300: no free connection, so the server works.
       if (thrown instanceof HeadwatersError || !isFull(thrown)) throw thrown;
       return null;
     }
@@ -62,7 +62,7 @@ export async function waitsForUs(
       await wait(between, undefined, { signal });
       const second = await stateOf(connection, backend, signal);
       if (second === "gone") return "the session has ended";
-      // Its transaction holds locks, for which the next session would wait.
+      // Its transaction holds locks that the next session would wait for.
       if (second !== null) await connection.query(endSql, [backend.processId, backend.started], signal);
       return second;
     } finally {

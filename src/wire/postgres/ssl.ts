@@ -5,7 +5,7 @@ import type { ConnectionOptions } from "node:tls";
 import { pemOf, tlsOptions, type Verification } from "../../net/tls.ts";
 import { HeadwatersError } from "../../protocol/errors.ts";
 
-/** libpq's words, https://www.postgresql.org/docs/15/libpq-ssl.html#LIBPQ-SSL-PROTECTION. */
+/** The modes of libpq, https://www.postgresql.org/docs/15/libpq-ssl.html#LIBPQ-SSL-PROTECTION. */
 export const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 export type SslMode = (typeof sslModes)[number];
 
@@ -18,17 +18,17 @@ export interface SslSettings {
   readonly sslkey?: string | undefined;
 }
 
-/** One way to try a connection: `tls` is `null` where it is not encrypted. */
+/** One way to try a connection; `tls: null`: not encrypted. */
 export interface SslAttempt {
   readonly tls: ConnectionOptions | null;
   readonly verifies: Verification;
 }
 
 /**
- * What is tried, in order, until one connects. As libpq does it: `allow` begins without TLS, `prefer` with it, and
- * both fall back whatever the server's reason was; the others have one way. Any mode checks the chain where there is
+ * The ways to connect, in order, until one succeeds. As in libpq, `allow` begins without TLS, `prefer` with it, and
+ * both fall back for any reason of the server; the other modes have one way. Every mode checks the chain if there is
  * a root certificate: `require` with `sslrootcert` is `verify-ca`.
- * Throws `CONFIGURATION_INVALID` where a file is missing.
+ * Throws `CONFIGURATION_INVALID` if a file is missing.
  */
 export function sslAttempts(settings: SslSettings): readonly SslAttempt[] {
   const plain: SslAttempt = { tls: null, verifies: "no" };
@@ -50,7 +50,7 @@ function encrypted(settings: SslSettings): SslAttempt {
   const system = settings.sslrootcert === "system";
   if (system && sslmode !== "verify-full") {
     throw new HeadwatersError("CONFIGURATION_INVALID", `sslrootcert: "system" needs sslmode "verify-full"`, {
-      hint: "Anyone can have a certificate of a public authority, so the name of the host must be checked as well.",
+      hint: 'Set sslmode to "verify-full". Anyone can get a certificate of a public authority, so the name of the host must be checked.',
     });
   }
   const ca = system ? null : pem("sslrootcert", settings.sslrootcert, "root.crt");
@@ -62,7 +62,7 @@ function encrypted(settings: SslSettings): SslAttempt {
   const verifies = sslmode === "verify-full" ? "full" : ca === null ? "no" : "chain";
   const cert = pem("sslcert", settings.sslcert, "postgresql.crt");
   const key = pem("sslkey", settings.sslkey, "postgresql.key");
-  // One of the two alone is left out.
+  // If only one of the two is set, neither is used.
   const files = {
     ca: ["sslrootcert", ca],
     certificate: ["sslcert", key === null ? null : cert],
@@ -71,7 +71,7 @@ function encrypted(settings: SslSettings): SslAttempt {
   return { verifies, tls: tlsOptions(files, verifies) };
 }
 
-/** The text of a PEM; where the setting is absent, of libpq's own file in the home directory, if that exists. */
+/** The text of a PEM; if the setting is absent, libpq's own file in the home directory, if that exists. */
 function pem(setting: string, value: string | undefined, fallback: string): string | null {
   if (value !== undefined && value.trimStart().startsWith("-----BEGIN")) return value;
   const file = value ?? libpqFile(fallback);

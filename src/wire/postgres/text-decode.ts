@@ -25,7 +25,7 @@ const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange
     const scale = builder.type.kind === "DECIMAL" ? builder.type.scale : 0;
     return (text) => {
       const number = small ? smallDecimal(text, scale) : null;
-      // What is unusual, or too long for a double, is taken apart by the letter.
+      // Unusual texts, and numbers too long for a double, are parsed character by character.
       if (number === null) builder.decimal(unscaled(text, builder, fail));
       else builder.int64Number(number);
     };
@@ -44,7 +44,7 @@ const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange
     // 2024-01-31 12:34:56.789+00 BC
     const [date, rest, era = ""] = text.split(" ");
     const microseconds = BigInt(days(`${date} ${era}`)) * dayMicroseconds + BigInt(clock(rest!.replace(/\+00$/, "")));
-    if (microseconds >= infinity64) fail("a timestamp lies after 294247-01-10T04:00:54", asString);
+    if (microseconds >= infinity64) fail("a timestamp is after 294247-01-10T04:00:54", asString);
     builder.bigint64(microseconds);
   },
   bytea: (builder) => (text) => {
@@ -60,7 +60,7 @@ const decoders: Readonly<Record<Codec, (builder: VectorBuilder, fail: OutOfRange
   jsonb: (builder) => (text) => builder.text(text),
 };
 
-/** Decodes rows of text into builders: for `verify`, by nothing that {@link BinaryRows} uses. */
+/** Decodes rows of text into builders, for `verify`. It shares no code with {@link BinaryRows}. */
 export class TextRows {
   readonly #builders: readonly VectorBuilder[];
   readonly #decoders: readonly TextDecoder[];
@@ -86,7 +86,7 @@ function unscaled(text: string, { type }: VectorBuilder, fail: OutOfRange): bigi
   const match = /^(-?)(\d+)(?:\.(\d*))?$/.exec(text);
   if (match === null) fail(`a number is ${text}, which DECIMAL(${precision},${scale}) can't hold`, asString);
   const [, sign, whole, fraction = ""] = match!;
-  if (/[1-9]/.test(fraction.slice(scale))) fail(`a number has more than ${scale} digits behind the point`, asString);
+  if (/[1-9]/.test(fraction.slice(scale))) fail(`a number has more than ${scale} digits after the point`, asString);
   const value = BigInt(whole! + fraction.slice(0, scale).padEnd(scale, "0"));
   if (value >= 10n ** BigInt(precision)) {
     fail(`a number has more than ${precision - scale} digits before the point`, asString);
@@ -94,7 +94,7 @@ function unscaled(text: string, { type }: VectorBuilder, fail: OutOfRange): bigi
   return sign === "-" ? -value : value;
 }
 
-/** `-12.5` as −1250 for a scale of 2, of numbers that a double holds; `null`: of another form, or finer. */
+/** `-12.5` as −1250 for a scale of 2, for numbers that a double holds; `null`: another form, or more digits. */
 function smallDecimal(text: string, scale: number): number | null {
   const start = text.charCodeAt(0) === minus ? 1 : 0;
   const point = text.indexOf(".");
@@ -106,7 +106,7 @@ function smallDecimal(text: string, scale: number): number | null {
   return start === 1 ? -value : value;
 }
 
-/** `2024-01-31 12:34:56.789+00`, with a zone or none, in microseconds that a double holds; `null`: of another form. */
+/** `2024-01-31 12:34:56.789+00`, with or without a zone, in microseconds that a double holds; `null`: another form. */
 function commonTimestamp(text: string): number | null {
   if (text.charCodeAt(4) !== minus || text.charCodeAt(10) !== space) return null;
   const year = digits(text, 0, 4);
@@ -121,7 +121,7 @@ function commonTimestamp(text: string): number | null {
 const minus = 0x2d;
 const space = 0x20;
 
-/** The number that the digits from `start` to `end` make; negative: there are none, or something else among them. */
+/** The number in the digits from `start` to `end`; negative: there are no digits, or other characters among them. */
 function digits(text: string, start: number, end: number): number {
   let value = start < end ? 0 : -1;
   for (let index = start; index < end; index++) {

@@ -249,7 +249,7 @@ await describeWith(startCassandra, "types of Cassandra", (server: CassandraServe
   test.each<[string, string, RegExp]>([
     ["varint", "1" + "0".repeat(38), /column "v" \(varint\) does not fit/],
     ["decimal", "0.0000000000000000001", /DECIMAL\(38,18\)/],
-    ["timestamp", "9223372036854775807", /beyond the years/],
+    ["timestamp", "9223372036854775807", /outside the years/],
     ["date", "0", /too far/],
   ])("a %s of %s stops the table, and passes as STRING", async (cql, literal, message) => {
     const name = `over_${cql}`;

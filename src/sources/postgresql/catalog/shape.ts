@@ -101,7 +101,7 @@ export function columnOf(shape: Shape, name: string): ShapeColumn {
   const column = shape.columns.find((candidate) => candidate.name === name);
   if (column !== undefined) return column;
   throw new HeadwatersError("TABLE_CHANGED", `table "${shape.catalog.name}": column "${name}" is gone`, {
-    hint: "The table was altered since it was planned; it is planned anew.",
+    hint: "The table was altered since it was planned; it is planned again.",
   });
 }
 

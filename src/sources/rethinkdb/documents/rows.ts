@@ -254,7 +254,7 @@ export class DocumentRows {
     return new HeadwatersError(
       "TABLE_CHANGED",
       `table "${this.#table.id}": a primary key is of another type than those that were there before`,
-      { hint: "It is planned anew." },
+      { hint: "It is planned again." },
     );
   }
 }
