@@ -51,8 +51,8 @@ export async function* checkDestination(
   await using session = opened;
   yield { name: "connect", label: labels.connect, status: "ok", message: "The server answers." };
   yield { name: "tls", label: labels.tls, ...encryption[session.tls] };
-  yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
-  yield { name: "database", label: labels.database, status: "ok", message: "The database is there." };
+  yield { name: "login", label: labels.login, status: "ok", message: "The login works." };
+  yield { name: "database", label: labels.database, status: "ok", message: "The database exists." };
   for (const look of looks(session, configuration, context)) {
     const result = await looked(session, look);
     yield result;

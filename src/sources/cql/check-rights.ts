@@ -8,7 +8,7 @@ import { quoted } from "../../wire/cql/errors.ts";
 const needed: ReadonlySet<string> = new Set(["SELECT", "DESCRIBE"]);
 
 /**
- * Warns if the role may do more than it needs: CQL has no read-only session. Gives nothing if the cluster has no roles, or
+ * Warns if the role may do more than it needs: CQL has no read-only session. Returns nothing if the cluster has no roles, or
  * does not show a role its own permissions.
  */
 export async function* checkRights(

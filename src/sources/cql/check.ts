@@ -90,7 +90,7 @@ async function* privilegeChecks(
   yield { name: "privileges", label: "Read every table", status: "ok", message };
 }
 
-/** Which tables have a log, and how the others get one. */
+/** Reports which tables have a log, and how the others get one. */
 async function logCheck(
   cluster: Cluster,
   settings: CqlSettings,

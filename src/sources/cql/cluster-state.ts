@@ -54,8 +54,8 @@ export async function tableSizes(
 const tinyRows = 200;
 
 /**
- * Whether a table has few rows. Sizes say little of small tables: servers estimate every five minutes, and only what was
- * flushed to disk.
+ * Whether a table has few rows. Size estimates are useless for small tables: servers make them every five minutes, and
+ * only from data that was flushed to disk.
  */
 export async function isTiny(
   cluster: Cluster,
@@ -67,7 +67,7 @@ export async function isTiny(
   try {
     return (await cluster.rows(statement, [], routing)).length <= tinyRows;
   } catch (thrown) {
-    // The server may give such a query up, as among many tombstones.
+    // The server may abort such a query, for example among many tombstones.
     if (thrown instanceof CqlServerError) return false;
     throw thrown;
   }

@@ -90,7 +90,7 @@ export function tableOf(
   const columns = native.columns.map((column) => columnOf(native, column, options, context));
   const { cursor, version, notes, ...streamed } = changesOf(native, key, settings, options, log);
   if (columnNames(native, "static").length > 0 && columnNames(native, "clustering").length > 0) {
-    notes.push("A partition that holds nothing but static columns is one row, whose clustering columns are empty.");
+    notes.push("A partition with only static columns is one row, whose clustering columns are empty.");
   }
   if (version === versionColumn) columns.push({ name: versionColumn, type: { kind: "LONG" }, nullable: false });
   const identity = [
@@ -135,7 +135,7 @@ function columnOf(
       "CONFIGURATION_INVALID",
       `${setting} of the key, and can't be ${typeName(wanted)}: ${loss}`,
       {
-        hint: "Set STRING, which tells all keys apart, or leave it out.",
+        hint: "Set STRING, which keeps all keys apart, or leave it out.",
       },
     );
   }
@@ -174,7 +174,7 @@ function changesOf(
   if (mode === "stream") {
     const found = byCursor(table, key, settings, options);
     const way = table.isView || isCounterTable(table) ? "can't have one" : `turn it on: ${enabling(table)}`;
-    return { ...found, notes: [`It has no CDC log that could be read (${way}).`, ...found.notes] };
+    return { ...found, notes: [`It has no CDC log (${way}).`, ...found.notes] };
   }
   if (mode === "full") {
     return {
@@ -192,7 +192,7 @@ function byCursor(table: CqlTable, key: readonly string[], settings: CqlSettings
   if (column === null) {
     const why =
       options.cursor === null
-        ? "It is to be read without a cursor column"
+        ? "It is read without a cursor column"
         : `It has no column "${settings.cursorColumn}"`;
     return { cursor: null, version: null, notes: [`${why}: read whole in each sync, and compared with the copy.`] };
   }
@@ -202,7 +202,7 @@ function byCursor(table: CqlTable, key: readonly string[], settings: CqlSettings
   const version = onlyInserts ? versionColumn : name;
   const told = onlyInserts
     ? [
-        `"${name}" tells of ${isDate ? "days" : "new rows"} only; changes and deletes are found by sweeps over the write times of all cells.`,
+        `"${name}" shows only ${isDate ? "days" : "new rows"}; changes and deletes are found by sweeps over the write times of all cells.`,
       ]
     : [];
   const byIndex = hasRangeIndex(table, name);
@@ -229,7 +229,7 @@ function cursorOf(table: CqlTable, settings: CqlSettings, { cursor }: TableOptio
   if (column !== undefined && cursorTypes.has(column.type.kind)) return column;
   if (cursor === undefined) return null;
   const what =
-    column === undefined ? "does not exist" : `is a ${cqlTypeName(column.type)}, which can't tell when a row changed`;
+    column === undefined ? "does not exist" : `is a ${cqlTypeName(column.type)}, which can't show when a row changed`;
   throw new HeadwatersError("CURSOR_INVALID", `overrides: ${table.name}: cursor: column "${cursor}" ${what}`, {
     hint: `Columns that can: ${
       table.columns

@@ -62,20 +62,20 @@ export function conditionsOf(native: CqlTable, filter: Json | undefined, cursor:
         native.columns.map(({ name }) => name),
       );
       const hint = meant === null ? undefined : `Did you mean ${quoted(meant)}?`;
-      throw invalidFilter(native.name, `names column ${quoted(column)}, which the table has not`, hint);
+      throw invalidFilter(native.name, `names column ${quoted(column)}, which the table does not have`, hint);
     }
     if (known.kind === "partition_key" || known.kind === "clustering") {
       throw invalidFilter(
         native.name,
         `names ${quoted(column)}, a column of the key`,
-        "Rows are looked up by their keys, and CQL allows one restriction of each: choose rows by other columns.",
+        "Rows are looked up by their keys, and CQL allows one restriction of each: select rows by other columns.",
       );
     }
     if (column === cursor) {
       throw invalidFilter(
         native.name,
         `names ${quoted(column)}, the cursor column`,
-        `Windows are cut by it, and CQL allows one restriction of each: choose rows by other columns, or set overrides.${native.name}.mode to full.`,
+        `Windows are cut by it, and CQL allows one restriction of each: select rows by other columns, or set overrides.${native.name}.mode to full.`,
       );
     }
   }
@@ -96,7 +96,7 @@ export async function checkFilter(
   } catch (thrown) {
     const mistakes: readonly number[] = [serverErrors.invalid, serverErrors.syntax];
     if (!(thrown instanceof CqlServerError) || !mistakes.includes(thrown.code)) throw thrown;
-    throw invalidFilter(native.name, `is not taken by the server: ${thrown.message}`, undefined, thrown);
+    throw invalidFilter(native.name, `is refused by the server: ${thrown.message}`, undefined, thrown);
   }
 }
 
@@ -104,7 +104,7 @@ function invalidFilter(table: string, problem: string, hint?: string, cause?: un
   return new HeadwatersError("CONFIGURATION_INVALID", `overrides.${table}.filter ${problem}`, {
     hint:
       hint ??
-      "Write conditions on columns that are not of the key, with constants: \"status = 'active' AND size > 0\".",
+      "Write conditions on columns outside the key, with constants: \"status = 'active' AND size > 0\".",
     cause,
   });
 }

@@ -142,7 +142,7 @@ export class Lookups {
   #tell(level: Consistency, reason: string): void {
     if (this.#told.has(level)) return;
     this.#told.add(level);
-    this.#log.warn(`rows are confirmed by key at ${level}, since a stronger consistency can't be had: ${reason}`);
+    this.#log.warn(`rows are confirmed by key at ${level}, since a stronger consistency is not available: ${reason}`);
   }
 }
 

@@ -39,8 +39,8 @@ export async function* checkSource(
   const server = await describeServer(session, signal);
   yield { name: "connect", label: labels.connect, status: "ok", message: shortVersion(server) };
   yield { name: "tls", label: labels.tls, ...tlsState(session) };
-  yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
-  yield { name: "database", label: labels.database, status: "ok", message: "The database is there." };
+  yield { name: "login", label: labels.login, status: "ok", message: "The login works." };
+  yield { name: "database", label: labels.database, status: "ok", message: "The database exists." };
   yield* checkTables(session, server, configuration, context, signal);
 }
 
@@ -60,7 +60,7 @@ async function* checkTables(
     yield failedCheck("schema", label, thrown);
     return;
   }
-  yield { name: "schema", label, status: "ok", message: "The schema is there, and the user may use it." };
+  yield { name: "schema", label, status: "ok", message: "The schema exists, and the user may use it." };
   const tables = await loadCatalog(connection, schema, null, signal);
   if (tables.length === 0) {
     const message = `The schema has no tables; views and foreign tables are not read. Check the setting schema.`;
@@ -95,7 +95,7 @@ async function* checkFilters(
   try {
     for (const table of filtered) await checkFilter(connection, shapeOf(table, context), signal);
     const names = filtered.map(({ name }) => `"${name}"`).join(", ");
-    yield { name: "filters", label, status: "ok", message: `The server takes those of ${names}.` };
+    yield { name: "filters", label, status: "ok", message: `The server accepts the filters of ${names}.` };
   } catch (thrown) {
     signal.throwIfAborted();
     yield failedCheck("filters", label, thrown);

@@ -102,7 +102,7 @@ export function identityOf({ oid, parts }: CatalogTable): string {
   return parts === null ? oid : `${oid} ${digestOf(parts)}`;
 }
 
-/** The log does not tell of the rows of a partition that is attached or detached: then all rows are read again. */
+/** The log does not show the rows of a partition that is attached or detached, so all rows are read again. */
 function storageOf({ partitioned, rewritten, storage }: CatalogTable, streamed: boolean): string {
   const told = partitioned && streamed ? storage : rewritten;
   return told === "" ? "" : digestOf(told);
@@ -156,23 +156,23 @@ function notesOf(shape: Shape, server: Server, telling: Telling | null, user: st
   else if (streamed) notes.push(`Its changes are read from the log, by the slot ${telling.slot}.`);
   else if (telling !== null) {
     notes.push(
-      "headwaters follow reads its changes from the log. YugabyteDB does not tell where that ends, so a sync finds changes as without it.",
+      "headwaters follow reads its changes from the log. YugabyteDB does not report where the log ends, so a sync finds changes by the cursor.",
     );
   }
   if (key.length === 0) notes.push("It has no primary key, so it is read whole at each sync.");
   else if (shape.keyIsIndex) {
-    notes.push(`It has no primary key; the unique index on ${key.join(", ")} tells its rows apart.`);
+    notes.push(`It has no primary key; the unique index on ${key.join(", ")} identifies its rows.`);
   }
   if (key.length > 0 && cursor === null && !streamed) {
     notes.push(
-      "It has no cursor column (updated_at), so it is read whole at each sync; name one by the setting cursor.",
+      "It has no cursor column (updated_at), so it is read whole at each sync. You can name one with the setting cursor.",
     );
   }
   if (key.length === 0 && cursor !== null) notes.push(`Without a key its cursor column ${cursor} is of no use.`);
   const rows = estimateRows(catalog, server);
   if (key.length > 0 && cursor !== null && !streamed && (rows ?? 0) >= largeRows && !hasIndexOn(shape, cursor)) {
     notes.push(
-      `There is no index on ${cursor}, so each sync reads the whole table for what changed: CREATE INDEX ON ${qualifiedName(catalog.schema, catalog.name)} (${escapeIdentifier(cursor)});`,
+      `There is no index on ${cursor}, so each sync reads the whole table to find what changed: CREATE INDEX ON ${qualifiedName(catalog.schema, catalog.name)} (${escapeIdentifier(cursor)});`,
     );
   }
   if (catalog.inherited) notes.push("Other tables inherit from it; each is copied by itself, under its own name.");

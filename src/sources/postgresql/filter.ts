@@ -35,7 +35,7 @@ export function conditionProblem(text: string): string | null {
 /** The user's filter for a WHERE clause; `null`: every row is read. Throws `CONFIGURATION_INVALID`. */
 export function conditionOf(table: string, filter: Json | undefined): string | null {
   if (filter === undefined) return null;
-  const problem = typeof filter === "string" ? conditionProblem(filter) : "is no text";
+  const problem = typeof filter === "string" ? conditionProblem(filter) : "is not a text";
   if (problem === null) return `(${filter as string})`;
   throw invalidFilter(table, problem);
 }
@@ -43,7 +43,7 @@ export function conditionOf(table: string, filter: Json | undefined): string | n
 /** The error for a filter that can't be used. */
 export function invalidFilter(table: string, problem: string, cause?: unknown): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", `overrides.${table}.filter ${problem}`, {
-    hint: 'Write an SQL condition on columns of this table, as a WHERE clause has it: "temperature > 0".',
+    hint: 'Write an SQL condition on columns of this table, as in a WHERE clause: "temperature > 0".',
     cause,
   });
 }

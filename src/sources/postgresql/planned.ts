@@ -21,7 +21,7 @@ export function assertFits(table: Table, shape: Shape): void {
     const now = columnOf(shape, name).mapping.type;
     if (!sameType(type, now)) throw changed(`column "${name}" was ${typeName(type)} and is ${typeName(now)}`);
   }
-  if (table.key.join("\0") !== shape.key.join("\0")) throw changed("its key is another");
+  if (table.key.join("\0") !== shape.key.join("\0")) throw changed("its key was changed");
 }
 
 /** Whether all splits read the rows of one moment: what a split reads alone, it reads in the order of keys. */
@@ -47,7 +47,10 @@ export interface PlannedPoint {
   readonly point: ReadPoint;
 }
 
-/** The part of a plan that tells from which cursor on rows may be uncommitted yet: the earliest start of a next window. */
+/**
+ * The plan's `unseenFrom`: the cursor from which rows may not be committed yet, which is the earliest start of a next
+ * window.
+ */
 export function unseenFrom(planned: readonly PlannedPoint[]): Pick<Plan, "unseenFrom"> {
   const starts = planned.flatMap(({ table, shape, point }) => {
     const cursor = cursorOf(table, shape);

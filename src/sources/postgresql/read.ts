@@ -139,7 +139,7 @@ async function* readPart(
 function snapshotFor({ snapshots }: SplitReader, { snapshot, work, table }: SplitOf, { elsewhere }: Reading): Snapshot {
   if (snapshots.holds(snapshot, elsewhere === true)) return snapshot;
   if (work.order !== "ctid") return { mode: "none" };
-  throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": the snapshot that it was read in is gone`, {
+  throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": the snapshot in which it was read is gone`, {
     hint: "The session that kept it was closed. The table is planned again.",
   });
 }
@@ -158,8 +158,8 @@ async function beginSplit(
     const native = thrown instanceof HeadwatersError ? nativeCode(thrown.cause) : null;
     if (snapshot.mode !== "exported" || (native !== "22023" && native !== "42704")) throw thrown;
     await snapshots.lose(snapshot);
-    throw new HeadwatersError("READ_CONFLICT", `table "${table.id}": the snapshot that it is read in is gone`, {
-      hint: "The table is read in another one.",
+    throw new HeadwatersError("READ_CONFLICT", `table "${table.id}": the snapshot in which it is read is gone`, {
+      hint: "The table is read in another snapshot.",
       cause: thrown,
     });
   }

@@ -144,7 +144,7 @@ export class PostgresqlSource implements Source {
       }
       const streams = new Map<string, StreamPosition>();
       for (const { id, streamed } of tables) {
-        // A sync of YugabyteDB reads no stream: the next process that follows goes on from where it was.
+        // A sync of YugabyteDB reads no stream: the next process that follows goes on from the stored position.
         const kept = server.yugabyte && streamed !== true ? positionIn(previous[id] ?? null) : null;
         if (kept !== null) streams.set(id, kept);
         if (kind !== "full" || streamed !== true || this.#stream === null) continue;
@@ -288,7 +288,7 @@ export class PostgresqlSource implements Source {
         }
         this.#changed.set(table.id, changes.keys);
         const { point } = changes;
-        // The log of YugabyteDB tells nothing of a time in which nothing changed: the copy is as old as before.
+        // YugabyteDB's log says nothing while nothing changes, so the read point of the copy does not move.
         next[table.id] =
           point === null
             ? { ...(previous[table.id] as object), stream: { ...changes.next } }

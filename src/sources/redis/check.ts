@@ -86,7 +86,7 @@ export async function* checkSource(
       label: "Cost",
       status: "ok",
       message:
-        "Each sync goes over all keys (SCAN) and reads every value that key_pattern matches, in small commands; the server does not tell what changed.",
+        "The server does not report what changed, so each sync goes over all keys (SCAN) and reads every value that key_pattern matches, in small commands.",
     };
   } catch (thrown) {
     yield failedCheck("server", "Server", pool.error(thrown, signal));
@@ -141,7 +141,7 @@ async function checkPrivileges(
       refused.push({ command: name, pattern, of: command.includes("{key}") ? deniedPart(reply) : "command" });
     else if (command.includes("{key}")) open.add(pattern);
   }
-  // Where the server does not say what it refuses: a pattern of which one key is accepted is no reason.
+  // If the server does not say what it refuses, a pattern with an accepted key is not the reason.
   const ofKeys = refused.filter(({ of, pattern }) => of === "keys" || (of === null && !open.has(pattern)));
   const closed = [...new Set(ofKeys.map(({ pattern }) => pattern))];
   const denied = refused.filter((one) => !ofKeys.includes(one)).map(({ command }) => command);
@@ -149,7 +149,7 @@ async function checkPrivileges(
   const messages: string[] = [];
   if (unknown.length > 0)
     messages.push(`The server has no command ${unknown.join(", ")}: renamed, or not passed on by a proxy.`);
-  if (denied.length > 0) messages.push(`The user "${who}" has no right to ${denied.join(", ")}.`);
+  if (denied.length > 0) messages.push(`The user "${who}" may not run ${denied.join(", ")}.`);
   if (closed.length > 0)
     messages.push(
       `The user "${who}" may not read all keys of the pattern ${closed.map((one) => `"${one}"`).join(", ")}.`,

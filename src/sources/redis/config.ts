@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag, optionalPassword, optionalText, text, typeSetting, whole } from "../../toolkit/settings.ts";
 import { keyPatternProblem } from "./expanded/key-pattern.ts";
 
-/** A pattern of keys. The server takes a malformed one without a word, and no key matches it. */
+/** A pattern of keys. The server accepts a malformed pattern silently, and no key matches it. */
 const pattern = z
   .string()
   .min(1)

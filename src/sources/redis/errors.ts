@@ -22,7 +22,7 @@ interface Meaning {
 const where = ({ host, port }: ErrorContext): string => `${host}:${port}`;
 const who = ({ username }: ErrorContext): string => username ?? "default";
 
-/** As Redis and Valkey word a denial. The name of the user stands in some, so nothing else is looked for. */
+/** The texts of denials in Redis and Valkey. Some contain the user's name, so nothing else is matched. */
 const accessDenied = /^NOPERM.* to access (?:a|one of the) (?:key|channel)s?\b/i;
 const commandDenied = /^NOPERM.* to run the '[^']+' command/i;
 
@@ -32,8 +32,8 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     /^NOAUTH|^ERR AUTH required/,
     {
       code: "LOGIN_FAILED",
-      message: (context) => `password: the server at ${where(context)} wants a password`,
-      hint: "Set password, and username where the server has several users (ACL).",
+      message: (context) => `password: the server at ${where(context)} requires a password`,
+      hint: "Set password, and username if the server has several users (ACL).",
     },
   ],
   [
@@ -57,7 +57,7 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "LOGIN_FAILED",
       message: (context) =>
-        `the server at ${where(context)} is in protected mode and takes no connections from other machines`,
+        `the server at ${where(context)} is in protected mode and refuses connections from other machines`,
       hint: "Set a password on the server (requirepass or ACL), or connect from its own machine.",
     },
   ],
@@ -82,8 +82,8 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     commandDenied,
     {
       code: "PRIVILEGE_MISSING",
-      message: (context, native) => `the user "${who(context)}" has no right to the command ${deniedCommand(native)}`,
-      hint: (context, native) => `Give it with ACL SETUSER ${who(context)} +${deniedCommand(native).toLowerCase()}.`,
+      message: (context, native) => `the user "${who(context)}" may not run the command ${deniedCommand(native)}`,
+      hint: (context, native) => `Allow it with ACL SETUSER ${who(context)} +${deniedCommand(native).toLowerCase()}.`,
     },
   ],
   [
@@ -92,15 +92,15 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "PRIVILEGE_MISSING",
       message: (context, _, { command }) =>
-        `the user "${who(context)}" has no right to ${command === null ? "a command" : `the command ${command}`}, or not to all keys that key_pattern matches`,
-      hint: "The server does not say which of the two: `headwaters check` finds out, and names all that is missing.",
+        `the user "${who(context)}" may not run ${command === null ? "a command" : `the command ${command}`}, or may not read all keys that key_pattern matches`,
+      hint: "Run `headwaters check`: it finds out which of the two, and names everything that is missing.",
     },
   ],
   [
     /^ERR Bad TLS header/i,
     {
       code: "TLS_MISMATCH",
-      message: (context) => `ssl: the server at ${where(context)} wants TLS, but ssl is false`,
+      message: (context) => `ssl: the server at ${where(context)} requires TLS, but ssl is false`,
       hint: "Set ssl to true, or port to one without TLS.",
     },
   ],
@@ -109,7 +109,7 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "SERVER_UNAVAILABLE",
       message: (context) => `the server at ${where(context)} is still loading its data`,
-      hint: "It may pass by itself; if it lasts, look at the server's log.",
+      hint: "It may pass by itself. If it does not, check the server's log.",
     },
   ],
   [
@@ -117,7 +117,7 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "SERVER_UNAVAILABLE",
       message: (context) => `the server at ${where(context)} has no free connection (maxclients)`,
-      hint: "Headwaters takes up to four connections for each table that it reads; close others, or raise maxclients.",
+      hint: "Close other connections, or raise maxclients: Headwaters opens up to four for each table that it reads.",
     },
   ],
   [
@@ -125,7 +125,7 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "SERVER_UNAVAILABLE",
       message: (context, native) => `the server at ${where(context)} can't answer now: ${native}`,
-      hint: "It may pass by itself; if it lasts, look at the server.",
+      hint: "It may pass by itself. If it does not, check the server.",
     },
   ],
   [
@@ -133,8 +133,8 @@ export const serverErrors: readonly (readonly [RegExp, Meaning])[] = [
     {
       code: "CONFIGURATION_INVALID",
       message: (context) =>
-        `expires_at: the server at ${where(context)} has no command that tells when a key expires (PEXPIRETIME)`,
-      hint: "Set expires_at to false; Redis has the command from 7.0 on.",
+        `expires_at: the server at ${where(context)} has no command for the time at which a key expires (PEXPIRETIME)`,
+      hint: "Set expires_at to false. Redis 7.0 and later have the command.",
     },
   ],
   [
@@ -179,7 +179,7 @@ export function deniedPart({ message }: RespError): "command" | "keys" | null {
   return accessDenied.test(message) ? "keys" : commandDenied.test(message) ? "command" : null;
 }
 
-/** The key has another type than the command needs; modules word this error in their own way. */
+/** The key has another type than the command needs; modules have their own texts for it. */
 export function isWrongType(error: RespError): boolean {
   return /^(?:ERR )?WRONGTYPE|wrong (?:redis )?type|wrong kind of value/i.test(error.message);
 }
@@ -226,16 +226,16 @@ function notRedis(thrown: RespProtocolError, context: ErrorContext): HeadwatersE
   if (thrown.bytes[0] === 21 || thrown.bytes[0] === 22) return wantsTls(context, thrown);
   const what = Buffer.from(thrown.bytes).toString("latin1").startsWith("HTTP")
     ? "an HTTP server"
-    : "something else than Dragonfly, Redis or Valkey";
+    : "something other than Dragonfly, Redis or Valkey";
   return new HeadwatersError("PROTOCOL_MISMATCH", `port: ${what} answers at ${where(context)}`, {
     hint: "Set port to that of the database, typically 6379.",
     cause: thrown,
   });
 }
 
-/** The server wants TLS where none is configured. */
+/** The server requires TLS, but none is configured. */
 export function wantsTls(context: ErrorContext, cause: unknown): HeadwatersError {
-  return new HeadwatersError("TLS_MISMATCH", `ssl: the server at ${where(context)} wants TLS, but ssl is false`, {
+  return new HeadwatersError("TLS_MISMATCH", `ssl: the server at ${where(context)} requires TLS, but ssl is false`, {
     hint: "Set ssl to true, or port to one without TLS.",
     cause,
   });
@@ -256,7 +256,7 @@ export function hasNoTls(context: ErrorContext, cause: unknown): HeadwatersError
 function timedOut(thrown: RespTimeout, context: ErrorContext): HeadwatersError {
   const message = `the server at ${where(context)} did not answer: ${thrown.message}`;
   return new HeadwatersError("READ_TIMEOUT", message, {
-    hint: "It may pass by itself; if it lasts, look for slow commands on the server (SLOWLOG GET). read_timeout says how long to wait.",
+    hint: "It may pass by itself. If it does not, look for slow commands on the server (SLOWLOG GET). read_timeout says how long to wait.",
     cause: thrown,
   });
 }

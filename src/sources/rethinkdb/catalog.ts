@@ -42,7 +42,7 @@ export async function listTables(
       hint:
         others.length === 0
           ? "The server has no database yet."
-          : `Upper and lower case count. The server has ${others.join(", ")}.`,
+          : `Case matters. The server has ${others.join(", ")}.`,
     });
   }
   return (await connection.value(term("TABLE_LIST", [term("DB", [database])]), {}, signal)) as readonly string[];

@@ -32,7 +32,7 @@ export async function* checkSource(
   try {
     yield { name: "connect", label: labels.connect, status: "ok", message: `RethinkDB ${connection.serverVersion}` };
     yield tlsResult(labels.tls, configuration);
-    yield { name: "login", label: labels.login, status: "ok", message: "The user is let in." };
+    yield { name: "login", label: labels.login, status: "ok", message: "The login works." };
     yield* rights(username);
     yield* feeds(configuration);
     yield* checkTables(connection, configuration, context, signal);
@@ -45,7 +45,7 @@ function tlsResult(label: string, { host, use_ssl: encrypted }: Configuration): 
   if (encrypted) return { name: "tls", label, status: "ok", message: "Encrypted, and the certificate is verified." };
   if (isLoopback(host))
     return { name: "tls", label, status: "ok", message: "Not encrypted; it does not leave this machine." };
-  const message = "Not encrypted: whoever is between sees the data. Set use_ssl to true where the server has TLS.";
+  const message = "Not encrypted: anyone on the network path can read the data. Set use_ssl to true if the server has TLS.";
   return { name: "tls", label, status: "warning", message };
 }
 
@@ -100,7 +100,7 @@ function* rights(username: string): Generator<CheckResult> {
 function* feeds({ changes }: Configuration): Generator<CheckResult> {
   if (changes === "cursor") return;
   const message =
-    "headwaters follow listens to change feeds, which need no other right than read and keep nothing at the server. A sync finds changes as without them.";
+    "headwaters follow listens to change feeds, which need only the permission read and keep nothing at the server. A sync finds changes by the timestamp.";
   yield { name: "stream", label: "Change stream", status: "ok", message };
 }
 
@@ -109,7 +109,7 @@ function privileges(readable: number, refused: readonly HeadwatersError[]): Chec
   const [first] = refused;
   if (first === undefined)
     return { name: "privileges", label, status: "ok", message: "The user may read every table." };
-  const others = refused.length > 1 ? ` So it is with ${refused.length - 1} more.` : "";
+  const others = refused.length > 1 ? ` The same holds for ${refused.length - 1} more.` : "";
   const message = `${first.message}.${others} ${first.hint ?? ""}`;
   return { name: "privileges", label, status: readable === 0 ? "failed" : "warning", message };
 }

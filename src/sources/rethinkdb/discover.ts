@@ -72,7 +72,7 @@ export async function discoverTable(
     version: cursor === null ? null : versionColumn.name,
     estimatedRows,
     notes: [
-      ...(assumed !== null ? [`The server does not tell the primary key; it is taken to be "id".`] : []),
+      ...(assumed !== null ? [`The server does not report the primary key; it is assumed to be "id".`] : []),
       ...(of === "mixed" ? ["Its keys are of several types or arrays: the key column has them as JSON."] : []),
       ...cursorNotes(cursorField, indexes, estimatedRows, options?.cursor !== undefined),
       ...(cursorField !== detected && options?.cursor === undefined ? [keptNote(name, cursorField, detected)] : []),
@@ -85,8 +85,8 @@ export async function discoverTable(
 function wronglyAssumed(table: string, reason: string): HeadwatersError {
   return new HeadwatersError(
     "SOURCE_FAILED",
-    `table "${table}": the server does not tell its primary key (${reason}), and it is not "id"`,
-    { hint: `Look why r.table(${JSON.stringify(table)}).info() fails; or leave the table out (tables.exclude).` },
+    `table "${table}": the server does not report its primary key (${reason}), and it is not "id"`,
+    { hint: `Find out why r.table(${JSON.stringify(table)}).info() fails, or leave the table out (tables.exclude).` },
   );
 }
 
@@ -155,8 +155,8 @@ function typeBefore(before: readonly Table[], column: string): Column["type"] {
 }
 
 function keptNote(table: string, kept: string | null, detected: string | null): string {
-  const now = detected === null ? "no document of the sample tells a time there" : `"${detected}" would be chosen now`;
-  return `"${kept}" is kept as its timestamp, as the copy has it; ${now}. overrides.${table}.cursor sets another, and the table is then read whole.`;
+  const now = detected === null ? "no document of the sample has a time there" : `"${detected}" would be chosen now`;
+  return `"${kept}" is kept as its timestamp, because the copy uses it; ${now}. overrides.${table}.cursor sets another, and the table is then read whole.`;
 }
 
 function checkTypes(table: string, primaryKey: string, types: Readonly<Record<string, Column["type"]>> = {}): void {
@@ -187,7 +187,7 @@ function cursorNotes(
   const notes: string[] = [];
   if (madeFields.has(field)) {
     notes.push(
-      `"${field}" tells of new documents; changes that leave it as it is are found by sweeps, which read the whole table.`,
+      `"${field}" shows new documents; changes that do not set it are found by sweeps, which read the whole table.`,
     );
   }
   const index = indexes.get(field);
@@ -206,7 +206,7 @@ function momentNotes(field: string | null, sample: readonly Sampled[]): string[]
   const without = sample.filter((row) => !isMoment(row[field] ?? null)).length;
   if (without === 0) return [];
   return [
-    `In ${without} of ${sample.length} documents of the sample "${field}" is missing or no moment: such documents are found by sweeps.`,
+    `In ${without} of ${sample.length} documents of the sample "${field}" is missing or not a moment: such documents are found by sweeps.`,
   ];
 }
 

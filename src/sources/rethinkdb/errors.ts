@@ -35,19 +35,19 @@ const names: Names = {
 const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
   "not RethinkDB": ({ host, port }, message) => [
     "PROTOCOL_MISMATCH",
-    `port: what answers at ${host}:${port} is not RethinkDB's driver protocol: ${message}`,
+    `port: the server at ${host}:${port} does not speak RethinkDB's driver protocol: ${message}`,
     foreignHint(message),
   ],
   "speaks TLS": ({ host, port }) => [
     "TLS_MISMATCH",
-    `use_ssl: the server at ${host}:${port} wants TLS, and use_ssl is false`,
+    `use_ssl: the server at ${host}:${port} requires TLS, but use_ssl is false`,
     "Set use_ssl to true, and ssl_ca to the authority that signed the server's certificate.",
   ],
   "user unknown": ({ username }) => [
     "LOGIN_FAILED",
     `username: the server has no user "${username}"`,
     /[,=]/.test(username)
-      ? "RethinkDB can't log in a user whose name has a comma or an equals sign: make one with another name."
+      ? "Create a user with another name: RethinkDB can't log in a user whose name has a comma or an equals sign."
       : "Check username: case matters. Users are in the table rethinkdb.users.",
   ],
   "password wrong": ({ username }) => [
@@ -63,24 +63,24 @@ const connectionFailures: Readonly<Record<ConnectionFailure, Explain>> = {
   silent: ({ host, port }, message) => [
     "READ_TIMEOUT",
     `the server at ${host}:${port} does not answer: ${message}`,
-    `${again} If the server is frozen or very slow, look at its log; read_timeout says how long to wait.`,
+    `${again} If the server is frozen or very slow, check its log; read_timeout says how long to wait.`,
   ],
   lost: (context, message) => connectionLost({ names, ...context }, message),
   closed: ({ host, port }, message) => [
     "CONNECTION_LOST",
-    `the connection to ${host}:${port} was given up: ${message}`,
+    `the connection to ${host}:${port} was closed: ${message}`,
     again,
   ],
 };
 
 function foreignHint(message: string): string {
   if (message.includes("HTTP/")) {
-    return "It looks like the web interface (8080 by default): set port to that of the drivers, 28015 by default.";
+    return "It looks like the web interface (8080 by default): set port to the driver port, 28015 by default.";
   }
   if (message.includes("cluster")) {
-    return "It looks like the port between servers (29015 by default): set port to that of the drivers, 28015 by default.";
+    return "It looks like the port between servers (29015 by default): set port to the driver port, 28015 by default.";
   }
-  return "Set port to that of the drivers, 28015 by default. RethinkDB must be 2.3 or later.";
+  return "Set port to the driver port, 28015 by default. RethinkDB must be 2.3 or later.";
 }
 
 /** One code has many meanings, and the text decides among them. The first match counts. */
@@ -117,7 +117,7 @@ const queryErrors: readonly (readonly [code: number | null, text: RegExp, explai
     /^Index /,
     (context, message) => [
       "TABLE_CHANGED",
-      `${inTable(context)}an index that was to be read changed: ${message}`,
+      `${inTable(context)}an index of this read changed: ${message}`,
       "It is planned again, without that index.",
     ],
   ],
@@ -127,7 +127,7 @@ const queryErrors: readonly (readonly [code: number | null, text: RegExp, explai
     (context, message) => [
       "SERVER_UNAVAILABLE",
       `${inTable(context)}the server can't read now: ${message}`,
-      `${again} After a restart it takes some seconds; if it stays so, look at the table's status.`,
+      `${again} After a restart it takes some seconds. If it lasts longer, check the table's status.`,
     ],
   ],
   [
@@ -174,7 +174,7 @@ export function explain(thrown: unknown, context: ErrorContext): HeadwatersError
   if (thrown instanceof HeadwatersError) return thrown;
   const known = networkError(thrown, { names, ...context });
   if (known !== null) return known;
-  // The server's sentences stand inside of ours.
+  // The server's sentences stand inside ours.
   const message = messageOf(thrown).replace(/\.$/, "");
   const found = explanation(thrown, message);
   if (found === null) {
@@ -196,6 +196,6 @@ function explanation(thrown: unknown, message: string): Explain | null {
 
 const scanFailure: Explain = (context, message) => [
   "PROTOCOL_MISMATCH",
-  `${inTable(context)}an answer of the server is not the JSON that it should be: ${message}`,
+  `${inTable(context)}an answer of the server is not the expected JSON: ${message}`,
   "Please report it.",
 ];

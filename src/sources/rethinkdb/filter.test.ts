@@ -29,7 +29,7 @@ describe("a filter of documents", () => {
     [{ a: [] }, "overrides.t.filter.a is an empty list"],
     [{ a: {} }, "overrides.t.filter.a has no comparison"],
     [{ a: { above: 1 } }, "overrides.t.filter.a.above is no comparison"],
-    [{ a: { gt: true } }, "overrides.t.filter.a.gt compares with what has no order"],
+    [{ a: { gt: true } }, "overrides.t.filter.a.gt compares with a value that has no order"],
     [{ a: { gt: { time: "soon" } } }, "overrides.t.filter.a.gt is no text"],
     [{ a: [[1]] }, "overrides.t.filter.a is no text"],
   ])("%j is refused", (filter, message) => {

@@ -11,7 +11,7 @@ export type Condition = (document: Term) => Term;
 
 const comparisons: Readonly<Record<string, TermName>> = { eq: "EQ", ne: "NE", gt: "GT", ge: "GE", lt: "LT", le: "LE" };
 
-/** A constant, and its TYPE_OF. The type is needed because RethinkDB also orders by type, which no filter means. */
+/** A constant, and its TYPE_OF. The type is needed because RethinkDB also orders by type, which filters should not do. */
 interface Constant {
   readonly value: Term;
   readonly type: string | null;
@@ -51,7 +51,7 @@ function testOf(setting: string, field: string, wanted: Json): Condition {
     const { value, type } = constantOf(`${setting}.${name}`, given);
     const compared: Condition = (document) => term(comparison, [valueOf(document), value]);
     if (name === "eq" || name === "ne") return compared;
-    if (type === null) throw invalid(`${setting}.${name}`, "compares with what has no order");
+    if (type === null) throw invalid(`${setting}.${name}`, "compares with a value that has no order");
     return (document) => term("AND", [term("EQ", [term("TYPE_OF", [valueOf(document)]), type]), compared(document)]);
   });
   if (tests.length === 0) throw invalid(setting, "has no comparison");
@@ -81,7 +81,7 @@ function isTime(value: Json): value is { readonly time: string } {
 
 function invalid(setting: string, problem: string): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", `${setting} ${problem}`, {
-    hint: 'Write fields with what they are to be: { status: active, kind: [a, b], size: { gt: 0 }, at: { ge: { time: "2024-05-17T00:00:00Z" } } }. There are eq, ne, gt, ge, lt and le.',
+    hint: 'Write each field with the value that it must have: { status: active, kind: [a, b], size: { gt: 0 }, at: { ge: { time: "2024-05-17T00:00:00Z" } } }. The comparisons are eq, ne, gt, ge, lt and le.',
   });
 }
 

@@ -43,7 +43,7 @@ export async function* lookupRows(
   yield* rows.finish();
   if (wider === null) return;
   reader.onWider(wider);
-  throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": documents have fields that were not there before`, {
+  throw new HeadwatersError("TABLE_CHANGED", `table "${table.id}": documents have new fields`, {
     hint: "It is planned again, with columns for them.",
   });
 }

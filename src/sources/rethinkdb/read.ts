@@ -45,8 +45,8 @@ export const keysAtOnce = 1_000;
 const batchOptions = { min_batch_rows: 1 } as const;
 
 /**
- * Reads a split. The documents of a split by key come in the order of keys, so the split resumes after the last key. Those of
- * a stretch of an index come in no order, so it resumes from its start.
+ * Reads a split. The documents of a split by key come in the order of keys, so the split resumes after the last key.
+ * The documents of a stretch of an index have no order, so such a split resumes from its start.
  */
 export async function* readSplit(
   reader: TableReader,
@@ -197,7 +197,7 @@ function restart(
   }
   reader.onWider(all);
   return new HeadwatersError("TABLE_CHANGED", `table "${wider.id}": a column of numbers holds other values as well`, {
-    hint: "It is read anew, with that column as text.",
+    hint: "It is read again, with that column as text.",
   });
 }
 

@@ -41,7 +41,7 @@ export class RethinkdbSource implements Source {
   readonly #filters: ReadonlyMap<string, Condition>;
   /** By table: the columns that `discover` showed. If a pass lacks one of these, the column was not selected. */
   readonly #shown = new Map<string, ReadonlySet<string>>();
-  /** By table, as its documents showed it last. */
+  /** By table: its last description, from its documents. */
   readonly #seen = new Map<string, Table>();
   /** By table: the columns that documents needed besides the shown ones. */
   readonly #wider = new Map<string, Table>();
@@ -184,7 +184,7 @@ export class RethinkdbSource implements Source {
       next[table.id] = nextOf(table, now, this.#configuration.lag, changes.next);
     }
     const splits = tables.map(({ id }) => ({ id: `${id}/stream`, tables: [id], work: null }));
-    // What was told later may not be seen yet.
+    // Later changes may not be visible yet.
     const asOf = now - feeds.hints.settle;
     return {
       splits,
@@ -239,8 +239,8 @@ export class RethinkdbSource implements Source {
   }
 
   /**
-   * A table as it was seen last, if that holds: `discover` is called each minute while a feed tells of its documents, and its
-   * rows show new columns. `null`: documents have to be looked at.
+   * The last description of a table, if it still holds: `discover` is called each minute while a feed reports its documents,
+   * and its rows show new columns. `null`: documents have to be looked at.
    */
   async #followed(connection: ReqlConnection, described: Described, signal: AbortSignal): Promise<Table | null> {
     const { name, id, primaryKey, estimatedRows } = described;
@@ -319,7 +319,7 @@ export class RethinkdbSource implements Source {
       yield* read({
         connection,
         database,
-        // A replica may not have what the feed of the primary told before.
+        // A replica may not have the changes yet that the primary's feed reported.
         readMode: table.streamed === true && readMode === "outdated" ? "single" : readMode,
         names: this.#namesOf(table),
         context: this.#context,
@@ -366,7 +366,7 @@ export class RethinkdbSource implements Source {
 }
 
 const feedNote =
-  "headwaters follow reads its change feed, which no later process can go on with: so a sync finds changes as without it.";
+  "headwaters follow reads its change feed. No later process can continue a feed, so a sync finds changes by the timestamp.";
 
 function changed(table: Table): HeadwatersError {
   return new HeadwatersError(

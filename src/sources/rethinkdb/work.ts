@@ -45,5 +45,5 @@ export function feedPositionOf(previous: Json | undefined): FeedPosition | null 
 export function sinceOf(table: Table, previous: Json | undefined): number {
   const since = (previous as { readonly since?: unknown } | null | undefined)?.since;
   if (typeof since === "number") return since;
-  throw new HeadwatersError("DEFECT", `table "${table.id}": a window was planned that has no beginning`);
+  throw new HeadwatersError("DEFECT", `table "${table.id}": a window was planned without a start`);
 }

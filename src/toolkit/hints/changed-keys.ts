@@ -1,4 +1,4 @@
-/** When a key was changed first and last, of the changes that are kept. */
+/** When a key was changed first and last, among the changes that are kept. */
 interface Changes<At> {
   readonly first: At;
   readonly last: At;
@@ -8,7 +8,7 @@ interface TableKeys<At> {
   /** By the key's JSON, in the order of their last changes. */
   readonly keys: Map<string, Changes<At>>;
   bytes: number;
-  /** When keys of the table were dropped last; `null`: all are here. */
+  /** When keys of the table were last dropped; `null`: all are here. */
   dropped: At | null;
 }
 
@@ -18,8 +18,8 @@ const mostBytes = 64 << 20;
 const overhead = 120;
 
 /**
- * The keys that changed, by table. Together they take a bounded number of bytes: of the table that takes the most they are
- * dropped, and it is to be read again. Moments are numbers, or positions in a log, and never go back.
+ * The keys that changed, by table. Together they take a bounded number of bytes: if that is exceeded, the keys of the
+ * largest table are dropped, and it must be read again. Moments are numbers, or positions in a log, and never go back.
  */
 export class ChangedKeys<At extends bigint | number> {
   readonly #most: number;
@@ -30,7 +30,7 @@ export class ChangedKeys<At extends bigint | number> {
     this.#most = most;
   }
 
-  /** Tables with keys, or of which keys were dropped. */
+  /** Tables that have keys here, or had keys that were dropped. */
   get tables(): readonly string[] {
     return [...this.#tables].filter(([, { keys, dropped }]) => keys.size > 0 || dropped !== null).map(([name]) => name);
   }
@@ -38,7 +38,7 @@ export class ChangedKeys<At extends bigint | number> {
   /** `key`: as JSON, so that equal keys are equal texts. */
   add(table: string, key: string, at: At): void {
     const known = this.#tableOf(table);
-    // Whoever goes on from here or before reads the table whole.
+    // A reader that goes on from here or before must read the table whole.
     if (known.dropped !== null && at <= known.dropped) return;
     const before = known.keys.get(key);
     // The key goes to the end.
@@ -51,12 +51,12 @@ export class ChangedKeys<At extends bigint | number> {
     this.#drop(largest!, at);
   }
 
-  /** Keys do not tell all that changed in the table. */
+  /** The keys no longer show every change of the table. */
   drop(table: string, at: At): void {
     this.#drop(this.#tableOf(table), at);
   }
 
-  /** Whether keys don't tell all that changed since `from`. */
+  /** Whether the keys do not show every change since `from`. */
   hasDropped(table: string, from: At): boolean {
     const dropped = this.droppedAt(table);
     return dropped !== null && dropped >= from;
@@ -71,7 +71,7 @@ export class ChangedKeys<At extends bigint | number> {
     return this.#tables.get(table)?.keys ?? [];
   }
 
-  /** The copy has all that changed before. */
+  /** The copy has every earlier change. */
   forget(table: string, before: At): void {
     const known = this.#tables.get(table);
     if (known === undefined) return;

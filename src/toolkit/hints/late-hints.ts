@@ -5,23 +5,23 @@ import { sleep } from "../backoff.ts";
 import { Bell } from "../bell.ts";
 import { ChangedKeys } from "./changed-keys.ts";
 
-/** How long after a hint every look-up sees what it tells of, in milliseconds. */
+/** How long after a hint every look-up sees its change, in milliseconds. */
 const settleAfter = 30_000;
 
 /**
- * How far the hints of a table were looked up, in milliseconds by the clock of this process. It is stored with what was looked
- * up, in one commit: what is lost with a commit is looked up again.
+ * How far the hints of a table were looked up, in milliseconds by the clock of this process. It is stored with the rows,
+ * in one commit: if a commit is lost, its look-ups are repeated.
  */
 export interface LatePosition {
-  /** Of the hints. In those of another session, its moments say nothing. */
+  /** The session of the hints. Moments of another session can't be compared. */
   readonly session: string;
   /** Every hint before it was looked up … */
   readonly seen: number;
-  /** … and every one before this again, after it had settled. From here on the stream is needed again. */
+  /** … and every hint before this one was looked up again after it had settled. The stream is needed from here. */
   readonly settled: number;
 }
 
-/** The hints of one table that are to be looked up now. */
+/** The hints of one table to look up now. */
 interface LateChanges {
   readonly keys: readonly Json[];
   readonly next: LatePosition;
@@ -34,17 +34,17 @@ interface LateHintsOptions {
 }
 
 /**
- * Hints of a stream that may tell of a change before a look-up surely sees it. A key is looked up at once, so that the copy
- * is fresh, and again when its last hint has settled. Only then its hint no longer counts.
+ * Hints of a stream that may report a change before every look-up sees it. A key is looked up at once, so that the copy
+ * is fresh, and again when its last hint has settled. Only then is the hint done.
  */
 export class LateHints {
   readonly session = randomUUID();
   readonly settle: number;
   readonly #keys: ChangedKeys<number>;
   readonly #bell = new Bell();
-  /** Tables of which something was heard since they were last taken from here. */
+  /** Tables with new hints since they were last taken from here. */
   readonly #fresh = new Set<string>();
-  /** By table: where its last pass will have come to. */
+  /** By table: the position that its last pass will reach. */
   readonly #planned = new Map<string, LatePosition>();
   #since: number | null = null;
   #altered = false;
@@ -58,26 +58,26 @@ export class LateHints {
     return performance.timeOrigin + performance.now();
   }
 
-  /** `key`: as JSON, always written alike. `committed`: milliseconds since 1970. */
+  /** `key`: as JSON, always in the same form. `committed`: milliseconds since 1970. */
   hear(table: string, key: string, committed = Date.now()): void {
     this.#keys.add(table, key, this.now);
     this.#heard(table, committed);
   }
 
-  /** Hints do not tell all that changed in the table until now: it is to be read again. */
+  /** The hints do not have every change of the table until now: it must be read again. */
   hearGap(table: string): void {
     this.#keys.drop(table, this.now);
     this.#heard(table, Date.now());
   }
 
-  /** The stream of a table broke: tables may look otherwise, or be gone, and its next pass tells. */
+  /** The stream of a table broke: tables may have changed or be gone; the next pass finds out. */
   hearBreak(table: string): void {
     this.#fresh.add(table);
     this.#altered = true;
     this.#bell.ring();
   }
 
-  /** As `Source.changed`: tables of which something was heard, or whose hints have settled. */
+  /** As `Source.changed`: tables with new hints, or whose hints have settled. */
   async changed(within: number, among: ReadonlySet<string>, signal: AbortSignal): Promise<Changed> {
     const until = performance.now() + within;
     for (;;) {
@@ -96,8 +96,8 @@ export class LateHints {
   }
 
   /**
-   * Where the stream goes on after a pass that is planned now and reads every change: what was told before it, but may not
-   * be seen by it, is looked up after it. Where keys were dropped, this waits until what they told of has settled.
+   * Where the stream goes on after a pass that is planned now and reads every change: earlier hints whose changes the pass
+   * may not see are looked up after it. If keys were dropped, this waits until their hints have settled.
    */
   async start(table: string, signal: AbortSignal): Promise<LatePosition> {
     const gap = this.#keys.droppedAt(table) ?? -Infinity;
@@ -107,7 +107,7 @@ export class LateHints {
   }
 
   /**
-   * What is to be looked up after `from`; `null`: the hints don't tell all that changed. After a position of another session
+   * The keys to look up after `from`; `null`: the hints do not have every change. For a position of another session,
    * these are all hints of this one: the source has read its log again from where that session needs it.
    */
   take(table: string, position: LatePosition): LateChanges | null {
@@ -122,7 +122,7 @@ export class LateHints {
     return { keys, next: this.#plan(table, { session, seen: now, settled }) };
   }
 
-  /** The destination holds all up to this position. */
+  /** The destination holds everything up to this position. */
   forget(table: string, { session, settled }: LatePosition): void {
     if (session === this.session) this.#keys.forget(table, settled);
   }
@@ -139,7 +139,7 @@ export class LateHints {
     return position;
   }
 
-  /** When the oldest hint settles that the last pass did not settle. */
+  /** When the oldest hint settles that the last pass left unsettled. */
   #settlesAt(table: string): number {
     const settled = this.#planned.get(table)?.settled ?? -Infinity;
     for (const [, { last }] of this.#keys.of(table)) if (last >= settled) return last + this.settle;

@@ -65,7 +65,7 @@ await describeWith(startCassandra, "what is chosen of Cassandra", (server: Cassa
     expect((await tableNamed(source, "watched")).version).toBe("seen");
     for (const [cursor, what] of [
       ["gone", "does not exist"],
-      ["name", "is a text, which can't tell when a row changed"],
+      ["name", "is a text, which can't show when a row changed"],
     ] as const) {
       await using mistaken = await open(cursor);
       await expect(tableNamed(mistaken, "watched")).rejects.toMatchObject({
@@ -117,10 +117,10 @@ await describeWith(startCassandra, "what is chosen of Cassandra", (server: Cassa
   });
 
   test.each([
-    ["state = 'a'", 'names column "state", which the table has not'],
+    ["state = 'a'", 'names column "state", which the table does not have'],
     ["id = 1", 'names "id", a column of the key'],
     ["status = 'a' LIMIT 1", "is not a list of CQL restrictions"],
-    ["status = 1", "is not taken by the server"],
+    ["status = 1", "is refused by the server"],
   ])("a mistake in a filter is told before the first row: %s", long, async (filter, message) => {
     await server.run("CREATE TABLE IF NOT EXISTS mistakes (id int PRIMARY KEY, status text)");
     await using space = await workspace();

@@ -254,7 +254,7 @@ await describeWith(startPostgresql, "check of YugabyteDB", (server) => {
       "Without a key its cursor column updated_at is of no use.",
     ]);
     expect(tables.get("by_index")!.key).toEqual(["a"]);
-    expect(tables.get("by_index")!.notes[0]).toContain("the unique index on a tells its rows apart");
+    expect(tables.get("by_index")!.notes[0]).toContain("the unique index on a identifies its rows");
     expect(tables.get("nullable")!.key).toEqual([]);
     expect(tables.get("partial")!.key).toEqual([]);
     expect(tables.get("loose")!.notes.join(" ")).toContain("set its type to DECIMAL(p,s)");

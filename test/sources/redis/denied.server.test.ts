@@ -124,7 +124,7 @@ await describeWith(startOwnValkey, "denials that say nothing (cases 39, 55)", (s
     expect(rows.get("large")!["size"]).toBe(3_000);
     const privileges = (await check(user)).find(({ name }) => name === "privileges");
     expect(privileges!.message).toBe(
-      'The user "monkey" has no right to WATCH. Give the right with: ACL SETUSER monkey +watch',
+      'The user "monkey" may not run WATCH. Give the right with: ACL SETUSER monkey +watch',
     );
   });
 
@@ -136,11 +136,11 @@ await describeWith(startOwnValkey, "denials that say nothing (cases 39, 55)", (s
       ({ name }) => name === "privileges",
     );
     expect(privileges!.message).toBe(
-      'The user "monkey" has no right to HSCAN. The user "monkey" may not read all keys of the pattern "other:*". Give the right with: ACL SETUSER monkey +hscan %R~other:*',
+      'The user "monkey" may not run HSCAN. The user "monkey" may not read all keys of the pattern "other:*". Give the right with: ACL SETUSER monkey +hscan %R~other:*',
     );
     expect(await failure(user)).toMatchObject({
       code: "PRIVILEGE_MISSING",
-      message: expect.stringContaining("or not to all keys that key_pattern matches"),
+      message: expect.stringContaining("or may not read all keys that key_pattern matches"),
     });
   });
 });

@@ -35,7 +35,7 @@ await describeWith(
 
     test("tells what is wrong, by the names of the settings, without the password", async () => {
       for (const [settings, code, message] of [
-        [{ password: "" }, "LOGIN_FAILED", /^password: the server at 127.0.0.1:\d+ wants a password/],
+        [{ password: "" }, "LOGIN_FAILED", /^password: the server at 127.0.0.1:\d+ requires a password/],
         [{ password: "wr0ng" }, "LOGIN_FAILED", /refuses the user "default"/],
         [{ username: "nobody", password: "wr0ng" }, "LOGIN_FAILED", /refuses the user "nobody"/],
         [{ database: "99" }, "DATABASE_UNKNOWN", /^database: the server has no database 99/],
@@ -81,7 +81,7 @@ await describeWith(startOwnValkey, "a user with few rights", (server) => {
     );
     expect([error.code, error.message]).toEqual([
       "PRIVILEGE_MISSING",
-      'the user "reader" has no right to the command HSCAN',
+      'the user "reader" may not run the command HSCAN',
     ]);
   });
 
@@ -178,7 +178,7 @@ await describeWith(startEncrypted, "TLS", (server) => {
     });
     expect(await failure(server.encrypted)).toMatchObject({
       code: "TLS_MISMATCH",
-      message: expect.stringContaining("wants TLS, but ssl is false"),
+      message: expect.stringContaining("requires TLS, but ssl is false"),
     });
   });
 

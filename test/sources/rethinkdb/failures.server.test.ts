@@ -338,7 +338,7 @@ describe("RethinkDB in trouble", () => {
     const refused = planOf(source, table, "full");
     await expect(refused).rejects.toMatchObject({
       code: "SOURCE_FAILED",
-      message: expect.stringMatching(/does not tell its primary key \(no table status\), and it is not "id"/),
+      message: expect.stringMatching(/does not report its primary key \(no table status\), and it is not "id"/),
     });
     server.server.behaviour.onQuery = null;
     await server.run(term("TABLE_DROP", [term("DB", [server.database]), "bad"]));

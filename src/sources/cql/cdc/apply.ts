@@ -12,8 +12,8 @@ type Key = Hint["cells"];
 const noState = Buffer.alloc(0);
 
 /**
- * Looks up what hints say, and sends what is there: rows, and deletes of the keys that no row has. Of hints at several rows
- * every row is read; whatever else the copy has there is gone.
+ * Looks up the keys of hints, and sends the rows that exist and deletes for the others. If a hint covers several rows,
+ * all of them are read, and every other row that the copy has there is deleted.
  */
 export async function* applied(
   lookups: Lookups,
@@ -40,7 +40,10 @@ export async function* applied(
   if (gone.length > 0) yield { kind: "delete", table: table.id, rows: rowsOfKeys(finding, gone, table.key.length) };
 }
 
-/** Each key once: of whole rows, unless their partition is read anyway, and of groups by the number of their columns. */
+/**
+ * Each key once: keys of single rows, unless their partition is read anyway, and keys of groups by the number of their
+ * columns.
+ */
 function sorted(
   { native, table }: Finding,
   hints: readonly Hint[],

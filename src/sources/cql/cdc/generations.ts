@@ -5,23 +5,23 @@ import type { Consistency } from "../../../wire/cql/messages.ts";
 import { CqlServerError, serverErrors } from "../../../wire/cql/server-error.ts";
 import type { CqlTable } from "../catalog.ts";
 
-/** Since when a set of streams is written to: of all tables of the cluster, or of one table that lies on tablets. */
+/** The moment since which a set of streams is written to: for all tables of the cluster, or for one table on tablets. */
 export interface Generation {
   /** In milliseconds since 1970. */
   readonly at: number;
   readonly tablets: boolean;
 }
 
-/** Streams that are asked for together, since the same nodes have them. */
+/** Streams that are requested together, since the same nodes have them. */
 export type StreamGroup = readonly Buffer[];
 
 /** Servers refuse longer lists of keys in one statement. */
 const mostTogether = 100;
-/** Of streams whose owners are not known to be the same. */
+/** The limit for streams whose owners may differ. */
 const mostScattered = 16;
 const pageRows = 1_000;
 
-/** Generations whose streams are remembered: of vnodes there are few, on tablets each table has its own. */
+/** Generations whose streams are remembered: with vnodes there are few, with tablets each table has its own. */
 const mostKept = 256;
 
 /** Asks for generations and their streams. A source keeps one instance: the streams of a generation are always the same. */
@@ -34,8 +34,8 @@ export class Generations {
   }
 
   /**
-   * The generations of a table, the newest first. A new one is told of before it is written to. Throws `SERVER_UNAVAILABLE` if none
-   * is known: nothing could be read then, and that would look like no changes.
+   * The generations of a table, the newest first. A new one is announced before it is written to. Throws
+   * `SERVER_UNAVAILABLE` if none is known: nothing could be read then, and that would look like no changes.
    */
   async all(table: Pick<CqlTable, "keyspace" | "name">, routing: Routing): Promise<readonly Generation[]> {
     const own = await this.#onTablets(table, routing);
@@ -72,8 +72,8 @@ export class Generations {
 }
 
 function noStreams(table: string): HeadwatersError {
-  return new HeadwatersError("SERVER_UNAVAILABLE", `table "${table}": the cluster names no streams of its CDC log`, {
-    hint: "A new cluster names them about a minute after its start. Otherwise run nodetool checkAndRepairCdcStreams.",
+  return new HeadwatersError("SERVER_UNAVAILABLE", `table "${table}": the cluster reports no streams of its CDC log`, {
+    hint: "Wait about a minute if the cluster is new. Otherwise run nodetool checkAndRepairCdcStreams.",
   });
 }
 
@@ -91,20 +91,22 @@ async function streamsOf(
   }
   const statement = "SELECT * FROM system.cdc_streams WHERE keyspace_name = ? AND table_name = ? AND timestamp = ?";
   const rows = await asked(cluster, statement, [...namesOf(table), time], routing);
-  // Besides the streams of this moment (0), those are listed that it has closed (1) and opened (2).
+  // The list has the streams of this moment (0), and also those that it closed (1) and opened (2).
   const current = rows.filter((row) => Number(row["stream_state"] ?? row["stream_kind"]) === 0);
   const streams = current.map((row) => blobOf(textValue(row["stream_id"])!));
   return chunked(streams, mostScattered);
 }
 
-/** The part of a range of time in which one generation is written to. */
+/** The part of a time range in which one generation is written to. */
 export interface LogPart {
   readonly generation: Generation;
   readonly from: number;
   readonly to: number;
 }
 
-/** Generations that entries of a range of time may be in, each with its part of the range. Both ends may be late by `margin`. */
+/**
+ * The generations that entries of a time range may be in, each with its part of the range. Both ends may be off by `margin`.
+ */
 export function generationsWithin(
   all: readonly Generation[],
   range: { readonly from: number; readonly to: number },
@@ -146,7 +148,7 @@ function momentOf(value: ControlRow[string] | undefined): number {
   return Date.parse(textValue(value)!);
 }
 
-/** A timestamp as it goes over the wire. */
+/** A timestamp as it is sent. */
 export function timestampBytes(milliseconds: number): Buffer {
   const bytes = Buffer.allocUnsafe(8);
   bytes.writeBigInt64BE(BigInt(milliseconds));

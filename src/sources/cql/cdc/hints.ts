@@ -3,29 +3,29 @@ import { quoted } from "../../../wire/cql/errors.ts";
 import type { Page } from "../../../wire/cql/messages.ts";
 import { columnNames, type CqlTable } from "../catalog.ts";
 
-/** What `cdc$operation` says. Every other number is a change, also one that a later release may add. */
+/** The values of `cdc$operation`. Every other number is a change, including those that a later release may add. */
 const operations = { preImage: 0, partitionDelete: 4, firstBound: 5, lastBound: 8, postImage: 9 } as const;
-/** Bounds below this are the left ones. */
+/** Smaller numbers are left bounds. */
 const rightBound = 7;
 
 /** Milliseconds from 1582-10-15, where UUIDs begin to count, to 1970. */
 const uuidEpoch = 12_219_292_800_000;
 
 /**
- * What may have changed: the row with this key or, if only the first columns of the key are given, every row with these. A
- * clustering column that is `null` stands for the row of a partition that holds nothing but static columns.
+ * What may have changed: the row with this key or, if only the first columns of the key are given, every row with
+ * these. If a clustering column is `null`, the hint is for the row of a partition that holds only static columns.
  */
 export interface Hint {
   readonly cells: readonly (Buffer | null)[];
   /** When it was written, in milliseconds since 1970. */
   readonly at: number;
-  /** When the row expires; `null`: never, or that is not said. */
+  /** When the row expires; `null`: never, or unknown. */
   readonly expires: number | null;
 }
 
 /** An entry of the log, with what it hints at. */
 export interface Entry {
-  /** The same for no other entry of the log. */
+  /** Unique among the entries of the log. */
   readonly id: Buffer;
   readonly at: number;
   readonly hints: readonly Hint[];
@@ -58,7 +58,7 @@ interface LogRow {
   readonly cells: Hint["cells"];
 }
 
-/** Makes hints of the rows of some streams, which come in the order of the log. */
+/** Makes hints from the rows of some streams, in the order of the log. */
 export class Hints {
   readonly #partition: number;
   readonly #key: number;
@@ -78,7 +78,7 @@ export class Hints {
     for (let left = rows; left > 0; left--) yield* this.#next(this.#read(reader));
   }
 
-  /** What is left when no page comes any more. */
+  /** The remaining hints after the last page. */
   *rest(): Generator<Entry> {
     if (this.#left !== null) yield entryOf(this.#left, [this.#left.cells.slice(0, this.#partition)]);
     this.#left = null;
@@ -92,7 +92,7 @@ export class Hints {
     const ttl = reader.bytes();
     const cells = Array.from({ length: this.#key }, () => {
       const bytes = reader.bytes();
-      // The page is given back long before some hints are used.
+      // The page's memory is released long before some hints are used.
       return bytes === null ? null : Buffer.from(bytes);
     });
     const at = momentOfUuid(time);
@@ -120,7 +120,7 @@ export class Hints {
     if (operation === operations.preImage || operation === operations.postImage) return [];
     const partition = cells.slice(0, this.#partition);
     if (this.#key === this.#partition) return [partition];
-    // Bounds that lack the other one, and writes of static columns, which stand in every row of the partition.
+    // A bound without the other one, or a write of static columns, which are in every row of the partition.
     const isWide = operation >= operations.partitionDelete && operation <= operations.lastBound;
     if (isWide || cells.includes(null)) return [partition];
     const nothing = Array.from({ length: this.#key - this.#partition }, () => null);
@@ -133,7 +133,7 @@ export class Hints {
       const other = right[index]!;
       return cell === null || other === null || !cell.equals(other);
     };
-    // Only the whole partition shows whether nothing but static columns is left in it.
+    // Only the whole partition shows whether it has only static columns left.
     if (this.#hasStatics) return left.slice(0, this.#partition);
     const at = left.findIndex(differs);
     return left.slice(0, Math.max(this.#partition, at < 0 ? this.#key : at));

@@ -4,14 +4,14 @@ import { textValue } from "../../../wire/cql/control-rows.ts";
 import { CqlServerError, serverErrors } from "../../../wire/cql/server-error.ts";
 import type { CqlTable } from "../catalog.ts";
 
-/** What the name of a log ends with: it is the name of its table, with this. */
+/** The suffix of a log's name, after the name of its table. */
 const suffix = "_scylla_cdc_log";
 
 /** The log of a table, as ScyllaDB describes it. */
 export interface CdcLog {
   /** How long entries stay, in milliseconds. */
   readonly keeps: number;
-  /** When the options were written. The log has a gap if they were not the same all the time. */
+  /** When the options were written. If they have changed since, the log has a gap. */
   readonly written: string;
 }
 
@@ -28,7 +28,7 @@ export function enabling({ keyspace, name }: Pick<CqlTable, "keyspace" | "name">
   return `ALTER TABLE ${quoted(keyspace)}.${quoted(name)} WITH cdc = {'enabled': true};`;
 }
 
-/** The logs of a keyspace by the names of their tables; with `table`, only of this one. A log that was turned off is none. */
+/** The logs of a keyspace by table name; with `table`, only of this table. A log that is turned off is not included. */
 export async function readLogs(
   cluster: Cluster,
   keyspace: string,

@@ -15,13 +15,13 @@ const pageEntries = 1_000;
 /** Hints of late entries that are held in memory until their slot is read; further ones are looked up at once. */
 const mostHeld = 20_000;
 
-/** What a split of a stream reads: a part of the streams of one generation. Moments are in milliseconds since 1970. */
+/** What a split of a stream pass reads: a part of the streams of one generation. Moments are in milliseconds since 1970. */
 export interface LogWork {
   readonly generation: Generation;
   /** Entries after `from`, up to `to`. */
   readonly from: number;
   readonly to: number;
-  /** Entries up to this moment were read before; they are read again for those that came late. */
+  /** Entries up to this moment were read before; they are read again to find late ones. */
   readonly fresh: number;
   /** When the pass was planned. */
   readonly now: number;
@@ -31,7 +31,7 @@ export interface LogWork {
   readonly parts: number;
 }
 
-/** What a log is read with. */
+/** What is needed to read a log. */
 export interface LogReading {
   readonly cluster: Cluster;
   readonly generations: Generations;
@@ -42,20 +42,20 @@ export interface LogReading {
   readonly seen: Seen;
 }
 
-/** The condition on entries after one moment, up to another. The milliseconds of a moment belong to it whole. */
+/** The condition for entries after one moment, up to another. An end includes its whole millisecond. */
 export const betweenMoments = '"cdc$time" > maxTimeuuid(?) AND "cdc$time" <= maxTimeuuid(?)';
 
 export function boundsOf(streams: StreamGroup, { from, to }: Pick<LogWork, "from" | "to">): readonly Buffer[] {
   return [listOf(streams), timestampBytes(from), timestampBytes(to)];
 }
 
-/** The token by which the servers place a stream: the first half of its id. */
+/** The token that places a stream in the ring: the first half of its id. */
 export function tokenOf(streams: StreamGroup): bigint | null {
   const [first] = streams;
   return first === undefined || first.length < 8 ? null : first.readBigInt64BE();
 }
 
-/** Reads a split, group by group, from the one that `state` counts to on. */
+/** Reads a split, group by group. `state`: how many groups were read before. */
 export async function* readLog(
   reading: LogReading,
   work: LogWork,
@@ -123,7 +123,7 @@ async function* readGroup(
   for (const [place, slot] of slots) seen.add(keyOf(place), place * work.slot, slot, isWhole);
 }
 
-/** A row that expires is no entry of the log. */
+/** The log has no entry when a row expires. */
 function isExpired({ expires }: Hint, now: number): boolean {
   return expires !== null && expires <= now;
 }

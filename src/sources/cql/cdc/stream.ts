@@ -16,15 +16,15 @@ import { type CdcLog, enabling, readLogs } from "./logs.ts";
 import { type LogWork, readLog } from "./read-log.ts";
 import { Seen } from "./seen.ts";
 
-/** Splits of one generation: they are read side by side. */
+/** Splits of one generation, which are read in parallel. */
 const mostParts = 8;
-/** Entries that two generations may share a moment in, in milliseconds: clocks differ. */
+/** How far two generations may overlap, in milliseconds, since clocks differ. */
 const generationMargin = 60_000;
-/** The part of the time that entries stay after which a position counts as lost: they must be there until they are read. */
+/** A position counts as lost after this part of the log's retention, since entries must last until they are read. */
 const mostAge = 0.9;
-/** While following, the log is read again for late entries so many times in the time that they may be late by. */
+/** How often the log is read again for late entries while following, within the time by which entries may be late. */
 const rereads = 6;
-/** Tables whose logs are looked into at the same time. */
+/** Tables whose logs are checked at the same time. */
 const atOnce = 4;
 
 /** Where the log of one table goes on, as it is stored. Moments are in milliseconds since 1970, by the cluster's clock. */
@@ -33,11 +33,11 @@ interface LogPosition {
   readonly log: string;
   /** All entries up to it were read. */
   readonly at: number;
-  /** When the log was last read again for late entries: those that came since are not read. */
+  /** When the log was last read again for late entries: later arrivals are not read yet. */
   readonly late: number;
 }
 
-/** What is known of a table since its stream was planned. */
+/** What is known about a table since its stream was planned. */
 interface Followed {
   readonly native: CqlTable;
   readonly position: LogPosition;
@@ -45,8 +45,8 @@ interface Followed {
 
 /**
  * The changes of tables by their logs. The log says which keys changed; their rows are looked up. Windows end some time before
- * now, so that every entry of them, and every row, is there when it is looked for. An entry may still come late, since its
- * moment is that of the write, which a client can choose: so each window is read again for a while.
+ * now, so that all their entries, and all rows, have arrived when they are read. An entry may still come late, since its
+ * moment is the time of the write, which a client can choose: so each window is read again for a while.
  */
 export class LogStream {
   readonly #cluster: Cluster;
@@ -56,7 +56,7 @@ export class LogStream {
   readonly #warn: (message: string) => void;
   readonly #seen = new Map<string, Seen>();
   readonly #followed = new Map<string, Followed>();
-  /** Somebody listens all the time. */
+  /** Whether the connection is followed. */
   #isFollowing = false;
   #nextLook = 0;
 
@@ -69,8 +69,8 @@ export class LogStream {
   }
 
   /**
-   * The position from which the stream goes on after a pass over all rows that is planned now: that of the copy, if the log
-   * still has what came since. Otherwise it is now, but for what the pass may not see yet.
+   * The position from which the stream goes on after a pass over all rows that is planned now: the position of the
+   * copy, if the log still has everything since. Otherwise it is now, less the time that the pass may not see yet.
    */
   async start(native: CqlTable, previous: Json, now: number, routing: Routing): Promise<Json> {
     const log = await this.#logOf(native, routing);
@@ -79,7 +79,7 @@ export class LogStream {
     return { log: log.written, at: now - this.#settings.stream.delay, late: now };
   }
 
-  /** A plan of what the log says since the position of the copy. */
+  /** A plan that reads the log from the position of the copy. */
   async plan(native: CqlTable, previous: Json, routing: Routing): Promise<Plan> {
     const { delay, overlap, window } = this.#settings.stream;
     const { name } = native;
@@ -122,7 +122,7 @@ export class LogStream {
     return readLog(reading, work as unknown as LogWork, state, how);
   }
 
-  /** As `Source.changed`: looks into the logs once a window. */
+  /** As `Source.changed`: checks the logs once per window. */
   async changed(within: number, among: ReadonlySet<string>, signal: AbortSignal): Promise<Changed> {
     this.#isFollowing = true;
     const until = performance.now() + within;
@@ -152,7 +152,7 @@ export class LogStream {
     return { tables, since, altered: false };
   }
 
-  /** When the first change was written that is not read; `Infinity`: that is unknown. `null`: there is nothing to read. */
+  /** When the first unread change was written; `Infinity`: unknown; `null`: there is nothing to read. */
   async #changedAt(name: string, signal: AbortSignal): Promise<number | null> {
     const { native, position } = this.#followed.get(name)!;
     const routing = { signal, table: name };
@@ -167,12 +167,12 @@ export class LogStream {
       return found.length === 0 ? null : Math.min(...found);
     } catch {
       signal.throwIfAborted();
-      // The pass that follows meets what is wrong, and says it.
+      // The next pass meets the same error, and reports it.
       return Infinity;
     }
   }
 
-  /** What generations say of a range of time, with the streams of each. */
+  /** The generations of a time range, with the streams of each. */
   async #partsOf(
     native: CqlTable,
     range: { readonly from: number; readonly to: number },
@@ -211,7 +211,7 @@ function textOf({ log, at, late }: LogPosition): string {
   return [log, at, late].join(" ");
 }
 
-/** `null`: the log still has all that came after the position. */
+/** `null`: the log still has everything after the position. */
 function lostBecause({ log, at }: LogPosition, { written, keeps }: CdcLog, now: number): string | null {
   if (log !== written) return "the options of the log, or of the table, were altered";
   const age = now - at;

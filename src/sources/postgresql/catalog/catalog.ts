@@ -23,7 +23,7 @@ interface CatalogIndex {
   readonly complete: boolean;
   /** Leading columns that YugabyteDB shards by their hash. */
   readonly hashed: number;
-  /** The log tells rows by it (REPLICA IDENTITY USING INDEX). */
+  /** The log identifies rows by it (REPLICA IDENTITY USING INDEX). */
   readonly replica: boolean;
 }
 
@@ -37,7 +37,7 @@ export interface CatalogHeap {
   readonly readable: boolean;
   /** Its changes are written to the log: it is neither unlogged nor temporary. */
   readonly logged: boolean;
-  /** By what the log tells its rows: `d` and `c` the primary key, `f` all columns, `i` an index, `n` nothing. */
+  /** How the log identifies its rows: `d` and `c` the primary key, `f` all columns, `i` an index, `n` nothing. */
   readonly replicaIdentity: string;
   /** The count of the last VACUUM or ANALYZE; −1 or 0: never counted. */
   readonly tuples: number;

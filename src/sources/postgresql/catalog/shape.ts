@@ -61,7 +61,7 @@ export function shapeOf(catalog: CatalogTable, { tables, types, asText }: ShapeC
       throw new HeadwatersError(
         "CONFIGURATION_INVALID",
         `types: table "${catalog.name}": column "${column.name}" is a ${column.type.sql} of the key, and two keys could become one as ${typeName(wanted)}`,
-        { hint: "Set STRING, which tells all keys apart, or leave it out." },
+        { hint: "Set STRING, which keeps all keys apart, or leave it out." },
       );
     }
     const detected = mappingOf(column.type, types, wanted, isKey);

@@ -22,7 +22,7 @@ export async function checkFilter(connection: PostgresConnection, shape: Shape, 
   } catch (thrown) {
     const code = thrown instanceof HeadwatersError ? nativeCode(thrown.cause) : null;
     if (code === null || !isMistake(code)) throw thrown;
-    throw invalidFilter(catalog.name, `is not taken by the server: ${serverMessage(thrown)}`, thrown);
+    throw invalidFilter(catalog.name, `is refused by the server: ${serverMessage(thrown)}`, thrown);
   }
 }
 

@@ -7,7 +7,7 @@ import { checkStreaming } from "./requirements.ts";
 import { streamNames } from "./names.ts";
 import { findSlot } from "./slot.ts";
 
-/** Whether the log can be followed, and what the slot keeps. */
+/** Checks whether the log can be followed, and how much the slot keeps. */
 export async function checkStream(
   connection: PostgresConnection,
   configuration: Configuration,

@@ -4,13 +4,13 @@ import type { Committed, Sees } from "./visible.ts";
 
 /** The keys that changed, by table, and the commits that changed them. */
 export class Hints {
-  /** Tables that whole transactions have changed since they were last taken from here. */
+  /** Tables changed by whole transactions since they were last taken from here. */
   readonly fresh = new Set<string>();
-  /** All commits that begin before it are here. */
+  /** All commits that begin before this position are here. */
   reached = 0n;
-  /** When the last transaction that is here whole was committed: milliseconds since 1970; 0: there is none. */
+  /** When the last complete transaction was committed: milliseconds since 1970; 0: there is none. */
   reachedAt = 0;
-  /** A table looks otherwise than when it was described first, or is new. */
+  /** A table is new, or has changed since it was first described. */
   altered = false;
   readonly #schema: string;
   readonly #changed: ChangedKeys<bigint>;
@@ -18,9 +18,9 @@ export class Hints {
   #keys: ReadonlyMap<string, readonly string[]>;
   /** By relation: the places of the key's columns. */
   readonly #places = new Map<number, readonly number[]>();
-  /** Transactions that no snapshot has shown yet, in the order of their commits. */
+  /** Transactions that are not visible to any snapshot yet, in the order of their commits. */
   #unseen: (Committed & { readonly commit: bigint })[] = [];
-  /** Of the transaction that is read now. */
+  /** The tables of the transaction that is being read. */
   readonly #touched = new Set<string>();
   #commit = 0n;
   #at = 0;
@@ -43,7 +43,7 @@ export class Hints {
     this.#places.clear();
   }
 
-  /** The places of the key's columns, in their order; none: keys of the relation are not collected. */
+  /** The places of the key's columns, in their order; empty: keys of the relation are not collected. */
   placesOf(id: number): readonly number[] {
     const known = this.#places.get(id);
     if (known !== undefined) return known;
@@ -55,28 +55,28 @@ export class Hints {
   }
 
   /**
-   * The first commit that no snapshot has shown yet: a look-up may not see what it changed, so the position stays before it.
-   * `null`: all were shown.
+   * The first commit that is not visible yet: a look-up may not see its changes, so the position stays before it.
+   * `null`: all are visible.
    */
   get unseen(): bigint | null {
     return this.#unseen[0]?.commit ?? null;
   }
 
-  /** Tells what look-ups see from now on. Resolves to whether these are transactions that none saw before. */
+  /** Notes what look-ups see from now on. Returns whether more transactions have become visible. */
   see(sees: Sees): boolean {
     const before = this.#unseen.length;
     this.#unseen = this.#unseen.filter((transaction) => !sees(transaction));
     return this.#unseen.length < before;
   }
 
-  /** When the oldest of the changes was committed that came since this was last asked: milliseconds since 1970. */
+  /** When the oldest change since the last call was committed: milliseconds since 1970. */
   takeSince(): number | null {
     const since = this.#since;
     this.#since = null;
     return since;
   }
 
-  /** The keys of a table that changed since `position`, in transactions that were read whole. */
+  /** The keys of a table that changed since `position`, in complete transactions. */
   of(table: string, position: bigint): readonly (readonly string[])[] {
     const changed: (readonly string[])[] = [];
     for (const [key, { first, last }] of this.#changed.of(table))
@@ -84,26 +84,26 @@ export class Hints {
     return changed;
   }
 
-  /** Whether keys can't tell what happened to the table since `position`. */
+  /** Whether the keys do not show everything that happened to the table since `position`. */
   needsWhole(table: string, position: bigint): boolean {
     return this.#changed.hasDropped(table, position);
   }
 
-  /** The copy has all that was committed before `position`. */
+  /** The copy has everything that was committed before `position`. */
   forget(table: string, position: bigint): void {
     this.#changed.forget(table, position);
   }
 
-  /** Tables with keys, or that are to be read whole. */
+  /** Tables that have keys here, or must be read whole. */
   get tables(): readonly string[] {
     return this.#changed.tables;
   }
 
-  /** Whether the message describes a table whose key is not known, or was another when it was described before. */
+  /** Whether the message describes a table whose key is unknown, or has changed since it was last described. */
   asksForKeys(message: StreamMessage): boolean {
     if (message.kind !== "relation" || message.relation.schema !== this.#schema) return false;
     const before = this.#relations.get(message.id);
-    // One that is not known by this name was made or renamed since the keys were asked for.
+    // A table with an unknown name was created or renamed since the keys were requested.
     const altered =
       before === undefined
         ? !this.keys.has(message.relation.name)
@@ -129,7 +129,7 @@ export class Hints {
         this.#inside = false;
         this.reached = message.end;
         this.reachedAt = this.#at;
-        // What changes no table of ours may be seen at any time.
+        // A transaction that changes none of our tables may become visible at any time.
         if (this.#touched.size > 0) this.#since ??= this.#at;
         else if (this.#unseen.at(-1)?.commit === this.#commit) this.#unseen.pop();
         for (const table of this.#touched) this.fresh.add(table);
@@ -148,12 +148,12 @@ export class Hints {
     }
   }
 
-  /** The server has sent all commits that begin before `end`, unless a transaction is on its way. */
+  /** The server has sent all commits that begin before `end`, unless a transaction is being received. */
   reach(end: bigint): void {
     if (!this.#inside && end > this.reached) this.reached = end;
   }
 
-  /** The name of the table of a relation, if it is one of the schema that has a key. */
+  /** The table name of a relation, if it is a table of the schema with a key. */
   #tableOf(id: number): string | null {
     const relation = this.#relations.get(id);
     return relation?.schema === this.#schema && this.keys.has(relation.name) ? relation.name : null;
@@ -163,7 +163,7 @@ export class Hints {
     const name = this.#tableOf(id);
     if (name === null) return;
     const key = this.placesOf(id).map((place) => tuple[place]);
-    // Columns that were renamed since, or a replica identity that does not hold the key.
+    // Columns were renamed since, or the replica identity does not hold the key.
     if (!key.every((value) => typeof value === "string")) return this.#readWhole(id);
     this.#touched.add(name);
     this.#changed.add(name, JSON.stringify(key), this.#commit);

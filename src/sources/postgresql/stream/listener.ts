@@ -15,16 +15,18 @@ import type { StreamNames } from "./names.ts";
 import { findSlot, type Slot } from "./slot.ts";
 import { clockSkew, committedBefore, visibleIn } from "./visible.ts";
 
-/** How often it is looked whether there is a slot to listen to, or whether commits are visible by now, in milliseconds. */
+/**
+ * How often the listener checks whether there is a slot to read, or whether commits have become visible, in milliseconds.
+ */
 const lookEach = 250;
 /** The longest wait before the next attempt to listen, in milliseconds. */
 const longestWait = 15_000;
-/** Who listens in vain for longer than this says so, and then as often, in milliseconds. */
+/** After failing for this long, and then this often, the listener warns, in milliseconds. */
 const quietFor = 60_000;
-/** So many moments wait for the log to reach them. */
+/** The most moments that wait for the log to reach them. */
 const mostMarks = 64;
 
-/** What a listener asks of the source that it belongs to. */
+/** What a listener needs of its source. */
 export interface ListenerContext {
   readonly configuration: Configuration;
   readonly settings: PostgresSettings;
@@ -37,7 +39,7 @@ export interface ListenerContext {
   warn(message: string): void;
 }
 
-/** A moment of the source, and whether the hints have all that was committed before it. */
+/** A moment of the source, and how to see whether the hints have everything that was committed before it. */
 interface Mark {
   readonly point: ReadPoint;
   isReached(hints: Hints): boolean;
@@ -51,9 +53,9 @@ class Feed implements Slot {
   readonly reader = null;
   readonly stream: string | null;
   confirmed: bigint;
-  /** The log tells where it ends, so that it is known when all was sent. That of YugabyteDB does not. */
+  /** Whether the log reports its end, so that it is known when everything was sent. YugabyteDB's log does not. */
   readonly #tellsEnd: boolean;
-  /** The first was made before the slot was read. */
+  /** The first moment was taken before the slot was read. */
   readonly marks: Mark[];
   readonly #replication: Replication;
 
@@ -74,17 +76,17 @@ class Feed implements Slot {
 
   mark(mark: Mark): void {
     this.marks.push(mark);
-    // While the log of YugabyteDB tells of nothing, no moment is reached. The newest ones are, once it does.
+    // While YugabyteDB's log is silent, no moment is reached. Once it sends something, the newest ones are.
     if (this.marks.length > mostMarks) this.marks.splice(1, 1);
   }
 
-  /** The newest moment of which everything is here; `null`: not even the first. */
+  /** The newest moment up to which everything is here; `null`: not even the first. */
   get point(): ReadPoint | null {
     while (this.marks.length > 1 && this.marks[1]!.isReached(this.hints)) this.marks.shift();
     return this.marks[0]!.isReached(this.hints) ? this.marks[0]!.point : null;
   }
 
-  /** Whether what is here can be looked up: it goes on from the positions of the copies. */
+  /** Whether the hints can be looked up: they begin at or before the positions of the copies. */
   get isCurrent(): boolean {
     return !this.#tellsEnd || this.point !== null;
   }
@@ -110,13 +112,13 @@ class Feed implements Slot {
 /** Runs work while nobody else uses the slot. */
 type InTurn = <Result>(signal: AbortSignal, work: () => Promise<Result>) => Promise<Result>;
 
-/** Listens to a slot, and begins again whenever that ends. What it has heard is collected by the key. */
+/** Listens to a slot, and starts again whenever the connection ends. The changes are collected by key. */
 export class Listener implements AsyncDisposable {
-  /** `null`: nothing is heard now. */
+  /** `null`: the log is not being read now. */
   feed: Feed | null = null;
-  /** The slot whose log is gone, as {@link Slot.stream} tells it from others. */
+  /** The slot whose log is gone, by its {@link Slot.stream}. */
   expired: string | null = null;
-  /** What is read, or was read last. */
+  /** The slot that is read, or was read last. */
   #slot: Slot | null = null;
   readonly #names: StreamNames;
   readonly #context: ListenerContext;
@@ -125,9 +127,9 @@ export class Listener implements AsyncDisposable {
   readonly #listening: Promise<void>;
   readonly #bell = new Bell();
   #ending = false;
-  /** The slot was read before. */
+  /** Whether the slot was read before. */
   #heard = false;
-  /** Why nothing can be heard, though the server is there: the next passes tell, or mend it. */
+  /** Why the log can't be read although the server works: the next passes report or repair it. */
   #broken = false;
   #failedSince: number | null = null;
   #said = 0;
@@ -158,8 +160,8 @@ export class Listener implements AsyncDisposable {
   }
 
   /**
-   * What was heard, and the moment up to which it is everything (`null`: the log did not tell one since it is read).
-   * `null`: nothing is heard now.
+   * The hints, and the moment up to which they are complete (`null`: the log has not reported one yet).
+   * `null`: the log is not being read now.
    */
   async collect(
     connection: PostgresConnection,
@@ -205,7 +207,7 @@ export class Listener implements AsyncDisposable {
     }
   }
 
-  /** `null`: there is no slot yet, or none of use. The next passes make it. */
+  /** `null`: there is no usable slot yet. The next passes make one. */
   async #open(signal: AbortSignal): Promise<Feed | null> {
     return this.#context.use(signal, async (connection) => {
       const { configuration } = this.#context;
@@ -226,7 +228,7 @@ export class Listener implements AsyncDisposable {
   async #mark(connection: PostgresConnection, signal: AbortSignal): Promise<Mark> {
     const point = await this.#context.takePoint(connection, signal);
     if ((await this.#context.server(connection, signal)).yugabyte) {
-      // Commits come in the order of their times, which are those of several clocks.
+      // Commits come in the order of their times, which several clocks gave.
       const at = Date.parse(point.asOf) + clockSkew;
       return { point, isReached: (hints) => hints.reachedAt >= at };
     }
@@ -243,7 +245,7 @@ export class Listener implements AsyncDisposable {
     return hints.see(yugabyte ? committedBefore(Number(row!["now"])) : visibleIn(row!["now"]!));
   }
 
-  /** What is visible by now can be looked up. */
+  /** Transactions that have become visible can be looked up. */
   async #look(hints: Hints, signal: AbortSignal): Promise<void> {
     const seen = await this.#context
       .use(signal, (connection) => this.#see(hints, connection, signal))
@@ -255,7 +257,7 @@ export class Listener implements AsyncDisposable {
     if (seen) for (const table of hints.tables) hints.fresh.add(table);
   }
 
-  /** A server that is away may come back; what else keeps the slot from being read is met by the next passes. */
+  /** A server that is away may come back; any other obstacle is met by the next passes. */
   #failed(thrown: unknown): void {
     const error = asHeadwatersError(thrown);
     const native = nativeCode(error.cause);
@@ -269,11 +271,11 @@ export class Listener implements AsyncDisposable {
     if (now - this.#said < quietFor) return;
     this.#said = now;
     const what =
-      native === "55006" ? `something else reads the replication slot "${this.#names.slot}" now` : error.message;
-    this.#context.warn(`the stream can't be read: ${what}; tried again until it can`);
+      native === "55006" ? `another process is reading the replication slot "${this.#names.slot}"` : error.message;
+    this.#context.warn(`the stream can't be read: ${what}; it is tried again until it works`);
   }
 
-  /** The next passes are to meet what is wrong. */
+  /** Lets the next passes meet the error. */
   #meet(): void {
     this.#heard = false;
     this.#broken = true;
@@ -288,14 +290,14 @@ export class Listener implements AsyncDisposable {
   }
 }
 
-/** By an error of YugabyteDB: it keeps the log for some hours, as `cdc_intent_retention_ms` says. */
+/** Whether an error of YugabyteDB says that the log is gone: it is kept for some hours (`cdc_intent_retention_ms`). */
 export function isLogGone(message: string): boolean {
   return /is expired for tablet|unpolled for too long for tablet|already GCed intents|did not find a WAL message/i.test(
     message,
   );
 }
 
-/** Where a page begins, the server counts its head as written. No record lies before it there. */
+/** At the beginning of a page the server counts its head as written. No record is there. */
 function withoutPageHead(lsn: bigint): bigint {
   if (lsn % 8192n === 24n) return lsn - 24n;
   return lsn % 1_048_576n === 40n ? lsn - 40n : lsn;

@@ -8,7 +8,7 @@ export function lsnText(lsn: bigint): string {
   return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffff_ffffn).toString(16).toUpperCase()}`;
 }
 
-/** The earlier of two positions; `null` is none. */
+/** The earlier of two positions; `null`: no position. */
 export function earlier(unseen: bigint | null, reached: bigint): bigint {
   return unseen !== null && unseen < reached ? unseen : reached;
 }

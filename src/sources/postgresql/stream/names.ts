@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Configuration, OutputPlugin } from "../config.ts";
 import type { Server } from "../server.ts";
 
-/** The names of what following keeps at the source. */
+/** The names of the slot and the publication that a stream keeps at the source. */
 export interface StreamNames {
   readonly slot: string;
   readonly publication: string;
@@ -13,7 +13,7 @@ export function streamNames({ slot, publication, database, schema }: Configurati
   return { slot: name, publication: publication ?? name };
 }
 
-/** Slots have short names, unique on the server. Where characters are replaced or cut off, a digest keeps names apart. */
+/** Slots have short names, unique on the server. If characters are replaced or cut off, a digest keeps names apart. */
 function defaultSlot(place: string): string {
   const plain = place.toLowerCase().replace(/[^a-z0-9_]/g, "_");
   const digest = createHash("sha256").update(place).digest("hex").slice(0, 8);

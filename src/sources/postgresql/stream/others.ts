@@ -1,14 +1,14 @@
 import { sleep } from "../../../toolkit/backoff.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 
-/** How often it is looked whether transactions have ended, in milliseconds. */
+/** How often to check whether transactions have ended, in milliseconds. */
 const lookEach = 100;
-/** Who waits for longer says so, in milliseconds. */
+/** A longer wait is logged, in milliseconds. */
 const quietFor = 5_000;
 
 /**
- * Waits until every transaction of PostgreSQL has ended that runs now. The log may tell of its commit already, or of a part of
- * its changes only, while no snapshot shows them.
+ * Waits until every transaction that is now running in PostgreSQL has ended. The log may already have its commit, or only
+ * some of its changes, while no snapshot shows them.
  */
 export async function waitForOthers(
   connection: PostgresConnection,
@@ -25,7 +25,7 @@ export async function waitForOthers(
     );
     if (is!["over"] === "true") return;
     if (!warned && performance.now() - began > quietFor) {
-      warn("the stream begins once all transactions have ended that are open now; this waits for them");
+      warn("waiting for all open transactions to end; then the stream begins");
       warned = true;
     }
     await sleep(lookEach, signal);

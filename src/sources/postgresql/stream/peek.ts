@@ -9,15 +9,15 @@ import type { StreamNames } from "./names.ts";
 import { dropSlot, peekSlot } from "./slot.ts";
 import { visibleIn } from "./visible.ts";
 
-/** What the log said up to one moment. */
+/** The log's changes up to one moment. */
 export interface Collected {
   readonly hints: Hints;
   readonly position: bigint;
-  /** The moment up to which it is everything; `null`: the log tells none. */
+  /** The moment up to which they are complete; `null`: the log reports none. */
   readonly point: ReadPoint | null;
 }
 
-/** What the log of PostgreSQL says up to now. The slot stays where it is. */
+/** The changes in PostgreSQL's log up to now. The slot's position does not move. */
 export async function peekHints(
   connection: PostgresConnection,
   names: StreamNames,
@@ -34,8 +34,8 @@ export async function peekHints(
 }
 
 /**
- * Commits a message of some bytes, locally: with it, everything that was committed before is flushed, so that the slot shows
- * it. Then the end of what is flushed, and what is visible after that.
+ * Commits a message of some bytes, locally: this flushes everything that was committed before, so that the slot shows
+ * it. Then reads the end of the flushed log, and what is visible after that.
  */
 const endSql = `BEGIN READ WRITE; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'headwaters', ''); COMMIT;
 SELECT pg_current_wal_flush_lsn()::text, txid_current_snapshot()::text`;
@@ -52,12 +52,12 @@ async function peek(
   } catch (thrown) {
     signal.throwIfAborted();
     if (!(thrown instanceof HeadwatersError) || nativeCode(thrown.cause) !== "42704") throw thrown;
-    // The log is read with the catalogs of its time. Without this slot, every table is read whole by the next attempt.
+    // The log is decoded with the catalogs of its time. Without this slot, the next attempt reads every table whole.
     await dropSlot(connection, names.slot, signal);
     throw new HeadwatersError(
       "READ_CONFLICT",
-      `publication: "${names.publication}" was dropped and made again, and the log before that can't be read`,
-      { hint: "The slot was dropped; the tables are read whole again.", cause: thrown },
+      `publication: "${names.publication}" was dropped and made again, so the log from before can't be read`,
+      { hint: "The slot was dropped. The tables are read whole again.", cause: thrown },
     );
   }
 }

@@ -1,7 +1,7 @@
 import { ProtocolBroken } from "../../../net/broken.ts";
 import { millisecondsOf } from "../../../wire/postgres/replication.ts";
 
-/** The values of a row as text, in the order of its columns; `null` is NULL, `undefined` one that is not told. */
+/** The values of a row as text, in the order of its columns; `null` is NULL, `undefined` is not sent. */
 export type Tuple = readonly (string | null | undefined)[];
 
 /** A message of the output plugin `pgoutput`, protocol 1, as far as keys need it. */
@@ -18,12 +18,12 @@ export type StreamMessage =
   /** `end`: where the record of the commit ends. */
   | { readonly kind: "commit"; readonly end: bigint }
   | { readonly kind: "relation"; readonly id: number; readonly relation: StreamRelation }
-  /** The row as it was, where the message has it, and as it is now. */
+  /** The old row, if the message has it, and the new row. */
   | { readonly kind: "change"; readonly id: number; readonly tuples: readonly Tuple[] }
   | { readonly kind: "truncate"; readonly ids: readonly number[] }
   | { readonly kind: "other" };
 
-/** A table as the changes that follow have it. */
+/** A table as the following changes describe its rows. */
 export interface StreamRelation {
   readonly schema: string;
   readonly name: string;
@@ -34,7 +34,7 @@ export interface StreamRelation {
 export type Decoded = (relation: number) => readonly number[] | null;
 
 /**
- * https://www.postgresql.org/docs/15/protocol-logicalrep-message-formats.html. Values that are not decoded are not told.
+ * https://www.postgresql.org/docs/15/protocol-logicalrep-message-formats.html. Values that are not decoded are `undefined`.
  * Throws {@link ProtocolBroken}.
  */
 export function decodeMessage(bytes: Buffer, decoded: Decoded = () => null): StreamMessage {
@@ -98,7 +98,7 @@ class Message {
     return { kind: "relation", id, relation: { schema: schema === "" ? "pg_catalog" : schema, name, columns } };
   }
 
-  /** Each behind its letter: the key (K) or the whole row (O) as it was, the row as it is now (N). */
+  /** Each follows its letter: the old key (K) or the whole old row (O), and the new row (N). */
   *#tuples(places: readonly number[] | null): Generator<Tuple, void> {
     while (this.#at < this.#bytes.length) {
       this.#byte();
@@ -113,7 +113,7 @@ class Message {
     if (kind !== "t") throw new ProtocolBroken(`a value of the unknown kind "${kind}"`);
     const length = this.#int();
     const end = this.#at + length;
-    if (end > this.#bytes.length) throw new ProtocolBroken("a value that ends behind its message");
+    if (end > this.#bytes.length) throw new ProtocolBroken("a value that ends after its message");
     const text = isDecoded ? this.#bytes.toString("utf8", this.#at, end) : undefined;
     this.#at = end;
     return text;

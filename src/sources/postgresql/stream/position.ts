@@ -6,8 +6,8 @@ import type { StreamNames } from "./names.ts";
 export interface StreamPosition {
   readonly slot: string;
   /**
-   * Which log it is. Of PostgreSQL the server and its timeline: after a failover or on another server, the log is another one.
-   * Of YugabyteDB the stream of the slot: only within one can positions be compared.
+   * Identifies the log. PostgreSQL: the server and its timeline, since after a failover or on another server the log is
+   * another. YugabyteDB: the slot's stream, since positions can be compared only within one.
    */
   readonly system: string;
   /** The table's place in the publication, its identity and the types of its key. */
@@ -15,8 +15,8 @@ export interface StreamPosition {
   /** All commits that begin before it are in the copy. */
   readonly lsn: string;
   /**
-   * From this moment on the log surely has the table's changes, which it may lack before: then the table is read whole again.
-   * Milliseconds since 1970. Absent: it has them.
+   * From this moment on the log has all of the table's changes; at that moment the table is read whole again.
+   * Milliseconds since 1970. Absent: the log has them already.
    */
   readonly settles?: number;
 }
@@ -32,7 +32,7 @@ interface Now extends Pick<StreamPosition, "system" | "published"> {
   readonly confirmed: bigint;
 }
 
-/** Why what changed since a position can't be told, as the end of a sentence; `null`: the slot still has all of it. */
+/** Why the changes since a position can't be known, as the end of a sentence; `null`: the slot still has all of them. */
 export function lostBecause(
   { slot, system, published, lsn }: StreamPosition,
   { names, system: current, published: place, confirmed }: Now,
@@ -41,12 +41,12 @@ export function lostBecause(
   if (system !== current)
     return system.startsWith(yugabyteStream) && current.startsWith(yugabyteStream)
       ? `the slot "${slot}" was made again`
-      : "the server is another one, or another one took over";
+      : "the server was replaced, or another one took over";
   if (published !== place)
     return `its key was altered, or it was not in the publication "${names.publication}" all the time`;
   if (lsnOf(lsn) >= confirmed) return null;
   return `the slot "${slot}" was made again or read by something else (each copy needs a slot of its own), or its log had grown past max_retained`;
 }
 
-/** What comes before the id of a stream of YugabyteDB, as `system`. */
+/** The prefix of a YugabyteDB stream's id in `system`. */
 export const yugabyteStream = "yugabytedb/";

@@ -3,7 +3,7 @@ import { HeadwatersError } from "../../../protocol/errors.ts";
 import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 import { escapeIdentifier } from "../../../wire/postgres/literals.ts";
 
-/** A table that is to be published. */
+/** A table to publish. */
 export interface Published {
   readonly relation: string;
   readonly schema: string;
@@ -12,9 +12,9 @@ export interface Published {
 }
 
 /**
- * Makes the publication where it is missing, and adds the table to it. Resolves to what identifies the table's place in it:
- * another value means that changes were not published meanwhile. Throws `CONFIGURATION_INVALID` if the publication leaves
- * changes out, or `PRIVILEGE_MISSING` with the statement that somebody with more rights may run.
+ * Makes the publication if it is missing, and adds the table to it. Resolves to the identity of the table's place in it:
+ * another value means that changes were not published for a while. Throws `CONFIGURATION_INVALID` if the publication leaves
+ * changes out, or `PRIVILEGE_MISSING` with the statement for a user with more privileges.
  */
 export async function publish(
   connection: PostgresConnection,
@@ -41,7 +41,7 @@ export async function publish(
   throw new HeadwatersError("READ_CONFLICT", `publication: "${publication}" was dropped while it was made`);
 }
 
-/** What a publication has of a table; `null`: there is no such publication. */
+/** What a publication has about a table; `null`: there is no such publication. */
 async function findPublication(
   connection: PostgresConnection,
   publication: string,
@@ -76,7 +76,7 @@ async function findPublication(
   if (found["partial"] === "true")
     throw wrong(
       `has a row filter or a column list for table "${table}"`,
-      "Set publication to the name of another one.",
+      "Set publication to another name.",
     );
   return { has: found["has"] === "true", roots: found["roots"] === "true", place: found["place"]! };
 }

@@ -12,8 +12,8 @@ import { type Batch, Result } from "../statement/result.ts";
 import { literal } from "../statement/select.ts";
 
 /**
- * Looks up the keys that changed, from the one that `state` counts to on: the rows that exist are written, of the other
- * keys the rows are deleted. Rows that the server takes for the same key (`1.0` and `1.00`) come after such a delete.
+ * Looks up the keys that changed; `state`: how many were looked up before. Existing rows are written; the rows of the
+ * other keys are deleted. Rows with keys that the server considers equal (`1.0` and `1.00`) come after such a delete.
  */
 export async function* readStream(
   reader: Pick<SplitReader, "pool" | "shape" | "way" | "fetchRows">,
@@ -50,7 +50,7 @@ export async function* readStream(
   }
 }
 
-/** What follows the columns: for the rows with these keys, and for the keys that no row has. */
+/** The clauses after the columns: for the rows with these keys, and for the keys without a row. */
 function lookupSql(
   { shape }: Pick<SplitReader, "shape">,
   { key }: Table,

@@ -3,7 +3,7 @@ import type { PostgresConnection } from "../../../wire/postgres/connection.ts";
 import { escapeIdentifier } from "../../../wire/postgres/literals.ts";
 import type { Server } from "../server.ts";
 
-/** Throws if the server or the role can't have a stream, with what is to be done. */
+/** Throws if the server or the role can't have a stream, with a hint what to do. */
 export async function checkStreaming(
   connection: PostgresConnection,
   { yugabyte }: Pick<Server, "yugabyte">,
@@ -18,16 +18,16 @@ export async function checkStreaming(
   );
   const { user } = connection.settings;
   if (row?.["standby"] === "true") {
-    throw new HeadwatersError("CONFIGURATION_INVALID", "changes: a standby has no stream of its own", {
-      hint: "Set host to the primary, or changes to cursor.",
+    throw new HeadwatersError("CONFIGURATION_INVALID", "changes: a standby can't provide a stream", {
+      hint: "Set host to the primary, or set changes to cursor.",
     });
   }
-  // The log of YugabyteDB is another one, and has no levels.
+  // YugabyteDB has another log, without levels.
   if (!yugabyte && row?.["level"] !== "logical") {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      `changes: the stream needs the server's wal_level to be logical; it is ${row?.["level"]}`,
-      { hint: "ALTER SYSTEM SET wal_level = logical; then restart the server. Or set changes to cursor." },
+      `changes: a stream needs the server's wal_level to be logical, but it is ${row?.["level"]}`,
+      { hint: "Run ALTER SYSTEM SET wal_level = logical; and restart the server. Or set changes to cursor." },
     );
   }
   if (row?.["replicates"] !== "true") {

@@ -12,9 +12,9 @@ export interface Slot {
   readonly confirmed: bigint;
   /** The bytes of log that it keeps; `null`: the server does not count them. */
   readonly retained: bigint | null;
-  /** Another value is another slot of the same name; `null`: PostgreSQL does not tell. */
+  /** Another value means another slot of the same name; `null`: PostgreSQL does not report it. */
   readonly stream: string | null;
-  /** The server has dropped log that it needs. */
+  /** Whether the server has dropped log that the slot needs. */
   readonly lost: boolean;
   /** The process that reads it now; `null`: none. */
   readonly reader: string | null;
@@ -29,7 +29,7 @@ export async function findSlot(
 ): Promise<Slot | null> {
   const { slot: name } = streamNames(configuration);
   const plugin = pluginOf(configuration, server);
-  // Positions of YugabyteDB count records: they can be compared, and no more.
+  // YugabyteDB's positions count records, so they can only be compared.
   const retained = server.yugabyte ? "NULL" : "greatest(0, pg_current_wal_lsn() - s.restart_lsn)::int8::text";
   const [row] = await connection.query(
     `SELECT s.plugin, s.database, (s.database = current_database())::text AS here, s.active_pid::text AS reader,
@@ -43,7 +43,7 @@ export async function findSlot(
   if (row["plugin"] !== plugin || row["here"] !== "true") {
     const what =
       row["database"] === null ? "a physical slot" : `of "${row["plugin"]}" in database "${row["database"]}"`;
-    throw new HeadwatersError("CONFIGURATION_INVALID", `slot: there is a replication slot "${name}" already, ${what}`, {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `slot: a replication slot "${name}" exists already, ${what}`, {
       hint: "Set slot to another name.",
     });
   }
@@ -88,7 +88,7 @@ export async function dropSlot(connection: PostgresConnection, name: string, sig
   await unlessInUse(name, () => connection.query("SELECT pg_drop_replication_slot($1)", [name], signal));
 }
 
-/** From here on the server keeps the log only from `lsn` on. */
+/** Lets the server drop the log before `lsn`. */
 export async function advanceSlot(
   connection: PostgresConnection,
   name: string,
@@ -100,7 +100,7 @@ export async function advanceSlot(
   );
 }
 
-/** Gives each message of the slot up to `end` to `take`. The slot stays where it is. */
+/** Gives each message of the slot up to `end` to `take`. The slot's position does not move. */
 export async function peekSlot(
   connection: PostgresConnection,
   { slot, publication }: StreamNames,
@@ -123,8 +123,8 @@ export async function peekSlot(
 }
 
 /**
- * Drops the slot and, unless the user named it, the publication: one with a name of its own may serve others too. Resolves to
- * what was dropped.
+ * Drops the slot and, unless the user named it, the publication: a publication that the user named may serve others
+ * too. Resolves to what was dropped.
  */
 export async function dropStream(
   connection: PostgresConnection,
@@ -149,8 +149,8 @@ async function unlessInUse(slot: string, work: () => Promise<unknown>): Promise<
     await work();
   } catch (thrown) {
     if (!(thrown instanceof HeadwatersError) || nativeCode(thrown.cause) !== "55006") throw thrown;
-    throw new HeadwatersError("READ_CONFLICT", `slot: something else reads the replication slot "${slot}" now`, {
-      hint: "Each copy needs a slot of its own. Look for the process in pg_replication_slots (active_pid), or set slot to another name. YugabyteDB counts a slot as in use for five minutes after it was read.",
+    throw new HeadwatersError("READ_CONFLICT", `slot: another process is reading the replication slot "${slot}"`, {
+      hint: "Find the process in pg_replication_slots (active_pid), or set slot to another name: each copy needs its own slot. YugabyteDB counts a slot as in use for five minutes after it was read.",
       cause: thrown,
     });
   }

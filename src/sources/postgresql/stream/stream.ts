@@ -23,18 +23,18 @@ import { advanceSlot, dropSlot, findSlot, makeSlot, logWritten, type Slot } from
 import { followedShapes } from "./telling.ts";
 import { clockSkew } from "./visible.ts";
 
-/** A collection of hints that took longer than this, in milliseconds, is used again for as long as so many times that. */
+/** If collecting hints took longer than this, in milliseconds, they are reused for this many times as long. */
 const reuse = { longerThan: 500, times: 20 };
-/** How often it is looked whether the log is read by now, and for how long, in milliseconds. */
+/** How often, and for how long, to check whether the log is being read, in milliseconds. */
 const listening = { each: 100, within: 60_000 };
 /**
- * How long YugabyteDB may take to have a table in its stream that was published after the slot was made: by default it looks
- * each 15 minutes (`cdcsdk_publication_list_refresh_interval_secs`), and before 2026.1 it does not send what was written
- * until then. In milliseconds.
+ * How long YugabyteDB may take to add a table to its stream that was published after the slot was made, in milliseconds. By
+ * default it checks every 15 minutes (`cdcsdk_publication_list_refresh_interval_secs`), and before 2026.1 it does not send
+ * rows written until then.
  */
 const publishedWithin = 20 * 60_000;
 
-/** What a look at the slot gave, for the tables that ask soon after. */
+/** The result of one look at the slot, for the tables that ask soon after. */
 interface Peeked extends Collected {
   readonly began: number;
   readonly took: number;
@@ -44,11 +44,11 @@ interface Peeked extends Collected {
 export interface TableChanges {
   readonly keys: readonly (readonly string[])[];
   readonly next: StreamPosition;
-  /** `null`: the log tells no moment up to which this is everything. */
+  /** `null`: the log reports no moment up to which they are complete. */
   readonly point: ReadPoint | null;
 }
 
-/** What a stream asks of the source that it belongs to. */
+/** What a stream needs of its source. */
 export interface StreamContext extends ListenerContext {
   readonly shapes: ShapeContext;
 }
@@ -63,16 +63,16 @@ export class ChangeStream {
   /** The slot and the publication have one user at a time. */
   readonly #turns = new Semaphore(1);
   #system: string | null = null;
-  /** What was listened to when the system was asked for. */
+  /** The connection that was listening when the system was requested. */
   #systemOf: object | null = null;
   #collected: Peeked | null = null;
-  /** Listens to the slot all the time, once somebody asked for changes. */
+  /** Listens to the slot from the first request for changes on. */
   #listener: Listener | null = null;
-  /** By table: where its stream goes on, as the destination holds it. */
+  /** By table: the position that the destination holds. */
   readonly #durable = new Map<string, bigint>();
   /** Tables that have begun a pass since the hints were collected. */
   readonly #given = new Set<string>();
-  /** The tables that changes were asked for first: all that are selected. */
+  /** The tables of the first request for changes: all selected tables. */
   #selected: ReadonlySet<string> = new Set();
   /** Tables that were published before the slot was made. */
   readonly #publishedFirst = new Set<string>();
@@ -83,9 +83,9 @@ export class ChangeStream {
   }
 
   /**
-   * The position from which the stream goes on after a full pass that is planned now. It is that of the copy, if the log
-   * still tells what changed since. Otherwise it is now: then the table is published, and all transactions that may not be
-   * seen by the pass, though the log will not tell of them, have ended.
+   * The position from which the stream goes on after a full pass that is planned now. It is the position of the copy, if
+   * the log still has the changes since. Otherwise it is now, once the table is published and every transaction has ended
+   * that the pass might not see and that the log will not have.
    */
   async start(
     connection: PostgresConnection,
@@ -98,7 +98,7 @@ export class ChangeStream {
       const server = await this.#context.server(connection, signal);
       const { slot, published } = await this.#slotFor(connection, shape, server, signal);
       const before = positionIn(previous);
-      // Also shows whether the log can be read at all, before the table is.
+      // This also shows whether the log can be read at all, before the table is read.
       const collected = await this.#collect(connection, name, server, signal);
       const hints = collected?.hints ?? null;
       const goesOn = before !== null && this.#lostBecause(before, slot, published) === null;
@@ -106,7 +106,8 @@ export class ChangeStream {
       this.#given.add(name);
       hints?.fresh.delete(name);
       if (server.yugabyte) {
-        // Nobody tells where the log ends. All that lies before what was sent is seen by now, or else before the slot's beginning.
+        // The log does not report its end. Everything before the last sent position is visible; if nothing was sent,
+        // before the slot's beginning.
         const position = collected?.position ?? slot.confirmed;
         if (hints?.needsWhole(name, position) === true) return null;
         const now = this.#positionAt(position, published);
@@ -120,7 +121,7 @@ export class ChangeStream {
   }
 
   /**
-   * What changed since the position of the copy. Where that can't be told, the table is read whole: `lost` says why, and is
+   * The changes since the position of the copy. If they can't be known, the table is read whole: `lost` says why, and is
    * `null` if nothing was lost, as after a TRUNCATE.
    */
   async changes(
@@ -147,7 +148,7 @@ export class ChangeStream {
       const from = lsnOf(before.lsn);
       hints.fresh.delete(name);
       if (hints.needsWhole(name, from)) {
-        this.#context.warn(`table "${name}" is read whole: it was truncated, or more of it changed than fits memory`);
+        this.#context.warn(`table "${name}" is read whole: it was truncated, or its changed keys do not fit into memory`);
         return { lost: null };
       }
       return {
@@ -170,8 +171,8 @@ export class ChangeStream {
   }
 
   /**
-   * Lets the server drop the log before the oldest of these positions, and what is more than `max_retained` anyway.
-   * `next`: by table, as the destination holds it. Resolves to what is kept; `null`: there is no stream.
+   * Lets the server drop the log before the oldest of these positions, and any log beyond `max_retained`.
+   * `next`: by table, as the destination holds it. Resolves to what the source keeps; `null`: there is no stream.
    */
   async keepFrom(
     connection: PostgresConnection,
@@ -183,7 +184,7 @@ export class ChangeStream {
       const { configuration } = this.#context;
       const server = await this.#context.server(connection, signal);
       const feed = this.#listener?.feed ?? null;
-      // Only a session that reads it can tell YugabyteDB what it need not keep.
+      // Only the session that reads the slot can confirm a position to YugabyteDB.
       if (server.yugabyte && feed === null) return null;
       const slot = feed ?? (await findSlot(connection, configuration, server, signal));
       if (slot === null || slot.lost) return null;
@@ -195,7 +196,7 @@ export class ChangeStream {
         this.#durable.set(table, lsnOf(position.lsn));
         feed?.hints.forget(table, lsnOf(position.lsn));
       }
-      // Somebody else's tables in the publication, and those that are followed no longer.
+      // Tables of others in the publication, and tables that are no longer followed.
       for (const table of feed?.hints.tables ?? [])
         if (!(table in next) || !follows(configuration, table)) feed!.hints.forget(table, feed!.hints.reached);
       const [oldest = slot.confirmed] = [...this.#durable.values()].sort((a, b) => (a < b ? -1 : 1));
@@ -227,7 +228,7 @@ export class ChangeStream {
     return this.#listener.changed(within, among, signal);
   }
 
-  /** Ends the listening; the slot is free then. */
+  /** Ends the listener; the slot is free afterwards. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#listener?.[Symbol.asyncDispose]();
   }
@@ -241,7 +242,7 @@ export class ChangeStream {
     }
   }
 
-  /** Tries again while nobody reads the log (`null`), which may begin soon. */
+  /** Tries again while the log is not being read (`null`), since that may begin soon. */
   async #whenHeard<Result>(signal: AbortSignal, work: () => Promise<Result | null>): Promise<Result> {
     const until = performance.now() + listening.within;
     for (;;) {
@@ -249,14 +250,14 @@ export class ChangeStream {
       if (result !== null) return result;
       if (performance.now() > until) {
         throw new HeadwatersError("READ_CONFLICT", `the replication slot "${this.names.slot}" can't be read now`, {
-          hint: "Look at the warnings before this one for the reason. It is tried again.",
+          hint: "See the warnings before this one for the reason. It is tried again.",
         });
       }
       await sleep(listening.each, signal);
     }
   }
 
-  /** The slot, which is made if it is missing or no longer of use. The table is published before. */
+  /** The slot, which is made if it is missing or not usable. The table is published first. */
   async #slotFor(
     connection: PostgresConnection,
     shape: Shape,
@@ -269,10 +270,10 @@ export class ChangeStream {
     if (this.#system === null) await checkStreaming(connection, server, signal);
     const { catalog } = shape;
     const place = await this.#publish(connection, shape, signal);
-    // Keys that were written by another type can't be looked up.
+    // Keys that were written with another type can't be looked up.
     const types = shape.key.map((column) => columnOf(shape, column).sql);
     const published = [place, identityOf(catalog), ...types].join(" ");
-    // Nobody can drop a slot that is being read.
+    // A slot that is being read can't be dropped.
     let slot = feed ?? (await findSlot(connection, configuration, server, signal));
     const isGone = slot !== null && slot.stream !== null && slot.stream === this.#listener?.expired;
     if (slot !== null && (slot.lost || isGone)) {
@@ -284,7 +285,7 @@ export class ChangeStream {
       this.#collected = null;
       if (server.yugabyte) await this.#publishFirst(connection, catalog, server, signal);
       await makeSlot(connection, name, pluginOf(configuration, server), signal);
-      // What was committed before is not sent. A read that begins later than by this sees it.
+      // Earlier commits are not sent. A read that begins after this moment sees them.
       if (server.yugabyte) await sleep(clockSkew, signal);
       slot = (await findSlot(connection, configuration, server, signal))!;
     }
@@ -299,7 +300,9 @@ export class ChangeStream {
     return publish(connection, this.names.publication, table, signal);
   }
 
-  /** All selected tables, since YugabyteDB takes those that are published later into the stream only some time after. */
+  /**
+   * Publishes all selected tables, since YugabyteDB adds tables that are published later to the stream only after a while.
+   */
   async #publishFirst(
     connection: PostgresConnection,
     { name }: CatalogTable,
@@ -347,8 +350,8 @@ export class ChangeStream {
   }
 
   /**
-   * What the log says up to now. Where nothing listens to it, the slot is looked at, unless another table just did. `null`:
-   * YugabyteDB shows it only to who listens.
+   * The log's changes up to now. If there is no listener, the slot is read, unless another table has just done so. `null`:
+   * YugabyteDB sends changes only to a listener.
    */
   async #collect(
     connection: PostgresConnection,
@@ -378,7 +381,7 @@ export class ChangeStream {
   }
 }
 
-/** The position once the log surely has the changes of its table: the table is read whole then. Before that, as it is. */
+/** The position, without `settles` once the log has all of the table's changes; the table is then read whole. */
 function settled(position: StreamPosition): StreamPosition {
   const { settles, ...rest } = position;
   return settles === undefined || settles > Date.now() ? position : rest;

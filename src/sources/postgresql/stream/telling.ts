@@ -7,7 +7,7 @@ import type { Server } from "../server.ts";
 import { whyNotFollowed } from "./followed.ts";
 import { pluginOf, streamNames } from "./names.ts";
 
-/** How the log tells of a table. */
+/** How the log of a table is read. */
 export interface Telling {
   /** `null`: only to a process that follows. */
   readonly slot: string | null;
@@ -15,8 +15,8 @@ export interface Telling {
 }
 
 /**
- * How the log is to be read for a table; `null`: it is not. `goesOn`: this process follows. YugabyteDB does not tell where its
- * log ends now, so nobody else can read it.
+ * How the log is read for a table; `null`: it is not read. `goesOn`: this process follows. YugabyteDB does not report
+ * where its log ends, so only a process that follows can read it.
  */
 export function tellingOf(
   configuration: Configuration,
@@ -29,7 +29,7 @@ export function tellingOf(
   return { slot, plugin: pluginOf(configuration, server) };
 }
 
-/** Those of the tables that are there and can be followed. */
+/** The tables that exist and can be followed. */
 export async function followedShapes(
   connection: PostgresConnection,
   configuration: Configuration,

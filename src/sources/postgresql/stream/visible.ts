@@ -1,11 +1,11 @@
-/** What a snapshot shows of transactions: `xmin:xmax:xip,…`, with epochs. */
+/** The transactions that a snapshot shows: `xmin:xmax:xip,…`, with epochs. */
 interface Snapshot {
   readonly oldest: bigint;
   readonly next: bigint;
   readonly running: ReadonlySet<bigint>;
 }
 
-/** A transaction as its first message has it. */
+/** A transaction, from its first message. */
 export interface Committed {
   /** Without its epoch. */
   readonly xid: number;
@@ -13,16 +13,16 @@ export interface Committed {
   readonly at: number;
 }
 
-/** Whether what a transaction changed is seen by every look-up that begins from now on. */
+/** Whether every look-up that begins from now on sees the changes of a transaction. */
 export type Sees = (transaction: Committed) => boolean;
 
 /**
  * Clocks of a YugabyteDB cluster differ by at most half a second (`max_clock_skew_usec`); a node whose clock is further off
- * stops. In milliseconds, and twice as much.
+ * stops. This is twice as much, in milliseconds.
  */
 export const clockSkew = 1_000;
 
-/** `now`: the clock of a node of YugabyteDB, where a read sees all commits with an earlier time, on whichever node it begins. */
+/** `now`: the clock of a YugabyteDB node. A read on any node sees all commits with an earlier time. */
 export function committedBefore(now: number): Sees {
   return ({ at }) => at + clockSkew < now;
 }

@@ -58,7 +58,7 @@ test("positions of one slot are compared, those of another stream are not", () =
   expect(lostBecause({ ...position, lsn: "0/FFFF" }, { ...now, system: "yugabytedb/77b0" })).toBe(
     'the slot "s" was made again',
   );
-  expect(lostBecause(position, { ...now, system: "7301/00000001" })).toContain("the server is another one");
+  expect(lostBecause(position, { ...now, system: "7301/00000001" })).toContain("the server was replaced");
 });
 
 test.each([

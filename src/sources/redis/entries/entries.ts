@@ -32,7 +32,7 @@ export interface EntryKind {
 
 const key: Column = { name: "key", type: { kind: "STRING" }, nullable: false };
 const late =
-  "Each sync reads what came since the last, and as far back as late_seconds says; sweeps find the rest, and what was removed.";
+  "Each sync reads the rows since the last one, and as far back as late_seconds says. Sweeps find later ones and removed ones.";
 
 export const entryKinds: readonly EntryKind[] = [
   {

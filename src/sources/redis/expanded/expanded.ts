@@ -130,7 +130,7 @@ export function expandedTable(expanded: Expanded, options: TableOptions | undefi
     estimatedRows: null,
     notes: [
       expanded.open
-        ? "Columns are the fields that are found; those of a sample now, others as they come."
+        ? "Columns are the fields that are found: those of a sample now, others as they appear."
         : "Columns are those of the configuration; other fields are not copied.",
     ],
   };

@@ -132,7 +132,7 @@ export class KeyReader {
   #warn(key: Buffer, message: string): void {
     this.#warnings += 1;
     if (this.#warnings > mostWarnings) return;
-    const last = this.#warnings === mostWarnings ? " (further keys of this kind are not told)" : "";
+    const last = this.#warnings === mostWarnings ? " (further keys of this kind are not reported)" : "";
     this.#context.log.warn(`key "${textOf(key)}" can't be read: ${message}; its row says so${last}`);
   }
 }

@@ -118,7 +118,7 @@ export class Scanner {
     const { replies } = connection;
     const kind = replies.next();
     if (kind === replyKind.error) throw takeError(connection, "SCAN");
-    // What ends a pass must be certain.
+    // The answer that ends a pass must be certain.
     if (kind !== replyKind.array || replies.value !== 2)
       throw new ProtocolBroken("the answer to SCAN has not two parts");
     const next = replies.cursor("the cursor of SCAN");

@@ -243,7 +243,7 @@ export class DocumentRows {
   #withoutKey(): HeadwatersError {
     return new HeadwatersError(
       "VALUE_OUT_OF_RANGE",
-      `table "${this.#table.id}": a document has no "${this.#table.key[0]}", which was taken for the primary key`,
+      `table "${this.#table.id}": a document has no "${this.#table.key[0]}", which was assumed to be the primary key`,
       {
         hint: "Let the user read the table's description (info), so that its real key is known; or leave the table out.",
       },
@@ -253,7 +253,7 @@ export class DocumentRows {
   #keyChanged(): HeadwatersError {
     return new HeadwatersError(
       "TABLE_CHANGED",
-      `table "${this.#table.id}": a primary key is of another type than those that were there before`,
+      `table "${this.#table.id}": a primary key is of another type than earlier keys`,
       { hint: "It is planned again." },
     );
   }

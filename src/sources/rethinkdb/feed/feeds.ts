@@ -12,12 +12,12 @@ import type { Configuration } from "../config.ts";
 import { explain } from "../errors.ts";
 import { keyText } from "../keys.ts";
 
-/** A feed says nothing while nothing changes, so the server is asked after this much silence, in milliseconds. */
+/** A feed is silent while nothing changes, so the server is probed after this much silence, in milliseconds. */
 const mostSilence = 15_000;
 
-/** Where the stream of a table goes on, as it is stored. Only the process whose feed it was can go on there. */
+/** Where the stream of a table goes on, as it is stored. Only the process that had the feed can continue it. */
 export interface FeedPosition extends LatePosition {
-  /** Which of the table's feeds in this session told everything since. */
+  /** The number of the table's feed, in this session, that has every change since. */
   readonly feed: number;
 }
 
@@ -35,8 +35,8 @@ interface FeedChanges {
 }
 
 /**
- * The change feeds of tables, by one connection. A feed tells what changed while it is open, and no other one goes on where it
- * broke. So it is opened before a table is read, and the keys that it tells of are looked up.
+ * The change feeds of tables, by one connection. A feed reports changes while it is open, and no other feed can
+ * continue where it broke. So it is opened before a table is read, and the keys that it reports are looked up.
  */
 export class Feeds implements AsyncDisposable {
   readonly hints = new LateHints();
@@ -60,19 +60,19 @@ export class Feeds implements AsyncDisposable {
     return this.#open.has(table);
   }
 
-  /** Where the stream goes on after a pass that is planned now. Its feed is opened before, if it is not. */
+  /** Where the stream goes on after a pass that is planned now. Its feed is opened first, if it is not open. */
   async start(table: Table, signal: AbortSignal): Promise<FeedPosition> {
     const { number: feed } = await this.#feedOf(table, signal);
     return { ...(await this.hints.start(table.id, signal)), feed };
   }
 
-  /** What the feed told since a position; `null`: it does not tell all. */
+  /** The feed's changes since a position; `null`: it does not have all of them. */
   async changes(table: Table, position: FeedPosition | null, signal: AbortSignal): Promise<FeedChanges | null> {
     const { number: feed } = await this.#feedOf(table, signal);
     if (position?.session !== this.hints.session || position.feed !== feed) return null;
     const changes = this.hints.take(table.id, position);
     if (changes !== null) return { keys: changes.keys, next: { ...changes.next, feed } };
-    this.#log.warn(`table "${table.id}": more of it changed than fits memory; ${caughtUp}`);
+    this.#log.warn(`table "${table.id}": its changed keys do not fit into memory; ${caughtUp}`);
     return null;
   }
 
@@ -101,7 +101,7 @@ export class Feeds implements AsyncDisposable {
     const until = AbortSignal.any([this.#stop.signal, end.signal]);
     const answers = connection.answers(feedTerm(database, table), {}, until);
     try {
-      // From its first answer on, the feed tells everything.
+      // From its first answer on, the feed reports every change.
       const first = await abortable(answers.next(), signal);
       if (first.done === true) throw new HeadwatersError("PROTOCOL_MISMATCH", "a change feed ended by itself");
       const described = await describeTable(connection, database, table.id, signal);
@@ -150,7 +150,7 @@ export class Feeds implements AsyncDisposable {
     }
   }
 
-  /** `null`: the connection broke, with every feed: that is one thing to say. */
+  /** `null`: the connection broke, with every feed: one warning says so. */
   #say(table: string | null, error: HeadwatersError): void {
     if (table === null && this.#isAway) return;
     this.#isAway = table === null;
@@ -171,17 +171,17 @@ export class Feeds implements AsyncDisposable {
   }
 }
 
-const caughtUp = "what changed is looked for in the table, then feeds go on";
+const caughtUp = "the changes are looked up in the table, and then the feeds go on";
 
-/** What is sent of each item of a feed. */
+/** The part of each item of a feed that is sent. */
 interface Told {
-  /** `null`: the item tells of no document. */
+  /** `null`: the item is not about a document. */
   readonly key: Json;
-  /** Says that the feed left changes out. */
+  /** Set if the feed left changes out. */
   readonly error: Json;
 }
 
-/** The feed of a table. Of documents only keys are sent, of those that are gone too. */
+/** The feed of a table. Only the keys of documents are sent, also of removed ones. */
 function feedTerm(database: string, { id, key }: Table): Term {
   const changes = term("CHANGES", [tableTerm(database, id)], { squash: false, include_states: true });
   const told = (item: Term): Term => {
