@@ -11,7 +11,7 @@ export interface Connection {
   readonly warehouse: Warehouse;
   /** What decides which rows exist, besides the selection: server, database, schema. */
   readonly scope: Json;
-  /** The same for the same server under its other addresses: a copy that was made under one of them goes on. */
+  /** The same, for the server's other addresses: a copy that was made under one of them goes on. */
   readonly sameScopes?: readonly Json[];
   /** Of tables, by table id. */
   readonly selection: Selection;
@@ -28,7 +28,7 @@ export interface SyncConnection extends Omit<Connection, "warehouse"> {
   readonly warehouse: Destination;
 }
 
-/** Settings for one table, which go before those of the connection. */
+/** Settings for one table, which override those of the connection. */
 export interface TableSettings {
   /**
    * `full`: read whole in each sync. `incremental`: an error if nothing shows what changed. Absent: incremental where
@@ -64,9 +64,9 @@ export interface Settings {
   readonly commitMilliseconds: number;
   /** … and after this many rows; `null`: by time alone. */
   readonly commitRows: number | null;
-  /** While a stream is followed, commits are at least so far apart, in milliseconds; `null`: as the destination says. */
+  /** While a stream is followed, the least time between two commits, in milliseconds; `null`: the destination's default. */
   readonly followMilliseconds: number | null;
-  /** While a stream is followed, tables that have none are synced this often, in milliseconds. */
+  /** While a stream is followed, tables without a stream are synced this often, in milliseconds. */
   readonly followInterval: number;
   /** How many rows are read from the source per second, at most; `null`: no limit. */
   readonly maxRowsPerSecond: number | null;

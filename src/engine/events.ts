@@ -48,15 +48,15 @@ export type SyncHappening =
     }
   /** Every row of the pass was read; the copy is compared and completed. */
   | { readonly kind: "settling"; readonly table: string }
-  /** What changed since its last pass can't be told any more: the table is read whole. `reason` ends a sentence. */
+  /** The changes since its last pass can't be known any more: the table is read whole. `reason` ends a sentence. */
   | { readonly kind: "lost"; readonly table: string; readonly reason: string }
   /** A reading failed and will be tried again. */
   | { readonly kind: "retry"; readonly table: string; readonly error: HeadwatersError; readonly milliseconds: number }
   /** Data and state are durable; changes by table id since the last commit. */
   | { readonly kind: "committed"; readonly changes: ReadonlyMap<string, Changes> }
   /**
-   * While a stream is followed: these tables were brought up to date, and it is durable; without any, only `kept` is new.
-   * `lag`: the age of the oldest of their changes then, in milliseconds; 0: there was none; `null`: not known, since other
+   * While a stream is followed: these tables are up to date, durably; if there are none, only `kept` is new.
+   * `lag`: the age of the oldest of their changes then, in milliseconds; 0: there was none; `null`: unknown, since other
    * tables are being read. `kept`: what the source keeps.
    */
   | {
@@ -68,7 +68,7 @@ export type SyncHappening =
   /** A table is whole, failed or was stopped; `error` is that of `result`, whole. */
   | { readonly kind: "finished"; readonly result: TableRun; readonly error: HeadwatersError | null };
 
-/** Whether a follower tells of an event. What happens with every commit is told once, by `followed`. */
+/** Whether a follower reports an event. What happens at every commit is reported once, by `followed`. */
 export function isNotable(event: SyncEvent): boolean {
   switch (event.kind) {
     case "read":

@@ -31,7 +31,7 @@ export class TableProgress {
   changes: Changes = { inserted: 0, updated: 0, deleted: 0 };
   run: TableRun | null = null;
   error: HeadwatersError | null = null;
-  /** Why a reading is tried again; `null`: it goes on. */
+  /** Why a read is tried again; `null`: it goes on. */
   retried: HeadwatersError | null = null;
   #passBegan = 0;
   #fractionAtBegin = 0;

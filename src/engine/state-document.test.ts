@@ -81,7 +81,7 @@ test("open passes stay behind where the state goes to another destination", () =
 test.each([
   ["{", "the state is not JSON"],
   ["[]", "the state is damaged"],
-  [{ ...(stateJson(whole) as object), version: 2 }, "version 2; this Headwaters knows versions up to 1"],
+  [{ ...(stateJson(whole) as object), version: 2 }, "version 2; this Headwaters reads versions up to 1"],
   [{ ...(stateJson(whole) as object), source: "rethinkdb" }, "from the source rethinkdb, not from yugabytedb"],
   [{ ...(stateJson(whole) as object), tables: { readings: {} } }, "the state is damaged at tables.readings.table"],
 ])("refuses what can't be used: %j", (given, message) => {

@@ -158,7 +158,7 @@ export function parseStateDocument(
   if (typeof version === "number" && version > newest) {
     throw new HeadwatersError(
       "STATE_INVALID",
-      `the state has version ${version}; this Headwaters knows versions up to ${newest}`,
+      `the state has version ${version}; this Headwaters reads versions up to ${newest}`,
       {
         hint: "Install the Headwaters that wrote it, or a later one.",
       },

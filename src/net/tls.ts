@@ -59,9 +59,13 @@ export function pemOf(setting: string, file: string | null | undefined): Pem {
   if (file === null || file === undefined) return [setting, null];
   // The error of the system would show it, and it may be a private key.
   if (file.includes("-----BEGIN ")) {
-    throw new HeadwatersError("CONFIGURATION_INVALID", `${setting}: it is the text of a PEM file, not the file's name`, {
-      hint: `Write the text into a file that only its owner may read, and set ${setting} to its name.`,
-    });
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `${setting}: it is the text of a PEM file, not the file's name`,
+      {
+        hint: `Write the text into a file that only its owner may read, and set ${setting} to its name.`,
+      },
+    );
   }
   try {
     return [setting, readFileSync(file, "utf8")];

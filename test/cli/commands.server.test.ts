@@ -147,7 +147,7 @@ ${more}`,
     const { code, out, error } = await cli(["discover"]);
     expect([code, error]).toEqual([
       2,
-      expect.stringContaining('overrides.devices.columns: "device_id" is left out, but it belongs to the key'),
+      expect.stringContaining('overrides.devices.columns: "device_id" is left out, but it is part of the table\'s key'),
     ]);
     expect(out).toMatch(/\nalerts +alert_id +2 /);
     const check = await cli(["check"]);

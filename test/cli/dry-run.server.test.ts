@@ -74,7 +74,7 @@ await describeWith(startPostgresql, "sync --dry-run", (server) => {
       plain: { passes: ["full"], why: "nothing shows what changed", estimatedRows: 1 },
     });
     expect(await previews("--full", "--tables", "devices")).toEqual({
-      devices: expect.objectContaining({ passes: ["full"], why: "a full read was asked for" }),
+      devices: expect.objectContaining({ passes: ["full"], why: "a full read was requested" }),
     });
     expect(await previews("--sweep")).toMatchObject({ devices: { passes: ["window", "keys"] } });
     expect(await files()).toEqual(synced);

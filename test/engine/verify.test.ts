@@ -97,7 +97,7 @@ test("a key that the source gives twice with different values diverges; twice th
   };
   expect((await verified(copy, source)).tables[0]).toMatchObject({
     verdict: "CONVERGED",
-    reasons: ["All rows are equal; the source gave 1 of them more than once."],
+    reasons: ["All rows are equal; the source returned 1 of them more than once."],
   });
   name = "another row";
   expect((await verified(copy, source)).tables[0]).toMatchObject({
@@ -122,7 +122,7 @@ test("a key that the source gives twice because it changed in between is NOT PRO
   };
   const [verdict] = (await verified(copy, source)).tables;
   expect(verdict).toMatchObject({ verdict: "NOT PROVEN" });
-  expect(verdict!.reasons.join(" ")).toContain("The source gave 1 keys more than once");
+  expect(verdict!.reasons.join(" ")).toContain("The source returned 1 keys more than once");
 });
 
 test("a tampered row behind many rows that moved is found and named (case 4)", async () => {

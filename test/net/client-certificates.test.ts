@@ -119,6 +119,9 @@ test.each([
   ["cassandra", { ...cql, tls: true, key_file: own.key }],
 ])("%s: the text of a key in place of its file is not shown (case 24)", async (name, settings) => {
   const error = await failure(name, 1, settings);
-  expect([error.code, error.message]).toEqual(["CONFIGURATION_INVALID", expect.stringContaining("not the file's name")]);
+  expect([error.code, error.message]).toEqual([
+    "CONFIGURATION_INVALID",
+    expect.stringContaining("not the file's name"),
+  ]);
   expect(JSON.stringify([error.message, error.hint])).not.toContain("BEGIN");
 });

@@ -14,7 +14,7 @@ import { mayCome, narrowTo } from "../selection/selection.ts";
 /** What a sync would do with one table. */
 export interface Preview {
   readonly table: string;
-  /** In their order, those that go on included. Empty: the table fails. */
+  /** In their order, including those that continue. Empty: the table fails. */
   readonly passes: readonly PassKind[];
   readonly why: string;
   /** Rows in the source, by its own estimate; `null`: unknown. */

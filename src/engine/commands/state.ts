@@ -78,7 +78,7 @@ function checkFits(connection: Importing, id: string, state: TableState): void {
   if (state.scope === scopeFor(connection, id, state.scope)) return;
   throw new HeadwatersError(
     "SCOPE_CHANGED",
-    `table "${id}": its state was made from another server, database or selection than the configuration names`,
+    `table "${id}": its state was made from another server, database or selection than is configured now`,
     { hint: leaveOut },
   );
 }

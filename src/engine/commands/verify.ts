@@ -223,7 +223,7 @@ async function compareOnce(
     return { wider, result: { ...counts, verdict: "CONVERGED", reasons } };
   }
   await read(2, (rows) => comparison.collect(rows));
-  // A stream tells of deletes and of every change, unless it needs sweeps besides.
+  // A stream shows deletes and every change, unless it also needs sweeps.
   const tellsAll = table.streamed === true && connection.capabilities.resweep === undefined;
   const looked = tellsAll ? { ...state, sweptAt: state.asOf } : state;
   const judged = await judge(table, looked, comparison, options.limit ?? 5);
@@ -232,7 +232,7 @@ async function compareOnce(
   return { wider, result: { ...counts, ...judged, ...(rewritten ? { verdict: "NOT PROVEN", reasons } : {}) } };
 }
 
-/** What was found of a table. */
+/** The result for a table. */
 type Findings = Omit<TableVerdict, "table" | "milliseconds">;
 
 const nothing = { sourceRows: null, copyRows: null, missing: 0, extra: 0, different: 0, shown: [] };
@@ -251,7 +251,7 @@ async function judge(
   const explanations = [
     ...found.explanations,
     ...(moved > 0
-      ? [`The source gave ${moved} keys more than once, and their values changed while it was read: verify again.`]
+      ? [`The source returned ${moved} keys more than once, and their values changed while it was read: verify again.`]
       : []),
   ];
   if (differ + repeated + moved === 0) {
@@ -260,7 +260,7 @@ async function judge(
       ? {
           ...counts,
           verdict: "CONVERGED",
-          reasons: [`All rows are equal; the source gave ${again} of them more than once.`],
+          reasons: [`All rows are equal; the source returned ${again} of them more than once.`],
         }
       : {
           ...counts,
@@ -269,11 +269,11 @@ async function judge(
         };
   }
   if (unexplained === 0 && seal !== "broken") return { ...counts, verdict: "NOT PROVEN", reasons: explanations };
-  const columns = table.version === null ? " The table has no column that tells when a row changed." : "";
+  const columns = table.version === null ? " The table has no column that shows when a row changed." : "";
   const reasons = [
     ...(repeated > 0
       ? [
-          `KEY_DUPLICATE: the source has ${repeated} keys more than once, with different values, and the copy can hold one row of each.`,
+          `KEY_DUPLICATE: the source has ${repeated} keys more than once, with different values, but the copy can hold only one row for each.`,
         ]
       : []),
     ...(differ > 0 ? [`Source and copy differ in ${differ} rows.${columns}`] : []),
@@ -299,8 +299,8 @@ function explanationOf(
     const what = cursorShowsAll(table) ? "Deletes" : "Deletes, and changes that the cursor column does not show,";
     return `${what} were last looked for at ${state.sweptAt}: run sync with --sweep, then verify again.`;
   }
-  // Versions that are no moments (or are missing) don't tell when a row changed. Then the copy must show that it is not
-  // the one that changed.
+  // If versions are not moments (or are missing), they don't show when a row changed. Then the seal must show that the copy
+  // did not change.
   if (momentOf(difference.version.source) !== null) return null;
   if (seal === "intact")
     return `The copy is exactly as the last sync left it, so the source has changed since (${state.asOf}): sync, then verify again.`;
@@ -326,11 +326,11 @@ function movedSince(
   return moment !== null && moment >= from;
 }
 
-/** The moment that a version begins with, in milliseconds; of a day its end. `null`: it does not begin with one. */
+/** The moment at the beginning of a version, in milliseconds; for a day, its end. `null`: there is none. */
 function momentOf(version: string | null): number | null {
   const [moment] = (version ?? "").replace(" ", "T").split("|") as [string];
   if (/^\d{4}-\d\d-\d\d$/.test(moment)) return Date.parse(`${moment}T23:59:59.999Z`);
-  // Other versions are digests, which a lenient parser takes for years.
+  // Other versions are digests, which a lenient parser would read as years.
   if (!/^\d{4}-\d\d-\d\dT/.test(moment)) return null;
   // A moment without a zone is UTC, never in the zone of this process.
   const parsed = Date.parse(/(?:Z|[+-]\d\d(?::?\d\d)?)$/.test(moment) ? moment : `${moment}Z`);

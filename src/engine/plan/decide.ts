@@ -18,7 +18,7 @@ const mostUnswept = 7 * day;
 /** The age at which a copy that follows a stream is read whole, to heal what no stream shows (`reread: auto`). */
 const streamedReread = 7 * day;
 
-/** What the user wants of one sync beyond the settings. */
+/** The user's flags for one sync, beyond the settings. */
 export interface Flags {
   /** Read every row, whatever is stored. */
   readonly full: boolean;
@@ -94,7 +94,7 @@ export function decide(
     replace,
     why,
   });
-  if (flags.full) return full("a full read was asked for");
+  if (flags.full) return full("a full read was requested");
   if (state === null) return full(open === null ? "it was not copied yet" : "its first pass no longer fits");
   const outdated = needsFull(state, scope, table, inferred);
   if (outdated !== null) return full(outdated);
@@ -106,7 +106,7 @@ export function decide(
   if (streamed) {
     const looksFor = flags.sweep || agreed || resweepDue(state, settings.deletes, abilities, now);
     const passes = [...(looksFor ? withoutStream(table, abilities) : []), "stream"] as const;
-    const why = looksFor ? "deleted rows are to be looked for" : "its stream shows what changed";
+    const why = looksFor ? "a sweep for deleted rows is due" : "its stream shows what changed";
     return { resume: null, abandon: abandon ?? resume, passes, replace, why };
   }
   if (table.cursor === null && !swept) return full("nothing shows what changed");
@@ -118,8 +118,8 @@ export function decide(
   const sweptAt = resume?.kind === "keys" ? now : new Date(state.sweptAt);
   const due =
     flags.sweep || agreed || sweepDue(table, sweptAt, state.sweepMilliseconds, settings.deletes, abilities, now);
-  // Where no sweep can be made, only a full pass shows what is gone.
-  if (due && abilities.fullPass !== null) return full("deleted rows are due to be looked for");
+  // If no sweep can be made, only a full pass finds deletes.
+  if (due && abilities.fullPass !== null) return full("a search for deleted rows is due");
   const sweeps = due && canSweep(table, abilities);
   const why = `${table.cursor} shows what changed${sweeps ? ", and a sweep is due" : ""}`;
   return {
@@ -135,7 +135,7 @@ function hasStream({ streamed }: Table, { resweep, fullPass }: Abilities): boole
   return streamed === true && (resweep === undefined || fullPass === null);
 }
 
-/** Where each sync reads the stream, it need not sweep (`deletes: each_sync`). */
+/** If each sync reads the stream, it does not have to sweep (`deletes: each_sync`). */
 function resweepDue(
   { sweptAt }: TableState,
   deletes: Settings["deletes"],
@@ -146,7 +146,7 @@ function resweepDue(
   return deletes !== "never" && now.getTime() - Date.parse(sweptAt) >= interval;
 }
 
-/** The passes after which the stream of a copied table goes on, where it does not go on from the copy. */
+/** The passes for a copied table whose stream does not go on from its copy; the stream continues after them. */
 export function withoutStream(table: Table, abilities: Abilities): readonly PassKind[] {
   const shown = abilities.catchesUp === true && table.version !== null && canSweep(table, abilities);
   if (!shown) return ["full"];
@@ -158,7 +158,7 @@ function goesOn({ kind }: Pass): string {
 }
 
 /**
- * The passes that catch up after a full pass that spanned runs: rows may have changed, or gone, since they were read.
+ * The passes that catch up after a full pass that spanned runs: rows may have changed or been deleted since they were read.
  * Without a cursor only a second reading shows it.
  */
 function catchUp(table: Table, abilities: Abilities): PassKind[] {
@@ -193,7 +193,7 @@ function sweepDue(
   return age >= day || (milliseconds ?? estimatedSweep(table)) < cheapSweep;
 }
 
-/** Whether so many deletes are more than the delete limit allows. */
+/** Whether the deletes exceed the delete limit. */
 export function exceeds({ gone, of }: HeldDeletes, maxDeleteFraction: number): boolean {
   return gone > of * maxDeleteFraction;
 }
@@ -214,14 +214,14 @@ function rereadDue(
   return now.getTime() - Date.parse(state.readAt) >= interval;
 }
 
-/** Why what is stored is no ground for a window or a sweep; `null`: it is. */
+/** Why the stored state can't be used for a window or a sweep; `null`: it can. */
 function needsFull(state: TableState, scope: string, table: Table, inferred: boolean): string | null {
-  if (state.reread === true) return "columns of fractions turned to text";
-  if (state.scope !== scope) return "the server, the selection or a filter is another";
-  if (state.table.cursor !== table.cursor) return "the cursor column is another";
-  if (state.table.version !== table.version) return "the version column is another";
+  if (state.reread === true) return "columns of fractions became text";
+  if (state.scope !== scope) return "the server, the selection or a filter changed";
+  if (state.table.cursor !== table.cursor) return "the cursor column changed";
+  if (state.table.version !== table.version) return "the version column changed";
   if (table.cursor !== null && state.next === null) return "no cursor was kept";
-  if (!sameStorage(state.table, table)) return "the source has stored it anew";
+  if (!sameStorage(state.table, table)) return "the source has rewritten its storage";
   if (state.table.identity !== table.identity) return "another table has its name now";
   return coveredBy(state.table, table, inferred) ? null : "columns are new, or have other types";
 }
@@ -260,8 +260,8 @@ export function sameKey(before: Table, now: Table): boolean {
 }
 
 /**
- * Whether the keys of before can be compared with those of now: the columns are the same, and a type at most became
- * wider for the same values (INT, LONG). If `1` turned to text or JSON, no key of now would match it, as if every row
+ * Whether the old keys can be compared with the new ones: the columns are the same, and types only became
+ * wider for the same values (INT, LONG). If `1` became text or JSON, no new key would match it, as if every row
  * were gone.
  */
 function keepsKeys(before: Table, now: Table): boolean {

@@ -52,8 +52,8 @@ export function wholeState(state: TableState | null, pass: Pass): TableState {
 }
 
 /**
- * Whether a column of fractions turned to text. The destination converted the values that the copy had in its own way
- * (`1.0` where the source says `1`): only reading all rows again gives the source's text.
+ * Whether a column of fractions became text. The destination converted the copy's values in its own way
+ * (`1.0` where the source has `1`): only reading all rows again gives the source's text.
  */
 function fractionsBecameText(before: Table, now: Table): boolean {
   return now.columns.some(({ name, type }) => {

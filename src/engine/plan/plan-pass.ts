@@ -6,7 +6,7 @@ import type { Table, TableState } from "../../protocol/table.ts";
 /** A pass before it is opened. */
 export type PlannedPass = Omit<Pass, "opened">;
 
-/** Asks the source to plan a pass. `states`: of the tables that it continues from where their last pass ended. */
+/** Asks the source to plan a pass. `states`: of the tables that continue from the end of their last pass. */
 export async function planPass(
   source: Source,
   tables: readonly Table[],

@@ -1,8 +1,8 @@
 import { microsecondsOf } from "../../toolkit/moments.ts";
 
 /**
- * Gives the stamps of transactions: ISO 8601, UTC, in microseconds. Each is later than every one before it, also where
- * the clock was set back, so that "written since" never rests on a clock.
+ * Gives the stamps of transactions: ISO 8601, UTC, in microseconds. Each is later than every earlier one, even if
+ * the clock was set back, so that "written since" never depends on a clock.
  */
 export class CommitClock {
   /** Microseconds since 1970. */
@@ -10,7 +10,7 @@ export class CommitClock {
   readonly #ahead: number;
 
   /**
-   * `last`: the stamp of the last commit; `null`: there was none. `ahead`: how far the clock that counts is before this
+   * `last`: the stamp of the last commit; `null`: there was none. `ahead`: how far the deciding clock is ahead of this
    * machine's, in milliseconds.
    */
   constructor(last: string | null, ahead = 0) {

@@ -18,7 +18,7 @@ export interface SyncContext {
   /** The start of the sync: ISO 8601, UTC. */
   readonly started: string;
   readonly signal: AbortSignal;
-  /** Of a team: others may have planned the passes that are read. */
+  /** Whether this is a team: other members may have planned the passes. */
   readonly isMember: boolean;
   /** The bytes that all splits together may hold. */
   readonly memory: Semaphore;

@@ -16,7 +16,7 @@ import type { Writer } from "./writer.ts";
 /** How often a sync reads a table whole because its stream does not go on from the copy. */
 const mostStartOver = 2;
 
-/** What a sync has still to do for a table, besides the pass that is open. Plain JSON: any process can go on with it. */
+/** What a sync still has to do for a table, besides the open pass. Plain JSON: any process can go on with it. */
 export interface Course {
   /** The passes to plan, in order. */
   readonly passes: readonly PassKind[];
@@ -25,7 +25,7 @@ export interface Course {
   readonly replace: boolean;
   /** As in the passes that are planned. */
   readonly copyRows?: number;
-  /** The open pass is one that an earlier sync began. */
+  /** Whether an earlier sync began the open pass. */
   readonly resumed: boolean;
   readonly startedOver: number;
 }
@@ -73,7 +73,7 @@ export async function beginTable(discovered: Table, stored: StoredTable, context
 }
 
 /**
- * Settles and closes the pass whose rows are all read, and opens the next one. `table`: with all columns that its rows
+ * Settles and closes a pass whose rows are all read, and opens the next one. `table`: with all columns that its rows
  * needed. `began`: when the reading began, as `performance.now` tells.
  */
 export async function endPass(
@@ -84,7 +84,7 @@ export async function endPass(
 ): Promise<TableStep> {
   const { pass, progress } = open!;
   const next = await closeRead(pass, table, state, progress, began, context);
-  // The copy was not whole, or was settled just now: the sweep that follows deletes from what it is now.
+  // The copy was not whole, or was settled just now: the next sweep's limit applies to its current rows.
   const before =
     course.resumed && pass.kind === "full"
       ? await rowsBefore({ resume: pass, passes: course.passes }, next.table, context.writer)
@@ -168,7 +168,7 @@ async function rowsBefore(
 
 function streamLost(table: string): HeadwatersError {
   return new HeadwatersError("READ_CONFLICT", `table "${table}": its stream was lost again while the table was read`, {
-    hint: "Look whether something else reads the slot, drops it or truncates the table; then sync again.",
+    hint: "Check whether something else reads the slot, drops it or truncates the table. Then sync again.",
   });
 }
 

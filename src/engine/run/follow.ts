@@ -12,22 +12,25 @@ import { Run, type SyncOptions } from "./run.ts";
 import { syncTable } from "./sync-table.ts";
 import { RolledBack } from "./writer.ts";
 
-/** How long the position of a quiet table stays where it is, and what the source shows of its tables counts, in milliseconds. */
+/**
+ * How long the position of a quiet table may stay unchanged, and how long a discovery of the tables is used, in
+ * milliseconds.
+ */
 const quietEach = 60_000;
 /** The longest wait before a table that failed is tried again, in milliseconds. */
 const longestWait = 60_000;
-/** Who waits for the destination for longer than this says so, and then as often, in milliseconds. */
+/** After waiting this long for the destination, and then this often, a warning is logged, in milliseconds. */
 const sayEach = 5_000;
-/** The part of the time that commits may take. */
+/** The largest part of the time that commits may take. */
 const mostCommitting = 0.3;
-/** While some tables are read for longer, the others go on after this many milliseconds. */
+/** If some tables take longer to read, the others go on after this many milliseconds. */
 const leastTogether = 1_000;
 
 type FollowOptions = Pick<SyncOptions, "id" | "trigger" | "signal" | "tables">;
 
 /**
  * Keeps the copies of a connection up to date until the signal: each table first as `sync` does, then whenever its stream
- * tells of changes, or when it is due. Tables that fail are tried again later. Resolves to the record once it was stopped.
+ * reports changes, or when it is due. Tables that fail are tried again later. Resolves to the record once stopped.
  */
 export async function follow(
   connection: SyncConnection,
@@ -37,7 +40,7 @@ export async function follow(
   const { warehouse, source } = connection;
   if (source.changed === undefined) {
     throw new HeadwatersError("CONFIGURATION_INVALID", "changes: there is no stream to follow", {
-      hint: "Set changes to stream. It is there for PostgreSQL, YugabyteDB, ScyllaDB and RethinkDB; other sources are brought up to date by sync.",
+      hint: "Set changes to stream for PostgreSQL, YugabyteDB, ScyllaDB or RethinkDB. For other sources, use sync.",
     });
   }
   setMaxListeners(0, options.signal);
@@ -55,7 +58,7 @@ export async function follow(
   });
 }
 
-/** When a table is looked at again though nothing was heard of it, and how often it failed since it was whole. */
+/** When a table is due again without a change in its stream, and how often it has failed since it was last whole. */
 interface Turn {
   at: number;
   failures: number;
@@ -66,15 +69,15 @@ class Following {
   readonly #options: FollowOptions;
   readonly #turns = new Map<string, Turn>();
   readonly #running = new Map<string, Promise<void>>();
-  /** Those of them that have ended, with what undid the transaction. */
+  /** Tables that have ended, with the error that undid the transaction. */
   readonly #ended = new Map<string, unknown>();
   #onEnd = (): void => {};
   #tables: readonly Table[] = [];
-  /** What the destination had when it was asked last. */
+  /** The last answer of the destination. */
   #durable: Stored | null = null;
   /** When the source is asked again for its tables. */
   #discoverAt = 0;
-  /** Not before this moment the next tables begin. */
+  /** The next tables begin at this moment at the earliest. */
   #next = 0;
   #recordAt = 0;
 
@@ -137,7 +140,7 @@ class Following {
     }
   }
 
-  /** The tables that begin now; empty: one that is read has ended, nothing is due, or the signal came. */
+  /** The tables that begin now; empty: a table that was being read has ended, nothing is due, or the signal was aborted. */
   async #dueTables(stored: Stored): Promise<readonly Table[]> {
     const { signal } = this.#options;
     const { source } = this.#run.connection;
@@ -172,7 +175,7 @@ class Following {
     );
   }
 
-  /** The commit of the oldest change that the copies may lack. */
+  /** When the oldest change was committed that the copies may lack. */
   #since: number | null = null;
 
   /** Waits for the tables that were begun, but not for long ones, and commits. Resolves to what is durable then. */
@@ -190,7 +193,7 @@ class Following {
     const results = await this.#reap();
     if (results.length === 0) return this.#unchanged();
     const committing = performance.now();
-    // Rows are merged before the commit itself. What tables cost that are being read whole does not hold up the others.
+    // Rows are merged before the commit itself. The cost of tables that are read whole does not delay the others.
     const merged = this.#running.size > 0 ? 0 : writer.spent - spent;
     if (performance.now() >= this.#recordAt) {
       await writer.run(null, async (transaction) => transaction.record(run.record(false)));
@@ -211,7 +214,7 @@ class Following {
     return stored;
   }
 
-  /** Nothing was written that could be committed: the source goes on, and the lease is kept. */
+  /** There is nothing to commit: the source goes on, and the lease is kept. */
   async #unchanged(): Promise<Stored> {
     const { warehouse } = this.#run.connection;
     const isQuiet = this.#running.size === 0;
@@ -249,7 +252,7 @@ class Following {
     turn.at = performance.now() + wait;
   }
 
-  /** What is durable. A destination that is away, or a file that somebody reads, is waited for. */
+  /** The durable state. Waits for a destination that is away, or for a file that is open elsewhere. */
   async #load(): Promise<Stored> {
     const { warehouse, log } = this.#run.connection;
     const since = performance.now();
@@ -257,19 +260,19 @@ class Following {
     const policy: RetryPolicy = {
       attempts: Infinity,
       onRetry: (_, { message, code }) => {
-        // The source is told on, so that it keeps no more than it may.
+        // Meanwhile the source is still told what is durable, so that it keeps no more than necessary.
         if (this.#durable !== null) void this.#keepFrom(this.#durable);
         if (performance.now() - said < sayEach) return;
         said = performance.now();
         const seconds = Math.round((said - since) / 1_000);
-        log.warn(`waits for the destination since ${seconds} s: ${message} (${code})`);
+        log.warn(`waiting for the destination, ${seconds} s so far: ${message} (${code})`);
       },
     };
     this.#durable = await withRetries(null, this.#options.signal, policy, () => atDestination(warehouse.load()));
     return this.#durable;
   }
 
-  /** Tells the source what is durable, and of what it keeps. */
+  /** Tells the source what is durable, and reports what it keeps. */
   async #keepFrom(stored: Stored): Promise<void> {
     const kept = await this.#run.keepFrom(async () => stored);
     this.#run.report({ kind: "followed", tables: [], lag: null, kept });
@@ -282,7 +285,7 @@ class Following {
       // The source may be away for a while.
       if (this.#tables.length === 0 || this.#options.signal.aborted) throw thrown;
       this.#run.connection.log.warn(
-        `the source can't be asked for its tables: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+        `the source's tables can't be listed: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
       );
     }
     this.#discoverAt = performance.now() + quietEach;

@@ -12,7 +12,7 @@ import { Run, type SyncOptions } from "./run.ts";
 import { goOn, syncTable } from "./sync-table.ts";
 import { RolledBack, type Writer } from "./writer.ts";
 
-/** A sync that a team makes. Plain JSON: what all members are told. */
+/** A sync of a team, as all members know it. Plain JSON. */
 export interface TeamSync {
   /** The id of the run. */
   readonly run: string;
@@ -25,7 +25,7 @@ export interface TeamSync {
 /** A table after a step. */
 export interface Stepped {
   readonly counts: Counts;
-  /** The pass whose splits are to be read by anyone; `null`: the table is done. */
+  /** The pass whose splits any member may read; `null`: the table is done. */
   readonly reading: Reading | null;
   readonly outcome: TableRun["outcome"];
 }
@@ -34,16 +34,16 @@ export interface Stepped {
 export interface Reading {
   readonly pass: string;
   readonly course: Course;
-  /** The places of the splits that are left, in the pass. */
+  /** The places of the remaining splits in the pass. */
   readonly left: readonly number[];
 }
 
-/** What a member works with: a connection of its own, in which nothing else writes. */
+/** What a member works with: its own connection, which nothing else uses for writing. */
 export interface Member {
   readonly connection: SyncConnection;
   readonly sync: TeamSync;
   readonly signal: AbortSignal;
-  /** Nobody tries again after this attempt: an error ends the table, also one that may pass by itself. */
+  /** This is the last attempt: any error ends the table, even one that may pass by itself. */
   readonly isLast: boolean;
   report(event: SyncEvent): void;
 }
@@ -86,8 +86,8 @@ export async function beginTeamSync(
 }
 
 /**
- * Goes on with a table until it is done, or has a pass whose splits are shared out. `read`: all of them are read; `null`:
- * the table begins. A table that fails is done too: the record says why.
+ * Goes on with a table until it is done, or has a pass whose splits are shared out. `read`: all splits of this pass are
+ * read; `null`: the table begins. A table that fails is done too: the record says why.
  */
 export async function stepTable(
   member: Member,
@@ -151,9 +151,9 @@ export async function readShare(
       }
       try {
         const { tables } = await readPass({ ...pass, splits }, pass.tables, known, context);
-        // The other members would not know of it.
+        // The other members would not know about it.
         if (!hasColumnsOf(pass.tables[0]!, tables.get(table)!))
-          throw new HeadwatersError("DEFECT", `table "${table}" got other columns while several processes read it`);
+          throw new HeadwatersError("DEFECT", `table "${table}" got new columns while several processes read it`);
       } catch (thrown) {
         if (!(thrown instanceof HeadwatersError) || thrown.code !== "TABLE_CHANGED") throw thrown;
         context.connection.log.info(`${thrown.message}; it is planned again`);
@@ -203,14 +203,14 @@ export async function endTeamSync(member: Member, stopped: boolean): Promise<Run
 /** The record of the team's run, which is the last one while the team has the lease. */
 function recordOf({ lastRun }: Stored, { run }: TeamSync): RunRecord {
   if (lastRun?.id === run) return lastRun;
-  throw new HeadwatersError("LEASE_LOST", "another sync has begun since", { hint: "Sync again." });
+  throw new HeadwatersError("LEASE_LOST", "another sync has begun", { hint: "Sync again." });
 }
 
-/** Records that a table failed where no member could say so, such as when each that worked on it died. */
+/** Records that a table failed if no member could do so, for example because each one died. */
 export async function failTable({ connection, sync }: Member, table: string, before: Counts): Promise<void> {
   await atDestination(teamOf(connection).renew(sync.lease));
   const error = new HeadwatersError("CONNECTION_LOST", `every attempt at table "${table}" was lost with its worker`, {
-    hint: "Look into the workers' logs: they may lack memory for this table.",
+    hint: "Check the workers' logs: they may lack memory for this table.",
   });
   await recordTable(connection, sync, {
     ...before,
@@ -258,7 +258,7 @@ async function working(
     return { counts: done(), reading: null, outcome: "whole" };
   } catch (thrown) {
     const error = asHeadwatersError(thrown instanceof RolledBack ? thrown.cause : thrown);
-    // Another member may do better; and who was refused has nothing to say.
+    // Another member may succeed; a member that was refused must not record anything.
     if (member.signal.aborted || (error.remedy === "retry" && !member.isLast) || error.code === "LEASE_LOST")
       throw error;
     await recordTable(connection, sync, {

@@ -12,7 +12,7 @@ import { retryPolicy } from "./retrying-source.ts";
 type Take = (operation: Operation | null, signal: AbortSignal) => Promise<void>;
 
 /**
- * Reads the splits of a pass of which nothing is stored, in parallel; `readers` says how many at a time. After a failure a
+ * Reads the splits of a pass that is not stored, in parallel; `readers` says how many at a time. After a failure a
  * split goes on from its last checkpoint. `begin` is called for each attempt at a split. The first split that fails for good
  * stops the others.
  */

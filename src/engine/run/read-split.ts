@@ -77,7 +77,7 @@ class Attempt {
   reached: Reached;
   /** Whether this attempt handed one over. */
   handed = false;
-  /** The destination holds what was read since the last checkpoint, but for the operations here. */
+  /** The destination holds what was read since the last checkpoint, except for the operations here. */
   held = false;
   readonly #pass: Pass;
   readonly #split: Split;
@@ -125,8 +125,8 @@ class Attempt {
   }
 
   /**
-   * Keeps an operation until its checkpoint comes. Where more than `most` bytes come without one, the destination holds
-   * them; one operation that is larger than that asks for no memory, which the others may hold, but is waited for.
+   * Keeps an operation until its checkpoint comes. If more than `most` bytes come without one, the destination holds
+   * them. A single larger operation takes no memory from the budget, which others may hold; it is written at once.
    */
   async #take(operation: Data, most: number): Promise<void> {
     const bytes = await this.#meter(operation);

@@ -10,7 +10,7 @@ export interface PassReading extends Pick<SplitReading, "onSchema" | "onRetry"> 
 
 /**
  * Reads the splits of a pass that are not done, as many at a time as the settings say. The first one that fails stops
- * the others. Resolves to how far each split was read, including those that were done before.
+ * the others. Resolves to how far each split was read, including splits that were done before.
  */
 export async function readSplits(
   pass: Pass,

@@ -11,7 +11,7 @@ export function mayPass({ remedy, code, side }: HeadwatersError): boolean {
   return remedy === "retry" && code !== "TABLE_CHANGED" && side !== "destination";
 }
 
-/** The policy of a connection for what its source is asked; retries are logged. */
+/** The retry policy of a connection for calls of its source; retries are logged. */
 export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "log">): RetryPolicy {
   return {
     attempts: settings.attempts,
@@ -24,7 +24,7 @@ export function retryPolicy({ settings, log }: Pick<Connection, "settings" | "lo
 }
 
 /**
- * A source that retries what fails in a way that may pass by itself. It does not retry `read`: `read-split.ts` goes on
+ * A source that retries calls whose errors may pass by themselves. It does not retry `read`: `read-split.ts` goes on
  * from the last checkpoint. It marks every error as the source's.
  */
 export function retryingSource(source: Source, policy: RetryPolicy): Source {
@@ -67,7 +67,7 @@ export function retryingSource(source: Source, policy: RetryPolicy): Source {
   };
 }
 
-/** What was thrown because of the signal stays as it is. */
+/** An error that the signal caused is thrown unchanged. */
 function atSource(thrown: unknown, signal: AbortSignal): unknown {
   return signal.aborted ? thrown : errorAt("source", thrown);
 }

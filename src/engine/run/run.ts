@@ -38,13 +38,13 @@ export interface SyncOptions {
   readonly sweep?: boolean;
   /** The user agrees that the copy takes on another scope. */
   readonly acceptScope?: boolean;
-  /** The user agrees to more deletes than `maxDeleteFraction`; a number: to so many of each table. */
+  /** The user agrees to more deletes than `maxDeleteFraction`; a number: to this many of each table. */
   readonly acceptDeletes?: boolean | number;
   /** For a member of a team: what all members have in common. */
   readonly member?: {
     /** When the run began: ISO 8601, UTC. `null`: it begins now. */
     readonly started: string | null;
-    /** How far the destination's clock, by which members stamp, is before this machine's, in milliseconds. */
+    /** How far the destination's clock, by which members stamp, is ahead of this machine's, in milliseconds. */
     readonly ahead: number;
   };
 }
@@ -60,7 +60,7 @@ function inTime(one: string, other: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** One run of a connection: its tables, what became of them, and its record. */
+/** One run of a connection: its tables, their outcomes, and its record. */
 export class Run {
   readonly connection: SyncConnection;
   readonly #options: SyncOptions;
@@ -72,14 +72,14 @@ export class Run {
   readonly statistics = new Map<string, Statistics>();
   /** Tables whose work is done, and whose last rows the next commit makes durable. */
   readonly #complete = new Set<string>();
-  /** Tables that are worked on: the source may hold sessions for them. */
+  /** Tables that are being synced: the source may hold sessions for them. */
   readonly #begun = new Set<string>();
-  /** All that are selected and still there, whichever of them this sync is about. */
+  /** All selected tables that still exist, whether or not this sync includes them. */
   #selected: readonly string[] = [];
   #rounds = 0;
-  /** Each table has the transaction for itself, since a commit of several failed. */
+  /** Whether each table gets a transaction of its own, since a commit of several failed. */
   #alone = false;
-  /** How many transactions were undone by an error that may pass by itself. */
+  /** How many transactions in a row were undone by an error that may pass by itself. */
   #undone = 0;
 
   constructor(
@@ -102,7 +102,7 @@ export class Run {
     this.#lease = lease;
   }
 
-  /** Whether the tables share one state: then none goes on, and none ends, without the others. */
+  /** Whether the tables share one state: then they go on and end only together. */
   get together(): boolean {
     return this.connection.capabilities.together === true;
   }
@@ -119,7 +119,7 @@ export class Run {
     };
   }
 
-  /** Says from where on the source must keep its stream, by what is durable. Resolves to what it keeps. */
+  /** Tells the source from where on it must keep its stream. Resolves to what it keeps. */
   async keepFrom(durable: () => Promise<Stored>): Promise<KeptStream | null> {
     const { source, log } = this.connection;
     if (source.keepFrom === undefined || this.#options.signal.aborted) return null;
@@ -131,7 +131,7 @@ export class Run {
       });
       return await source.keepFrom(Object.fromEntries(next), this.#options.signal);
     } catch (thrown) {
-      log.warn(`the source could not be told what it may drop: ${asHeadwatersError(thrown).message}`);
+      log.warn(`could not tell the source what it may drop: ${asHeadwatersError(thrown).message}`);
       return null;
     }
   }
@@ -144,7 +144,7 @@ export class Run {
     const only = this.#options.tables ?? [];
     if (this.together && only.length > 0) {
       throw new HeadwatersError("CONFIGURATION_INVALID", "--tables: this source reads all its tables together", {
-        hint: "Leave --tables out; tables.include and tables.exclude select tables for every sync.",
+        hint: "Leave --tables out. tables.include and tables.exclude select tables for every sync.",
       });
     }
     const { tables: discovered, refused, vanished } = await discover(this.connection, this.#options.signal, stored);
@@ -171,7 +171,7 @@ export class Run {
     return statistics;
   }
 
-  /** The one writer of the next transactions, and what the tables share that are synced with it. */
+  /** The writer of the next transactions, and the context of the tables that are synced with it. */
   begin(stored: Stored): { readonly writer: Writer; readonly context: SyncContext; readonly turns: Semaphore } {
     const { warehouse, settings } = this.connection;
     const writer = new Writer(
@@ -186,7 +186,7 @@ export class Run {
         this.endComplete();
         for (const { split, state } of segments) void this.#acknowledge(split, state);
       },
-      // Each table that fails undoes what others did since the last commit: the more there are, the less that may be.
+      // Each table that fails undoes what the others did since the last commit: the more failures, the smaller the commits.
       this.#alone ? 1 : Math.max(1, mostClosed >> this.#rounds),
     );
     const context: SyncContext = {
@@ -246,14 +246,14 @@ export class Run {
     await this.connection.source.release?.(ids);
   }
 
-  /** Commits went through: what failed before is no longer to be feared. */
+  /** Commits have succeeded: earlier failures no longer count. */
   settle(): void {
     this.#rounds = 0;
     this.#undone = 0;
     this.#alone = false;
   }
 
-  /** A commit has made everything durable that was done before it. */
+  /** A commit has made all earlier work durable. */
   endComplete(): void {
     for (const id of this.#complete) this.end(id, null);
     this.#complete.clear();
@@ -281,7 +281,7 @@ export class Run {
         .sort((a, b) => Number(this.#begun.has(b.id)) - Number(this.#begun.has(a.id)));
     // The other writer goes on from the last commit.
     if (cause.code === "LEASE_LOST") throw cause;
-    // Nothing is wrong with any table: all go on from the last commit.
+    // No table is at fault: all go on from the last commit.
     if (cause.remedy === "retry" && ++this.#undone < this.connection.settings.attempts) {
       const milliseconds = backoff(this.#undone + 1);
       for (const { id } of running()) this.report({ kind: "retry", table: id, error: cause, milliseconds });
@@ -290,7 +290,8 @@ export class Run {
     }
     if (cause.code === "DESTINATION_FULL") throw cause;
     if (table === null) {
-      // A commit of several tables failed: one after the other shows which of them it is. If it is none, nothing can go on.
+      // A commit of several tables failed: trying one after the other shows which table is at fault. If none is, the
+      // run ends.
       if (this.#alone || this.together || cause.remedy === "retry") throw cause;
       this.#alone = true;
       return running();
@@ -309,7 +310,7 @@ export class Run {
     this.report({ kind: "finished", result: statistics.run, error: statistics.error });
   }
 
-  /** Records that the run failed as a whole. What keeps the record from being stored is only logged: `thrown` counts. */
+  /** Records that the run failed as a whole. If the record can't be stored, that is only logged: `thrown` counts. */
   async recordFailure(thrown: unknown): Promise<void> {
     const { warehouse, log } = this.connection;
     if (warehouse.capabilities.reads === "never") return;

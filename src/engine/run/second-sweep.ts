@@ -7,7 +7,7 @@ import { planPass } from "../plan/plan-pass.ts";
 import type { SyncContext } from "./context.ts";
 import { readAside } from "./read-aside.ts";
 
-/** The keys of rows, as texts that are equal if the keys are, whatever types of ours hold them. */
+/** The keys of rows, as texts that are equal if the keys are, in whichever types they are held. */
 export function keyTexts(rows: Rows, table: Table): string[] {
   const { values, length } = project(rows, table.key);
   return Array.from({ length }, (_, row) => JSON.stringify(values.map((vector) => cellText(vector, row))));
@@ -25,8 +25,8 @@ function cellText(vector: Vector, row: number): string | null {
 }
 
 /**
- * Sweeps over a table once more and resolves to those of `wanted` that it sees. Nothing of it is stored: the sweep has a
- * read point of its own, because the first one's snapshot would show rows that were deleted since.
+ * Sweeps over a table once more and resolves to those of `wanted` that it sees. The sweep is not stored. It has its
+ * own read point, because the first one's snapshot would show rows that were deleted since.
  */
 export async function sweepAgain(
   wanted: ReadonlySet<string>,

@@ -50,7 +50,7 @@ export async function settle(
   const first = await settlement();
   const { missing, gone, empty } = first;
   const looksUp = table.key.length > 0 && !pass.replace;
-  // Without keys the number of rows says nothing of which ones are others.
+  // Without keys the number of rows does not show which ones differ.
   const whole = asRead(looksUp ? "none" : "find");
   if (missing === 0 && gone === 0) return whole;
   const copyRows = pass.copyRows ?? (await context.writer.run(table.id, (transaction) => transaction.count(table)));
@@ -69,7 +69,7 @@ export async function settle(
   const settled = (how: Settled["how"]): Settled => ({ how, pass: found > 0 ? repeating : pass });
   const { acceptDeletes } = context.flags;
   if (acceptDeletes === true) return settled("find");
-  // Rows that had an end and reached it count on neither side of the limit.
+  // Expired rows count on neither side of the limit.
   const { gone: left, expired = 0 } = looksUp ? await settlement() : first;
   const of = Math.min(copyRows - expired, state?.held?.of ?? copyRows);
   const most = settingsOf(context.connection, table.id).maxDeleteFraction;
@@ -80,9 +80,9 @@ export async function settle(
 }
 
 /**
- * Looks up what a sweep found. A key that is not met was deleted since, or the look-up can't see its row; only another
- * sweep tells. If it sees the key, the key is looked up once more, for it may have been made again meanwhile. Resolves to
- * `false` if there is a key that sweeps see and look-ups don't.
+ * Looks up what a sweep found. A key that is not found was deleted since, or the look-up can't see its row; only another
+ * sweep shows which. If it sees the key, the key is looked up once more, for the row may have been inserted again.
+ * Resolves to `false` if sweeps see a key that look-ups don't.
  */
 async function lookUpMissing(pass: Pass, table: Table, how: Reading, context: SyncContext): Promise<boolean> {
   const unmet = new Set<string>();
@@ -100,7 +100,7 @@ async function lookUpMissing(pass: Pass, table: Table, how: Reading, context: Sy
   return false;
 }
 
-/** Looks keys up as {@link lookUp} does. Resolves to those that were not met. */
+/** Looks keys up like {@link lookUp}. Resolves to those that were not found. */
 async function unmetOf(
   keys: Rows,
   pass: Pass,
@@ -136,7 +136,7 @@ async function lookUp(
   how.signal.throwIfAborted();
 }
 
-/** Takes each batch when it is the writer's turn: the destination does one thing at a time. */
+/** Writes each batch when the writer is free: the destination does one thing at a time. */
 async function* oneByOne(
   keys: (transaction: Transaction) => AsyncIterable<Rows>,
   table: Table,
@@ -163,6 +163,6 @@ export function deletesStopped(id: string, { gone, of }: HeldDeletes, most: numb
       ? `the source has none of the ${of} rows that the copy had`
       : `${gone} of ${of} rows of the copy are no longer in the source, more than maxDeleteFraction (${most}) allows`;
   return new HeadwatersError("DELETES_STOPPED", `table "${id}": ${found}; nothing was deleted`, {
-    hint: "If that is right, run sync with --accept-deletes; otherwise check the source and sync again.",
+    hint: "If that is right, run sync with --accept-deletes. Otherwise check the source and sync again.",
   });
 }

@@ -9,7 +9,7 @@ export class Statistics {
   readonly passes: PassKind[] = [];
   rowsRead = 0;
   bytesRead = 0;
-  /** The read point of the copy; before this sync has moved it: the one that the last sync left. */
+  /** The read point of the copy; before this sync has moved it: the read point of the last sync. */
   asOf: string | null;
   outcome: TableRun["outcome"] = "running";
   error: HeadwatersError | null = null;

@@ -8,12 +8,12 @@ import { type StoredTable, storedTable, type SyncContext } from "./context.ts";
 import { beginTable, endPass, type TableStep } from "./course.ts";
 import { readPass } from "./read-pass.ts";
 
-/** How often a table that is altered while it is read is planned again, if it got no new or wider columns by that. */
+/** How often a table is planned again that is altered while it is read, unless it got new or wider columns. */
 const replans = 3;
 
 /**
  * Brings the copy of one table up to date. If the table is altered while it is read, it is discovered and planned again.
- * Resolves to the step at which `leave` says so: another process goes on from there.
+ * Stops at the step for which `leave` returns true, and resolves to it: another process goes on from there.
  */
 export async function syncTable(
   table: Table,

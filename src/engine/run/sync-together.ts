@@ -9,7 +9,7 @@ import { abandonPass, closePass, openPass } from "./passes.ts";
 import { readPass } from "./read-pass.ts";
 import type { Reached } from "./read-split.ts";
 
-/** Brings all tables up to date whose source reads them together, by one `stream` pass over all of them. */
+/** Brings all tables of a source that reads them together up to date, by one `stream` pass. */
 export async function syncTogether(discovered: readonly Table[], stored: Stored, context: SyncContext): Promise<void> {
   const { connection, flags, writer, signal } = context;
   const inPass = new Map(openTogether(stored, discovered)?.tables.map((table) => [table.id, table]));

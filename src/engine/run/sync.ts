@@ -46,7 +46,7 @@ async function syncOnce(run: Run, stored: Stored, signal: AbortSignal): Promise<
   } catch (thrown) {
     throw thrown instanceof RolledBack ? thrown.cause : thrown;
   }
-  // What a destination that can't be read has received is durable only if the next sync is given it.
+  // Rows sent to a destination that can't be read are durable only if the next sync gets the state.
   const isRead = warehouse.capabilities.reads !== "never";
   await run.keepFrom(async () => (isRead ? atDestination(warehouse.load()) : stored));
   return run.record(true);
@@ -55,7 +55,7 @@ async function syncOnce(run: Run, stored: Stored, signal: AbortSignal): Promise<
 /** Syncs tables at the same time. Resolves to those that must go on because the transaction was undone. */
 async function round(run: Run, tables: readonly Table[], signal: AbortSignal): Promise<readonly Table[]> {
   const { warehouse, settings } = run.connection;
-  // A destination that the round before ended at may still be away.
+  // The destination may still be away after the last round.
   const policy: RetryPolicy = { attempts: settings.attempts, onRetry: run.retryPolicy(run.connection).onRetry };
   const stored = await withRetries(null, signal, policy, () => atDestination(warehouse.load()));
   const { writer, context, turns } = run.begin(stored);

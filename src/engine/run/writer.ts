@@ -16,10 +16,10 @@ export interface Segment {
   /** The memory that the operations hold, in bytes. */
   readonly bytes: number;
   readonly state: Json;
-  /** The read point that the split has reached, where its checkpoints say it. */
+  /** The read point that the split has reached, if its checkpoints have one. */
   readonly asOf: string | null;
   readonly done: boolean;
-  /** The first of its operations were more than memory should hold: the destination holds them. */
+  /** Whether the destination holds its first operations, because they were too large for memory. */
   readonly held: boolean;
 }
 
@@ -64,14 +64,14 @@ export class Writer implements AsyncDisposable {
   /** The newest segment of each split that the transaction holds. */
   readonly #pending = new Map<string, Segment>();
   #transaction: Transaction | null = null;
-  /** Of the transaction. */
+  /** The segments of the transaction. */
   #stamp = "";
   #tail: Promise<unknown> = Promise.resolve();
   #rolledBack: RolledBack | null = null;
   #uncommitted = { rows: 0, bytes: 0 };
-  /** Tables that the transaction has something of. */
+  /** Tables that the transaction has changes of. */
   readonly #touched = new Set<string>();
-  /** How long the destination has worked for it, in milliseconds. */
+  /** How long the destination has worked for the transaction, in milliseconds. */
   spent = 0;
   #closedPasses = 0;
   /** When the transaction must be committed; `null`: there is none. */
@@ -121,7 +121,7 @@ export class Writer implements AsyncDisposable {
         }
         return await work(this.#transaction, this.#stamp);
       } catch (thrown) {
-        // What fails in the commit of one table alone fails because of this table.
+        // If the commit of a single table fails, this table is the cause.
         const [only = null] = this.#touched.size === 1 ? this.#touched : [];
         this.#rolledBack = new RolledBack(table ?? only, errorAt("destination", thrown));
         await this.#undo();
@@ -134,7 +134,7 @@ export class Writer implements AsyncDisposable {
     return result;
   }
 
-  /** Puts a segment into the transaction, and commits where that is due. */
+  /** Puts a segment into the transaction, and commits if that is due. */
   write(segment: Segment): Promise<void> {
     const operations = this.#alterFirst(segment);
     return this.run(segment.split.tables[0] ?? null, async (transaction) => {
@@ -158,7 +158,7 @@ export class Writer implements AsyncDisposable {
     });
   }
 
-  /** What was held of a split that is read again (`null`: of any split of the pass) does not count. */
+  /** Drops what was held of a split that is read again (`null`: of every split of the pass). */
   discard(pass: Pass, split: Split | null): Promise<void> {
     return this.run(pass.tables[0]?.id ?? null, async (transaction) => {
       await transaction.discard(pass, split);
@@ -182,7 +182,7 @@ export class Writer implements AsyncDisposable {
   #alterFirst({ pass, operations }: Pick<Segment, "pass" | "operations">): readonly Change[] {
     const alters = ({ kind }: Change): boolean => kind === "schema";
     if (pass.kind === "full" || !operations.some(alters)) return operations;
-    // Its error is not lost: it ends the writer, and whoever comes next is told.
+    // The error is not lost: it ends the writer, and the next caller gets it.
     this.commit().catch(() => {});
     return [...operations.filter(alters), ...operations.filter((operation) => !alters(operation))];
   }
@@ -190,11 +190,11 @@ export class Writer implements AsyncDisposable {
   #setDue(): void {
     const { commitMilliseconds } = this.#settings;
     this.#due = performance.now() + commitMilliseconds;
-    // Its error is not lost: it ends the writer, and whoever comes next is told.
+    // The error is not lost: it ends the writer, and the next caller gets it.
     this.#timer = setTimeout(() => void this.commit().catch(() => {}), commitMilliseconds);
   }
 
-  /** Counts what the transaction took, and commits where that is due. */
+  /** Counts what the transaction took, and commits if that is due. */
   async #wrote(rows: number, bytes: number): Promise<void> {
     const uncommitted = this.#uncommitted;
     uncommitted.rows += rows;
@@ -202,7 +202,7 @@ export class Writer implements AsyncDisposable {
     const { commitRows } = this.#settings;
     const isWide = uncommitted.bytes >= wide.bytes && uncommitted.bytes >= uncommitted.rows * wide.rowBytes;
     const full = isWide || (commitRows !== null && uncommitted.rows >= commitRows);
-    // Behind many segments that wait for their turn the timer's commit would come late.
+    // The timer's commit would come late, after many waiting segments.
     if (full || performance.now() >= this.#due!) await this.#commit();
   }
 
@@ -250,7 +250,7 @@ export class Writer implements AsyncDisposable {
     this.#due = null;
   }
 
-  /** Undoes what is not committed. */
+  /** Undoes everything that is not committed. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tail;
     await this.#undo();

@@ -8,8 +8,8 @@ import type { TableSettings } from "../connection.ts";
 const added = /^_headwaters_/;
 
 /**
- * The most columns that a source may infer from rows. Names of fields that are data (dates, ids) would make a column of
- * each: every batch takes memory for all columns, and every new one alters the copy.
+ * The most columns that a source may infer from rows. If the names of fields are data (dates, ids), each would become a
+ * column: every batch takes memory for all columns, and every new one alters the copy.
  */
 const mostInferredColumns = 1_000;
 
@@ -18,9 +18,9 @@ export function checkColumnCount({ id, columns }: Table): void {
   if (columns.length <= mostInferredColumns) return;
   throw new HeadwatersError(
     "COLUMNS_TOO_MANY",
-    `table "${id}": its rows have ${columns.length} fields, and at most ${mostInferredColumns} become columns`,
+    `table "${id}": its rows have ${columns.length} fields, but at most ${mostInferredColumns} can become columns`,
     {
-      hint: `Select fields by overrides.${id}.columns.include, or leave some out (columns.exclude takes patterns). If the names of fields are data, put them into one field at the source: it is copied as JSON.`,
+      hint: `Select fields with overrides.${id}.columns.include, or leave some out (columns.exclude accepts patterns). If the names of fields are data, put them into one field at the source: it is copied as JSON.`,
     },
   );
 }
@@ -125,7 +125,7 @@ function checkKept(table: Table, kept: readonly Column[], changes: readonly (str
   const key = table.key.find(isLeftOut);
   if (key !== undefined) {
     refuse(
-      `"${key}" is left out, but it belongs to the key of the table`,
+      `"${key}" is left out, but it is part of the table's key`,
       `The key is ${table.key.map((name) => `"${name}"`).join(", ")}: keep all of it, or leave the whole table out.`,
     );
   }
@@ -133,11 +133,11 @@ function checkKept(table: Table, kept: readonly Column[], changes: readonly (str
   if (change !== undefined) {
     refuse(
       `"${change}" is left out, but it shows which rows changed`,
-      `Keep it, name another column by overrides.${table.id}.cursor, or set overrides.${table.id}.mode to full.`,
+      `Keep it, name another column with overrides.${table.id}.cursor, or set overrides.${table.id}.mode to full.`,
     );
   }
   if (kept.every(({ name }) => added.test(name)))
-    refuse("no column is left", "Keep some, or leave the whole table out.");
+    refuse("no column is left", "Keep at least one, or leave the whole table out.");
 }
 
 function checkIncremental({ id, key, cursor, version }: Table): void {
@@ -147,7 +147,7 @@ function checkIncremental({ id, key, cursor, version }: Table): void {
   };
   if (key.length === 0) refuse("it has no key", "Leave mode out.");
   if (cursor === null && version === null) {
-    refuse("no column shows what changed", `Name its cursor column by overrides.${id}.cursor, or leave mode out.`);
+    refuse("no column shows what changed", `Name its cursor column with overrides.${id}.cursor, or leave mode out.`);
   }
 }
 

@@ -48,7 +48,7 @@ function projectedSource(source: Source, tables: NonNullable<Connection["tables"
         if (operation.kind === "schema") {
           const { table } = operation;
           const before = known.get(table.id)!;
-          // The columns that are new are not selected: for the reader nothing has changed.
+          // The new columns are not selected, so nothing has changed for the reader.
           if (hasColumnsOf(before, table)) continue;
           known.set(table.id, unite(before, table));
         }

@@ -6,8 +6,8 @@ import { columnMapping } from "./columns.ts";
 import { type Connection, type TableSettings, tableSettings } from "../connection.ts";
 
 /**
- * The fingerprint of everything that decides what is in a table's copy: of the connection's scope the shared part and,
- * from its `tables`, the table's own; then filter and names. The selection of columns follows after a point.
+ * The fingerprint of everything that decides what is in a table's copy: the shared part of the connection's scope, the
+ * table's own part of it, then filter and names. The selection of columns follows after a point.
  */
 export function scopeOf(scope: Json, table: string, settings: TableSettings = {}): string {
   const { columns, filter, rename, renameColumns } = settings;
@@ -20,8 +20,8 @@ export function scopeOf(scope: Json, table: string, settings: TableSettings = {}
 }
 
 /**
- * What decides which rows of a connection exist, and what the same server was called under its other addresses. The
- * address of this machine has several names; of any other address that changed, nothing tells that the server is the same.
+ * What decides which rows of a connection exist, and the same for the server's other addresses. This machine's address
+ * has several names; for any other changed address, nothing shows that the server is the same.
  */
 export function scopesOf<Configuration>(
   definition: { scope(configuration: Configuration): Json },
@@ -42,7 +42,7 @@ const names: Readonly<Record<string, readonly string[]>> = {
   "::1": ["localhost"],
 };
 
-/** The scope of a table. `stored`: the copy's; it goes on if it is of the same server under another address. */
+/** The scope of a table. `stored`: the copy's; it still holds if it names the same server by another address. */
 export function scopeFor(
   connection: Pick<Connection, "scope" | "sameScopes" | "tables">,
   table: string,
@@ -58,7 +58,7 @@ export function checkScope(table: Table, now: string, before: string | null, acc
   if (before === null || rowsOf(before) === rowsOf(now) || accepted) return;
   throw new HeadwatersError(
     "SCOPE_CHANGED",
-    `table "${table.id}": the copy was made from another server, database, schema or filter, or with other names, than are configured now`,
+    `table "${table.id}": the copy was made from another server, database, schema or filter, or with other names, than is configured now`,
     {
       hint: "To make the copy follow the configuration (rows that are no longer selected are deleted), run sync with --accept-scope. To start over, run reset. Otherwise restore the configuration.",
     },
@@ -79,7 +79,7 @@ export function checkColumnsKept(before: Table | null, settings: TableSettings, 
   );
 }
 
-/** The part that decides which rows exist. Given the scopes of several tables, side by side, it is that of each. */
+/** The part that decides which rows exist. For the joined scopes of several tables: the part of each. */
 function rowsOf(scope: string): string {
   return scope.replace(/\.\w+/g, "");
 }

@@ -6,7 +6,7 @@ import { isPattern, matches, selects } from "../../toolkit/patterns.ts";
 import { checkColumnCount, projectedTable } from "./columns.ts";
 import { type Connection, settingsOf, tableSettings } from "../connection.ts";
 
-/** What of the source is selected. */
+/** The selected tables of the source. */
 export interface Selected {
   /** With the selected columns, under their names in the copy. */
   readonly tables: readonly Table[];
@@ -89,11 +89,11 @@ export function mayCome(
   const { schemaChanges } = settingsOf(connection, id);
   if (tables.size === 0 || schemaChanges === "allow_all") return true;
   if (selection.include.includes(id) || Object.hasOwn(named, id)) return true;
-  // A table of the last run without a copy was reset, or its first pass was interrupted.
+  // A table of the last run that has no copy was reset, or its first pass was interrupted.
   const known = [...tables.keys(), ...passes.flatMap((pass) => pass.tables.map((table) => table.id))];
   if (known.includes(id) || lastRun?.tables.some(({ table }) => table === id) === true) return true;
   log.warn(
-    `table "${id}" is new and not copied, since schemaChanges is ${schemaChanges}: to copy it, name it in tables.include`,
+    `table "${id}" is new. It is not copied, since schemaChanges is ${schemaChanges}. To copy it, name it in tables.include`,
   );
   return false;
 }

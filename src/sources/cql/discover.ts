@@ -191,9 +191,7 @@ function byCursor(table: CqlTable, key: readonly string[], settings: CqlSettings
   const column = cursorOf(table, settings, options);
   if (column === null) {
     const why =
-      options.cursor === null
-        ? "It is read without a cursor column"
-        : `It has no column "${settings.cursorColumn}"`;
+      options.cursor === null ? "It is read without a cursor column" : `It has no column "${settings.cursorColumn}"`;
     return { cursor: null, version: null, notes: [`${why}: read whole in each sync, and compared with the copy.`] };
   }
   const name = column.name;

@@ -102,9 +102,7 @@ export async function checkFilter(
 
 function invalidFilter(table: string, problem: string, hint?: string, cause?: unknown): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", `overrides.${table}.filter ${problem}`, {
-    hint:
-      hint ??
-      "Write conditions on columns outside the key, with constants: \"status = 'active' AND size > 0\".",
+    hint: hint ?? "Write conditions on columns outside the key, with constants: \"status = 'active' AND size > 0\".",
     cause,
   });
 }

@@ -253,7 +253,9 @@ export class CqlSource implements Source {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
       `consistency: ${consistency} is too weak to compare table "${table.id}" with its copy (${kind === "keys" ? "a sweep" : kind === "stream" ? "its CDC log" : "another full read"}): it may miss rows that are there`,
-      { hint: "Set consistency to LOCAL_QUORUM. If a cursor column has an index, you can set deletes to never instead." },
+      {
+        hint: "Set consistency to LOCAL_QUORUM. If a cursor column has an index, you can set deletes to never instead.",
+      },
     );
   }
 }

@@ -40,9 +40,7 @@ export async function listTables(
     const others = databases.filter((name) => name !== "rethinkdb");
     throw new HeadwatersError("DATABASE_UNKNOWN", `database: the server has no database "${database}"`, {
       hint:
-        others.length === 0
-          ? "The server has no database yet."
-          : `Case matters. The server has ${others.join(", ")}.`,
+        others.length === 0 ? "The server has no database yet." : `Case matters. The server has ${others.join(", ")}.`,
     });
   }
   return (await connection.value(term("TABLE_LIST", [term("DB", [database])]), {}, signal)) as readonly string[];

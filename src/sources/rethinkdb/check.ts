@@ -45,7 +45,8 @@ function tlsResult(label: string, { host, use_ssl: encrypted }: Configuration): 
   if (encrypted) return { name: "tls", label, status: "ok", message: "Encrypted, and the certificate is verified." };
   if (isLoopback(host))
     return { name: "tls", label, status: "ok", message: "Not encrypted; it does not leave this machine." };
-  const message = "Not encrypted: anyone on the network path can read the data. Set use_ssl to true if the server has TLS.";
+  const message =
+    "Not encrypted: anyone on the network path can read the data. Set use_ssl to true if the server has TLS.";
   return { name: "tls", label, status: "warning", message };
 }
 

@@ -53,7 +53,9 @@ await describeWith(startRethinkdb, "timestamps of RethinkDB", (server) => {
     await using source = await openSource(server);
     const table = await tableOf(source, "forms");
     expect(table.cursor).toBe("updated_at");
-    expect(table.notes.join(" ")).toContain(`In 7 of 31 documents of the sample "updated_at" is missing or not a moment`);
+    expect(table.notes.join(" ")).toContain(
+      `In 7 of 31 documents of the sample "updated_at" is missing or not a moment`,
+    );
     expect(table.notes.some((note) => note.includes("through the index"))).toBe(indexed);
     const window = await planOf(source, table, "window", { forms: { since: Date.now() - 2 * hour } });
     const { rows } = await readPass(source, window);

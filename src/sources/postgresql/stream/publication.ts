@@ -74,10 +74,7 @@ async function findPublication(
       `ALTER PUBLICATION ${name} SET (publish = 'insert, update, delete, truncate');`,
     );
   if (found["partial"] === "true")
-    throw wrong(
-      `has a row filter or a column list for table "${table}"`,
-      "Set publication to another name.",
-    );
+    throw wrong(`has a row filter or a column list for table "${table}"`, "Set publication to another name.");
   return { has: found["has"] === "true", roots: found["roots"] === "true", place: found["place"]! };
 }
 

@@ -148,7 +148,9 @@ export class ChangeStream {
       const from = lsnOf(before.lsn);
       hints.fresh.delete(name);
       if (hints.needsWhole(name, from)) {
-        this.#context.warn(`table "${name}" is read whole: it was truncated, or its changed keys do not fit into memory`);
+        this.#context.warn(
+          `table "${name}" is read whole: it was truncated, or its changed keys do not fit into memory`,
+        );
         return { lost: null };
       }
       return {
