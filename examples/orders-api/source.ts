@@ -4,7 +4,7 @@ import type { Order } from "./service.ts";
 const configuration = z.object({
   url: z.url().meta({ description: "Where the shop answers, as https://shop.example." }),
   token: z.string().min(1).meta({ description: "The token that the shop gave you.", secret: true }),
-  pageSize: z.coerce.number().int().min(1).max(200).default(100).meta({ description: "Changes to ask for at a time." }),
+  pageSize: z.coerce.number().int().min(1).max(200).default(100).meta({ description: "Changes to request at a time." }),
 });
 
 interface ChangesPage {

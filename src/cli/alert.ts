@@ -36,8 +36,9 @@ async function sendTests(session: Session, names: readonly string[], flags: Aler
   const all = Object.keys(alerts);
   const unknown = names.find((name) => !all.includes(name));
   if (unknown !== undefined || all.length === 0) {
-    const message = unknown === undefined ? "there are no alerts." : `there is no alert ${JSON.stringify(unknown)}.`;
-    const hint = all.length === 0 ? "Write them below service.alerts." : `There are ${all.join(", ")}.`;
+    const message =
+      unknown === undefined ? "there are no alerts to test." : `there is no alert ${JSON.stringify(unknown)}.`;
+    const hint = all.length === 0 ? "Add them under service.alerts." : `There are ${all.join(", ")}.`;
     throw new HeadwatersError("CONFIGURATION_INVALID", message, { hint });
   }
   for (const name of names.length === 0 ? all : names) {

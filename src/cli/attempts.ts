@@ -12,13 +12,13 @@ import { readRunLog, RunLog } from "./run-log.ts";
 /** The folder beside the file of connections that keeps the attempts, unless HEADWATERS_STATE names another. */
 export const recordFolder = ".headwaters";
 
-/** So many attempts of a connection are kept, with their logs. */
+/** How many attempts of a connection are kept, with their logs. */
 const kept = 200;
 
-/** While tables end, the file is written at most so often, in milliseconds. */
+/** While tables end, the least time between two writes of the file, in milliseconds. */
 const interval = 1_000;
 
-/** A process, as files name it for others. */
+/** Identifies a process to others. */
 export interface RecordedProcess {
   readonly host: string;
   readonly pid: number;
@@ -30,7 +30,7 @@ export function ownProcess(): RecordedProcess {
   return { host: hostname(), pid: process.pid, process: processStart(process.pid) };
 }
 
-/** One attempt to sync or verify a connection: what the destination is told too, if it can be written. */
+/** One attempt to sync or verify a connection. The destination gets the same record, if it can be written. */
 export interface Attempt extends RunRecord, RecordedProcess {
   /** Identifies the destination; `null`: the settings were wrong. */
   readonly destination: string | null;
@@ -47,13 +47,13 @@ export function attemptPlace(home: string, connection: string, variables: NodeJS
   return { folder: join(state === "" ? join(home, recordFolder) : resolve(state), connection) };
 }
 
-/** What a record needs of the process that it is written in. */
+/** What a record needs from its process. */
 export interface Recording {
   readonly log: Log;
   readonly redactor: Redactor;
-  /** Is given every line of the run's log. */
+  /** Called with every line of the run's log. */
   onLine?(line: LogLine): void;
-  /** Is given the attempt whenever it is written. */
+  /** Called with the attempt whenever it is written. */
   onAttempt?(attempt: Attempt): void;
 }
 
@@ -63,7 +63,7 @@ export interface Recording {
  */
 export class AttemptRecord {
   readonly log: RunLog;
-  /** The file of the attempt and of its log; the destination may be told a later start. */
+  /** The file of the attempt, which also names its log; the destination may record a later start. */
   readonly #file: string;
   readonly #place: AttemptPlace;
   readonly #log: Log;
@@ -118,7 +118,7 @@ export class AttemptRecord {
     this.#write();
   }
 
-  /** `stopped`: by the user, so that failing was expected. */
+  /** `stopped`: the user stopped it, so the failure was expected. */
   fail(thrown: unknown, stopped: boolean): void {
     if (stopped) this.log.write("info", "stopped");
     else this.log.failed(thrown);
@@ -148,7 +148,7 @@ export class AttemptRecord {
     } catch (thrown) {
       this.#writes = false;
       this.#log.warn(
-        `the attempt can't be recorded in ${this.#place.folder} (${reason(thrown)}), so that status can't show it if the destination can't be read; HEADWATERS_STATE names another folder`,
+        `the attempt can't be recorded in ${this.#place.folder} (${reason(thrown)}); if the destination can't be read, status can't show this run. HEADWATERS_STATE can name another folder`,
       );
     }
   }
@@ -178,14 +178,14 @@ export function loadAttempts(place: AttemptPlace, destination: string | null, lo
   );
   return attempts.map((attempt, index) => {
     const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
-    // There is one writer: what began before a sync that was made in full is over, though nobody here may see its process.
+    // There is one writer: runs that began before a complete sync are over, even if their processes can't be seen from here.
     const isPast = attempts.slice(0, index).some(({ kind, outcome }) => kind !== "verify" && outcome === "succeeded");
     const isOver = (isPast && run.kind !== "verify") || !isAlive(attempt);
     return run.outcome === "running" && isOver ? { ...run, outcome: "died" } : run;
   });
 }
 
-/** Whether a process of this machine makes a run of the connection now. */
+/** Whether a process of this machine is running the connection now. */
 export function isUnderWay(place: AttemptPlace, log: Log): boolean {
   return readAttempts(place, log).some(
     (attempt) => attempt.outcome === "running" && attempt.host === hostname() && isAlive(attempt),
@@ -209,14 +209,14 @@ function readAttempts(place: AttemptPlace, log: Log): readonly Attempt[] {
   return attempts;
 }
 
-/** Newest first, each once. What the destination says of a run counts, unless it has not learnt how the run ended. */
+/** Newest first, each once. The destination's record of a run counts, unless it does not have the run's end. */
 export function together(stored: readonly RunRecord[], attempts: readonly RunRecord[]): readonly RunRecord[] {
   const runs = new Map(attempts.map((attempt) => [attempt.id, attempt]));
   for (const run of stored) if (run.ended !== null || !runs.has(run.id)) runs.set(run.id, run);
   return [...runs.values()].sort((a, b) => (a.started < b.started ? 1 : a.started > b.started ? -1 : 0));
 }
 
-/** Whether a process still runs. On another machine nobody can tell: then it is taken to run. */
+/** Whether a process still runs. On another machine this can't be known: it is assumed to run. */
 export function isAlive({ host, pid, process: started }: RecordedProcess): boolean {
   if (host !== hostname()) return true;
   if (pid === process.pid) return started === processStart(pid);
@@ -228,7 +228,7 @@ export function isAlive({ host, pid, process: started }: RecordedProcess): boole
   return started === processStart(pid);
 }
 
-/** Linux: the time when the process was started, since the machine was. Elsewhere unknown. */
+/** Linux: the start of the process, since the start of the machine. Elsewhere unknown. */
 function processStart(pid: number): string | null {
   if (process.platform !== "linux") return null;
   try {

@@ -2,12 +2,12 @@ import { Argument, Command, type Option } from "commander";
 import { examples } from "./options.ts";
 import type { Environment } from "./environment.ts";
 
-/** What may stand behind `headwaters`. */
+/** What may follow `headwaters`. */
 interface Completed {
   readonly name: string;
   readonly summary: string;
   readonly flags: readonly { readonly names: readonly string[]; readonly summary: string }[];
-  /** Words that may stand behind the command: its parts, or the choices of its arguments. */
+  /** Words that may follow the command: its parts, or the choices of its arguments. */
   readonly words: readonly string[];
 }
 
@@ -107,7 +107,7 @@ function fish(commands: readonly Completed[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** For a shell that takes nothing in single quotes for its own but the quote. */
+/** For shells in which, inside single quotes, only the quote is special. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'"'"'`)}'`;
 }

@@ -7,7 +7,7 @@ export async function confirmed(session: Session, command: string, question: str
   if (session.environment.stdin.isTTY !== true || !session.output.errorIsTerminal) {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      `${command} asks before it changes anything, and there is no one to ask.`,
+      `${command} asks before it changes anything, but there is no terminal to ask on.`,
       { hint: "Add --yes." },
     );
   }

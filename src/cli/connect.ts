@@ -61,7 +61,7 @@ async function nameOfCopy(connection: CopySide, options: ConnectOptions): Promis
   return own;
 }
 
-/** What the engine needs of a connection besides its two sides. */
+/** What the engine needs for a connection besides its two sides. */
 export function sidesOf(
   configured: ConfiguredConnection,
   { log, withoutSecrets }: Pick<ConnectOptions, "log" | "withoutSecrets">,

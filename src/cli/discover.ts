@@ -34,7 +34,7 @@ export function discoverCommand(environment: Environment): Command {
   const command = connectionCommand("discover")
     .description("Shows the tables that a sync would read, their keys, and how changes and deletes are found in each.")
     .optionsGroup("What to show:")
-    .option("--columns", "show also the columns of each table, with their types")
+    .option("--columns", "also show the columns of each table, with their types")
     .option("--write", "write the names of the tables into headwaters.yaml (tables.include), for editing");
   return withOutputOptions(command)
     .addHelpText(
@@ -51,9 +51,9 @@ export function discoverCommand(environment: Environment): Command {
         if (flags.write === true && flags.source !== undefined) {
           throw new HeadwatersError(
             "CONFIGURATION_INVALID",
-            "--write can't go with --source: there is no file of connections.",
+            "--write can't be used with --source: there is no file of connections.",
             {
-              hint: 'Write one with "headwaters init".',
+              hint: 'Create one with "headwaters init".',
             },
           );
         }
@@ -115,7 +115,7 @@ export function showTables(
     count(table.columns.length),
     rowsOf(table),
     ...(capabilities.together === true
-      ? ["told by the source", "told by the source"]
+      ? ["reported by the source", "reported by the source"]
       : [changesOf(table), table.key.length === 0 ? "full read" : "sweep"]),
   ]);
   for (const line of tableLines(layout, rows, output)) output.line(line);

@@ -42,7 +42,7 @@ export async function dryRun(
   return worst(errors.map(({ remedy }) => remedy));
 }
 
-/** The copy as it is; `null`: there is none yet. */
+/** The current copy; `null`: there is none yet. */
 async function existing(session: Session, configured: ConfiguredConnection): Promise<Warehouse | null> {
   try {
     return await openWarehouse(configured, session, false);

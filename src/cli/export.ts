@@ -35,7 +35,7 @@ export function exportCommand(environment: Environment): Command {
       "Writes the copies to files, without deleted rows: FOLDER/CONNECTION/TABLE.parquet. All tables of a connection show the same moment. The folder of a connection appears completely or not at all. Works for copies in DuckDB and DuckLake.",
     )
     .optionsGroup("What to write:")
-    .requiredOption("--to <folder>", "where to; it is made where there is none")
+    .requiredOption("--to <folder>", "the folder; it is created if it does not exist")
     .option("--replace", "replace the existing folder of a connection")
     .option("--system-columns", "include the columns that Headwaters adds");
   return withOutputOptions(command)
@@ -60,7 +60,7 @@ async function exportConnection(session: Session, connection: CopySide, flags: E
   const to = resolve(environment.folder, flags.to);
   const folder = join(to, fileName(connection.name));
   if (existsSync(folder) && flags.replace !== true) {
-    throw new HeadwatersError("CONFIGURATION_INVALID", `--to: ${folder} is there already`, {
+    throw new HeadwatersError("CONFIGURATION_INVALID", `--to: ${folder} exists already`, {
       hint: "Add --replace, or choose another folder.",
     });
   }
@@ -96,7 +96,7 @@ async function write(
 ): Promise<readonly Written[]> {
   if (warehouse.exportParquet === undefined) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `${destination.definition.title} can't write Parquet files`, {
-      hint: "DuckDB and DuckLake can.",
+      hint: "Use DuckDB or DuckLake as the destination.",
     });
   }
   const stored = await warehouse.load();
@@ -116,7 +116,7 @@ async function write(
 
 /** A new folder in `to`, so that a rename within it is atomic. */
 async function partialFolder(to: string): Promise<string> {
-  // First, because Node.js never ends making folders below one that takes none, as /proc (seen).
+  // This comes first: making folders below one that allows none, such as /proc, never ends in Node.js (seen).
   await assertFolderCreatable("--to", to);
   await mkdir(to, { recursive: true });
   return mkdtemp(join(to, ".export-"));

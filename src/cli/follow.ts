@@ -62,7 +62,7 @@ async function followConnection(
   return outcome;
 }
 
-/** Says which of the connections that are followed side by side a message is about. */
+/** Adds the connection's name to messages if several are followed. */
 function named(log: Log, connection: string): Log {
   const say = (message: string): string => `${connection}: ${message}`;
   return {

@@ -89,7 +89,7 @@ async function historyOf(session: Session, connection: CopySide, most: number): 
   } catch (thrown) {
     const error = asHeadwatersError(thrown);
     if (attempts.length === 0 || error.code === "DEFECT") throw error;
-    log.warn(`${error.message}: what follows is what the runs on this machine have noted`);
+    log.warn(`${error.message}: the following comes from the records on this machine`);
   }
   return together(stored, attempts).slice(0, most);
 }

@@ -23,7 +23,7 @@ export async function loadSource(nameOrPath: string, folder = process.cwd()): Pr
   throw new HeadwatersError("CONFIGURATION_INVALID", `there is no source ${JSON.stringify(nameOrPath)}`, {
     hint:
       meant === null
-        ? `There is ${Object.keys(sources).join(", ")}; or give the file of one, as ./my-source.ts.`
+        ? `Choose one of ${Object.keys(sources).join(", ")}, or give the file of a source, such as ./my-source.ts.`
         : `Did you mean ${meant}?`,
   });
 }
@@ -31,12 +31,12 @@ export async function loadSource(nameOrPath: string, folder = process.cwd()): Pr
 async function loadFile(given: string, path: string): Promise<SourceDefinition> {
   if (!existsSync(path)) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `the source ${given} does not exist`, {
-      hint: `Name a file that exports a source; "headwaters init source my-source" writes one.`,
+      hint: `Name a file that exports a source. "headwaters init source my-source" creates one.`,
     });
   }
   if (!statSync(path).isFile()) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `the source ${given} is a folder`, {
-      hint: `Name the file in it that exports the source, as ${join(given, "source.ts")}.`,
+      hint: `Name the file in it that exports the source, such as ${join(given, "source.ts")}.`,
     });
   }
   const definition = await evaluate(given, path);
@@ -83,11 +83,11 @@ function notExported(given: string, name: string, names: readonly string[], caus
   );
 }
 
-/** What to do where a module is missing that the source imports; `null`: it is something else. */
+/** The hint if a module is missing that the source imports; `null`: another error. */
 function importHint(message: string): string | null {
   const name = /^Cannot find (?:module|package) '([^']+)'/.exec(message)?.[1];
   if (name === undefined) return null;
-  if (/^[./]|^file:|^[A-Za-z]:/.test(name)) return "Check the path in its import: there is no such file.";
+  if (/^[./]|^file:|^[A-Za-z]:/.test(name)) return "Check the path in its import: the file does not exist.";
   const [scope, rest] = name.split("/");
   return `Install it beside the source: npm install ${scope!.startsWith("@") ? `${scope}/${rest}` : scope}`;
 }

@@ -16,7 +16,7 @@ export function createLog(
   options: {
     readonly level: LogLevel;
     readonly json: boolean;
-    /** What stands before each message: the connection, if a command works on several. */
+    /** The prefix of each message: the connection, if a command works on several. */
     prefix(): string;
   },
 ): Log {

@@ -44,7 +44,7 @@ async function showLog(
     }
     return "ok";
   }
-  throw unknown(run, "headwaters history names the runs; those of other machines have their logs there.");
+  throw unknown(run, "Run headwaters history: it lists the runs. Runs of other machines have their logs there.");
 }
 
 function unknown(run: string, hint: string): HeadwatersError {

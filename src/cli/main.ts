@@ -21,7 +21,7 @@ function end(message: string): never {
   try {
     writeSync(process.stderr.fd, `error ${message}.\n`);
   } catch {
-    // Standard error can't be written either: the exit code is all that is left to say.
+    // Standard error can't be written either, so only the exit code is left.
   }
   process.exit(2);
 }

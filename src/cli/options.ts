@@ -5,7 +5,7 @@ import { isAddress } from "./configuration/source-address.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { logLevels } from "./log.ts";
 
-/** The flags that choose the connections of a command. */
+/** The flags that select the connections of a command. */
 export interface ConnectionOptions {
   readonly file?: string;
   readonly source?: string;

@@ -11,7 +11,7 @@ import type { Environment } from "./environment.ts";
 interface CommandEntry {
   readonly name: string;
   readonly summary: string;
-  /** Started by other commands alone. */
+  /** Only other commands start it. */
   readonly hidden?: true;
   load(): Promise<(environment: Environment) => Command>;
 }
@@ -105,7 +105,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: "deploy",
-    summary: "hand the schedules of the file over to Temporal",
+    summary: "make Temporal run the schedules of the file",
     load: async () => (await import("./temporal/deploy.ts")).deployCommand,
   },
   {
@@ -163,7 +163,7 @@ First steps:
 
 /** Runs a command line and sets `environment.exitCode`. */
 export async function run(argv: readonly string[], environment: Environment): Promise<void> {
-  // What commands write holds rows: databases, their logs, temporary files, exports. Only the owner may read it.
+  // The files of commands hold rows: databases, their logs, temporary files, exports. Only the owner may read them.
   if (isMainThread) process.umask(0o077);
   const program = new Command("headwaters")
     .description(introduction)
@@ -171,7 +171,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
     .version(packageManifest().version, "-V, --version", "show the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
-    // Flags behind the name of a command are that command's, also if the command above has one of the same name.
+    // Flags after a command's name belong to that command, even if its parent has a flag of the same name.
     .enablePositionalOptions()
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .configureOutput({

@@ -11,7 +11,7 @@ import { attemptPlace, AttemptRecord, type Recording } from "./attempts.ts";
 import { type ConfiguredConnection, placeOfCopies, type RawConnection } from "./configuration/resolve.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
 
-/** What a run needs of the process that it is made in. */
+/** What a run needs from its process. */
 export interface RunContext extends Recording {
   readonly variables: NodeJS.ProcessEnv;
   /** Ends the run. */
@@ -78,8 +78,8 @@ export async function recordedFollow(
 }
 
 /**
- * Verifies one connection. The attempt is recorded, unless there is nothing that could be verified. `tables` empty: all
- * that are selected.
+ * Verifies one connection. The attempt is recorded, unless nothing could be verified. `tables` empty: all
+ * selected tables.
  */
 export async function recordedVerify(
   context: RunContext,
@@ -118,7 +118,9 @@ function connecting({ redactor, signal, keepRuns }: RunContext, log: Log): Conne
   return { log, withoutSecrets: (text) => redactor.text(text), signal, ...kept };
 }
 
-/** Stores a proof in the destination. It changes no copy and needs no lease; where it can't be stored, it is true all the same. */
+/**
+ * Stores a proof in the destination. That changes no copy and needs no lease. If it can't be stored, the proof still holds.
+ */
 async function keep({ warehouse, log }: Connection, { attempt }: AttemptRecord): Promise<void> {
   const { host: _, pid: __, process: ___, destination: ____, ...run } = attempt;
   try {
@@ -128,7 +130,7 @@ async function keep({ warehouse, log }: Connection, { attempt }: AttemptRecord):
   }
 }
 
-/** Records that a run was attempted with settings that are wrong. */
+/** Records that a run was attempted with wrong settings. */
 export function recordInvalid(
   context: RunContext,
   { name, folders }: RawConnection,
@@ -151,7 +153,7 @@ function newRecord(
   return new AttemptRecord(place, { kind, ...given, destination: placeOfCopies(configured) }, context);
 }
 
-/** Whatever is thrown before the record has ended is how it ended. */
+/** An error that is thrown before the record's end becomes its end. */
 async function failing<Result>(
   record: AttemptRecord,
   { signal }: RunContext,

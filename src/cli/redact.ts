@@ -11,10 +11,10 @@ const redacted = "***";
 const shortSecret = 4;
 const longNumber = 8;
 
-/** What stands before a value that is a secret by its name: `password: "`, `PWD=`, `auth a`, `reader:` in an address. */
+/** The text before a value that is a secret by its name: `password: "`, `PWD=`, `auth a`, `reader:` in an address. */
 const named = String.raw`(?<=(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|credentials?|auth)["']?\s*(?:[:=]\s*|\s)["']?)`;
 
-/** The password in an address, whether or not it is known as a secret. */
+/** The password in an address, even if it is not known as a secret. */
 const addressed = /(?<=\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/?#"']*:)[^\s"'`]+(?=@)/gi;
 
 /**
@@ -81,7 +81,7 @@ function isShort(secret: string): boolean {
   return secret.length < shortSecret || (secret.length < longNumber && /^\d+$/.test(secret));
 }
 
-/** Where a short secret is taken for one. */
+/** The places where a short secret is removed. */
 function shortly(pattern: string): string {
   return `${named}${alone(pattern)}|(?<=:)${pattern}(?=@)`;
 }

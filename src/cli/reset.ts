@@ -67,7 +67,7 @@ async function resetConnection(
   return "ok";
 }
 
-/** The state is gone by now, so that what the stream keeps is of no use. Where it can't be removed, the command has done the rest. */
+/** The state is gone, so what the stream keeps is useless. If it can't be removed, the rest of the command is still done. */
 async function giveBack(session: Session, name: string, whole: () => Promise<ConfiguredConnection>): Promise<void> {
   try {
     await using source = await openSource(await whole(), session);
@@ -77,7 +77,7 @@ async function giveBack(session: Session, name: string, whole: () => Promise<Con
   } catch (thrown) {
     const { message, code } = asHeadwatersError(thrown);
     session.log.warn(
-      `${name}: what the stream keeps at the source is still there: ${message} (${code}). headwaters unfollow removes it`,
+      `${name}: the stream's slot or publication at the source could not be removed: ${message} (${code}). Run headwaters unfollow`,
     );
   }
 }

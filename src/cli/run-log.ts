@@ -10,7 +10,7 @@ import type { Redactor } from "./redact.ts";
 /** A log has at most about this many bytes. */
 const most = 4 << 20;
 
-/** What one run says, in a file beside its attempt: one JSON object a line, without secrets. */
+/** The log of one run, in a file beside its attempt: one JSON object per line, without secrets. */
 export class RunLog {
   readonly #file: string;
   readonly #redactor: Redactor;
@@ -31,7 +31,7 @@ export class RunLog {
     this.#append(line);
   }
 
-  /** The same log, which writes here too. Lines for finding defects go only where they went before. */
+  /** A log that also writes here. Debug lines go only to the given log. */
   over(log: Log): Log {
     return {
       debug: (message) => log.debug(message),
@@ -63,7 +63,7 @@ export class RunLog {
     this.#bytes += text.length;
     const full = this.#bytes > most;
     try {
-      const last: LogLine = { at: line.at, level: "warn", message: "The log is full: what follows is not in it." };
+      const last: LogLine = { at: line.at, level: "warn", message: "The log is full: later lines are missing." };
       appendFileSync(this.#file, full ? `${JSON.stringify(last)}\n` : text, { mode: 0o600 });
       this.#writes = !full;
     } catch {
@@ -84,7 +84,7 @@ export function readRunLog(file: string): readonly LogLine[] | null {
   }
 }
 
-/** What a log says of an event; `null`: nothing. */
+/** The log line for an event; `null`: none. */
 function lineOf(event: SyncEvent | VerifyEvent): readonly [level: LogLine["level"], message: string] | null {
   switch (event.kind) {
     case "selected":

@@ -17,7 +17,7 @@ export function runSourceCommand(environment: Environment): Command {
     .description(
       "Syncs a source of your own, written in TypeScript or JavaScript. Its state is kept in the destination: the next run continues from there.",
     )
-    .argument("<file>", "the file that exports the source, as ./my-source.ts")
+    .argument("<file>", "the file that exports the source, such as ./my-source.ts")
     .optionsGroup("What to run it with:")
     .option("--configuration <file>", "a JSON file with the settings of the source")
     .option("--destination <kind:address>", `the destination (default: ${defaultDestination})`)

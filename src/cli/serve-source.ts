@@ -27,7 +27,7 @@ export async function serveSource(
   const served = servedSource(definition, output.redactor);
   const log = fivetranLog((line) => output.line(line, "as it is"), served.redact, debug);
   await using server = await startServer(served, { host, port: portOf(port) }, log).catch((thrown: unknown) => {
-    // Who reads the log of a connector does not see its standard error.
+    // Readers of a connector's log do not see its standard error.
     log.severe(explain(asHeadwatersError(thrown)));
     throw thrown;
   });

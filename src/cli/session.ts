@@ -43,14 +43,14 @@ export interface Session {
   tell(connection: string | null, value: Readonly<Record<string, unknown>>): void;
 }
 
-/** What a run needs of the session of its command. */
+/** What a run needs from its command's session. */
 export function runContext({ log, output, environment, signal }: Session): RunContext {
   return { log, redactor: output.redactor, variables: environment.variables, signal };
 }
 
 /**
- * A stopped command ends in good order within this time, in milliseconds; after it, it ends at once. A server that hangs,
- * a merge or a commit that takes long would keep it, and everything durable is whole at any moment.
+ * A stopped command ends in good order within this time, in milliseconds; after it, it ends at once. A server that
+ * hangs, or a long merge or commit, would block it; everything durable is whole at any moment.
  */
 const mostStopping = 4_000;
 
@@ -79,7 +79,7 @@ export async function runCommand(
   const unlisten = environment.onStop(() => {
     if (stop.signal.aborted) return quit();
     late = setTimeout(quit, stopsWithin);
-    const stopping = "Stopping: what is complete is kept. Ctrl-C once more quits at once.";
+    const stopping = "Stopping: complete work is kept. Press Ctrl-C again to quit at once.";
     if (json) log.info(stopping);
     else if (!quiet) output.error(stopping);
     stop.abort();
@@ -131,13 +131,13 @@ export async function attempt(
 /** How a command goes over the connections of a request. */
 interface Walk<Resolved> {
   resolve(raw: RawConnection, environment: NodeJS.ProcessEnv, redactor: Redactor): Promise<Resolved>;
-  /** `whole`: with the source, whose settings and secrets are asked for then. */
+  /** `whole`: with the source, whose settings and secrets are then read. */
   work(connection: Resolved, whole: () => Promise<ConfiguredConnection>): Promise<Outcome>;
   /** All at the same time. Absent: one after the other. */
   readonly together?: true;
   /** The maximum number of connections; with more, it throws before any work. */
   readonly most?: number;
-  /** Told of a connection whose settings are wrong. */
+  /** Called for a connection whose settings are wrong. */
   onInvalid?(raw: RawConnection, thrown: unknown): void;
 }
 
@@ -154,7 +154,7 @@ export function forEachConnection(
   return walk(session, request, { resolve: resolveConnection, work, ...more });
 }
 
-/** As {@link forEachConnection}, for commands that need nothing of the source: its secrets are not asked for. */
+/** As {@link forEachConnection}, for commands that do not need the source: its secrets are not read. */
 export function forEachCopySide(
   session: Session,
   request: Request,
@@ -173,9 +173,13 @@ async function walk<Resolved extends CopySide>(
   const raws = await readConnections(request, { folder: environment.folder });
   if (raws.length > most) {
     const names = raws.map(({ name }) => name).join(", ");
-    throw new HeadwatersError("CONFIGURATION_INVALID", `this works on ${most} connection, and there are ${names}.`, {
-      hint: "Name the one that is meant.",
-    });
+    throw new HeadwatersError(
+      "CONFIGURATION_INVALID",
+      `this command works on ${most} connection, but there are ${names}.`,
+      {
+        hint: "Name one of them.",
+      },
+    );
   }
   const outcomes: Outcome[] = [];
   const connections: { readonly connection: Resolved; readonly raw: RawConnection }[] = [];

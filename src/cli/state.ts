@@ -46,7 +46,7 @@ export function stateCommand(environment: Environment): Command {
       examples(
         ["state show", "where the next sync of each table begins"],
         ["state export iot --to state.json", "store it together with a backup of the warehouse"],
-        ["state import iot --from state.json", "after that backup was restored"],
+        ["state import iot --from state.json", "after restoring that backup"],
       ),
     );
 }
@@ -74,9 +74,9 @@ function exportCommand(environment: Environment): Command {
 
 function importCommand(environment: Environment): Command {
   const command = connectionCommand("import")
-    .summary("take on a state that was exported")
+    .summary("use a state that was exported")
     .description(
-      "Replaces the state of tables by an exported one: of all tables, or of none. The copies must have the rows that the state describes. Otherwise older rows are missing until the next sweep. A state of another source, server, database or selection is refused.",
+      "Replaces the state of tables with an exported one: for all tables, or for none. The copies must have the rows that the state describes. Otherwise older rows are missing until the next sweep. A state of another source, server, database or selection is refused.",
     )
     .optionsGroup("Where from:")
     .option("--from <file>", "the file; - for standard input")
@@ -114,7 +114,7 @@ async function show(session: Session, connection: ConfiguredConnection, names: r
   const states = onlyTables([...tables.values()], names, ({ table }) => table.id);
   if (json) for (const state of states) tell(connection.name, { kind: "state", state });
   if (json || quiet) return "ok";
-  output.line(`${connection.name}: ${counted(states.length, "table")} that were whole once`);
+  output.line(`${connection.name}: ${counted(states.length, "table")} with a complete sync`);
   for (const line of tableLines(layout, states.map(shown), output)) output.line(line);
   return "ok";
 }
@@ -131,14 +131,17 @@ async function exportOf(session: Session, connection: ConfiguredConnection, { to
   const json = JSON.stringify(stateJson(document), null, 2);
   if (to === undefined) {
     if (output.clean(json) !== json)
-      throw unusable("a name in the state has the text of a secret, which is not shown", "Write it to a file: --to.");
+      throw unusable(
+        "a name in the state has the text of a secret, which is not shown",
+        "Write the state to a file with --to.",
+      );
     output.line(json, "as it is");
     return "ok";
   }
   try {
     await writeFile(resolve(environment.folder, to), `${json}\n`, { flag: "wx", mode: 0o600 });
   } catch (error) {
-    throw unusable(`--to: ${to} can't be written`, "Name another file: one that is there is left alone.", error);
+    throw unusable(`--to: ${to} can't be written`, "Name another file: an existing file is never replaced.", error);
   }
   const many = Object.keys(document.tables).length;
   if (!quiet) output.line(`${connection.name}: the state of ${counted(many, "table")} is in ${to}`);
@@ -161,7 +164,7 @@ async function importInto(session: Session, connection: ConfiguredConnection, fl
   const { selection, tableSettings: tables } = connection;
   const imported = await importState({ warehouse, ...scopes, selection, tables }, document, names);
   if (json) tell(connection.name, { kind: "imported", tables: imported });
-  else if (!quiet) output.line(`${connection.name}: took on the state of ${imported.join(", ") || "no table"}`);
+  else if (!quiet) output.line(`${connection.name}: now uses the state of ${imported.join(", ") || "no table"}`);
   return "ok";
 }
 

@@ -97,7 +97,9 @@ async function statusOfConnection(
   return outcome;
 }
 
-/** That a file is open elsewhere is no fault: a sync runs. Other errors of the destination are what `sync` would meet. */
+/**
+ * A file that is open elsewhere is no fault: a sync is running. `sync` would meet any other error of the destination too.
+ */
 function outcomeOf({ unreadable }: Standing): Outcome {
   return unreadable === null || unreadable.code === "DESTINATION_BUSY" ? "ok" : unreadable.remedy;
 }
@@ -118,7 +120,7 @@ async function standingOf(session: Session, connection: CopySide, runs: number):
   }
 }
 
-/** Each table as the newest attempt that has it tells. */
+/** Each table as in the newest attempt that has it. */
 function tablesOf(attempts: readonly RunRecord[]): readonly TableStatus[] {
   const tables = new Map<string, TableStatus>();
   for (const { table, asOf } of attempts.flatMap((attempt) => attempt.tables)) {
@@ -128,7 +130,7 @@ function tablesOf(attempts: readonly RunRecord[]): readonly TableStatus[] {
   return [...tables.values()].sort((a, b) => (a.table < b.table ? -1 : 1));
 }
 
-/** Why the copies don't fulfil `--max-age`; empty: they do. Copies of tables that are no longer selected don't count. */
+/** Why the copies don't meet `--max-age`; empty: they do. Copies of tables that are no longer selected don't count. */
 function lateness({ tables, runs }: Standing, { selection }: CopySide, maxAge: number): readonly string[] {
   const reasons: string[] = [];
   const last = runs.find(({ outcome }) => outcome !== "running" && outcome !== "stopped");

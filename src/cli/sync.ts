@@ -48,7 +48,7 @@ export function syncCommand(environment: Environment): Command {
     .option("--full", "read every row again; write only differences, delete missing rows")
     .option(
       "--sweep",
-      "look for deleted rows, and for changes without a new cursor, even if it is too early by `deletes`",
+      "look for deleted rows, and for changes without a new cursor, even if `deletes` does not require it yet",
     )
     .option("--verify", "compare source and copy afterwards, like `headwaters verify`")
     .option("--deletes <when>", "when to look for deletes: auto, each_sync, never, or an interval such as 6h")
@@ -56,7 +56,7 @@ export function syncCommand(environment: Environment): Command {
     .option("--accept-scope", "continue although the server, database or selection has changed")
     .option("--accept-deletes", "continue although more rows would be deleted than maxDeleteFraction allows")
     .addOption(
-      new Option("--on <engine>", "let workers do it, on any number of machines (headwaters worker)").choices([
+      new Option("--on <engine>", "let workers on any number of machines do it (headwaters worker)").choices([
         "temporal",
       ]),
     )
@@ -119,16 +119,16 @@ export function syncCommand(environment: Environment): Command {
     );
 }
 
-/** So long Ctrl-C waits for the answer whether the workers should stop too, in milliseconds. */
+/** How long Ctrl-C waits for the answer whether the workers should stop too, in milliseconds. */
 const mostAsking = 600_000;
 
-/** Loads nothing of Temporal unless it is asked for. */
+/** Loads Temporal's packages only if they are needed. */
 async function onTemporal(session: Session, request: Request, syncRequest: SyncRequest): Promise<Outcome> {
   const beside = ["source", "exclude", "deletes", "parallel"].find((flag) => flag in request);
   if (beside !== undefined || syncRequest.verify === true) {
     const flag = beside ?? "verify";
-    throw new HeadwatersError("CONFIGURATION_INVALID", `--${flag} can't go with --on temporal.`, {
-      hint: "Workers read headwaters.yaml: put it there. Verify afterwards, with headwaters verify.",
+    throw new HeadwatersError("CONFIGURATION_INVALID", `--${flag} can't be used with --on temporal.`, {
+      hint: "Put it into headwaters.yaml, which workers read. To verify, run headwaters verify afterwards.",
     });
   }
   const { syncOnTemporal } = await import("./temporal/sync.ts");

@@ -13,7 +13,7 @@ export function onlyTables<Thing>(
   if (unknown !== undefined) {
     const meant = nearest(unknown, known);
     throw new HeadwatersError("TABLE_UNKNOWN", `--tables: there is no table "${unknown}" here.`, {
-      hint: meant === null ? `There is ${known.join(", ") || "none"}.` : `Did you mean ${meant}?`,
+      hint: meant === null ? `The tables are ${known.join(", ") || "none"}.` : `Did you mean ${meant}?`,
     });
   }
   return things.filter((thing) => names.includes(nameOf(thing)));

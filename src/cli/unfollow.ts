@@ -37,7 +37,14 @@ async function unfollowConnection(
 ): Promise<Outcome> {
   const { output, json, quiet, tell, signal } = session;
   const { name } = connection;
-  if (!yes && !(await confirmed(session, "unfollow", `${name}: Remove what its stream keeps at the source?`))) {
+  if (
+    !yes &&
+    !(await confirmed(
+      session,
+      "unfollow",
+      `${name}: Remove the slot and publication that its stream keeps at the source?`,
+    ))
+  ) {
     output.error(`${name}: nothing was changed.`);
     return "ok";
   }

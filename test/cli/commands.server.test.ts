@@ -139,7 +139,7 @@ ${more}`,
     expect((await json(["discover", "--write"])).at(-1)).toMatchObject({ kind: "written", changed: false });
     expect((await cli(["discover"])).out).toContain("iot: YugabyteDB, 2 tables\n");
     const fixed = await cli(["discover", "--write", "--source", "yugabytedb", "--configuration", "c.json"]);
-    expect([fixed.code, fixed.error]).toEqual([2, expect.stringContaining("--write can't go with --source")]);
+    expect([fixed.code, fixed.error]).toEqual([2, expect.stringContaining("--write can't be used with --source")]);
   });
 
   test("settings of a table that don't fit it are told, and the other tables are shown", async () => {
@@ -205,7 +205,7 @@ ${more}`,
     const piped = await cli(["reset"]);
     expect([piped.code, piped.error]).toEqual([
       2,
-      "error iot: reset asks before it changes anything, and there is no one to ask. (CONFIGURATION_INVALID)\n  Add --yes.\n",
+      "error iot: reset asks before it changes anything, but there is no terminal to ask on. (CONFIGURATION_INVALID)\n  Add --yes.\n",
     ]);
     const screen = new Screen();
     const refused = await cli(["reset"], { typed: "no\n", stdout: screen, stderr: screen });
@@ -238,7 +238,7 @@ ${more}`,
     const asked = await cli(["state", "import", "--from", "state.json"]);
     expect([asked.code, asked.error]).toEqual([2, expect.stringContaining("state import asks before")]);
     const imported = await cli(["state", "import", "--from", "state.json", "--yes"]);
-    expect([imported.code, imported.out]).toEqual([0, "iot: took on the state of alerts, devices\n"]);
+    expect([imported.code, imported.out]).toEqual([0, "iot: now uses the state of alerts, devices\n"]);
     expect((await cli(["state", "export"])).out).toBe(text);
     expect((await cli(["sync", "--verify"])).code).toBe(0);
 
@@ -296,7 +296,7 @@ ${more}`,
     await write("    maxRowsPerSecond: 100\n    batchSize: 1KB\n");
     const stopped = await cli(["sync"], { onReady: (stop) => setTimeout(stop, 1_500) });
     expect(stopped.code).toBe(130);
-    expect(stopped.error).toContain("Stopping: what is complete is kept.");
+    expect(stopped.error).toContain("Stopping: complete work is kept.");
     await write();
     const { code, out } = await cli(["sync", "--sweep", "--verify"]);
     expect(out).toMatch(/\niot: CONVERGED\n$/);

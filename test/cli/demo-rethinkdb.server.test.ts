@@ -31,7 +31,10 @@ test("demo rethinkdb copies, proves and leaves no database behind", { timeout: 1
     expect(output).toContain("demo: CONVERGED");
     expect(await server.run(term("DB_LIST"))).toEqual(before);
     const unnamed = await demo(folder);
-    expect([unnamed.code, unnamed.output]).toEqual([2, expect.stringMatching(/--server: name a RethinkDB server/)]);
+    expect([unnamed.code, unnamed.output]).toEqual([
+      2,
+      expect.stringMatching(/--server: it is missing; no package registry has a RethinkDB server/),
+    ]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -59,9 +59,9 @@ await describeWith(startPostgresql, "init on a terminal", (server) => {
       ["password: ", `${password}${enter}`],
       ["schema: ", enter],
       ["Name of the connection", `${clear}ours${enter}`],
-      ["Where shall the copy be?", enter],
+      ["Where should the copy be?", enter],
       ["path: ", enter],
-      ["Which tables shall be copied?", `${down}${enter}`],
+      ["Which tables should be copied?", `${down}${enter}`],
       ["Which of them?", `${space}${down}${down}${space}${enter}`],
       ["Sync now?", enter],
     ]);

@@ -56,7 +56,7 @@ test("only its owner may read it, and what is there is left alone", async () => 
   const again = await runCli(["init"], { folder });
   expect([again.code, again.error]).toEqual([
     2,
-    "error headwaters.yaml is there already; it was left as it is. (CONFIGURATION_INVALID)\n  Name another with --file, or move it away first.\n",
+    "error headwaters.yaml exists already; nothing was changed. (CONFIGURATION_INVALID)\n  Name another file with --file, or move this one away first.\n",
   ]);
   expect(await written()).toBe("mine");
 });
@@ -106,7 +106,7 @@ test("an unknown source, and a folder that is not there", async () => {
   const unknown = await runCli(["init", "--source", "yugabite"], { folder });
   expect([unknown.code, unknown.error]).toEqual([
     2,
-    'error --source names no source that there is: "yugabite". (CONFIGURATION_INVALID)\n  Did you mean yugabytedb?\n',
+    'error --source names an unknown source: "yugabite". (CONFIGURATION_INVALID)\n  Did you mean yugabytedb?\n',
   ]);
   const nowhere = await runCli(["init", "--file", "no/where.yaml"], { folder });
   expect(nowhere.error).toMatch(/^error no\/where\.yaml can't be written \(ENOENT\)\./);

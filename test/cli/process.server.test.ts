@@ -40,7 +40,7 @@ await describeWith(startPostgresql, "the process", (server: PostgresqlServer) =>
     stopped.kill("SIGINT");
     const { code, error } = await ended(stopped);
     expect(code).toBe(130);
-    expect(error).toContain("Stopping: what is complete is kept.");
+    expect(error).toContain("Stopping: complete work is kept.");
     const { code: next, out } = await ended(await start("", "--verify"));
     expect(out).toContain("iot: CONVERGED");
     expect(next).toBe(0);

@@ -63,7 +63,7 @@ describe("run", () => {
     const { code, out } = await runCli(["sync"], { folder });
     expect([code, out]).toEqual([0, expect.stringContaining("w: synced; 1 of 1 table whole; 3 rows read")]);
     const found = await runCli(["discover", "--columns"], { folder });
-    expect(found.out).toContain("told by the source");
+    expect(found.out).toContain("reported by the source");
     const proof = await runCli(["verify"], { folder });
     expect([proof.code, proof.out]).toEqual([6, expect.stringContaining("The source only reports what changed")]);
   });
@@ -86,7 +86,7 @@ describe("run", () => {
       {},
       ["run", "./wether.ts"],
       `error the source ./wether.ts does not exist (CONFIGURATION_INVALID)
-  Name a file that exports a source; "headwaters init source my-source" writes one.
+  Name a file that exports a source. "headwaters init source my-source" creates one.
 `,
     ],
     [

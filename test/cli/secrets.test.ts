@@ -116,7 +116,7 @@ describe.skipIf(process.platform === "win32")("secrets and files (case 25)", () 
   }
 
   test("a file or a command that gives no end is a clear error", async () => {
-    expect(await check("{ file: /dev/zero }")).toContain("can't be had from the file /dev/zero: it has no end");
+    expect(await check("{ file: /dev/zero }")).toContain("can't be read from the file /dev/zero: it does not end");
     expect(await check("{ command: [cat, /dev/zero] }")).toContain("the command cat: it gave more than 1 MiB");
   });
 

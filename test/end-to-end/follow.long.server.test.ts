@@ -86,7 +86,7 @@ await describeWith(startPostgresql, "a source that is followed by a process that
       connections: { c: { source: { ...source, port: 1 }, destination: "duckdb:c.duckdb" } },
     });
     const { code, stderr } = await place.start(["reset", "c", "--yes"]);
-    expect([code, stderr]).toEqual([0, expect.stringContaining("headwaters unfollow removes it")]);
+    expect([code, stderr]).toEqual([0, expect.stringContaining("Run headwaters unfollow")]);
   });
 
   test("loses nothing into PostgreSQL", { timeout: 180_000 }, async () => {

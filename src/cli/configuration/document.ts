@@ -25,13 +25,13 @@ const mistakes: Readonly<Record<string, string>> = {
   BAD_INDENT: "is not indented as the lines around it",
   BAD_SCALAR_START: "begins with a character that needs quotes around the text",
   BLOCK_AS_IMPLICIT_KEY: "has two settings in one line, or a text with a colon that needs quotes",
-  BLOCK_IN_FLOW: "has an indented block inside of { } or [ ]",
-  DUPLICATE_KEY: "repeats a name that was there before",
+  BLOCK_IN_FLOW: "has an indented block inside { } or [ ]",
+  DUPLICATE_KEY: "repeats a name that was used before",
   MISSING_CHAR: "lacks a closing quote, bracket, comma or colon, here or before",
   MULTILINE_IMPLICIT_KEY: "begins a setting in one line and ends it in another; a colon is missing, or quotes",
   MULTIPLE_DOCS: "begins a second document (---)",
   TAB_AS_INDENT: "is indented by a tab; use spaces",
-  UNEXPECTED_TOKEN: "has something that does not belong there: a quote, a bracket or a comma",
+  UNEXPECTED_TOKEN: "has a quote, a bracket or a comma in the wrong place",
 };
 
 /** In `{ password: ${NAME} }` YAML would parse the braces of the reference. Marks replace them while it parses. */

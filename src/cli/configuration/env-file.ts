@@ -9,7 +9,7 @@ export async function withEnvFile(folder: string, variables: NodeJS.ProcessEnv):
     return { ...parseEnv(await readFile(join(folder, ".env"), "utf8")), ...variables };
   } catch (thrown) {
     const { code = String(thrown) } = thrown as NodeJS.ErrnoException;
-    // A folder of this name is somebody else's.
+    // A folder of this name belongs to something else.
     if (code === "ENOENT" || code === "EISDIR") return variables;
     throw new HeadwatersError("CONFIGURATION_INVALID", `.env can't be read (${code}).`, {
       hint: "Check its permissions, or move it away.",

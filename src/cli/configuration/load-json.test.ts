@@ -83,7 +83,7 @@ describe("configuration.json", () => {
       "configuration.json, line 3, column 3: this line ",
     ],
     ["no object", "[1]", {}, "configuration.json must hold the source's settings as a JSON object."],
-    ["a type", { ...seed, type: "x" }, {}, "configuration.json: type is not a setting; --source says it."],
+    ["a type", { ...seed, type: "x" }, {}, "configuration.json: type is not a setting here; --source gives it."],
     [
       "a mistyped setting",
       { ...seed, hots: "x" },
@@ -101,20 +101,20 @@ describe("configuration.json", () => {
       "an unknown source",
       seed,
       { source: "yugabyt" },
-      '--source names no source that there is: "yugabyt".\nDid you mean yugabytedb?',
+      '--source names an unknown source: "yugabyt".\nDid you mean yugabytedb?',
     ],
     [
       "an unknown destination",
       seed,
       { destination: "duck:x" },
-      '--destination names no destination that there is: "duck".\nDid you mean duckdb?',
+      '--destination names an unknown destination: "duck".\nDid you mean duckdb?',
     ],
     ["two names", seed, { names: ["a", "b"] }, "With --source there is one connection, not 2: a, b."],
     [
       "a file too",
       seed,
       { file: "headwaters.yaml" },
-      "--file can't go with --source, --configuration, --destination or --schema.\n",
+      "--file can't be used with --source, --configuration, --destination or --schema.\n",
     ],
   ])("%s", async (_, value, request, message) => {
     const error = await told(loadJson(value, request));

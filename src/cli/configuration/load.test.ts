@@ -192,12 +192,12 @@ connections:
     [
       "an unknown source",
       iot("", "{ type: yugabyte, host: h }"),
-      'headwaters.yaml, line 3: connections.iot.source.type names no source that there is: "yugabyte".\nDid you mean yugabytedb?',
+      'headwaters.yaml, line 3: connections.iot.source.type names an unknown source: "yugabyte".\nDid you mean yugabytedb?',
     ],
     [
       "an unknown destination",
       "connections:\n  iot:\n    source: " + source + "\n    destination: duckbd:w.duckdb\n",
-      'headwaters.yaml, line 4: connections.iot.destination.type names no destination that there is: "duckbd".\nDid you mean duckdb?',
+      'headwaters.yaml, line 4: connections.iot.destination.type names an unknown destination: "duckbd".\nDid you mean duckdb?',
     ],
     [
       "a number that is none",
@@ -227,7 +227,7 @@ connections:
     [
       "a cursor for what is read whole",
       iot("overrides: { t: { mode: full, cursor: at } }"),
-      "headwaters.yaml, line 5: connections.iot.overrides.t.cursor can't go with mode full.\nLeave one of the two out: a table that is read whole needs no cursor.",
+      "headwaters.yaml, line 5: connections.iot.overrides.t.cursor can't be used with mode full.\nLeave one of the two out: a table that is read whole needs no cursor.",
     ],
     [
       "a filter in another source's language",
@@ -318,13 +318,13 @@ connections:
     [
       "a name twice",
       "connections:\n  a: 1\n  a: 2\n",
-      "headwaters.yaml, line 3, column 3: this line repeats a name that was there before.",
+      "headwaters.yaml, line 3, column 3: this line repeats a name that was used before.",
     ],
     ["an alias of nothing", "connections: *x\n", "headwaters.yaml: an alias (*name) has no anchor (&name) before it."],
     [
       "a text behind a text",
       'a: "b" "hunter2-secret"\n',
-      "headwaters.yaml, line 1, column 8: this line has something that does not belong there",
+      "headwaters.yaml, line 1, column 8: this line has a quote, a bracket or a comma in the wrong place",
     ],
   ])("broken YAML: %s", async (_, text, message) => {
     const error = await told(loadYaml(text));
@@ -334,7 +334,7 @@ connections:
 
   test("what is not there", async () => {
     expect(await told(sandbox.load({}, { file: "nowhere.yaml" }))).toMatch(
-      /^nowhere\.yaml does not exist\.\nWrite one with "headwaters init"/,
+      /^nowhere\.yaml does not exist\.\nCreate it with "headwaters init"/,
     );
     expect(await told(sandbox.load({}, { file: "." }))).toMatch(/^\. is a folder\./);
     expect(await told(loadYaml(iot(""), { names: ["oit"] }))).toBe(
@@ -363,7 +363,7 @@ describe("values from elsewhere", () => {
     return (connection!.source.configuration as { password: unknown }).password;
   }
 
-  test("variables: whole, in part, with a value to fall back to, and none", async () => {
+  test("variables: whole, in part, with a default, and without one", async () => {
     expect(await passwordOf("a${YB_PORT}b$${X}")).toBe("a5434b${X}");
     expect(await passwordOf("${YB_PASSWORD}")).toBe("hunter2");
     expect(await passwordOf('"a-${YB_PASSWORD}-${YB_PORT}"')).toBe("a-hunter2-5434");
@@ -389,11 +389,11 @@ describe("values from elsewhere", () => {
     ["{ command: pass show x }", "must name its command as a list of texts.\n"],
     [
       "{ command: [headwaters-no-such-program] }",
-      "can't be had from the command headwaters-no-such-program: it can't be started (ENOENT).\n",
+      "can't be read from the command headwaters-no-such-program: it can't be started (ENOENT).\n",
     ],
     [
       JSON.stringify({ command: [process.execPath, "-e", "console.error('the-secret'); process.exit(7)"] }),
-      `can't be had from the command ${process.execPath}: it ended with exit code 7.\n`,
+      `can't be read from the command ${process.execPath}: it ended with exit code 7.\n`,
     ],
   ])("%s", async (value, message) => {
     const error = await told(loadYaml(password(value)));

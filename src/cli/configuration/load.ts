@@ -52,7 +52,10 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
   const wrong = (message: string, hint = usage): HeadwatersError =>
     new HeadwatersError("CONFIGURATION_INVALID", message, { hint });
   if (file !== undefined) {
-    throw wrong("--file can't go with --source, --configuration, --destination or --schema.", "Choose one of both.");
+    throw wrong(
+      "--file can't be used with --source, --configuration, --destination or --schema.",
+      "Leave one of the two out.",
+    );
   }
   if (source === undefined) throw wrong("--source is missing.");
   const fromAddress = isAddress(source) ? sourceFromAddress(source, "--source") : null;
@@ -66,7 +69,7 @@ async function fromFlags(request: Request, { folder }: LoadContext): Promise<Raw
   const text = configuration === undefined ? "{}" : await read(resolve(folder, configuration), configuration, wrong);
   const document = parseJson(text, configuration ?? "");
   if (!isMapping(document.value)) throw wrong(`${configuration} must hold the source's settings as a JSON object.`);
-  if ("type" in document.value) throw wrong(`${configuration}: type is not a setting; --source says it.`);
+  if ("type" in document.value) throw wrong(`${configuration}: type is not a setting here; --source gives it.`);
   // In the published examples, an empty setting means "none".
   const settings = Object.entries(document.value).filter(([, value]) => value !== "");
   const entry = {
@@ -97,7 +100,7 @@ export async function readFileOf({ file = defaultFile }: Pick<Request, "file">, 
   return read(resolve(folder, file), file, missingFile);
 }
 
-/** The settings beside the connections that stand below a name, as the file has them; absent ones are an empty mapping. */
+/** The settings under a name beside `connections`, as they are in the file; if absent, an empty mapping. */
 export function readSection(
   section: "service" | "temporal",
   { file = defaultFile }: Pick<Request, "file">,
@@ -153,7 +156,7 @@ async function fromFile(request: Request, { folder, text }: LoadContext): Promis
 
 function missingFile(message: string): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", message, {
-    hint: `Write one with "headwaters init", name another with --file, or describe the connection by --source, --configuration and --destination.`,
+    hint: `Create it with "headwaters init", name another with --file, or describe the connection with --source, --configuration and --destination.`,
   });
 }
 
@@ -175,7 +178,7 @@ function connectionsOf({ value, file, line }: Document): Readonly<Record<string,
   const odd = Object.keys(connections).find((name) => !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name));
   if (odd !== undefined) {
     const where = `, line ${line(["connections", odd])}: the connection name ${JSON.stringify(odd)}`;
-    throw wrong(`${where} can't be used.`, "Names have letters, digits, _, . and - only.");
+    throw wrong(`${where} can't be used.`, "Use only letters, digits, _, . and - in a name.");
   }
   return connections;
 }

@@ -53,7 +53,7 @@ export function overrideProblems(
     const at = (name: string): readonly string[] => ["overrides", table, name];
     if (mode === "full" && typeof cursor === "string") {
       const remedy = "Leave one of the two out: a table that is read whole needs no cursor.";
-      problems.push({ path: at("cursor"), message: "can't go with mode full", remedy });
+      problems.push({ path: at("cursor"), message: "can't be used with mode full", remedy });
     }
     if (filter === undefined) return problems;
     if (capabilities.filter === undefined) {

@@ -33,7 +33,7 @@ export interface RawConnection {
   textOf(path: Path): string | null;
 }
 
-/** What of a connection concerns its copies. */
+/** The part of a connection that concerns its copies. */
 export interface CopySide {
   readonly name: string;
   /** For a connection named after its source: the names of the source's kin. The copies may be under one of them. */
@@ -41,7 +41,7 @@ export interface CopySide {
   /** The folder of the file of connections; without a file the current folder. */
   readonly home: string;
   readonly destination: { readonly definition: DestinationDefinition; readonly configuration: unknown };
-  /** The schema in the destination; empty: the source says it, and was not asked. */
+  /** The schema in the destination; empty: the source decides it, and was not loaded. */
   readonly schema: string;
   readonly selection: Selection;
   readonly rename: DestinationContext["rename"];
@@ -65,7 +65,7 @@ export interface ConfiguredConnection extends CopySide {
   readonly service: Pick<ConnectionEntry, "schedule" | "verify" | "freshness">;
 }
 
-/** Settings that say where a destination is, of any kind. */
+/** The settings of any destination that say where it is. */
 const placeNames: ReadonlySet<string> = new Set(["path", "catalog", "catalog_schema", "host", "port", "database"]);
 
 /** Identifies the place of a connection's copies. Holds no secret. */
@@ -130,7 +130,7 @@ export async function resolveConnection(
 }
 
 /**
- * As {@link resolveConnection}, for commands that need nothing of the source: its secrets are not asked for, and its
+ * As {@link resolveConnection}, for commands that need nothing of the source: its secrets are not read, and its
  * settings may be wrong.
  */
 export async function resolveCopySide(
@@ -317,8 +317,8 @@ function unknownKind(part: "source" | "destination", type: string, known: readon
   const meant = nearest(type, known);
   return {
     path: [part, "type"],
-    message: `names no ${part} that there is: ${JSON.stringify(type)}`,
-    remedy: meant === null ? `There is ${known.join(", ")}.` : `Did you mean ${meant}?`,
+    message: `names an unknown ${part}: ${JSON.stringify(type)}`,
+    remedy: meant === null ? `Choose one of ${known.join(", ")}.` : `Did you mean ${meant}?`,
   };
 }
 

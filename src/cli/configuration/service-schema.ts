@@ -98,7 +98,7 @@ export async function resolveService(
   if (token !== null) redactor.add(token);
   const alerts = Object.entries(output.alerts).map(([name, { secret = null, template = null, ...webhook }]) => {
     if (secret !== null) redactor.add(secret);
-    // An address of Slack's or Teams' is a secret: whoever has it may write.
+    // The address of a Slack or Teams webhook is a secret: anyone who has it can post.
     redactor.add(webhook.url);
     return [name, { ...webhook, secret, template }] as const;
   });

@@ -2,12 +2,12 @@ import { HeadwatersError } from "../../protocol/errors.ts";
 import { decoded } from "../../toolkit/decoded.ts";
 import { nearest } from "../../toolkit/nearest.ts";
 
-/** The settings of a source that an address gives. */
+/** The settings of a source in an address. */
 interface Scheme {
   readonly type: string;
   readonly host?: string;
   readonly user?: string;
-  /** What the path names; absent: the address has no path. */
+  /** The setting that the path gives; absent: the address has no path. */
   readonly path: string;
   /** More settings that the scheme stands for. */
   readonly more?: Readonly<Record<string, unknown>>;
@@ -43,14 +43,14 @@ export function isAddress(text: string): boolean {
 
 /**
  * The mapping for `source: postgresql://reader@localhost:5432/shop?sslmode=require`. Other settings of the source follow the
- * `?`. `place`: what the address was given as. Errors never repeat the address, which may hold a password.
+ * `?`. `place`: where the address was given. Errors never repeat the address, which may hold a password.
  */
 export function sourceFromAddress(address: string, place: string): Readonly<Record<string, unknown>> {
   const parts = form.exec(address)?.groups;
   const wrong = (message: string, hint: string): HeadwatersError =>
     new HeadwatersError("CONFIGURATION_INVALID", `${place} ${message}`, { hint });
   const example = "Write it as postgresql://reader@localhost:5432/shop.";
-  if (parts === undefined) throw wrong("is not an address that can be understood.", example);
+  if (parts === undefined) throw wrong("is not a valid address.", example);
   const name = parts["scheme"]!.toLowerCase();
   const scheme = Object.hasOwn(sourceSchemes, name) ? sourceSchemes[name]! : null;
   if (scheme === null) {

@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import type { Path } from "./document.ts";
 import type { Problem } from "./problems.ts";
 
-/** A value from outside of the file. */
+/** A value from outside the file. */
 export interface Fetched {
   /** The setting that contains the value. */
   readonly path: Path;
@@ -20,11 +20,11 @@ export interface Resolved {
   readonly value: unknown;
   readonly fetched: readonly Fetched[];
   readonly problems: readonly Problem[];
-  /** Settings whose outside values were not asked for. */
+  /** Settings whose outside values were not read. */
   readonly unasked: readonly Path[];
 }
 
-/** A secret is short. What gives more bytes is not one, such as a file that never ends. */
+/** A secret is short. Anything longer is not one, such as a file that never ends. */
 const mostBytes = 1 << 20;
 
 /** In milliseconds. A command for a secret may ask a vault over the network, but not a person. */
@@ -81,7 +81,7 @@ export async function resolveValues(
       const given = options.environment[name];
       const found = fallback !== undefined && (given === undefined || given === "") ? fallback : given;
       if (found === undefined) {
-        const remedy = `Set it (export ${name}=…), write it into .env, or give a value to fall back to: \${${name}:-value}.`;
+        const remedy = `Set it (export ${name}=…), write it into .env, or give a default: \${${name}:-value}.`;
         problems.push({ path, message: `needs the environment variable ${name}, which is not set`, remedy });
         return whole;
       }
@@ -121,8 +121,8 @@ async function fromFile(path: unknown, folder: string): ReturnType<Outside> {
     const text = await readBounded(resolve(folder, path));
     if (text !== null) return withoutLastNewline(text);
     return {
-      message: `can't be had from the file ${path}: it has no end within 1 MiB and 30 s`,
-      remedy: "Name a file with nothing but the value.",
+      message: `can't be read from the file ${path}: it does not end within 1 MiB and 30 s`,
+      remedy: "Name a file that holds only the value.",
     };
   } catch (error) {
     const { code = String(error) } = error as NodeJS.ErrnoException;
@@ -149,7 +149,7 @@ async function readBounded(path: string): Promise<string | null> {
   for (let bytes = 0; bytes <= mostBytes && performance.now() < deadline;) {
     const length = await read();
     if (length === 0 && (isFile || bytes > 0)) return Buffer.concat(parts).toString("utf8");
-    // A pipe to which nobody has written yet.
+    // A pipe without a writer so far.
     if (length === null || length === 0) await sleep(20);
     else parts.push(Buffer.from(chunk.subarray(0, length)));
     bytes += length ?? 0;
@@ -177,7 +177,7 @@ async function fromCommand(command: unknown, folder: string): ReturnType<Outside
         if (error === null) done(withoutLastNewline(stdout));
         else
           done({
-            message: `can't be had from the command ${program}: ${ending(error)}`,
+            message: `can't be read from the command ${program}: ${ending(error)}`,
             remedy: "Run it by hand to see why.",
           });
       },

@@ -95,6 +95,6 @@ describe("tables in a file of connections", () => {
 
   test("what can't be edited is told", () => {
     expect(() => write("connections:\n  a: &a { source: b }\n  iot: *a\n")).toThrow(/connections\.iot is an alias/);
-    expect(() => write(`${head}\n    tables: all\n`)).toThrow(/no list or mapping/);
+    expect(() => write(`${head}\n    tables: all\n`)).toThrow(/neither a list nor a mapping/);
   });
 });

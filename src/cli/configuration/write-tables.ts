@@ -86,14 +86,14 @@ function includeOf(document: Document, entry: YAMLMap, file: string, connection:
     const include = tables.get("include", true);
     if (isSeq(include)) return inBlock(include);
     if (include !== undefined && !isEmpty(include))
-      throw byHand(file, connection, "has a tables.include that is no list");
+      throw byHand(file, connection, "has a tables.include that is not a list");
     const made = new YAMLSeq(document.schema);
     tables.delete("include");
     tables.items.unshift(document.createPair("include", made) as Pair);
     return made;
   }
   if (tables !== undefined && !isEmpty(tables))
-    throw byHand(file, connection, "has tables that are no list or mapping");
+    throw byHand(file, connection, "has tables that are neither a list nor a mapping");
   entry.delete("tables");
   const made = new YAMLSeq(document.schema);
   const map = new YAMLMap(document.schema);
@@ -143,6 +143,6 @@ function isEmpty(node: unknown): boolean {
 
 function byHand(file: string, connection: string, why: string): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", `${file}: connections.${connection} ${why}.`, {
-    hint: "Write its tables by hand: headwaters discover shows them.",
+    hint: "Write its tables by hand; headwaters discover shows them.",
   });
 }

@@ -121,7 +121,7 @@ export const events: readonly Event[] = [
     table: "COMMENTS",
     what: "updated",
     rows: 25,
-    told: "25 comments edited, of which no timestamp tells",
+    told: "25 comments edited without a new timestamp",
     numbers: numbers(100, 25, 7),
     stored: changed("COMMENTS", () => ({ body: "edited" })),
   },

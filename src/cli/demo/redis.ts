@@ -8,7 +8,7 @@ import type { Scenario, ScenarioOptions } from "./scenario.ts";
 import { changes, counts, keys, life, made, type RedisCommand } from "./shop.ts";
 import { launchValkey } from "../../servers/valkey.ts";
 
-/** The databases in which an empty one is searched for, on a server that the user named. */
+/** The databases among which an empty one is searched, on a server that the user named. */
 const databases = Array.from({ length: 15 }, (_, index) => 15 - index);
 
 /** Starts a web shop with sessions, caches and queues, on the server that the user named or on our own. */
@@ -102,7 +102,7 @@ async function emptyDatabase(address: string, signal: AbortSignal): Promise<Resp
   const what =
     given === "" ? `none of the databases 1 to 15 of ${where} is empty` : `database ${given} of ${where} is not empty`;
   throw new HeadwatersError("CONFIGURATION_INVALID", `--server: ${what}`, {
-    hint: "The demo writes only where nothing is. Empty one, or leave --server out.",
+    hint: "Empty a database, or leave --server out. The demo writes only to an empty one.",
   });
 }
 
@@ -110,9 +110,9 @@ function parse(address: string): URL {
   if (URL.canParse(address) && /^rediss?:$/.test(new URL(address).protocol)) return new URL(address);
   throw new HeadwatersError(
     "CONFIGURATION_INVALID",
-    "--server must be an address as redis://user:password@host:6379/15",
+    "--server must be an address such as redis://user:password@host:6379/15",
     {
-      hint: "Write rediss:// for TLS; leave the database out to have an empty one found.",
+      hint: "Write rediss:// for TLS. Leave the database out, and the demo finds an empty one.",
     },
   );
 }

@@ -94,7 +94,7 @@ function addressOf(server: string | null): ReqlAddress {
   if (server === null) {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      "--server: name a RethinkDB server, no package registry has one",
+      "--server: it is missing; no package registry has a RethinkDB server to start",
       {
         hint: "Write --server rethinkdb://admin@127.0.0.1:28015. The demo makes a database of its own there, and drops it at the end.",
       },
@@ -104,7 +104,7 @@ function addressOf(server: string | null): ReqlAddress {
   if (url?.protocol !== "rethinkdb:" || url.hostname === "") {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      "--server must be an address as rethinkdb://user:password@host:28015",
+      "--server must be an address such as rethinkdb://user:password@host:28015",
     );
   }
   return {

@@ -105,9 +105,13 @@ GROUP BY ALL ORDER BY people DESC LIMIT 8`,
 function parse(address: string): CqlAddress {
   const parsed = parseCqlAddress(address);
   if (parsed !== null) return parsed;
-  throw new HeadwatersError("CONFIGURATION_INVALID", "--server must be an address as cql://user:password@host:9042", {
-    hint: `The demo makes a keyspace ${keyspace} there and drops it at its end.`,
-  });
+  throw new HeadwatersError(
+    "CONFIGURATION_INVALID",
+    "--server must be an address such as cql://user:password@host:9042",
+    {
+      hint: `The demo makes a keyspace ${keyspace} there and drops it at its end.`,
+    },
+  );
 }
 
 async function connect(where: CqlAddress, signal: AbortSignal): Promise<Client> {
@@ -120,7 +124,7 @@ async function connect(where: CqlAddress, signal: AbortSignal): Promise<Client> 
     signal.throwIfAborted();
     const at = `${where.host}:${where.port}`;
     throw new HeadwatersError("CONFIGURATION_INVALID", `--server: ${at} can't be used: ${String(thrown)}`, {
-      hint: "headwaters check tells the reason step by step.",
+      hint: "Run headwaters check: it shows the reason step by step.",
       cause: thrown,
     });
   }
@@ -152,7 +156,7 @@ async function makeKeyspace(run: Run, signal: AbortSignal): Promise<void> {
   } catch (thrown) {
     signal.throwIfAborted();
     throw new HeadwatersError("CONFIGURATION_INVALID", `the keyspace ${keyspace} can't be made: ${String(thrown)}`, {
-      hint: `If a demo that was killed left it behind: DROP KEYSPACE ${keyspace};`,
+      hint: `If a killed demo left it behind, run DROP KEYSPACE ${keyspace};`,
       cause: thrown,
     });
   }

@@ -13,13 +13,13 @@ import type { ColumnLayout } from "./text.ts";
 /** Milliseconds between frames, and between lines. */
 const frameInterval = 250;
 const lineInterval = 10_000;
-/** The rate is that of the last so many milliseconds. */
+/** The time over which the rate is measured, in milliseconds. */
 const rateOver = 10_000;
 
-/** What is shown of one connection. */
+/** What the display knows of one connection. */
 interface Shown {
   readonly failed: Set<string>;
-  /** What is read whole now, and how many rows of it. */
+  /** Tables that are being read whole, with the rows read so far. */
   readonly reading: Map<string, number>;
   tables: number;
   changes: number;
@@ -27,7 +27,7 @@ interface Shown {
   recent: { readonly at: number; readonly changes: number }[];
   lag: number | null;
   kept: KeptStream | null;
-  /** Of the changes that a line was written for. */
+  /** The changes at the last line. */
   said: number;
   heard: boolean;
 }
@@ -161,7 +161,7 @@ export class FollowDisplay implements Disposable {
     this.#region!.draw(tableLines(layout, rows, { paint: output.paint, width: output.columns - 1 }));
   }
 
-  /** Where nothing happened, no line is written. */
+  /** If nothing happened, no line is written. */
   #lines(): void {
     for (const [name, shown] of this.#shown) {
       if (shown.changes === shown.said && shown.reading.size === 0) continue;

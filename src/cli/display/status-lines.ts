@@ -8,7 +8,7 @@ import { tableLines } from "./table.ts";
 
 /** What `status` knows of a connection. */
 export interface Standing extends Status {
-  /** Why the destination can't be read now; then all is from the attempts of this machine. `null`: it was read. */
+  /** Why the destination can't be read now; then everything comes from the attempts on this machine. `null`: it was read. */
   readonly unreadable: HeadwatersError | null;
 }
 
@@ -51,7 +51,7 @@ export function statusLines(
       ? []
       : [
           `${paint("yellow", "not read")} ${unreadable.message} (${unreadable.code})`,
-          "  What follows is what the syncs on this machine have noted.",
+          "  The following comes from the records on this machine.",
         ]),
     ...(rows.length > 0 ? tableLines(streams ? streamLayout : layout, rows, look) : []),
     ...runs.flatMap((run, index) => [runLine(run, paint), ...(index === failed ? reasons(run) : [])]),
@@ -79,7 +79,9 @@ function reasons({ outcome, error, tables }: RunRecord): readonly string[] {
   ];
   return [
     ...(outcome === "died"
-      ? ["  Its process ended without a word: killed, out of memory, or the machine restarted. Sync again: it goes on."]
+      ? [
+          "  Its process ended without a record: it was killed, ran out of memory, or the machine restarted. Sync again: it goes on from the last commit.",
+        ]
       : []),
     ...(error === undefined ? [] : lines("", error)),
     ...tables.flatMap((table) => (table.error === null ? [] : lines(`${table.table}: `, table.error))),

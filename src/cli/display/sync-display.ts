@@ -230,7 +230,7 @@ function retried(
 }
 
 /**
- * Shows why tables failed and what to do. It comes after the summary, where users see it. What several tables failed by, such
+ * Shows why tables failed and what to do. It comes after the summary, where users see it. An error of several tables, such
  * as a server that is away, is shown once.
  */
 function failures({ output, prefix }: DisplayOptions, progress: SyncProgress): void {

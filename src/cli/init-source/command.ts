@@ -83,7 +83,7 @@ async function mustBeEmpty(folder: string, name: string): Promise<void> {
       cause: thrown,
     });
   }
-  throw new HeadwatersError("CONFIGURATION_INVALID", `the folder ${name} has files already; it was left as it is`, {
-    hint: "Choose another name, or move it away first.",
+  throw new HeadwatersError("CONFIGURATION_INVALID", `the folder ${name} has files already; nothing was changed`, {
+    hint: "Choose another name, or move the folder away first.",
   });
 }

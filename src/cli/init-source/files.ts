@@ -50,11 +50,11 @@ import { changesAfter } from "./service.ts";
 
 export default defineSource({
   name: "${name}",
-  // What its users set. A secret: z.string().meta({ description: "…", secret: true })
+  // The settings of its users. A secret: z.string().meta({ description: "…", secret: true })
   configuration: z.object({
-    pageSize: z.coerce.number().int().min(1).default(100).meta({ description: "Changes to ask for at a time." }),
+    pageSize: z.coerce.number().int().min(1).default(100).meta({ description: "Changes to request at a time." }),
   }),
-  // What a sync keeps for the next one; the first begins with these defaults.
+  // The state that a sync keeps for the next one; the first sync begins with these defaults.
   state: z.object({ change: z.number().default(0) }),
   schema: {
     readings: {
@@ -78,7 +78,7 @@ export default defineSource({
 `;
 }
 
-const service = `// Stands in for the service that you want to read: ask yours here instead.
+const service = `// Stands in for the service that you want to read: call your service here instead.
 
 export interface Reading {
   readonly id: number;
@@ -124,7 +124,7 @@ let round = 0;
 const checks = updateChecks({
   source,
   configuration: { pageSize: 20 },
-  /** Changes what the source reads: a row that is new, one that is another, one that is gone. */
+  /** Changes what the source reads: a new row, a changed one, a deleted one. */
   async change() {
     round += 1;
     write(1_000 + round, 25);
@@ -149,7 +149,7 @@ npm start        # into warehouse.duckdb; once more: only what changed
 \`\`\`
 
 \`source.ts\` is the source: its settings, its tables, and \`update()\`, which yields what changed since the last
-checkpoint. \`service.ts\` stands in for what it reads: ask your service there instead.
+checkpoint. \`service.ts\` stands in for what it reads: call your service there instead.
 
 Node.js modules such as \`node:fs\` have types in a package: \`npm install -D @types/node\`, and \`"types": ["node"]\` in
 \`tsconfig.json\`.

@@ -102,8 +102,8 @@ async function destinationGiven({ environment }: Session, text: string): Promise
 function assertKnown(side: "source" | "destination", type: string, known: readonly string[]): void {
   if (known.includes(type)) return;
   const meant = nearest(type, known);
-  throw new HeadwatersError("CONFIGURATION_INVALID", `--${side} names no ${side} that there is: "${type}".`, {
-    hint: meant === null ? `There is ${known.join(", ")}.` : `Did you mean ${meant}?`,
+  throw new HeadwatersError("CONFIGURATION_INVALID", `--${side} names an unknown ${side}: "${type}".`, {
+    hint: meant === null ? `Choose one of ${known.join(", ")}.` : `Did you mean ${meant}?`,
   });
 }
 
@@ -132,7 +132,7 @@ async function asking(session: Session, path: string, file: string, given: Given
   }
 }
 
-/** Rows a second that any of the sources gives. */
+/** A rate in rows per second that every source reaches. */
 const slowRead = 50_000;
 
 function estimateOf({ estimatedRows }: Answers): string {

@@ -23,7 +23,7 @@ export interface GivenSide {
   readonly values: Values | null;
 }
 
-/** What is given by flags, and so is not asked; `null`: it is asked. */
+/** Answers that flags give, which are not asked; `null`: it is asked. */
 export interface Given {
   /** Where the file of connections will be: relative paths start there. */
   readonly folder: string;
@@ -48,12 +48,12 @@ export interface Answers {
   readonly estimatedRows: number;
 }
 
-/** Settings that are asked though they have a default or may be left out. The others wait in the file, as comments. */
+/** Settings that are asked although they have a default or are optional. The others are in the file, as comments. */
 const asked: ReadonlySet<string> = new Set(
   "host hostname host_1 port database keyspace schema user username password path catalog data".split(" "),
 );
 
-/** Answers that are offered where a setting has no default. */
+/** Suggested answers for settings without a default. */
 const suggestions: Values = { host: "localhost", hostname: "localhost", host_1: "localhost" };
 
 type Registry<Definition> = Readonly<Record<string, { readonly title: string; load(): Promise<Definition> }>>;
@@ -78,7 +78,7 @@ export async function dialogue(session: Session, prompts: Prompts, given: Given)
     prompts,
     destinations,
     given.destination,
-    "Where shall the copy be?",
+    "Where should the copy be?",
     async (one) => {
       const connection = await configured(session, { ...given, source, destination: one });
       const { definition, configuration } = connection.destination;
@@ -138,7 +138,7 @@ async function side<Definition extends SourceDefinition | DestinationDefinition>
     if (await attempted(session, () => tried({ definition, values }))) return { definition, values };
     const next = await prompts.one("That does not work yet. What now?", [
       { value: "change", label: "Change the settings" },
-      { value: "go on", label: "Go on all the same", hint: "and put it right in the file later" },
+      { value: "go on", label: "Continue anyway", hint: "and correct it in the file later" },
     ]);
     if (next === "go on") return { definition, values };
     values = await ask(prompts, settings, values);
@@ -154,14 +154,14 @@ async function ask(prompts: Prompts, settings: readonly Setting[], before: Value
     const answer = secret
       ? (await prompts.secret(known === undefined ? question : `${question} (Enter: as before)`)) || (known ?? "")
       : await prompts.text(question, known ?? String(preset ?? suggestions[name] ?? ""), required);
-    // What is as it would be anyway stays a comment in the file.
+    // A setting with its default stays a comment in the file.
     if (answer === String(preset ?? "") && !(secret && required)) delete values[name];
     else values[name] = answer;
   }
   return values;
 }
 
-/** Whether `work` finds that all is well. An error is shown. */
+/** Whether `work` succeeds. An error is shown. */
 async function attempted(session: Session, work: () => Promise<boolean>): Promise<boolean> {
   try {
     return await work();
@@ -199,8 +199,8 @@ async function tablesOf(
   showTables(session, connection, usable, false);
   let tables = given ?? [];
   if (given === null && usable.length > 1) {
-    const which = await prompts.one("Which tables shall be copied?", [
-      { value: "all", label: `All ${usable.length}`, hint: "and those that come later" },
+    const which = await prompts.one("Which tables should be copied?", [
+      { value: "all", label: `All ${usable.length}`, hint: "and new ones later" },
       { value: "some", label: "Some of them" },
     ]);
     const choices = usable.map(({ id }) => ({ value: id, label: id }));

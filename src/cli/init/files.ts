@@ -10,18 +10,18 @@ import { settingsOf } from "../configuration/settings.ts";
 import { packagedSchema } from "../package-manifest.ts";
 import type { Answers, Side, Values } from "./dialogue.ts";
 
-/** What was written beside the file of connections, and what is still to be set. */
+/** What was written beside the file of connections, and what must still be set. */
 export interface Written {
   /** Variables whose values were written to `.env`. */
   readonly secrets: readonly string[];
-  /** Variables that the file asks for, and that nobody set. */
+  /** Variables that the file uses and that are not set. */
   readonly unset: readonly string[];
 }
 
 export function assertAbsent(path: string, file: string): void {
   if (!existsSync(path)) return;
-  throw new HeadwatersError("CONFIGURATION_INVALID", `${file} is there already; it was left as it is.`, {
-    hint: "Name another with --file, or move it away first.",
+  throw new HeadwatersError("CONFIGURATION_INVALID", `${file} exists already; nothing was changed.`, {
+    hint: "Name another file with --file, or move this one away first.",
   });
 }
 
@@ -108,7 +108,7 @@ function quoted(name: string, value: string): string {
     if (!value.includes(mark) && parseEnv(`${name}=${text}`)[name] === value) return text;
   }
   throw new HeadwatersError("CONFIGURATION_INVALID", `the value of ${name} can't be written to .env.`, {
-    hint: `Set ${name} in the environment first: then it is taken from there.`,
+    hint: `Set ${name} in the environment first; it is then read from there.`,
   });
 }
 

@@ -26,7 +26,7 @@ export class Prompts {
         done();
       },
     });
-    // What the questions look at to wrap lines.
+    // The prompts read this to wrap lines.
     const size = { isTTY: true, columns: output.columns, rows: output.rows };
     this.#input = environment.stdin as Readable;
     this.#output = Object.assign(screen, size);
@@ -43,7 +43,7 @@ export class Prompts {
       ...this.#how,
       message,
       initialValue: initial,
-      validate: (value = "") => (isRequired && value.trim() === "" ? "It is needed." : undefined),
+      validate: (value = "") => (isRequired && value.trim() === "" ? "A value is required." : undefined),
     });
     return answered<string | undefined>(answer)?.trim() ?? "";
   }
@@ -71,7 +71,7 @@ export class Prompts {
 
   async some(message: string, choices: readonly Choice[]): Promise<readonly string[]> {
     const options = [...choices];
-    // Who has many wants to search.
+    // Long lists can be searched.
     const ask = options.length > mostListed ? clack.autocompleteMultiselect : clack.multiselect;
     return answered<string[]>(await ask({ ...this.#how, message, options, required: true }));
   }

@@ -9,7 +9,7 @@ import { resolveTemporal } from "../configuration/temporal-schema.ts";
 import { openSource, openWarehouse, sidesOf } from "../connect.ts";
 import { runContext, type Session } from "../session.ts";
 
-/** Where Temporal is, as the file of connections says. */
+/** The address of Temporal, from the file of connections. */
 export async function temporalOf(session: Session, file: string | undefined): Promise<TemporalSettings> {
   const { environment, output } = session;
   const request = file === undefined ? {} : { file };
@@ -20,8 +20,8 @@ export async function temporalOf(session: Session, file: string | undefined): Pr
 }
 
 /**
- * Identifies what a connection's entry says of its syncs, without what stands in the environment: secrets may be kept in
- * another way on each machine.
+ * A fingerprint of a connection's entry, as far as it decides its syncs, without values of the environment: each machine
+ * may keep secrets in its own way.
  */
 export function fingerprintOf({ entry }: RawConnection): string {
   const { schedule: _schedule, verify: _verify, freshness: _freshness, ...rest } = entry;
@@ -38,7 +38,7 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** A connection of the file, as it is now. */
+/** A connection in the file's current version. */
 export async function findConnection(session: Session, file: string | undefined, name: string): Promise<Known> {
   const { environment, output } = session;
   const request = { names: [name], ...(file === undefined ? {} : { file }) };

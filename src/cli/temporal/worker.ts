@@ -58,7 +58,7 @@ async function work(session: Session, flags: WorkerFlags, drainMilliseconds: num
   await runWorker(settings, host, {
     ...{ concurrency, health, signal, drainMilliseconds },
     onReady: () =>
-      log.info(`works for ${settings.address}, task queue ${settings.taskQueue}, ${concurrency} at a time`),
+      log.info(`working for ${settings.address}, task queue ${settings.taskQueue}, ${concurrency} at a time`),
   });
   return "ok";
 }

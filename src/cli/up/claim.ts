@@ -9,7 +9,10 @@ import { isAlive, ownProcess, type RecordedProcess } from "../attempts.ts";
 /** How often a claim is renewed, in milliseconds. */
 const beat = 10_000;
 
-/** A claim of another machine, whose processes nobody here sees, is void if it was not renewed for so long, in milliseconds. */
+/**
+ * A claim of another machine is void if it was not renewed for this long, in milliseconds: its processes can't be seen
+ * from here.
+ */
 const silence = 60_000;
 
 interface Claim extends RecordedProcess {
@@ -18,8 +21,8 @@ interface Claim extends RecordedProcess {
 
 /**
  * Claims the folder of the service for this process, until it ends: two services would both write to its state, send each
- * alert twice, and take connections from each other. Each process writes its own claim before it looks for others, so that of
- * two at the same time at least one sees the other. Throws `SERVICE_RUNNING`.
+ * alert twice, and take connections from each other. Each process writes its own claim before it looks for others, so if
+ * two start at the same time, at least one sees the other. Throws `SERVICE_RUNNING`.
  */
 export function claim(folder: string, log: Log): AsyncDisposable {
   const file = join(folder, `up-${randomUUID()}.json`);
@@ -29,7 +32,7 @@ export function claim(folder: string, log: Log): AsyncDisposable {
     writeFileSync(file, JSON.stringify(own), { mode: 0o600 });
   } catch (thrown) {
     const { code } = thrown as NodeJS.ErrnoException;
-    log.warn(`${folder} can't be written (${code}), so that a second headwaters up of this file would not be noticed`);
+    log.warn(`${folder} can't be written (${code}), so a second headwaters up for this file would not be noticed`);
     return { [Symbol.asyncDispose]: async () => {} };
   }
   const other = otherClaim(folder, file);
@@ -37,9 +40,9 @@ export function claim(folder: string, log: Log): AsyncDisposable {
     rmSync(file, { force: true });
     throw new HeadwatersError(
       "SERVICE_RUNNING",
-      `another headwaters up works with this file: process ${other.pid} on ${other.host}, since ${other.since}.`,
+      `another headwaters up runs for this file: process ${other.pid} on ${other.host}, since ${other.since}.`,
       {
-        hint: "Use its page, or stop it first. For a second service, write a file in another folder, or have HEADWATERS_STATE name another one.",
+        hint: "Use its page, or stop it first. To run a second service, put its file into another folder, or set HEADWATERS_STATE to another folder.",
       },
     );
   }
@@ -60,7 +63,7 @@ export function claim(folder: string, log: Log): AsyncDisposable {
   };
 }
 
-/** The claim of another process that is at work; those that processes left behind are removed. */
+/** The claim of another running process. Claims that ended processes left behind are removed. */
 function otherClaim(folder: string, own: string): Claim | null {
   const now = statSync(own).mtimeMs;
   for (const name of readdirSync(folder)) {
@@ -72,7 +75,7 @@ function otherClaim(folder: string, own: string): Claim | null {
       if (isThere) return other;
       rmSync(file, { force: true });
     } catch (thrown) {
-      // It was given up meanwhile, or its process was killed while it wrote it.
+      // It was removed meanwhile, or its process was killed while writing it.
       if (!(thrown instanceof SyntaxError) && (thrown as NodeJS.ErrnoException).code !== "ENOENT") throw thrown;
     }
   }

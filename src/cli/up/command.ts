@@ -125,7 +125,7 @@ async function up(session: Session, flags: UpFlags): Promise<Outcome> {
   const address = `${scheme}://${shown}:${listening.port}/`;
   const tokenFile = made?.file ?? null;
   if (json) tell(null, { kind: "listening", address, tokenFile });
-  // What is behind # reaches no server and no log of one. Nor does it go into a log of ours at each start.
+  // The part after # reaches no server and no server's log. It is not written to our log at each start either.
   else if (made !== null && (made.isNew || output.live)) environment.stdout.write(`${address}#token=${token}\n`);
   else output.line(tokenFile === null ? address : `${address}#token=… (the token is in ${tokenFile})`);
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
@@ -161,17 +161,17 @@ function wrong(message: string, hint?: string): HeadwatersError {
   return new HeadwatersError("CONFIGURATION_INVALID", message, hint === undefined ? {} : { hint });
 }
 
-/** Others than this machine may ask only by a token that the user chose, over TLS. */
+/** Other machines may send requests only with a token that the user set, over TLS. */
 function checkPlace(host: string, { token, tls }: ServiceSettings): void {
   if (isLoopback(host)) return;
   if (token === null)
     throw wrong(
-      `--host ${host} is not of this machine alone, and no token is set.`,
-      `Set service.token, as in "token: { file: /run/secrets/headwaters }", or "token: \${HEADWATERS_TOKEN}".`,
+      `--host ${host} can be reached from other machines, but no token is set.`,
+      `Set service.token, such as "token: { file: /run/secrets/headwaters }", or "token: \${HEADWATERS_TOKEN}".`,
     );
   if (tls === null)
     throw wrong(
-      `--host ${host} is not of this machine alone, and there is no TLS.`,
+      `--host ${host} can be reached from other machines, but there is no TLS.`,
       `Set service.tls to the files of a certificate, or to "proxy" if a proxy before it has TLS.`,
     );
 }

@@ -39,7 +39,7 @@ export async function textOf(given: Given): Promise<string> {
   return `${text}\n${environment}`;
 }
 
-/** Reads what the service as a whole is set to. */
+/** Reads the settings of the service as a whole. */
 export async function loadSettings(given: Omit<Given, "flags">): Promise<ServiceSettings> {
   const { settings } = await readSettings(given, await readFileOf(requestOf(given), given.folder));
   return settings;
@@ -60,7 +60,7 @@ async function readSettings(
   return { settings, variables };
 }
 
-/** Reads the file of connections. A connection whose settings are wrong is told with its error. */
+/** Reads the file of connections. A connection whose settings are wrong has its error. */
 export async function loadService(given: Given): Promise<Loaded> {
   const { folder, redactor, flags } = given;
   const request = requestOf(given);
@@ -109,7 +109,7 @@ function told(raw: RawConnection, connection: ConfiguredConnection, redactor: Re
   };
 }
 
-/** What can be said of a connection whose settings are wrong. */
+/** What is known of a connection whose settings are wrong. */
 function broken(raw: RawConnection, thrown: unknown, redactor: Redactor): LoadedConnection {
   const error = asHeadwatersError(thrown);
   const typeOf = (side: unknown): string => {
@@ -144,13 +144,13 @@ function placeOf(settings: Settings): string {
   return `${String(host)}:${String(port)}/${String(database)}`;
 }
 
-/** For people, files beside the file of connections are called by their names. */
+/** Files beside the file of connections are shown by their names only. */
 function beside(home: string, place: string): string {
   const folder = `${real(home)}${sep}`;
   return place.startsWith(folder) ? place.slice(folder.length) : place;
 }
 
-/** A file may be named by several paths. */
+/** Several paths may lead to one file. */
 function real(path: string): string {
   try {
     return realpathSync(path);

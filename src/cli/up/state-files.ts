@@ -5,7 +5,7 @@ import { asHeadwatersError, HeadwatersError } from "../../protocol/errors.ts";
 import { type Memory, nothingRemembered, type Remembered } from "../../service/host.ts";
 import { recordFolder } from "../attempts.ts";
 
-/** Where the service keeps its own: no connection can have this name. */
+/** The folder of the service's own files: no connection can have this name. */
 export function serviceFolder(home: string, variables: NodeJS.ProcessEnv): string {
   const state = variables["HEADWATERS_STATE"] ?? "";
   return join(state === "" ? join(home, recordFolder) : resolve(state), ".service");
@@ -31,7 +31,7 @@ export function tokenIn(folder: string): { readonly token: string; readonly file
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
       `the token can't be written to ${file} (${(thrown as NodeJS.ErrnoException).code})`,
-      { hint: "HEADWATERS_STATE names another folder; service.token gives one of your own.", cause: thrown },
+      { hint: "Set HEADWATERS_STATE to another folder, or set service.token.", cause: thrown },
     );
   }
   return { token, file, isNew: true };
