@@ -77,7 +77,7 @@ function Screen({ route }: { readonly route: Route }) {
     case "unknown":
       return (
         <>
-          <h1 tabIndex={-1}>There is no such screen</h1>
+          <h1 tabIndex={-1}>This screen does not exist</h1>
           <p>
             <a href={href({ screen: "connections" })}>All connections</a>
           </p>
@@ -115,7 +115,7 @@ function LinkState() {
   return <Badge tone="idle">Connecting</Badge>;
 }
 
-/** What holds for the whole service: it is away, it is newer than the page, or its file was not taken on. */
+/** Messages about the whole service: it is away, it is newer than the page, or its file is not used. */
 function Banners({ tryNow }: { readonly tryNow: () => void }) {
   const link = useStore((state) => state.link);
   const updated = useStore((state) => state.versions.length > 1);
@@ -144,8 +144,8 @@ function Banners({ tryNow }: { readonly tryNow: () => void }) {
       {configuration !== null && (
         <div class="notice tone-bad">
           <span>
-            <code class="code">{configuration.code}</code> The file was not taken on, and the service goes on with the
-            last valid one. {configuration.message} {configuration.hint}
+            <code class="code">{configuration.code}</code> The file is not used. The service goes on with the last valid
+            one. {configuration.message} {configuration.hint}
           </span>
         </div>
       )}

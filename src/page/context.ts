@@ -20,13 +20,13 @@ export function usePage(): Page {
   return useContext(PageContext)!;
 }
 
-/** A part of the state. Draws again only if that part is another one. */
+/** A part of the state. Draws again only if that part has changed. */
 export function useStore<Part>(select: (state: State) => Part): Part {
   const { store } = usePage();
   return useSelected(() => select(store.state), store.subscribe);
 }
 
-/** What is derived from the service's clock, which ticks once a second: ages. It must be a plain value. */
+/** A value from the service's clock, which ticks once a second, such as an age. It must be a plain value. */
 export function useClock<Part extends string | number | boolean>(select: (now: number) => Part): Part {
   const { client } = usePage();
   return useSelected(() => select(Date.now() + client.skew), onTick);
@@ -69,7 +69,7 @@ export interface Loaded<Value> {
 }
 
 /**
- * Loads when the key changes, when `revision` does, and when the service has said hello anew. While a new revision is
+ * Loads when the key changes, when `revision` does, and when the service has said hello again. While a new revision is
  * loaded, the last value of the same key stays.
  */
 export function useLoaded<Value>(key: string, revision: unknown, load: () => Promise<Value>): Loaded<Value> {

@@ -144,10 +144,10 @@ export function attention(connection: ConnectionReport): ErrorReport | null {
     return {
       code: "DIVERGED",
       message: says,
-      hint: "Its run names the rows that differ. A full read makes the copy good.",
+      hint: "Its run names the rows that differ. A full read corrects the copy.",
       remedy: "resync",
     };
-  const late = "Run it now. If it is late again, see how long its runs take, or let it run more often.";
+  const late = "Run it now. If it is late again, check how long its runs take, or let it run more often.";
   return { code: state === "late" ? "LATE" : "PROBLEM", message: says, hint: late, remedy: "retry" };
 }
 
@@ -159,9 +159,9 @@ export function here(error: ErrorReport): ErrorReport {
 
 const hints: Readonly<Record<string, string>> = {
   DELETES_STOPPED:
-    "If the rows were deleted on purpose, review the deletes here and agree. If not, mend the source first.",
+    "If the rows were deleted on purpose, review the deletes here and agree. If not, fix the source first.",
   SCOPE_CHANGED:
-    "If the copy shall follow the file, review the new scope here and accept it. If not, restore the file.",
+    "If the copy should follow the file, review the new scope here and accept it. If not, restore the file.",
 };
 
 const urgency: readonly ConnectionReport["state"][] = ["problem", "late", "waiting", "paused"];

@@ -1,4 +1,4 @@
-/** What the page shows, as the fragment of its address says it. The server sees nothing of it. */
+/** What the page shows, from the fragment of its address. The server does not see it. */
 export type Route =
   | { readonly screen: "connections" }
   | { readonly screen: "connection"; readonly name: string; readonly tab: Tab }

@@ -42,8 +42,8 @@ export function sums(runs: readonly Run[], from: number, to: number, interval: n
 }
 
 /**
- * The highest age of the oldest copy in each interval: it grows with the clock, and falls when a run ends. `null`: not
- * known, because no run before tells it.
+ * The highest age of the oldest copy in each interval: it grows with the clock, and falls when a run ends. `null`: unknown,
+ * because no earlier run shows it.
  */
 export function ages(
   runs: readonly Run[],
@@ -73,7 +73,7 @@ export function ages(
   return { times, highest };
 }
 
-/** Runs as they are known now, newest first: those that events told of replace or join those that were loaded. */
+/** The known runs, newest first: runs from events replace or join the loaded ones. */
 export function withRecent(loaded: readonly Run[], recent: readonly Run[]): readonly Run[] {
   if (recent.length === 0) return loaded;
   const all = new Map([...loaded, ...recent].map((run) => [run.id, run]));

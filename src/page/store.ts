@@ -2,7 +2,7 @@ import type { ConnectionReport, LogLine, Run, ServiceEvent, TableProgress } from
 import type { ServiceReport } from "./api.ts";
 import type { Link } from "./stream.ts";
 
-/** All that the page knows of the service. */
+/** Everything that the page knows about the service. */
 export interface State {
   readonly link: Link;
   /** The versions of the service that said hello. More than one: the page is older than the service. */
@@ -14,7 +14,7 @@ export interface State {
   readonly connections: ReadonlyMap<string, ConnectionReport> | null;
   /** The run under way of a connection, or its last one. */
   readonly progress: ReadonlyMap<string, RunProgress>;
-  /** The runs that events told of since the service said hello, newest first, by connection. */
+  /** The runs in events since the service said hello, newest first, by connection. */
   readonly runs: ReadonlyMap<string, readonly Run[]>;
   /** What runs under way have logged since the page is open, the newest lines, by run. */
   readonly logs: ReadonlyMap<string, readonly LogLine[]>;
@@ -33,7 +33,7 @@ export type Change =
   | {
       readonly kind: "connections";
       readonly connections: readonly ConnectionReport[];
-      /** What was known when they were asked for. What events have changed since is newer than the answer. */
+      /** The state at the time of the request. Changes by events since then are newer than the answer. */
       readonly before: State["connections"];
     };
 
@@ -48,7 +48,7 @@ export const initial: State = {
   logs: new Map(),
 };
 
-/** The most that is kept of what events told: what a person reads, not an archive. */
+/** How much of the events is kept: what a person reads, not an archive. */
 const keptRuns = 200;
 const keptLines = 2_000;
 const keptLogs = 20;

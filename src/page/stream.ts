@@ -21,7 +21,7 @@ export interface Following {
   readonly silence?: number;
 }
 
-/** The service sends something at least every 15 s. A stream that is silent for longer is taken for dead. */
+/** The service sends something at least every 15 s. A stream that is silent for longer counts as dead. */
 const longestSilence = 45_000;
 
 /** Reads the events of the service until the signal is aborted, and connects again whenever the stream ends. */
@@ -56,7 +56,7 @@ export async function follow({ open, receive, tell, wait, signal, isFinal, ...op
   }
 }
 
-/** Milliseconds to wait after so many failures in a row: 0.5 s, doubled up to 10 s, the upper half random. */
+/** Milliseconds to wait after this many failures in a row: 0.5 s, doubled up to 10 s, the upper half random. */
 export function reconnectDelay(failures: number, random: number): number {
   const full = Math.min(10_000, 500 * 2 ** (failures - 1));
   return Math.round(full / 2 + (random * full) / 2);

@@ -23,7 +23,7 @@ export function applyTheme(): void {
   document.documentElement.dataset["theme"] = currentTheme();
 }
 
-/** Draws again when the theme changes. Gives the one that is shown. */
+/** Draws again when the theme changes. Returns the current theme. */
 export function useTheme(): "light" | "dark" {
   const [, redraw] = useState({});
   useEffect(() => {

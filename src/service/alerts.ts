@@ -6,7 +6,7 @@ import type { SchemaChange } from "../protocol/readable.ts";
 import type { ConnectionReport } from "./api.ts";
 import type { AlertKind, Webhook } from "./settings.ts";
 
-/** What is told of a connection: the JSON body, as `docs/up.md` describes it. */
+/** An alert about a connection: the JSON body, as `docs/up.md` describes it. */
 export interface Alert {
   readonly event: AlertKind | "test";
   readonly connection: string;
@@ -19,22 +19,22 @@ export interface Alert {
   readonly code: string | null;
 }
 
-/** An alert, and what must be another for it to be told again. */
+/** An alert, with the value that must change before it is sent again. */
 export interface Matter {
   readonly alert: Alert;
-  /** Told once for each matter and value. */
+  /** Sent once for each matter and value. */
   readonly matter: string;
   readonly value: string;
 }
 
-/** More than this part of what the source may keep is told of. */
+/** An alert is sent if the source keeps more than this part of its limit. */
 const mostRetained = 0.8;
 
 const attempts = 5;
 /** In milliseconds. */
 const mostAnswer = 10_000;
 
-/** What is to be told of a connection now. `after`: so many failures in a row. */
+/** The alerts that a connection calls for now. `after`: how many failures in a row. */
 export function mattersOf(connection: ConnectionReport, after: number, at: string): readonly Matter[] {
   const { name, error, failures, state, held, lastProof, lastRun, stream, asOf, paused } = connection;
   const matters: Matter[] = [];
@@ -42,7 +42,7 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
     const alert = { event, connection: name, at, message: `${name}: ${message}`, hint: null, code: null, ...more };
     matters.push({ alert, matter: `${event}:${name}`, value });
   };
-  // While it is followed, its tables count, and not how the run before it ended.
+  // While it is followed, its tables count, not how the run before ended.
   const isOver = stream === null && (lastRun?.outcome === "failed" || lastRun?.outcome === "died");
   const failed = isOver ? lastRun!.error : null;
   const wrong = failed ?? (state === "problem" && (lastRun === null || stream !== null) ? error : null);
@@ -53,7 +53,7 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
   }
   if (isStale(connection, Date.parse(at))) {
     const what = asOf === null ? "a table of its copy was never whole." : "its copy is older than its limit.";
-    add("stale", "late", what, { hint: paused ? "Resume it: it is paused." : "Look at why its runs are late." });
+    add("stale", "late", what, { hint: paused ? "Resume it: it is paused." : "Check why its runs are late." });
   }
   if (lastProof?.verdict === "DIVERGED") {
     const hint = "headwaters verify names the rows; headwaters sync --full writes what differs.";
@@ -61,8 +61,8 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
   }
   if (stream?.retainedLimit != null && (stream.retainedBytes ?? 0) > mostRetained * stream.retainedLimit) {
     const [kept, limit] = [size(stream.retainedBytes!), size(stream.retainedLimit)];
-    add("log retained", "near", `the source keeps ${kept} of its log for this copy; at ${limit} it is given up.`, {
-      hint: "Look at which table fails, or why the destination is away. Tables that need the log are read whole then.",
+    add("log retained", "near", `the source keeps ${kept} of its log for this copy; at ${limit} the log is dropped.`, {
+      hint: "Check which table fails, or why the destination is away. If the log is dropped, the tables that need it are read whole.",
     });
   }
   for (const { table, gone, of } of held) {
@@ -71,7 +71,7 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
       connection: name,
       at,
       message: `${name}: ${gone} of ${of} rows of "${table}" are no longer in the source; their deletes are held back.`,
-      hint: "If that is right, accept the deletes; otherwise check the source.",
+      hint: "If that is right, accept the deletes. Otherwise check the source.",
       code: "DELETES_STOPPED",
     };
     matters.push({ alert, matter: `delete limit:${name}:${table}`, value: `${gone}/${of}` });
@@ -79,15 +79,15 @@ export function mattersOf(connection: ConnectionReport, after: number, at: strin
   return matters;
 }
 
-/** A copy is older than it may be, also while its connection is paused, fails or runs for long. */
+/** Whether a copy is older than its limit, even while its connection is paused, fails or runs for long. */
 export function isStale({ state, asOf, freshness }: ConnectionReport, now: number): boolean {
   return state === "late" || (asOf !== null && freshness !== null && now - Date.parse(asOf) > freshness);
 }
 
-/** What webhooks were told, by webhook and matter. */
+/** What was sent to webhooks, by webhook and matter. */
 export type Told = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** Tells webhooks of what is new, each once until it changes. */
+/** Sends alerts to webhooks, each once until it changes. */
 export class Alerts {
   readonly #log: Log;
   readonly #signal: AbortSignal;
@@ -104,7 +104,7 @@ export class Alerts {
     this.#save = save;
   }
 
-  /** Looks at a connection, and sends what was not told yet. */
+  /** Looks at a connection, and sends the alerts that were not sent yet. */
   look(webhooks: Readonly<Record<string, Webhook>>, connection: ConnectionReport): void {
     this.#again.set(connection.name, () => this.look(webhooks, connection));
     const at = new Date().toISOString();
@@ -123,7 +123,7 @@ export class Alerts {
       );
       for (const matter of over) {
         const isFailure = matter.startsWith("failed:");
-        // Nothing ended yet that would show whether it is over.
+        // No run has ended yet that would show whether the problem is over.
         const isGood =
           connection.stream === null ? connection.lastRun?.outcome === "succeeded" : isFollowing(connection);
         if (isFailure && !isGood) continue;
@@ -133,7 +133,7 @@ export class Alerts {
     }
   }
 
-  /** Tells of something that has happened, and does not last. */
+  /** Sends an alert about an event that does not last. */
   happened(webhooks: Readonly<Record<string, Webhook>>, alert: Alert, value: string): void {
     for (const [name, webhook] of Object.entries(webhooks)) {
       const matter = `happened:${alert.event}:${alert.connection}`;
@@ -141,7 +141,7 @@ export class Alerts {
     }
   }
 
-  /** Forgets what was told of a connection that is no longer there. */
+  /** Forgets what was sent about a connection that no longer exists. */
   forget(connection: string): void {
     this.#again.delete(connection);
     for (const [name, told] of Object.entries(this.#told))
@@ -162,7 +162,7 @@ export class Alerts {
           this.#log.warn(
             `the alert "${alert.event}" of ${alert.connection} could not be sent to ${name}: ${reason(thrown)}`,
           );
-          // Told as far as it can be: it comes again when it changes, not at each look.
+          // It counts as sent: it is sent again when it changes, not at each look.
           this.#remember(name, matter, value);
         },
       )
@@ -180,17 +180,17 @@ export class Alerts {
   }
 }
 
-/** Whose it is: `event:connection`, with a table behind it, or `happened:event:connection`. */
+/** The key of an alert: `event:connection`, perhaps with a table, or `happened:event:connection`. */
 function connectionOf(matter: string): string | undefined {
   return matter.split(":")[matter.startsWith("happened:") ? 2 : 1];
 }
 
-/** It is followed, and no table fails. */
+/** Whether it is followed and no table fails. */
 function isFollowing({ state }: ConnectionReport): boolean {
   return state === "following" || state === "late";
 }
 
-/** Tells of the newest changes of a schema; `changes`: newest first. `null`: there were none. */
+/** The alert about the newest changes of a schema; `changes`: newest first. `null`: there were none. */
 export function schemaChanged(connection: string, [newest, ...older]: readonly SchemaChange[]): Alert | null {
   if (newest === undefined) return null;
   const { at, table, change } = newest;
@@ -205,7 +205,7 @@ export function streamLost(connection: string, table: string, reason: string, at
     connection,
     at,
     message: `${connection}: "${table}" is read whole, since its stream was lost: ${reason}.`,
-    hint: "The copy stays readable meanwhile. Look at what became of the slot, and whether it keeps enough of the log.",
+    hint: "The copy stays readable meanwhile. Check what happened to the slot, and whether it keeps enough of the log.",
     code: null,
   };
 }
@@ -222,11 +222,11 @@ function recovered(connection: string, at: string): Alert {
 }
 
 export function testAlert(): Alert {
-  const message = "This is a test: alerts of headwaters reach you here.";
+  const message = "This is a test: alerts of Headwaters reach you here.";
   return { event: "test", connection: "", at: new Date().toISOString(), message, hint: null, code: null };
 }
 
-/** Sends an alert, several times if need be. */
+/** Sends an alert, with retries. */
 export async function deliver(webhook: Webhook, alert: Alert, signal: AbortSignal, tries = attempts): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -251,7 +251,7 @@ async function post({ url, secret }: Webhook, body: string, signal: AbortSignal)
     method: "POST",
     headers: { "Content-Type": "application/json", "User-Agent": "headwaters", ...signed },
     body,
-    // Nobody else is to get what is signed for this address.
+    // No other address may get what is signed for this one.
     redirect: "error",
     signal: AbortSignal.any([signal, AbortSignal.timeout(mostAnswer)]),
   }).catch((thrown: unknown) => {
@@ -259,10 +259,10 @@ async function post({ url, secret }: Webhook, body: string, signal: AbortSignal)
     throw new Error(reason(thrown), { cause: thrown });
   });
   await response.body?.cancel();
-  if (!response.ok) throw new Error(`it answers with status ${response.status}`);
+  if (!response.ok) throw new Error(`it answered with status ${response.status}`);
 }
 
-/** The body: ours, or the template with what stands in double braces filled in, as text within its JSON. */
+/** The body: ours, or the template with the fields in double braces filled in, as text within its JSON. */
 export function bodyOf({ template }: Pick<Webhook, "template">, alert: Alert): string {
   if (template === null) return JSON.stringify(alert);
   return template.replaceAll(/\{\{(\w+)\}\}/g, (whole, field: string) => {

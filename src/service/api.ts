@@ -67,14 +67,14 @@ export const tableRunSchema = z.object({
   error: errorSchema.nullable(),
 });
 
-/** How a stream that is followed stands. */
+/** The state of a stream that is followed. */
 const streamSchema = z.object({
   /** The age of the oldest of the last changes when they were committed to the copy; `null`: none came yet. */
   lag: milliseconds.nullable(),
   /** From where on the source keeps its log, as it writes it; likewise: `null`: it has not told yet, or keeps nothing. */
   position: z.string().nullable(),
   retainedBytes: count.nullable(),
-  /** With so many bytes the log is dropped, and tables are read whole; `null`: there is no limit. */
+  /** The size in bytes at which the log is dropped and tables are read whole; `null`: there is no limit. */
   retainedLimit: count.nullable(),
 });
 
@@ -171,11 +171,14 @@ export const eventSchema = z.discriminatedUnion("kind", [
   /** At most four times a second for a run. Only tables that changed since the last one. */
   z.object({ kind: z.literal("progress"), run: z.string(), connection: z.string(), tables: z.array(progressSchema) }),
   z.object({ kind: z.literal("log"), run: z.string(), connection: z.string(), line: logLineSchema }),
-  /** The file of connections was read again; `error`: it was not taken on. */
+  /** The file of connections was read again; `error`: the new file is not used. */
   z.object({ kind: z.literal("configuration"), error: errorSchema.nullable() }),
 ]);
 
-/** What a person may ask for. Those that agree to something name the numbers that the person saw. A field with a typo must not be taken for none. */
+/**
+ * The actions of a person. Actions that agree to something carry the numbers that the person saw. An unknown field is
+ * an error, so that a typo is not ignored.
+ */
 export const actionSchema = z.discriminatedUnion("action", [
   z.strictObject({
     action: z.literal("sync"),

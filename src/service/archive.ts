@@ -8,13 +8,13 @@ import { runsUnderWay, underWay, type Unit, withMoments } from "./unit.ts";
 
 /** Asks the worker of a connection. */
 interface Asking {
-  /** What the destination has of runs, whoever made them. */
+  /** The runs in the destination, whoever made them. */
   stored(unit: Unit, which: RunsAsked, limit: number): Promise<readonly RunRecord[]>;
-  /** Has it look how the copies stand, or waits until it has; where it can't, nothing is known after it either. */
+  /** Asks it to look at the copies, or waits for a look under way. If it can't, nothing is known afterwards either. */
   look(unit: Unit): Promise<void>;
 }
 
-/** What was: runs of this machine and of the destination, their logs, tables and changes of schemas. */
+/** The past: runs of this machine and of the destination, their logs, tables and schema changes. */
 export class Archive {
   readonly #units: ReadonlyMap<string, Unit>;
   readonly #host: Pick<Host, "runLog">;
@@ -74,7 +74,7 @@ export class Archive {
   async schemaChanges(name: string): Promise<readonly SchemaChange[] | null> {
     const unit = this.#units.get(name);
     if (unit === undefined) return null;
-    // Who asks after a run has ended asks for what it changed.
+    // A request after a run has ended is about what the run changed.
     if (unit.changes === null || unit.looking !== null) await this.#asking.look(unit);
     return (unit.changes ?? []).map((change) => ({ ...change, connection: name }));
   }
@@ -92,7 +92,7 @@ export class Archive {
   }
 }
 
-/** There is one writer: a sync whose end nobody stored is over once a later one has ended. */
+/** There is one writer: a sync without a stored end is over once a later one has ended. */
 export function closed(run: RunRecord, later: readonly RunRecord[]): RunRecord {
   const isOver = later.some(
     ({ kind, started, outcome }) => kind !== "verify" && outcome === "succeeded" && started > run.started,

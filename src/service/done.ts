@@ -1,7 +1,7 @@
-/** What a person asked for can't be done now, or not in this way. */
+/** A request that can't be done now, or not in this way. */
 export class Unfit extends Error {}
 
-/** What came of an action. */
+/** The result of an action. */
 export interface Done {
   readonly run: string | null;
   readonly says: string;

@@ -31,7 +31,7 @@ export function updates({ kind = "sync" }: Pick<RunRecord, "kind">): boolean {
 }
 
 /**
- * Consecutive failures that came last. Runs that were stopped neither count nor end the row. What was followed for long
+ * Consecutive failures that came last. Runs that were stopped neither count nor end the row. A follower that ran for long
  * before it failed begins a new row.
  */
 export function failuresOf(runs: readonly RunRecord[]): readonly RunRecord[] {
@@ -45,7 +45,7 @@ export function failuresOf(runs: readonly RunRecord[]): readonly RunRecord[] {
   return first < 0 ? failures : failures.slice(0, first + 1);
 }
 
-/** How many of the last syncs failed for a reason that a person must mend, and copied nothing, since `since`. */
+/** How many of the last syncs, since `since`, failed for a reason that a person must fix, and copied nothing. */
 export function fruitless(runs: readonly RunRecord[], since: string): number {
   const failures = failuresOf(runs);
   const other = failures.findIndex((run) => {
@@ -56,15 +56,15 @@ export function fruitless(runs: readonly RunRecord[], since: string): number {
 }
 
 /**
- * When the next sync is due, or following is to begin; `null`: only when a person asks. A moment that is past was missed: it
- * is made up once.
+ * When the next sync is due, or following is to begin; `null`: only when a person asks. A moment in the past was missed: it
+ * is made up for once.
  */
 export function nextSync({ name, schedule, runs, stopped }: Omit<Plan, "verify" | "copied">): Due | null {
   if (schedule === null) return null;
   const last = runs.find(updates);
   if (last === undefined) return { at: 0, trigger: "schedule" };
   if (schedule === "follow") return nextFollow(last, failuresOf(runs).length);
-  // Stopped with the service.
+  // It was stopped with the service.
   const { trigger = "command line" } = last;
   if (last.outcome === "stopped" && last.id !== stopped && trigger !== "command line")
     return { at: 0, trigger: "schedule" };
@@ -73,7 +73,7 @@ export function nextSync({ name, schedule, runs, stopped }: Omit<Plan, "verify" 
   return again !== null && again < scheduled.at ? { at: again, trigger: "retry" } : scheduled;
 }
 
-/** Following goes on at once, whatever ended it, but not after a failure. */
+/** Following goes on at once after any end but a failure. */
 function nextFollow(last: RunRecord, failures: number): Due {
   if (last.outcome !== "failed" && last.outcome !== "died") return { at: 0, trigger: "schedule" };
   const again = retryOf(last, failures);
@@ -93,7 +93,7 @@ export function nextVerify({ name, verify, runs, copied }: Omit<Plan, "schedule"
   return again !== null && again < scheduled.at ? { at: again, trigger: "retry" } : scheduled;
 }
 
-/** When a run that failed is made again; `null`: it did not, or a person must do something first. */
+/** When a failed run is tried again; `null`: it did not fail, or a person must do something first. */
 function retryOf(last: RunRecord, failures: number): number | null {
   if (last.outcome !== "failed" && last.outcome !== "died") return null;
   if (runReport("", last).error?.remedy !== "retry") return null;

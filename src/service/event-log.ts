@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { ServiceEvent } from "./api.ts";
 
-/** So many events are kept for readers that come back. */
+/** How many events are kept for readers that come back. */
 const kept = 2_000;
 
 export interface NumberedEvent {
@@ -9,7 +9,7 @@ export interface NumberedEvent {
   readonly event: ServiceEvent;
 }
 
-/** The last events of the service. Numbers of another process's events are known as such. */
+/** The last events of the service. Numbers of another process's events are recognized. */
 export class EventLog {
   readonly #instance = randomBytes(4).toString("hex");
   readonly #events: NumberedEvent[] = [];

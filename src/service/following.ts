@@ -2,11 +2,11 @@ import type { StreamReport } from "./api.ts";
 import type { Asked } from "./messages.ts";
 import type { Active, Following, Unit } from "./unit.ts";
 
-/** The copies are looked at so often while they change; sooner if one of them has become whole. In milliseconds. */
+/** How often the copies are looked at while they change, in milliseconds; sooner if one has become whole. */
 const lookEach = 60_000;
 const soonest = 5_000;
 
-/** Rows of larger tables are counted with each tenth look only. */
+/** Larger tables are counted only with every tenth look. */
 const smallTable = 1_000_000;
 const countAllEach = 10;
 
@@ -16,7 +16,7 @@ export function newFollowing(active: Active): Following {
   return { ...active, begun: true, stream: unheard, ending: false, lookedAt: 0, looks: 0, counted: new Map() };
 }
 
-/** The tables whose rows are to be counted now, since the copies are looked at again; `null`: it is not the time for it. */
+/** The tables whose rows are counted with the look that is due now; `null`: no look is due. */
 export function recountDue({ following, tables }: Unit, now: number): readonly string[] | null {
   if (following === null || now < following.lookedAt + soonest) return null;
   const known = new Map(tables?.map((table) => [table.table, table]));

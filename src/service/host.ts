@@ -35,10 +35,10 @@ export interface Loaded {
   readonly connections: readonly LoadedConnection[];
 }
 
-/** What the service needs of the program that it runs in. */
+/** What the service needs from its program. */
 export interface Host {
   readonly version: string;
-  /** What the file of connections and what belongs to it hold, to see whether they changed. */
+  /** The content of the file of connections and its environment, to see whether they changed. */
   text(): Promise<string>;
   /** Reads the file. Rejects if it is wrong as a whole. */
   load(): Promise<Loaded>;
@@ -46,7 +46,7 @@ export interface Host {
   runs(connection: LoadedConnection): readonly RunRecord[];
   /** Another value whenever a run was recorded. */
   runsVersion(connection: LoadedConnection): string;
-  /** Whether a process of this machine makes a run of it now, be it one of ours or not. */
+  /** Whether any process of this machine is running it now. */
   isUnderWay(connection: LoadedConnection): boolean;
   /** The log of a run; `null`: there is none on this machine. */
   runLog(connection: string, run: string): readonly LogLine[] | null;
@@ -68,11 +68,11 @@ export interface Memory {
 export interface Remembered {
   /** Connections that a person paused. */
   readonly paused: readonly string[];
-  /** When a person resumed a connection, or changed it: what failed before does not count. */
+  /** When a person resumed or changed a connection: earlier failures do not count. */
   readonly mended: Readonly<Record<string, string>>;
   /** The last run of a connection that a person stopped. Others that were stopped go on by themselves. */
   readonly stopped: Readonly<Record<string, string>>;
-  /** What was told of, by webhook and matter. */
+  /** What was sent, by webhook and matter. */
   readonly told: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 

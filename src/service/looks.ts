@@ -3,16 +3,16 @@ import { recordsDue, takeRecords } from "./handed-over.ts";
 import type { Answers, Question } from "./messages.ts";
 import type { Unit } from "./unit.ts";
 
-/** So many changes of schemas are told. */
+/** How many schema changes are reported. */
 const mostSchemaChanges = 500;
 
-/** The waits until copies that could not be seen are looked at again, in milliseconds: each is twice the one before. */
+/** The waits until a failed look at copies is tried again, in milliseconds: each is twice the one before. */
 const waits = { first: 1_000, most: 60_000 };
 
 type CopiesAsked = Extract<Question, { kind: "copies" }>;
 
 interface Asking {
-  /** `null`: it can't be told. `later`: called if it may be told later. */
+  /** `null`: no answer. `later`: called if there may be an answer later. */
   copies(unit: Unit, question: CopiesAsked, later: () => void): Promise<Answers["copies"] | null>;
   /** The newest runs that the destination has records of. */
   runs(unit: Unit, limit: number): Promise<readonly RunRecord[] | null>;
@@ -26,7 +26,7 @@ export class Looks {
   readonly #asking: Asking;
   readonly #then: (unit: Unit) => void;
 
-  /** `then` is called after each look, also where the worker could not tell. */
+  /** `then` is called after each look, even if the worker had no answer. */
   constructor(asking: Asking, then: (unit: Unit) => void) {
     this.#asking = asking;
     this.#then = then;
@@ -69,7 +69,7 @@ export class Looks {
       const wait = missed === null ? waits.first : Math.min(2 * missed.wait, waits.most);
       unit.missed = { recount, wait, next: this.#asking.now() + wait };
     });
-    // What was known before stays where the worker can't look now.
+    // If the worker can't look now, the last known state stays.
     if (found !== null) {
       unit.tables = found.tables.map((table) => ({
         ...table,

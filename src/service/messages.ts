@@ -2,7 +2,7 @@ import type { RunsAsked, SchemaChange } from "../protocol/readable.ts";
 import type { ErrorReport, LogLine, StreamReport, TableProgress, TableReport } from "./api.ts";
 import type { RunKind, RunRecord, Trigger } from "../protocol/state-store.ts";
 
-/** The file of connections, as it was when it was taken on. */
+/** The file of connections that is in use. */
 export interface Configuration {
   readonly file: string;
   /** The folder that its path, if it is relative, starts at. */
@@ -10,7 +10,7 @@ export interface Configuration {
   readonly text: string;
 }
 
-/** A run that a worker is to make. */
+/** A run for a worker. */
 export interface Task {
   readonly run: string;
   readonly connection: string;
@@ -21,7 +21,7 @@ export interface Task {
   readonly sweep?: boolean;
   readonly full?: boolean;
   readonly acceptScope?: boolean;
-  /** Deletes that a person agreed to: no more than so many of the one table. */
+  /** Deletes that a person agreed to: at most this many of the one table. */
   readonly acceptDeletes?: number;
 }
 
@@ -63,7 +63,7 @@ export type FromWorker =
   | { readonly kind: "record"; readonly run: string; readonly record: RunRecord }
   | { readonly kind: "progress"; readonly run: string; readonly tables: readonly TableProgress[] }
   | { readonly kind: "stream"; readonly run: string; readonly stream: StreamReport }
-  /** A table is read whole, since what changed can't be told any more. `reason` ends a sentence. */
+  /** A table is read whole, since its changes can't be known any more. `reason` ends a sentence. */
   | { readonly kind: "lost"; readonly run: string; readonly table: string; readonly reason: string }
   /** A reading of a table failed, and is tried again in the same run. */
   | { readonly kind: "retry"; readonly run: string; readonly code: string }

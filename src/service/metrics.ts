@@ -6,7 +6,7 @@ import type { Service } from "./service.ts";
 /** A sync may take seconds, or most of a day. */
 const durations = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400];
 
-/** What the service can be watched by. Labels are names of connections and destinations, and words of which there are few. */
+/** The metrics of the service. Labels are names of connections and destinations, or one of a few words. */
 export function serviceMetrics(service: Service): () => Promise<string> {
   const registry = new Registry();
   const registers = [registry];
@@ -99,9 +99,9 @@ function standings(service: Service, registry: Registry): void {
   const proven = gauge("last_proof_timestamp_seconds", "When the last verify ended.");
   const last = gauge("last_run_timestamp_seconds", "When the last sync ended.", "outcome");
   const next = gauge("next_run_timestamp_seconds", "When the next run is due.", "kind");
-  const lag = gauge("stream_lag_seconds", "The age of the oldest of the last changes when they were in the copy.");
+  const lag = gauge("stream_lag_seconds", "The age of the oldest of the last changes when they reached the copy.");
   const retained = gauge("stream_retained_bytes", "The log that the source keeps for a stream that is followed.");
-  const most = gauge("stream_retained_limit_bytes", "With so much the log is dropped, and tables are read whole.");
+  const most = gauge("stream_retained_limit_bytes", "The size at which the log is dropped and tables are read whole.");
   for (const connection of service.connections()) {
     const { name, stream } = connection;
     const set = (gauge: Gauge, value: number | null, labels: object = {}): void => {

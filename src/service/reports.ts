@@ -12,10 +12,10 @@ export function errorReport({ code, message, hint }: RecordedError | HeadwatersE
   return { code, message, hint: hint ?? null, remedy };
 }
 
-/** Those that a person must act on come first, as in exit codes. */
+/** Errors that a person must act on come first, as in exit codes. */
 const gravest = ["report", "resync", "reconfigure", "retry"] as const;
 
-/** The error that tells most of why a run failed; `null`: it did not. */
+/** The error that explains best why a run failed; `null`: it did not fail. */
 function errorOf({ error, tables }: RunRecord): ErrorReport | null {
   if (error !== undefined) return errorReport(error);
   const errors = tables.flatMap((table) => (table.error === null ? [] : [errorReport(table.error)]));
@@ -48,7 +48,7 @@ export function runReport(connection: string, record: RunRecord): Run {
   };
 }
 
-/** In milliseconds. Of a run that died nobody knows when: it was at work as long as its tables, at least. */
+/** In milliseconds. The end of a run that died is unknown: it worked at least as long as its tables. */
 function durationOf({ started, ended, outcome, tables }: RunRecord): number {
   if (ended === null && outcome !== "running") return Math.max(0, ...tables.map(({ milliseconds }) => milliseconds));
   return Math.max(0, (ended === null ? Date.now() : Date.parse(ended)) - Date.parse(started));
@@ -56,8 +56,8 @@ function durationOf({ started, ended, outcome, tables }: RunRecord): number {
 
 const died: ErrorReport = {
   code: "PROCESS_DIED",
-  message: "its process ended without a word: killed, out of memory, or the machine restarted",
-  hint: "It goes on with the next run.",
+  message: "its process ended without a record: it was killed, ran out of memory, or the machine restarted",
+  hint: "Run it again: it goes on from the last commit.",
   remedy: "retry",
 };
 

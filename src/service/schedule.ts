@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { Cron } from "croner";
 import { durationText, parseDuration } from "../toolkit/quantities.ts";
 
-/** When something is to run: again after so many milliseconds, or by a cron expression in a time zone. */
+/** When something runs: at an interval in milliseconds, or by a cron expression in a time zone. */
 export type Schedule =
   | { readonly every: number }
   | { readonly cron: string; readonly zone: string; readonly next: (after: Date) => Date | null };
@@ -28,8 +28,8 @@ export function parseSchedule(text: string): Schedule | string {
   const zone = parts.length > 5 && /^[A-Za-z_+-]+(\/[A-Za-z0-9_+-]+)*$/.test(parts.at(-1)!) ? parts.at(-1)! : null;
   const cron = (zone === null ? parts : parts.slice(0, -1)).join(" ");
   if (cron.split(" ").length !== 5)
-    return "must be an interval as 15m, or a cron expression of five fields, with a time zone or without: 0 3 * * * Europe/Berlin";
-  if (zone !== null && !isZone(zone)) return `names no time zone that there is: ${zone}`;
+    return "must be an interval such as 15m, or a cron expression of five fields, with a time zone or without: 0 3 * * * Europe/Berlin";
+  if (zone !== null && !isZone(zone)) return `names an unknown time zone: ${zone}`;
   try {
     const job = new Cron(cron, { timezone: zone ?? "UTC", paused: true });
     const never = job.nextRun() === null;
@@ -37,7 +37,7 @@ export function parseSchedule(text: string): Schedule | string {
       ? "must be a cron expression that has a next time"
       : { cron, zone: zone ?? "UTC", next: (after) => job.nextRun(after) };
   } catch {
-    return "must be a cron expression that can be understood, as 0 3 * * *";
+    return "must be a valid cron expression, such as 0 3 * * *";
   }
 }
 

@@ -32,9 +32,9 @@ import { changedIn, Looks } from "./looks.ts";
 import { WatchedFile } from "./watched-file.ts";
 import { Refused, type WorkerEvents, Workers } from "./workers.ts";
 
-/** How often it is looked whether something is due, in milliseconds. */
+/** How often to check whether something is due, in milliseconds. */
 const tickInterval = 500;
-/** How often it is looked whether other processes have made runs, in milliseconds. */
+/** How often to check whether other processes have made runs, in milliseconds. */
 const runsInterval = 2_000;
 
 /** Runs the connections of a file by their schedules, each in the process of its destination. */
@@ -45,7 +45,7 @@ export class Service implements AsyncDisposable {
   readonly #host: Host;
   readonly #units = new Map<string, Unit>();
   readonly #workers: Workers;
-  /** Runs that wait, by connection; those that a person asked for come first. */
+  /** Waiting runs, by connection; those that a person requested come first. */
   #queue: Unit[] = [];
   #loaded: Loaded;
   readonly #file: WatchedFile;
@@ -127,26 +127,26 @@ export class Service implements AsyncDisposable {
     return unit === undefined ? null : connectionReport(unit, this.#host.now());
   }
 
-  /** The runs that follow a source, as far as they are. */
+  /** The runs that follow a source. */
   followed(): readonly Run[] {
     return [...this.#units.values()].flatMap(({ loaded, following }) =>
       following === null ? [] : [runReport(loaded.name, underWay(following))],
     );
   }
 
-  /** How often readings of tables were tried again since the service began, by connection and code. */
+  /** How often reads of tables were tried again since the service began, by connection and code. */
   retries(): readonly { readonly connection: string; readonly code: string; readonly count: number }[] {
     return [...this.#units].flatMap(([connection, { retries }]) =>
       [...retries].map(([code, count]) => ({ connection, code, count })),
     );
   }
 
-  /** What the processes of destinations hold in memory, in bytes. */
+  /** The memory of the destinations' processes, in bytes. */
   memory(): ReadonlyMap<string, number> {
     return this.#workers.memory();
   }
 
-  /** Sends a test to a webhook. Resolves to what came of it; `null`: there is no such one. */
+  /** Sends a test to a webhook. Resolves to the result; `null`: there is no such alert. */
   async testAlert(name: string): Promise<string | null> {
     const { alerts } = this.settings;
     if (!Object.hasOwn(alerts, name)) return null;
@@ -179,7 +179,7 @@ export class Service implements AsyncDisposable {
         return this.#stop(unit);
       case "pause":
         this.#pause(unit, true);
-        return { run: null, says: `${name} is paused: it runs only when a person asks.` };
+        return { run: null, says: `${name} is paused: it runs only when you start it.` };
       case "resume":
         this.#pause(unit, false);
         if (unit.loaded.schedule === "follow") return { run: null, says: `${name} is followed again.` };
@@ -189,7 +189,7 @@ export class Service implements AsyncDisposable {
         const held = unit.tables?.find((one) => one.table === table)?.held ?? null;
         if (held === null) throw new Unfit(`No deletes of table "${table}" are held back.`);
         if (held.gone !== gone || held.of !== of)
-          throw new Unfit(`Other deletes of table "${table}" are held back now: ${held.gone} of ${held.of} rows.`);
+          throw new Unfit(`The held deletes of table "${table}" have changed: ${held.gone} of ${held.of} rows.`);
         return this.#ask(unit, { kind: "sync", tables: alone(unit, table), acceptDeletes: gone });
       }
       case "accept-scope":
@@ -197,7 +197,7 @@ export class Service implements AsyncDisposable {
     }
   }
 
-  /** Ends all runs: what is complete is kept. */
+  /** Ends all runs; complete work is kept. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
     this.#over.abort();
@@ -214,7 +214,7 @@ export class Service implements AsyncDisposable {
     this.#units.set(loaded.name, unit);
   }
 
-  /** Looks for runs of other processes. Ours are told of by their workers. */
+  /** Looks for runs of other processes. Workers report our own. */
   #readRuns(): void {
     for (const unit of this.#units.values()) {
       if (runsUnderWay(unit).length > 0 || unit.active !== null) continue;
@@ -236,7 +236,7 @@ export class Service implements AsyncDisposable {
     this.#serve();
   }
 
-  /** Begins what is due of a connection. A verify waits for no following, but for everything else. */
+  /** Begins what is due for a connection. A verify does not wait for following, but for everything else. */
   #beginDue(unit: Unit, now: number): void {
     const { active, following, loaded } = unit;
     if (unit.removed) return;
@@ -255,7 +255,7 @@ export class Service implements AsyncDisposable {
       this.#enqueue(unit, { kind: "verify", tables: [] }, proof.trigger);
   }
 
-  /** Looks whether too many runs failed for a reason that a person must mend. */
+  /** Checks whether too many runs failed for a reason that a person must fix. */
   #isPaused(unit: Unit): boolean {
     if (unit.paused === "person") return true;
     const { name } = unit.loaded;
@@ -268,10 +268,10 @@ export class Service implements AsyncDisposable {
     const { name, error } = unit.loaded;
     if (error !== null) throw new Unfit(`The settings of ${name} are wrong: ${error.message}`);
     if (unit.active?.begun === true)
-      throw new Unfit(`A run of ${name} is under way: stop it, or wait until it has ended.`);
+      throw new Unfit(`A run of ${name} is under way. Stop it, or wait until it has ended.`);
     if (unit.following?.ending === false && isPlain(what))
-      throw new Unfit(`${name} is followed: what changes is copied as it comes.`);
-    // There is one writer; it is followed again after this.
+      throw new Unfit(`${name} is followed: changes are copied as they arrive.`);
+    // There is one writer. The connection is followed again afterwards.
     if (unit.following !== null && what.kind !== "verify") this.#endFollowing(unit.following, unit);
     if (unit.active !== null) this.#queue = this.#queue.filter((waiting) => waiting !== unit);
     const run = this.#enqueue(unit, what, "person");
@@ -292,7 +292,7 @@ export class Service implements AsyncDisposable {
     return newRun({ ...what, run: randomUUID(), connection: loaded.name, trigger }, this.#host.now());
   }
 
-  /** Follows the source of a connection until it is stopped. It takes no turn from others. */
+  /** Follows the source of a connection until it is stopped. This does not count against the runs at the same time. */
   #follow(unit: Unit, trigger: Trigger): void {
     if (this.#stopping) return;
     unit.following = newFollowing(this.#newRun(unit, { kind: "follow", tables: [] }, trigger));
@@ -312,7 +312,7 @@ export class Service implements AsyncDisposable {
     this.#tell({ kind: "run", run: runReport(loaded.name, underWay(active)) });
   }
 
-  /** Begins runs that wait, as long as there is room. */
+  /** Begins waiting runs while there is room. */
   #serve(): void {
     let running = [...this.#units.values()].filter(({ active }) => active?.begun === true).length;
     while (running < this.settings.concurrency && !this.#stopping) {
@@ -340,7 +340,7 @@ export class Service implements AsyncDisposable {
       unit.stopped = active.task.run;
       this.#remember({ stopped: { ...this.#remembered.stopped, [loaded.name]: active.task.run } });
       this.#workers.of(loaded).stop(active.task.run);
-      return { run: active.task.run, says: `${loaded.name} is being stopped: what is complete is kept.` };
+      return { run: active.task.run, says: `${loaded.name} is being stopped; complete work is kept.` };
     }
     this.#queue = this.#queue.filter((waiting) => waiting !== unit);
     unit.active = null;
@@ -366,7 +366,7 @@ export class Service implements AsyncDisposable {
     try {
       this.#host.memory.save(this.#remembered);
     } catch (thrown) {
-      this.#host.log.warn(`what the service remembers could not be saved: ${asHeadwatersError(thrown).message}`);
+      this.#host.log.warn(`the state of the service could not be saved: ${asHeadwatersError(thrown).message}`);
     }
   }
 
@@ -416,7 +416,7 @@ export class Service implements AsyncDisposable {
     this.#serve();
   }
 
-  /** What a worker answers; `null`: it can't. `later`: called if it may answer the same question another time. */
+  /** A worker's answer; `null`: it has none. `later`: called if it may answer the same question later. */
   async #asked<Kind extends keyof Answers>(
     unit: Unit,
     question: Extract<Question, { kind: Kind }>,
@@ -427,27 +427,27 @@ export class Service implements AsyncDisposable {
     try {
       return await this.#workers.of(loaded).ask(loaded.name, question, this.#loaded.configuration);
     } catch (thrown) {
-      this.#host.log.debug(`${loaded.name}: the destination can't be asked: ${(thrown as Error).message}`);
+      this.#host.log.debug(`${loaded.name}: the destination can't be reached: ${(thrown as Error).message}`);
       if (thrown instanceof Refused && thrown.error.remedy === "retry") later();
       return null;
     }
   }
 
-  /** It was looked how the copies of a connection stand. */
+  /** Takes the result of a look at the copies of a connection. */
   #looked(unit: Unit): void {
     const changed = unit.changes === null ? null : schemaChanged(unit.loaded.name, unit.changes);
     if (changed !== null) this.#alerts.happened(this.settings.alerts, changed, changed.at);
     this.#show(unit);
   }
 
-  /** Tells of a connection if what is shown of it has changed. */
+  /** Reports a connection if its report has changed. */
   #show(unit: Unit): void {
     const { name } = unit.loaded;
     if (this.#units.get(name) !== unit) return;
     const now = this.#host.now();
     const connection = connectionReport(unit, now);
     const { running, nextRun, nextVerify, ...rest } = connection;
-    // What only goes on with the time is no change.
+    // Values that only move with time are no change.
     const ahead = [later(nextRun, now), later(nextVerify, now)];
     const text = JSON.stringify([rest, running?.id, running?.tables, ahead, isStale(connection, now)]);
     if (this.#shown.get(name) === text) return;

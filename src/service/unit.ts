@@ -10,9 +10,9 @@ import { dueAfter, scheduleText, type SyncSchedule } from "./schedule.ts";
 /** A run that waits for its turn or is made. */
 export interface Active {
   readonly task: Task;
-  /** It was given to its worker. */
+  /** Whether a worker has it. */
   begun: boolean;
-  /** As its worker wrote it last; before that, as it was asked for. It may have an end before its worker is done. */
+  /** The last record of its worker; before that, the request. It may have an end before its worker is done. */
   record: RunRecord;
   readonly progress: Map<string, TableProgress>;
 }
@@ -20,19 +20,19 @@ export interface Active {
 /** A connection that is being followed. */
 export interface Following extends Active {
   stream: StreamReport;
-  /** It was asked to end. */
+  /** Whether it was asked to end. */
   ending: boolean;
-  /** When the copies were looked at last, and how often they were. */
+  /** When the copies were last looked at, and how often. */
   lookedAt: number;
   looks: number;
-  /** By table: the rows that had been changed when its rows were counted last. */
+  /** By table: the number of changed rows at its last count. */
   readonly counted: Map<string, number>;
 }
 
-/** The look that could not be made, since the destination was busy or away. */
+/** A look at the copies that failed because the destination was busy or away. */
 interface Missed {
   readonly recount: readonly string[] | null;
-  /** When the next one is due. */
+  /** When the next look is due. */
   readonly next: number;
   readonly wait: number;
 }
@@ -44,32 +44,32 @@ export interface Unit {
   runs: RunRecord[];
   /** The version of the records that `runs` was read from. */
   runsVersion: string;
-  /** Another process makes a run of it: of the command line, or a worker of a service that was killed. */
+  /** Whether another process runs it: the command line, or a worker of a service that was killed. */
   isBusy: boolean;
   /** The run that workers of Temporal make, as it was recorded last. */
   elsewhere: RunRecord | null;
   /** When the records of such runs were read last; `null`: never. */
   readAt: number | null;
-  /** As its worker told them last; `null`: not yet. */
+  /** The last report of its worker; `null`: none yet. */
   tables: readonly TableReport[] | null;
   /** The newest changes of schemas, likewise. */
   changes: readonly SchemaChange[] | null;
-  /** It is being looked at how the copies stand. */
+  /** Whether a look at the copies is under way. */
   looking: Promise<void> | null;
   missed: Missed | null;
-  /** The destination has no runs besides `runs`. */
+  /** Whether `runs` has every run of the destination. */
   hasAllRuns: boolean;
   /** A sync or a verify. */
   active: Active | null;
-  /** Beside it at most a verify is made. */
+  /** Only a verify may run beside it. */
   following: Following | null;
-  /** How often readings of its tables were tried again, by the code of what they failed with. */
+  /** How often reads of its tables were tried again, by the code of the error. */
   readonly retries: Map<string, number>;
-  /** By whom it is paused; `null`: it is not. */
+  /** Who paused it; `null`: it is not paused. */
   paused: "person" | "failures" | null;
   /** The id of the last run that a person stopped; `null`: none. */
   stopped: string | null;
-  /** It is no longer in the file. */
+  /** Whether it is no longer in the file. */
   removed: boolean;
 }
 
@@ -95,7 +95,9 @@ export function newUnit(loaded: LoadedConnection, { paused, stopped }: Pick<Reme
   };
 }
 
-/** So many runs of a connection are kept in memory: no more than have so many tables together, but the last few. */
+/**
+ * The limit of a connection's runs in memory, by their number and by their tables together; the last few are always kept.
+ */
 const most = { runs: 200, tables: 2_000, last: 10 };
 
 /** The runs that are kept in memory. The destination has the others. */
@@ -108,7 +110,7 @@ export function newest(runs: readonly RunRecord[]): RunRecord[] {
 }
 
 /**
- * Reads the records of runs again if another process has added some, or was making one. Those that are new are returned:
+ * Reads the records of runs again if another process has added some, or was running one. Returns the new ones:
  * copies may have changed.
  */
 export function readRuns(unit: Unit, host: Pick<Host, "runs" | "runsVersion" | "isUnderWay">): readonly RunRecord[] {
@@ -193,18 +195,18 @@ function pausedBy({ loaded, paused }: Unit): Unit["paused"] {
   return loaded.isHandedOver ? null : paused;
 }
 
-/** The runs that are made now, the one that a person looks for first. */
+/** The runs under way; the one that a person looks for comes first. */
 export function runsUnderWay({ active, following }: Unit): readonly Active[] {
   return [...(active?.begun === true ? [active] : []), ...(following === null ? [] : [following])];
 }
 
-/** The copies that are selected, as they stand now. */
+/** The current copies of the selected tables. */
 function selectedTables(unit: Unit): readonly TableReport[] {
   const selected = (unit.tables ?? []).filter(({ table }) => unit.loaded.selects(table));
   return withMoments(selected, unit);
 }
 
-/** The read points as following has moved them since the copies were looked at. */
+/** The tables with the read points that following has reached since the last look. */
 export function withMoments(tables: readonly TableReport[], { following }: Unit): readonly TableReport[] {
   const followed = new Map(following?.record.tables.map(({ table, asOf }) => [table, asOf]));
   return tables.map((table) => ({ ...table, asOf: followed.get(table.table) ?? table.asOf }));
@@ -216,7 +218,7 @@ function oldestOf(tables: readonly TableReport[]): string | null {
   return moments.length === 0 || moments.includes(null) ? null : (moments.sort()[0] ?? null);
 }
 
-/** A table, if it can be synced without the others. */
+/** The table, if it can be synced without the others. */
 export function alone({ loaded }: Unit, table: string): readonly string[] {
   return loaded.together ? [] : [table];
 }
@@ -233,7 +235,7 @@ export function underWay({ record }: Active): RunRecord {
   return { ...record, ended: null, outcome: "running" };
 }
 
-/** The record of a run that is over. One that could not even be recorded failed by the error that it ended with. */
+/** The record of a run that is over. If the run could not be recorded, its error is the reason that it failed. */
 export function endOf(
   { record }: Active,
   { error, died }: { readonly error: ErrorReport | null; readonly died: boolean },
@@ -245,7 +247,7 @@ export function endOf(
   return { ...record, ended, outcome, ...(error === null ? {} : { error: error as RecordedError }) };
 }
 
-/** What is due already is due now. */
+/** A moment in the past means now. */
 function momentOf(at: number | undefined, now: number): string | null {
   return at === undefined || !Number.isFinite(at) ? null : new Date(Math.max(at, now)).toISOString();
 }
@@ -269,7 +271,7 @@ function stateOf(unit: Unit, told: Told, now: number): Standing {
     return { state: "running", says: elsewhere.kind === "verify" ? "workers verify it" : "workers sync it", error };
   if (paused === "person") return { state: "paused", says: "paused", error };
   if (paused === "failures")
-    return { state: "paused", says: `paused after ${failures} failures: a person must mend it and resume`, error };
+    return { state: "paused", says: `paused after ${failures} failures: fix the problem, then resume`, error };
   if (active !== null) return { state: "waiting", says: "waits for its turn", error };
   if (lastRun === null) return { state: "never", says: "never synced", error };
   if (lastRun.outcome === "failed" || lastRun.outcome === "died") {
@@ -288,7 +290,7 @@ function stateOf(unit: Unit, told: Told, now: number): Standing {
 
 type Standing = Pick<ConnectionReport, "state" | "says" | "error">;
 
-/** While it is followed, what its tables failed with counts until they are whole again. */
+/** While it is followed, errors of its tables count until the tables are whole again. */
 function followedState({ record, stream }: Following, unit: Unit, told: Told, now: number): Standing {
   const { error, tables } = runReport("", { ...record, outcome: "running" });
   if (error !== null) {
@@ -306,7 +308,7 @@ function tablesText(count: number): string {
   return `${count} ${count === 1 ? "table" : "tables"}`;
 }
 
-/** What a person should know of the copies, whatever runs; `null`: nothing. */
+/** What a person should know about the copies, whatever runs; `null`: nothing. */
 function copyState(
   { loaded, tables }: Unit,
   { held, lastProof, asOf }: Told,
@@ -323,7 +325,7 @@ function copyState(
   return null;
 }
 
-/** A moment that is still to come. */
+/** A moment in the future. */
 export function later(moment: string | null, now: number): string | null {
   return moment === null || Date.parse(moment) <= now ? null : moment;
 }

@@ -3,12 +3,12 @@ import type { ErrorReport } from "./api.ts";
 import type { Host, Loaded } from "./host.ts";
 import { errorReport } from "./reports.ts";
 
-/** How often it is looked whether the file has changed, in milliseconds. */
+/** How often to check whether the file has changed, in milliseconds. */
 const lookEach = 2_000;
 
-/** The file of connections. A change that is valid is taken on; otherwise what was before it stays. */
+/** The file of connections. A valid change is used; otherwise the old settings stay. */
 export class WatchedFile implements Disposable {
-  /** Why the file as it is now was not taken on; `null`: it was. */
+  /** Why the current file is not used; `null`: it is used. */
   error: ErrorReport | null = null;
   readonly #host: Host;
   readonly #take: (loaded: Loaded) => void;
@@ -16,7 +16,7 @@ export class WatchedFile implements Disposable {
   #text: string;
   #timer: NodeJS.Timeout | null = null;
 
-  /** `text`: of the file that was taken on first. `tell` is called whenever `error` changes, or a change is taken on. */
+  /** `text`: of the first file. `tell` is called whenever `error` changes, or a changed file is used. */
   constructor(host: Host, text: string, take: (loaded: Loaded) => void, tell: (error: ErrorReport | null) => void) {
     this.#host = host;
     this.#text = text;
@@ -51,7 +51,7 @@ export class WatchedFile implements Disposable {
   #refuse(error: ErrorReport): void {
     if (JSON.stringify(error) === JSON.stringify(this.error)) return;
     this.error = error;
-    this.#host.log.warn(`the file of connections has changed, and can't be taken on: ${error.message}`);
+    this.#host.log.warn(`the file of connections has changed, but can't be used: ${error.message}`);
     this.#tell(error);
   }
 

@@ -4,17 +4,17 @@ import type { ErrorReport, LogLine, StreamReport, TableProgress } from "./api.ts
 import type { LoadedConnection } from "./host.ts";
 import type { Answers, Configuration, FromWorker, Question, Task, ToWorker } from "./messages.ts";
 
-/** What a worker tells of its runs. */
+/** A worker's reports about its runs. */
 export interface WorkerEvents {
   onRecord(run: string, record: RunRecord): void;
   onProgress(run: string, tables: readonly TableProgress[]): void;
   onLine(run: string, line: LogLine): void;
   onStream(run: string, stream: StreamReport): void;
-  /** A table is read whole, since what changed can't be told any more. */
+  /** A table is read whole, since its changes can't be known any more. */
   onLost(run: string, table: string, reason: string): void;
-  /** A reading of a table failed, and is tried again in the same run. */
+  /** A read of a table failed, and is tried again in the same run. */
   onRetry(run: string, code: string): void;
-  /** `died`: its process ended without a word. */
+  /** `died`: its process ended without a message. */
   onEnd(run: string, how: { readonly error: ErrorReport | null; readonly died: boolean }): void;
 }
 
@@ -37,7 +37,7 @@ const mostAnswer = 120_000;
 const lost: ErrorReport = {
   code: "CONNECTION_LOST",
   message: "the process that has the destination open ended",
-  hint: "Ask again: another one is started.",
+  hint: "Try again: another process is started.",
   remedy: "retry",
 };
 

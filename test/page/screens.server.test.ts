@@ -75,7 +75,7 @@ await describeWith(startPlace, "the page of headwaters up", (place: Place) => {
       await page.getByRole("searchbox").fill("valkey DUCKDB");
       expect(await page.locator("tbody tr").count()).toBe(1);
       await page.getByRole("searchbox").fill("nothing like it");
-      await seen(text("No connection fits."));
+      await seen(text("No connection matches."));
       await page.getByRole("searchbox").fill("");
       await press(/^Need attention/);
       expect(await page.locator("tbody tr").allInnerTexts()).toEqual([expect.stringContaining("billing")]);

@@ -265,7 +265,7 @@ describe("what is answered", () => {
 describe("two of one file", () => {
   test("the second is refused with who is at work, and the first goes on (case 7)", async () => {
     await expect(Up.start(folder.path)).rejects.toThrow(
-      new RegExp(`ended with 3: .*works with this file: process ${up.process.pid} on `),
+      new RegExp(`ended with 3: .*runs for this file: process ${up.process.pid} on `),
     );
     expect((await up.fetch("/api/v1/service")).status).toBe(200);
     // A second service of the same folder, with a place of its own for what it remembers.

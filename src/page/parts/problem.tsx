@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import type { ErrorReport } from "../../service/api.ts";
 import { here } from "../format.ts";
 
-/** What becomes of an error by its remedy. */
+/** What to do about an error, by its remedy. */
 const remedies: Readonly<Record<ErrorReport["remedy"], string>> = {
   retry: "It may pass by itself: the next run tries it again.",
   reconfigure: "Change a setting, a privilege or the machine.",

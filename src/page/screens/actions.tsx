@@ -34,8 +34,8 @@ export function Actions({ connection }: { readonly connection: ConnectionReport 
           onClick={() => act({ action: "stop" })}
           title={
             busy
-              ? "Ends the run soon. What is committed stays, and the next run goes on from there."
-              : "Follows no more, until you resume it. What is committed stays."
+              ? "Ends the run soon. Commits are kept, and the next run goes on from there."
+              : "Stops following until you resume it. Commits are kept."
           }
         >
           Stop
@@ -113,7 +113,7 @@ export function HeldDeletes({ name, held }: { readonly name: string; readonly he
         </span>
       </p>
       <p class="problem-hint">
-        <b>What to do:</b> If the rows were deleted on purpose, review the deletes and agree. If not, mend the source
+        <b>What to do:</b> If the rows were deleted on purpose, review the deletes and agree. If not, fix the source
         first.
       </p>
       <button type="button" onClick={() => ask(true)}>

@@ -55,7 +55,7 @@ export function Connections() {
       </p>
       <Attention connections={shown} />
       {shown.length === 0 ? (
-        <Empty>{all.length === 0 ? "The file has no connections yet." : "No connection fits."}</Empty>
+        <Empty>{all.length === 0 ? "The file has no connections yet." : "No connection matches."}</Empty>
       ) : (
         <ConnectionTable connections={shown} />
       )}

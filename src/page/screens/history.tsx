@@ -187,7 +187,7 @@ function Runs({ runs, name }: { readonly runs: readonly Run[]; readonly name: st
         </div>
       </div>
       {fitting.length === 0 ? (
-        <Empty>{runs.length === 0 ? "No run in this time." : "No run fits."}</Empty>
+        <Empty>{runs.length === 0 ? "No run in this time." : "No run matches."}</Empty>
       ) : (
         <RunTable runs={fitting.slice(0, most)} name={name} />
       )}
@@ -207,7 +207,7 @@ function RunTable({ runs, name }: { readonly runs: readonly Run[]; readonly name
         <tr>
           <th>Began</th>
           <th>Kind</th>
-          <th>Asked for by</th>
+          <th>Started by</th>
           <th>Outcome</th>
           <th class="number">Time</th>
           <th class="number">Tables whole</th>
@@ -226,7 +226,7 @@ function RunTable({ runs, name }: { readonly runs: readonly Run[]; readonly name
               </a>
             </td>
             <td data-label="Kind">{run.kind}</td>
-            <td data-label="Asked for by">{run.trigger}</td>
+            <td data-label="Started by">{run.trigger}</td>
             <td data-label="Outcome">
               <Outcome run={run} />
             </td>

@@ -14,7 +14,7 @@ export function Live({ connection }: { readonly connection: ConnectionReport }) 
   const { name, running, lastRun } = connection;
   const { client, store } = usePage();
   const progress = useStore((state) => state.progress.get(name));
-  // A proof is no sync: it is not the last run of the connection, but it may be what was seen last.
+  // A verify is no sync: it is not the last run of the connection, but it may be the last one that was shown.
   const newest = useStore((state) => state.runs.get(name)?.[0]);
   const shown = running ?? newest ?? lastRun;
   // What happened before the page was open; what comes later comes as events.
@@ -177,7 +177,7 @@ function Row({ name, progress }: { readonly name: string; readonly progress: Tab
   );
 }
 
-/** A figure, where there is one: a narrow screen leaves out what is not there. */
+/** A figure, if there is one: a narrow screen leaves out missing figures. */
 function Cell(props: { readonly label: string; readonly text: string | null; readonly left?: boolean }) {
   const { label, text, left } = props;
   return (

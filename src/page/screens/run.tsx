@@ -43,7 +43,7 @@ function RunFacts({ run }: { readonly run: NonNullable<ConnectionReport["running
         <Outcome run={run} />
       </Fact>
       <Fact name="Kind">
-        {run.kind} <span class="small faint">asked for by {run.trigger}</span>
+        {run.kind} <span class="small faint">started by {run.trigger}</span>
       </Fact>
       <Fact name="Ended">
         <When at={run.ended} none="not yet" /> <span class="small faint">after {duration(run.milliseconds)}</span>
@@ -111,7 +111,7 @@ export function RunTables({ tables, name }: { readonly tables: readonly TableRun
         {tables.length > 5 && <Search label="Search tables" value={search} onChange={setSearch} />}
       </div>
       {tables.length === 0 ? (
-        <Empty>The run did not get to any table.</Empty>
+        <Empty>The run did not reach any table.</Empty>
       ) : (
         <table class="grid stacked" aria-labelledby="run-tables">
           <thead>
@@ -227,7 +227,7 @@ function Log({ id, revision }: { readonly id: string; readonly revision: unknown
       </div>
       {value === null && <Pending error={error} retry={reload} />}
       {value !== null && shown.length === 0 && (
-        <Empty>{lines.length === 0 ? "The log is empty." : "No line fits."}</Empty>
+        <Empty>{lines.length === 0 ? "The log is empty." : "No line matches."}</Empty>
       )}
       {shown.length > 0 && (
         <ol class="log" tabIndex={0} aria-label="Lines of the log">

@@ -47,7 +47,7 @@ export function Tables({ connection }: { readonly connection: ConnectionReport }
           ))}
         </tbody>
       </table>
-      {shown.length === 0 && <Empty>No table fits.</Empty>}
+      {shown.length === 0 && <Empty>No table matches.</Empty>}
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 
-/** Asks for the token, where there is none or the service does not take it. */
+/** Asks for the token if there is none or the service refuses it. */
 export function TokenForm(props: { readonly refused: boolean; readonly onToken: (token: string) => void }) {
   const [token, setToken] = useState("");
   return (

@@ -12,7 +12,7 @@ import type { PageFile } from "./page.ts";
 import { eventStreams } from "./stream.ts";
 import type { Doorkeeper } from "./token.ts";
 
-/** No request of ours is larger, in bytes. */
+/** The largest body of a request, in bytes. */
 const mostBody = 64 << 10;
 
 export interface AppOptions {
@@ -20,7 +20,7 @@ export interface AppOptions {
   readonly doorkeeper: Doorkeeper;
   readonly page: ReadonlyMap<string, PageFile>;
   readonly host: string;
-  /** A proxy tells by X-Forwarded-For whose request it is. */
+  /** A proxy gives the client's address in X-Forwarded-For. */
   readonly proxy: boolean;
   readonly tls: boolean;
   metrics(): Promise<string>;
@@ -58,11 +58,11 @@ export function httpApp(options: AppOptions): Hono {
       return refuse(
         context,
         403,
-        "This host is not one of ours.",
-        "service.hosts names the hosts that it is reached by.",
+        "This host name is not known.",
+        "Add the names by which browsers reach the service to service.hosts.",
       );
     if (!isOwnOrigin(context.req.header("Origin"), context.req.header("Sec-Fetch-Site"), host))
-      return refuse(context, 403, "A page of another origin may not ask this.");
+      return refuse(context, 403, "Requests from pages of another origin are refused.");
     return next();
   });
   for (const path of ["/api/*", "/metrics"]) {
@@ -78,7 +78,7 @@ export function httpApp(options: AppOptions): Hono {
           context,
           401,
           "The token is missing or wrong.",
-          "Authorization: Bearer TOKEN, as `headwaters up` prints it.",
+          "Send the header Authorization: Bearer TOKEN, with the token of `headwaters up`.",
         );
       }
       context.header("Retry-After", String(Math.ceil(admission.waits / 1_000)));
@@ -94,7 +94,7 @@ export function httpApp(options: AppOptions): Hono {
     const file = page.get(context.req.path);
     if (file === undefined && context.req.path !== "/") return context.notFound();
     if (file === undefined)
-      return context.text("headwaters up is at work. This build has no page; the API is at /api/v1.\n");
+      return context.text("headwaters up is running. This build has no page; the API is at /api/v1.\n");
     const cached = { ETag: file.tag, "Cache-Control": "no-cache" };
     if (context.req.header("If-None-Match") === file.tag) return context.body(null, 304, cached);
     return context.body(file.body, 200, { ...cached, "Content-Type": file.type });
@@ -103,7 +103,7 @@ export function httpApp(options: AppOptions): Hono {
     const methods = methodsAt(context.req.path);
     if (methods.length === 0) return refuse(context, 404, "There is nothing at this address.");
     context.header("Allow", methods.join(", "));
-    return refuse(context, 405, `This address takes ${methods.join(", ")}.`);
+    return refuse(context, 405, `This address accepts only ${methods.join(", ")}.`);
   });
   app.onError((error, context) => {
     if (error instanceof Unfit) return refuse(context, 409, error.message);
@@ -184,7 +184,7 @@ function api({ service }: AppOptions): Hono {
       return refuse(context, 415, "The body must be JSON (Content-Type: application/json).");
     const body: unknown = await context.req.json().catch(() => undefined);
     const action = actionSchema.safeParse(body);
-    if (!action.success) return refuse(context, 400, "The body is no action.", "See /api/v1/openapi.json.");
+    if (!action.success) return refuse(context, 400, "The body is not a known action.", "See /api/v1/openapi.json.");
     const done = service.act(context.req.param("name"), action.data);
     return done === null ? unknown(context, "connection") : context.json(done);
   });

@@ -6,7 +6,7 @@ import { getRequestListener } from "@hono/node-server";
 import { HeadwatersError } from "../../protocol/errors.ts";
 import type { ServiceSettings } from "../settings.ts";
 
-/** What a client may take, so that slow ones hold nothing for long. In milliseconds. */
+/** Time limits for clients, so that slow ones hold nothing for long, in milliseconds. */
 const limits = {
   headersTimeout: 10_000,
   requestTimeout: 20_000,
@@ -14,7 +14,7 @@ const limits = {
   connectionsCheckingInterval: 1_000,
 };
 
-/** A client that neither sends nor takes anything for so long is let go, in milliseconds: some answers take two minutes. */
+/** A client that is idle for this long is disconnected, in milliseconds: some answers take two minutes. */
 const mostSilence = 150_000;
 
 /** More connections than this at a time are closed at once. */
@@ -24,7 +24,7 @@ export interface Listening extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Listens. Throws `CONFIGURATION_INVALID` if that can't be. */
+/** Listens. Throws `CONFIGURATION_INVALID` if that fails. */
 export async function listen(
   fetch: Parameters<typeof getRequestListener>[0],
   { host, port, tls }: { readonly host: string; readonly port: number; readonly tls: ServiceSettings["tls"] },
@@ -38,13 +38,13 @@ export async function listen(
   server.setTimeout(mostSilence);
   server.maxConnections = mostConnections;
   server.maxHeadersCount = 100;
-  // A reader of events that has gone without a word is noticed.
+  // This notices readers of events that vanished silently.
   server.on("connection", (socket) => socket.setKeepAlive(true, 30_000));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) =>
       reject(
         new HeadwatersError("CONFIGURATION_INVALID", `can't listen at ${host}, port ${port} (${error.code})`, {
-          hint: "Is another `headwaters up` at work? --port and --host name another place.",
+          hint: "Check whether another `headwaters up` runs, or set another --port or --host.",
           cause: error,
         }),
       ),
@@ -72,8 +72,8 @@ function withCertificate<Server>(
   } catch (thrown) {
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      `service.tls: ${certificate} and ${key} are no certificate with its key (${(thrown as Error).message})`,
-      { hint: "Both must be PEM, and the key that of the first certificate in the file.", cause: thrown },
+      `service.tls: ${certificate} and ${key} are not a certificate and its key (${(thrown as Error).message})`,
+      { hint: "Give both as PEM. The key must belong to the first certificate in the file.", cause: thrown },
     );
   }
 }

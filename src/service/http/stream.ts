@@ -1,12 +1,12 @@
 import type { EventLog, NumberedEvent } from "../event-log.ts";
 
-/** So many readers at a time. */
+/** The most readers at the same time. */
 const mostReaders = 64;
 
-/** A reader that has so many events to fetch is let go; it comes back and reads on, or everything anew. */
+/** A reader with this many waiting events is disconnected; it comes back and continues, or reads everything again. */
 const mostWaiting = 3_000;
 
-/** Proxies close a connection that is silent. In milliseconds. */
+/** How often a comment is sent, in milliseconds, since proxies close silent connections. */
 const beat = 15_000;
 
 /** The events as they come, for readers of `text/event-stream`. `null`: there are too many readers. */
@@ -36,7 +36,7 @@ export function eventStreams(
           };
           const tell = ({ id, event }: NumberedEvent): void => send(`id: ${id}\ndata: ${JSON.stringify(event)}\n\n`);
           readers.add(reader);
-          // The reader learns at once that it is heard.
+          // The reader learns at once that the stream is open.
           send(": connected\n\n");
           const missed = lastId === undefined ? null : events.after(lastId);
           if (missed === null) tell({ id: events.last, event: hello });

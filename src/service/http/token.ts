@@ -1,13 +1,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 
-/** So many wrong tokens of one address are answered in {@link window}; then it has to wait. */
+/** How many wrong tokens one address may send within {@link window}; then it has to wait. */
 const mostWrong = 10;
 const window = 60_000;
 
-/** So many addresses are remembered. */
+/** How many addresses are remembered. */
 const mostAddresses = 1_000;
 
-/** Whether a request may go on: it has the token, it has not, or its address has had too many wrong ones. */
+/** Whether a request may go on: it has the token, it does not, or its address has sent too many wrong ones. */
 export type Admission = "admitted" | "refused" | { readonly waits: number };
 
 /** Compares tokens in constant time, and keeps addresses from guessing. */
@@ -37,7 +37,7 @@ export class Doorkeeper {
   }
 }
 
-/** Digests have one length, whatever is compared. */
+/** Digests have a fixed length, whatever is compared. */
 function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }

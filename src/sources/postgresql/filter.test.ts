@@ -65,7 +65,7 @@ describe("a filter of rows", () => {
 
   test("text alone can be one", () => {
     expect(() => conditionOf("t", { a: 1 })).toThrow(
-      expect.objectContaining({ code: "CONFIGURATION_INVALID", message: "overrides.t.filter is no text" }),
+      expect.objectContaining({ code: "CONFIGURATION_INVALID", message: "overrides.t.filter is not a text" }),
     );
     expect(conditionOf("t", undefined)).toBeNull();
   });
