@@ -212,7 +212,7 @@ export class Work implements AsyncDisposable {
     } catch (thrown) {
       const error = asHeadwatersError(thrown);
       if (attempt.signal.aborted)
-        this.#host.debug(`${asked.connection}: nobody waits for what ended: ${error.message} (${error.code})`);
+        this.#host.debug(`${asked.connection}: an abandoned attempt ended: ${error.message} (${error.code})`);
       attempt.signal.throwIfAborted();
       this.#host.warn(`${asked.connection}: ${error.message} (${error.code})`);
       const mayPass = errorCodes[error.code][0] === "retry" && !belongsToOthers.has(error.code);
@@ -281,8 +281,8 @@ const mostRows = 1 << 20;
 function otherConfiguration(connection: string, asked: string, own: string): HeadwatersError {
   return new HeadwatersError(
     "CONFIGURATION_INVALID",
-    `connection "${connection}" is another at the worker on ${hostname()} (${own}) than where the sync was asked for (${asked})`,
-    { hint: "Give all workers the same headwaters.yaml, and start them anew." },
+    `connection "${connection}" differs between the worker on ${hostname()} (${own}) and the place where the sync was started (${asked})`,
+    { hint: "Give all workers the same headwaters.yaml, and restart them." },
   );
 }
 

@@ -70,7 +70,7 @@ export async function startSync(
       "SYNC_RUNNING",
       `connection "${request.connection}" is in use by workflow ${id} on Temporal`,
       {
-        hint: "Wait until it has ended, or cancel it.",
+        hint: "Wait until it ends, or cancel it.",
       },
     );
   }

@@ -131,7 +131,7 @@ function refusal({ run, request: { connection, schedule } }: Wanted, thrown: unk
   if (!(thrown instanceof TypeError)) return thrown;
   return new HeadwatersError(
     "CONFIGURATION_INVALID",
-    `connections.${connection}.${settingOf[run]}: Temporal does not take "${schedule}": ${thrown.message}`,
+    `connections.${connection}.${settingOf[run]}: Temporal does not accept "${schedule}": ${thrown.message}`,
     { cause: thrown },
   );
 }

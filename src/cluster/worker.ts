@@ -100,7 +100,7 @@ export async function connect<Connection>(
       "CONNECTION_REFUSED",
       `temporal.address: Temporal can't be reached at ${address}: ${reason}`,
       {
-        hint: "Look whether it runs there, and whether it wants TLS or an API key.",
+        hint: "Check that it runs there, and whether it requires TLS or an API key.",
         cause: thrown,
       },
     );

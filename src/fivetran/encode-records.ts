@@ -139,7 +139,7 @@ function rowTooLarge(table: Table, rows: Rows, row: number, bytes: number): Head
   const which = key.length === 0 ? "a row" : `the row with ${key.join(", ").slice(0, 500)}`;
   return new HeadwatersError(
     "VALUE_OUT_OF_RANGE",
-    `table "${table.id}": ${which} has ${(bytes / 2 ** 20).toFixed(0)} MiB, and Fivetran takes messages of up to 128 MiB`,
+    `table "${table.id}": ${which} has ${(bytes / 2 ** 20).toFixed(0)} MiB, but Fivetran accepts messages of up to 128 MiB`,
     { hint: "Deselect its largest column in Fivetran, or make the row smaller in the source." },
   );
 }

@@ -92,7 +92,7 @@ export async function startServer(
   return {
     port,
     async [Symbol.asyncDispose]() {
-      stopping.abort(new HeadwatersError("SERVER_UNAVAILABLE", "the connector is being stopped"));
+      stopping.abort(new HeadwatersError("SERVER_UNAVAILABLE", "the connector is stopping"));
       await new Promise<void>((resolve) => {
         const force = setTimeout(() => server.forceShutdown(), stopMilliseconds);
         server.tryShutdown(() => {

@@ -18,7 +18,7 @@ export async function testSource(
   signal: AbortSignal,
 ): Promise<string | null> {
   const known = Object.keys(configurationTests(served));
-  if (!known.includes(name)) return `there is no test "${name}"; there is ${known.join(", ")}`;
+  if (!known.includes(name)) return `there is no test "${name}"; the tests are ${known.join(", ")}`;
   try {
     await using open = await openSource(served, configuration, log, signal);
     const results: CheckResult[] = [];

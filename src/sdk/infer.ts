@@ -45,10 +45,7 @@ export function infer(value: unknown): Inferred | Misfit {
       if (value instanceof Date) return typed(moment, cellOf(value, moment));
       return value instanceof Uint8Array ? { type: binary, cell: value } : typed(structure, json(value));
     default:
-      return new Misfit(
-        "is nothing that can be kept",
-        "Give text, a number, a Date, bytes or what JSON.stringify takes.",
-      );
+      return new Misfit("can't be stored", "Give text, a number, a Date, bytes or what JSON.stringify takes.");
   }
 }
 

@@ -36,7 +36,7 @@ function* items(table: DeclaredTable, row: Given): Generator<TableOperation> {
     if (given === null || given === undefined) continue;
     if (!Array.isArray(given)) {
       throw mistake(
-        `upsert("${table.id}", …): "${name}" of row ${keyText(table, row)} is no list: ${shown(given)}`,
+        `upsert("${table.id}", …): "${name}" of row ${keyText(table, row)} is not a list: ${shown(given)}`,
         "Give an array of objects.",
       );
     }

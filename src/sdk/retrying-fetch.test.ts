@@ -44,8 +44,8 @@ test("waits as long as the service says, and says so without the query", async (
   expect(performance.now() - began).toBeGreaterThan(400);
   const named = `GET ${new URL(busy.url).origin}/path answers`;
   expect(said).toEqual([
-    expect.stringMatching(new RegExp(`^${named} 429: asked again in 0\\.[2-4] s, try 2 of 6$`)),
-    expect.stringMatching(new RegExp(`^${named} 503: asked again in 0\\.[2-4] s, try 3 of 6$`)),
+    expect.stringMatching(new RegExp(`^${named} 429: trying again in 0\\.[2-4] s, attempt 2 of 6$`)),
+    expect.stringMatching(new RegExp(`^${named} 503: trying again in 0\\.[2-4] s, attempt 3 of 6$`)),
   ]);
 });
 
@@ -57,7 +57,7 @@ test("waits until a date, and with backoff where nothing is said", async () => {
   await using silent = await service([500, 200]);
   const { fetch, said } = retrying();
   expect((await fetch(silent.url)).status).toBe(200);
-  expect(said).toEqual([expect.stringMatching(/500: asked again in (0\.[5-9]|1\.0) s, try 2 of 6$/)]);
+  expect(said).toEqual([expect.stringMatching(/500: trying again in (0\.[5-9]|1\.0) s, attempt 2 of 6$/)]);
 });
 
 test("gives up after six tries, or where it is asked to wait for long", async () => {
@@ -70,7 +70,7 @@ test("gives up after six tries, or where it is asked to wait for long", async ()
   await using later = await service([429], { "retry-after": "3600" });
   await expect(retrying().fetch(later.url)).rejects.toMatchObject({
     code: "SERVER_UNAVAILABLE",
-    message: `GET ${new URL(later.url).origin}/path answers 429, and to come back in 1 h 00 m`,
+    message: `GET ${new URL(later.url).origin}/path answers 429, and asks to wait 1 h 00 m`,
   });
   expect(later.asked).toHaveLength(1);
 });

@@ -47,11 +47,13 @@ export function retryingFetch(log: Log, signal: AbortSignal): typeof fetch {
       await response.body?.cancel();
       const asked = retryAfter(response.headers.get("retry-after"));
       if (asked !== null && asked > longestWait)
-        throw unavailable(`${named} answers ${response.status}, and to come back in ${duration(asked)}`);
+        throw unavailable(`${named} answers ${response.status}, and asks to wait ${duration(asked)}`);
       if (attempt === tries || isStream)
         throw unavailable(`${named} answers ${response.status}${attempt === 1 ? "" : `, ${attempt} times`}`);
       const wait = asked === null ? backoff(attempt + 1) : asked + backoff(2, Math.min(1_000, asked));
-      log.info(`${named} answers ${response.status}: asked again in ${duration(wait)}, try ${attempt + 1} of ${tries}`);
+      log.info(
+        `${named} answers ${response.status}: trying again in ${duration(wait)}, attempt ${attempt + 1} of ${tries}`,
+      );
       await sleep(wait, how.signal);
     }
   };
@@ -67,6 +69,6 @@ function retryAfter(header: string | null): number | null {
 
 function unavailable(message: string): HeadwatersError {
   return new HeadwatersError("SERVER_UNAVAILABLE", message, {
-    hint: "The next try or sync goes on from the last checkpoint. If it happens often, ask for less at a time.",
+    hint: "The next attempt or sync goes on from the last checkpoint. If it happens often, request less at a time.",
   });
 }

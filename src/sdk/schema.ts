@@ -47,7 +47,7 @@ export function declaredTables(
 ): ReadonlyMap<string, DeclaredTable> {
   if (typeof tables !== "object" || tables === null || Object.keys(tables).length === 0) {
     throw mistake(
-      "schema: it has no table",
+      "schema: it has no tables",
       'Give at least one, by name: { readings: { key: ["id"], columns: { id: "LONG" } } }.',
     );
   }

@@ -79,7 +79,7 @@ export async function launchCassandra(options: CassandraOptions = {}): Promise<L
   const node = await launch({
     title: "Cassandra",
     name: "cassandra",
-    hint: "It needs Java 17, Maven and about 700 MB of memory; or name a server that runs.",
+    hint: "Install Java 17 and Maven, and free about 700 MB of memory; or name a running server.",
     host,
     ...(other === undefined ? {} : { port: other.port }),
     startMilliseconds,

@@ -28,8 +28,8 @@ export async function mavenFolder(name: string, artifacts: readonly string[], si
     } catch (error) {
       signal?.throwIfAborted();
       const said = error instanceof Error && "stdout" in error ? String(error.stdout).trim().split("\n")[0] : error;
-      throw new HeadwatersError("CONFIGURATION_INVALID", `the jars of ${name} can't be had: ${said}`, {
-        hint: "They come by Maven: look whether mvn can reach its repository.",
+      throw new HeadwatersError("CONFIGURATION_INVALID", `the jars of ${name} can't be downloaded: ${said}`, {
+        hint: "Check whether mvn can reach its repository.",
         cause: error,
       });
     }
@@ -51,7 +51,7 @@ async function demand(program: string, args: readonly string[], what: string, si
   } catch (error) {
     signal?.throwIfAborted();
     throw new HeadwatersError("CONFIGURATION_INVALID", `${what} is not installed (${program} can't be run)`, {
-      hint: `Install ${what}, or name a server that runs.`,
+      hint: `Install ${what}, or name a running server.`,
       cause: error,
     });
   }

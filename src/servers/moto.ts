@@ -16,7 +16,7 @@ export async function launchMoto({ signal }: { readonly signal?: AbortSignal } =
   const server = await launch({
     title: "moto",
     name: "moto",
-    hint: "It comes by pip and needs Python 3.",
+    hint: "Install Python 3 with pip.",
     startMilliseconds: 60_000,
     signals: { stop: "SIGTERM", kill: "SIGKILL" },
     signal,

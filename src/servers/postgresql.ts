@@ -158,7 +158,7 @@ async function unprivilegedAccount(): Promise<Account | null> {
   }
   throw new HeadwatersError(
     "CONFIGURATION_INVALID",
-    "PostgreSQL can't run as root, and there is no account to lend it.",
+    "PostgreSQL can't run as root, and no other account was found for it.",
     {
       hint: "Run this as an ordinary user, or create the account `nobody`.",
     },
@@ -171,13 +171,9 @@ async function commonTemporaryFolder(account: Account | null): Promise<string> {
   for (const folder of [tmpdir(), "/tmp", "/var/tmp"]) {
     if (await isOpenToOthers(folder)) return folder;
   }
-  throw new HeadwatersError(
-    "CONFIGURATION_INVALID",
-    `No temporary folder is open to other users than root (${tmpdir()}).`,
-    {
-      hint: "Set TMPDIR to a folder that every user may enter.",
-    },
-  );
+  throw new HeadwatersError("CONFIGURATION_INVALID", `Only root may enter the temporary folder (${tmpdir()}).`, {
+    hint: "Set TMPDIR to a folder that every user may enter.",
+  });
 }
 
 async function isOpenToOthers(folder: string): Promise<boolean> {

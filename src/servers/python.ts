@@ -63,8 +63,8 @@ async function installed(kind: string, name: string, what: readonly string[], si
     signal?.throwIfAborted();
     const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim().split("\n").at(-1) : error;
     const packages = what.filter((part) => /^[a-z]/i.test(part)).join(", ");
-    throw new HeadwatersError("CONFIGURATION_INVALID", `the Python package ${packages} can't be had: ${said}`, {
-      hint: "It comes by pip: install Python 3 with pip, and look whether pip can reach its index.",
+    throw new HeadwatersError("CONFIGURATION_INVALID", `the Python package ${packages} can't be installed: ${said}`, {
+      hint: "Install Python 3 with pip, and check whether pip can reach its index.",
       cause: error,
     });
   }

@@ -33,7 +33,7 @@ export async function launchResp(binary: RespBinary, options: RespOptions = {}):
   const server = await launch({
     title: binary.command,
     name: "valkey",
-    hint: "Start it by hand to see why, or name a server that runs.",
+    hint: "Start it by hand to see why, or name a running server.",
     startMilliseconds,
     signals: { stop: "SIGTERM", kill: "SIGKILL" },
     signal: options.signal,

@@ -20,7 +20,7 @@ export async function launchTemporal({ signal }: { readonly signal?: AbortSignal
   return launch({
     title: "Temporal",
     name: "temporal",
-    hint: "Its log says why.",
+    hint: "See its log for the reason.",
     startMilliseconds: 120_000,
     signals: { stop: "SIGTERM", kill: "SIGKILL" },
     signal,

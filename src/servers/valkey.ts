@@ -36,7 +36,7 @@ async function valkeyOfPackage(signal: AbortSignal | undefined): Promise<RespBin
   const [platform] = await readdir(folder).catch((): string[] => []);
   if (platform === undefined) {
     throw new HeadwatersError("CONFIGURATION_INVALID", `the Python package ${carrier} has no server for this machine`, {
-      hint: "Install Valkey or Redis, or name a server that runs.",
+      hint: "Install Valkey or Redis, or name a running server.",
     });
   }
   const command = join(folder, platform, "valkey-server");

@@ -39,7 +39,7 @@ export class TextColumns {
       this.#context.log.warn(`${what}: it is copied as STRING from now on, and the table is read whole`);
     this.#add(table.id, column);
     return new HeadwatersError("TABLE_CHANGED", what, {
-      hint: "The table is planned again, with the column as STRING.",
+      hint: "The table is planned again with the column as STRING.",
     });
   }
 

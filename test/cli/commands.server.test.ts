@@ -85,7 +85,7 @@ ${more}`,
     expect(error).toBe("");
     expect(code).toBe(0);
     expect(out).toMatch(/^iot: YugabyteDB to DuckDB\n {2}ok /);
-    expect(out).toContain("nothing is there yet; the first sync makes it");
+    expect(out).toContain("it does not exist yet; the first sync creates it");
     expect(out).toContain("\n  ok       Selection: 2 tables will be synced\n");
     expect(out).toMatch(/\niot: ready to sync\n$/);
     expect(await readdir(folder)).toEqual(["headwaters.yaml"]);

@@ -54,7 +54,7 @@ describe("check tests the destination (case 31)", () => {
       expect(out).toMatch(problem);
       expect(out).not.toContain("ready");
     }
-    expect((await cli("check --source ./shop.ts")).out).toMatch(/nothing is there yet[^]*ready to sync/);
+    expect((await cli("check --source ./shop.ts")).out).toMatch(/it does not exist yet[^]*ready to sync/);
     expect((await readdir(folder)).sort()).toEqual(["file", "shop.ts"]);
   });
 

@@ -119,7 +119,7 @@ await describeWith(startServers, "headwaters deploy", ({ temporal, server }) => 
     const [from, to] = [await server.createDatabase(), await server.createDatabase()];
     await using place = await Place.make(temporal, from, to, { schedule: "0 3 L * *" });
     const { code, error } = await place.run("deploy", "--yes");
-    expect(error).toContain(`connections.shop.schedule: Temporal does not take "0 3 L * * UTC"`);
+    expect(error).toContain(`connections.shop.schedule: Temporal does not accept "0 3 L * * UTC"`);
     expect(code).toBe(2);
   });
 });

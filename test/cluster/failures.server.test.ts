@@ -139,7 +139,7 @@ await describeWith(startServers, "a sync on Temporal, when something fails", ({ 
     const { code, error } = await place.run("sync", "--on", "temporal");
     expect(code).toBe(2);
     expect(error).toMatch(
-      /connection "shop" is another at the worker on \S+ \([0-9a-f]{12}\) than where .* \([0-9a-f]{12}\)/,
+      /connection "shop" differs between the worker on \S+ \([0-9a-f]{12}\) and the place where .* \([0-9a-f]{12}\)/,
     );
   });
 

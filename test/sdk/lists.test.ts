@@ -210,7 +210,7 @@ describe("mistakes with lists", () => {
     [
       "a list that is none",
       ({ upsert }) => upsert("orders", { shop: 1, id: 2, lines: { line: 1 } }),
-      'SOURCE_MISTAKEN: upsert("orders", …): "lines" of row {"shop":1,"id":2} is no list: {"line":1}',
+      'SOURCE_MISTAKEN: upsert("orders", …): "lines" of row {"shop":1,"id":2} is not a list: {"line":1}',
     ],
     [
       "an item that is no object",

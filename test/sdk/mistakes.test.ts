@@ -181,7 +181,7 @@ describe("mistakes in a definition", () => {
   });
 
   test.each<[unknown, string]>([
-    [{}, "schema: it has no table"],
+    [{}, "schema: it has no tables"],
     [{ a: { key: [] } }, 'schema: table "a" has no key'],
     [
       { a: { key: ["idd"], columns: { id: "INT" } } },

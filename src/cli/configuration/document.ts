@@ -55,7 +55,7 @@ export function parseYaml(text: string, file: string): Document {
   const [error] = document.errors;
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
-    const mistake = mistakes[error.code] ?? `can't be understood (${error.code})`;
+    const mistake = mistakes[error.code] ?? `can't be parsed (${error.code})`;
     throw new HeadwatersError("CONFIGURATION_INVALID", `${file}, line ${line}, column ${col}: this line ${mistake}.`, {
       hint: "Texts with a colon, a # or a quote inside, or a @, %, &, *, !, { or [ at the start, need quotes around them.",
     });

@@ -36,7 +36,7 @@ export async function* checkDestination(
     return;
   }
   if (!isThere) {
-    yield { ...open, status: "ok", message: "nothing is there yet; the first sync makes it" };
+    yield { ...open, status: "ok", message: "it does not exist yet; the first sync creates it" };
     yield await room(path);
     return;
   }
@@ -62,7 +62,7 @@ export async function* checkDestination(
 /** Checks an open file. */
 export async function* checkFile(path: string, session: Session, signal: AbortSignal): AsyncGenerator<CheckResult> {
   signal.throwIfAborted();
-  yield { ...open, status: "ok", message: `${path} is ours alone` };
+  yield { ...open, status: "ok", message: `${path} is open, and no other process has it` };
   try {
     await session.run("BEGIN; CREATE TABLE main.headwaters_check (a INTEGER); ROLLBACK");
     yield { name: "write", label: "Write to it", status: "ok", message: "the file can be written" };

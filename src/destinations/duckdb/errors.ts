@@ -19,14 +19,14 @@ const everywhere: readonly KnownError[] = [
     pattern: /No space left on device|not enough space|Disk quota exceeded|File too large/i,
     code: "DESTINATION_FULL",
     message: (place) => `the disk of ${place} is full`,
-    hint: "Make room and sync again: what was committed is whole, and the sync goes on from there.",
+    hint: "Free some space and sync again: the sync goes on from the last commit.",
   },
   {
     // From here on every statement fails, until the file is opened again.
     pattern: /autocheckpoint failed.*(failed to (allocate|pin|offload)|could not allocate block)/is,
     code: "DESTINATION_UNUSABLE",
     message: () => "memory_limit: DuckDB needs more memory than it may use to write its log into the file",
-    hint: "Raise memory_limit, for instance to twice as much, and sync again: what was committed is whole, and the sync goes on from there.",
+    hint: "Raise memory_limit, for example to twice as much, and sync again: the sync goes on from the last commit.",
   },
   {
     pattern: /Out of Memory Error|failed to (allocate|pin|offload)|could not allocate block/i,
@@ -43,7 +43,7 @@ const everywhere: readonly KnownError[] = [
   {
     pattern: /TransactionContext Error: .*conflict|write-write conflict/is,
     code: "WRITE_CONFLICT",
-    message: () => "somebody else changed the same rows; nothing of this commit was kept",
+    message: () => "another program changed the same rows; this commit was rolled back",
     hint: "Sync again: it goes on from the last commit.",
   },
 ];

@@ -42,7 +42,7 @@ export function fileErrors(setting: string): readonly KnownError[] {
       pattern: /not a valid DuckDB database|has an invalid magic|magic bytes/i,
       code: "DESTINATION_UNUSABLE",
       message: (path) => `${setting}: ${path} is not a DuckDB file`,
-      hint: "Choose another path; nothing of the file was changed.",
+      hint: "Choose another path. The file was not changed.",
     },
     {
       pattern: /newer version of DuckDB|with version number/i,

@@ -201,13 +201,16 @@ function castColumns(
     const target = targets.get(name);
     const { type } = rows.values[index]!;
     if (target === undefined)
-      throw new HeadwatersError("DEFECT", `table "${table.id}": a batch has a column "${name}" that the table has not`);
+      throw new HeadwatersError(
+        "DEFECT",
+        `table "${table.id}": a batch has a column "${name}" that the table does not have`,
+      );
     const native = duckdbType(target.type);
     if (duckdbType(widen(type, target.type)) !== native) {
       throw new HeadwatersError(
         "VALUE_OUT_OF_RANGE",
         `table "${table.id}", column "${name}": the copy's ${typeName(target.type)} can't hold every ${typeName(type)}`,
-        { hint: "Sync again: the column is widened then." },
+        { hint: "Sync again: the next sync widens the column." },
       );
     }
     const value = canonical(feedName(index), type);

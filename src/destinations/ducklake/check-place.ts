@@ -32,7 +32,7 @@ export async function* checkDestination(
     const { data } = configuration;
     if (catalog.kind === "file") await assertCreatable("catalog", catalog.path);
     if (data !== undefined && !isS3(data)) await assertFolderCreatable("data", data);
-    yield { ...about, status: "ok", message: "nothing is there yet; the first sync makes it" };
+    yield { ...about, status: "ok", message: "it does not exist yet; the first sync creates it" };
   } catch (thrown) {
     yield failedCheck(about.name, about.label, thrown);
   }

@@ -7,7 +7,7 @@ const ofLakes: readonly KnownError[] = [
   {
     pattern: /Transaction conflict|Exceeded the maximum retry count/i,
     code: "WRITE_CONFLICT",
-    message: () => "somebody else changed the same tables of the lake; nothing of this commit was kept",
+    message: () => "another program changed the same tables of the lake; this commit was rolled back",
     hint: "Sync again: it goes on from the last commit. Run maintenance of the lake while no sync runs.",
   },
   {
@@ -31,14 +31,14 @@ const ofLakes: readonly KnownError[] = [
   {
     pattern: /requires the extension (\w+) to be loaded/,
     code: "CONFIGURATION_INVALID",
-    message: () => "data: the files of this lake are in a storage that data does not name",
+    message: () => "data: the files of this lake are in another storage than data names",
     hint: "Set data to the same place, s3://bucket/prefix, with the settings s3_… that it needs.",
   },
   {
     pattern: /catalog version mismatch: catalog version is (\S+),/,
     code: "DESTINATION_UNUSABLE",
-    message: (place, match) => `catalog: the lake at ${place} has format ${match[1]}, which is not this DuckDB's`,
-    hint: "Attach it once with AUTOMATIC_MIGRATION true in DuckDB, if nobody needs the older format, or choose another catalog.",
+    message: (place, match) => `catalog: the lake at ${place} has format ${match[1]}, which this DuckDB does not use`,
+    hint: "If nobody needs the older format, attach it once with AUTOMATIC_MIGRATION true in DuckDB. Otherwise choose another catalog.",
   },
   {
     pattern: /permission denied for (\w+) (\S+)/i,
@@ -56,7 +56,7 @@ const ofLakes: readonly KnownError[] = [
   {
     pattern: /\b(403|Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|InvalidSecurity)\b/,
     code: "PRIVILEGE_MISSING",
-    message: () => "data: the storage refuses to take or give files with this key",
+    message: () => "data: the storage refuses to read or write files with this key",
     hint: "Check s3_access_key_id, s3_secret_access_key and s3_region; the key needs to list, get, put and delete objects.",
   },
   {

@@ -51,7 +51,7 @@ export function refuseNames({ connection, schema, systemColumnPrefix, rename }: 
     if (found === null) continue;
     throw new HeadwatersError(
       "CONFIGURATION_INVALID",
-      `${setting}: "${name}" has ${found} in it, which DuckLake takes for a placeholder of its own`,
+      `${setting}: "${name}" has ${found} in it, which DuckLake would read as its own placeholder`,
       { hint: "Choose another name." },
     );
   }
@@ -71,7 +71,7 @@ export function refusePlaceholders(table: Table, rows: Rows | null): void {
 }
 
 function refusal(what: string, { id }: Table): HeadwatersError {
-  return new HeadwatersError("VALUE_OUT_OF_RANGE", `${what}, which DuckLake takes for a placeholder of its own`, {
+  return new HeadwatersError("VALUE_OUT_OF_RANGE", `${what}, which DuckLake would read as its own placeholder`, {
     hint: `Copy table "${id}" to another destination, or leave it out.`,
   });
 }

@@ -67,7 +67,7 @@ function looks(session: Session, { user, database }: Configuration, context: Des
     name,
     label: `Write to schema ${schema}`,
     look: () => mayWrite(session, context, schema),
-    hint: `CREATE SCHEMA ${quote(schema)} AUTHORIZATION ${role}; or, where it is there, GRANT USAGE, CREATE ON SCHEMA ${quote(schema)} TO ${role};`,
+    hint: `CREATE SCHEMA ${quote(schema)} AUTHORIZATION ${role}; or, if it exists, GRANT USAGE, CREATE ON SCHEMA ${quote(schema)} TO ${role};`,
   });
   return [
     {

@@ -59,7 +59,7 @@ const address =
 export function fromAddress(text: string, variables: NodeJS.ProcessEnv = process.env): Json {
   const parts = address.exec(text)?.groups;
   if (parts === undefined) {
-    throw new HeadwatersError("CONFIGURATION_INVALID", "destination: is not an address that can be understood", {
+    throw new HeadwatersError("CONFIGURATION_INVALID", "destination: is not a valid address", {
       hint: "Write it as postgresql://user@host:5432/database?sslmode=require.",
     });
   }

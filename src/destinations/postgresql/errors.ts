@@ -9,12 +9,12 @@ type Explain = (said: string, settings: PostgresSettings) => readonly [ErrorCode
 const diskFull: Explain = (said, { host, port }) => [
   "DESTINATION_FULL",
   `the disk of ${host}:${port} is full: ${said}`,
-  "Make room and sync again: what was committed is whole, and the sync goes on from there.",
+  "Free some space and sync again: the sync goes on from the last commit.",
 ];
 
 const readOnly: Explain = (said, { host, port }) => [
   "DESTINATION_UNUSABLE",
-  `host: ${host}:${port} takes no writes: ${said}`,
+  `host: ${host}:${port} accepts no writes: ${said}`,
   "Give the address of the primary; a standby, or a database that is set to read only, can't keep a copy.",
 ];
 
@@ -44,7 +44,7 @@ const tryAgain: Explain = (said) => [
 
 const conflict: Explain = (said) => [
   "WRITE_CONFLICT",
-  `somebody else changed the same rows or tables at the same moment; nothing of this commit was kept: ${said}`,
+  `another program changed the same rows or tables at the same time; this commit was rolled back: ${said}`,
   "It may pass by itself.",
 ];
 

@@ -173,12 +173,15 @@ function checkedColumns(
     const target = targets.get(name);
     const { type } = rows.values[index]!;
     if (target === undefined)
-      throw new HeadwatersError("DEFECT", `table "${table}": a batch has a column "${name}" that the table has not`);
+      throw new HeadwatersError(
+        "DEFECT",
+        `table "${table}": a batch has a column "${name}" that the table does not have`,
+      );
     if (postgresType(widen(type, target.type)) !== postgresType(target.type)) {
       throw new HeadwatersError(
         "VALUE_OUT_OF_RANGE",
         `table "${table}", column "${name}": the copy's ${typeName(target.type)} can't hold every ${typeName(type)}`,
-        { hint: "Sync again: the column is widened then." },
+        { hint: "Sync again: the next sync widens the column." },
       );
     }
     // A UUID is text in memory, so the text of an older copy takes it as it is.

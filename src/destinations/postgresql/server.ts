@@ -18,8 +18,8 @@ export async function describeServer(session: Session): Promise<Server> {
   );
   const { whole, version, number, encoding, standby, read_only } = row!;
   if (!whole!.startsWith("PostgreSQL ") || whole!.includes("-YB-")) {
-    throw new HeadwatersError("DESTINATION_UNUSABLE", `host: the server is no PostgreSQL: ${whole}`, {
-      hint: "Copies are merged in ways that only PostgreSQL itself has: choose one of version 13 or later.",
+    throw new HeadwatersError("DESTINATION_UNUSABLE", `host: the server is not PostgreSQL: ${whole}`, {
+      hint: "Choose PostgreSQL 13 or later: copies are merged in ways that only PostgreSQL itself has.",
     });
   }
   if (Number(number) < oldestVersion) {
@@ -29,15 +29,15 @@ export async function describeServer(session: Session): Promise<Server> {
   }
   if (standby === "true" || read_only === "on") {
     const why = standby === "true" ? "it is a standby" : "default_transaction_read_only is on";
-    throw new HeadwatersError("DESTINATION_UNUSABLE", `host: the server takes no writes: ${why}`, {
-      hint: "Give the address of the primary, and a database and role that may write.",
+    throw new HeadwatersError("DESTINATION_UNUSABLE", `host: the server accepts no writes: ${why}`, {
+      hint: "Set host to the primary, with a database and a role that may write.",
     });
   }
   if (encoding !== "UTF8") {
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
       `database: its encoding is ${encoding}, which can't hold every text`,
-      { hint: "Make a database with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0." },
+      { hint: "Create a database with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0." },
     );
   }
   return { version: version! };

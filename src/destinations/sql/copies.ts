@@ -144,7 +144,7 @@ export class Copies {
       throw new HeadwatersError(
         "DESTINATION_UNUSABLE",
         `the copy of table "${id}" has no column "${column}": was systemColumnPrefix changed?`,
-        { hint: "Set it as it was, or run reset --drop for this table and sync again." },
+        { hint: "Restore the setting, or run reset --drop for this table and sync again." },
       );
     }
     const own: readonly string[] = Object.values(system);
@@ -166,7 +166,7 @@ export class Copies {
     if (owner !== undefined || !exists) return exists;
     throw new HeadwatersError(
       "DESTINATION_UNUSABLE",
-      `schema: ${schema}.${name} is already there, and Headwaters has not made it`,
+      `schema: ${schema}.${name} exists already, and Headwaters did not make it`,
       { hint: `Choose another schema, another name (overrides.${id}.rename), or drop that one.` },
     );
   }
@@ -329,7 +329,7 @@ function columnTaken(
 ): HeadwatersError {
   if (column !== physical(name)) {
     return new HeadwatersError("NAMES_COLLIDE", `table "${table.id}": ${collision(column, name)}`, {
-      hint: `Give it another name by overrides.${table.id}.columns.rename; or run reset --drop for this table and sync again.`,
+      hint: `Give it another name with overrides.${table.id}.columns.rename, or run reset --drop for this table and sync again.`,
     });
   }
   return new HeadwatersError(

@@ -15,7 +15,7 @@ export async function refuseRepeated(session: Session, table: Table, repeated: s
     "KEY_DUPLICATE",
     `table "${table.id}": two rows of the source have the key ${key} in the copy`,
     {
-      hint: "Find these rows in the source, and set a type for the key's columns that tells them apart: STRING does.",
+      hint: "Find these rows in the source, and set a type for the key's columns that keeps them apart, such as STRING.",
     },
   );
 }

@@ -51,7 +51,7 @@ export class LiveViews {
     if (found !== undefined && !found.isOurs) {
       throw new HeadwatersError(
         "DESTINATION_UNUSABLE",
-        `views: ${this.#schema}.${name} is already there, and Headwaters has not made it`,
+        `views: ${this.#schema}.${name} exists already, and Headwaters did not make it`,
         { hint: "Drop or rename it, choose another schema, or leave out views: live." },
       );
     }

@@ -43,7 +43,7 @@ async function versionAmong(session: Session, found: Found): Promise<number | nu
 /** Throws `CONFIGURATION_INVALID` if the copies would be in the schema of the bookkeeping. */
 export function refuseOwnSchema({ schema }: DestinationContext): void {
   if (schema.toLowerCase() !== bookkeepingSchema) return;
-  throw new HeadwatersError("CONFIGURATION_INVALID", `schema: "${schema}" is where Headwaters keeps its own`, {
+  throw new HeadwatersError("CONFIGURATION_INVALID", `schema: "${schema}" is the schema of Headwaters' own tables`, {
     hint: "Choose another schema.",
   });
 }
@@ -66,7 +66,7 @@ export async function openBookkeeping(
     outdated = version !== null && version < format;
     const known = version !== null && found.has(keptName("leases", suffix));
     if (!create && !(known && (await hasLease(session, connection)))) {
-      throw new HeadwatersError("DESTINATION_EMPTY", `${place} holds nothing of connection "${connection}" yet`, {
+      throw new HeadwatersError("DESTINATION_EMPTY", `${place} has no data of connection "${connection}" yet`, {
         hint: "Run sync first.",
       });
     }

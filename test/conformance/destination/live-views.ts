@@ -92,7 +92,7 @@ export const liveViewChecks: readonly DestinationCheck[] = [
       await rejectsWith(
         "DESTINATION_UNUSABLE",
         sync(harness, { tables: [things], kind: "stream", sync: 2, given }, []),
-        `${liveSchema}.things is already there`,
+        `${liveSchema}.things exists already`,
       );
       await sync(harness, { tables: [things], kind: "stream", sync: 3 }, []);
       assert.equal((await seen(harness))?.length, 1);
