@@ -19,7 +19,7 @@ interface DeployFlags extends OutputOptions {
 export function deployCommand(environment: Environment): Command {
   const command = new Command("deploy")
     .description(
-      "Makes the schedules of the file schedules of Temporal, which then has workers sync and verify. Shows what would change and asks. A schedule of Temporal whose connection is gone from the file, or has no schedule any more, is removed. Those of other task queues are left alone.",
+      "Creates Temporal schedules from the schedules of the file. Temporal then has workers sync and verify. Shows what would change and asks. Removes a Temporal schedule if its connection is gone from the file or has no schedule any more. Schedules of other task queues are not changed.",
     )
     .option("-f, --file <path>", `the file with the connections (default: ${defaultFile})`)
     .option("-y, --yes", "do not ask");
