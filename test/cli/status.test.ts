@@ -115,7 +115,7 @@ describe("status", () => {
     const dead = { ...attempt, ...later, error: undefined, pid: child.pid, process: "another start", host: hostname() };
     await writeFile(join(folder, ".headwaters", "w", "9.json"), JSON.stringify(dead));
     expect(await statusJson()).toMatchObject({ runs: [{ id: "later", outcome: "died" }, { outcome: "succeeded" }] });
-    expect((await cli("status", {})).out).toContain("Its process ended without a word");
+    expect((await cli("status", {})).out).toContain("Its process ended without a record");
     expect((await cli("status --max-age 1h", {})).code).toBe(7);
   });
 
