@@ -5,12 +5,8 @@ import { freePort } from "./free-port.ts";
 import { goProgram } from "./go-program.ts";
 import { launch, type LocalServer, type Place, serverEnvironment } from "./launch.ts";
 
-/**
- * Temporal's server, which Go builds once a machine: in eight minutes on two idle cores. Throws `CONFIGURATION_INVALID`.
- *
- * @public CI builds it while other suites run.
- */
-export function temporalProgram(): Promise<string> {
+/** Temporal's server, which Go builds once a machine: in eight minutes on two idle cores. Throws `CONFIGURATION_INVALID`. */
+function temporalProgram(): Promise<string> {
   return goProgram("Temporal's server", "temporal-server", "go.temporal.io/server/cmd/server", "v1.32.1");
 }
 
