@@ -211,11 +211,11 @@ await describeWith(startPostgresql, "types of YugabyteDB", (server) => {
     });
 
     test.each([
-      ["numeric", "DECIMAL(12,4)", "1.23456", "more than 4 digits behind"],
+      ["numeric", "DECIMAL(12,4)", "1.23456", "more than 4 digits after"],
       ["numeric", "DECIMAL(12,4)", "123456789", "more than 8 digits before"],
       ["numeric", "DECIMAL(38,30)", "123456789", "more than 8 digits before"],
       ["numeric", "DECIMAL(38,0)", "1" + "0".repeat(38), "more than 38 digits before"],
-      ["numeric", "DECIMAL(38,0)", "0.0001", "more than 0 digits behind"],
+      ["numeric", "DECIMAL(38,0)", "0.0001", "more than 0 digits after"],
       ["text", "LONG", "forty", "invalid input syntax"],
       ["bigint", "SHORT", "70000", "out of range"],
     ])("%s as %s does not hold %s", async (native, wanted, literal, message) => {
