@@ -72,7 +72,7 @@ await describeWith(startPostgresql, "check of YugabyteDB", (server) => {
         'database: the server has no database "nowhere"',
       ],
       ["schema", { schema: "publik" }, "schema", "SCHEMA_UNKNOWN", 'has no schema "publik"'],
-      ["sslmode", { sslmode: "require" }, "tls", "TLS_MISMATCH", 'sslmode: "require" asks for TLS'],
+      ["sslmode", { sslmode: "require" }, "tls", "TLS_MISMATCH", 'sslmode: "require" requires TLS'],
       ["sslrootcert", { sslmode: "verify-full" }, "tls", "CONFIGURATION_INVALID", "sslrootcert"],
       [
         "sslrootcert's file",
