@@ -270,7 +270,7 @@ function suite(server: PostgresqlServer, python: PythonClient): void {
     await expect.poll(() => spawned.lines.join("\n"), { timeout: 20_000 }).toContain("begins a full pass");
     expect(await spawned.stop()).toBe(0);
     const stopped = await call;
-    expect(stopped).toMatchObject({ code: "UNAVAILABLE", details: expect.stringContaining("being stopped") });
+    expect(stopped).toMatchObject({ code: "UNAVAILABLE", details: expect.stringContaining("stopping") });
     expect(await sync(stopped.state)).toMatchObject({ code: "OK", task: null });
     expect((await ids("devices")).length).toBe(39_301);
   });

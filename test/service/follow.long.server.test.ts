@@ -219,7 +219,7 @@ await describeWith(startOwnPostgresql, "what a stream of headwaters up alerts of
     );
     const retained = await until("it is told", () => received.find(({ event }) => event === "log retained"));
     expect(retained["message"]).toMatch(
-      /^shop: the source keeps .* of its log for this copy; at 1.0 KiB it is given up\.$/,
+      /^shop: the source keeps .* of its log for this copy; at 1.0 KiB the log is dropped\.$/,
     );
     reader.closeSync();
     await expectAmount(folder.path, 13, -13);
