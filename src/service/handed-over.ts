@@ -4,19 +4,19 @@ import { closed } from "./archive.ts";
 import { Unfit } from "./done.ts";
 import { newest, runElsewhere, type Unit } from "./unit.ts";
 
-/** The records of the runs that workers make are read so often, in milliseconds. */
+/** The time between two readings of the records of workers' runs, in milliseconds. */
 const recordsEach = 10_000;
 
-/** So many records are read: at first, for how many failed in a row, and later, for what has ended since. */
+/** How many records are read: at first enough to count failures in a row, later those of runs that ended since. */
 const records = { first: 10, later: 3 };
 
-/** How many records of runs that workers make are to be read now; 0: it is not the time for it. */
+/** How many records of workers' runs are due to be read now; 0: none. */
 export function recordsDue({ loaded, readAt }: Unit, now: number): number {
   if (!loaded.isHandedOver || (readAt !== null && now < readAt + recordsEach)) return 0;
   return readAt === null ? records.first : records.later;
 }
 
-/** Takes on the newest records of the destination. Those that are new, or have ended since, are returned. */
+/** Adds the newest records of the destination. Returns those that are new or have ended since. */
 export function takeRecords(unit: Unit, found: readonly RunRecord[]): readonly RunRecord[] {
   const all = found.map((run) => closed(run, found));
   unit.elsewhere = all.find(({ outcome }) => outcome === "running") ?? null;
@@ -31,7 +31,7 @@ export function takeRecords(unit: Unit, found: readonly RunRecord[]): readonly R
   return fresh;
 }
 
-/** Throws {@link Unfit} for what only Temporal can do. */
+/** Throws {@link Unfit} if only Temporal can do it. */
 export function refuseHandedOver(unit: Unit, { action }: Action): void {
   const { name, isHandedOver } = unit.loaded;
   if (isHandedOver && (action === "pause" || action === "resume"))

@@ -43,7 +43,7 @@ test("shows a table; names need no schema, and the source no secret", async () =
   });
 });
 
-test("shows so many rows at most, and says that there are more", async () => {
+test("shows no more rows than the limit, and says that more exist", async () => {
   const { out } = await query("FROM devices", "c", "--limit", "2");
   expect(out).toContain("the first 2 rows; --limit shows more");
   expect(await query("FROM devices", "--limit", "0")).toMatchObject({ code: 2 });

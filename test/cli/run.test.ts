@@ -82,7 +82,7 @@ describe("run", () => {
 
   test.each<[string, Readonly<Record<string, string>>, readonly string[], string]>([
     [
-      "a file that there is not",
+      "a file that does not exist",
       {},
       ["run", "./wether.ts"],
       `error the source ./wether.ts does not exist (CONFIGURATION_INVALID)
@@ -124,7 +124,7 @@ describe("run", () => {
 `,
     ],
     [
-      "a setting that there is not",
+      "a setting that does not exist",
       { ...files, "c.json": '{ "token": "abc", "cuont": 3 }' },
       ["run", "weather.ts", "--configuration", "c.json"],
       `error c.json, line 1: cuont is not a setting. (CONFIGURATION_INVALID)

@@ -9,7 +9,7 @@ import { Workplace } from "./program.ts";
 const killsPerCopy = 6;
 const slow = { timeout: 600_000 };
 
-/** Commits often, so that there is much to be cut between. */
+/** Commits often, so that a kill can come between many commits. */
 const often = { commitInterval: "20ms", batchSize: "64KB", deletes: "each_sync" };
 
 /** Where copies are kept, and how many syncs into them are killed. */

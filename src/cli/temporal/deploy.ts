@@ -57,7 +57,7 @@ async function deploy(session: Session, { file, yes = false }: DeployFlags): Pro
   return "ok";
 }
 
-/** Makes the schedules of the file schedules of Temporal without asking, and logs what it changes. */
+/** Creates Temporal schedules from the file without asking, and logs the changes. */
 export async function handOver(session: Session, file: string | undefined): Promise<void> {
   const settings = await temporalOf(session, file);
   const wanted = await wantedOf(session, file, settings.heartbeatTimeout, () => {});

@@ -23,7 +23,7 @@ const progressInterval = 250;
 /** How often it is told how a stream stands, in milliseconds. */
 const streamInterval = 1_000;
 
-/** How often it is told what the process holds in memory, in milliseconds. */
+/** The time between two reports of the process's memory, in milliseconds. */
 const memoryInterval = 10_000;
 
 /** A worker whose service is gone ends within this time, in milliseconds. What is committed is kept. */

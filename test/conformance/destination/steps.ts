@@ -23,7 +23,7 @@ export interface DestinationHarness extends AsyncDisposable {
    * such table. Called only while no warehouse is open.
    */
   readBack(schema: string, table: string): Promise<Readonly<Record<string, Cell>>[] | null>;
-  /** The comments of a table and of its columns; that of the table is under "". Those that there are not are left out. */
+  /** The comments of a table and of its columns; that of the table is under "". Without a comment, there is no entry. */
   comments(schema: string, table: string): Promise<Readonly<Record<string, string>>>;
   /** Runs a plain SQL statement by that client: somebody tampers with the copy. Rejects where the destination refuses it. */
   tamper(sql: string): Promise<void>;

@@ -12,7 +12,7 @@ const rows = 40_000;
 /** Of every ten rows one is changed often, and never deleted. */
 const steady = rows / 10;
 
-/** Commits often, so that there is much to be cut between. */
+/** Commits often, so that a kill can come between many commits. */
 const often = { commitInterval: "20ms", batchSize: "64KB", deletes: "each_sync" };
 
 await describeWith(lakeServer, "a process that writes to a lake and is killed", ({ extensions, server }) => {
